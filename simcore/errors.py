@@ -1,0 +1,52 @@
+"""One tree of errors: every one says which field, which value, which rule and what to do."""
+
+from __future__ import annotations
+
+__all__ = ["DeviceError", "FileFormatError", "InputError", "OutputError", "SimcoreError"]
+
+
+class SimcoreError(Exception):
+    """Base of all errors that simcore raises on purpose; its text is one line for the user."""
+
+    exit_code = 1
+
+
+class InputError(SimcoreError, ValueError):
+    """A value that the user gave breaks a rule.
+
+    Parameters
+    ----------
+    field
+        Name of the parameter as in Python (``sigma_w``); the command line shows it as an option.
+    value
+        What was given.
+    rule
+        What is allowed, as the rest of a sentence: "must be at least 1".
+    remedy
+        What to do, as a sentence.
+    """
+
+    exit_code = 2
+
+    def __init__(self, field: str, value: object, rule: str, remedy: str) -> None:
+        super().__init__(field, value, rule, remedy)
+        self.field = field
+        self.value = value
+        self.rule = rule
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        shown = self.value if isinstance(self.value, str) else repr(self.value)
+        return f"{self.field} = {shown}: {self.rule}. {self.remedy}"
+
+
+class DeviceError(InputError):
+    """A device was asked for that this machine, or this installation, does not have."""
+
+
+class FileFormatError(InputError):
+    """A file is not a run, is damaged, or has a version that this program can't read."""
+
+
+class OutputError(SimcoreError, OSError):
+    """Results could not be written (disk full, no permission); earlier files are untouched."""

@@ -1,0 +1,331 @@
+"""Mergeable statistics over trials: blocks, the tree of moments, histograms, covariances.
+
+Every operation here is one of + − × ÷, done in an order that the block numbers fix. So the bytes of
+a result do not depend on threads, on the order of arrival, or on how a run was cut into pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from .observables import COVARIANCE, HISTOGRAMMED, NAMES, column
+from .plan import BLOCK
+
+__all__ = [
+    "Bins",
+    "MomentTree",
+    "Moments",
+    "PointStatistics",
+    "combine",
+    "empty_moments",
+    "standard_errors",
+    "take_statistics",
+    "zero_histogram",
+]
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.uint32]
+
+HISTOGRAM_COLUMNS = np.array([column(name) for name in HISTOGRAMMED])
+COVARIANCE_COLUMNS = np.array([column(name) for name in COVARIANCE])
+BIN_REACH = 5.0
+"""Half the width of a histogram's equal bins, in standard deviations of the first block."""
+
+
+class Moments(NamedTuple):
+    """Moments of a run of blocks: one node of the tree.
+
+    Arrays of shape (layer, observable), and for the covariance of O' observables between C chosen
+    layers (O',), (O', C) and (O', C, C). `m2` is the sum of squared deviations from the mean,
+    `cov_m2` that of their products. A covariance counts the trials in which every chosen layer is
+    defined.
+    """
+
+    count: Floats
+    mean: Floats
+    m2: Floats
+    cov_count: Floats
+    cov_mean: Floats
+    cov_m2: Floats
+
+
+class Bins(NamedTuple):
+    """Equal bins of the histograms: lower edge of the first and width, shape (layer, histogram)."""
+
+    lower: Floats
+    width: Floats
+
+
+def empty_moments(layers: int, covariance_layers: int) -> Moments:
+    """Return moments of no trials, which `take_statistics` fills in."""
+    o, c = len(NAMES), covariance_layers
+    p = len(COVARIANCE)
+    shapes: tuple[tuple[int, ...], ...]
+    shapes = ((layers, o), (layers, o), (layers, o), (p,), (p, c), (p, c, c))
+    return Moments(*(np.zeros(shape) for shape in shapes))
+
+
+def zero_histogram(layers: int, bins: int) -> Counts:
+    """Return empty counts, shape (layer, histogram, bins + 2): two open ends."""
+    return np.zeros((layers, len(HISTOGRAMMED), bins + 2), dtype=np.uint32)
+
+
+def standard_errors(moments: Moments) -> tuple[Floats, Floats]:
+    """Return std (ddof 1) and the standard error of the mean, shape (layer, observable).
+
+    NaN below two trials.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = np.where(moments.count > 1.0, moments.m2 / (moments.count - 1.0), np.nan)
+        return np.sqrt(variance), np.sqrt(variance / moments.count)
+
+
+# --- merging ------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def combine(a: Moments, b: Moments) -> None:  # pragma: no cover - compiled
+    """Fold the moments `b` of later trials into `a`, in place (Chan's pairwise update)."""
+    for i in range(a.cov_count.size):
+        na, nb = a.cov_count[i], b.cov_count[i]
+        if nb > 0.0:
+            n = na + nb
+            weight = na * nb / n
+            share = nb / n
+            for j in range(a.cov_mean.shape[1]):
+                dj = b.cov_mean[i, j] - a.cov_mean[i, j]
+                for k in range(a.cov_mean.shape[1]):
+                    dk = b.cov_mean[i, k] - a.cov_mean[i, k]
+                    a.cov_m2[i, j, k] = a.cov_m2[i, j, k] + b.cov_m2[i, j, k] + dj * dk * weight
+            for j in range(a.cov_mean.shape[1]):
+                a.cov_mean[i, j] += (b.cov_mean[i, j] - a.cov_mean[i, j]) * share
+            a.cov_count[i] = n
+    for layer in range(a.count.shape[0]):
+        for i in range(a.count.shape[1]):
+            na, nb = a.count[layer, i], b.count[layer, i]
+            n = max(na + nb, 1.0)
+            d = b.mean[layer, i] - a.mean[layer, i]
+            a.m2[layer, i] = a.m2[layer, i] + b.m2[layer, i] + d * d * (na * nb / n)
+            a.mean[layer, i] += d * (nb / n)
+            a.count[layer, i] = na + nb
+
+
+class MomentTree:
+    """The maximal complete nodes of a binary tree over absolute block numbers.
+
+    Node (j, i) covers blocks i·2^j … (i+1)·2^j − 1 and is the merge of its two halves. Which nodes
+    are held, and their bytes, depend only on which blocks were added.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[tuple[int, int], Moments] = {}
+
+    def add(self, level: int, index: int, moments: Moments) -> None:
+        """Add the node (level, index), and join siblings as long as both are there."""
+        while (sibling := self.nodes.pop((level, index ^ 1), None)) is not None:
+            left, right = (moments, sibling) if index % 2 == 0 else (sibling, moments)
+            left = Moments(*(array.copy() for array in left))
+            combine(left, right)
+            level, index, moments = level + 1, index // 2, left
+        self.nodes[level, index] = moments
+
+    def ordered(self) -> Iterator[tuple[int, int, Moments]]:
+        """Yield (level, index, moments) from the first block to the last."""
+        for level, index in sorted(self.nodes, key=lambda node: node[1] << node[0]):
+            yield level, index, self.nodes[level, index]
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are in the tree."""
+        return sum(1 << level for level, _ in self.nodes)
+
+    def fold(self, *, last: Moments | None = None) -> Moments | None:
+        """Fold all nodes, left to right, and then a partial last block; None if there is none."""
+        parts = [moments for _, _, moments in self.ordered()]
+        if last is not None:
+            parts.append(last)
+        if not parts:
+            return None
+        total = Moments(*(array.copy() for array in parts[0]))
+        for part in parts[1:]:
+            combine(total, part)
+        return total
+
+
+@dataclass
+class PointStatistics:
+    """All that a run holds about one point.
+
+    Parameters
+    ----------
+    tree
+        Moments of whole blocks.
+    histogram
+        Counts of whole blocks, shape (layer, histogram, bins + 2).
+    partial, partial_histogram
+        Moments and counts of a partial last block, which are published but not part of the state.
+    bins
+        The histograms' bins; None until block 0 is done.
+    trajectories
+        First trials of the observables `plan.KEPT`, shape (kept, layer, observable); NaN where
+        undefined or not done.
+    kept
+        How many of them are done, from the first.
+    """
+
+    tree: MomentTree
+    histogram: Counts
+    trajectories: Floats
+    bins: Bins | None = None
+    partial: Moments | None = None
+    partial_histogram: Counts | None = None
+    kept: int = 0
+
+    def published(self) -> Moments | None:
+        """Moments of everything done so far; None before the first block."""
+        return self.tree.fold(last=self.partial)
+
+    def published_histogram(self) -> Counts:
+        """Counts of everything done so far."""
+        if self.partial_histogram is None:
+            return self.histogram
+        return self.histogram + self.partial_histogram
+
+    def trials(self) -> int:
+        """Trials done (every trial counts its activity, so a partial block by its largest count)."""
+        partial = 0 if self.partial is None else int(self.partial.count.max())
+        return self.tree.blocks * BLOCK + partial
+
+
+# --- kernels: one block, a segment of layers at a time ------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def take_statistics(  # pragma: no cover - compiled
+    rows: Floats,
+    layer0: int,
+    moments: Moments,
+    bins: Bins,
+    histogram: Counts,
+    set_bins: bool,
+) -> None:
+    """Reduce a segment of a block: its moments into `moments`, its counts added to `histogram`.
+
+    Parameters
+    ----------
+    rows
+        The observables of each trial, shape (trial, layer, observable); NaN is left out.
+    layer0
+        First layer of the segment, from 0; the other arrays cover all layers.
+    set_bins
+        Whether this is block 0, whose moments fix the bins.
+    """
+    layers = rows.shape[1]
+    columns = rows.shape[2]
+    count = moments.count[layer0 : layer0 + layers].reshape(layers * columns)
+    mean = moments.mean[layer0 : layer0 + layers].reshape(layers * columns)
+    m2 = moments.m2[layer0 : layer0 + layers].reshape(layers * columns)
+    _block_moments(rows.reshape(rows.shape[0], layers * columns), count, mean, m2)
+    if set_bins:
+        _set_bins(layer0, layers, moments, bins, histogram.shape[2] - 2)
+    for trial in range(rows.shape[0]):
+        for layer in range(layers):
+            for h in range(histogram.shape[1]):
+                x = rows[trial, layer, HISTOGRAM_COLUMNS[h]]
+                if x == x:
+                    b = _bin(x, bins.lower[layer0 + layer, h], bins.width[layer0 + layer, h])
+                    b = min(b, histogram.shape[2] - 1)
+                    histogram[layer0 + layer, h, b] += np.uint32(1)
+
+
+@njit(nogil=True, cache=True)
+def _block_moments(  # pragma: no cover - compiled
+    rows: Floats, count: Floats, mean: Floats, m2: Floats
+) -> None:
+    """Two passes over the trials of a block, each column apart."""
+    for i in range(count.size):
+        count[i] = 0.0
+        mean[i] = 0.0
+        m2[i] = 0.0
+    for trial in range(rows.shape[0]):
+        for i in range(count.size):
+            x = rows[trial, i]
+            defined = x == x
+            count[i] += 1.0 if defined else 0.0
+            mean[i] += x if defined else 0.0
+    for i in range(count.size):
+        mean[i] = mean[i] / max(count[i], 1.0)
+    for trial in range(rows.shape[0]):
+        for i in range(count.size):
+            x = rows[trial, i]
+            d = x - mean[i]
+            m2[i] += d * d if x == x else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _set_bins(  # pragma: no cover - compiled
+    layer0: int, layers: int, moments: Moments, bins: Bins, inner: int
+) -> None:
+    """Lay the bins over mean ± 5 std of the block; where std is 0, one bin of width 0."""
+    for layer in range(layer0, layer0 + layers):
+        for h in range(bins.lower.shape[1]):
+            column = HISTOGRAM_COLUMNS[h]
+            n = moments.count[layer, column]
+            std = np.sqrt(moments.m2[layer, column] / max(n - 1.0, 1.0))
+            reach = BIN_REACH * std
+            bins.lower[layer, h] = moments.mean[layer, column] - reach
+            bins.width[layer, h] = 2.0 * reach / inner
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _bin(x: float, lower: float, width: float) -> int:  # pragma: no cover - compiled
+    """Return the bin of x: 0 below, 1 … inner, more above (the caller caps it)."""
+    if x < lower:
+        return 0
+    if width == 0.0:
+        return 1 if x == lower else 1 << 30
+    place = (x - lower) / width
+    return 1 + int(min(place, 1e9))
+
+
+@njit(nogil=True, cache=True)
+def take_covariance(values: Floats, trials: int, moments: Moments) -> None:  # pragma: no cover
+    """Co-moments of a block over the trials in which every chosen layer is defined.
+
+    `values` has shape (observable, trial, chosen layer).
+    """
+    chosen = values.shape[2]
+    for i in range(values.shape[0]):
+        n = 0.0
+        mean = moments.cov_mean[i]
+        m2 = moments.cov_m2[i]
+        mean[:] = 0.0
+        m2[:] = 0.0
+        for t in range(trials):
+            if _complete(values[i, t]):
+                n += 1.0
+                for j in range(chosen):
+                    mean[j] += values[i, t, j]
+        for j in range(chosen):
+            mean[j] = mean[j] / max(n, 1.0)
+        for t in range(trials):
+            if _complete(values[i, t]):
+                for j in range(chosen):
+                    dj = values[i, t, j] - mean[j]
+                    for k in range(chosen):
+                        m2[j, k] += dj * (values[i, t, k] - mean[k])
+        moments.cov_count[i] = n
+
+
+@njit(nogil=True, cache=True)
+def _complete(row: Floats) -> bool:  # pragma: no cover - compiled
+    for x in row:  # noqa: SIM110 - compiled code has no generators
+        if x != x:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""The samplers: each draws independent networks and observes them layer by layer."""

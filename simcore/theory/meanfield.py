@@ -1,0 +1,487 @@
+"""Mean-field theory of the ensembles `he` and `correlated`, exact as the width goes to infinity.
+
+Everything rests on the angle θ of the pre-activations of a pair and on one function of it,
+
+    G(θ) = (sin θ − θ cos θ)/(1 − cos θ),    Δ = J(1) − J(cos θ) = sin²(θ/2) (1 − G(θ)/π),
+
+so that theory.md (7) reads 1 − c' = (1 − c)(π − G(θ))/(π − g), with no difference of nearly equal
+numbers at any θ, and its fixed point solves G(θ*) = g. With bias, at the fixed point q* of (5),
+the same holds with g replaced by π(1 − 2/σ_w²).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from fractions import Fraction
+from typing import TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.ensembles import (
+    SCALE_LIMITS,
+    check_scale,
+    correlation_strength,
+    norm_preserving_sigma_w,
+)
+from simcore.errors import InputError
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Values = TypeVar("Values", float, FloatArray)
+
+_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
+"""Relative distance from a critical σ_w² that a σ_w rounded to float64 may have."""
+
+_LINEAR_BELOW = -100
+"""Binary exponent of θ and of the gap in length below which a layer is linear in them."""
+
+_SERIES = tuple((-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(10, 0, -1))
+"""Coefficients of (sin θ − θ cos θ)/θ³ in powers of θ², highest first; 1e-21 is left at θ = 1."""
+
+
+class Phase(StrEnum):
+    """Whether nearby signals merge, theory.md 4 'Phases' [P], [SS]."""
+
+    ORDERED = "ordered"
+    CRITICAL = "critical"
+    CHAOTIC = "chaotic"
+
+
+@dataclass(frozen=True)
+class _Law:
+    """Checked parameters; `late_g` is the g with which (7) is the map at late layers."""
+
+    g: float
+    weight_variance: float
+    bias_variance: float
+    surplus: float
+    """λ_q − 1, which `growth` = λ_q near 1 does not hold to full accuracy."""
+    growth: float
+    log_growth: float
+    bounded: bool
+    late_g: float
+
+
+def _law(k: float, sigma_w: float | None, sigma_b: float) -> _Law:
+    g = correlation_strength(k)
+    scale = norm_preserving_sigma_w(k) if sigma_w is None else float(sigma_w)
+    check_scale("sigma_w", scale, positive=True)
+    check_scale("sigma_b", sigma_b, positive=False)
+    variance = scale**2
+    # Rounding σ_w² first would leave nothing but the rounding of σ_w² − 2 near criticality.
+    excess = float(Fraction(scale) ** 2 - 2)
+    surplus = 0.5 * excess - variance * g / (2.0 * math.pi)
+    if sigma_w is None or abs(surplus) <= _ROUNDING:
+        surplus = 0.0
+    growth = 1.0 if surplus == 0.0 else variance * (1.0 - g / math.pi) / 2.0
+    bounded = surplus < 0.0 or (surplus == 0.0 and sigma_b == 0.0)
+    late_g = g
+    if bounded and sigma_b > 0.0:
+        late_g = 0.0 if abs(excess) <= 2.0 * _ROUNDING else math.pi * excess / variance
+    log_growth, bias_variance = _log_near_one(growth, surplus), float(sigma_b) ** 2
+    return _Law(g, variance, bias_variance, surplus, growth, log_growth, bounded, late_g)
+
+
+def _log_near_one(value: float, excess: float) -> float:
+    """Logarithm of `value` = 1 + `excess`, whichever of the two holds the digits."""
+    return math.log1p(excess) if abs(excess) < 0.5 else math.log(value)
+
+
+def _bend(angle: npt.ArrayLike) -> FloatArray:
+    """G(θ) of the module's head; 2θ/3 for small θ, π/2 at π."""
+    theta = np.asarray(angle, dtype=np.float64)
+    small, large = np.minimum(theta, 1.0), np.maximum(theta, 1.0)
+    series = np.zeros_like(theta)
+    for coefficient in _SERIES:
+        series = series * (small * small) + coefficient
+    near = 2.0 * small * series / np.sinc(small / (2.0 * math.pi)) ** 2
+    far = (np.sin(large) - large * np.cos(large)) / (2.0 * np.sin(0.5 * large) ** 2)
+    return np.where(theta < 1.0, near, far)
+
+
+def _within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
+    array = np.asarray(value, dtype=np.float64)
+    outside = array[~((array >= low) & (array <= high))]
+    if outside.size:
+        rule = f"must be between {low:g} and {high:g}"
+        remedy = "Correlations lie in [-1, 1], distances are 1 - c, q is a mean square."
+        raise InputError(field, float(outside[0]), rule, remedy)
+    return array
+
+
+def _mapped_distance(distance: FloatArray, correlation: FloatArray, law: _Law) -> FloatArray:
+    if law.bias_variance > 0.0 and not law.bounded:
+        field, given = "sigma_w", math.sqrt(law.weight_variance)
+        rule = "makes q grow without bound at this k and sigma_b, so no one map holds at all layers"
+        remedy = "Give sigma_w with sigma_w^2 (1 - g/pi) < 2, or use trajectory."
+        raise InputError(field, given, rule, remedy)
+    angle = np.arctan2(np.sqrt(distance * (1.0 + correlation)), correlation)
+    return np.asarray(distance * (math.pi - _bend(angle)) / (math.pi - law.late_g))
+
+
+def correlation_map(
+    c: Values, *, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0
+) -> Values:
+    """Return the correlation one layer on, theory.md (7) [SS], or (6) [P] at q* with bias.
+
+    Parameters
+    ----------
+    c
+        Correlation of the pre-activations, −1 ≤ c ≤ 1, a scalar or an array of any shape.
+    k, sigma_w, sigma_b
+        The ensemble, as for `fixed_point`. Without bias sigma_w does not matter; with bias both
+        signals have the length q* of theory.md (5).
+
+    Returns
+    -------
+    float or ndarray
+        c' in the shape of `c`; `distance_map` is the one to use near c = 1.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range, or there is a bias and q is unbounded.
+    """
+    correlation = _within("c", c, -1.0, 1.0)
+    mapped = 1.0 - _mapped_distance(1.0 - correlation, correlation, _law(k, sigma_w, sigma_b))
+    return cast("Values", mapped if mapped.ndim else float(mapped))
+
+
+def distance_map(
+    distance: Values, *, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0
+) -> Values:
+    """Return 1 − c one layer on to full relative accuracy, theory.md (7) [SS].
+
+    Parameters
+    ----------
+    distance
+        1 − c of the pre-activations, between 0 and 2, a scalar or an array of any shape.
+    k, sigma_w, sigma_b
+        As for `correlation_map`, which also says what is returned and raised.
+    """
+    checked = _within("distance", distance, 0.0, 2.0)
+    mapped = _mapped_distance(checked, 1.0 - checked, _law(k, sigma_w, sigma_b))
+    return cast("Values", mapped if mapped.ndim else float(mapped))
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The `theory` column of theory.md 3; each array has shape (depth,), layer 1 first."""
+
+    q1: FloatArray
+    """Mean squared pre-activation of signal 1; inf or 0 beyond the range of float64."""
+    q2: FloatArray
+    log_q1: FloatArray
+    """Natural logarithm of `q1`, finite at every depth."""
+    log_q2: FloatArray
+    correlation: FloatArray
+    """c of the pre-activations."""
+    distance: FloatArray
+    """1 − c to full relative accuracy; 0 below the range of float64."""
+    log_distance: FloatArray
+    """ln(1 − c) at any depth; NaN where 1 − c is exactly 0, which a simulation leaves out too."""
+    angle: FloatArray
+    """θ = arccos c in radians."""
+    cosine: FloatArray
+    """Cosine of the angle between the activations, 2J(c) [JN]."""
+    inactive1: FloatArray
+    """Fraction of nodes with h ≤ 0, one half."""
+    inactive2: FloatArray
+    inactive_both: FloatArray
+    """Fraction of nodes with h ≤ 0 for both signals, (π − θ)/(2π)."""
+
+    def observable(self, name: str) -> FloatArray:
+        """Return the array of the observable `name`; InputError if there is none."""
+        names = [field.name for field in fields(self)]
+        if name not in names:
+            field, remedy = "observable", f"Choose one of: {', '.join(names)}."
+            raise InputError(field, name, "has no theory here", remedy)
+        return cast("FloatArray", getattr(self, name))
+
+
+@dataclass(frozen=True, eq=False)
+class _Lengths:
+    """Two logarithms for layers 1…L, two for what enters them (layers 0…L−1), shape (L,)."""
+
+    log_q1: FloatArray
+    log_q2: FloatArray
+    log_bias: FloatArray
+    """ln(σ_b²/(σ_w² R)), R = √(q₁q₂)."""
+    log_gap: FloatArray
+    """ln(|√q₁ − √q₂|/√R), −inf without bias: only through the bias does it act on the angle."""
+
+
+def _lengths(depth: int, law: _Law, q1: float, q2: float) -> _Lengths:
+    """Solve theory.md (5) in closed form, in units of σ_b² (without bias, of 1)."""
+    has_bias = law.bias_variance > 0.0
+    log_unit = math.log(law.bias_variance) if has_bias else 0.0
+    log_bias = 0.0 if has_bias else -math.inf
+    log_power = np.arange(depth) * law.log_growth
+    log_weight = math.log(law.weight_variance)
+    from_bias = log_bias + np.logaddexp.accumulate(log_power)
+    log_q, entering = [], []
+    for log_input in (math.log(q1) - log_unit, math.log(q2) - log_unit):
+        log_q.append(np.logaddexp(log_input + log_weight + log_power, from_bias))
+        entering.append(np.concatenate(([log_input], log_q[-1][:-1])))
+    log_gap = np.full(depth, -math.inf)
+    if q1 != q2 and has_bias:
+        # The difference q₁ − q₂ has no bias in it; δ = |ln(q₁/q₂)|, and the gap is 2 sinh(δ/4).
+        scaling = np.concatenate(([0.0], log_weight + log_power[:-1])) - log_unit
+        log_ratio = math.log(abs(q1 - q2)) + scaling - np.minimum(*entering)
+        delta = np.logaddexp(0.0, np.maximum(log_ratio, -40.0))
+        log_gap = np.log(2.0 * np.sinh(0.25 * delta)) + np.minimum(log_ratio + 40.0, 0.0)
+    log_share = log_bias - log_weight - 0.5 * (entering[0] + entering[1])
+    return _Lengths(log_q[0] + log_unit, log_q[1] + log_unit, log_share, log_gap)
+
+
+def _covariance(
+    drop: float, gap: float, overlap: float, self_overlap: float, log_bias: float
+) -> tuple[float, float]:
+    """√det' and K₁₂' of theory.md 4 in units of σ_w² R + σ_b², from √Δ, the gap, j, j₀.
+
+    `drop` = √Δ and `gap` may carry a common factor, which √det' then carries too.
+    """
+    smaller = math.exp(-abs(log_bias))
+    shares = smaller / (1.0 + smaller), 1.0 / (1.0 + smaller)
+    bias, weight = shares if log_bias < 0.0 else shares[::-1]
+    by_angle = drop * math.sqrt(weight * (weight * (self_overlap + overlap) + 2.0 * bias))
+    by_lengths = gap * math.sqrt(bias * weight * self_overlap)
+    return math.hypot(by_angle, by_lengths), weight * overlap + bias
+
+
+def _angles(
+    lengths: _Lengths, law: _Law, distance: float, correlation: float
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """θ of layers 1…L as mantissa and binary exponent, the latter 0 unless θ is tiny."""
+    log_bias, log_gap = lengths.log_bias.tolist(), lengths.log_gap.tolist()
+    mantissas, exponents = np.empty(len(log_gap)), np.zeros(len(log_gap), dtype=np.int64)
+    start = _covariance(math.sqrt(distance), math.exp(log_gap[0]), correlation, 1.0, log_bias[0])
+    angle, exponent = math.atan2(*start), 0
+    mantissas[0] = angle
+    j0 = 0.5 - law.g / (2.0 * math.pi)
+    for layer in range(1, len(log_gap)):
+        log_angle = math.log2(angle) + exponent if angle > 0.0 else -math.inf
+        top = max(log_angle, log_gap[layer] / math.log(2.0))
+        chosen = math.floor(top) if -math.inf < top < _LINEAR_BELOW else 0
+        angle, exponent = math.ldexp(angle, exponent - chosen), chosen
+        half = 0.5 * angle if exponent else math.sin(0.5 * angle)
+        drop = half * math.sqrt(1.0 - float(_bend(math.ldexp(angle, exponent))) / math.pi)
+        gap = math.exp(log_gap[layer] - exponent * math.log(2.0))
+        j = j0 - math.ldexp(drop, exponent) ** 2
+        root_det, k12 = _covariance(drop, gap, j, j0, log_bias[layer])
+        angle = root_det / k12 if exponent else math.atan2(root_det, k12)
+        mantissas[layer], exponents[layer] = angle, exponent
+    return mantissas, exponents
+
+
+def _observables(
+    lengths: _Lengths, mantissas: FloatArray, exponents: npt.NDArray[np.int64]
+) -> Trajectory:
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        angle = np.ldexp(mantissas, exponents)
+        half = np.where(exponents < 0, 0.5 * mantissas, np.sin(0.5 * angle))
+        log_distance = 2.0 * np.log(half) + math.log(2.0) * (1 + 2 * exponents)
+        distance = 2.0 * np.ldexp(half, exponents) ** 2
+        q1, q2 = np.exp(lengths.log_q1), np.exp(lengths.log_q2)
+    return Trajectory(
+        q1=q1,
+        q2=q2,
+        log_q1=lengths.log_q1,
+        log_q2=lengths.log_q2,
+        correlation=np.cos(angle),
+        distance=distance,
+        log_distance=np.where(mantissas == 0.0, np.nan, log_distance),
+        angle=angle,
+        cosine=1.0 - distance * (1.0 - _bend(angle) / math.pi),
+        inactive1=np.full_like(angle, 0.5),
+        inactive2=np.full_like(angle, 0.5),
+        inactive_both=(math.pi - angle) / (2.0 * math.pi),
+    )
+
+
+def _overlap(distance: float | None, correlation: float | None) -> tuple[float, float]:
+    """1 − c₀ and c₀, each as given or from the other."""
+    if distance is not None and correlation is None:
+        given = float(_within("distance", distance, 0.0, 2.0))
+        return given, 1.0 - given
+    if correlation is not None and distance is None:
+        given = float(_within("correlation", correlation, -1.0, 1.0))
+        return 1.0 - given, given
+    field, rule = "distance", "must be given if correlation is not, and only then"
+    raise InputError(field, distance, rule, "Give one of distance (1 - c0) and correlation (c0).")
+
+
+def trajectory(
+    depth: int,
+    *,
+    k: float = 0.0,
+    sigma_w: float | None = None,
+    sigma_b: float = 0.0,
+    q1: float = 1.0,
+    q2: float | None = None,
+    distance: float | None = None,
+    correlation: float | None = None,
+) -> Trajectory:
+    """Follow a pair of signals through layers 1…depth, theory.md (5), (6) [CS], [P], [SS].
+
+    Layer 1 reads the inputs without ReLU, by K¹ of theory.md 1. The relative error of 1 − c is a
+    few 1e-16 per layer where nothing contracts it.
+
+    Parameters
+    ----------
+    depth
+        Number of layers, at least 1.
+    k, sigma_w, sigma_b
+        The ensemble, as for `fixed_point`.
+    q1, q2
+        Mean squares |x|²/N₀ of the two inputs; `q2` None is equal lengths.
+    distance, correlation
+        1 − c₀ or c₀ of the inputs, exactly one; below 1e-16 only 1 − c₀ can express it.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range, or not exactly one of distance and correlation is given.
+    """
+    if not hasattr(depth, "__index__") or operator.index(depth) < 1:
+        field, rule = "depth", "must be an integer of at least 1"
+        raise InputError(field, depth, rule, "Give the number of layers.")
+    law, overlap = _law(k, sigma_w, sigma_b), _overlap(distance, correlation)
+    low, high = SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2
+    start1 = float(_within("q1", q1, low, high))
+    start2 = start1 if q2 is None else float(_within("q2", q2, low, high))
+    lengths = _lengths(operator.index(depth), law, start1, start2)
+    return _observables(lengths, *_angles(lengths, law, *overlap))
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Where a pair of signals goes at great depth, and how fast, theory.md 4 [P], [SS]."""
+
+    correlation: float
+    """c*."""
+    distance: float
+    """1 − c* to full relative accuracy."""
+    angle: float
+    """θ* in radians."""
+    slope: float
+    """f'(c*), at most 1."""
+    q: float
+    """q* of (5): 0 if signals vanish, inf if they are unbounded, NaN if every q is preserved."""
+    growth: float
+    """λ_q = σ_w²(1 − g/π)/2: q, or with bias its distance from q*, changes by it per layer."""
+    depth_scale_correlation: float
+    """−1/ln(slope) in layers; inf at criticality."""
+    depth_scale_q: float
+    """1/|ln λ_q| in layers, of decay or of growth; inf at λ_q = 1."""
+    phase: Phase
+    bounded: bool
+    """Whether q stays bounded."""
+
+
+def _fixed_angle(g: float) -> float:
+    """Solve G(θ) = g in units of g, where the root lies between 1.5 and 1.6 for 0 < g ≤ 1."""
+    if g <= 0.0:
+        return 0.0
+    from scipy.optimize import brentq
+
+    tolerance = {"xtol": _ROUNDING, "rtol": _ROUNDING}
+    return g * float(brentq(lambda x: float(_bend(g * x)) / g - 1.0, 1.0, 3.0, **tolerance))
+
+
+def _depth_scale(log_rate: float) -> float:
+    return 1.0 / abs(log_rate) if log_rate else math.inf
+
+
+def fixed_point(
+    *, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0
+) -> FixedPoint:
+    """Return the stable fixed point of lengths and correlation, theory.md 4 [P], [SS].
+
+    Without bias, and with bias where q is unbounded, c* solves theory.md (7); else it solves
+    1 − c* = σ_w²(½ − J(c*)). A σ_w within rounding of a critical value counts as that value.
+
+    Parameters
+    ----------
+    k
+        Correlation parameter of the weights, −1 < k ≤ ∞; 0 is the ensemble `he`.
+    sigma_w
+        Weight scale; None is the norm-preserving value, with which any bias makes q unbounded.
+    sigma_b
+        Standard deviation of the bias.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+    """
+    law = _law(k, sigma_w, sigma_b)
+    g = law.late_g
+    angle = _fixed_angle(g)
+    slope = (math.pi - angle) / (math.pi - g)
+    q = 0.0 if law.bounded else math.inf
+    if law.bounded and law.bias_variance > 0.0:
+        q = law.bias_variance / -law.surplus
+    elif law.bounded and law.surplus == 0.0:
+        q = math.nan
+    return FixedPoint(
+        correlation=math.cos(angle),
+        distance=2.0 * math.sin(0.5 * angle) ** 2,
+        angle=angle,
+        slope=slope,
+        q=q,
+        growth=law.growth,
+        depth_scale_correlation=_depth_scale(_log_near_one(slope, (g - angle) / (math.pi - g))),
+        depth_scale_q=_depth_scale(law.log_growth),
+        phase=phase(k=k, sigma_w=sigma_w, sigma_b=sigma_b),
+        bounded=law.bounded,
+    )
+
+
+def phase(*, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0) -> Phase:
+    """Return the phase by the rules of theory.md 4 'Phases' [P], [SS]; arguments as `fixed_point`.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+    """
+    g = _law(k, sigma_w, sigma_b).late_g
+    if g == 0.0:
+        return Phase.CRITICAL
+    return Phase.CHAOTIC if g > 0.0 else Phase.ORDERED
+
+
+def dead_network(widths: Sequence[int] | npt.NDArray[np.integer]) -> FloatArray:
+    """Return the probability 1 − Π_{m≤l}(1 − 2^−N_m) of no active node in some layer up to l.
+
+    Parameters
+    ----------
+    widths
+        Widths N_1…N_L, at least 1. Exact at any N for Gaussian rows of nonzero variance, whatever
+        k and bias, theory.md 3 and 'Dead layers' of 4 [L].
+
+    Returns
+    -------
+    ndarray
+        Shape (L,), to full relative accuracy however small.
+
+    Raises
+    ------
+    InputError
+        If `widths` is not a nonempty sequence of integers of at least 1.
+    """
+    array = np.asarray(widths)
+    if (
+        array.ndim != 1
+        or array.dtype.kind not in "iu"
+        or array.min(initial=1) < 1
+        or not array.size
+    ):
+        field, rule = "widths", "must be a sequence of integers of at least 1"
+        raise InputError(field, widths, rule, "Give the width of each layer.")
+    return np.asarray(-np.expm1(np.cumsum(np.log1p(-np.exp2(-array.astype(np.float64))))))
