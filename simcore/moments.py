@@ -15,15 +15,19 @@ import numpy.typing as npt
 from numba import njit
 
 from .observables import COVARIANCE, HISTOGRAMMED, NAMES, column
-from .plan import BLOCK
+from .plan import BLOCK, KEPT
 
 __all__ = [
     "Bins",
+    "Collector",
     "MomentTree",
     "Moments",
     "PointStatistics",
+    "collect",
     "combine",
     "empty_moments",
+    "finish_block",
+    "join_blocks",
     "standard_errors",
     "take_statistics",
     "zero_histogram",
@@ -34,6 +38,7 @@ Counts = npt.NDArray[np.uint32]
 
 HISTOGRAM_COLUMNS = np.array([column(name) for name in HISTOGRAMMED])
 COVARIANCE_COLUMNS = np.array([column(name) for name in COVARIANCE])
+KEPT_COLUMNS = np.array([column(name) for name in KEPT])
 BIN_REACH = 5.0
 """Half the width of a histogram's equal bins, in standard deviations of the first block."""
 
@@ -53,6 +58,34 @@ class Moments(NamedTuple):
     cov_count: Floats
     cov_mean: Floats
     cov_m2: Floats
+
+
+class Collector(NamedTuple):
+    """Where a task leaves its statistics, segment by segment and block by block.
+
+    Parameters
+    ----------
+    moments
+        `Moments` with a leading block axis; block 0 holds the whole task in the end.
+    bins, histogram
+        The point's bins, and counts of shape (layer, histogram, bins + 2).
+    first
+        Whether the task's first block is the point's block 0, which fixes the bins.
+    kept
+        Trajectories of the task's first trials, shape (trial, layer, kept observable).
+    layers
+        The layers (from 0) whose covariance is kept, shape (C,).
+    values
+        Scratch: their values in one block, shape (covariance observable, trial, C).
+    """
+
+    moments: Moments
+    bins: Bins
+    histogram: Counts
+    first: bool
+    kept: Floats
+    layers: npt.NDArray[np.int64]
+    values: Floats
 
 
 class Bins(NamedTuple):
@@ -192,18 +225,72 @@ class PointStatistics:
         return self.tree.fold(last=self.partial)
 
     def published_histogram(self) -> Counts:
-        """Counts of everything done so far."""
+        """Return the counts of everything done so far."""
         if self.partial_histogram is None:
             return self.histogram
         return self.histogram + self.partial_histogram
 
     def trials(self) -> int:
-        """Trials done (every trial counts its activity, so a partial block by its largest count)."""
+        """Trials done; a partial block counts by `inactive1`, which every trial defines."""
         partial = 0 if self.partial is None else int(self.partial.count.max())
         return self.tree.blocks * BLOCK + partial
 
 
 # --- kernels: one block, a segment of layers at a time ------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def _block(moments: Moments, block: int) -> Moments:  # pragma: no cover - compiled
+    """Return the moments of one block of a collector, as views."""
+    return Moments(
+        moments.count[block],
+        moments.mean[block],
+        moments.m2[block],
+        moments.cov_count[block],
+        moments.cov_mean[block],
+        moments.cov_m2[block],
+    )
+
+
+@njit(nogil=True, cache=True)
+def collect(  # pragma: no cover - compiled
+    collector: Collector, block: int, layer0: int, rows: Floats
+) -> None:
+    """Take in the rows (trial, layer, observable) of a block's layers `layer0` … ."""
+    take_statistics(
+        rows,
+        layer0,
+        _block(collector.moments, block),
+        collector.bins,
+        collector.histogram,
+        collector.first and block == 0,
+    )
+    for t in range(min(rows.shape[0], collector.kept.shape[0] - block * BLOCK)):
+        for j in range(rows.shape[1]):
+            for i in range(KEPT_COLUMNS.size):
+                collector.kept[block * BLOCK + t, layer0 + j, i] = rows[t, j, KEPT_COLUMNS[i]]
+    for c in range(collector.layers.size):
+        j = collector.layers[c] - layer0
+        if 0 <= j < rows.shape[1]:
+            for i in range(COVARIANCE_COLUMNS.size):
+                for t in range(rows.shape[0]):
+                    collector.values[i, t, c] = rows[t, j, COVARIANCE_COLUMNS[i]]
+
+
+@njit(nogil=True, cache=True)
+def finish_block(collector: Collector, block: int, trials: int) -> None:  # pragma: no cover
+    """Close a block all of whose layers were collected."""
+    take_covariance(collector.values, trials, _block(collector.moments, block))
+
+
+@njit(nogil=True, cache=True)
+def join_blocks(collector: Collector, blocks: int) -> None:  # pragma: no cover - compiled
+    """Fold a task's 2^m blocks into block 0, by the same binary tree as `MomentTree`."""
+    step = 1
+    while step < blocks:
+        for block in range(0, blocks - step, 2 * step):
+            combine(_block(collector.moments, block), _block(collector.moments, block + step))
+        step *= 2
 
 
 @njit(nogil=True, cache=True)

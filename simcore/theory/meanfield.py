@@ -389,8 +389,8 @@ def _fixed_angle(g: float) -> float:
         return 0.0
     from scipy.optimize import brentq
 
-    tolerance = {"xtol": _ROUNDING, "rtol": _ROUNDING}
-    return g * float(brentq(lambda x: float(_bend(g * x)) / g - 1.0, 1.0, 3.0, **tolerance))
+    root = brentq(lambda x: float(_bend(g * x)) / g - 1.0, 1.0, 3.0, xtol=_ROUNDING, rtol=_ROUNDING)
+    return g * float(root)
 
 
 def _depth_scale(log_rate: float) -> float:

@@ -1,0 +1,1 @@
+"""The command line: `simulate` and `simcore`. It parses, calls and prints."""

@@ -1,0 +1,57 @@
+"""Errors as the user sees them: one line on stderr and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from simcore.errors import InputError, SimcoreError
+
+__all__ = ["INTERRUPTED", "CommandError", "run_app", "shorten"]
+
+INTERRUPTED = 130
+"""Exit code after SIGINT, as a shell has it."""
+
+LONGEST_VALUE = 80
+
+# Newer versions of Typer carry their own copy of click, so its base of usage errors is found here.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+class CommandError(SimcoreError):
+    """An error whose text is ready for the user, and its exit code."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def shorten(text: str) -> str:
+    """Return a typed value fit for a line: no line breaks, no more than 80 characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+
+
+def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
+    """Run a Typer application and return the exit code.
+
+    A usage error, and every error that simcore raises on purpose, becomes one line on stderr.
+    """
+    try:
+        code = app(args=list(arguments), prog_name=program, standalone_mode=False)
+    except SimcoreError as error:
+        return _fail(str(error), error.exit_code)
+    except _UsageError as error:
+        text = error.format_message()  # type: ignore[attr-defined]
+        return _fail(f"{text.rstrip('.')}. See {program} --help.", InputError.exit_code)
+    except typer.Abort:
+        return INTERRUPTED
+    except MemoryError:
+        return _fail("not enough memory; take fewer points, layers or --keep", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(text: str, code: int) -> int:
+    typer.echo(" ".join(text.split()), err=True)
+    return code

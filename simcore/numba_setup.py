@@ -1,0 +1,107 @@
+"""What the entry points tell Numba before it compiles: where its cache is, how wide vectors are.
+
+Both are choices for a whole process, so `import simcore` makes neither.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["prefer_wide_vectors", "prepare", "source_digest", "wide_vector_features"]
+
+CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+FEATURES_VARIABLE = "NUMBA_CPU_FEATURES"
+
+
+def prepare() -> Path:
+    """Choose the folder of compiled kernels; call it before the first ``import numba``.
+
+    A NUMBA_CACHE_DIR that the user has set is left as it is. Else the folder is named after the
+    sources: Numba alone does not notice that a function inlined from another file has changed.
+
+    Returns
+    -------
+    Path
+        The folder: in the user's cache, or a private temporary one where that can't be written.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    folder = _user_folder()
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="simcore-kernels-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[CACHE_VARIABLE] = str(folder)
+    return folder
+
+
+def _user_folder() -> Path | None:
+    """Return a writable folder in the user's cache, or None."""
+    from platformdirs import user_cache_path
+
+    try:
+        folder = user_cache_path("simcore") / source_digest(Path(__file__).parent)
+        if "SLURM_JOB_ID" in os.environ:
+            # The nodes of a job share the home folder, and would write the same files at once.
+            folder = folder / platform.node()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):
+        return None
+
+
+def source_digest(package: Path) -> str:
+    """Return a digest of the names and contents of a package's Python files (without its cli)."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if not name.startswith("cli/"):
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def prefer_wide_vectors() -> None:
+    """Let Numba use 512-bit vectors where the CPU has them; the numbers stay the same.
+
+    Call it after ``import numba`` and before the first ``@njit`` of the process. LLVM prefers 256
+    bits by default, which costs a third of the speed here. NUMBA_CPU_FEATURES and NUMBA_CPU_NAME
+    of the user win.
+    """
+    if os.environ.get(FEATURES_VARIABLE) or os.environ.get("NUMBA_CPU_NAME"):
+        return
+    from llvmlite import binding
+    from numba import config
+
+    try:
+        host = binding.get_host_cpu_features()
+    except RuntimeError:
+        return
+    if not config.ENABLE_AVX:
+        return
+    features = wide_vector_features(host)
+    if features is not None:
+        config.CPU_FEATURES = features
+
+
+def wide_vector_features(host: Mapping[str, bool]) -> str | None:
+    """Return LLVM's feature string of a CPU with 512-bit vectors preferred; None without AVX-512.
+
+    Parameters
+    ----------
+    host
+        Every feature that LLVM knows, and whether this CPU has it.
+    """
+    if not host.get("avx512f", False):
+        return None
+    features = {name: has for name, has in host.items() if name != "prefer-256-bit"}
+    listed = [f"{'+' if has else '-'}{name}" for name, has in sorted(features.items())]
+    return ",".join([*listed, "-prefer-256-bit"])

@@ -1,0 +1,199 @@
+"""Randomness as a function: Philox4x32-10, the register of streams, and Gaussian variates.
+
+A draw is the value of Philox at a counter under a key; nothing is carried from draw to draw. The
+key is a point's (`plan.Point.key`), the counter is laid out as
+
+======  ==============================  =====
+word    high bits                       low bits
+======  ==============================  =====
+0       node or column group, 24        stream, 8
+1       row, 32
+2       trial, its low 32
+3       layer (from 1), 24              trial, its high 8
+======  ==============================  =====
+
+`plan` refuses what would not fit. One Philox call gives four words: the two Gaussian pairs of two
+nodes. Group g serves nodes i = 32·(g div 16) + g mod 16 and i + 16, so that sixteen lanes of a
+vector, or of a GPU's warp, draw for themselves.
+
+The functions are scalar and compile for a CPU loop, which LLVM turns into vectors, as well as for a
+GPU thread. Every integer operation is cast, since Numba would widen it.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from .arithmetic import float_from_bits, float_to_bits, fma32
+
+__all__ = [
+    "GROUP_NODES",
+    "Stream",
+    "counter_word0",
+    "counter_word3",
+    "fill_words",
+    "normal_pair",
+    "philox",
+    "split_key",
+]
+
+
+class Stream(enum.IntEnum):
+    """The one register of streams: the low byte of counter word 0. Numbers are never reused."""
+
+    PAIR = 1
+    """Normals of the pair sampler, by node."""
+
+
+GROUP_NODES = 2
+"""Nodes served by one Philox call."""
+
+_u32, _u64, _i32, _f32 = np.uint32, np.uint64, np.int32, np.float32
+MULTIPLIER_0, MULTIPLIER_1 = _u64(0xD2511F53), _u64(0xCD9E8D57)
+WEYL_0, WEYL_1 = _u64(0x9E3779B9), _u64(0xBB67AE85)
+LOW, HALF_WORD, STREAM_BITS = _u64(0xFFFFFFFF), _u64(32), _u64(8)
+HIGH_TRIAL = _u64(0xFF)
+
+
+def split_key(key: int) -> tuple[np.uint64, np.uint64]:
+    """Return the two key words (low, high) of a 64-bit key, each in a uint64."""
+    return _u64(key & 0xFFFFFFFF), _u64(key >> 32)
+
+
+@njit(inline="always")
+def counter_word0(group, stream):  # type: ignore[no-untyped-def]
+    """Counter word 0 of a node group (24 bits) and a stream (8 bits)."""
+    return _u64(_u64(_u64(group) << STREAM_BITS) | _u64(stream))
+
+
+@njit(inline="always")
+def counter_word3(layer, trial):  # type: ignore[no-untyped-def]
+    """Counter word 3 of a layer (24 bits, from 1) and a trial (its high 8 of 40 bits)."""
+    high = _u64(_u64(_u64(trial) >> HALF_WORD) & HIGH_TRIAL)
+    return _u64(_u64(_u64(layer) << STREAM_BITS) | high)
+
+
+@njit(inline="always")
+def _round(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    # Words live in the low halves of 64-bit integers, and what is above them is never cleared: the
+    # multiplication ignores it. That saves the shuffles between 32- and 64-bit vectors (three times
+    # the speed with AVX2).
+    p0 = _u64(_u64(c0 & LOW) * MULTIPLIER_0)
+    p1 = _u64(_u64(c2 & LOW) * MULTIPLIER_1)
+    return (
+        _u64(_u64(_u64(p1 >> HALF_WORD) ^ c1) ^ k0),
+        p1,
+        _u64(_u64(_u64(p0 >> HALF_WORD) ^ c3) ^ k1),
+        p0,
+    )
+
+
+@njit(inline="always")
+def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    """Philox4x32-10 (Salmon et al., SC 2011; Random123).
+
+    Counter and key words are uint64 below 2³². Returns four uint64 whose *low 32 bits* are the
+    output words; the high bits are arbitrary.
+    """
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = _u64(k0 + WEYL_0), _u64(k1 + WEYL_1)
+    return _round(c0, c1, c2, c3, k0, k1)
+
+
+@njit(nogil=True, cache=True)
+def fill_words(  # type: ignore[no-untyped-def]
+    words: npt.NDArray[np.uint32], first_group, groups, stream, row, trial, layer, k0, k1
+) -> None:  # pragma: no cover - compiled
+    """Write the words of `groups` node groups to words[word, group], shape (4, groups or more)."""
+    c1 = _u64(row)
+    c2 = _u64(_u64(trial) & LOW)
+    c3 = counter_word3(layer, trial)
+    for j in range(groups):
+        w0, w1, w2, w3 = philox(counter_word0(first_group + j, stream), c1, c2, c3, k0, k1)
+        words[0, j] = _u32(w0)
+        words[1, j] = _u32(w1)
+        words[2, j] = _u32(w2)
+        words[3, j] = _u32(w3)
+
+
+# Coefficients by a weighted minimax fit (bench/fit_polynomials.py), relative errors in brackets.
+# -2 ln(1 + f) = -2f + f² (L0 + L1 f + …), |f| ≤ 1/3 [2.6e-8]
+L0, L1, L2, L3, L4, L5, L6, L7 = (
+    _f32(0.9999987215730142),
+    _f32(-0.6666639627717839),
+    _f32(0.5001563780890734),
+    _f32(-0.40022337135921766),
+    _f32(0.32831921147160364),
+    _f32(-0.2799161703034633),
+    _f32(0.3077708156152204),
+    _f32(-0.2805270246002486),
+)
+# sin a = a + a³ (S0 + S1 a² + S2 a⁴), |a| ≤ π/4 [3.6e-9]
+S0, S1, S2 = _f32(-0.16666654943681805), _f32(0.00833217814523127), _f32(-0.00019517298882242)
+# cos a = 1 + a² (C0 + C1 a² + C2 a⁴), |a| ≤ π/4 [3.9e-8]
+C0, C1, C2 = _f32(-0.49999884745691947), _f32(0.04165577703327305), _f32(-0.0013591853461452)
+
+TWO_THIRDS_BITS, EXPONENT_MASK = _i32(0x3F2AAAAB), _i32(-8388608)
+MINUS_TWO_LN2 = _f32(-2.0 * math.log(2.0) * 2.0**-23)
+ONE, MINUS_TWO = _f32(1.0), _f32(-2.0)
+SCALE_31, HALF_STEP = _f32(2.0**-31), _f32(2.0**-32)
+ANGLE_SCALE = _f32(math.pi / 2.0**33)
+SHIFT_1, SHIFT_2 = _u32(1), _u32(2)
+SIGN_BIT, SWAP_BIT, NO_BIT = _i32(-2147483648), _i32(0x40000000), _i32(0)
+
+
+@njit(inline="always")
+def _minus_two_log(u):  # type: ignore[no-untyped-def]
+    """−2 ln u of a normal float32 in (0, 1]."""
+    bits = float_to_bits(u)
+    exponent = _i32(_i32(bits - TWO_THIRDS_BITS) & EXPONENT_MASK)
+    f = _f32(float_from_bits(_i32(bits - exponent)) - ONE)
+    f2 = _f32(f * f)
+    f4 = _f32(f2 * f2)
+    low = fma32(fma32(L3, f, L2), f2, fma32(L1, f, L0))
+    high = fma32(fma32(L7, f, L6), f2, fma32(L5, f, L4))
+    series = fma32(f2, fma32(high, f4, low), _f32(MINUS_TWO * f))
+    return fma32(_f32(exponent), MINUS_TWO_LN2, series)
+
+
+@njit(inline="always")
+def normal_pair(radius_word, angle_word):  # type: ignore[no-untyped-def]
+    """Two independent standard normals (float32) from two uint32 words, by Box–Muller.
+
+    The radius takes 31 bits, u = (w + ½)/2³¹, so |z| < 6.67 (a mass of 2.3e-10 lies beyond). Of the
+    other word one bit is the sign of both, one swaps them, and thirty are an angle in [−π/4, π/4):
+    together the whole circle, with both coordinates accurate near zero.
+    """
+    u = fma32(_f32(_i32(_u32(radius_word >> SHIFT_1))), SCALE_31, HALF_STEP)
+    r = _f32(math.sqrt(_minus_two_log(u)))
+    word = _i32(angle_word)
+    r = float_from_bits(_i32(float_to_bits(r) | _i32(word & SIGN_BIT)))
+    a = _f32(_f32(_i32(_u32(angle_word << SHIFT_2))) * ANGLE_SCALE)
+    a2 = _f32(a * a)
+    sine = fma32(_f32(fma32(fma32(S2, a2, S1), a2, S0) * a2), a, a)
+    cosine = fma32(fma32(fma32(C2, a2, C1), a2, C0), a2, ONE)
+    swap = _i32(word & SWAP_BIT) != NO_BIT
+    first = sine if swap else cosine
+    second = cosine if swap else sine
+    return _f32(r * first), _f32(r * second)
