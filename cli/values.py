@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TypeVar
@@ -142,14 +142,14 @@ def _parse_list(
 ) -> tuple[Number, ...]:
     values: list[Number] = []
     for item in _items(field, text):
-        if ":" in item:
-            ends, shares = _range(field, item)
-            start, stop = one(field, ends[0]), one(field, ends[1])
-            values += [between(start, stop, share) for share in shares]
-        else:
+        ends, count = _range(field, item)
+        if len(values) + count > MAX_VALUES:
+            raise InputError(field, text, f"must be at most {MAX_VALUES} values", "Take fewer.")
+        if count == 1:
             values.append(one(field, item))
-    if len(values) > MAX_VALUES:
-        raise InputError(field, text, f"must be at most {MAX_VALUES} values", "Take fewer.")
+        else:
+            start, stop = one(field, ends[0]), one(field, ends[1])
+            values += [between(start, stop, Fraction(i, count - 1)) for i in range(count)]
     return tuple(values)
 
 
@@ -161,13 +161,15 @@ def _items(field: str, text: str) -> list[str]:
     return items
 
 
-def _range(field: str, item: str) -> tuple[tuple[str, str], Iterator[Fraction]]:
-    """Split start:stop:count into its ends and the shares of the way from one to the other."""
+def _range(field: str, item: str) -> tuple[tuple[str, str], int]:
+    """Split start:stop:count into its ends and the count, which is 1 for a single value."""
     parts = item.split(":")
+    if len(parts) == 1:
+        return (item, item), 1
     remedy = "Five values from 1 to 3 are written 1:3:5."
     if len(parts) != 3 or not all(part.strip() for part in parts):
         raise InputError(field, item, "must be start:stop:count", remedy)
     count = parse_integer(field, parts[2])
     if not 2 <= count <= MAX_VALUES:
         raise InputError(field, item, f"must have a count between 2 and {MAX_VALUES}", remedy)
-    return (parts[0], parts[1]), (Fraction(i, count - 1) for i in range(count))
+    return (parts[0], parts[1]), count

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -18,14 +17,24 @@ from numba.extending import intrinsic
 __all__ = ["arctan2", "float_from_bits", "float_to_bits", "fma32", "fma64", "log"]
 
 
-def _fma(numba_type: Any) -> Any:
+def _fma(float_type: Any) -> Any:
     def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:  # noqa: ARG001 - numba's signature
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
             return builder.fma(*args)
 
-        return numba_type(numba_type, numba_type, numba_type), generate
+        return float_type(float_type, float_type, float_type), generate
 
     return intrinsic(fma)
+
+
+def _bitcast(source: Any, target: Any, target_ir: Any) -> Any:
+    def bitcast(typing_context: Any, x: Any) -> Any:  # noqa: ARG001 - numba's signature
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+            return builder.bitcast(args[0], target_ir)
+
+        return target(source), generate
+
+    return intrinsic(bitcast)
 
 
 fma32 = _fma(types.float32)
@@ -34,26 +43,11 @@ fma32 = _fma(types.float32)
 fma64 = _fma(types.float64)
 """a·b + c in float64, rounded once."""
 
+float_to_bits = _bitcast(types.float32, types.int32, ir.IntType(32))
+"""The bits of a float32 as an int32."""
 
-@intrinsic
-def float_to_bits(typing_context: Any, x: Any) -> Any:  # noqa: ARG001 - numba's signature
-    """Reinterpret a float32 as an int32."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-        return builder.bitcast(args[0], ir.IntType(32))
-
-    return types.int32(types.float32), generate
-
-
-@intrinsic
-def float_from_bits(typing_context: Any, i: Any) -> Any:  # noqa: ARG001 - numba's signature
-    """Reinterpret an int32 as a float32."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-        return builder.bitcast(args[0], ir.FloatType())
-
-    return types.float32(types.int32), generate
-
+float_from_bits = _bitcast(types.int32, types.float32, ir.FloatType())
+"""The float32 whose bits an int32 holds."""
 
 SQRT_HALF = 0.7071067811865476
 LN2 = 0.6931471805599453
@@ -94,7 +88,8 @@ def log(x: float) -> float:  # pragma: no cover - compiled
     # 2s = f - s f exactly in real numbers; this form keeps the rounding of s out of the first term.
     tail = fma64(2.0 * s * z, p, -s * f)
     e = float(exponent)
-    return fma64(e, LN2, f + fma64(e, LN2_TAIL, tail))
+    result: float = fma64(e, LN2, f + fma64(e, LN2_TAIL, tail))
+    return result
 
 
 @njit(nogil=True, cache=True)
@@ -126,7 +121,7 @@ def arctan2(y: float, x: float) -> float:  # pragma: no cover - compiled
     p = fma64(-p, z, 1.0 / 7.0)
     p = fma64(-p, z, 1.0 / 5.0)
     p = fma64(-p, z, 1.0 / 3.0)
-    angle = 2.0 * fma64(-(t * z), p, t)
+    angle: float = 2.0 * fma64(-(t * z), p, t)
     if turned:
         angle = QUARTER_PI + angle
     if swap:

@@ -52,7 +52,7 @@ class Moments(NamedTuple):
     defined.
     """
 
-    count: Floats
+    count: Floats  # type: ignore[assignment] # hides tuple.count, which nobody needs
     mean: Floats
     m2: Floats
     cov_count: Floats

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 __all__ = ["prefer_wide_vectors", "prepare", "source_digest", "wide_vector_features"]
 
@@ -78,8 +79,10 @@ def prefer_wide_vectors() -> None:
     """
     if os.environ.get(FEATURES_VARIABLE) or os.environ.get("NUMBA_CPU_NAME"):
         return
+    import numba
     from llvmlite import binding
-    from numba import config
+
+    config: Any = numba.config
 
     try:
         host = binding.get_host_cpu_features()

@@ -187,7 +187,7 @@ class _Loop:
             yield from self.run.tasks(point, first, self.run.end_trial, size)
 
     def _task_size(self, point: int) -> int:
-        """The sampler's choice, but so small that every thread gets several tasks."""
+        """Return the sampler's choice, but so small that every thread gets several tasks."""
         share = self.run.trials * len(self.points) // (BLOCK * 4 * self.threads)
         return min(self.sampler.blocks_per_task(point), 1 << max(0, share.bit_length() - 1))
 
@@ -286,7 +286,7 @@ class _Loop:
         from .provenance import collect_provenance
         from .store import write_run
 
-        assert self.output is not None  # noqa: S101
+        assert self.output is not None
         before = time.monotonic()
         notes = collect_provenance(threads=self.threads, device=self.run.device)
         notes |= self.provenance

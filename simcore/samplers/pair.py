@@ -24,11 +24,8 @@ from ..observables import NAMES
 from ..plan import BLOCK, Point
 from ..rng import (
     Stream,
-    counter_word0,
-    counter_word3,
     fill_words,
     normal_pair,
-    philox,
     split_key,
 )
 
@@ -183,8 +180,8 @@ def _direction(state):  # type: ignore[no-untyped-def]  # pragma: no cover - com
 
 
 @njit(inline="always")
-def _add_node(sums, lane, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
-    """Add one node to its lane; return its flags of inactivity, packed by bytes."""
+def _add_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
+    """Return a lane's sums with one node added; the last packs three counts, a byte each."""
     p = _f32(cotangent * z1)
     t = _f32(scale * z2)
     active = z1 > F_ZERO
@@ -193,19 +190,58 @@ def _add_node(sums, lane, z1, z2, cotangent, scale):  # type: ignore[no-untyped-
     smaller = p if p < t else t
     negative = gap if gap < F_ZERO else F_ZERO
     r = smaller if active else negative
-    sums[0, lane] += x
-    sums[1, lane] = fma32(x, x, sums[1, lane])
-    sums[2, lane] += r
-    sums[3, lane] = fma32(r, x, sums[3, lane])
-    sums[4, lane] = fma32(r, r, sums[4, lane])
-    sums[5, lane] = fma32(z1, z1, sums[5, lane])
-    sums[6, lane] = fma32(z1, z2, sums[6, lane])
-    sums[7, lane] = fma32(z2, z2, sums[7, lane])
     inactive2 = p <= t
     flag1 = ZERO if active else FLAG1
     flag2 = FLAG2 if inactive2 else ZERO
     both = ZERO if active else (FLAG_BOTH if inactive2 else ZERO)
-    return _i32(flag1 + _i32(flag2 + both))
+    return (
+        _f32(s[0] + x),
+        fma32(x, x, s[1]),
+        _f32(s[2] + r),
+        fma32(r, x, s[3]),
+        fma32(r, r, s[4]),
+        fma32(z1, z1, s[5]),
+        fma32(z1, z2, s[6]),
+        fma32(z2, z2, s[7]),
+        _i32(s[8] + _i32(flag1 + _i32(flag2 + both))),
+    )
+
+
+@njit(inline="always")
+def _load(sums, flags, lane):  # type: ignore[no-untyped-def]
+    """Return a lane's sums. They are local while nodes are added, and so live in registers."""
+    return (
+        sums[lane],
+        sums[LANES + lane],
+        sums[2 * LANES + lane],
+        sums[3 * LANES + lane],
+        sums[4 * LANES + lane],
+        sums[5 * LANES + lane],
+        sums[6 * LANES + lane],
+        sums[7 * LANES + lane],
+        flags[lane],
+    )
+
+
+@njit(inline="always")
+def _store(s, sums, flags, lane):  # type: ignore[no-untyped-def]
+    sums[lane] = s[0]
+    sums[LANES + lane] = s[1]
+    sums[2 * LANES + lane] = s[2]
+    sums[3 * LANES + lane] = s[3]
+    sums[4 * LANES + lane] = s[4]
+    sums[5 * LANES + lane] = s[5]
+    sums[6 * LANES + lane] = s[6]
+    sums[7 * LANES + lane] = s[7]
+    flags[lane] = s[8]
+
+
+@njit(nogil=True, cache=True)
+def _node_normals(words, i):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the normals of node i of a chunk, one at a time."""
+    j = i // (2 * LANES) * LANES + i % LANES
+    w = 2 * (i // LANES % 2)
+    return normal_pair(words[w, j], words[w + 1, j])
 
 
 @njit(nogil=True, cache=True)
@@ -214,8 +250,8 @@ def chunk_sums(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Draw the `nodes` ≤ 512 nodes of a chunk and sum them by lanes.
 
-    `words` is scratch, uint32 (4, 256); the results are `sums`, float32 (SUMS, LANES), and `flags`,
-    int32 (LANES,): three counts of up to 32, a byte each.
+    `words` is scratch, uint32 (4, 256); the results are `sums`, float32 (SUMS · LANES,), and
+    `flags`, int32 (LANES,): three counts of up to 32, a byte each.
     """
     rounds = (nodes + 2 * LANES - 1) // (2 * LANES)
     fill_words(
@@ -235,17 +271,17 @@ def chunk_sums(  # type: ignore[no-untyped-def]
     for b in range(full):
         for lane in range(LANES):
             j = b * LANES + lane
+            s = _load(sums, flags, lane)
             z1, z2 = normal_pair(words[0, j], words[1, j])
-            y1, y2 = normal_pair(words[2, j], words[3, j])
-            first = _add_node(sums, lane, z1, z2, cotangent, scale)
-            second = _add_node(sums, lane, y1, y2, cotangent, scale)
-            flags[lane] = _i32(flags[lane] + _i32(first + second))
+            s = _add_node(s, z1, z2, cotangent, scale)
+            z1, z2 = normal_pair(words[2, j], words[3, j])
+            s = _add_node(s, z1, z2, cotangent, scale)
+            _store(s, sums, flags, lane)
     for i in range(full * 2 * LANES, nodes):
         lane = i % LANES
-        j = full * LANES + lane
-        w = 2 * (i // LANES % 2)
-        z1, z2 = normal_pair(words[w, j], words[w + 1, j])
-        flags[lane] = _i32(flags[lane] + _add_node(sums, lane, z1, z2, cotangent, scale))
+        z1, z2 = _node_normals(words, i)
+        s = _add_node(_load(sums, flags, lane), z1, z2, cotangent, scale)
+        _store(s, sums, flags, lane)
 
 
 @njit(nogil=True, cache=True)
@@ -254,7 +290,7 @@ def fold_chunk(chunk, sums, flags, accumulators):  # type: ignore[no-untyped-def
     slot = accumulators[chunk % SLOTS]
     for s in range(SUMS):
         for lane in range(LANES):
-            slot[s, lane] += sums[s, lane]
+            slot[s, lane] += sums[s * LANES + lane]
     for lane in range(LANES):
         packed = flags[lane]
         slot[SUMS, lane] += packed & 255
@@ -279,29 +315,16 @@ def fold_slots(chunks, accumulators, totals):  # type: ignore[no-untyped-def]  #
 
 @njit(nogil=True, cache=True)
 def _small_layer(  # type: ignore[no-untyped-def]
-    physics, trial, layer, width, cotangent, scale, totals
+    physics, trial, layer, width, cotangent, scale, words, totals
 ):  # pragma: no cover - compiled
-    """Draw and sum a layer below 64 nodes in float64, in the same order."""
+    """Draw and sum a layer below 64 nodes in float64: nodes by lanes, then lanes, in order."""
+    groups = (width + 2 * LANES - 1) // (2 * LANES) * LANES
+    fill_words(words, 0, groups, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1)
     totals[:] = 0.0
-    c2 = np.uint64(trial) & np.uint64(0xFFFFFFFF)
-    c3 = counter_word3(layer, trial)
     for lane in range(min(LANES, width)):
-        # A lane has at most four nodes; each is added straight to the lane's sums.
-        x1 = x2 = r1 = rx = r2 = a = b = e = n1 = n2 = n12 = 0.0
+        x1 = x2 = r1 = rx = r2 = a = b = e = n1 = n2 = both = 0.0
         for i in range(lane, width, LANES):
-            group = i // (2 * LANES) * LANES + lane
-            w0, w1, w2, w3 = philox(
-                counter_word0(group, PAIR_STREAM),
-                np.uint64(0),
-                c2,
-                c3,
-                physics.key0,
-                physics.key1,
-            )
-            if i // LANES % 2 == 0:
-                y1, y2 = normal_pair(np.uint32(w0), np.uint32(w1))
-            else:
-                y1, y2 = normal_pair(np.uint32(w2), np.uint32(w3))
+            y1, y2 = _node_normals(words, i)
             z1, z2 = np.float64(y1), np.float64(y2)
             p, t = cotangent * z1, scale * z2
             active = z1 > 0.0
@@ -318,8 +341,8 @@ def _small_layer(  # type: ignore[no-untyped-def]
             e = fma64(z2, z2, e)
             n1 += 0.0 if active else 1.0
             n2 += 1.0 if inactive2 else 0.0
-            n12 += 1.0 if inactive2 and not active else 0.0
-        lane_sums = (x1, x2, r1, rx, r2, a, b, e, n1, n2, n12)
+            both += 1.0 if inactive2 and not active else 0.0
+        lane_sums = (x1, x2, r1, rx, r2, a, b, e, n1, n2, both)
         for s in range(TOTALS):
             totals[s] += lane_sums[s]
 
@@ -331,7 +354,7 @@ def _draw_layer(  # type: ignore[no-untyped-def]
     """Draw a layer of one trial and leave its sums in `scratch.totals`."""
     _, _, _, cotangent, scale, _ = _direction(state)
     if width < SMALL:
-        _small_layer(physics, trial, layer, width, cotangent, scale, scratch.totals)
+        _small_layer(physics, trial, layer, width, cotangent, scale, scratch.words, scratch.totals)
         return
     chunks = (width + CHUNK - 1) // CHUNK
     scratch.accumulators[: min(chunks, SLOTS)] = 0.0
@@ -393,7 +416,7 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
 def _observe(  # type: ignore[no-untyped-def]
     width, totals, cosine, sine, root2, f, state, row
 ):  # pragma: no cover - compiled
-    """Lengths, and where both signals live the angle in all its forms (theory.md 2, Observables)."""
+    """Write the lengths and, where both signals live, the angle in all its forms (theory.md 2)."""
     m, power = state[MANTISSA], state[POWER]
     a, b, e = totals[5] / width, totals[6] / width, totals[7] / width
     _write_length(m * a, power, row, Q1, LOG_Q1)
@@ -536,7 +559,7 @@ def advance(  # type: ignore[no-untyped-def]
     """
     scratch = Scratch(
         np.empty((4, GROUPS), np.uint32),
-        np.empty((SUMS, LANES), np.float32),
+        np.empty(SUMS * LANES, np.float32),
         np.empty(LANES, np.int32),
         np.empty((SLOTS, TOTALS, LANES), np.float64),
         np.empty(TOTALS, np.float64),

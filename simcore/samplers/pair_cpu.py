@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, wait
+import itertools
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 
 import numpy as np
 import numpy.typing as npt
@@ -52,11 +53,14 @@ class PairSampler:
         self.layers = np.array(run.covariance_layers, dtype=np.int64) - 1
 
     def prepare(self) -> None:
-        """Compile the kernels, or load them from the cache, by a run of one small trial."""
-        tiny = Run(depth=1, width=(pair.CHUNK,), trials=1, keep=0, bins=1)
-        sampler = PairSampler(tiny)
-        stop = np.zeros(1, dtype=np.int64)
-        sampler.run(Task(0, 0, 1, 1), None, Signals.sharing(stop))
+        """Compile the kernels, or load them from the cache, by running one trial every way."""
+        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        with ThreadPoolExecutor(1) as pool:
+            for width in (1, SHARED_WIDTH):
+                tiny = PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1))
+                task = Task(0, 0, 1, 1)
+                tiny.run_shared(task, None, signals, pool, 1)
+        tiny.run(task, None, signals)
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of one thread's time for a block of 64 trials."""
@@ -160,7 +164,7 @@ class PairSampler:
             for j in range(rows.shape[1]):
                 width = widths[layer0 + j]
                 chunks = -(-int(width) // pair.CHUNK)
-                sums = np.empty((chunks, pair.SUMS, pair.LANES), dtype=np.float32)
+                sums = np.empty((chunks, pair.SUMS * pair.LANES), dtype=np.float32)
                 flags = np.empty((chunks, pair.LANES), dtype=np.int32)
                 bounds = np.linspace(0, chunks, threads + 1).astype(int)
                 futures = [
@@ -176,7 +180,7 @@ class PairSampler:
                         flags[low:high],
                         signals.stop,
                     )
-                    for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+                    for low, high in itertools.pairwise(bounds)
                 ]
                 wait(futures)
                 for future in futures:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .law import Phase
 from .meanfield import (
     FixedPoint,
-    Phase,
     Trajectory,
     correlation_map,
     dead_network,

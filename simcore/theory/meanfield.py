@@ -15,92 +15,20 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from enum import StrEnum
-from fractions import Fraction
-from typing import TypeAlias, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from simcore.ensembles import (
-    SCALE_LIMITS,
-    check_scale,
-    correlation_strength,
-    norm_preserving_sigma_w,
-)
+from simcore.ensembles import SCALE_LIMITS
 from simcore.errors import InputError
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-Values = TypeVar("Values", float, FloatArray)
+from .law import ROUNDING, FloatArray, Law, Phase, bend, law_of, log_near_one
 
-_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
-"""Relative distance from a critical σ_w² that a σ_w rounded to float64 may have."""
+Values = TypeVar("Values", float, FloatArray)
 
 _LINEAR_BELOW = -100
 """Binary exponent of θ and of the gap in length below which a layer is linear in them."""
-
-_SERIES = tuple((-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(10, 0, -1))
-"""Coefficients of (sin θ − θ cos θ)/θ³ in powers of θ², highest first; 1e-21 is left at θ = 1."""
-
-
-class Phase(StrEnum):
-    """Whether nearby signals merge, theory.md 4 'Phases' [P], [SS]."""
-
-    ORDERED = "ordered"
-    CRITICAL = "critical"
-    CHAOTIC = "chaotic"
-
-
-@dataclass(frozen=True)
-class _Law:
-    """Checked parameters; `late_g` is the g with which (7) is the map at late layers."""
-
-    g: float
-    weight_variance: float
-    bias_variance: float
-    surplus: float
-    """λ_q − 1, which `growth` = λ_q near 1 does not hold to full accuracy."""
-    growth: float
-    log_growth: float
-    bounded: bool
-    late_g: float
-
-
-def _law(k: float, sigma_w: float | None, sigma_b: float) -> _Law:
-    g = correlation_strength(k)
-    scale = norm_preserving_sigma_w(k) if sigma_w is None else float(sigma_w)
-    check_scale("sigma_w", scale, positive=True)
-    check_scale("sigma_b", sigma_b, positive=False)
-    variance = scale**2
-    # Rounding σ_w² first would leave nothing but the rounding of σ_w² − 2 near criticality.
-    excess = float(Fraction(scale) ** 2 - 2)
-    surplus = 0.5 * excess - variance * g / (2.0 * math.pi)
-    if sigma_w is None or abs(surplus) <= _ROUNDING:
-        surplus = 0.0
-    growth = 1.0 if surplus == 0.0 else variance * (1.0 - g / math.pi) / 2.0
-    bounded = surplus < 0.0 or (surplus == 0.0 and sigma_b == 0.0)
-    late_g = g
-    if bounded and sigma_b > 0.0:
-        late_g = 0.0 if abs(excess) <= 2.0 * _ROUNDING else math.pi * excess / variance
-    log_growth, bias_variance = _log_near_one(growth, surplus), float(sigma_b) ** 2
-    return _Law(g, variance, bias_variance, surplus, growth, log_growth, bounded, late_g)
-
-
-def _log_near_one(value: float, excess: float) -> float:
-    """Logarithm of `value` = 1 + `excess`, whichever of the two holds the digits."""
-    return math.log1p(excess) if abs(excess) < 0.5 else math.log(value)
-
-
-def _bend(angle: npt.ArrayLike) -> FloatArray:
-    """G(θ) of the module's head; 2θ/3 for small θ, π/2 at π."""
-    theta = np.asarray(angle, dtype=np.float64)
-    small, large = np.minimum(theta, 1.0), np.maximum(theta, 1.0)
-    series = np.zeros_like(theta)
-    for coefficient in _SERIES:
-        series = series * (small * small) + coefficient
-    near = 2.0 * small * series / np.sinc(small / (2.0 * math.pi)) ** 2
-    far = (np.sin(large) - large * np.cos(large)) / (2.0 * np.sin(0.5 * large) ** 2)
-    return np.where(theta < 1.0, near, far)
 
 
 def _within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
@@ -113,14 +41,14 @@ def _within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatA
     return array
 
 
-def _mapped_distance(distance: FloatArray, correlation: FloatArray, law: _Law) -> FloatArray:
+def _mapped_distance(distance: FloatArray, correlation: FloatArray, law: Law) -> FloatArray:
     if law.bias_variance > 0.0 and not law.bounded:
         field, given = "sigma_w", math.sqrt(law.weight_variance)
         rule = "makes q grow without bound at this k and sigma_b, so no one map holds at all layers"
         remedy = "Give sigma_w with sigma_w^2 (1 - g/pi) < 2, or use trajectory."
         raise InputError(field, given, rule, remedy)
     angle = np.arctan2(np.sqrt(distance * (1.0 + correlation)), correlation)
-    return np.asarray(distance * (math.pi - _bend(angle)) / (math.pi - law.late_g))
+    return np.asarray(distance * (math.pi - bend(angle)) / (math.pi - law.late_g))
 
 
 def correlation_map(
@@ -147,7 +75,7 @@ def correlation_map(
         If a parameter is out of range, or there is a bias and q is unbounded.
     """
     correlation = _within("c", c, -1.0, 1.0)
-    mapped = 1.0 - _mapped_distance(1.0 - correlation, correlation, _law(k, sigma_w, sigma_b))
+    mapped = 1.0 - _mapped_distance(1.0 - correlation, correlation, law_of(k, sigma_w, sigma_b))
     return cast("Values", mapped if mapped.ndim else float(mapped))
 
 
@@ -164,7 +92,7 @@ def distance_map(
         As for `correlation_map`, which also says what is returned and raised.
     """
     checked = _within("distance", distance, 0.0, 2.0)
-    mapped = _mapped_distance(checked, 1.0 - checked, _law(k, sigma_w, sigma_b))
+    mapped = _mapped_distance(checked, 1.0 - checked, law_of(k, sigma_w, sigma_b))
     return cast("Values", mapped if mapped.ndim else float(mapped))
 
 
@@ -215,7 +143,7 @@ class _Lengths:
     """ln(|√q₁ − √q₂|/√R), −inf without bias: only through the bias does it act on the angle."""
 
 
-def _lengths(depth: int, law: _Law, q1: float, q2: float) -> _Lengths:
+def _lengths(depth: int, law: Law, q1: float, q2: float) -> _Lengths:
     """Solve theory.md (5) in closed form, in units of σ_b² (without bias, of 1)."""
     has_bias = law.bias_variance > 0.0
     log_unit = math.log(law.bias_variance) if has_bias else 0.0
@@ -254,7 +182,7 @@ def _covariance(
 
 
 def _angles(
-    lengths: _Lengths, law: _Law, distance: float, correlation: float
+    lengths: _Lengths, law: Law, distance: float, correlation: float
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """θ of layers 1…L as mantissa and binary exponent, the latter 0 unless θ is tiny."""
     log_bias, log_gap = lengths.log_bias.tolist(), lengths.log_gap.tolist()
@@ -269,7 +197,7 @@ def _angles(
         chosen = math.floor(top) if -math.inf < top < _LINEAR_BELOW else 0
         angle, exponent = math.ldexp(angle, exponent - chosen), chosen
         half = 0.5 * angle if exponent else math.sin(0.5 * angle)
-        drop = half * math.sqrt(1.0 - float(_bend(math.ldexp(angle, exponent))) / math.pi)
+        drop = half * math.sqrt(1.0 - float(bend(math.ldexp(angle, exponent))) / math.pi)
         gap = math.exp(log_gap[layer] - exponent * math.log(2.0))
         j = j0 - math.ldexp(drop, exponent) ** 2
         root_det, k12 = _covariance(drop, gap, j, j0, log_bias[layer])
@@ -296,7 +224,7 @@ def _observables(
         distance=distance,
         log_distance=np.where(mantissas == 0.0, np.nan, log_distance),
         angle=angle,
-        cosine=1.0 - distance * (1.0 - _bend(angle) / math.pi),
+        cosine=1.0 - distance * (1.0 - bend(angle) / math.pi),
         inactive1=np.full_like(angle, 0.5),
         inactive2=np.full_like(angle, 0.5),
         inactive_both=(math.pi - angle) / (2.0 * math.pi),
@@ -350,7 +278,7 @@ def trajectory(
     if not hasattr(depth, "__index__") or operator.index(depth) < 1:
         field, rule = "depth", "must be an integer of at least 1"
         raise InputError(field, depth, rule, "Give the number of layers.")
-    law, overlap = _law(k, sigma_w, sigma_b), _overlap(distance, correlation)
+    law, overlap = law_of(k, sigma_w, sigma_b), _overlap(distance, correlation)
     low, high = SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2
     start1 = float(_within("q1", q1, low, high))
     start2 = start1 if q2 is None else float(_within("q2", q2, low, high))
@@ -389,7 +317,7 @@ def _fixed_angle(g: float) -> float:
         return 0.0
     from scipy.optimize import brentq
 
-    root = brentq(lambda x: float(_bend(g * x)) / g - 1.0, 1.0, 3.0, xtol=_ROUNDING, rtol=_ROUNDING)
+    root = brentq(lambda x: float(bend(g * x)) / g - 1.0, 1.0, 3.0, xtol=ROUNDING, rtol=ROUNDING)
     return g * float(root)
 
 
@@ -419,7 +347,7 @@ def fixed_point(
     InputError
         If a parameter is out of range.
     """
-    law = _law(k, sigma_w, sigma_b)
+    law = law_of(k, sigma_w, sigma_b)
     g = law.late_g
     angle = _fixed_angle(g)
     slope = (math.pi - angle) / (math.pi - g)
@@ -435,7 +363,7 @@ def fixed_point(
         slope=slope,
         q=q,
         growth=law.growth,
-        depth_scale_correlation=_depth_scale(_log_near_one(slope, (g - angle) / (math.pi - g))),
+        depth_scale_correlation=_depth_scale(log_near_one(slope, (g - angle) / (math.pi - g))),
         depth_scale_q=_depth_scale(law.log_growth),
         phase=phase(k=k, sigma_w=sigma_w, sigma_b=sigma_b),
         bounded=law.bounded,
@@ -450,7 +378,7 @@ def phase(*, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0)
     InputError
         If a parameter is out of range.
     """
-    g = _law(k, sigma_w, sigma_b).late_g
+    g = law_of(k, sigma_w, sigma_b).late_g
     if g == 0.0:
         return Phase.CRITICAL
     return Phase.CHAOTIC if g > 0.0 else Phase.ORDERED

@@ -1,0 +1,126 @@
+"""Progress of a run on stderr: a live line on a terminal, now and then a plain line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+
+import typer
+
+from simcore.progress import Progress, Report
+
+from .numbers import duration, rate_text
+
+__all__ = ["LiveReport", "PlainReport", "choose_report", "describe"]
+
+FIRST_INTERVAL = 5.0
+LONGEST_INTERVAL = 60.0
+"""Seconds between plain lines: the first ones, and those of a long run."""
+
+PHASES = {
+    "compiling": "preparing kernels (compiled on the first run, then kept)",
+    "running": "running",
+    "writing": "writing",
+}
+
+
+def describe(progress: Progress) -> str:
+    """Say how far a run is: trials, rate and time left, each once it is known."""
+    if progress.phase == "compiling":
+        return ""
+    parts = [f"{progress.trials} of {progress.total_trials} trials"]
+    if progress.rate > 0.0:
+        parts.append(rate_text(progress.rate))
+    left = progress.seconds_left
+    if progress.phase == "running" and left is not None:
+        parts.append(f"about {duration(max(left, 0.0))} left")
+    return ", ".join(parts)
+
+
+def choose_report(*, quiet: bool) -> AbstractContextManager[Report | None]:
+    """Return the report that suits stderr, as a context manager; None where nothing is wanted."""
+    if quiet:
+        return nullcontext()
+    if sys.stderr.isatty():
+        return LiveReport()
+    return PlainReport()
+
+
+class PlainReport:
+    """A line when the phase changes and then at most every few seconds, ever more rarely."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._start = clock()
+        self._due = 0.0
+        self._phase = ""
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def __call__(self, progress: Progress) -> None:
+        """Write a line if one is due."""
+        now = self._clock()
+        # Checkpoints alternate with work; only the first phase and real news are worth a line.
+        news = progress.phase != self._phase and "writing" not in (progress.phase, self._phase)
+        if not news and now < self._due:
+            return
+        self._phase = progress.phase
+        elapsed = now - self._start
+        self._due = now + min(max(FIRST_INTERVAL, elapsed / 10.0), LONGEST_INTERVAL)
+        detail = describe(progress)
+        label = PHASES.get(progress.phase, progress.phase)
+        typer.echo(f"{label}: {detail}" if detail else label, err=True)
+
+
+class LiveReport:
+    """A live line with a bar."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[detail]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None, detail="")
+
+    def __enter__(self) -> Report:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Bring the line up to date."""
+        compiling = progress.phase == "compiling"
+        self._bar.update(
+            self._task,
+            description=PHASES.get(progress.phase, progress.phase),
+            total=None if compiling else float(progress.total_node_updates),
+            completed=float(progress.node_updates),
+            detail=describe(progress),
+        )

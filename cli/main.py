@@ -1,0 +1,130 @@
+"""The command `simcore`: look at runs and plot them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simcore.errors import InputError
+
+from .config import Given, named
+from .errors import CommandError, run_app
+from .options import Version
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A run written by simulate.")]
+
+
+@app.callback()
+def simcore(version: Version = False) -> None:
+    """Look at runs of `simulate`, and plot them."""
+
+
+@app.command()
+def info(
+    file: File,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what a file holds: configuration, progress, provenance."""
+    path = _existing(file)
+    _prepare()
+    from simcore.store import info as read_info
+
+    from .show import show_facts, show_json
+
+    try:
+        facts = read_info(path)
+    except InputError as error:
+        raise named(error, Given({}), ()) from error
+    if json:
+        show_json(facts)
+    else:
+        show_facts(_readable(facts))
+
+
+@app.command()
+def plot(
+    file: File,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to plot: correlation, ...")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Picture to write; its ending says the format. Default: the file's name and the "
+            "kind, as PNG, in this folder.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Plot a run."""
+    path = _existing(file)
+    _prepare()
+    from simcore.plots import KINDS
+    from simcore.plots import plot as draw
+
+    if kind not in KINDS:
+        rule = f"KIND {kind}: is not known. Choose one of: {', '.join(KINDS)}."
+        raise CommandError(rule, InputError.exit_code)
+    picture = Path(output) if output else Path(f"{path.stem}-{kind}.png")
+    try:
+        draw(path, kind, picture)
+    except InputError as error:
+        raise named(error, Given({"output": str(picture)}), {"output"}) from error
+    typer.echo(f"written to {picture}")
+
+
+def _readable(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts about a file without what only programs look for."""
+    least, most = facts["trials_done"]
+    config = {name: value for name, value in facts["config"].items() if value is not None}
+    config.setdefault("sigma_w", "norm-preserving")
+    hidden = {"trials_done_per_point"}
+    shown = {name: value for name, value in facts.items() if name not in hidden and value != {}}
+    done = f"{least}" if least == most else f"{least} to {most}, by point"
+    return shown | {"trials_done": done, "config": config}
+
+
+def _existing(file: str) -> Path:
+    path = Path(file).expanduser()
+    if not path.is_file():
+        rule = "is a folder, not a run" if path.is_dir() else "does not exist"
+        text = f"{file}: {rule}. Name a file that simulate wrote."
+        raise CommandError(text, InputError.exit_code)
+    return path
+
+
+def _prepare() -> None:
+    """Set the cache of compiled kernels before anything imports Numba."""
+    from simcore.numba_setup import prepare
+
+    prepare()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `simcore` with the given arguments (those of the process by default).
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return run_app(app, "simcore", given or ["--help"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

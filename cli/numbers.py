@@ -1,0 +1,75 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["NOTHING", "bytes_text", "duration", "plain", "rate_text", "with_error"]
+
+NOTHING = "-"
+"""What stands for an undefined value."""
+
+SMALLEST_ERROR = 1e-14
+"""Errors smaller than this, relative to the value, are lost among its digits."""
+
+
+def plain(value: float, digits: int = 6) -> str:
+    """Return a number with up to `digits` significant digits; NaN is a dash."""
+    return NOTHING if math.isnan(value) else f"{value:.{digits}g}"
+
+
+def with_error(value: float, error: float) -> str:
+    """Return a value with its standard error in parentheses, in units of the last two digits.
+
+    0.95421 ± 0.00032 is 0.95421(32). Without a usable error the value stands alone.
+    """
+    if not math.isfinite(value) or not math.isfinite(error) or error <= 0.0:
+        return plain(value)
+    large = max(abs(value), error)
+    if error < large * SMALLEST_ERROR or not 1e-280 < large < 1e280:
+        return f"{value:.15g} ± {error:.1e}"
+    if 1e-3 <= large < 1e6:
+        return _in_parentheses(value, error)
+    power = math.floor(math.log10(large))
+    scale = 10.0**power
+    return f"{_in_parentheses(value / scale, error / scale)}e{power:+03d}"
+
+
+def _in_parentheses(value: float, error: float) -> str:
+    # The exponent is that of the error once it is rounded: 0.0996 is 0.10, not 0.099.
+    decimals = 1 - int(f"{error:.1e}".partition("e")[2])
+    if decimals <= 0:
+        return f"{value:.0f}({error:.0f})"
+    return f"{value:.{decimals}f}({error * 10.0**decimals:.0f})"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as 0.048 s, 12 s, 3 min 20 s, 1 h 02 min or 2 d 03 h."""
+    if seconds < 10.0:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = whole // 60
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = minutes // 60
+    return f"{hours // 24} d {hours % 24:02d} h"
+
+
+def rate_text(per_second: float) -> str:
+    """Return a rate of node updates: 850 M node updates/s."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if per_second >= size:
+            return f"{per_second / size:.3g} {unit} node updates/s"
+    return f"{per_second:.3g} node updates/s"
+
+
+def bytes_text(size: float) -> str:
+    """Return an amount of memory: 1.2 MB (powers of ten)."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size:.0f} B"

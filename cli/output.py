@@ -1,0 +1,100 @@
+"""Where a run is written, and what is there already; all of it before anything starts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from simcore.errors import InputError
+from simcore.plan import Run
+
+from .errors import CommandError
+
+__all__ = ["GO_ON", "Destination", "check_destination", "resolve_destination"]
+
+GO_ON = "Run it again with --overwrite to start from the beginning"
+"""What to do with an unfinished file."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The file of a run.
+
+    Parameters
+    ----------
+    path
+        Where it is, or will be.
+    named
+        Whether the user named it.
+    """
+
+    path: Path
+    named: bool
+
+    def finished(self, run: Run, *, overwrite: bool) -> bool:
+        """Return whether the default file holds this very run, complete; refuse anything else.
+
+        Raises
+        ------
+        InputError
+            If a file is in the way.
+        CommandError
+            If the default file is an unfinished run of the same configuration.
+        """
+        if overwrite or not os.path.isfile(self.path):  # noqa: PTH113 - no error for long names
+            return False
+        shown = str(self.path)
+        if self.named:
+            remedy = "Add --overwrite, or name another file."
+            raise InputError("output", shown, "exists already", remedy)
+        digest, complete = _identity(self.path)
+        if digest != run.digest():
+            remedy = "Add --overwrite, or name a file with -o."
+            raise InputError("file", shown, "exists already and is not this run", remedy)
+        if not complete:
+            raise CommandError(
+                f"{shown}: is an unfinished run of this configuration. {GO_ON}.",
+                InputError.exit_code,
+            )
+        return True
+
+
+def resolve_destination(run: Run, output: Path | None) -> Destination:
+    """Return the file that was named, or the run's default name in the current folder."""
+    if output is None:
+        return Destination(Path(run.default_filename()), named=False)
+    return Destination(output, named=True)
+
+
+def check_destination(path: Path) -> None:
+    """Raise InputError unless a file can be made at `path`, or put in place of one there."""
+    try:
+        if path.is_dir():
+            raise InputError("output", str(path), "is a folder", "Name a file in it.")
+        if path.exists() and not path.is_file():
+            raise InputError("output", str(path), "is no ordinary file", "Name another file.")
+        if not path.parent.is_dir():
+            raise InputError("output", str(path), "is in no folder", f"Create {path.parent} first.")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        rule = f"can't be written ({reason})"
+        raise InputError("output", str(path), rule, "Name a file elsewhere with -o.") from error
+
+
+def _identity(path: Path) -> tuple[str, bool]:
+    """Return the digest of a stored run's configuration and whether it is complete."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            digest = file.attrs["config_sha256"]
+            shown = digest.decode() if isinstance(digest, bytes) else str(digest)
+            return shown, bool(file.attrs["complete"])
+    except (OSError, KeyError):
+        return "", False

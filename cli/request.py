@@ -1,0 +1,165 @@
+"""From the options as typed to a validated `Run` and the settings of its execution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from simcore.errors import DeviceError, InputError
+from simcore.plan import DEFAULTS, Run
+from simcore.threads import resolve_threads
+
+from .config import Given, option_name
+from .values import (
+    parse_float,
+    parse_floats,
+    parse_integer,
+    parse_integers,
+    parse_profile,
+    parse_weight_scale,
+)
+
+__all__ = ["Request", "build_request"]
+
+T = TypeVar("T")
+
+EXCLUSIVE = (("widths", "width"), ("distance", "correlation"))
+
+UNBOUNDED = (
+    "with --sigma-b above 0 and the norm-preserving --sigma-w the mean square q grows without "
+    "bound; a smaller --sigma-w bounds it"
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run and how it is to be executed.
+
+    Parameters
+    ----------
+    run
+        What is simulated.
+    output
+        The file that was named; None is the run's default name.
+    threads
+        Number of threads.
+    checkpoint
+        Seconds between checkpoints.
+    overwrite, dry_run, quiet, json
+        The flags of that name.
+    """
+
+    run: Run
+    output: Path | None
+    threads: int
+    checkpoint: float
+    overwrite: bool = False
+    dry_run: bool = False
+    quiet: bool = False
+    json: bool = False
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know before the results are read."""
+        if self.run.sigma_w is None and any(self.run.sigma_b):
+            return [UNBOUNDED]
+        return []
+
+
+def build_request(given: Given) -> Request:
+    """Read and check all options.
+
+    Raises
+    ------
+    InputError
+        Naming field, value, rule and remedy.
+    """
+    _check_exclusive(given)
+    values = _run_values(given.texts)
+    output = given.texts.get("output")
+    if output == "":
+        raise InputError("output", "''", "is empty", "Name a file, or leave it out.")
+    return Request(
+        run=Run(**values),
+        output=None if output is None else Path(output).expanduser(),
+        threads=resolve_threads(_optional(given.texts, "threads", parse_integer)),
+        checkpoint=_checkpoint(given.texts),
+        **{flag: flag in given.flags for flag in ("overwrite", "dry_run", "quiet", "json")},
+    )
+
+
+def _check_exclusive(given: Given) -> None:
+    for name, other in EXCLUSIVE:
+        if name in given.texts and other in given.texts:
+            raise InputError(
+                name, given.texts[name], f"excludes {option_name(other)}", "Give one of the two."
+            )
+
+
+def _run_values(texts: dict[str, str]) -> dict[str, Any]:
+    """Return the arguments of `Run` that were given."""
+    values: dict[str, Any] = {}
+    for name in ("depth", "trials", "first_trial", "seed", "keep", "bins"):
+        if name in texts:
+            values[name] = parse_integer(name, texts[name])
+    for name in ("sigma_b", "correlation", "distance", "q0"):
+        if name in texts:
+            values[name] = parse_floats(name, texts[name])
+    if "width" in texts:
+        values["width"] = parse_integers("width", texts["width"])
+    if "widths" in texts:
+        values["layer_widths"] = parse_profile(texts["widths"])
+        values.setdefault("depth", len(values["layer_widths"]))
+    elif "width" not in texts:
+        raise InputError("width", "", "is missing", "Give the nodes of a layer: --width 4096.")
+    if "depth" not in values:
+        raise InputError("depth", "", "is missing", "Give the number of layers: --depth 200.")
+    if "sigma_w" in texts:
+        values["sigma_w"] = parse_weight_scale(texts["sigma_w"])
+    if "weights" in texts:
+        values["weights"] = texts["weights"]
+    values |= _ensemble(texts)
+    values["sampler"] = _auto(texts, "sampler", "gram")
+    values["device"] = _device(texts)
+    return values
+
+
+def _ensemble(texts: dict[str, str]) -> dict[str, Any]:
+    if "k" in texts:
+        k = parse_floats("k", texts["k"], infinite=True)
+        return {"ensemble": texts.get("ensemble", "correlated"), "k": k}
+    ensemble = texts.get("ensemble", DEFAULTS.ensemble)
+    if ensemble == "correlated":
+        raise InputError(
+            "ensemble", ensemble, "needs the strength of the correlation", "Add --k 1, say."
+        )
+    return {"ensemble": ensemble}
+
+
+def _auto(texts: dict[str, str], name: str, meaning: str) -> str:
+    text = texts.get(name, "auto")
+    return meaning if text == "auto" else text
+
+
+def _device(texts: dict[str, str]) -> str:
+    device = _auto(texts, "device", "cpu")
+    if device == "cuda":
+        raise DeviceError("device", device, "no CUDA support in this version", "Use --device cpu.")
+    return device
+
+
+def _optional(texts: dict[str, str], name: str, parse: Callable[[str, str], T]) -> T | None:
+    return parse(name, texts[name]) if name in texts else None
+
+
+def _checkpoint(texts: dict[str, str]) -> float:
+    seconds = _optional(texts, "checkpoint", parse_float)
+    if seconds is None:
+        return DEFAULTS.checkpoint
+    if not seconds > 0.0:
+        raise InputError(
+            "checkpoint", seconds, "must be above 0", "Give the seconds between two checkpoints."
+        )
+    return seconds

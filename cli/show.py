@@ -1,0 +1,76 @@
+"""Printing: tables and lists of facts, with colour and rules on a terminal, plain elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+import typer
+
+from .summary import json_value
+
+__all__ = ["show_facts", "show_json", "show_table"]
+
+PLAIN_WIDTH = 10_000
+"""Columns where there is no terminal, so that nothing is wrapped or cut."""
+
+LONGEST_LIST = 12
+"""Items of a list that are printed."""
+
+
+def show_json(value: Mapping[str, object]) -> None:
+    """Print one JSON object, in strict JSON."""
+    typer.echo(json.dumps(json_value(dict(value)), indent=2, allow_nan=False))
+
+
+def show_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print a table whose columns are aligned to the right."""
+    if not sys.stdout.isatty():
+        for row in _aligned(headings, cells):
+            typer.echo(row)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        drawn.add_column(heading, justify="right", no_wrap=True)
+    for line in cells:
+        drawn.add_row(*line)
+    Console().print(drawn, markup=False)
+
+
+def _aligned(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    columns = list(zip(headings, *cells, strict=True))
+    widths = [max(len(cell) for cell in column) for column in columns]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (headings, *cells)
+    ]
+
+
+def show_facts(facts: Mapping[str, object]) -> None:
+    """Print names and values, one a line; a mapping within is a section of its own."""
+    simple = {name: value for name, value in facts.items() if not isinstance(value, Mapping)}
+    sections = {name: value for name, value in facts.items() if isinstance(value, Mapping)}
+    width = max((len(name) for name in simple), default=0)
+    for name, value in simple.items():
+        typer.secho(f"{name:<{width}}  ", nl=False, bold=True)
+        typer.echo(_text(value))
+    for name, section in sections.items():
+        typer.echo("")
+        typer.secho(name, bold=True)
+        inner = max((len(str(key)) for key in section), default=0)
+        for key, value in section.items():
+            typer.echo(f"  {key!s:<{inner}}  {_text(value)}")
+
+
+def _text(value: object) -> str:
+    plain = json_value(value)
+    if isinstance(plain, list):
+        shown = ", ".join(str(item) for item in plain[:LONGEST_LIST])
+        more = len(plain) - LONGEST_LIST
+        return f"{shown}, ... ({more} more)" if more > 0 else shown
+    return "-" if plain is None else str(plain)

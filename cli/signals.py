@@ -1,0 +1,83 @@
+"""Signals during a run: stop and leave a resumable file, checkpoint, or quit at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+
+from simcore.progress import Control
+
+__all__ = ["Signals"]
+
+SHOW_CURSOR = "\x1b[?25h"
+
+
+class Signals:
+    """Context manager that turns signals into requests of a `Control`.
+
+    SIGINT and SIGTERM ask the run to stop, and a second SIGINT ends the process at once; SIGUSR1
+    asks for a checkpoint. Outside the main thread, where Python allows no handlers, it does
+    nothing.
+
+    Parameters
+    ----------
+    control
+        What the run looks at.
+    quiet
+        Whether to say nothing.
+    """
+
+    def __init__(self, control: Control, *, quiet: bool = False) -> None:
+        self._control = control
+        self._quiet = quiet
+        self._previous: dict[int, object] = {}
+        self.received: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a stopped run, as a shell has it: 130 or 143."""
+        return 128 + (self.received or signal.SIGINT)
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in (
+                (signal.SIGINT, self._interrupt),
+                (signal.SIGTERM, self._stop),
+                (signal.SIGUSR1, self._checkpoint),
+            ):
+                self._previous[number] = signal.signal(number, handler)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        # The default action needs no Python to run, so a second Ctrl-C works inside any kernel.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self._stop(number, frame)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.received is None:
+            self.received = signal.Signals(number)
+            self._say(f"{self.received.name}: writing what is done; Ctrl-C quits at once")
+        self._control.stop.set()
+
+    def _checkpoint(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._control.checkpoint.set()
+
+    def _say(self, text: str) -> None:
+        """Write a line past Python's buffers, which a handler may have interrupted."""
+        if self._quiet:
+            return
+        cursor = SHOW_CURSOR if os.isatty(2) else ""
+        os.write(2, f"{cursor}\n{text}\n".encode() if cursor else f"{text}\n".encode())

@@ -1,0 +1,147 @@
+"""The result in a few rows: chosen layers of a point, or the last layer of every point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simcore.plan import Run
+
+from .numbers import NOTHING, plain, with_error
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["MOST_ROWS", "Row", "chosen_layers", "json_rows", "json_value", "rows", "table"]
+
+LAYERS = 12
+MOST_ROWS = 20
+"""Points of a grid that are printed."""
+
+OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dead_network1")
+SUFFIXES = ("", "_stderr", "_theory")
+
+LEGEND = (
+    "c: correlation; (12): one standard error, in the last digits; z: (c - mean field) / error;",
+    "inactive: fraction of nodes; dead: fraction of networks dead for the first signal",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of one point.
+
+    Parameters
+    ----------
+    point
+        The swept parameters with their values; empty for a single point.
+    layer
+        Number of the layer, from 1.
+    values
+        Mean, ``_stderr`` and ``_theory`` of each observable, NaN where undefined.
+    """
+
+    point: dict[str, float]
+    layer: int
+    values: dict[str, float]
+
+    @property
+    def z(self) -> float:
+        """How many standard errors the mean correlation is off mean field."""
+        error = self.values["correlation_stderr"]
+        if not error > 0.0:
+            return math.nan
+        return (self.values["correlation"] - self.values["correlation_theory"]) / error
+
+
+def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:
+    """Return up to `count` layers of 1 … depth, evenly spaced in the logarithm, both ends in."""
+    if depth <= count:
+        return list(range(1, depth + 1))
+    return sorted({round(float(x)) for x in np.geomspace(1, depth, count)})
+
+
+def rows(run: Run, dataset: xr.Dataset) -> list[Row]:
+    """Return the rows of a run's dataset (`simcore.open_run`)."""
+    layers = [run.depth] if run.dimensions else chosen_layers(run.depth)
+    columns = {
+        observable + suffix: _column(dataset, observable + suffix, run, layers)
+        for observable in OBSERVABLES
+        for suffix in SUFFIXES
+    }
+    result = []
+    for place in np.ndindex(run.shape):
+        swept = zip(run.dimensions.items(), place, strict=True)
+        point = {name: values[i] for (name, values), i in swept}
+        for i, layer in enumerate(layers):
+            values = {name: float(column[(*place, i)]) for name, column in columns.items()}
+            result.append(Row(point, layer, values))
+    return result
+
+
+def _column(dataset: xr.Dataset, name: str, run: Run, layers: list[int]) -> Any:
+    """Return a variable as an array of shape (*grid, chosen layer); NaN if the file lacks it."""
+    shape = (*run.shape, len(layers))
+    if name not in dataset:
+        return np.full(shape, np.nan)
+    variable = dataset[name].isel(layer=[layer - 1 for layer in layers])
+    grid = zip(run.dimensions, run.shape, strict=True)
+    absent = {dimension: size for dimension, size in grid if dimension not in variable.dims}
+    return variable.expand_dims(absent).transpose(*run.dimensions, "layer").to_numpy()
+
+
+def json_value(value: object) -> object:
+    """Return a value that JSON can hold: NaN is null, inf is a text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(name): json_value(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)
+
+
+def json_rows(result: list[Row]) -> list[object]:
+    """Return rows as plain objects."""
+    return [
+        json_value({**row.point, "layer": row.layer, **row.values, "z": row.z}) for row in result
+    ]
+
+
+def table(result: list[Row]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return headings, cells and the lines below the table."""
+    swept = list(result[0].point)
+    headings = [*(name.replace("_", "-") for name in swept), "layer", "c", "mean field", "z"]
+    headings += ["ln(1-c)", "inactive", "inactive both", "dead"]
+    cells = [_cells(row) for row in result[:MOST_ROWS]]
+    below = list(LEGEND)
+    if len(result) > MOST_ROWS:
+        below.insert(0, f"... and {len(result) - MOST_ROWS} more points, all in the file")
+    return headings, cells, below
+
+
+def _cells(row: Row) -> list[str]:
+    def measured(name: str) -> str:
+        return with_error(row.values[name], row.values[f"{name}_stderr"])
+
+    z = row.z
+    return [
+        *(plain(value, 12) for value in row.point.values()),
+        str(row.layer),
+        measured("correlation"),
+        plain(row.values["correlation_theory"]),
+        NOTHING if math.isnan(z) else f"{z:+.1f}",
+        measured("log_distance"),
+        measured("inactive1"),
+        measured("inactive_both"),
+        plain(row.values["dead_network1"], 3),
+    ]

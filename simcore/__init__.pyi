@@ -1,0 +1,24 @@
+from . import theory as theory
+from .analysis import open_run as open_run
+from .ensembles import Ensemble as Ensemble
+from .errors import DeviceError as DeviceError
+from .errors import FileFormatError as FileFormatError
+from .errors import InputError as InputError
+from .errors import OutputError as OutputError
+from .errors import SimcoreError as SimcoreError
+from .plan import Run as Run
+from .simulation import simulate as simulate
+
+__version__: str
+__all__ = [
+    "DeviceError",
+    "Ensemble",
+    "FileFormatError",
+    "InputError",
+    "OutputError",
+    "Run",
+    "SimcoreError",
+    "open_run",
+    "simulate",
+    "theory",
+]

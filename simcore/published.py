@@ -1,0 +1,204 @@
+"""The values of the published arrays: folded moments, quantiles, covariances, predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .moments import Moments, PointStatistics, standard_errors
+from .observables import COVARIANCE, HISTOGRAMMED, NAMES
+from .plan import KEPT, Run
+from .schema import Array, Field, fields
+
+__all__ = ["covariance", "published", "quantiles"]
+
+Numbers = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+_ROWS = 4096
+"""Histograms whose quantiles are taken at a time; bounds the memory that this needs."""
+
+
+def published(
+    run: Run, points: Sequence[PointStatistics], *, complete: bool
+) -> Iterator[tuple[Field, Array]]:
+    """Yield every published array with its values, in the order of `fields`.
+
+    Parameters
+    ----------
+    run
+        The run.
+    points
+        What is known of each point, in the order of `Run.points`.
+    complete
+        As for `fields`.
+    """
+    if len(points) != math.prod(run.shape):
+        raise ValueError(f"{len(points)} points given, the run has {math.prod(run.shape)}")
+    folded = _fold(run, points)
+    theory = _theory(run) if complete else None
+    spread: dict[str, Numbers] = {}
+    for field in fields(run, complete=complete):
+        folder, name = field.path.split("/")
+        if folder == "trajectories":
+            values = _trajectories(run, points, name)
+        elif folder == "covariance":
+            values = folded.covariance[name]
+        elif name in folded.basic:
+            values = folded.basic[name][NAMES.index(folder)]
+        elif name == "theory":
+            values = theory[NAMES.index(folder)] if theory is not None else np.empty(0)
+        else:
+            if name == "quantile":
+                spread = _spread(run, points, folder)
+            values = spread[name]
+        yield field, field.array(values, run)
+
+
+class _Folded(NamedTuple):
+    """Folded moments of all points: shape (observable, point, layer), and covariances."""
+
+    basic: dict[str, Numbers]
+    covariance: dict[str, Numbers]
+
+
+def _fold(run: Run, points: Sequence[PointStatistics]) -> _Folded:
+    shape = (len(NAMES), len(points), run.depth)
+    o, c = len(COVARIANCE), len(run.covariance_layers)
+    total = Moments(
+        np.zeros(shape),
+        np.zeros(shape),
+        np.zeros(shape),
+        np.zeros((o, len(points))),
+        np.zeros((o, len(points), c)),
+        np.zeros((o, len(points), c, c)),
+    )
+    for i, point in enumerate(points):
+        folded = point.published()
+        if folded is not None:
+            for whole, part in zip(total[:3], folded[:3], strict=True):
+                whole[:, i] = part.T
+            for whole, part in zip(total[3:], folded[3:], strict=True):
+                whole[:, i] = part
+    std, errors = standard_errors(total)
+    total.mean[total.count == 0.0] = np.nan
+    basic = {"mean": total.mean, "mean_errors": errors, "std": std, "count": total.count}
+    total.cov_mean[total.cov_count == 0.0] = np.nan
+    between = covariance(total)
+    covariances: dict[str, Numbers] = {}
+    for i, name in enumerate(COVARIANCE):
+        covariances[name] = between[i]
+        covariances[f"{name}_mean"] = total.cov_mean[i]
+        covariances[f"{name}_count"] = total.cov_count[i]
+    return _Folded(basic, covariances)
+
+
+def covariance(moments: Moments) -> Floats:
+    """Return the covariance over trials (ddof 1) between layers, in the shape of `cov_m2`.
+
+    NaN below two trials.
+    """
+    count = moments.cov_count[..., np.newaxis, np.newaxis]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count > 1.0, moments.cov_m2 / (count - 1.0), np.nan)
+
+
+def _trajectories(run: Run, points: Sequence[PointStatistics], name: str) -> Floats:
+    place = KEPT.index(name)
+    values = np.empty((len(points), run.kept, run.depth))
+    for i, point in enumerate(points):
+        values[i] = point.trajectories[:, :, place]
+    return values
+
+
+def _spread(run: Run, points: Sequence[PointStatistics], name: str) -> dict[str, Numbers]:
+    """Quantiles, histogram and bins of one observable, points first."""
+    place = HISTOGRAMMED.index(name)
+    histogram = np.empty((len(points), run.depth, run.bins + 2), dtype=np.uint32)
+    lower = np.full((len(points), run.depth), np.nan)
+    width = np.full_like(lower, np.nan)
+    for i, point in enumerate(points):
+        histogram[i] = point.histogram[:, place]
+        if point.partial_histogram is not None:
+            histogram[i] += point.partial_histogram[:, place]
+        if point.bins is not None:
+            lower[i], width[i] = point.bins.lower[:, place], point.bins.width[:, place]
+    return {
+        "quantile": quantiles(histogram, lower, width, run.levels),
+        "histogram": histogram,
+        "bin_lower": lower,
+        "bin_width": width,
+    }
+
+
+def quantiles(
+    histogram: npt.NDArray[np.uint32], lower: Floats, width: Floats, levels: Sequence[float]
+) -> Floats:
+    """Return quantiles by linear interpolation inside the bins of histograms.
+
+    Parameters
+    ----------
+    histogram
+        Counts, shape (..., bins + 2); the first and the last bin are open.
+    lower, width
+        Lower edge of bin 1 and width of the bins, shape (...). Width 0: one bin, of a constant.
+    levels
+        Levels, between 0 and 1.
+
+    Returns
+    -------
+    ndarray
+        Shape (..., levels). NaN where a histogram is empty or the level lies in an open bin.
+    """
+    rows = histogram.reshape(-1, histogram.shape[-1])
+    edge, step = lower.reshape(-1, 1), width.reshape(-1, 1)
+    found = np.empty((len(rows), len(levels)))
+    for first in range(0, len(rows), _ROWS):
+        part = slice(first, first + _ROWS)
+        found[part] = _row_quantiles(rows[part], edge[part], step[part], np.array(levels))
+    return found.reshape(*lower.shape, len(levels))
+
+
+def _row_quantiles(
+    rows: npt.NDArray[np.uint32], edge: Floats, step: Floats, levels: Floats
+) -> Floats:
+    below = np.cumsum(rows, axis=1, dtype=np.float64)
+    wanted = levels * below[:, -1:]
+    place = np.stack([(below < wanted[:, [i]]).sum(axis=1) for i in range(len(levels))], axis=1)
+    inside = (place > 0) & (place < rows.shape[1] - 1) & (below[:, -1:] > 0.0)
+    place = np.where(inside, place, 1)
+    counted = np.take_along_axis(below, place - 1, axis=1)
+    held = np.maximum(np.take_along_axis(rows, place, axis=1), 1)
+    values = edge + step * (place - 1 + (wanted - counted) / held)
+    return np.where(inside, values, np.nan)
+
+
+def _theory(run: Run) -> Floats:
+    """Infinite-width predictions, shape (observable, point, layer), theory.md 3; NaN where none."""
+    from .theory.meanfield import dead_network, trajectory
+
+    values = np.full((len(NAMES), len(run.points), run.depth), np.nan)
+    known: dict[tuple[float, ...], Floats] = {}
+    for i, point in enumerate(run.points):
+        physics = (point.k, point.sigma_w, point.sigma_b, point.q0, point.distance)
+        if physics not in known:
+            path = trajectory(
+                run.depth,
+                k=point.k,
+                sigma_w=point.sigma_w,
+                sigma_b=point.sigma_b,
+                q1=point.q0,
+                q2=point.q0,
+                distance=point.distance,
+            )
+            none = np.full(run.depth, np.nan)
+            known[physics] = np.stack([getattr(path, name, none) for name in NAMES])
+        values[:, i] = known[physics]
+        dead = dead_network(point.layer_widths(run.depth))
+        for name in ("dead_network1", "dead_network2"):
+            values[NAMES.index(name), i] = dead
+    return values

@@ -1,0 +1,242 @@
+"""The schema of results: names, dimensions, types and meanings of arrays and coordinates.
+
+The one source for what a file holds (`simcore.store` writes it) and for what a Dataset holds
+(`simcore.analysis` wraps it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .observables import COVARIANCE, HISTOGRAMMED, NAMES, OBSERVABLES
+from .plan import KEPT, Run
+
+__all__ = ["ESTIMATORS", "Array", "Field", "coordinates", "fields", "shape_of", "sizes", "squared"]
+
+Numbers = npt.NDArray[Any]
+
+GRID = "..."
+"""Stands for the swept parameters in the dimensions of a field."""
+
+
+class Array(NamedTuple):
+    """Values with the names of their dimensions, a meaning and a unit."""
+
+    dims: tuple[str, ...]
+    values: Numbers
+    long_name: str
+    units: str = "1"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of a run, apart from its values.
+
+    Parameters
+    ----------
+    path
+        Where it is in a file, below /entry: ``"correlation/mean"``.
+    variable
+        Its name in a Dataset: ``"correlation"``; empty where it is not published.
+    dims
+        Names of its dimensions.
+    dtype
+        NumPy's name of its type.
+    long_name, units
+        Its meaning and its unit.
+    """
+
+    path: str
+    variable: str
+    dims: tuple[str, ...]
+    dtype: str
+    long_name: str
+    units: str = "1"
+
+    def array(self, values: Numbers, run: Run) -> Array:
+        """Give `values`, points first, the shape of the grid."""
+        shaped = values.reshape(shape_of(self.dims, sizes(run)))
+        return Array(self.dims, shaped.astype(self.dtype, copy=False), self.long_name, self.units)
+
+
+ESTIMATORS = {
+    "q1": "mean over trials of <h1^2>, uncentred, over the nodes of the layer",
+    "q2": "mean over trials of <h2^2>, uncentred, over the nodes of the layer",
+    "log_q1": "mean over trials of ln <h1^2>; trials with <h1^2> = 0 are left out",
+    "log_q2": "mean over trials of ln <h2^2>; trials with <h2^2> = 0 are left out",
+    "correlation": "mean over trials of the per-trial correlation coefficient "
+    "<h1 h2>/sqrt(<h1^2> <h2^2>); trials with a dead signal are left out",
+    "distance": "mean over trials of 1 - <h1 h2>/sqrt(<h1^2> <h2^2>), not formed by subtraction; "
+    "trials with a dead signal are left out",
+    "log_distance": "mean over trials of ln(1 - <h1 h2>/sqrt(<h1^2> <h2^2>)); trials with a dead "
+    "signal or with exactly parallel signals are left out",
+    "angle": "mean over trials of the angle between h1 and h2; trials with a dead signal are left "
+    "out",
+    "cosine": "mean over trials of <x1 x2>/sqrt(<x1^2> <x2^2>), x = max(h, 0); trials with no "
+    "active node are left out",
+    "inactive1": "mean over trials of the fraction of nodes with h1 <= 0",
+    "inactive2": "mean over trials of the fraction of nodes with h2 <= 0",
+    "inactive_both": "mean over trials of the fraction of nodes with h1 <= 0 and h2 <= 0",
+    "dead_network1": "fraction of trials in which some layer so far has h1 <= 0 at every node",
+    "dead_network2": "fraction of trials in which some layer so far has h2 <= 0 at every node",
+    "dead_network_both": "fraction of trials that are dead for signal 1 and for signal 2",
+}
+"""What the number named `mean` of each observable is, in words: ⟨c⟩ is not ⟨K₁₂⟩/⟨K⟩."""
+
+
+# --- names and dimensions ------------------------------------------------------------------------
+
+
+def sizes(run: Run) -> dict[str, int]:
+    """Return the size of every dimension of a run's arrays (`node` apart)."""
+    chosen = len(run.covariance_layers)
+    return {
+        **{name: len(values) for name, values in run.dimensions.items()},
+        "layer": run.depth,
+        "level": len(run.levels),
+        "bin": run.bins + 2,
+        "trial": run.kept,
+        "covariance_layer": chosen,
+        "covariance_layer_2": chosen,
+        "point": math.prod(run.shape),
+    }
+
+
+def shape_of(dims: Sequence[str], size: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the shape of an array with these dimensions."""
+    return tuple(size[name] for name in dims)
+
+
+def squared(units: str) -> str:
+    """Return the unit of a square."""
+    return units if units == "1" else f"{units}2"
+
+
+class _Kind(NamedTuple):
+    """An array that every observable of a set has; `{}` stands for the observable."""
+
+    name: str
+    variable: str
+    dims: tuple[str, ...]
+    dtype: str
+    long_name: str
+    own_units: bool = True
+
+
+_BASIC = (
+    _Kind("mean", "{}", (GRID, "layer"), "f8", "mean over trials"),
+    _Kind("mean_errors", "{}_stderr", (GRID, "layer"), "f8", "standard error of the mean"),
+    _Kind("std", "{}_std", (GRID, "layer"), "f8", "standard deviation over trials (ddof 1)"),
+    _Kind("count", "{}_count", (GRID, "layer"), "i8", "number of trials with a value", False),
+)
+_THEORY = _Kind("theory", "{}_theory", (GRID, "layer"), "f8", "prediction at infinite width")
+_SPREAD = (
+    _Kind("quantile", "{}_quantile", (GRID, "layer", "level"), "f8", "quantile over trials"),
+    _Kind("histogram", "{}_histogram", (GRID, "layer", "bin"), "u4", "trials per bin", False),
+    _Kind("bin_lower", "{}_bin_lower", (GRID, "layer"), "f8", "lower edge of bin 1"),
+    _Kind(
+        "bin_width", "{}_bin_width", (GRID, "layer"), "f8", "width of bins 1 to the last but one"
+    ),
+)
+_TRAJECTORY = _Kind("{}", "{}_trajectories", (GRID, "trial", "layer"), "f8", "of single trials")
+_PAIR = ("covariance_layer", "covariance_layer_2")
+_COVARIANCE = (
+    _Kind("{}", "{}_covariance", (GRID, *_PAIR), "f8", "covariance over trials (ddof 1)"),
+    _Kind("{}_mean", "{}_covariance_mean", (GRID, _PAIR[0]), "f8", "mean over the same trials"),
+    _Kind("{}_count", "{}_covariance_count", (GRID,), "i8", "trials defined at all of them", False),
+)
+
+
+def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
+    observable = OBSERVABLES[NAMES.index(name)]
+    dims = tuple(run.dimensions) + kind.dims[1:]
+    units = observable.units if kind.own_units else "1"
+    if kind.name == "{}" and folder == "covariance":
+        units = squared(units)
+    return Field(
+        path=f"{folder}/{kind.name.format(name)}",
+        variable=kind.variable.format(name),
+        dims=dims,
+        dtype=kind.dtype,
+        long_name=f"{observable.long_name}: {kind.long_name}",
+        units=units,
+    )
+
+
+def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
+    """Return every published array of a run's file, in the order in which it is written.
+
+    Parameters
+    ----------
+    run
+        The run.
+    complete
+        False for a checkpoint, which has the moments and the kept trajectories only.
+    """
+    found = []
+    for name in NAMES:
+        kinds = _BASIC + (_THEORY,) * complete
+        if complete and name in HISTOGRAMMED:
+            kinds += _SPREAD
+        found += [_field(run, name, kind, name) for kind in kinds]
+    if run.kept:
+        found += [_field(run, "trajectories", _TRAJECTORY, name) for name in KEPT]
+    if complete:
+        found += [
+            _field(run, "covariance", kind, name) for name in COVARIANCE for kind in _COVARIANCE
+        ]
+    return tuple(found)
+
+
+_PARAMETERS = {
+    "width": "nodes of a layer",
+    "k": "correlation parameter of the weights",
+    "g": "correlation strength of the weights, k/(1 + k)",
+    "sigma_w": "weight scale (standard deviation)",
+    "sigma_b": "bias scale (standard deviation)",
+    "overlap": "initial correlation of the pair",
+    "initial_distance": "1 - initial correlation of the pair",
+    "q0": "mean square of each input",
+}
+
+
+def coordinates(run: Run) -> dict[str, Array]:
+    """Return the coordinates of a run's arrays by name: parameters, layers, levels, bins, trials.
+
+    A parameter that is not swept has no dimension; one that follows another (g and a default
+    sigma_w follow k) has that one's.
+    """
+    found: dict[str, Array] = {}
+
+    def add(name: str, dims: tuple[str, ...], values: object, meaning: str = "") -> None:
+        dtype = np.float64 if name in _PARAMETERS and name != "width" else np.int64
+        found[name] = Array(dims, np.array(values, dtype=dtype), meaning or _PARAMETERS[name])
+
+    of = {name: (name,) if name in run.dimensions else () for name in run.axes}
+    for name, values in run.axes.items():
+        add(name, of[name], values if of[name] else values[0])
+    if run.layer_widths is not None:
+        add("width", ("layer",), run.layer_widths)
+    by_k = {point.k: point for point in run.points}
+    points = [by_k[k] for k in run.k]
+    add("g", of["k"], [p.g for p in points] if of["k"] else points[0].g)
+    if run.sigma_w is None:
+        add("sigma_w", of["k"], [p.sigma_w for p in points] if of["k"] else points[0].sigma_w)
+    given, other = ("overlap", "initial_distance")[:: 1 if "overlap" in run.axes else -1]
+    add(other, of[given], 1.0 - found[given].values)
+
+    add("layer", ("layer",), np.arange(1, run.depth + 1), "layer, from 1")
+    found["level"] = Array(("level",), np.array(run.levels), "level of a quantile")
+    add("bin", ("bin",), np.arange(run.bins + 2), "bin; the first and the last are open")
+    if run.kept:
+        trials = run.first_trial + np.arange(run.kept)
+        add("trial", ("trial",), trials, "number of the trial")
+    for name in _PAIR:
+        add(name, (name,), run.covariance_layers, "layer, from 1, chosen for covariances")
+    return found

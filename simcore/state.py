@@ -1,0 +1,215 @@
+"""What a run needs to go on, /entry/state of its file: whole blocks as arrays, and back.
+
+The nodes of all points' trees lie one after the other along the dimension `node`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .moments import Bins, Moments, MomentTree, PointStatistics
+from .observables import COVARIANCE, HISTOGRAMMED, NAMES, OBSERVABLES
+from .plan import KEPT, Run
+from .schema import Array, Field, coordinates, shape_of, sizes, squared
+
+__all__ = ["state_arrays", "state_coordinates", "state_fields", "state_points"]
+
+Numbers = npt.NDArray[Any]
+Read = Callable[[str, tuple[int, ...], str], Numbers]
+"""Reads an array by its path below /entry, its shape and its type."""
+
+
+def state_fields() -> Iterator[Field]:
+    """Yield every array of /entry/state, coordinates apart."""
+
+    def field(name: str, dims: str, dtype: str, meaning: str, units: str = "1") -> Field:
+        return Field(f"state/{name}", "", tuple(dims.split()), dtype, meaning, units)
+
+    yield field("point_key", "point", "u8", "Philox key of the point")
+    yield field("trials_done", "point", "i8", "trials done, a partial last block included")
+    yield field("trajectories_done", "point", "i8", "first trials whose trajectory is held")
+    yield field("node_point", "node", "i8", "point that the node belongs to")
+    yield field("node_level", "node", "i8", "level j of the node: 2^j blocks")
+    yield field("node_index", "node", "i8", "index i of the node: from block i 2^j on")
+    for o in OBSERVABLES:
+        square = squared(o.units)
+        yield field(f"{o.name}/node_count", "node layer", "f8", "trials with a value")
+        yield field(f"{o.name}/node_mean", "node layer", "f8", "mean over trials", o.units)
+        yield field(f"{o.name}/node_m2", "node layer", "f8", "sum of squared deviations", square)
+        if o.histogram:
+            yield field(f"{o.name}/histogram", "point layer bin", "u4", "trials per bin")
+            yield field(f"{o.name}/bin_lower", "point layer", "f8", "lower edge of bin 1", o.units)
+            yield field(f"{o.name}/bin_width", "point layer", "f8", "width of the bins", o.units)
+        if o.covariance:
+            one, two = "node covariance_layer", "node covariance_layer covariance_layer_2"
+            meaning = "sum of products of deviations"
+            yield field(f"{o.name}/node_cov_count", "node", "f8", "trials defined at all layers")
+            yield field(f"{o.name}/node_cov_mean", one, "f8", "mean over those trials", o.units)
+            yield field(f"{o.name}/node_cov_m2", two, "f8", meaning, square)
+
+
+def state_coordinates(run: Run, nodes: int) -> dict[str, Array]:
+    """Return the coordinates of the state by name; `node` only where there is one."""
+    names = ("layer", "bin", "covariance_layer", "covariance_layer_2")
+    found = {name: array for name, array in coordinates(run).items() if name in names}
+    points = np.arange(math.prod(run.shape))
+    found["point"] = Array(("point",), points, "number of the point, last dimension fastest")
+    if nodes:
+        found["node"] = Array(("node",), np.arange(nodes), "number of the node")
+    return found
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def state_arrays(run: Run, points: Sequence[PointStatistics]) -> Iterator[tuple[Field, Array]]:
+    """Yield the arrays of the state with their values; those over nodes only where there is one.
+
+    Parameters
+    ----------
+    run
+        The run.
+    points
+        What is known of each point, in the order of `Run.points`.
+    """
+    cut = _Cuts(run, points)
+    # One kind of array after the other: the nodes are then gone through once for each kind.
+    for field in sorted(state_fields(), key=lambda field: field.path.rpartition("/")[2]):
+        if "node" not in field.dims or cut.nodes:
+            values = cut.values(field.path.removeprefix("state/")).astype(field.dtype, copy=False)
+            yield field, Array(field.dims, values, field.long_name, field.units)
+
+
+class _Cuts:
+    """Cuts arrays from the moments of all nodes and the histograms of all points.
+
+    Moments hold all observables of a layer together: one kind is turned round for all of them at
+    a time, and kept until another is asked for.
+    """
+
+    def __init__(self, run: Run, points: Sequence[PointStatistics]) -> None:
+        self.nodes: list[Moments] = []
+        places = []
+        for number, point in enumerate(points):
+            for level, index, moments in point.tree.ordered():
+                places.append((number, level, index))
+                self.nodes.append(moments)
+        place = np.array(places, dtype=np.int64).reshape(-1, 3)
+        self._known: dict[str, Numbers] = {
+            "point_key": np.array([point.key for point in run.points], dtype=np.uint64),
+            "trials_done": np.array([point.trials() for point in points]),
+            "trajectories_done": np.array([point.kept for point in points]),
+            "node_point": place[:, 0],
+            "node_level": place[:, 1],
+            "node_index": place[:, 2],
+        }
+        self._depth = run.depth
+        self._points = points
+        self._kind = ""
+        self._turned: Numbers = np.empty(0)
+
+    def values(self, path: str) -> Numbers:
+        """Return the values at a path below /entry/state."""
+        if path in self._known:
+            return self._known[path]
+        observable, _, name = path.partition("/")
+        if name == "histogram":
+            column = HISTOGRAMMED.index(observable)
+            return np.stack([point.histogram[:, column] for point in self._points])
+        if name.startswith("bin_"):
+            return self._bins(HISTOGRAMMED.index(observable), name.removeprefix("bin_"))
+        kind = name.removeprefix("node_")
+        if kind.startswith("cov_"):
+            row = COVARIANCE.index(observable)
+            return np.stack([getattr(node, kind)[row] for node in self.nodes])
+        return self._moments(kind, NAMES.index(observable))
+
+    def _moments(self, kind: str, column: int) -> Numbers:
+        if kind != self._kind:
+            self._kind = kind
+            self._turned = np.empty((len(NAMES), len(self.nodes), self._depth))
+            for i, node in enumerate(self.nodes):
+                self._turned[:, i] = getattr(node, kind).T
+        values: Numbers = self._turned[column]
+        return values
+
+    def _bins(self, column: int, edge: str) -> Numbers:
+        values = np.full((len(self._points), self._depth), np.nan)
+        for i, point in enumerate(self._points):
+            # A partial first block has other bins than the whole one.
+            if point.bins is not None and point.tree.nodes:
+                values[i] = getattr(point.bins, edge)[:, column]
+        return values
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def state_points(run: Run, read: Read, nodes: int) -> list[PointStatistics]:
+    """Put the statistics of all points together from the arrays of the state.
+
+    Parameters
+    ----------
+    run
+        The run.
+    read
+        Reads an array of the file.
+    nodes
+        Nodes of all points' trees.
+
+    Returns
+    -------
+    list of PointStatistics
+        In the order of `Run.points`, without partial blocks.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not belong to this run.
+    """
+    size = {**sizes(run), "node": nodes}
+    state = {}
+    for field in state_fields():
+        if "node" not in field.dims or nodes:
+            name = field.path.removeprefix("state/")
+            state[name] = read(field.path, shape_of(field.dims, size), field.dtype)
+    if state["point_key"].tolist() != [point.key for point in run.points]:
+        raise ValueError("the keys of its points are not those of its configuration")
+
+    def together(names: Sequence[str], kind: str, axis: int) -> Numbers:
+        return np.stack([state.pop(f"{name}/{kind}") for name in names], axis=axis)
+
+    histogram = together(HISTOGRAMMED, "histogram", 2)
+    trajectories = _trajectories(run, read)
+    points = [
+        PointStatistics(MomentTree(), histogram[i], trajectories[i], kept=int(kept))
+        for i, kept in enumerate(state["trajectories_done"])
+    ]
+    if nodes:
+        kinds = [together(NAMES, f"node_{kind}", 2) for kind in Moments._fields[:3]]
+        kinds += [together(COVARIANCE, f"node_{kind}", 1) for kind in Moments._fields[3:]]
+        places = zip(state["node_point"], state["node_level"], state["node_index"], strict=True)
+        for i, (point, level, index) in enumerate(places):
+            points[point].tree.nodes[int(level), int(index)] = Moments(*(kind[i] for kind in kinds))
+    lower = together(HISTOGRAMMED, "bin_lower", 2)
+    width = together(HISTOGRAMMED, "bin_width", 2)
+    for i, statistics in enumerate(points):
+        if statistics.tree.nodes:
+            statistics.bins = Bins(lower[i], width[i])
+    return points
+
+
+def _trajectories(run: Run, read: Read) -> Numbers:
+    """Kept trajectories of all points, shape (point, kept, layer, observable)."""
+    values = np.empty((math.prod(run.shape), run.kept, run.depth, len(KEPT)))
+    if run.kept:
+        shape = (*run.shape, run.kept, run.depth)
+        for i, name in enumerate(KEPT):
+            part = read(f"trajectories/{name}", shape, "f8")
+            values[..., i] = part.reshape(values.shape[:3])
+    return values

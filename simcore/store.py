@@ -1,0 +1,305 @@
+"""The file of a run, `simcore-run` format 1.0 (docs/file-format.md): write, read back, describe.
+
+A file holds the published arrays (`simcore.published`) and, in /entry/state, everything that is
+needed to go on: the tree of moments of whole blocks, their histograms and how far each point is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import FileFormatError, InputError
+from .hdf5 import Writer, read_array, reading, replacing, text
+from .moments import PointStatistics
+from .observables import NAMES, OBSERVABLES
+from .plan import BLOCK, Run
+from .provenance import version
+from .published import published
+from .schema import ESTIMATORS, Array, Field, coordinates, fields, sizes
+from .state import state_arrays, state_coordinates, state_fields, state_points
+
+__all__ = [
+    "FILETYPE",
+    "FORMAT_VERSION",
+    "Header",
+    "estimate_bytes",
+    "info",
+    "read_header",
+    "read_state",
+    "write_run",
+]
+
+FILETYPE = "simcore-run"
+FORMAT_VERSION = (1, 0)
+"""Readers accept every file of the same first number; the second one counts additions."""
+
+RNG = "philox4x32-10"
+RNG_LAYOUT = 1
+
+_OVERHEAD = 6000
+"""Bytes that HDF5 adds for an array with its attributes, at most."""
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def write_run(
+    path: str | os.PathLike[str],
+    run: Run,
+    points: Sequence[PointStatistics],
+    *,
+    complete: bool,
+    provenance: Mapping[str, object],
+) -> None:
+    """Write the file of a run whole, in place of an earlier one.
+
+    Parameters
+    ----------
+    path
+        The file; NAME.part beside it is used on the way.
+    run
+        What is simulated.
+    points
+        What is known of each point, in the order of `Run.points`.
+    complete
+        False for a checkpoint: uncompressed, with the moments, the kept trajectories and the
+        state, but without theory, quantiles, histograms and covariances.
+    provenance
+        Texts and numbers by name, as from `simcore.provenance.collect_provenance`; they are no
+        part of the results.
+
+    Raises
+    ------
+    OutputError
+        If the file can't be written. An earlier file is untouched.
+    """
+    with replacing(path) as writer:
+        _write_root(writer, run, complete=complete)
+        shared = coordinates(run)
+        opened: set[str] = set()
+        for field, array in published(run, points, complete=complete):
+            folder = field.path.split("/")[0]
+            if folder not in opened:
+                opened.add(folder)
+                _open_group(writer, run, folder, field, shared, complete=complete)
+            writer.array(f"/entry/{field.path}", array, compress=complete)
+        writer.group("/entry/state", {"NX_class": "NXcollection"})
+        nodes = sum(len(point.tree.nodes) for point in points)
+        for name, array in state_coordinates(run, nodes).items():
+            writer.array(f"/entry/state/{name}", array)
+        for field, array in state_arrays(run, points):
+            writer.array(f"/entry/{field.path}", array, compress=complete)
+        attributes = {"NX_class": "NXcollection", **provenance}
+        writer.group("/entry/provenance", attributes)
+
+
+def _write_root(writer: Writer, run: Run, *, complete: bool) -> None:
+    writer.group(
+        "/",
+        {
+            "NX_class": "NXroot",
+            "default": "entry",
+            "filetype": FILETYPE,
+            "format_version": np.array(FORMAT_VERSION, dtype=np.int64),
+            "simcore_version": version("simcore"),
+            "config_json": run.config_json(),
+            "config_sha256": run.digest(),
+            "seed": np.uint64(run.seed),
+            "trials": np.int64(run.trials),
+            "first_trial": np.int64(run.first_trial),
+            "rng": RNG,
+            "rng_layout": np.int64(RNG_LAYOUT),
+            "complete": np.uint8(complete),
+        },
+    )
+    writer.group("/entry", {"NX_class": "NXentry", "default": "correlation"})
+
+
+def _open_group(
+    writer: Writer,
+    run: Run,
+    folder: str,
+    signal: Field,
+    shared: Mapping[str, Array],
+    *,
+    complete: bool,
+) -> None:
+    """Create the NXdata group of a plot with the coordinates of its arrays."""
+    members = [f for f in fields(run, complete=complete) if f.path.split("/")[0] == folder]
+    used = {dim for member in members for dim in member.dims}
+    coords = {name: array for name, array in shared.items() if set(array.dims) <= used}
+    attributes: dict[str, object] = {
+        "NX_class": "NXdata",
+        "signal": signal.path.split("/")[1],
+        "coordinates": " ".join(name for name, array in coords.items() if array.dims != (name,)),
+    }
+    if signal.dims:
+        attributes["axes"] = list(signal.dims)
+    if folder in NAMES:
+        observable = OBSERVABLES[NAMES.index(folder)]
+        attributes["long_name"] = observable.long_name
+        attributes["units"] = observable.units
+        attributes["estimator"] = ESTIMATORS[folder]
+    writer.group(f"/entry/{folder}", attributes)
+    # The scales come first: width, sigma_w and g lie along other coordinates.
+    for name, array in sorted(coords.items(), key=lambda item: item[1].dims != (item[0],)):
+        writer.array(f"/entry/{folder}/{name}", array)
+
+
+def estimate_bytes(run: Run) -> int:
+    """Return an upper estimate of the size of a run's file, uncompressed, in bytes.
+
+    It bounds a checkpoint and the final file. While a file is replaced both the old and the new
+    one take room.
+    """
+    blocks = -(-(run.first_trial + run.trials) // BLOCK) - run.first_trial // BLOCK
+    nodes = blocks.bit_length() * (2 if run.first_trial else 1)
+    size = {**sizes(run), "node": nodes * math.prod(run.shape)}
+    total = 0
+    for field in (*fields(run, complete=True), *state_fields()):
+        values = math.prod(size[dim] for dim in field.dims)
+        total += values * np.dtype(field.dtype).itemsize + _OVERHEAD
+    axes = sum(map(len, run.dimensions.values())) + 2 * run.depth + run.bins + 8 * len(size)
+    return total + (len(NAMES) + 3) * (8 * axes + 10 * _OVERHEAD) + 4 * len(run.config_json())
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the root of a file says.
+
+    Parameters
+    ----------
+    run
+        The run, rebuilt and validated.
+    complete
+        Whether this is a last write, not a checkpoint.
+    format_version
+        First and second number of the file's format.
+    simcore_version
+        What wrote it.
+    """
+
+    run: Run
+    complete: bool
+    format_version: tuple[int, int]
+    simcore_version: str
+
+
+def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
+    """Check that an open file is a run that this program can read, and read what it is.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is foreign or newer than this program, or its configuration is damaged.
+    """
+    shown, root = os.fspath(path), file.attrs
+    if "filetype" not in root or text(root["filetype"]) != FILETYPE:
+        raise FileFormatError(
+            "file", shown, "is not the file of a run", "Give a file that simulate wrote."
+        )
+    first, second = (int(number) for number in root["format_version"])
+    newer = FileFormatError(
+        "file",
+        shown,
+        f"has format version {first}.{second}, this simcore reads {FORMAT_VERSION[0]}",
+        "Update simcore.",
+    )
+    if first != FORMAT_VERSION[0]:
+        raise newer
+    config = text(root["config_json"])
+    digest = hashlib.sha256(config.encode()).hexdigest()
+    if digest != text(root["config_sha256"]):
+        raise ValueError("its configuration does not have the checksum that was written")
+    try:
+        run = Run.from_config(json.loads(config))
+    except (InputError, KeyError, TypeError):
+        if (first, second) > FORMAT_VERSION:
+            raise newer from None
+        raise
+    written = text(root["simcore_version"])
+    return Header(run, bool(root["complete"]), (first, second), written)
+
+
+def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]]:
+    """Read back a run with everything that its whole blocks gave, bit by bit as it was written.
+
+    A partial last block is not among them: it is published, and simulated again when a run goes on.
+
+    Returns
+    -------
+    run, points
+        As given to `write_run`; `points` in the order of `Run.points`.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, foreign, damaged or newer than this program.
+    """
+    with reading(path) as file:
+        run = read_header(file, path).run
+
+        def read(name: str, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+            return read_array(file, f"entry/{name}", shape, dtype)
+
+        state = file["entry/state"]
+        nodes = len(state["node"]) if "node" in state else 0
+        return run, state_points(run, read, nodes)
+
+
+def info(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Describe a file by plain values (JSON can hold them), reading no results.
+
+    Returns
+    -------
+    dict
+        file, bytes, format_version, simcore_version, complete, config, config_sha256, dimensions
+        (name and size), points, trials (asked for, per point), trials_done (least and most over
+        the points), trials_done_per_point, provenance.
+
+    Raises
+    ------
+    FileFormatError
+        As for `read_state`.
+    """
+    with reading(path) as file:
+        header = read_header(file, path)
+        run = header.run
+        points = math.prod(run.shape)
+        done = read_array(file, "entry/state/trials_done", (points,), "i8").tolist()
+        return {
+            "file": os.fspath(path),
+            "bytes": Path(path).stat().st_size,
+            "format_version": ".".join(map(str, header.format_version)),
+            "simcore_version": header.simcore_version,
+            "complete": header.complete,
+            "config": run.config(),
+            "config_sha256": run.digest(),
+            "dimensions": {name: len(values) for name, values in run.dimensions.items()},
+            "points": points,
+            "trials": run.trials,
+            "trials_done": [min(done), max(done)],
+            "trials_done_per_point": done,
+            "provenance": _provenance(file["entry/provenance"].attrs),
+        }
+
+
+def _provenance(attributes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in attributes.items():
+        if name != "NX_class":
+            found[name] = value.decode() if isinstance(value, bytes) else np.asarray(value).tolist()
+    return found

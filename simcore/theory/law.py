@@ -1,0 +1,83 @@
+"""The law of a network at infinite width, and the function G that all of its theory rests on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.ensembles import check_scale, correlation_strength, norm_preserving_sigma_w
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
+"""Relative distance from a critical σ_w² that a σ_w rounded to float64 may have."""
+
+_SERIES = tuple((-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(10, 0, -1))
+"""Coefficients of (sin θ − θ cos θ)/θ³ in powers of θ², highest first; 1e-21 is left at θ = 1."""
+
+
+class Phase(StrEnum):
+    """Whether nearby signals merge, theory.md 4 'Phases' [P], [SS]."""
+
+    ORDERED = "ordered"
+    CRITICAL = "critical"
+    CHAOTIC = "chaotic"
+
+
+@dataclass(frozen=True)
+class Law:
+    """Checked parameters; `late_g` is the g with which (7) is the map at late layers."""
+
+    g: float
+    weight_variance: float
+    bias_variance: float
+    surplus: float
+    """λ_q − 1, which `growth` = λ_q near 1 does not hold to full accuracy."""
+    growth: float
+    log_growth: float
+    bounded: bool
+    late_g: float
+
+
+def law_of(k: float, sigma_w: float | None, sigma_b: float) -> Law:
+    """Check the parameters of an ensemble and derive what the formulas need."""
+    g = correlation_strength(k)
+    scale = norm_preserving_sigma_w(k) if sigma_w is None else float(sigma_w)
+    check_scale("sigma_w", scale, positive=True)
+    check_scale("sigma_b", sigma_b, positive=False)
+    variance = scale**2
+    # Rounding σ_w² first would leave nothing but the rounding of σ_w² − 2 near criticality.
+    excess = float(Fraction(scale) ** 2 - 2)
+    surplus = 0.5 * excess - variance * g / (2.0 * math.pi)
+    if sigma_w is None or abs(surplus) <= ROUNDING:
+        surplus = 0.0
+    growth = 1.0 if surplus == 0.0 else variance * (1.0 - g / math.pi) / 2.0
+    bounded = surplus < 0.0 or (surplus == 0.0 and sigma_b == 0.0)
+    late_g = g
+    if bounded and sigma_b > 0.0:
+        late_g = 0.0 if abs(excess) <= 2.0 * ROUNDING else math.pi * excess / variance
+    log_growth, bias_variance = log_near_one(growth, surplus), float(sigma_b) ** 2
+    return Law(g, variance, bias_variance, surplus, growth, log_growth, bounded, late_g)
+
+
+def log_near_one(value: float, excess: float) -> float:
+    """Logarithm of `value` = 1 + `excess`, whichever of the two holds the digits."""
+    return math.log1p(excess) if abs(excess) < 0.5 else math.log(value)
+
+
+def bend(angle: npt.ArrayLike) -> FloatArray:
+    """Return G(θ) = (sin θ − θ cos θ)/(1 − cos θ); 2θ/3 for small θ, π/2 at π."""
+    theta = np.asarray(angle, dtype=np.float64)
+    small, large = np.minimum(theta, 1.0), np.maximum(theta, 1.0)
+    series = np.zeros_like(theta)
+    for coefficient in _SERIES:
+        series = series * (small * small) + coefficient
+    near = 2.0 * small * series / np.sinc(small / (2.0 * math.pi)) ** 2
+    far = (np.sin(large) - large * np.cos(large)) / (2.0 * np.sin(0.5 * large) ** 2)
+    return np.where(theta < 1.0, near, far)

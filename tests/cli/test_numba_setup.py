@@ -1,0 +1,103 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import simcore
+from simcore import numba_setup
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Set before it is deleted, so that what `prepare` sets is undone after the test.
+    for name in (numba_setup.CACHE_VARIABLE, "SLURM_JOB_ID"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_the_cache_is_named_after_the_sources(tmp_path: Path) -> None:
+    folder = numba_setup.prepare()
+    digest = numba_setup.source_digest(Path(simcore.__file__).parent)
+    assert folder == tmp_path / "cache" / "simcore" / digest
+    assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
+    assert folder.is_dir()
+
+
+def test_nodes_of_a_slurm_job_have_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    monkeypatch.setattr("platform.node", lambda: "node7")
+    assert numba_setup.prepare().name == "node7"
+
+
+def test_the_choice_of_the_user_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
+    assert numba_setup.prepare() == tmp_path / "mine"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_without_a_writable_cache_it_is_temporary(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    folder = numba_setup.prepare()
+    assert folder.name.startswith("simcore-kernels-")
+    assert folder.is_dir()
+    folder.rmdir()
+
+
+def test_the_digest_sees_every_source_but_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "a.py").write_text("a = 1\n")
+    first = numba_setup.source_digest(tmp_path)
+    (tmp_path / "cli" / "b.py").write_text("b = 1\n")
+    assert numba_setup.source_digest(tmp_path) == first
+    (tmp_path / "a.py").write_text("a = 2\n")
+    second = numba_setup.source_digest(tmp_path)
+    assert second != first
+    (tmp_path / "a.py").rename(tmp_path / "c.py")
+    assert numba_setup.source_digest(tmp_path) != second
+
+
+def test_wide_vectors_only_with_avx512() -> None:
+    plain = {"avx2": True, "fma": True, "avx512f": False, "prefer-256-bit": False}
+    assert numba_setup.wide_vector_features(plain) is None
+    assert numba_setup.wide_vector_features({}) is None
+    wide = plain | {"avx512f": True, "prefer-256-bit": True}
+    assert numba_setup.wide_vector_features(wide) == "+avx2,+avx512f,+fma,-prefer-256-bit"
+
+
+SCRIPT = """
+import numba
+from llvmlite import binding
+from simcore.numba_setup import prefer_wide_vectors
+host = binding.get_host_cpu_features()
+host["avx512f"] = {wide}
+binding.get_host_cpu_features = lambda: host
+prefer_wide_vectors()
+print(numba.config.CPU_FEATURES)
+"""
+
+
+@pytest.mark.parametrize(
+    ("wide", "variables", "shown"),
+    [
+        (True, {}, "-prefer-256-bit"),
+        (False, {}, "None"),
+        (True, {"NUMBA_CPU_FEATURES": "+sse2"}, "+sse2"),
+        (True, {"NUMBA_CPU_NAME": "generic"}, ""),
+    ],
+)
+def test_wide_vectors_in_a_process(wide: bool, variables: dict[str, str], shown: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(wide=wide)],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    printed = done.stdout.strip()
+    assert printed.endswith(shown) if shown else not printed

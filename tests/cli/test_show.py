@@ -1,0 +1,182 @@
+import json
+import math
+from decimal import Decimal
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from simcore.cli.live import PlainReport, describe
+from simcore.cli.numbers import bytes_text, duration, plain, rate_text, with_error
+from simcore.cli.show import show_facts, show_json, show_table
+from simcore.cli.summary import MOST_ROWS, chosen_layers, json_rows, rows, table
+
+from simcore.plan import Run
+from simcore.progress import Progress
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.95421, 0.00032, "0.95421(32)"),
+        (-46.0517, 0.12, "-46.05(12)"),
+        (0.5, 0.0996, "0.50(10)"),
+        (1234.5, 56.0, "1234(56)"),
+        (1.0, 0.0, "1"),
+        (0.25, math.nan, "0.25"),
+        (math.nan, math.nan, "-"),
+        (4.1234e-21, 2e-23, "4.123(20)e-21"),
+        (0.0, 0.004, "0.0000(40)"),
+        (3.5e8, 2e6, "3.500(20)e+08"),
+        (1.0, 1e-20, "1 ± 1.0e-20"),
+    ],
+)
+def test_values_with_errors(value: float, error: float, text: str) -> None:
+    assert with_error(value, error) == text
+
+
+@given(st.floats(-1e300, 1e300), st.floats(1e-300, 1e300))
+def test_a_printed_value_is_right_within_its_error(value: float, error: float) -> None:
+    text = with_error(value, error)
+    number, _, rest = text.partition("(")
+    power = int(rest.partition("e")[2] or 0)
+    shown = Decimal(number.partition(" ")[0]).scaleb(power)
+    assert abs(shown - Decimal(value)) <= Decimal(error) + abs(Decimal(value)) * Decimal("1e-14")
+
+
+def test_undefined_is_a_dash() -> None:
+    assert plain(math.nan) == "-"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.048, "0.048 s"),
+        (12.3, "12 s"),
+        (59.7, "1 min 00 s"),
+        (200.0, "3 min 20 s"),
+        (3725.0, "1 h 02 min"),
+        (200_000.0, "2 d 07 h"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_sizes_and_rates() -> None:
+    assert rate_text(8.5e8) == "850 M node updates/s"
+    assert rate_text(12.0) == "12 node updates/s"
+    assert bytes_text(1_234_567) == "1.23 MB"
+    assert bytes_text(12) == "12 B"
+
+
+@given(st.integers(1, 2**24 - 1))
+def test_chosen_layers_span_the_network(depth: int) -> None:
+    layers = chosen_layers(depth)
+    assert layers[0] == 1
+    assert layers[-1] == depth
+    assert len(layers) <= 12
+    assert layers == sorted(set(layers))
+
+
+def dataset(run: Run) -> xr.Dataset:
+    """A dataset as `open_run` makes it, of two of the observables."""
+    dims = (*run.dimensions, "layer")
+    shape = (*run.shape, run.depth)
+    c = np.linspace(0.1, 0.9, math.prod(shape)).reshape(shape)
+    error = np.full(shape, 0.01)
+    error[..., 0] = 0.0
+    return xr.Dataset(
+        {
+            "correlation": (dims, c),
+            "correlation_stderr": (dims, error),
+            "correlation_theory": (dims, c - 0.02),
+            "inactive1": (dims, np.full(shape, np.nan)),
+        },
+        coords={name: list(values) for name, values in run.dimensions.items()},
+    )
+
+
+def test_rows_of_a_single_point() -> None:
+    run = Run(depth=200, width=(64,))
+    result = rows(run, dataset(run))
+    assert [row.layer for row in result] == chosen_layers(200)
+    assert math.isnan(result[0].z)
+    assert result[-1].z == pytest.approx(2.0)
+    headings, cells, below = table(result)
+    assert headings[:2] == ["layer", "c"]
+    assert cells[-1][:4] == ["200", "0.900(10)", "0.88", "+2.0"]
+    assert cells[-1][5] == "-"
+    assert len(below) == 2
+
+
+def test_rows_of_a_grid_are_its_points_at_the_last_layer() -> None:
+    run = Run(depth=5, width=(64, 128), ensemble="correlated", k=(0.0, math.inf))
+    result = rows(run, dataset(run))
+    assert [row.point for row in result] == [
+        {"width": 64, "k": 0.0},
+        {"width": 64, "k": math.inf},
+        {"width": 128, "k": 0.0},
+        {"width": 128, "k": math.inf},
+    ]
+    assert {row.layer for row in result} == {5}
+    assert table(result)[1][1][:3] == ["64", "inf", "5"]
+    plain_rows = json.loads(json.dumps(json_rows(result), allow_nan=False))
+    assert plain_rows[1]["k"] == "inf"
+    assert plain_rows[0]["inactive1"] is None
+
+
+def test_a_long_table_is_cut_and_says_so() -> None:
+    run = Run(depth=2, width=tuple(range(1, 51)))
+    _, cells, below = table(rows(run, dataset(run)))
+    assert len(cells) == MOST_ROWS
+    assert below[0] == "... and 30 more points, all in the file"
+
+
+def test_plain_tables_have_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(["a", "long"], [["1", "2"], ["100", "3"]])
+    assert capsys.readouterr().out == "  a  long\n  1     2\n100     3\n"
+
+
+def test_facts_and_sections(capsys: pytest.CaptureFixture[str]) -> None:
+    show_facts({"trials": 5, "k": [0.0, math.inf], "provenance": {"host": "x", "git": None}})
+    assert capsys.readouterr().out == (
+        "trials  5\nk       0.0, inf\n\nprovenance\n  host  x\n  git   -\n"
+    )
+
+
+def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
+    show_json({"a": np.float64("nan"), "b": np.arange(2), "c": {"d": np.int64(3)}, "e": math.inf})
+    assert json.loads(capsys.readouterr().out) == {
+        "a": None,
+        "b": [0, 1],
+        "c": {"d": 3},
+        "e": "inf",
+    }
+
+
+def progress(phase: str, nodes: int, seconds: float) -> Progress:
+    return Progress(phase, nodes // 10, 100, nodes, 1000, seconds)
+
+
+def test_progress_in_words() -> None:
+    assert describe(progress("compiling", 0, 0.0)) == ""
+    assert describe(progress("running", 0, 0.0)) == "0 of 100 trials"
+    assert describe(progress("running", 500, 20.0)) == (
+        "50 of 100 trials, 25 node updates/s, about 20 s left"
+    )
+    assert "left" not in describe(progress("writing", 1000, 20.0))
+
+
+def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    report = PlainReport(clock=lambda: now[0])
+    report(progress("compiling", 0, 0.0))
+    for tick in range(1, 601):
+        now[0] = tick * 0.1
+        report(progress("writing" if tick % 100 == 0 else "running", tick, now[0]))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("preparing kernels")
+    assert lines[1].startswith("running")
+    assert len(lines) <= 2 + 60 / 5

@@ -1,0 +1,85 @@
+"""Helpers of the tests of the pair sampler: rows of single trials, and the normals behind them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from simcore.observables import NAMES
+from simcore.plan import Run
+from simcore.rng import Stream, fill_words, normal_pair
+from simcore.samplers import pair
+
+Floats = npt.NDArray[np.float64]
+LANES = 16
+"""Of the documented layout of the counter: node i is served by group 16 (i div 32) + i mod 16."""
+
+
+class Walk(NamedTuple):
+    """Consecutive trials of one point: what a kernel needs, and what it leaves.
+
+    `rows` has shape (trial, layer, observable), `states` (trial, STATE) after the last layer.
+    """
+
+    physics: pair.Physics
+    widths: npt.NDArray[np.int64]
+    states: Floats
+    rows: Floats
+
+    def __getitem__(self, name: Any) -> Any:
+        """Return an observable by name, shape (trial, layer); an integer is a tuple's field."""
+        return self.rows[:, :, NAMES.index(name)] if isinstance(name, str) else tuple(self)[name]
+
+
+def walk(run: Run, trials: int, *, first_trial: int = 0, **changes: float) -> Walk:
+    """Take trials of the first point of a run through all its layers.
+
+    `changes` replace fields of the physics but keep the key, and so the normals.
+    """
+    point = run.points[0]
+    physics = pair.Physics.of(point)._replace(**changes)
+    states = np.empty((trials, pair.STATE))
+    pair.start(physics, states)
+    return walk_on(physics, point.layer_widths(run.depth), states, first_trial=first_trial)
+
+
+def walk_on(
+    physics: pair.Physics,
+    widths: npt.NDArray[np.int64],
+    states: Floats,
+    *,
+    first_trial: int = 0,
+    layer0: int = 0,
+) -> Walk:
+    """Take given states, which are moved on, from layer `layer0` (from 0) to the last."""
+    rows = np.empty((states.shape[0], widths.size - layer0, len(NAMES)))
+    stop, progress = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    pair.advance(physics, widths, first_trial, layer0, states, rows, stop, progress)
+    return Walk(physics, widths, states, rows)
+
+
+def layer_normals(
+    physics: pair.Physics, trial: int, layer: int, width: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the float32 normals (z₁, z₂) of a layer (from 1), node by node."""
+    groups = LANES * -(-width // (2 * LANES))
+    words = np.empty((4, groups), dtype=np.uint32)
+    fill_words(
+        words, 0, groups, np.uint64(Stream.PAIR), 0, trial, layer, physics.key0, physics.key1
+    )
+    z = np.empty((2, width), dtype=np.float32)
+    _fill_normals(words, z)
+    return z[0], z[1]
+
+
+@njit
+def _fill_normals(
+    words: npt.NDArray[np.uint32], z: npt.NDArray[np.float32]
+) -> None:  # pragma: no cover - compiled
+    for i in range(z.shape[1]):
+        group = LANES * (i // (2 * LANES)) + i % LANES
+        first = 2 * (i // LANES % 2)
+        z[0, i], z[1, i] = normal_pair(words[first, group], words[first + 1, group])
