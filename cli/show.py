@@ -12,8 +12,8 @@ from .summary import json_value
 
 __all__ = ["show_facts", "show_json", "show_table"]
 
-PLAIN_WIDTH = 10_000
-"""Columns where there is no terminal, so that nothing is wrapped or cut."""
+NO_LIMIT = 10_000
+"""Columns that a table may take: a narrow terminal wraps its lines, but no digit is cut."""
 
 LONGEST_LIST = 12
 """Items of a list that are printed."""
@@ -39,7 +39,7 @@ def show_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         drawn.add_column(heading, justify="right", no_wrap=True)
     for line in cells:
         drawn.add_row(*line)
-    Console().print(drawn, markup=False)
+    Console(width=NO_LIMIT).print(drawn)
 
 
 def _aligned(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:

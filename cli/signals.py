@@ -44,7 +44,7 @@ class Signals:
         if threading.current_thread() is threading.main_thread():
             for number, handler in (
                 (signal.SIGINT, self._interrupt),
-                (signal.SIGTERM, self._stop),
+                (signal.SIGTERM, self._terminate),
                 (signal.SIGUSR1, self._checkpoint),
             ):
                 self._previous[number] = signal.signal(number, handler)
@@ -60,15 +60,20 @@ class Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        del frame
         # The default action needs no Python to run, so a second Ctrl-C works inside any kernel.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        self._stop(number, frame)
+        self._say("SIGINT: writing what is done; Ctrl-C quits at once")
+        self._request_stop(number)
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.received is None:
-            self.received = signal.Signals(number)
-            self._say(f"{self.received.name}: writing what is done; Ctrl-C quits at once")
+            self._say("SIGTERM: writing what is done")
+        self._request_stop(number)
+
+    def _request_stop(self, number: int) -> None:
+        self.received = self.received or signal.Signals(number)
         self._control.stop.set()
 
     def _checkpoint(self, number: int, frame: FrameType | None) -> None:

@@ -25,8 +25,9 @@ OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dea
 SUFFIXES = ("", "_stderr", "_theory")
 
 LEGEND = (
-    "c: correlation; (12): one standard error, in the last digits; z: (c - mean field) / error;",
-    "inactive: fraction of nodes; dead: fraction of networks dead for the first signal",
+    "c: correlation, (12): its standard error in the last digits; theory: mean field of c;",
+    "z: (c - theory)/error; inactive: share of nodes, for signal 1 and for both signals;",
+    "dead: share of networks that are dead for signal 1",
 )
 
 
@@ -120,8 +121,8 @@ def json_rows(result: list[Row]) -> list[object]:
 def table(result: list[Row]) -> tuple[list[str], list[list[str]], list[str]]:
     """Return headings, cells and the lines below the table."""
     swept = list(result[0].point)
-    headings = [*(name.replace("_", "-") for name in swept), "layer", "c", "mean field", "z"]
-    headings += ["ln(1-c)", "inactive", "inactive both", "dead"]
+    headings = [*(name.replace("_", "-") for name in swept), "layer", "c", "theory", "z"]
+    headings += ["ln(1-c)", "inactive", "both", "dead"]
     cells = [_cells(row) for row in result[:MOST_ROWS]]
     below = list(LEGEND)
     if len(result) > MOST_ROWS:

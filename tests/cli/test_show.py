@@ -1,5 +1,8 @@
 import json
 import math
+import os
+import subprocess
+import sys
 from decimal import Decimal
 
 import numpy as np
@@ -108,7 +111,7 @@ def test_rows_of_a_single_point() -> None:
     assert headings[:2] == ["layer", "c"]
     assert cells[-1][:4] == ["200", "0.900(10)", "0.88", "+2.0"]
     assert cells[-1][5] == "-"
-    assert len(below) == 2
+    assert len(below) == 3
 
 
 def test_rows_of_a_grid_are_its_points_at_the_last_layer() -> None:
@@ -139,6 +142,19 @@ def test_plain_tables_have_no_control_characters(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "  a  long\n  1     2\n100     3\n"
 
 
+def test_a_terminal_gets_a_rule_and_every_digit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    show_table(["a [b]", "c"], [["0.123456789(12)", "-0.123456789(12)"]])
+    out = capsys.readouterr().out
+    assert "0.123456789(12)" in out
+    assert "-0.123456789(12)" in out
+    assert "a [b]" in out
+    assert "─" in out
+
+
 def test_facts_and_sections(capsys: pytest.CaptureFixture[str]) -> None:
     show_facts({"trials": 5, "k": [0.0, math.inf], "provenance": {"host": "x", "git": None}})
     assert capsys.readouterr().out == (
@@ -167,6 +183,28 @@ def test_progress_in_words() -> None:
         "50 of 100 trials, 25 node updates/s, about 20 s left"
     )
     assert "left" not in describe(progress("writing", 1000, 20.0))
+
+
+LIVE = """
+import time
+from simcore.cli.live import choose_report
+from simcore.progress import Progress
+with choose_report(quiet=False) as report:
+    report(Progress("compiling", 0, 100, 0, 1000, 0.0))
+    time.sleep(0.3)
+    report(Progress("running", 10, 100, 100, 1000, 2.0))
+    time.sleep(0.3)
+"""
+
+
+def test_a_terminal_gets_a_live_line() -> None:
+    ours, theirs = os.openpty()
+    subprocess.run([sys.executable, "-c", LIVE], stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "preparing kernels" in shown
+    assert "10 of 100 trials, 50 node updates/s, about 18 s left" in " ".join(shown.split())
 
 
 def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,577 @@
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import netCDF4
+import numpy as np
+import numpy.typing as npt
+import pytest
+import silx.io
+import xarray as xr
+from silx.io.nxdata import get_default
+
+import simcore
+from simcore import hdf5
+from simcore.analysis import open_run
+from simcore.errors import FileFormatError, OutputError
+from simcore.moments import PointStatistics
+from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, OBSERVABLES
+from simcore.plan import KEPT, Run
+from simcore.provenance import collect_provenance
+from simcore.store import estimate_bytes, info, read_state, write_run
+
+from .helpers_store import statistics
+
+Written = tuple[Run, list[PointStatistics], Path]
+
+RUNS = {
+    "single": Run(depth=6, width=(8,), trials=200, keep=5),
+    "grid": Run(
+        depth=4,
+        width=(8,),
+        ensemble="correlated",
+        k=(-0.5, 1.0, np.inf),
+        sigma_b=(0.0, 0.1),
+        distance=(1e-20, 0.5),
+        trials=100,
+        keep=3,
+    ),
+    "widths": Run(
+        depth=3, width=(8, 16), q0=(1.0, 4.0), correlation=(0.1, 0.5), sigma_w=(1.3,), trials=64
+    ),
+    "sigmas": Run(depth=2, width=(8,), sigma_w=(1.3, 1.5), trials=192, keep=1, first_trial=0),
+    "profile": Run(depth=3, layer_widths=(8, 16, 8), trials=40, keep=0),
+}
+
+
+@pytest.fixture(scope="module", params=list(RUNS))
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """A complete file of each kind of run; some of them end in a partial block."""
+    run = RUNS[request.param]
+    points = statistics(run)
+    path = tmp_path_factory.mktemp(request.param) / "run.h5"
+    write_run(path, run, points, complete=True, provenance=collect_provenance(threads=3))
+    return run, points, path
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    run = RUNS["single"]
+    points = statistics(run)
+    path = tmp_path_factory.mktemp("single") / "run.h5"
+    write_run(path, run, points, complete=True, provenance={"host": "here"})
+    return run, points, path
+
+
+def datasets(path: Path) -> dict[str, Any]:
+    """Every dataset of a file by its path, with values and attributes."""
+    found: dict[str, Any] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            dims = tuple(Path(d[0].name).name for d in item.dims if len(d))
+            found[f"/{name}"] = (item[()], dims, item.attrs["units"].decode())
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
+def assert_same_datasets(first: Path, second: Path, *, without: str = "^$") -> None:
+    a, b = (
+        {n: v for n, v in datasets(p).items() if not re.search(without, n)} for p in (first, second)
+    )
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name][0].dtype == b[name][0].dtype
+        assert a[name][0].tobytes() == b[name][0].tobytes(), name
+
+
+# --- the format -----------------------------------------------------------------------------------
+
+
+def documented() -> list[dict[str, str]]:
+    """The rows of the tables of datasets in docs/file-format.md."""
+    page = Path(simcore.__file__).parents[1] / "docs" / "file-format.md"
+    rows = [
+        line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| /")
+    ]
+    names = ("path", "type", "dims", "unit", "when", "meaning")
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    return [dict(zip(names, row, strict=True)) for row in cells]
+
+
+def pattern(path: str) -> re.Pattern[str]:
+    plots = "|".join((*NAMES, "trajectories", "covariance"))
+    text = path.replace("`<observable>`", f"(?P<name>{'|'.join(NAMES)})")
+    return re.compile(text.replace("`<plot>`", f"(?:{plots})"))
+
+
+def expected(row: dict[str, str], run: Run, complete: bool, blocks: bool) -> bool:
+    """Whether the table says that an array is in a file of this kind."""
+    when = row["when"].split(", ")
+    return (
+        ("last" not in when or complete)
+        and ("kept" not in when or run.kept > 0)
+        and ("blocks" not in when or blocks)
+    )
+
+
+def assert_described(row: dict[str, str], name: str, run: Run, array: Any) -> None:
+    values, dims, units = array
+    assert row["type"] == values.dtype.str[1:], name
+    choices = [choice.split(", ") for choice in row["dims"].split(" or ")]
+    swept = list(run.dimensions)
+    allowed = [[d for c in choice for d in (swept if c == "swept" else [c])] for choice in choices]
+    assert list(dims) in [[d for d in choice if d != "none"] for choice in allowed], name
+    match = pattern(row["path"]).fullmatch(name)
+    own = "1"
+    if match is not None and "name" in match.groupdict():
+        own = OBSERVABLES[NAMES.index(match["name"])].units
+    squared = own if own == "1" else f"{own}2"
+    assert units == {"own": own, "squared": squared, "1": "1"}[row["unit"]], name
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_every_dataset_is_documented_and_the_other_way_round(
+    written: Written, tmp_path: Path, complete: bool
+) -> None:
+    run, points, path = written
+    if not complete:
+        path = tmp_path / "checkpoint.h5"
+        write_run(path, run, points, complete=False, provenance={})
+    found, rows = datasets(path), documented()
+    assert len(rows) > 40
+    for name, array in found.items():
+        matching = [row for row in rows if pattern(row["path"]).fullmatch(name)]
+        assert len(matching) == 1, name
+        assert_described(matching[0], name, run, array)
+        assert expected(matching[0], run, complete, bool(points[0].tree.nodes)), name
+    for row in rows:
+        there = any(pattern(row["path"]).fullmatch(name) for name in found)
+        if "`<plot>`/width" in row["path"]:
+            continue
+        assert there == expected(row, run, complete, bool(points[0].tree.nodes)), row["path"]
+
+
+def test_the_documented_groups_of_observables_are_those_of_the_code() -> None:
+    page = (Path(simcore.__file__).parents[1] / "docs" / "file-format.md").read_text("utf-8")
+    assert f"`<observable>`: {', '.join(NAMES)}." in page
+    assert f"**histograms** for {', '.join(HISTOGRAMMED[1:])}".split(",")[0] in page
+    assert set(HISTOGRAMMED) == {
+        "correlation", "log_distance", "angle", "log_q1", "inactive1", "inactive_both"
+    }  # fmt: skip
+    assert f"**covariances** for {' and '.join(COVARIANCE)}" in page
+    assert f"single trials of {', '.join(KEPT)};" in page
+
+
+def test_every_array_is_checksummed_and_has_scales(written: Written) -> None:
+    _, _, path = written
+    compressed = 0
+
+    def check(name: str, item: Any) -> None:
+        nonlocal compressed
+        if not isinstance(item, h5py.Dataset):
+            return
+        layout = item.id.get_create_plist().get_layout()
+        if item.shape == ():
+            assert layout == h5py.h5d.COMPACT, name
+            return
+        assert layout == h5py.h5d.CHUNKED, name
+        assert item.fletcher32, name
+        compressed += item.compression == "gzip"
+        if not item.is_scale:
+            assert all(len(dim) == 1 for dim in item.dims), name
+
+    with h5py.File(path, libver=("v110", "v110")) as file:
+        file.visititems(check)
+    assert compressed > 10
+
+
+def test_a_checkpoint_is_uncompressed(single: Written, tmp_path: Path) -> None:
+    run, points, _ = single
+    path = tmp_path / "checkpoint.h5"
+    write_run(path, run, points, complete=False, provenance={})
+    with h5py.File(path) as file:
+        assert file.attrs["complete"] == 0
+        file.visititems(lambda _, item: None if not getattr(item, "compression", None) else 1 / 0)
+
+
+def test_xarray_opens_every_group_without_a_warning(written: Written) -> None:
+    run, _, path = written
+    with h5py.File(path) as file:
+        groups = ["/"]
+        file.visititems(lambda n, g: groups.append(n) if isinstance(g, h5py.Group) else None)
+    for group in groups:
+        with xr.open_dataset(path, group=group, engine="h5netcdf") as opened:
+            opened.load()
+    with xr.open_dataset(path, group="entry/correlation", engine="netcdf4") as opened:
+        assert opened["mean"].dims == (*run.dimensions, "layer")
+        assert set(opened.coords) >= {"k", "g", "sigma_w", "sigma_b", "q0", "overlap", "layer"}
+        assert opened["mean"].attrs["units"] == "1"
+        assert opened.attrs["estimator"].startswith("mean over trials of the per-trial")
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        assert tree["entry/state"].sizes["point"] == len(run.points)
+        assert tree.attrs["filetype"] == "simcore-run"
+        assert tree.attrs["config_json"] == run.config_json()
+
+
+def test_netcdf4_reads_every_variable(written: Written) -> None:
+    _, _, path = written
+    arrays = datasets(path)
+    with netCDF4.Dataset(path) as file:
+        file.set_auto_mask(False)
+        for name, (values, dims, _) in arrays.items():
+            variable = file[name]
+            assert variable.dimensions == (dims or variable.dimensions), name
+            np.testing.assert_array_equal(variable[...], values)
+            assert isinstance(variable.long_name, str)
+
+
+def test_silx_finds_the_plot(written: Written) -> None:
+    run, _, path = written
+    with silx.io.open(str(path)) as file:
+        plot = get_default(file)
+        assert plot.is_valid, plot.issues
+        assert plot.signal_dataset_name == "mean"
+        assert plot.axes_dataset_names == [*run.dimensions, "layer"]
+        assert plot.errors is not None
+
+
+# --- going on -------------------------------------------------------------------------------------
+
+
+def test_the_state_comes_back_bit_by_bit(written: Written) -> None:
+    run, points, path = written
+    again, back = read_state(path)
+    assert again == run
+    for a, b in zip(points, back, strict=True):
+        assert a.tree.nodes.keys() == b.tree.nodes.keys()
+        for (_, _, left), (_, _, right) in zip(a.tree.ordered(), b.tree.ordered(), strict=True):
+            for x, y in zip(left, right, strict=True):
+                assert (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes())
+                assert y.flags.c_contiguous
+        assert a.histogram.tobytes() == b.histogram.tobytes()
+        assert a.trajectories.tobytes() == b.trajectories.tobytes()
+        assert a.kept == b.kept
+        assert b.partial is None
+        if a.tree.nodes:
+            assert a.bins is not None
+            assert b.bins is not None
+            assert a.bins.lower.tobytes() == b.bins.lower.tobytes()
+            assert a.bins.width.tobytes() == b.bins.width.tobytes()
+        else:
+            assert b.bins is None
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_writing_what_was_read_gives_the_same_file(tmp_path: Path, complete: bool) -> None:
+    run = RUNS["sigmas"]
+    first, second = tmp_path / "first.h5", tmp_path / "second.h5"
+    write_run(first, run, statistics(run), complete=complete, provenance={"host": "here"})
+    write_run(second, *read_state(first), complete=complete, provenance={"host": "there"})
+    assert_same_datasets(first, second)
+
+
+def test_a_partial_block_is_published_but_not_kept(single: Written, tmp_path: Path) -> None:
+    run, points, path = single
+    again, back = read_state(path)
+    assert (points[0].trials(), back[0].trials()) == (200, 192)
+    write_run(tmp_path / "again.h5", again, back, complete=True, provenance={})
+    assert_same_datasets(path, tmp_path / "again.h5", without="/entry/(?!state|traj)|trials_done")
+    ds = open_run(tmp_path / "again.h5")
+    assert ds.dead_network1_count.values.tolist() == [192] * run.depth
+
+
+def test_an_empty_run_is_a_valid_file(tmp_path: Path) -> None:
+    run = RUNS["grid"]
+    path = tmp_path / "run.h5"
+    for complete in (False, True):
+        write_run(path, run, statistics(run, 0), complete=complete, provenance={})
+        ds = open_run(path)
+        assert not ds.correlation_count.any()
+        assert np.isnan(ds.correlation).all()
+        _, back = read_state(path)
+        assert not back[0].tree.nodes
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            assert "node" not in tree["entry/state"].sizes
+
+
+def test_points_that_are_not_begun_are_empty(tmp_path: Path) -> None:
+    run = RUNS["sigmas"]
+    points = [statistics(run)[0], statistics(run, 0)[1]]
+    write_run(tmp_path / "run.h5", run, points, complete=False, provenance={})
+    ds = open_run(tmp_path / "run.h5")
+    assert ds.correlation_count.values.tolist() == [[192, 192], [0, 0]]
+    assert info(tmp_path / "run.h5")["trials_done"] == [0, 192]
+    _, back = read_state(tmp_path / "run.h5")
+    assert back[1].bins is None
+    assert back[0].bins is not None
+
+
+def test_info_describes_the_file(written: Written) -> None:
+    run, points, path = written
+    found = info(path)
+    assert found["config"] == run.config()
+    assert found["complete"] is True
+    assert found["format_version"] == "1.0"
+    assert found["trials_done_per_point"] == [point.trials() for point in points]
+    assert found["bytes"] == path.stat().st_size
+    assert found["provenance"]["threads"] == 3
+    assert found["provenance"]["numba_version"].count(".") >= 1
+
+
+def test_the_size_is_bounded_before_the_start(written: Written, tmp_path: Path) -> None:
+    run, points, path = written
+    write_run(tmp_path / "checkpoint.h5", run, points, complete=False, provenance={})
+    largest = max(path.stat().st_size, (tmp_path / "checkpoint.h5").stat().st_size)
+    assert largest <= estimate_bytes(run) <= 20 * largest
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def test_flipped_bits_never_pass_for_results(single: Written, tmp_path: Path) -> None:
+    run, _, path = single
+    whole, right = path.read_bytes(), open_run(path)
+    rng = np.random.default_rng(7)
+    noticed = 0
+    for _ in range(40):
+        data = bytearray(whole)
+        data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+        (tmp_path / "bad.h5").write_bytes(data)
+        try:
+            xr.testing.assert_identical(open_run(tmp_path / "bad.h5"), right)
+            assert read_state(tmp_path / "bad.h5")[0] == run
+        except FileFormatError as error:
+            assert "damaged" in str(error) or "HDF5" in str(error)  # noqa: PT017
+            noticed += 1
+    assert noticed >= 15
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-4, 0.1, 0.5, 0.999])
+def test_truncated_files_are_refused(single: Written, tmp_path: Path, share: float) -> None:
+    data = single[2].read_bytes()
+    path = tmp_path / "short.h5"
+    path.write_bytes(data[: int(share * len(data))])
+    for read in (open_run, read_state, info):
+        with pytest.raises(FileFormatError, match="short.h5"):
+            read(path)
+
+
+def change_attribute(path: Path, name: str, value: object) -> None:
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = value
+
+
+def foreign_text(path: Path) -> None:
+    path.write_text("layer,correlation\n1,0.5\n")
+
+
+def foreign_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["x"] = [1.0]
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def newer(path: Path) -> None:
+    change_attribute(path, "format_version", [2, 0])
+
+
+def other_config(path: Path) -> None:
+    run = RUNS["sigmas"]
+    change_attribute(path, "config_json", run.config_json())
+
+
+def other_run(path: Path) -> None:
+    run = RUNS["sigmas"]
+    change_attribute(path, "config_json", run.config_json())
+    change_attribute(path, "config_sha256", run.digest())
+
+
+def without_a_dataset(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["entry/correlation/mean"]
+        del file["entry/state/correlation/node_mean"]
+        del file["entry/state/trials_done"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (foreign_text, "is not an HDF5 file"),
+        (foreign_hdf5, "is not the file of a run"),
+        (removed, "No such file"),
+        (folder, "Is a directory"),
+        (newer, "format version 2.0.*Update simcore"),
+        (other_config, "checksum"),
+        (other_run, "damaged"),
+        (without_a_dataset, "damaged"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_one_line(
+    single: Written, tmp_path: Path, spoil: Callable[[Path], None], says: str
+) -> None:
+    path = tmp_path / "run.h5"
+    path.write_bytes(single[2].read_bytes())
+    spoil(path)
+    for read in (open_run, read_state, info):
+        with pytest.raises(FileFormatError, match=says) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_additions_of_a_newer_minor_version_are_ignored(single: Written, tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    path.write_bytes(single[2].read_bytes())
+    change_attribute(path, "format_version", [1, 7])
+    with h5py.File(path, "r+") as file:
+        file["entry/correlation/novelty"] = [1.0]
+    xr.testing.assert_identical(open_run(path), open_run(single[2]))
+
+
+# --- faults in writing ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(single: Written, tmp_path: Path) -> Iterator[Path]:
+    """An earlier file, which no failure may touch."""
+    path = tmp_path / "run.h5"
+    path.write_bytes(single[2].read_bytes())
+    yield path
+    assert path.read_bytes() == single[2].read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def write(path: Path) -> None:
+    run = RUNS["sigmas"]
+    write_run(path, run, statistics(run), complete=True, provenance={})
+
+
+def test_a_file_size_limit_is_reported(old: Path) -> None:
+    before, limits = open_descriptors(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"could not be written: File too large\. Free space"):
+            write(old)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("call", [0, 5, 60, -1])
+@pytest.mark.parametrize(
+    ("failure", "raised"),
+    [(OSError(errno.ENOSPC, "No space left on device"), OutputError), (KeyboardInterrupt(), None)],
+)
+def test_a_failure_in_mid_write_leaves_the_old_file(
+    old: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: int,
+    failure: BaseException,
+    raised: type[BaseException] | None,
+) -> None:
+    before, pwrite, calls = open_descriptors(), os.pwrite, [0]
+
+    def failing(descriptor: int, data: Any, offset: int) -> int:
+        calls[0] += 1
+        # The superblock at 0 is written first and last: a fault at the very end.
+        if (calls[0] > call >= 0) or (call < 0 and offset == 0 and calls[0] > 1):
+            raise failure
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", failing)
+    with pytest.raises(raised or KeyboardInterrupt):
+        write(old)
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("name", ["fsync", "open"])
+def test_a_disk_that_fails_to_flush_or_open_is_reported(
+    old: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def failing(*_: object) -> int:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="that you may write to"):
+        patch.setattr(os, name, failing)
+        write(old)
+
+
+def test_a_missing_folder_and_a_folder_as_a_file_are_reported(old: Path) -> None:
+    with pytest.raises(OutputError, match="Create the folder, or choose another"):
+        write(old.parent / "missing" / "run.h5")
+    with pytest.raises(OutputError, match="Choose another folder"):
+        write(old / "run.h5")
+    (old.parent / "folder").mkdir()
+    with pytest.raises(OutputError, match="Name a file, not a folder"):
+        write(old.parent / "folder")
+    (old.parent / "folder").rmdir()
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "run.h5"
+    link.symlink_to(tmp_path / "there" / "run.h5")
+    write(link)
+    assert link.is_symlink()
+    assert info(link)["complete"]
+
+
+# --- checksums ------------------------------------------------------------------------------------
+
+
+def slow_fletcher32(raw: bytes) -> int:
+    """The algorithm of HDF5's H5checksum.c, word by word."""
+    first = second = 0
+    for i in range(0, len(raw), 2):
+        word = raw[i] << 8 | (raw[i + 1] if i + 1 < len(raw) else 0)
+        first += word
+        second += first
+        first = (first & 0xFFFF) + (first >> 16)
+        second = (second & 0xFFFF) + (second >> 16)
+    first, second = ((s & 0xFFFF) + (s >> 16) for s in (first, second))
+    return second << 16 | first
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 8, 719, 720, 721, 40_001])
+def test_the_checksum_is_that_of_hdf5(length: int) -> None:
+    rng = np.random.default_rng(length)
+    for raw in (rng.bytes(length), bytes(length), b"\xff" * length):
+        assert hdf5.fletcher32(raw) == slow_fletcher32(raw)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 70_001), (700, 13, 64), (2, 400_000), (5, 1, 9)])
+@pytest.mark.parametrize("compress", [True, False])
+def test_arrays_of_many_chunks_come_back(
+    tmp_path: Path, shape: tuple[int, ...], compress: bool
+) -> None:
+    values: npt.NDArray[np.float64] = np.arange(np.prod(shape), dtype=np.float64).reshape(shape) % 7
+    with hdf5.replacing(tmp_path / "x.h5") as writer:
+        dims = tuple(f"d{i}" for i in range(len(shape)))
+        for name, n in zip(dims, shape, strict=True):
+            writer.array(f"/entry/{name}", hdf5.Array((name,), np.arange(n), name))
+        writer.array("/entry/x", hdf5.Array(dims, values, "x"), compress=compress)
+    with h5py.File(tmp_path / "x.h5") as file:
+        np.testing.assert_array_equal(file["entry/x"][()], values)
+        assert np.prod(file["entry/x"].chunks) * 8 <= 2**20
