@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +116,8 @@ def with_config(given: Given, known: Mapping[str, object]) -> Given:
 
 
 def _read(source: str) -> dict[str, object]:
+    import tomllib
+
     try:
         return tomllib.loads(Path(source).read_text(encoding="utf-8"))
     except OSError as error:
@@ -129,6 +129,8 @@ def _read(source: str) -> dict[str, object]:
 
 
 def _unknown(key: str, source: str, known: Mapping[str, object]) -> InputError:
+    import difflib
+
     options = [name.replace("_", "-") for name in known if name not in NOT_IN_FILE]
     close = difflib.get_close_matches(key, options, n=1)
     remedy = f"Did you mean {close[0]}?" if close else "See simulate --help for the options."

@@ -39,7 +39,7 @@ def show_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         drawn.add_column(heading, justify="right", no_wrap=True)
     for line in cells:
         drawn.add_row(*line)
-    Console(width=NO_LIMIT).print(drawn)
+    Console(width=NO_LIMIT, markup=False).print(drawn)
 
 
 def _aligned(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:

@@ -205,6 +205,7 @@ class Writer:
     def __init__(self, file: Any, sink: _Sink) -> None:
         self._file = file
         self._sink = sink
+        self._scales: dict[str, Any] = {}
 
     def group(self, path: str, attributes: Mapping[str, object]) -> None:
         """Create a group (``"/"`` is there already) and set its attributes."""
@@ -223,11 +224,10 @@ class Writer:
         if values.ndim:
             dataset = _write_chunks(self._file, path, values, compress=compress)
         else:
-            layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            layout.set_layout(h5py.h5d.COMPACT)
-            dataset = self._file.create_dataset(path, data=values, dcpl=layout, track_times=False)
+            dataset = _write_scalar(self._file, path, values)
         if array.dims == (name,):
             dataset.make_scale(name)
+            self._scales[path] = dataset
         else:
             for axis, dim in enumerate(array.dims):
                 dataset.dims[axis].attach_scale(self._scale(folder, dim))
@@ -236,11 +236,11 @@ class Writer:
 
     def _scale(self, folder: str, dim: str) -> Any:
         """Find the scale of a dimension in the group or the nearest one above it."""
-        while f"{folder}/{dim}" not in self._file:
+        while folder:
+            if (scale := self._scales.get(f"{folder}/{dim}")) is not None:
+                return scale
             folder = folder.rpartition("/")[0]
-            if not folder:
-                raise ValueError(f"no scale for the dimension {dim}")
-        return self._file[f"{folder}/{dim}"]
+        raise ValueError(f"no scale for the dimension {dim}")
 
 
 def _set_attributes(target: Any, attributes: Mapping[str, object]) -> None:
@@ -253,6 +253,18 @@ def _set_attributes(target: Any, attributes: Mapping[str, object]) -> None:
         else:
             array = array.astype(np.uint8) if array.dtype.kind == "b" else array
             target.attrs.create(name, array)
+
+
+def _write_scalar(file: Any, path: str, value: npt.NDArray[Any]) -> Any:
+    """Create a compact dataset, which h5py's own interface can't."""
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_layout(h5py.h5d.COMPACT)
+    layout.set_obj_track_times(False)
+    space = h5py.h5s.create(h5py.h5s.SCALAR)
+    kind = h5py.h5t.py_create(value.dtype)
+    created = h5py.h5d.create(file.id, path.encode(), kind, space, layout)
+    created.write(space, space, value)
+    return h5py.Dataset(created)
 
 
 def _write_chunks(file: Any, path: str, values: npt.NDArray[Any], *, compress: bool) -> Any:

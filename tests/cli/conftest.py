@@ -1,0 +1,19 @@
+"""`fake`: an empty folder to work in, and no simulation behind the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .fakes import FakeRun, fake_dataset
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRun:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simcore.cli.execution.prefer_wide_vectors", lambda: None)
+    execute = FakeRun()
+    monkeypatch.setattr("simcore.run.execute", execute)
+    monkeypatch.setattr("simcore.analysis.to_dataset", fake_dataset)
+    return execute

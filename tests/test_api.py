@@ -1,0 +1,92 @@
+"""The public API: what importing costs, `simulate`, figures, docstring examples."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import simcore
+from simcore import plots, simulation
+
+
+def test_importing_simcore_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, simcore; simcore.__version__;"
+        "print([m for m in ('numba', 'numpy', 'h5py', 'xarray', 'scipy') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_every_public_name_loads() -> None:
+    for name in simcore.__all__:
+        assert getattr(simcore, name) is not None
+
+
+def test_docstring_examples_run() -> None:
+    assert doctest.testmod(simulation).failed == 0
+    assert doctest.testmod(simulation).attempted > 0
+
+
+def test_simulate_in_memory_and_from_its_file_are_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    ds = simcore.simulate(
+        simcore.Ensemble.correlated(k=1.0),
+        width=[16, 32],
+        depth=4,
+        correlation=[0.1, 0.5],
+        trials=100,
+        output=path,
+    )
+    assert ds.correlation.dims == ("width", "overlap", "layer")
+    xr.testing.assert_identical(simcore.open_run(path), ds)
+
+
+def test_simulate_takes_a_run() -> None:
+    plan = simcore.Run(depth=3, width=(8,), k=(0.0, 1.0), ensemble="correlated", trials=64)
+    assert simcore.simulate(plan).sizes["k"] == 2
+    with pytest.raises(simcore.InputError, match="width"):
+        simcore.simulate(plan, width=9)
+
+
+def test_simulate_refuses_an_existing_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    path.write_text("mine")
+    with pytest.raises(simcore.InputError, match="exists"):
+        simcore.simulate(simcore.Ensemble.he(), width=8, depth=2, trials=2, output=path)
+    assert path.read_text() == "mine"
+
+
+def test_simulate_needs_a_depth() -> None:
+    with pytest.raises(simcore.InputError, match="depth"):
+        simcore.simulate(simcore.Ensemble.he(), width=8)
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("grid") / "grid.h5"
+    plan = simcore.Run(depth=8, width=(16,), k=(0.0, 1.0), ensemble="correlated", trials=128)
+    simcore.simulate(plan, output=path)
+    return path
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+@pytest.mark.parametrize("ending", ["png", "pdf"])
+def test_figures_are_drawn(grid: Path, tmp_path: Path, kind: str, ending: str) -> None:
+    target = plots.plot(grid, kind, tmp_path / f"figure.{ending}")
+    start = target.read_bytes()[:4]
+    assert start == {"png": b"\x89PNG", "pdf": b"%PDF"}[ending]
+
+
+def test_figures_refuse_what_they_do_not_know(grid: Path, tmp_path: Path) -> None:
+    with pytest.raises(simcore.InputError, match="kind"):
+        plots.plot(grid, "magic", tmp_path / "f.png")
+    with pytest.raises(simcore.InputError, match="ending"):
+        plots.plot(grid, "q", tmp_path / "f.xyz")
+    with pytest.raises(simcore.OutputError):
+        plots.plot(grid, "q", tmp_path / "missing" / "f.png")

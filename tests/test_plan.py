@@ -1,0 +1,157 @@
+"""Runs: validation, grids, tasks, identities."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simcore.ensembles import Ensemble, norm_preserving_sigma_w
+from simcore.errors import InputError
+from simcore.plan import BLOCK, MAX_DEPTH, MAX_WIDTH, Run
+
+
+def run(**options: Any) -> Run:
+    values: dict[str, Any] = {"depth": 10, "width": (64,)} | options
+    return Run(**values)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"depth": 0}, "depth"),
+        ({"depth": MAX_DEPTH + 1}, "depth"),
+        ({"depth": 2.5}, "depth"),
+        ({"width": (0,)}, "width"),
+        ({"width": (MAX_WIDTH + 1,)}, "width"),
+        ({"width": ()}, "width"),
+        ({"width": (8, 8)}, "width"),
+        ({"width": (), "layer_widths": (3, 4)}, "widths"),
+        ({"width": (4,), "layer_widths": (3, 4), "depth": 2}, "widths"),
+        ({"k": (-1.0,), "ensemble": "correlated"}, "k"),
+        ({"k": (math.nan,), "ensemble": "correlated"}, "k"),
+        ({"k": (1.0,)}, "k"),
+        ({"ensemble": "xavier"}, "ensemble"),
+        ({"sigma_w": (-1.0,)}, "sigma_w"),
+        ({"sigma_w": (0.0,)}, "sigma_w"),
+        ({"sigma_w": (math.inf,)}, "sigma_w"),
+        ({"sigma_b": (-0.1,)}, "sigma_b"),
+        ({"correlation": (1.5,)}, "correlation"),
+        ({"correlation": (math.nan,)}, "correlation"),
+        ({"correlation": (0.5,), "distance": (0.5,)}, "correlation"),
+        ({"distance": (-1e-9,)}, "distance"),
+        ({"q0": (0.0,)}, "q0"),
+        ({"trials": 0}, "trials"),
+        ({"first_trial": 63}, "first_trial"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**64}, "seed"),
+        ({"device": "cuda"}, "device"),
+        ({"levels": (0.5, 1.0)}, "levels"),
+    ],
+)
+def test_a_rule_broken_names_the_field(options: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        run(**options)
+    assert caught.value.field == field
+    assert "\n" not in str(caught.value)
+
+
+def test_a_single_value_is_no_dimension() -> None:
+    assert run().shape == ()
+    grid = run(k=(math.inf, 0.0, 1.0), ensemble="correlated", width=(64, 32), sigma_b=(0.1,))
+    assert grid.dimensions == {"width": (32, 64), "k": (0.0, 1.0, math.inf)}
+    assert [p.index for p in grid.points] == [(i, j) for i in range(2) for j in range(3)]
+    assert grid.points[1].sigma_w == norm_preserving_sigma_w(1.0)
+
+
+def test_config_round_trips_through_json() -> None:
+    for plan in (
+        run(k=(0.0, math.inf), ensemble="correlated"),
+        run(width=(), layer_widths=(5, 6, 7), depth=3, distance=(1e-20, 0.5)),
+    ):
+        assert Run.from_config(json.loads(plan.config_json())) == plan
+    assert run(seed=1).digest() != run(seed=2).digest()
+
+
+def test_the_key_is_the_physics_and_the_seed() -> None:
+    key = run().points[0].key
+    assert run(depth=7, trials=5, keep=3, bins=9).points[0].key == key
+    assert run(k=(0.0,), ensemble="correlated").points[0].key == key
+    assert run(k=(-0.0,), ensemble="correlated").points[0].key == key
+    assert run(width=(), layer_widths=(64,) * 10).points[0].key == key
+    assert run(width=(32, 64)).points[1].key == key
+    others = [
+        run(width=(65,)),
+        run(sigma_w=(1.4,)),
+        run(sigma_b=(0.1,)),
+        run(q0=(2.0,)),
+        run(correlation=(0.4,)),
+        run(seed=1),
+        run(k=(1.0,), ensemble="correlated"),
+    ]
+    assert len({plan.points[0].key for plan in others} | {key}) == len(others) + 1
+
+
+def test_the_key_is_pinned() -> None:
+    """A change of this number changes every result: it needs a new rng_layout."""
+    assert run(width=(4096,)).points[0].key == PINNED_KEY
+
+
+PINNED_KEY = 7556587632478298620
+
+
+@given(
+    first=st.integers(0, 50).map(lambda n: n * BLOCK),
+    trials=st.integers(1, 5000),
+    level=st.integers(0, 6),
+)
+def test_tasks_cover_the_trials_once_and_are_nodes_of_the_tree(
+    first: int, trials: int, level: int
+) -> None:
+    tasks = list(run().tasks(0, first, first + trials, 1 << level))
+    place = first
+    for task in tasks:
+        assert task.first_block * BLOCK == place
+        assert task.blocks <= 1 << level
+        assert task.first_block % task.blocks == 0
+        place += task.trials
+    assert place == first + trials
+    assert [task.partial for task in tasks[:-1]] == [False] * (len(tasks) - 1)
+
+
+def test_kept_trajectories_stay_within_their_room() -> None:
+    assert run(trials=30).kept == 30
+    assert run(trials=300).kept == 100
+    assert run(trials=300, first_trial=64).kept == 36
+    assert run(trials=300, first_trial=128).kept == 0
+    deep = run(depth=10**6)
+    assert deep.kept * deep.depth * 8 * 6 <= 64 * 2**20
+
+
+def test_covariance_layers_are_few_and_hold_both_ends() -> None:
+    for depth in (1, 2, 31, 200, 100_000):
+        layers = run(depth=depth).covariance_layers
+        assert len(layers) <= 32
+        assert layers[0] == 1
+        assert layers[-1] == depth
+        assert list(layers) == sorted(set(layers))
+
+
+def test_ensembles_check_their_arguments() -> None:
+    assert Ensemble.he().resolved_sigma_w == pytest.approx(math.sqrt(2.0), rel=1e-15)
+    assert Ensemble.correlated(k=math.inf).g == 1.0
+    assert Ensemble.correlated(k=1.0).resolved_sigma_w ** 2 == pytest.approx(
+        2 * math.pi / (math.pi - 0.5)
+    )
+    for wrong in (
+        lambda: Ensemble.correlated(k=-1.0),
+        lambda: Ensemble.he(sigma_w=-1.0),
+        lambda: Ensemble("he", k=1.0),
+        lambda: Ensemble("xavier"),
+    ):
+        with pytest.raises(InputError):
+            wrong()

@@ -1,0 +1,167 @@
+"""The loop: threads, stop, checkpoints, shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import simcore.run
+from simcore.analysis import open_run
+from simcore.moments import MomentTree, PointStatistics
+from simcore.plan import BLOCK, Run
+from simcore.progress import Control, Progress
+from simcore.run import execute
+from simcore.store import read_state
+
+
+def run(**options: Any) -> Run:
+    values: dict[str, Any] = {"depth": 6, "width": (100,), "trials": 1000} | options
+    return Run(**values)
+
+
+def same(a: PointStatistics, b: PointStatistics) -> bool:
+    one, other = a.published(), b.published()
+    assert one is not None
+    assert other is not None
+    return (
+        all(x.tobytes() == y.tobytes() for x, y in zip(one, other, strict=True))
+        and a.published_histogram().tobytes() == b.published_histogram().tobytes()
+        and a.trajectories.tobytes() == b.trajectories.tobytes()
+    )
+
+
+@pytest.mark.parametrize("threads", [2, 3, 16])
+def test_any_number_of_threads_gives_the_same_bytes(threads: int) -> None:
+    grid = run(width=(16, 100), k=(0.0, 1.0), ensemble="correlated", sigma_b=(0.0, 0.1))
+    expected = execute(grid, threads=1)
+    outcome = execute(grid, threads=threads)
+    assert outcome.complete
+    assert outcome.node_updates == expected.node_updates == 4 * 1000 * 6 * 116
+    assert all(map(same, outcome.points, expected.points))
+
+
+def test_a_single_trial_runs() -> None:
+    outcome = execute(run(trials=1), threads=2)
+    (point,) = outcome.points
+    assert point.trials() == 1
+    assert point.kept == 1
+
+
+def test_shards_have_the_bytes_of_one_run() -> None:
+    whole = execute(run(), threads=2).points[0]
+    shards = [
+        execute(run(first_trial=first, trials=trials), threads=2).points[0]
+        for first, trials in ((0, 192), (192, 512), (704, 296))
+    ]
+    tree = MomentTree()
+    for shard in reversed(shards):
+        for level, index, moments in shard.tree.ordered():
+            tree.add(level, index, moments)
+    merged = PointStatistics(
+        tree=tree,
+        histogram=sum((s.histogram for s in shards[1:]), start=shards[0].histogram),
+        trajectories=whole.trajectories,
+        partial=shards[-1].partial,
+        partial_histogram=shards[-1].partial_histogram,
+    )
+    assert same(merged, whole)
+
+
+def test_a_longer_run_holds_a_shorter_one() -> None:
+    short, long = (execute(run(trials=n), threads=2).points[0] for n in (640, 1280))
+    tree = MomentTree()
+    for level, index, moments in short.tree.ordered():
+        tree.add(level, index, moments)
+    rest = execute(run(first_trial=640, trials=640), threads=2).points[0]
+    for level, index, moments in rest.tree.ordered():
+        tree.add(level, index, moments)
+    one, other = tree.fold(), long.published()
+    assert one is not None
+    assert other is not None
+    assert all(x.tobytes() == y.tobytes() for x, y in zip(one, other, strict=True))
+
+
+def test_progress_grows_to_the_whole(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    outcome = execute(run(), threads=2, output=tmp_path / "run.h5", report=seen.append)
+    assert seen[0].phase == "compiling"
+    assert seen[-1].phase == "writing"
+    assert [p.trials for p in seen] == sorted(p.trials for p in seen)
+    assert seen[-1].trials == seen[-1].total_trials == 1000
+    assert seen[-1].node_updates == outcome.node_updates == seen[-1].total_node_updates
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stop_leaves_whole_blocks_in_a_readable_file(tmp_path: Path, threads: int) -> None:
+    control = Control()
+
+    def stop_soon(progress: Progress) -> None:
+        if progress.trials >= 128:
+            control.stop.set()
+
+    path = tmp_path / "run.h5"
+    plan = run(trials=10**6)
+    outcome = execute(plan, threads=threads, output=path, report=stop_soon, control=control)
+    assert not outcome.complete
+    done = outcome.points[0].trials()
+    assert done % BLOCK == 0
+    assert 128 <= done < 10**6
+    dataset = open_run(path)
+    assert int(dataset["inactive1_count"][0]) == done
+    again, points = read_state(path)
+    assert again == plan
+    assert points[0].tree.blocks == done // BLOCK
+    if threads == 1:  # with more, blocks may be done out of order, and others are missing
+        expected = execute(run(trials=done), threads=1).points[0].published()
+        folded = points[0].tree.fold()
+        assert expected is not None
+        assert folded is not None
+        assert all(x.tobytes() == y.tobytes() for x, y in zip(folded, expected, strict=True))
+
+
+def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bool] = []
+    original = simcore.run._Loop._write
+
+    def count(self: Any, *, complete: bool, seconds: float | None = None) -> None:
+        written.append(complete)
+        original(self, complete=complete, seconds=seconds)
+
+    monkeypatch.setattr(simcore.run._Loop, "_write", count)
+    control = Control()
+
+    def ask_once(progress: Progress) -> None:
+        if progress.trials >= 64 and len(written) == 1:
+            control.checkpoint.set()
+
+    path = tmp_path / "run.h5"
+    execute(run(trials=20_000), threads=1, output=path, report=ask_once, control=control)
+    # An empty file at the start, the checkpoint that was asked for, the whole at the end.
+    assert written == [False, False, True]
+
+
+def test_an_error_in_a_task_is_raised_and_leaves_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        message = "broken"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(simcore.run.PairSampler, "run", fail)
+    monkeypatch.setattr(simcore.run.PairSampler, "prepare", lambda _: None)
+    path = tmp_path / "run.h5"
+    with pytest.raises(RuntimeError, match="broken"):
+        execute(run(), threads=1, output=path)
+    assert int(open_run(path)["inactive1_count"].sum()) == 0
+
+
+def test_bins_come_from_the_first_block_even_in_a_shard() -> None:
+    whole = execute(run(trials=256), threads=1).points[0]
+    shard = execute(run(trials=64, first_trial=128), threads=1).points[0]
+    assert whole.bins is not None
+    assert shard.bins is not None
+    np.testing.assert_array_equal(whole.bins.lower, shard.bins.lower)
+    assert shard.trials() == 64
