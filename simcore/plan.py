@@ -43,6 +43,9 @@ MAX_TRIALS = 2**40
 """Trials of a point: 40 bits in the counter."""
 
 MAX_SEED = 2**64 - 1
+MAX_POINTS = 100_000
+"""Points of a grid: each holds its statistics in memory."""
+
 MAX_COVARIANCE_LAYERS = 32
 GRID_PARAMETERS = ("width", "k", "sigma_w", "sigma_b", "overlap", "initial_distance", "q0")
 """Names of the dimensions a grid may have, in the order of the dimensions in a file."""
@@ -111,7 +114,9 @@ class Point:
 
     def nodes(self, depth: int) -> int:
         """Return the number of node updates of one trial."""
-        return int(self.layer_widths(depth).sum())
+        if len(self.widths) == 1:
+            return self.widths[0] * depth
+        return sum(self.widths[:depth])
 
 
 @dataclass(frozen=True)
@@ -248,6 +253,11 @@ class Run:
         self._check_profile()
         self._check_ensemble()
         self._check_inputs()
+        points = math.prod(len(values) for values in self.axes.values())
+        if points > MAX_POINTS:
+            raise InputError(
+                "grid", f"{points} points", f"must have at most {MAX_POINTS}", "Split the grid."
+            )
 
     def _check_profile(self) -> None:
         if self.layer_widths is None:

@@ -6,6 +6,7 @@ one thread each; or, where blocks are few or slow, one block after the other wit
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -133,8 +134,8 @@ class _Loop:
         """Compile, run, write."""
         if self.output is not None:
             self._write(complete=False)
-        self._tell("compiling")
-        self.sampler.prepare()
+        if not self._prepare():
+            return Outcome(self.run, self.points, self.output, False, 0.0, 0)
         self.started = time.monotonic()
         self.next_checkpoint = self.started + self.checkpoint
         pool = ThreadPoolExecutor(self.threads)
@@ -154,6 +155,25 @@ class _Loop:
             self._tell("writing")
             self._write(complete=complete, seconds=seconds)
         return Outcome(self.run, self.points, self.output, complete, seconds, self.done_nodes)
+
+    def _prepare(self) -> bool:
+        """Compile; False if asked to stop meanwhile, since the compiler itself can't be stopped."""
+        failure: list[BaseException] = []
+
+        def prepare() -> None:
+            try:
+                self.sampler.prepare()
+            except BaseException as error:  # noqa: BLE001 - raised again by the other thread
+                failure.append(error)
+
+        self._tell("compiling")
+        compiler = threading.Thread(target=prepare, daemon=True)
+        compiler.start()
+        while compiler.is_alive() and not self.control.stop.is_set():
+            compiler.join(POLL_SECONDS)
+        if failure:
+            raise failure[0]
+        return not self.control.stop.is_set()
 
     # --- tasks ----------------------------------------------------------------------------------
 

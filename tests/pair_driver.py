@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,11 @@ LANES = 16
 """Of the documented layout of the counter: node i is served by group 16 (i div 32) + i mod 16."""
 
 
-class Walk(NamedTuple):
+@dataclass(frozen=True)
+class Walk:
     """Consecutive trials of one point: what a kernel needs, and what it leaves.
 
-    `rows` has shape (trial, layer, observable), `states` (trial, STATE) after the last layer.
+    `states` has shape (trial, STATE), after the last layer; `rows` (trial, layer, observable).
     """
 
     physics: pair.Physics
@@ -29,9 +30,9 @@ class Walk(NamedTuple):
     states: Floats
     rows: Floats
 
-    def __getitem__(self, name: Any) -> Any:
-        """Return an observable by name, shape (trial, layer); an integer is a tuple's field."""
-        return self.rows[:, :, NAMES.index(name)] if isinstance(name, str) else tuple(self)[name]
+    def __getitem__(self, name: str) -> Floats:
+        """Return an observable, shape (trial, layer)."""
+        return self.rows[:, :, NAMES.index(name)]
 
 
 def walk(run: Run, trials: int, *, first_trial: int = 0, **changes: float) -> Walk:

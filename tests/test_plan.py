@@ -51,6 +51,7 @@ def run(**options: Any) -> Run:
         ({"seed": 2**64}, "seed"),
         ({"device": "cuda"}, "device"),
         ({"levels": (0.5, 1.0)}, "levels"),
+        ({"correlation": tuple(i / 1000 for i in range(1000)), "q0": tuple(range(1, 102))}, "grid"),
     ],
 )
 def test_a_rule_broken_names_the_field(options: dict[str, Any], field: str) -> None:

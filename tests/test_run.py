@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,22 @@ def test_stop_leaves_whole_blocks_in_a_readable_file(tmp_path: Path, threads: in
         assert expected is not None
         assert folded is not None
         assert all(x.tobytes() == y.tobytes() for x, y in zip(folded, expected, strict=True))
+
+
+def test_stop_while_compiling_does_not_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control, go_on = Control(), threading.Event()
+    monkeypatch.setattr(simcore.run.PairSampler, "prepare", lambda _: go_on.wait())
+
+    def stop(progress: Progress) -> None:
+        control.stop.set()
+
+    path = tmp_path / "run.h5"
+    outcome = execute(run(), output=path, report=stop, control=control)
+    go_on.set()
+    assert not outcome.complete
+    assert int(open_run(path)["inactive1_count"].sum()) == 0
 
 
 def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

