@@ -19,8 +19,8 @@ import numpy as np
 from .moments import MomentTree, PointStatistics, zero_histogram
 from .plan import BLOCK, DEFAULTS, KEPT, Run, Task
 from .progress import Control, Progress, Report
+from .samplers import sampler_for
 from .samplers.contract import Sampler, Signals, TaskResult
-from .samplers.pair_cpu import PairSampler
 from .threads import resolve_threads
 
 __all__ = ["Outcome", "execute"]
@@ -102,7 +102,7 @@ def execute(
     KeyboardInterrupt
         On Ctrl-C where no handler was set, after the file was written.
     """
-    loop = _Loop(run, PairSampler(run), output, resolve_threads(threads), checkpoint)
+    loop = _Loop(run, sampler_for(run), output, resolve_threads(threads), checkpoint)
     loop.report = report or (lambda _: None)
     loop.control = control or Control()
     loop.provenance = dict(provenance or {})

@@ -15,6 +15,7 @@ from simcore.moments import MomentTree, PointStatistics
 from simcore.plan import BLOCK, Run
 from simcore.progress import Control, Progress
 from simcore.run import execute
+from simcore.samplers.pair_cpu import PairSampler
 from simcore.store import read_state
 
 
@@ -127,7 +128,7 @@ def test_stop_while_compiling_does_not_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     control, go_on = Control(), threading.Event()
-    monkeypatch.setattr(simcore.run.PairSampler, "prepare", lambda _: go_on.wait())
+    monkeypatch.setattr(PairSampler, "prepare", lambda _: go_on.wait())
 
     def stop(progress: Progress) -> None:
         control.stop.set()
@@ -167,8 +168,8 @@ def test_an_error_in_a_task_is_raised_and_leaves_a_file(
         message = "broken"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(simcore.run.PairSampler, "run", fail)
-    monkeypatch.setattr(simcore.run.PairSampler, "prepare", lambda _: None)
+    monkeypatch.setattr(PairSampler, "run", fail)
+    monkeypatch.setattr(PairSampler, "prepare", lambda _: None)
     path = tmp_path / "run.h5"
     with pytest.raises(RuntimeError, match="broken"):
         execute(run(), threads=1, output=path)

@@ -69,4 +69,5 @@ def normal_pairs(radius_words: Uint32s, angle_words: Uint32s) -> npt.NDArray[np.
     swap = (angle_words & np.uint32(1 << 30)) != 0
     first = np.where(swap, np.sin(angle), np.cos(angle))
     second = np.where(swap, np.cos(angle), np.sin(angle))
-    return sign * radius * np.stack([first, second])
+    pairs: npt.NDArray[np.longdouble] = sign * radius * np.stack([first, second])
+    return pairs
