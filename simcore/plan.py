@@ -10,15 +10,14 @@ import hashlib
 import itertools
 import json
 import math
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .checks import check_choice, check_integer, plain, shown, sorted_grid
 from .ensembles import (
     ENSEMBLES,
     SCALE_LIMITS,
@@ -27,11 +26,9 @@ from .ensembles import (
     norm_preserving_sigma_w,
 )
 from .errors import InputError
+from .points import BLOCK, Point, Task, point_key
 
 __all__ = ["BLOCK", "DEFAULTS", "GRID_PARAMETERS", "Defaults", "Point", "Run", "Task"]
-
-BLOCK = 64
-"""Trials per block. It fixes the arithmetic of the moments and nothing else."""
 
 MAX_WIDTH = 2**25
 """Nodes of a layer: 24 bits of node groups in the counter, two nodes to a group."""
@@ -72,81 +69,6 @@ class Defaults:
 
 
 DEFAULTS = Defaults()
-
-
-@dataclass(frozen=True)
-class Point:
-    """One full set of physical parameters.
-
-    Parameters
-    ----------
-    index
-        Position in the grid, one number per swept dimension.
-    widths
-        Nodes of each layer: a single number stands for every layer.
-    k, g
-        Correlation parameter and strength g = k/(1+k).
-    sigma_w, sigma_b
-        Weight and bias scales (standard deviations).
-    distance
-        1 − c₀, the initial distance of the pair; kept beside c₀ for values below 1e-16.
-    q0
-        Mean square |x|²/N₀ of each input.
-    key
-        The 64-bit Philox key, from the physics and the seed.
-    """
-
-    index: tuple[int, ...]
-    widths: tuple[int, ...]
-    k: float
-    g: float
-    sigma_w: float
-    sigma_b: float
-    distance: float
-    q0: float
-    key: int
-
-    def layer_widths(self, depth: int) -> npt.NDArray[np.int64]:
-        """Return the width of each of `depth` layers, shape (depth,)."""
-        if len(self.widths) == 1:
-            return np.full(depth, self.widths[0], dtype=np.int64)
-        return np.array(self.widths[:depth], dtype=np.int64)
-
-    def nodes(self, depth: int) -> int:
-        """Return the number of node updates of one trial."""
-        if len(self.widths) == 1:
-            return self.widths[0] * depth
-        return sum(self.widths[:depth])
-
-
-@dataclass(frozen=True)
-class Task:
-    """An aligned run of 2^m blocks of one point, or its last, partial block.
-
-    Parameters
-    ----------
-    point
-        Number of the point in `Run.points`.
-    first_block, blocks
-        First block and how many (a power of two that divides `first_block`).
-    trials
-        Trials in it: 64 per block, fewer in a partial last block.
-    """
-
-    point: int
-    first_block: int
-    blocks: int
-    trials: int
-
-    @property
-    def partial(self) -> bool:
-        """Whether this is an incomplete last block."""
-        return self.trials != self.blocks * BLOCK
-
-    @property
-    def level(self) -> int:
-        """Level of the node of the tree of moments that this task makes."""
-        return self.blocks.bit_length() - 1
 
 
 @dataclass(frozen=True)
@@ -227,22 +149,22 @@ class Run:
         for name in ("width", "k", "sigma_w", "sigma_b", "correlation", "distance", "q0", "levels"):
             values = getattr(self, name)
             if values is not None:
-                object.__setattr__(self, name, _sorted_grid(name, values))
+                object.__setattr__(self, name, sorted_grid(name, values))
         self._check()
 
     # --- validation -----------------------------------------------------------------------------
 
     def _check(self) -> None:
-        _check_choice("ensemble", self.ensemble, ENSEMBLES)
-        _check_choice("sampler", self.sampler, SAMPLERS)
-        _check_choice("weights", self.weights, WEIGHTS)
-        _check_choice("device", self.device, DEVICES)
-        _check_integer("depth", self.depth, 1, MAX_DEPTH)
-        _check_integer("trials", self.trials, 1, MAX_TRIALS)
-        _check_integer("first_trial", self.first_trial, 0, MAX_TRIALS - self.trials)
-        _check_integer("seed", self.seed, 0, MAX_SEED)
-        _check_integer("keep", self.keep, 0, MAX_TRIALS)
-        _check_integer("bins", self.bins, 1, 2**16)
+        check_choice("ensemble", self.ensemble, ENSEMBLES)
+        check_choice("sampler", self.sampler, SAMPLERS)
+        check_choice("weights", self.weights, WEIGHTS)
+        check_choice("device", self.device, DEVICES)
+        check_integer("depth", self.depth, 1, MAX_DEPTH)
+        check_integer("trials", self.trials, 1, MAX_TRIALS)
+        check_integer("first_trial", self.first_trial, 0, MAX_TRIALS - self.trials)
+        check_integer("seed", self.seed, 0, MAX_SEED)
+        check_integer("keep", self.keep, 0, MAX_TRIALS)
+        check_integer("bins", self.bins, 1, 2**16)
         if self.first_trial % BLOCK:
             raise InputError(
                 "first_trial",
@@ -264,14 +186,14 @@ class Run:
             if not self.width:
                 raise InputError("width", "none", "is missing", "Give the nodes of a layer: 4096.")
             for value in self.width:
-                _check_integer("width", value, 1, MAX_WIDTH)
+                check_integer("width", value, 1, MAX_WIDTH)
             return
         if self.width:
             raise InputError(
                 "widths", "and width", "exclude each other", "Give one width, or one per layer."
             )
         for value in self.layer_widths:
-            _check_integer("widths", value, 1, MAX_WIDTH)
+            check_integer("widths", value, 1, MAX_WIDTH)
         if len(self.layer_widths) != self.depth:
             raise InputError(
                 "widths",
@@ -286,7 +208,7 @@ class Run:
         if self.ensemble == "he" and self.k != (0.0,):
             raise InputError(
                 "k",
-                _shown(self.k),
+                shown(self.k),
                 "must be 0 for the ensemble he",
                 "Leave the ensemble out, or name the ensemble correlated.",
             )
@@ -299,7 +221,7 @@ class Run:
         if self.correlation is not None and self.distance is not None:
             raise InputError(
                 "correlation",
-                _shown(self.correlation),
+                shown(self.correlation),
                 "excludes distance, which is 1 - correlation",
                 "Give one of the two.",
             )
@@ -389,7 +311,7 @@ class Run:
         distance: float,
         q0: float,
     ) -> Point:
-        record = _record(
+        key = point_key(
             asymmetric=False,
             widths=widths,
             floats=(k, sigma_w, sigma_b, q0, distance),
@@ -397,7 +319,6 @@ class Run:
             sampler=self.sampler,
             seed=self.seed,
         )
-        key = int.from_bytes(hashlib.sha256(record).digest()[:8], "little")
         g = correlation_strength(k)
         return Point(index, widths, k, g, sigma_w, sigma_b, distance, q0, key)
 
@@ -448,7 +369,7 @@ class Run:
             "depth": self.depth,
             "width": list(self.width),
             "layer_widths": None if self.layer_widths is None else list(self.layer_widths),
-            "k": [_plain(x) for x in self.k],
+            "k": [plain(x) for x in self.k],
             "sigma_w": None if self.sigma_w is None else list(self.sigma_w),
             "sigma_b": list(self.sigma_b),
             "correlation": None if self.correlation is None else list(self.correlation),
@@ -496,58 +417,3 @@ KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactiv
 
 KEEP_BYTES = 64 * 1024 * 1024
 """Room for kept trajectories over the whole grid, all observables together."""
-
-
-def _record(
-    *,
-    asymmetric: bool,
-    widths: Sequence[int],
-    floats: Sequence[float],
-    weights: str,
-    sampler: str,
-    seed: int,
-) -> bytes:
-    """Serialise the physics of a point, byte by byte the same on every machine.
-
-    Depth is not in it: a shallower run is a prefix of a deeper one.
-    """
-    parts = [b"simcore-point-1", struct.pack("<B", asymmetric)]
-    parts.append(struct.pack(f"<Q{len(widths)}q", len(widths), *widths))
-    parts.append(struct.pack(f"<Q{len(floats)}d", len(floats), *(x + 0.0 for x in floats)))
-    for text in (weights, sampler):
-        parts.append(struct.pack("<Q", len(text)) + text.encode())
-    parts.append(struct.pack("<Q", seed))
-    return b"".join(parts)
-
-
-def _plain(x: float) -> float | str:
-    return "inf" if math.isinf(x) else x
-
-
-def _shown(values: Sequence[float]) -> str:
-    return ",".join(f"{x:g}" for x in values)
-
-
-def _sorted_grid(name: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    ordered = tuple(sorted(x + 0 if isinstance(x, int) else x + 0.0 for x in values))
-    if any(x != x for x in ordered):
-        raise InputError(name, "nan", "must be a number", "Remove the NaN.")
-    if not ordered and name != "width":
-        raise InputError(name, "none", "is empty", "Give at least one value.")
-    if len(set(ordered)) < len(ordered):
-        raise InputError(name, _shown(ordered), "names a value twice", "Name each value once.")
-    return ordered
-
-
-def _check_integer(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise InputError(name, value, "must be a whole number", "Give an integer.")
-    if not low <= value <= high:
-        raise InputError(
-            name, value, f"must be between {low} and {high}", "Choose a value in that range."
-        )
-
-
-def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise InputError(name, value, "is not known", f"Choose one of: {', '.join(allowed)}.")
