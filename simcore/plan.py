@@ -28,7 +28,7 @@ from .ensembles import (
 from .errors import InputError
 from .points import BLOCK, Point, Task, point_key
 
-__all__ = ["BLOCK", "DEFAULTS", "GRID_PARAMETERS", "Defaults", "Point", "Run", "Task"]
+__all__ = ["BLOCK", "DEFAULTS", "Defaults", "Point", "Run", "Task"]
 
 MAX_WIDTH = 2**25
 """Nodes of a layer: 24 bits of node groups in the counter, two nodes to a group."""
@@ -37,16 +37,16 @@ MAX_DEPTH = 2**24 - 1
 """Layers: 24 bits in the counter, counted from 1."""
 
 MAX_TRIALS = 2**40
-"""Trials of a point: 40 bits in the counter."""
+"""Number of a point's last trial: 40 bits in the counter."""
+
+MAX_RUN_TRIALS = 2**32 - 1
+"""Trials in one run: the histograms count in uint32."""
 
 MAX_SEED = 2**64 - 1
 MAX_POINTS = 100_000
 """Points of a grid: each holds its statistics in memory."""
 
 MAX_COVARIANCE_LAYERS = 32
-GRID_PARAMETERS = ("width", "k", "sigma_w", "sigma_b", "overlap", "initial_distance", "q0")
-"""Names of the dimensions a grid may have, in the order of the dimensions in a file."""
-
 SAMPLERS = ("gram",)
 DEVICES = ("cpu",)
 WEIGHTS = ("normal",)
@@ -160,7 +160,7 @@ class Run:
         check_choice("weights", self.weights, WEIGHTS)
         check_choice("device", self.device, DEVICES)
         check_integer("depth", self.depth, 1, MAX_DEPTH)
-        check_integer("trials", self.trials, 1, MAX_TRIALS)
+        check_integer("trials", self.trials, 1, MAX_RUN_TRIALS)
         check_integer("first_trial", self.first_trial, 0, MAX_TRIALS - self.trials)
         check_integer("seed", self.seed, 0, MAX_SEED)
         check_integer("keep", self.keep, 0, MAX_TRIALS)

@@ -229,7 +229,8 @@ SKYLAKE = (*HASWELL, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 VARIANTS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "host": ({}, ()),
     "x86-64": ({"NUMBA_CPU_NAME": "generic"}, ()),
-    "AVX2": ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, HASWELL),
+    # Without AVX-512 the host itself stands for AVX2, which saves half the time.
+    "AVX2": ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, SKYLAKE),
     "AVX-512": (
         {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": "-prefer-256-bit"},
         SKYLAKE,
@@ -288,22 +289,25 @@ def reports() -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "host"])
 def test_bytes_do_not_depend_on_the_instruction_set(
     variant: str, part: str, reports: dict[str, dict[str, Any]]
 ) -> None:
     if variant not in reports:
-        pytest.skip(f"this processor cannot run code for {variant}")
+        pytest.skip(f"{variant} is no target beside the host on this processor")
     assert reports[variant][part] == reports["host"][part]
 
 
+@pytest.mark.slow
 def test_the_variants_are_different_programs(reports: dict[str, dict[str, Any]]) -> None:
     # Else equal bytes would show nothing.
     assert not reports["x86-64"]["fused"]
     assert reports["x86-64"]["vectors"] == ["xmm"]
-    if "AVX2" in reports:
-        assert reports["AVX2"]["fused"]
-        assert "ymm" in reports["AVX2"]["vectors"]
+    if runs_here(HASWELL):
+        other = reports.get("AVX2", reports["host"])
+        assert other["fused"]
+        assert "ymm" in other["vectors"]
     if "AVX-512" in reports:
         assert "zmm" in reports["AVX-512"]["vectors"]

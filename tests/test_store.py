@@ -59,7 +59,7 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(RUNS))
+@pytest.fixture(scope="module", params=["grid", "widths", "profile"])
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A complete file of each kind of run; some of them end in a partial block."""
     run = RUNS[request.param]
@@ -228,15 +228,16 @@ def test_xarray_opens_every_group_without_a_warning(written: Written) -> None:
         assert opened.attrs["estimator"].startswith("mean over trials of the per-trial")
 
 
-def test_xarray_opens_the_whole_tree_without_a_warning(single: Written) -> None:
-    run, _, path = single
+def test_xarray_opens_the_whole_tree_without_a_warning(single: Written, tmp_path: Path) -> None:
+    run, points, _ = single
+    path = tmp_path / "checkpoint.h5"
+    write_run(path, run, points, complete=False, provenance={})
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         assert tree["entry/state"].sizes["point"] == 1
         assert tree.attrs["filetype"] == "simcore-run"
         assert tree.attrs["config_json"] == run.config_json()
         assert set(tree["entry"].children) == {
             *NAMES,
-            "covariance",
             "provenance",
             "state",
             "trajectories",
@@ -486,7 +487,7 @@ def open_descriptors() -> int:
 
 
 def write(path: Path) -> None:
-    run = RUNS["widths"]
+    run = RUNS["profile"]
     write_run(path, run, statistics(run), complete=True, provenance={})
 
 

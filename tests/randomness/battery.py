@@ -30,7 +30,6 @@ CELLS_PER_UNIT, REACH = 64, 8
 CELLS = 2 * REACH * CELLS_PER_UNIT
 SECTORS, SHELLS = 16, 16
 TAN_EIGHTH_PI = math.tan(math.pi / 8.0)
-RELATIONS = ("in a node", "next node", "half of a call", "next layer", "next trial")
 KINDS = ("products", "squares", "signs")
 
 
