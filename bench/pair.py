@@ -27,7 +27,8 @@ from simcore.arithmetic import fma32  # noqa: E402
 from simcore.plan import Run  # noqa: E402
 from simcore.rng import fill_words, normal_pair  # noqa: E402
 from simcore.run import execute  # noqa: E402
-from simcore.samplers.pair import GROUPS, LANES, PAIR_STREAM, Physics  # noqa: E402
+from simcore.samplers.pair_state import Physics  # noqa: E402
+from simcore.samplers.pair_sums import GROUPS, LANES, PAIR_STREAM  # noqa: E402
 
 ZERO = np.float32(0.0)
 
@@ -162,9 +163,7 @@ def main() -> None:
         scale = options.trials * options.depth / options.torch_layers
         per_trial = {**times, "torch": [scale * seconds for seconds in times["torch"]]}
         result["trials_per_second_over_torch"] = ratio(per_trial, "torch", "sampler")
-        result["torch_seconds_per_trial"] = (
-            statistics.median(per_trial["torch"]) / options.trials
-        )
+        result["torch_seconds_per_trial"] = statistics.median(per_trial["torch"]) / options.trials
     save("pair", result)
 
 

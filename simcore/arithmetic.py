@@ -129,5 +129,3 @@ def arctan2(y: float, x: float) -> float:  # pragma: no cover - compiled
     if x < 0.0:
         angle = 2.0 * HALF_PI - (angle - 2.0 * HALF_PI_TAIL)
     return angle
-
-

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.arithmetic import arctan2, log
+from simcore.observables import NAMES
 from simcore.plan import Run
 from simcore.rng import Stream, fill_words, normal_pair, split_key
 from simcore.samplers import pair
@@ -57,7 +58,7 @@ def trajectories() -> npt.NDArray[np.float64]:
     point = run.points[0]
     physics = pair.Physics.of(point)
     states = np.empty((3, pair.STATE))
-    rows = np.empty((3, run.depth, pair.COLUMNS))
+    rows = np.empty((3, run.depth, len(NAMES)))
     pair.start(physics, states)
     stop, progress = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     pair.advance(physics, point.layer_widths(run.depth), TRIAL, 0, states, rows, stop, progress)

@@ -1,0 +1,284 @@
+"""The state of a pair between layers: what is observed of it, and how it moves on.
+
+It is carried in the difference form (theory.md (4)), which keeps 1 − c accurate far below 1e-16.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ..arithmetic import arctan2, log
+from ..observables import NAMES
+from ..plan import Point
+from ..rng import split_key
+from .pair_sums import SUMS
+
+__all__ = [
+    "LIVE",
+    "NONE_LEFT",
+    "STATE",
+    "Physics",
+    "direction",
+    "finish_layer",
+    "start",
+]
+
+# Columns of the state of a trial. K₁₁ = MANTISSA · 4^POWER, and γ is in units of 2^POWER, so that
+# neither growth nor decay over any depth leaves the range of float64.
+MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2 = range(9)
+STATE = 9
+BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
+
+Q_RANGE = (1e-150, 1e150)
+"""Beyond this range q is left out (its logarithm is not): the squares of moments leave float64."""
+
+DISTANCE_FLOOR = 1e-150
+"""Below this a distance other than 0 is left out, for the same reason."""
+
+RESCALE = 2.0**40
+PARALLEL_COTANGENT = 1e30
+COLUMNS = len(NAMES)
+(
+    Q1,
+    Q2,
+    LOG_Q1,
+    LOG_Q2,
+    CORRELATION,
+    DISTANCE,
+    LOG_DISTANCE,
+    ANGLE,
+    COSINE,
+    INACTIVE1,
+    INACTIVE2,
+    INACTIVE_BOTH,
+    DEAD1,
+    DEAD2,
+    DEAD_BOTH,
+) = range(COLUMNS)
+LN4 = 1.3862943611198906
+
+
+class Physics(NamedTuple):
+    """What a kernel needs to know of a point: scalars only.
+
+    g, σ_w², σ_b², q₀ and 1 − c₀ as in theory.md 1; the two words of the key.
+    """
+
+    g: float
+    sigma_w2: float
+    sigma_b2: float
+    q0: float
+    distance: float
+    key0: np.uint64
+    key1: np.uint64
+
+    @classmethod
+    def of(cls, point: Point) -> Physics:
+        """Take the scalars of a point."""
+        key0, key1 = split_key(point.key)
+        return cls(
+            point.g,
+            point.sigma_w * point.sigma_w,
+            point.sigma_b * point.sigma_b,
+            point.q0,
+            point.distance,
+            key0,
+            key1,
+        )
+
+
+@njit(nogil=True, cache=True)
+def start(physics, states):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Set every state to K¹ (theory.md 1): equal lengths, the exact overlap."""
+    e0 = physics.sigma_w2 * physics.q0 * physics.distance
+    k11 = physics.sigma_w2 * physics.q0 + physics.sigma_b2
+    for t in range(states.shape[0]):
+        state = states[t]
+        state[MANTISSA] = k11
+        state[POWER] = 0.0
+        state[RHO] = e0 / k11
+        state[KAPPA] = 1.0 - e0 / k11
+        state[GAMMA] = math.sqrt(e0 / k11 * (2.0 * k11 - e0))
+        state[LIVE] = BOTH
+        state[SWAPPED] = 0.0
+        state[DIED1] = 0.0
+        state[DIED2] = 0.0
+        _rescale(state)
+
+
+@njit(nogil=True, cache=True)
+def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Move powers of four from the mantissa of K₁₁ to its exponent; exact."""
+    m = state[MANTISSA]
+    if 1.0 / RESCALE < m < RESCALE or m == 0.0:
+        return
+    _, exponent = math.frexp(m)
+    half = exponent // 2
+    state[MANTISSA] = math.ldexp(m, -2 * half)
+    state[GAMMA] = math.ldexp(state[GAMMA], -half)
+    state[POWER] += half
+
+
+@njit(nogil=True, cache=True, inline="always")
+def direction(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return cos θ, sin θ, √K₂₂, and p/z₁, t/z₂, f of theory.md (4)."""
+    x = state[KAPPA] * math.sqrt(state[MANTISSA])
+    y = state[GAMMA]
+    r = math.sqrt(x * x + y * y)
+    if r == 0.0:
+        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    cosine, sine = x / r, y / r
+    if x > 0.0:
+        cotangent = PARALLEL_COTANGENT
+        if x < PARALLEL_COTANGENT * y:
+            cotangent = x / y
+        return cosine, sine, r, cotangent, 1.0, y
+    return cosine, sine, r, cosine, sine, r
+
+
+@njit(nogil=True, cache=True)
+def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the observables of a layer to `row` and move `state` to the next layer.
+
+    `totals` holds the sums of the layer, of which only the counts are read where both signals are
+    dead. A row is written for the state's first and second signal, which are the pair's second and
+    first where `SWAPPED`.
+    """
+    row[:] = np.nan
+    if state[LIVE] == NONE_LEFT:
+        totals[SUMS:] = width
+        row[Q1] = 0.0
+        row[Q2] = 0.0
+    if totals[SUMS] == width:
+        state[DIED1] = 1.0
+    if totals[SUMS + 1] == width:
+        state[DIED2] = 1.0
+    row[INACTIVE1] = totals[SUMS] / width
+    row[INACTIVE2] = totals[SUMS + 1] / width
+    row[INACTIVE_BOTH] = totals[SUMS + 2] / width
+    row[DEAD1] = state[DIED1]
+    row[DEAD2] = state[DIED2]
+    row[DEAD_BOTH] = state[DIED1] * state[DIED2]
+    swapped = state[SWAPPED] == 1.0
+    if state[LIVE] > NONE_LEFT:
+        cosine, sine, root2, _, _, f = direction(state)
+        _observe(width, totals, cosine, sine, root2, f, state, row)
+        _update(physics, width, totals, f, state)
+    if swapped:
+        for first, second in ((Q1, Q2), (LOG_Q1, LOG_Q2), (INACTIVE1, INACTIVE2), (DEAD1, DEAD2)):
+            row[first], row[second] = row[second], row[first]
+
+
+@njit(nogil=True, cache=True)
+def _observe(  # type: ignore[no-untyped-def]
+    width, totals, cosine, sine, root2, f, state, row
+):  # pragma: no cover - compiled
+    """Write the lengths and, where both signals live, the angle in all its forms (theory.md 2)."""
+    m, power = state[MANTISSA], state[POWER]
+    a, b, e = totals[5] / width, totals[6] / width, totals[7] / width
+    _write_length(m * a, power, row, Q1, LOG_Q1)
+    if state[LIVE] == ONE_LEFT:
+        row[Q2] = 0.0
+        return
+    x = a * cosine - b * sine
+    y = 0.0 if width == 1 else sine * math.sqrt(max(0.0, a * e - b * b))
+    square = x * x + y * y
+    if a == 0.0 or square == 0.0:  # a float32 zero was drawn in a layer of one node
+        return
+    _write_length(root2 * root2 * (square / a), power, row, Q2, LOG_Q2)
+    h = math.sqrt(square)
+    row[CORRELATION] = x / h
+    half_sine = y / math.sqrt(h * (h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
+    distance = half_sine * half_sine
+    if half_sine == 0.0 or distance >= DISTANCE_FLOOR:
+        row[DISTANCE] = distance
+    if half_sine > 0.0:
+        row[LOG_DISTANCE] = 2.0 * log(half_sine)
+    row[ANGLE] = arctan2(y, x)
+    if totals[SUMS] < width and totals[SUMS + 1] < width:
+        xx, rx, rr = totals[1] / width, totals[3] / width, totals[4] / width
+        root1 = math.sqrt(m)
+        across = f * root1 * math.sqrt(max(0.0, xx * rr - rx * rx))
+        along = state[KAPPA] * m * xx - root1 * f * rx
+        length = math.sqrt(along * along + across * across)
+        if length > 0.0:
+            row[COSINE] = along / length
+
+
+@njit(nogil=True, cache=True)
+def _write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write q·4^power and its logarithm; q alone is left out beyond Q_RANGE."""
+    value = math.ldexp(q, int(2.0 * power))
+    if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
+        row[at_q] = value
+    if q > 0.0:
+        row[at_log] = log(q) + power * LN4
+
+
+@njit(nogil=True, cache=True)
+def _update(physics, width, totals, f, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Move the state to the next layer by theory.md (4), dead signals apart."""
+    m = state[MANTISSA]
+    x1, x2, r1, rx, r2 = (
+        totals[0] / width,
+        totals[1] / width,
+        totals[2] / width,
+        totals[3] / width,
+        totals[4] / width,
+    )
+    g, w2 = physics.g, physics.sigma_w2
+    a = w2 * m * max(0.0, x2 - g * x1 * x1)
+    b = w2 * math.sqrt(m) * (rx - g * r1 * x1)
+    d = w2 * max(0.0, r2 - g * r1 * r1)
+    if width == 1 and g == 1.0:  # the only weight of a node is exactly zero
+        a = b = d = 0.0
+    s = math.ldexp(physics.sigma_b2, int(-2.0 * state[POWER]))
+    k11 = a + s
+    if k11 == 0.0:
+        _first_died(f * f * d, totals[SUMS + 1] == width, state)
+    else:
+        _move(k11, a, b, d, s, f, width, totals, state)
+    _rescale(state)
+
+
+@njit(nogil=True, cache=True)
+def _first_died(k22, second_died, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Go on with the second signal alone, in the place of the first, or with none."""
+    if state[LIVE] == ONE_LEFT or second_died or k22 == 0.0:
+        state[LIVE] = NONE_LEFT
+        return
+    state[MANTISSA] = k22
+    state[LIVE] = ONE_LEFT
+    state[SWAPPED] = 1.0 - state[SWAPPED]
+    state[DIED1], state[DIED2] = state[DIED2], state[DIED1]
+    state[RHO], state[KAPPA], state[GAMMA] = 1.0, 0.0, 0.0
+
+
+@njit(nogil=True, cache=True)
+def _move(k11, a, b, d, s, f, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Apply theory.md (4) where the first signal lives (or the bias revives it)."""
+    state[MANTISSA] = k11
+    if state[LIVE] == ONE_LEFT:
+        return
+    kappa, rho = state[KAPPA], state[RHO]
+    if totals[SUMS + 1] == width:  # φ(v) = 0 at every node: no rounding may revive it
+        state[KAPPA], state[RHO] = s / k11, a / k11
+        state[GAMMA] = math.sqrt(s * (a / k11))
+        if s == 0.0:
+            state[LIVE] = ONE_LEFT
+        return
+    fb = f * b
+    determinant = max(0.0, a * d - b * b)
+    state[KAPPA] = (kappa * a - fb + s) / k11
+    state[RHO] = (rho * a + fb) / k11
+    if s > 0.0:
+        e = f * f * d + 2.0 * rho * fb + rho * rho * a
+        state[GAMMA] = math.sqrt(max(0.0, f * f * determinant + s * e) / k11)
+    elif width - totals[SUMS + 2] <= 1.0:  # a single active node makes the signals parallel
+        state[GAMMA] = 0.0
+    else:
+        state[GAMMA] = f * math.sqrt(determinant / k11)

@@ -1,0 +1,217 @@
+"""One layer of a pair: draw its nodes and sum what the next layer needs.
+
+Order of summation (it fixes the bytes): node i belongs to lane i mod 16 and chunk i div 512; a lane
+sums its nodes of a chunk in float32 in order of i; chunk c is added to the float64 accumulator of
+(slot c mod 8, lane); slots, then lanes, are added in order. Below 64 nodes all of it is float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ..arithmetic import fma32, fma64
+from ..rng import Stream, fill_words, normal_pair
+
+__all__ = [
+    "CHUNK",
+    "GROUPS",
+    "LANES",
+    "PAIR_STREAM",
+    "SLOTS",
+    "SMALL",
+    "SUMS",
+    "TOTALS",
+    "chunk_sums",
+    "fold_chunk",
+    "fold_slots",
+    "small_layer",
+]
+
+LANES = 16
+SLOTS = 8
+CHUNK = 512
+"""Nodes whose float32 sums a lane keeps apart: 32 in each of 16 lanes."""
+
+GROUPS = CHUNK // 2
+SMALL = 64
+"""Below this width everything is summed in float64."""
+
+SUMS = 8
+"""Float sums of a layer: x, x², r̄, r̄x, r̄², z₁², z₁z₂, z₂² (theory.md (4))."""
+
+TOTALS = SUMS + 3
+"""… and the counts of nodes inactive for signal 1, for signal 2 and for both."""
+
+_f32, _i32 = np.float32, np.int32
+ZERO, FLAG1, FLAG2, FLAG_BOTH = _i32(0), _i32(1), _i32(1 << 8), _i32(1 << 16)
+F_ZERO = _f32(0.0)
+PAIR_STREAM = np.uint64(Stream.PAIR)
+
+
+@njit(inline="always")
+def _add_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
+    """Return a lane's sums with one node added; the last packs three counts, a byte each."""
+    p = _f32(cotangent * z1)
+    t = _f32(scale * z2)
+    active = z1 > F_ZERO
+    gap = _f32(t - p)
+    x = z1 if active else F_ZERO
+    smaller = p if p < t else t
+    negative = gap if gap < F_ZERO else F_ZERO
+    r = smaller if active else negative
+    inactive2 = p <= t
+    flag1 = ZERO if active else FLAG1
+    flag2 = FLAG2 if inactive2 else ZERO
+    both = ZERO if active else (FLAG_BOTH if inactive2 else ZERO)
+    return (
+        _f32(s[0] + x),
+        fma32(x, x, s[1]),
+        _f32(s[2] + r),
+        fma32(r, x, s[3]),
+        fma32(r, r, s[4]),
+        fma32(z1, z1, s[5]),
+        fma32(z1, z2, s[6]),
+        fma32(z2, z2, s[7]),
+        _i32(s[8] + _i32(flag1 + _i32(flag2 + both))),
+    )
+
+
+@njit(inline="always")
+def _load(sums, flags, lane):  # type: ignore[no-untyped-def]
+    """Return a lane's sums. They are local while nodes are added, and so live in registers."""
+    return (
+        sums[lane],
+        sums[LANES + lane],
+        sums[2 * LANES + lane],
+        sums[3 * LANES + lane],
+        sums[4 * LANES + lane],
+        sums[5 * LANES + lane],
+        sums[6 * LANES + lane],
+        sums[7 * LANES + lane],
+        flags[lane],
+    )
+
+
+@njit(inline="always")
+def _store(s, sums, flags, lane):  # type: ignore[no-untyped-def]
+    sums[lane] = s[0]
+    sums[LANES + lane] = s[1]
+    sums[2 * LANES + lane] = s[2]
+    sums[3 * LANES + lane] = s[3]
+    sums[4 * LANES + lane] = s[4]
+    sums[5 * LANES + lane] = s[5]
+    sums[6 * LANES + lane] = s[6]
+    sums[7 * LANES + lane] = s[7]
+    flags[lane] = s[8]
+
+
+@njit(nogil=True, cache=True)
+def _node_normals(words, i):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the normals of node i of a chunk, one at a time."""
+    j = i // (2 * LANES) * LANES + i % LANES
+    w = 2 * (i // LANES % 2)
+    return normal_pair(words[w, j], words[w + 1, j])
+
+
+@njit(nogil=True, cache=True)
+def chunk_sums(  # type: ignore[no-untyped-def]
+    physics, trial, layer, chunk, nodes, cotangent, scale, words, sums, flags
+):  # pragma: no cover - compiled
+    """Draw the `nodes` ≤ 512 nodes of a chunk and sum them by lanes.
+
+    `words` is scratch, uint32 (4, 256); the results are `sums`, float32 (SUMS · LANES,), and
+    `flags`, int32 (LANES,): three counts of up to 32, a byte each.
+    """
+    rounds = (nodes + 2 * LANES - 1) // (2 * LANES)
+    fill_words(
+        words,
+        chunk * GROUPS,
+        rounds * LANES,
+        PAIR_STREAM,
+        0,
+        trial,
+        layer,
+        physics.key0,
+        physics.key1,
+    )
+    sums[:] = F_ZERO
+    flags[:] = ZERO
+    full = nodes // (2 * LANES)
+    for b in range(full):
+        for lane in range(LANES):
+            j = b * LANES + lane
+            s = _load(sums, flags, lane)
+            z1, z2 = normal_pair(words[0, j], words[1, j])
+            s = _add_node(s, z1, z2, cotangent, scale)
+            z1, z2 = normal_pair(words[2, j], words[3, j])
+            s = _add_node(s, z1, z2, cotangent, scale)
+            _store(s, sums, flags, lane)
+    for i in range(full * 2 * LANES, nodes):
+        lane = i % LANES
+        z1, z2 = _node_normals(words, i)
+        s = _add_node(_load(sums, flags, lane), z1, z2, cotangent, scale)
+        _store(s, sums, flags, lane)
+
+
+@njit(nogil=True, cache=True)
+def fold_chunk(chunk, sums, flags, accumulators):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add a chunk's lanes to the float64 accumulators, shape (SLOTS, TOTALS, LANES)."""
+    slot = accumulators[chunk % SLOTS]
+    for s in range(SUMS):
+        for lane in range(LANES):
+            slot[s, lane] += sums[s * LANES + lane]
+    for lane in range(LANES):
+        packed = flags[lane]
+        slot[SUMS, lane] += packed & 255
+        slot[SUMS + 1, lane] += (packed >> 8) & 255
+        slot[SUMS + 2, lane] += packed >> 16
+
+
+@njit(nogil=True, cache=True)
+def fold_slots(chunks, accumulators, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add slots, then lanes, in order; `totals` has shape (TOTALS,)."""
+    first = accumulators[0]
+    for slot in range(1, min(chunks, SLOTS)):
+        for s in range(TOTALS):
+            for lane in range(LANES):
+                first[s, lane] += accumulators[slot, s, lane]
+    for s in range(TOTALS):
+        total = 0.0
+        for lane in range(LANES):
+            total += first[s, lane]
+        totals[s] = total
+
+
+@njit(nogil=True, cache=True)
+def small_layer(  # type: ignore[no-untyped-def]
+    physics, trial, layer, width, cotangent, scale, words, totals
+):  # pragma: no cover - compiled
+    """Draw and sum a layer below 64 nodes in float64: nodes by lanes, then lanes, in order."""
+    groups = (width + 2 * LANES - 1) // (2 * LANES) * LANES
+    fill_words(words, 0, groups, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1)
+    totals[:] = 0.0
+    for lane in range(min(LANES, width)):
+        x1 = x2 = r1 = rx = r2 = a = b = e = n1 = n2 = both = 0.0
+        for i in range(lane, width, LANES):
+            y1, y2 = _node_normals(words, i)
+            z1, z2 = np.float64(y1), np.float64(y2)
+            p, t = cotangent * z1, scale * z2
+            active = z1 > 0.0
+            inactive2 = p <= t
+            x = z1 if active else 0.0
+            r = min(p, t) if active else min(t - p, 0.0)
+            x1 += x
+            x2 = fma64(x, x, x2)
+            r1 += r
+            rx = fma64(r, x, rx)
+            r2 = fma64(r, r, r2)
+            a = fma64(z1, z1, a)
+            b = fma64(z1, z2, b)
+            e = fma64(z2, z2, e)
+            n1 += 0.0 if active else 1.0
+            n2 += 1.0 if inactive2 else 0.0
+            both += 1.0 if inactive2 and not active else 0.0
+        lane_sums = (x1, x2, r1, rx, r2, a, b, e, n1, n2, both)
+        for s in range(TOTALS):
+            totals[s] += lane_sums[s]
