@@ -24,9 +24,11 @@ from .pair_sums import (
     SMALL,
     SUMS,
     TOTALS,
+    Accumulators,
+    accumulators,
     chunk_sums,
     fold_chunk,
-    fold_slots,
+    fold_lanes,
     small_layer,
 )
 
@@ -49,12 +51,12 @@ _f32 = np.float32
 
 
 class Scratch(NamedTuple):
-    """Working arrays of one thread: see `chunk_sums` and `fold_slots`."""
+    """Working arrays of one thread: see `chunk_sums` and `fold_chunk`."""
 
     words: npt.NDArray[np.uint32]
     sums: npt.NDArray[np.float32]
     flags: npt.NDArray[np.int32]
-    accumulators: npt.NDArray[np.float64]
+    accumulators: Accumulators
     totals: npt.NDArray[np.float64]
 
 
@@ -68,23 +70,22 @@ def _draw_layer(  # type: ignore[no-untyped-def]
         small_layer(physics, trial, layer, width, cotangent, scale, scratch.words, scratch.totals)
         return
     chunks = (width + CHUNK - 1) // CHUNK
-    scratch.accumulators[: min(chunks, SLOTS)] = 0.0
-    for chunk in range(chunks):
-        nodes = min(CHUNK, width - chunk * CHUNK)
-        chunk_sums(
-            physics,
-            trial,
-            layer,
-            chunk,
-            nodes,
-            _f32(cotangent),
-            _f32(scale),
-            scratch.words,
-            scratch.sums,
-            scratch.flags,
-        )
-        fold_chunk(chunk, scratch.sums, scratch.flags, scratch.accumulators)
-    fold_slots(chunks, scratch.accumulators, scratch.totals)
+    for slot in range(min(chunks, SLOTS)):
+        for chunk in range(slot, chunks, SLOTS):
+            chunk_sums(
+                physics,
+                trial,
+                layer,
+                chunk,
+                min(CHUNK, width - chunk * CHUNK),
+                _f32(cotangent),
+                _f32(scale),
+                scratch.words,
+                scratch.sums,
+                scratch.flags,
+            )
+            fold_chunk(chunk, chunks, scratch.sums, scratch.flags, scratch.accumulators)
+    fold_lanes(scratch.accumulators, scratch.totals)
 
 
 @njit(nogil=True, cache=True)
@@ -112,7 +113,7 @@ def advance(  # type: ignore[no-untyped-def]
         np.empty((4, GROUPS), np.uint32),
         np.empty(SUMS * LANES, np.float32),
         np.empty(LANES, np.int32),
-        np.empty((SLOTS, TOTALS, LANES), np.float64),
+        accumulators(),
         np.empty(TOTALS, np.float64),
     )
     for t in range(states.shape[0]):
@@ -184,7 +185,9 @@ def chunk_range(  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def fold_range(sums, flags, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fold all chunks of a layer, in order."""
-    accumulators = np.zeros((SLOTS, TOTALS, LANES))
-    for chunk in range(sums.shape[0]):
-        fold_chunk(chunk, sums[chunk], flags[chunk], accumulators)
-    fold_slots(sums.shape[0], accumulators, totals)
+    into = accumulators()
+    chunks = sums.shape[0]
+    for slot in range(min(chunks, SLOTS)):
+        for chunk in range(slot, chunks, SLOTS):
+            fold_chunk(chunk, chunks, sums[chunk], flags[chunk], into)
+    fold_lanes(into, totals)

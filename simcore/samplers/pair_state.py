@@ -212,7 +212,7 @@ def _observe(  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write q·4^power and its logarithm; q alone is left out beyond Q_RANGE."""
-    value = math.ldexp(q, int(2.0 * power))
+    value = q if power == 0.0 else math.ldexp(q, int(2.0 * power))
     if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
         row[at_q] = value
     if q > 0.0:
@@ -236,7 +236,9 @@ def _update(physics, width, totals, f, state):  # type: ignore[no-untyped-def]  
     d = w2 * max(0.0, r2 - g * r1 * r1)
     if width == 1 and g == 1.0:  # the only weight of a node is exactly zero
         a = b = d = 0.0
-    s = math.ldexp(physics.sigma_b2, int(-2.0 * state[POWER]))
+    s = physics.sigma_b2
+    if state[POWER] != 0.0:
+        s = math.ldexp(s, int(-2.0 * state[POWER]))
     k11 = a + s
     if k11 == 0.0:
         _first_died(f * f * d, totals[SUMS + 1] == width, state)

@@ -7,11 +7,14 @@ sums its nodes of a chunk in float32 in order of i; chunk c is added to the floa
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from ..arithmetic import fma32, fma64
-from ..rng import Stream, fill_words, normal_pair
+from ..rng import GROUP_NODES, LANES, Stream, as_normal, fill_normals
 
 __all__ = [
     "CHUNK",
@@ -22,18 +25,19 @@ __all__ = [
     "SMALL",
     "SUMS",
     "TOTALS",
+    "Accumulators",
+    "accumulators",
     "chunk_sums",
     "fold_chunk",
-    "fold_slots",
+    "fold_lanes",
     "small_layer",
 ]
 
-LANES = 16
 SLOTS = 8
 CHUNK = 512
 """Nodes whose float32 sums a lane keeps apart: 32 in each of 16 lanes."""
 
-GROUPS = CHUNK // 2
+GROUPS = CHUNK // GROUP_NODES
 SMALL = 64
 """Below this width everything is summed in float64."""
 
@@ -111,7 +115,23 @@ def _node_normals(words, i):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the normals of node i of a chunk, one at a time."""
     j = i // (2 * LANES) * LANES + i % LANES
     w = 2 * (i // LANES % 2)
-    return normal_pair(words[w, j], words[w + 1, j])
+    return as_normal(words[w, j]), as_normal(words[w + 1, j])
+
+
+@njit(nogil=True, cache=True)
+def _sum_rounds(  # type: ignore[no-untyped-def]
+    normals, rounds, cotangent, scale, sums, flags
+):  # pragma: no cover - compiled
+    """Add whole rounds, two nodes to each lane; LLVM turns the lanes into vectors."""
+    for b in range(rounds):
+        for lane in range(LANES):
+            j = b * LANES + lane
+            s = _load(sums, flags, lane)
+            z1, z2 = as_normal(normals[j]), as_normal(normals[GROUPS + j])
+            s = _add_node(s, z1, z2, cotangent, scale)
+            z1, z2 = as_normal(normals[2 * GROUPS + j]), as_normal(normals[3 * GROUPS + j])
+            s = _add_node(s, z1, z2, cotangent, scale)
+            _store(s, sums, flags, lane)
 
 
 @njit(nogil=True, cache=True)
@@ -120,14 +140,14 @@ def chunk_sums(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Draw the `nodes` ≤ 512 nodes of a chunk and sum them by lanes.
 
-    `words` is scratch, uint32 (4, 256); the results are `sums`, float32 (SUMS · LANES,), and
+    `words` is scratch, uint32 (4, GROUPS); the results are `sums`, float32 (SUMS · LANES,), and
     `flags`, int32 (LANES,): three counts of up to 32, a byte each.
     """
     rounds = (nodes + 2 * LANES - 1) // (2 * LANES)
-    fill_words(
+    fill_normals(
         words,
         chunk * GROUPS,
-        rounds * LANES,
+        rounds,
         PAIR_STREAM,
         0,
         trial,
@@ -138,15 +158,7 @@ def chunk_sums(  # type: ignore[no-untyped-def]
     sums[:] = F_ZERO
     flags[:] = ZERO
     full = nodes // (2 * LANES)
-    for b in range(full):
-        for lane in range(LANES):
-            j = b * LANES + lane
-            s = _load(sums, flags, lane)
-            z1, z2 = normal_pair(words[0, j], words[1, j])
-            s = _add_node(s, z1, z2, cotangent, scale)
-            z1, z2 = normal_pair(words[2, j], words[3, j])
-            s = _add_node(s, z1, z2, cotangent, scale)
-            _store(s, sums, flags, lane)
+    _sum_rounds(words.reshape(4 * GROUPS), full, cotangent, scale, sums, flags)
     for i in range(full * 2 * LANES, nodes):
         lane = i % LANES
         z1, z2 = _node_normals(words, i)
@@ -154,33 +166,82 @@ def chunk_sums(  # type: ignore[no-untyped-def]
         _store(s, sums, flags, lane)
 
 
+class Accumulators(NamedTuple):
+    """Sums of a layer on their way: of one slot, of all slots so far, and the counts by lane.
+
+    Float64 (SUMS · LANES,) twice, and int64 (3 · LANES,). Chunks are folded slot by slot, which is
+    the order of summation without room for every slot.
+    """
+
+    slot: npt.NDArray[np.float64]
+    layer: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int64]
+
+
 @njit(nogil=True, cache=True)
-def fold_chunk(chunk, sums, flags, accumulators):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add a chunk's lanes to the float64 accumulators, shape (SLOTS, TOTALS, LANES)."""
-    slot = accumulators[chunk % SLOTS]
-    for s in range(SUMS):
-        for lane in range(LANES):
-            slot[s, lane] += sums[s * LANES + lane]
+def accumulators():  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return room for the sums of a layer."""
+    return Accumulators(
+        np.empty(SUMS * LANES), np.empty(SUMS * LANES), np.empty(3 * LANES, np.int64)
+    )
+
+
+@njit(nogil=True, cache=True)
+def fold_chunk(chunk, chunks, sums, flags, into):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add one of a layer's chunks; they come slot by slot, in order within a slot."""
+    slot, layer, counts = into
+    if chunk == 0:
+        counts[:] = 0
     for lane in range(LANES):
         packed = flags[lane]
-        slot[SUMS, lane] += packed & 255
-        slot[SUMS + 1, lane] += (packed >> 8) & 255
-        slot[SUMS + 2, lane] += packed >> 16
+        counts[lane] += packed & 255
+        counts[LANES + lane] += (packed >> 8) & 255
+        counts[2 * LANES + lane] += packed >> 16
+    last = chunk + SLOTS >= chunks  # of its slot
+    if chunk < SLOTS and last:
+        _fold_slot(chunk, sums, layer)
+        return
+    if chunk < SLOTS:
+        for i in range(SUMS * LANES):
+            slot[i] = sums[i]
+    else:
+        for i in range(SUMS * LANES):
+            slot[i] += sums[i]
+    if last:
+        _fold_slot(chunk % SLOTS, slot, layer)
 
 
 @njit(nogil=True, cache=True)
-def fold_slots(chunks, accumulators, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add slots, then lanes, in order; `totals` has shape (TOTALS,)."""
-    first = accumulators[0]
-    for slot in range(1, min(chunks, SLOTS)):
-        for s in range(TOTALS):
-            for lane in range(LANES):
-                first[s, lane] += accumulators[slot, s, lane]
-    for s in range(TOTALS):
-        total = 0.0
-        for lane in range(LANES):
-            total += first[s, lane]
-        totals[s] = total
+def _fold_slot(slot, sums, layer):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    if slot == 0:
+        for i in range(SUMS * LANES):
+            layer[i] = sums[i]
+    else:
+        for i in range(SUMS * LANES):
+            layer[i] += sums[i]
+
+
+@njit(nogil=True, cache=True)
+def fold_lanes(into, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Add the lanes in order; `totals` has shape (TOTALS,)."""
+    sums = into.layer
+    a = b = c = d = e = f = g = h = 0.0
+    n1 = n2 = both = 0
+    for lane in range(LANES):  # eight chains of additions side by side
+        a += sums[lane]
+        b += sums[LANES + lane]
+        c += sums[2 * LANES + lane]
+        d += sums[3 * LANES + lane]
+        e += sums[4 * LANES + lane]
+        f += sums[5 * LANES + lane]
+        g += sums[6 * LANES + lane]
+        h += sums[7 * LANES + lane]
+        n1 += into.counts[lane]
+        n2 += into.counts[LANES + lane]
+        both += into.counts[2 * LANES + lane]
+    totals[0], totals[1], totals[2], totals[3] = a, b, c, d
+    totals[4], totals[5], totals[6], totals[7] = e, f, g, h
+    totals[8], totals[9], totals[10] = n1, n2, both
 
 
 @njit(nogil=True, cache=True)
@@ -188,8 +249,8 @@ def small_layer(  # type: ignore[no-untyped-def]
     physics, trial, layer, width, cotangent, scale, words, totals
 ):  # pragma: no cover - compiled
     """Draw and sum a layer below 64 nodes in float64: nodes by lanes, then lanes, in order."""
-    groups = (width + 2 * LANES - 1) // (2 * LANES) * LANES
-    fill_words(words, 0, groups, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1)
+    rounds = (width + 2 * LANES - 1) // (2 * LANES)
+    fill_normals(words, 0, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1)
     totals[:] = 0.0
     for lane in range(min(LANES, width)):
         x1 = x2 = r1 = rx = r2 = a = b = e = n1 = n2 = both = 0.0
