@@ -41,7 +41,7 @@ def walk(run: Run, trials: int, *, first_trial: int = 0, **changes: float) -> Wa
     `changes` replace fields of the physics but keep the key, and so the normals.
     """
     point = run.points[0]
-    physics = pair.Physics.of(point)._replace(**changes)
+    physics = pair.Physics.of(point)._replace(**changes)  # type: ignore[arg-type]
     states = np.empty((trials, pair.STATE))
     pair.start(physics, states)
     return walk_on(physics, point.layer_widths(run.depth), states, first_trial=first_trial)
@@ -76,7 +76,7 @@ def layer_normals(
     return z[0], z[1]
 
 
-@njit
+@njit(nogil=True)
 def _fill_normals(
     words: npt.NDArray[np.uint32], z: npt.NDArray[np.float32]
 ) -> None:  # pragma: no cover - compiled

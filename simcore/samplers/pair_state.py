@@ -243,7 +243,7 @@ def _update(physics, width, totals, f, state):  # type: ignore[no-untyped-def]  
     if k11 == 0.0:
         _first_died(f * f * d, totals[SUMS + 1] == width, state)
     else:
-        _move(k11, a, b, d, s, f, width, totals, state)
+        _move(k11, a, b, d, s, f, g, width, totals, state)
     _rescale(state)
 
 
@@ -261,7 +261,7 @@ def _first_died(k22, second_died, state):  # type: ignore[no-untyped-def]  # pra
 
 
 @njit(nogil=True, cache=True)
-def _move(k11, a, b, d, s, f, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Apply theory.md (4) where the first signal lives (or the bias revives it)."""
     state[MANTISSA] = k11
     if state[LIVE] == ONE_LEFT:
@@ -275,12 +275,21 @@ def _move(k11, a, b, d, s, f, width, totals, state):  # type: ignore[no-untyped-
         return
     fb = f * b
     determinant = max(0.0, a * d - b * b)
+    if _rank_one(width, g, totals):
+        determinant = 0.0
     state[KAPPA] = (kappa * a - fb + s) / k11
     state[RHO] = (rho * a + fb) / k11
     if s > 0.0:
         e = f * f * d + 2.0 * rho * fb + rho * rho * a
         state[GAMMA] = math.sqrt(max(0.0, f * f * determinant + s * e) / k11)
-    elif width - totals[SUMS + 2] <= 1.0:  # a single active node makes the signals parallel
-        state[GAMMA] = 0.0
     else:
         state[GAMMA] = f * math.sqrt(determinant / k11)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _rank_one(width, g, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Whether the weights see the two signals as exactly parallel; rounding would tell them apart.
+
+    They do where a single node is active, and where the two weights of a node sum to zero.
+    """
+    return width - totals[SUMS + 2] <= 1.0 or (width == 2 and g == 1.0)

@@ -139,7 +139,7 @@ def compare(a: Floats, b: Floats) -> Iterator[tuple[str, float]]:
 def counts(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
     """Yield Fisher's p-value for two counts out of two equal numbers."""
     if 0 < a.sum() + b.sum() < a.size + b.size:
-        cells = [[a.sum(), (~a).sum()], [b.sum(), (~b).sum()]]
+        cells = np.array([[a.sum(), (~a).sum()], [b.sum(), (~b).sum()]])
         yield "how many", float(stats.fisher_exact(cells).pvalue)
 
 
@@ -194,7 +194,7 @@ def wrong(case: Case, how: str) -> Law:
 
 
 @pytest.mark.parametrize("how", WRONG_LAWS)
-@pytest.mark.parametrize(("width", "trials"), [(5, 12_000), (16, 6_000), (64, 2_500)])
+@pytest.mark.parametrize(("width", "trials"), [(5, 40_000), (16, 6_000), (64, 2_500)])
 def test_the_same_comparison_rejects_laws_close_by(width: int, trials: int, how: str) -> None:
     case = Case((width,) * 6, 0.0, 0.3 if how == "no bias" else 0.0, trials)
     p, _ = worst(case, wrong(case, how), seed=1)
