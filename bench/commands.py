@@ -20,13 +20,13 @@ from pathlib import Path
 from harness import save
 
 SIMULATE = str(Path(sys.executable).with_name("simulate"))
-MAIN = ["--width", "4096", "--depth", "200", "--overwrite", "-o", "run.h5", "--quiet"]
+MAIN = ["--width", "4096", "--depth", "200", "--overwrite", "-o", "run.h5"]
 COMMANDS = {
     "help": ["--help"],
     "main job": MAIN,
     "wide": [
         *("--width", "1e7", "--depth", "10", "--trials", "2"),
-        *("--overwrite", "-o", "wide.h5", "--quiet"),
+        *("--overwrite", "-o", "wide.h5"),
     ],
 }
 
@@ -36,7 +36,11 @@ def run(arguments: list[str], folder: str, cache: str) -> tuple[float, float]:
     environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
     before = time.perf_counter()
     process = subprocess.Popen(
-        [SIMULATE, *arguments], cwd=folder, env=environment, stdout=subprocess.DEVNULL
+        [SIMULATE, *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - before

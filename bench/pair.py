@@ -25,64 +25,46 @@ from numba import njit  # noqa: E402
 
 from simcore.arithmetic import fma32  # noqa: E402
 from simcore.plan import Run  # noqa: E402
-from simcore.rng import fill_words, normal_pair  # noqa: E402
+from simcore.rng import as_normal, fill_normals  # noqa: E402
 from simcore.run import execute  # noqa: E402
 from simcore.samplers.pair_state import Physics  # noqa: E402
 from simcore.samplers.pair_sums import GROUPS, LANES, PAIR_STREAM  # noqa: E402
 
 ZERO = np.float32(0.0)
+ROUNDS = GROUPS // LANES
 
 
 @njit(nogil=True)
-def normals_only(physics, trials, depth, chunks, words, sums):
+def normals_only(physics, trials, depth, chunks, words, sums):  # noqa: ARG001 - as the other
+    """The normals of every layer, left in memory."""
     for t in range(trials):
         for layer in range(1, depth + 1):
-            for chunk in range(chunks):
-                fill_words(
-                    words,
-                    chunk * GROUPS,
-                    GROUPS,
-                    PAIR_STREAM,
-                    0,
-                    t,
-                    layer,
-                    physics.key0,
-                    physics.key1,
+            for c in range(chunks):
+                fill_normals(
+                    words, c * GROUPS, ROUNDS, PAIR_STREAM, 0, t, layer, physics.key0, physics.key1
                 )
-                for b in range(GROUPS // LANES):
-                    for lane in range(LANES):
-                        j = b * LANES + lane
-                        z1, z2 = normal_pair(words[0, j], words[1, j])
-                        y1, y2 = normal_pair(words[2, j], words[3, j])
-                        # One addition a normal, so that the compiler can't drop the work.
-                        sums[lane] += np.float32(np.float32(z1 + z2) + np.float32(y1 + y2))
 
 
 @njit(nogil=True)
 def normals_one_sum(physics, trials, depth, chunks, words, sums):
+    """The normals of every layer, and the sum of the squared activations of one signal."""
     for t in range(trials):
         for layer in range(1, depth + 1):
-            for chunk in range(chunks):
-                fill_words(
-                    words,
-                    chunk * GROUPS,
-                    GROUPS,
-                    PAIR_STREAM,
-                    0,
-                    t,
-                    layer,
-                    physics.key0,
-                    physics.key1,
+            for c in range(chunks):
+                fill_normals(
+                    words, c * GROUPS, ROUNDS, PAIR_STREAM, 0, t, layer, physics.key0, physics.key1
                 )
-                for b in range(GROUPS // LANES):
-                    for lane in range(LANES):
-                        j = b * LANES + lane
-                        z1, z2 = normal_pair(words[0, j], words[1, j])
-                        y1, y2 = normal_pair(words[2, j], words[3, j])
-                        x = max(z1, ZERO)
-                        y = max(y1, ZERO)
-                        sums[lane] = fma32(x, z2, sums[lane])
-                        sums[lane] = fma32(y, y2, sums[lane])
+                add_squares(words.reshape(4 * GROUPS), sums)
+
+
+@njit(nogil=True)
+def add_squares(normals, sums):
+    for b in range(ROUNDS):
+        for lane in range(LANES):
+            j = b * LANES + lane
+            x = max(as_normal(normals[j]), ZERO)
+            y = max(as_normal(normals[2 * GROUPS + j]), ZERO)
+            sums[lane] = fma32(y, y, fma32(x, x, sums[lane]))
 
 
 def on_threads(kernel, run, threads):
@@ -90,7 +72,7 @@ def on_threads(kernel, run, threads):
     physics = Physics.of(run.points[0])
     chunks = run.width[0] // (2 * GROUPS)
     rooms = [
-        (np.empty((4, GROUPS), np.uint32), np.zeros(LANES, np.float32)) for _ in range(threads)
+        (np.empty((4, GROUPS), np.uint32), np.zeros(64 * LANES, np.float32)) for _ in range(threads)
     ]
     pool = ThreadPoolExecutor(threads)
     share = run.trials // threads
@@ -131,10 +113,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=4096)
     parser.add_argument("--depth", type=int, default=200)
-    parser.add_argument("--trials", type=int, default=256)
+    parser.add_argument("--trials", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--torch-layers", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--torch-layers", type=int, default=2)
     options = parser.parse_args()
     run = Run(depth=options.depth, width=(options.width,), trials=options.trials)
     verify(Run(depth=20, width=(options.width,), trials=130), options.threads)

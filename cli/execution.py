@@ -21,7 +21,7 @@ from .output import GO_ON, check_destination, resolve_destination
 from .request import Request
 from .show import show_facts, show_json, show_table
 from .signals import Signals
-from .summary import Row, json_rows, rows, table
+from .summary import Row, json_rows, rows, rows_of_points, table
 
 if TYPE_CHECKING:
     from simcore.run import Outcome
@@ -90,12 +90,12 @@ def _execute(request: Request, path: Path) -> tuple[Outcome, int]:
 
 
 def _show_outcome(request: Request, outcome: Outcome) -> None:
-    from simcore.analysis import to_dataset
-
-    result = rows(outcome.run, to_dataset(outcome.run, outcome.points))
+    if request.quiet and not request.json:
+        return
+    result = rows_of_points(outcome.run, outcome.points)
     if request.json:
         show_json(_report(request, outcome, result))
-    elif not request.quiet:
+    else:
         _show_rows(result)
         rate = outcome.node_updates / outcome.seconds if outcome.seconds > 0.0 else 0.0
         threads = f"{request.threads} thread{'s' if request.threads > 1 else ''}"

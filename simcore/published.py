@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,11 @@ _ROWS = 4096
 
 
 def published(
-    run: Run, points: Sequence[PointStatistics], *, complete: bool
+    run: Run,
+    points: Sequence[PointStatistics],
+    *,
+    complete: bool,
+    variables: Collection[str] | None = None,
 ) -> Iterator[tuple[Field, Array]]:
     """Yield every published array with its values, in the order of `fields`.
 
@@ -36,6 +40,8 @@ def published(
         What is known of each point, in the order of `Run.points`.
     complete
         As for `fields`.
+    variables
+        Yield those only, by their name in a Dataset; None is all.
     """
     if len(points) != math.prod(run.shape):
         raise ValueError(f"{len(points)} points given, the run has {math.prod(run.shape)}")
@@ -43,6 +49,8 @@ def published(
     theory = _theory(run) if complete else None
     spread: dict[str, Numbers] = {}
     for field in fields(run, complete=complete):
+        if variables is not None and field.variable not in variables:
+            continue
         folder, name = field.path.split("/")
         if folder == "trajectories":
             values = _trajectories(run, points, name)

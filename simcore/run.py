@@ -123,7 +123,7 @@ class _Loop:
         self.points = [_empty_point(run) for _ in run.points]
         self.nodes = [point.nodes(run.depth) for point in run.points]
         self.checkpoint = checkpoint
-        self.stop = np.zeros(1, dtype=np.int64)
+        self.stop = np.zeros(16, dtype=np.int64)[8:9]
         self.flying: dict[Future[TaskResult], tuple[Task, Signals]] = {}
         self.shared: Signals | None = None
         self.done_trials = self.done_nodes = 0

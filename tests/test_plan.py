@@ -148,11 +148,11 @@ def test_ensembles_check_their_arguments() -> None:
     assert Ensemble.correlated(k=1.0).resolved_sigma_w ** 2 == pytest.approx(
         2 * math.pi / (math.pi - 0.5)
     )
-    for wrong in (
-        lambda: Ensemble.correlated(k=-1.0),
-        lambda: Ensemble.he(sigma_w=-1.0),
-        lambda: Ensemble("he", k=1.0),
-        lambda: Ensemble("xavier"),
-    ):
-        with pytest.raises(InputError):
-            wrong()
+    with pytest.raises(InputError, match="k"):
+        Ensemble.correlated(k=-1.0)
+    with pytest.raises(InputError, match="sigma_w"):
+        Ensemble.he(sigma_w=-1.0)
+    with pytest.raises(InputError, match="k"):
+        Ensemble("he", k=1.0)
+    with pytest.raises(InputError, match="ensemble"):
+        Ensemble("xavier")

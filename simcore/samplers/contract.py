@@ -34,8 +34,11 @@ class Signals:
 
     @classmethod
     def sharing(cls, stop: Counter) -> Signals:
-        """Return a counter of its own beside a stop flag shared by all tasks."""
-        return cls(stop, np.zeros(1, dtype=np.int64))
+        """Return a counter of its own beside a stop flag shared by all tasks.
+
+        With a cache line to itself, since it is written at every layer.
+        """
+        return cls(stop, np.zeros(16, dtype=np.int64)[8:9])
 
 
 @dataclass(frozen=True)
