@@ -20,14 +20,26 @@ import numpy as np  # noqa: E402 - the entry points set Numba up before it is im
 from simcore.plan import Run  # noqa: E402
 from simcore.run import execute  # noqa: E402
 
+NODES = 4e8
+"""Node updates of a measurement, so that fixed costs of a run do not show."""
+
+
+def run_of(width: int, depth: int) -> Run:
+    trials = 128 * max(1, round(NODES / (128 * width * depth)))
+    return Run(depth=depth, width=(width,), trials=trials, keep=0)
+
+
 SWEEPS = {
-    "width": [
-        Run(depth=25, width=(n,), trials=256, keep=0)
-        for n in (256, 1024, 4096, 16384, 65536, 262144, 1000000)
-    ],
-    "depth": [Run(depth=n, width=(1024,), trials=512, keep=0) for n in (10, 40, 160, 640)],
-    "trials": [Run(depth=25, width=(1024,), trials=n, keep=0) for n in (512, 2048, 8192, 32768)],
+    "width": [run_of(n, 25) for n in (256, 1024, 4096, 16384, 65536, 262144, 1000000)],
+    "depth": [run_of(1024, n) for n in (10, 40, 160, 640)],
+    "trials": [Run(depth=100, width=(1024,), trials=n, keep=0) for n in (1024, 4096, 16384)],
 }
+
+
+def cost(run: Run, name: str, threads: int) -> float:
+    """Seconds per trial; of the whole run where the trials are swept."""
+    seconds = execute(run, threads=threads).seconds
+    return seconds if name == "trials" else seconds / run.trials
 
 
 def main() -> None:
@@ -40,7 +52,7 @@ def main() -> None:
     for name, runs in SWEEPS.items():
         sizes = [{"width": r.width[0], "depth": r.depth, "trials": r.trials}[name] for r in runs]
         work = {
-            str(size): lambda run=run: execute(run, threads=options.threads).seconds
+            str(size): lambda run=run, name=name: cost(run, name, options.threads)
             for size, run in zip(sizes, runs, strict=True)
         }
         times = interleaved(work, options.rounds)

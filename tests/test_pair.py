@@ -109,6 +109,7 @@ def test_a_block_shared_by_threads_has_the_same_bytes(
 ) -> None:
     if layers_shared:
         monkeypatch.setattr(pair_cpu, "SHARED_WIDTH", 64)
+        monkeypatch.setattr(pair_cpu, "FEW_TRIALS", 100)
     run = correlated(1.0, width, 40, trials=50)
     sampler, task = PairSampler(run), Task(0, 0, 1, 50)
     signals = Signals.sharing(np.zeros(1, dtype=np.int64))

@@ -34,7 +34,10 @@ MAX_SEGMENT = 32
 """Layers taken at a time: 64 trials of them stay in the second-level cache."""
 
 SHARED_WIDTH = 2**17
-"""From this width on, threads that share a block share each layer, not the trials."""
+"""From this width on, threads may share each layer of a block, and not its trials."""
+
+FEW_TRIALS = 4
+"""They do where a thread would get fewer trials than this: else some would wait for others."""
 
 
 class PairSampler:
@@ -99,7 +102,8 @@ class PairSampler:
         segment = self._segment(task, threads)
         for layer0 in range(0, widths.size, segment):
             rows = np.empty((task.trials, min(segment, widths.size - layer0), len(NAMES)))
-            if widths[layer0 : layer0 + rows.shape[1]].min() >= SHARED_WIDTH:
+            wide = widths[layer0 : layer0 + rows.shape[1]].min() >= SHARED_WIDTH
+            if wide and task.trials < FEW_TRIALS * threads:
                 self._share_layers(task, layer0, states, rows, signals, pool, threads)
             else:
                 self._share_trials(task, layer0, states, rows, signals, pool, threads)
