@@ -39,6 +39,9 @@ Q_RANGE = (1e-150, 1e150)
 DISTANCE_FLOOR = 1e-150
 """Below this a distance other than 0 is left out, for the same reason."""
 
+SMALLEST_NORMAL = 2.0**-1022
+"""Below this sin(θ/2) has lost digits, at 1 − c < 1e-615; soon after, it is 0 in float64."""
+
 RESCALE = 2.0**40
 PARALLEL_COTANGENT = 1e30
 COLUMNS = len(NAMES)
@@ -196,7 +199,7 @@ def _observe(  # type: ignore[no-untyped-def]
     distance = half_sine * half_sine
     if half_sine == 0.0 or distance >= DISTANCE_FLOOR:
         row[DISTANCE] = distance
-    if half_sine > 0.0:
+    if half_sine >= SMALLEST_NORMAL:
         row[LOG_DISTANCE] = 2.0 * log(half_sine)
     row[ANGLE] = arctan2(y, x)
     if totals[SUMS] < width and totals[SUMS + 1] < width:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from simcore.cli.summary import rows
 
 from .fakes import FakeRun, fake_dataset
 
@@ -15,5 +16,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRun:
     monkeypatch.setattr("simcore.cli.execution.prefer_wide_vectors", lambda: None)
     execute = FakeRun()
     monkeypatch.setattr("simcore.run.execute", execute)
-    monkeypatch.setattr("simcore.analysis.to_dataset", fake_dataset)
+    monkeypatch.setattr(
+        "simcore.cli.execution.rows_of_points", lambda run, _: rows(run, fake_dataset(run))
+    )
     return execute

@@ -17,8 +17,8 @@ from simcore.progress import Control, Progress
 BASIC = ["--width", "64", "--depth", "5"]
 
 
-def fake_dataset(run: Run, *_: object) -> xr.Dataset:
-    """Results as `to_dataset` gives them, with the few variables that the table shows."""
+def fake_dataset(run: Run) -> xr.Dataset:
+    """Results as `open_run` gives them, with a few of the variables that the table shows."""
     dims, shape = (*run.dimensions, "layer"), (*run.shape, run.depth)
     values = {"correlation": 0.5, "correlation_stderr": 0.01, "correlation_theory": 0.48}
     return xr.Dataset({name: (dims, np.full(shape, value)) for name, value in values.items()})

@@ -218,3 +218,17 @@ def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].startswith("preparing kernels")
     assert lines[1].startswith("running")
     assert len(lines) <= 2 + 60 / 5
+
+
+def test_rows_from_memory_are_those_of_the_dataset() -> None:
+    from simcore.cli.summary import rows_of_points
+
+    from simcore.analysis import to_dataset
+    from simcore.run import execute
+
+    for widths in ((16,), (8, 16)):
+        run = Run(depth=20, width=widths, trials=100)
+        points = execute(run, threads=1).points
+        assert json_rows(rows_of_points(run, points)) == json_rows(
+            rows(run, to_dataset(run, points))
+        )
