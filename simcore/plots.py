@@ -47,13 +47,14 @@ COLOURS = (
 )
 """Okabe and Ito's colours, told apart with any colour vision."""
 
+THEORY: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.9}
 STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.dpi": 150,
     "font.size": 9,
     "legend.frameon": False,
-    "lines.linewidth": 1.4,
+    "lines.linewidth": 2.2,
     "pdf.fonttype": 42,
     "savefig.bbox": "tight",
 }
@@ -115,7 +116,6 @@ def plot(path: str | Path, kind: str, output: str | Path) -> Path:
 def _draw(axes: Any, dataset: xr.Dataset, kind: _Kind) -> None:
     lines = list(_lines(dataset))
     shown = lines[:: max(1, -(-len(lines) // MAX_LINES))]
-    single = len(shown) * len(kind.observables) == 1
     colours = itertools.cycle(COLOURS)
     layer = dataset["layer"].to_numpy()
     for label, place in shown:
@@ -132,8 +132,8 @@ def _draw(axes: Any, dataset: xr.Dataset, kind: _Kind) -> None:
                 layer, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.25, lw=0
             )
             axes.plot(layer, mean, color=colour, label=name)
-            axes.plot(layer, theory, color="black" if single else colour, ls=(0, (4, 3)), lw=0.9)
-    axes.plot([], [], color="black", ls=(0, (4, 3)), lw=0.9, label="mean-field theory")
+            axes.plot(layer, theory, **THEORY)
+    axes.plot([], [], **THEORY, label="mean-field theory")
     axes.set(xlabel="layer", ylabel=kind.label, yscale=kind.scale, xlim=(layer[0], layer[-1]))
     axes.legend(title=None if len(shown) == len(lines) else f"{len(shown)} of {len(lines)} points")
 
