@@ -182,7 +182,8 @@ def _observe(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Write the lengths and, where both signals live, the angle in all its forms (theory.md 2)."""
     m, power = state[MANTISSA], state[POWER]
-    a, b, e = totals[5] / width, totals[6] / width, totals[7] / width
+    per_node = 1.0 / width
+    a, b, e = totals[5] * per_node, totals[6] * per_node, totals[7] * per_node
     _write_length(m * a, power, row, Q1, LOG_Q1)
     if state[LIVE] == ONE_LEFT:
         row[Q2] = 0.0
@@ -203,7 +204,7 @@ def _observe(  # type: ignore[no-untyped-def]
         row[LOG_DISTANCE] = 2.0 * log(half_sine)
     row[ANGLE] = arctan2(y, x)
     if totals[SUMS] < width and totals[SUMS + 1] < width:
-        xx, rx, rr = totals[1] / width, totals[3] / width, totals[4] / width
+        xx, rx, rr = totals[1] * per_node, totals[3] * per_node, totals[4] * per_node
         root1 = math.sqrt(m)
         across = f * root1 * math.sqrt(max(0.0, xx * rr - rx * rx))
         along = state[KAPPA] * m * xx - root1 * f * rx
@@ -226,12 +227,13 @@ def _write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def] 
 def _update(physics, width, totals, f, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Move the state to the next layer by theory.md (4), dead signals apart."""
     m = state[MANTISSA]
+    per_node = 1.0 / width
     x1, x2, r1, rx, r2 = (
-        totals[0] / width,
-        totals[1] / width,
-        totals[2] / width,
-        totals[3] / width,
-        totals[4] / width,
+        totals[0] * per_node,
+        totals[1] * per_node,
+        totals[2] * per_node,
+        totals[3] * per_node,
+        totals[4] * per_node,
     )
     g, w2 = physics.g, physics.sigma_w2
     a = w2 * m * max(0.0, x2 - g * x1 * x1)

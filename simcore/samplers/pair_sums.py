@@ -49,6 +49,7 @@ TOTALS = SUMS + 3
 
 _f32, _i32 = np.float32, np.int32
 ZERO, FLAG1, FLAG2, FLAG_BOTH = _i32(0), _i32(1), _i32(1 << 8), _i32(1 << 16)
+BYTE = _i32(255)
 F_ZERO = _f32(0.0)
 PAIR_STREAM = np.uint64(Stream.PAIR)
 
@@ -169,20 +170,20 @@ def chunk_sums(  # type: ignore[no-untyped-def]
 class Accumulators(NamedTuple):
     """Sums of a layer on their way: of one slot, of all slots so far, and the counts by lane.
 
-    Float64 (SUMS · LANES,) twice, and int64 (3 · LANES,). Chunks are folded slot by slot, which is
+    Float64 (SUMS · LANES,) twice, and int32 (3 · LANES,). Chunks are folded slot by slot, which is
     the order of summation without room for every slot.
     """
 
     slot: npt.NDArray[np.float64]
     layer: npt.NDArray[np.float64]
-    counts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int32]
 
 
 @njit(nogil=True, cache=True)
 def accumulators():  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return room for the sums of a layer."""
     return Accumulators(
-        np.empty(SUMS * LANES), np.empty(SUMS * LANES), np.empty(3 * LANES, np.int64)
+        np.empty(SUMS * LANES), np.empty(SUMS * LANES), np.empty(3 * LANES, np.int32)
     )
 
 
@@ -194,9 +195,9 @@ def fold_chunk(chunk, chunks, sums, flags, into):  # type: ignore[no-untyped-def
         counts[:] = 0
     for lane in range(LANES):
         packed = flags[lane]
-        counts[lane] += packed & 255
-        counts[LANES + lane] += (packed >> 8) & 255
-        counts[2 * LANES + lane] += packed >> 16
+        counts[lane] = _i32(counts[lane] + _i32(packed & BYTE))
+        counts[LANES + lane] = _i32(counts[LANES + lane] + _i32(_i32(packed >> 8) & BYTE))
+        counts[2 * LANES + lane] = _i32(counts[2 * LANES + lane] + _i32(packed >> 16))
     last = chunk + SLOTS >= chunks  # of its slot
     if chunk < SLOTS and last:
         _fold_slot(chunk, sums, layer)
