@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -44,7 +45,8 @@ def choose_report(*, quiet: bool) -> AbstractContextManager[Report | None]:
     """Return the report that suits stderr, as a context manager; None where nothing is wanted."""
     if quiet:
         return nullcontext()
-    if sys.stderr.isatty():
+    # A terminal that can't move its cursor would show a live line not at all.
+    if sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
         return LiveReport()
     return PlainReport()
 

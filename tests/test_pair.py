@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.moments import Bins
+from simcore.moments import Bins, MomentTree
 from simcore.observables import NAMES, column
 from simcore.plan import BLOCK, Run, Task
+from simcore.run import execute
 from simcore.samplers import pair, pair_cpu
 from simcore.samplers.contract import Signals, TaskResult
 from simcore.samplers.pair_cpu import PairSampler
@@ -128,6 +130,39 @@ def test_segments_of_layers_change_no_byte(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(pair_cpu, "MAX_SEGMENT", 7)
     pieces = PairSampler(run).run(Task(0, 0, 1, 64), None, signals)
     assert results_equal(whole, pieces)
+
+
+def test_sizes_of_tasks_change_no_byte() -> None:
+    run = correlated(1.0, 20, 5, trials=8 * BLOCK)
+    sampler, signals = PairSampler(run), Signals.sharing(np.zeros(1, dtype=np.int64))
+    first = sampler.run(Task(0, 0, 1, BLOCK), None, signals)
+    found = []
+    for size in (1, 2, 4):
+        tree, histogram = MomentTree(), first.histogram.copy()
+        tree.add(0, 0, first.moments)
+        for task in reversed(list(run.tasks(0, BLOCK, run.trials, size))):
+            result = sampler.run(task, first.bins, signals)
+            tree.add(task.level, task.first_block >> task.level, result.moments)
+            histogram += result.histogram
+        whole = tree.fold()
+        assert whole is not None
+        found.append([*(array.tobytes() for array in whole), histogram.tobytes()])
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_point_does_not_depend_on_the_rest_of_the_grid() -> None:
+    alone = correlated(1.0, 20, 5, trials=100, sigma_b=(0.1,))
+    grid = replace(alone, width=(7, 20), k=(-0.5, 1.0), sigma_b=(0.0, 0.1))
+    (expected,), found = (execute(run, threads=2).points for run in (alone, grid))
+    here = grid.points.index(replace(alone.points[0], index=(1, 1, 1)))
+    for a, b in ((expected, found[here]), (expected, found[here - 1])):
+        one, other = a.published(), b.published()
+        assert one is not None
+        assert other is not None
+        same = [x.tobytes() == y.tobytes() for x, y in zip(one, other, strict=True)]
+        same += [a.published_histogram().tobytes() == b.published_histogram().tobytes()]
+        same += [a.trajectories.tobytes() == b.trajectories.tobytes()]
+        assert all(same) == (b is found[here])
 
 
 def test_a_shallower_run_is_a_prefix() -> None:

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from simcore.cli.live import PlainReport, describe
+from simcore.cli.live import LiveReport, PlainReport, choose_report, describe
 from simcore.cli.numbers import bytes_text, duration, plain, rate_text, with_error
 from simcore.cli.show import show_facts, show_json, show_table
 from simcore.cli.summary import MOST_ROWS, chosen_layers, json_rows, rows, table
@@ -199,12 +199,21 @@ with choose_report(quiet=False) as report:
 
 def test_a_terminal_gets_a_live_line() -> None:
     ours, theirs = os.openpty()
-    subprocess.run([sys.executable, "-c", LIVE], stderr=theirs, check=True)
+    environment = {**os.environ, "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", LIVE], stderr=theirs, check=True, env=environment)
     os.close(theirs)
     shown = os.read(ours, 100_000).decode()
     os.close(ours)
     assert "preparing kernels" in shown
     assert "10 of 100 trials, 50 node updates/s, about 18 s left" in " ".join(shown.split())
+
+
+def test_a_terminal_without_a_cursor_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(choose_report(quiet=False), PlainReport)
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(choose_report(quiet=False), LiveReport)
 
 
 def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:

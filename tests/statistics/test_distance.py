@@ -20,6 +20,10 @@ from simcore.samplers.pair_state import GAMMA, KAPPA, MANTISSA, RHO
 from ..pair_driver import Walk, layer_normals, walk, walk_on
 
 TOLERANCE = 1e-6
+OF_SIZE_ONE = ("log_q1", "log_q2", "correlation", "cosine")
+"""Of these the error is absolute: a logarithm's is relative in q, and a correlation or a cosine is
+a sum of terms of size 1, whatever is left of them."""
+
 DIGITS = 90
 STRENGTHS = (-0.9, -0.5, 0.0, 1.0, math.inf)
 SIZES = ((5, 6), (20, 5), (64, 4), (100, 4), (600, 2))
@@ -49,9 +53,12 @@ def recursion(walked: Walk, start: Matrix) -> Iterator[dict[str, mp.mpf]]:
         c = sum(a * b for a, b in zip(u, v, strict=True)) / width / mp.sqrt(q1 * q2)
         xx, yy = sum(a * a for a in x), sum(b * b for b in y)
         xy = sum(a * b for a, b in zip(x, y, strict=True))
-        yield {"q1": q1, "q2": q2, "distance": 1 - c}
+        observed = {"q1": q1, "q2": q2, "log_q1": mp.log(q1), "log_q2": mp.log(q2)}
+        observed |= {"correlation": c, "distance": 1 - c, "angle": mp.acos(c)}
         if xx * yy == 0:
+            yield observed
             return  # a signal has died: the tests of the law look at that
+        yield observed | {"cosine": xy / mp.sqrt(xx * yy)}
         sx, sy = sum(x), sum(y)
         k11 = w2 / width * (xx - g / width * sx * sx) + s
         k12 = w2 / width * (xy - g / width * sx * sy) + s
@@ -67,7 +74,9 @@ def agree(walked: Walk, start: Matrix) -> None:
         checked += 1
         for name, value in expected.items():
             got = walked[name][0, layer]
-            assert abs(mp.mpf(got) / value - 1) < TOLERANCE, (name, layer + 1, got, value)
+            size = 1 if name in OF_SIZE_ONE else value
+            error = abs(mp.mpf(got) - value) / size
+            assert error < TOLERANCE, (name, layer + 1, got, value)
         log_distance = walked["log_distance"][0, layer]
         assert abs(mp.mpf(log_distance) - mp.log(expected["distance"])) < TOLERANCE
     assert checked >= 1
