@@ -11,11 +11,19 @@ import xarray as xr
 
 from .hdf5 import read_array, reading
 from .moments import PointStatistics
-from .observables import NAMES, OBSERVABLES
 from .plan import Run
 from .provenance import version
 from .published import published
-from .schema import ESTIMATORS, Array, Field, coordinates, fields, shape_of, sizes
+from .schema import (
+    ESTIMATORS,
+    Array,
+    Field,
+    coordinates,
+    fields,
+    observable_of,
+    shape_of,
+    sizes,
+)
 from .store import RNG, RNG_LAYOUT, read_header
 
 __all__ = ["open_run", "to_dataset"]
@@ -80,9 +88,9 @@ def _dataset(
     used: set[str] = set()
     for field, array in arrays:
         variable = _variable(array)
-        if field.variable in NAMES:
+        if field.variable in ESTIMATORS:
             variable.attrs["estimator"] = ESTIMATORS[field.variable]
-            variable.attrs["long_name"] = OBSERVABLES[NAMES.index(field.variable)].long_name
+            variable.attrs["long_name"] = observable_of(field.variable).long_name
         variables[field.variable] = variable
         used.update(array.dims)
     coords = {n: _variable(a) for n, a in coordinates(run).items() if set(a.dims) <= used}

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .observables import COVARIANCE, HISTOGRAMMED, NAMES, column
+from .observables import COVARIANCE, HISTOGRAMMED, Columns
 from .plan import BLOCK, KEPT
 
 __all__ = [
     "Bins",
+    "Chosen",
     "Collector",
     "MomentTree",
     "Moments",
@@ -36,9 +37,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.uint32]
 
-HISTOGRAM_COLUMNS = np.array([column(name) for name in HISTOGRAMMED])
-COVARIANCE_COLUMNS = np.array([column(name) for name in COVARIANCE])
-KEPT_COLUMNS = np.array([column(name) for name in KEPT])
+SINGLE = Columns()
 BIN_REACH = 5.0
 """Half the width of a histogram's equal bins, in standard deviations of the first block."""
 
@@ -46,8 +45,8 @@ BIN_REACH = 5.0
 class Moments(NamedTuple):
     """Moments of a run of blocks: one node of the tree.
 
-    Arrays of shape (layer, observable), and for the covariance of O' observables between C chosen
-    layers (O',), (O', C) and (O', C, C). `m2` is the sum of squared deviations from the mean,
+    Arrays of shape (layer, column), and for the covariance of O' columns between C chosen layers
+    (O',), (O', C) and (O', C, C). `m2` is the sum of squared deviations from the mean,
     `cov_m2` that of their products. A covariance counts the trials in which every chosen layer is
     defined.
     """
@@ -58,6 +57,19 @@ class Moments(NamedTuple):
     cov_count: Floats
     cov_mean: Floats
     cov_m2: Floats
+
+
+class Chosen(NamedTuple):
+    """The columns that have a histogram, a covariance, a kept trajectory; shape (n,) each."""
+
+    histogram: npt.NDArray[np.int64]
+    covariance: npt.NDArray[np.int64]
+    kept: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, columns: Columns) -> Chosen:
+        """Choose as `observables` and `plan.KEPT` say."""
+        return cls(*(np.array(columns.of_pairs(s)) for s in (HISTOGRAMMED, COVARIANCE, KEPT)))
 
 
 class Collector(NamedTuple):
@@ -77,6 +89,8 @@ class Collector(NamedTuple):
         The layers (from 0) whose covariance is kept, shape (C,).
     values
         Scratch: their values in one block, shape (covariance observable, trial, C).
+    chosen
+        The columns that these are about.
     """
 
     moments: Moments
@@ -86,6 +100,7 @@ class Collector(NamedTuple):
     kept: Floats
     layers: npt.NDArray[np.int64]
     values: Floats
+    chosen: Chosen
 
 
 class Bins(NamedTuple):
@@ -95,22 +110,22 @@ class Bins(NamedTuple):
     width: Floats
 
 
-def empty_moments(layers: int, covariance_layers: int) -> Moments:
+def empty_moments(layers: int, covariance_layers: int, columns: Columns = SINGLE) -> Moments:
     """Return moments of no trials, which `take_statistics` fills in."""
-    o, c = len(NAMES), covariance_layers
-    p = len(COVARIANCE)
+    o, c = columns.count, covariance_layers
+    p = len(COVARIANCE) * columns.pairs
     shapes: tuple[tuple[int, ...], ...]
     shapes = ((layers, o), (layers, o), (layers, o), (p,), (p, c), (p, c, c))
     return Moments(*(np.zeros(shape) for shape in shapes))
 
 
-def zero_histogram(layers: int, bins: int) -> Counts:
+def zero_histogram(layers: int, bins: int, pairs: int = 1) -> Counts:
     """Return empty counts, shape (layer, histogram, bins + 2): two open ends."""
-    return np.zeros((layers, len(HISTOGRAMMED), bins + 2), dtype=np.uint32)
+    return np.zeros((layers, pairs * len(HISTOGRAMMED), bins + 2), dtype=np.uint32)
 
 
 def standard_errors(moments: Moments) -> tuple[Floats, Floats]:
-    """Return std (ddof 1) and the standard error of the mean, shape (layer, observable).
+    """Return std (ddof 1) and the standard error of the mean, shape (layer, column).
 
     NaN below two trials.
     """
@@ -206,8 +221,8 @@ class PointStatistics:
     bins
         The histograms' bins; None until block 0 is done.
     trajectories
-        First trials of the observables `plan.KEPT`, shape (kept, layer, observable); NaN where
-        undefined or not done.
+        First trials of the observables `plan.KEPT` of each pair, shape (kept, layer, pair and
+        observable); NaN where undefined or not done.
     kept
         How many of them are done, from the first.
     """
@@ -256,25 +271,27 @@ def _block(moments: Moments, block: int) -> Moments:  # pragma: no cover - compi
 def collect(  # pragma: no cover - compiled
     collector: Collector, block: int, layer0: int, rows: Floats
 ) -> None:
-    """Take in the rows (trial, layer, observable) of a block's layers `layer0` … ."""
+    """Take in the rows (trial, layer, column) of a block's layers `layer0` … ."""
+    chosen = collector.chosen
     take_statistics(
         rows,
         layer0,
         _block(collector.moments, block),
         collector.bins,
         collector.histogram,
+        chosen.histogram,
         collector.first and block == 0,
     )
     for t in range(min(rows.shape[0], collector.kept.shape[0] - block * BLOCK)):
         for j in range(rows.shape[1]):
-            for i in range(KEPT_COLUMNS.size):
-                collector.kept[block * BLOCK + t, layer0 + j, i] = rows[t, j, KEPT_COLUMNS[i]]
+            for i in range(chosen.kept.size):
+                collector.kept[block * BLOCK + t, layer0 + j, i] = rows[t, j, chosen.kept[i]]
     for c in range(collector.layers.size):
         j = collector.layers[c] - layer0
         if 0 <= j < rows.shape[1]:
-            for i in range(COVARIANCE_COLUMNS.size):
+            for i in range(chosen.covariance.size):
                 for t in range(rows.shape[0]):
-                    collector.values[i, t, c] = rows[t, j, COVARIANCE_COLUMNS[i]]
+                    collector.values[i, t, c] = rows[t, j, chosen.covariance[i]]
 
 
 @njit(nogil=True, cache=True)
@@ -300,6 +317,7 @@ def take_statistics(  # pragma: no cover - compiled
     moments: Moments,
     bins: Bins,
     histogram: Counts,
+    histogrammed: npt.NDArray[np.int64],
     set_bins: bool,
 ) -> None:
     """Reduce a segment of a block: its moments into `moments`, its counts added to `histogram`.
@@ -307,9 +325,11 @@ def take_statistics(  # pragma: no cover - compiled
     Parameters
     ----------
     rows
-        The observables of each trial, shape (trial, layer, observable); NaN is left out.
+        The columns of each trial, shape (trial, layer, column); NaN is left out.
     layer0
         First layer of the segment, from 0; the other arrays cover all layers.
+    histogrammed
+        The columns that have a histogram.
     set_bins
         Whether this is block 0, whose moments fix the bins.
     """
@@ -320,11 +340,11 @@ def take_statistics(  # pragma: no cover - compiled
     m2 = moments.m2[layer0 : layer0 + layers].reshape(layers * columns)
     _block_moments(rows.reshape(rows.shape[0], layers * columns), count, mean, m2)
     if set_bins:
-        _set_bins(layer0, layers, moments, bins, histogram.shape[2] - 2)
+        _set_bins(layer0, layers, moments, bins, histogrammed, histogram.shape[2] - 2)
     for trial in range(rows.shape[0]):
         for layer in range(layers):
             for h in range(histogram.shape[1]):
-                x = rows[trial, layer, HISTOGRAM_COLUMNS[h]]
+                x = rows[trial, layer, histogrammed[h]]
                 if x == x:
                     b = _bin(x, bins.lower[layer0 + layer, h], bins.width[layer0 + layer, h])
                     b = min(b, histogram.shape[2] - 1)
@@ -357,12 +377,17 @@ def _block_moments(  # pragma: no cover - compiled
 
 @njit(nogil=True, cache=True)
 def _set_bins(  # pragma: no cover - compiled
-    layer0: int, layers: int, moments: Moments, bins: Bins, inner: int
+    layer0: int,
+    layers: int,
+    moments: Moments,
+    bins: Bins,
+    histogrammed: npt.NDArray[np.int64],
+    inner: int,
 ) -> None:
     """Lay the bins over mean ± 5 std of the block; where std is 0, one bin of width 0."""
     for layer in range(layer0, layer0 + layers):
         for h in range(bins.lower.shape[1]):
-            column = HISTOGRAM_COLUMNS[h]
+            column = histogrammed[h]
             n = moments.count[layer, column]
             std = np.sqrt(moments.m2[layer, column] / max(n - 1.0, 1.0))
             reach = BIN_REACH * std

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["COVARIANCE", "HISTOGRAMMED", "NAMES", "OBSERVABLES", "Observable", "column"]
+__all__ = [
+    "COVARIANCE",
+    "HISTOGRAMMED",
+    "NAMES",
+    "NETWORK",
+    "NETWORK_NAMES",
+    "OBSERVABLES",
+    "RATE_BINS",
+    "Columns",
+    "Observable",
+    "column",
+]
 
 
 @dataclass(frozen=True)
 class Observable:
-    """One measured quantity of a pair of signals in one layer of one network, theory.md 3.
+    """One measured quantity of a layer of one network, theory.md 3.
 
     Parameters
     ----------
@@ -30,6 +41,8 @@ class Observable:
     units: str = "1"
     histogram: bool = False
     covariance: bool = False
+    rates: bool = False
+    """Whether it has a value for each of `RATE_BINS` bins of the activation rate."""
 
 
 OBSERVABLES = (
@@ -55,13 +68,68 @@ OBSERVABLES = (
     Observable("dead_network2", "some layer so far has every node inactive for signal 2"),
     Observable("dead_network_both", "the network is dead for signal 1 and for signal 2"),
 )
-"""Every observable, in the order of the columns of a trajectory."""
+"""Every observable of a pair, in the order of the columns of a trajectory."""
+
+NETWORK = (
+    Observable("dead", "fraction of nodes inactive for all inputs"),
+    Observable(
+        "dead_inputs", "fraction of inputs for which some layer so far has every node inactive"
+    ),
+    Observable("dead_network_all", "the network is dead for every input"),
+    Observable(
+        "activation_rate", "fraction of nodes active for that share of the inputs", rates=True
+    ),
+)
+"""Observables of a network that many inputs share, in the order of their columns."""
+
+RATE_BINS = 22
+"""Bins of the activation rate: exactly 0, twentieths of the open interval (0, 1), exactly 1.
+
+Bin b = 1 … 20 holds (b − 1)/20 < rate ≤ b/20, but for rate 1, which has the last bin to itself.
+"""
 
 NAMES = tuple(o.name for o in OBSERVABLES)
 HISTOGRAMMED = tuple(o.name for o in OBSERVABLES if o.histogram)
 COVARIANCE = tuple(o.name for o in OBSERVABLES if o.covariance)
 
 
+NETWORK_NAMES = tuple(o.name for o in NETWORK)
+
+
 def column(name: str) -> int:
-    """Return the column of an observable in a trajectory."""
+    """Return the column of a pair's observable in a trajectory."""
     return NAMES.index(name)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a trajectory: the observables of one pair after the other, then the network's.
+
+    Parameters
+    ----------
+    pairs
+        Pairs of inputs that go through the same network.
+    shared
+        Whether the observables of a shared network follow.
+    """
+
+    pairs: int = 1
+    shared: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many columns there are."""
+        network = sum(RATE_BINS if o.rates else 1 for o in NETWORK) if self.shared else 0
+        return self.pairs * len(NAMES) + network
+
+    def of(self, name: str) -> list[int]:
+        """Return the columns of an observable: one for each pair, or for each bin of the rate."""
+        if name in NAMES:
+            return [pair * len(NAMES) + NAMES.index(name) for pair in range(self.pairs)]
+        first = self.pairs * len(NAMES) + NETWORK_NAMES.index(name)
+        rates = NETWORK[NETWORK_NAMES.index(name)].rates
+        return list(range(first, first + (RATE_BINS if rates else 1)))
+
+    def of_pairs(self, names: tuple[str, ...]) -> list[int]:
+        """Return the columns of some observables, all of one pair after the other."""
+        return [p * len(NAMES) + NAMES.index(name) for p in range(self.pairs) for name in names]

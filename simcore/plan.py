@@ -18,20 +18,29 @@ from typing import Any
 import numpy as np
 
 from .checks import check_choice, check_integer, plain, shown, sorted_grid
+from .dataset import InputSet
 from .ensembles import (
+    ASYMMETRIC,
+    CRITICAL,
     ENSEMBLES,
     SCALE_LIMITS,
+    WITHOUT_K,
     check_scale,
     correlation_strength,
-    norm_preserving_sigma_w,
+    default_sigma_w,
 )
 from .errors import InputError
+from .observables import Columns
 from .points import BLOCK, Point, Task, point_key
+from .weights import parse_weights
 
 __all__ = ["BLOCK", "DEFAULTS", "Defaults", "Point", "Run", "Task"]
 
 MAX_WIDTH = 2**25
 """Nodes of a layer: 24 bits of node groups in the counter, two nodes to a group."""
+
+MAX_ASYMMETRIC_WIDTH = 2**24
+"""… and one where a node has a group to itself, in the pair sampler of asymmetric weights."""
 
 MAX_DEPTH = 2**24 - 1
 """Layers: 24 bits in the counter, counted from 1."""
@@ -47,9 +56,14 @@ MAX_POINTS = 100_000
 """Points of a grid: each holds its statistics in memory."""
 
 MAX_COVARIANCE_LAYERS = 32
-SAMPLERS = ("gram",)
+MAX_PAIRS = 4096
+"""Pairs through one network: each has its own statistics."""
+
+MAX_INPUTS = 2**22
+"""Inputs through one network, and components of an input."""
+
+SAMPLERS = ("gram", "dense")
 DEVICES = ("cpu",)
-WEIGHTS = ("normal",)
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,6 @@ class Defaults:
     """The public defaults of a run."""
 
     ensemble: str = "he"
-    sigma_b: float = 0.0
     correlation: float = 0.5
     q0: float = 1.0
     trials: int = 1000
@@ -86,19 +99,30 @@ class Run:
     layer_widths
         A width for each layer (one network, no sweep of widths).
     ensemble
-        ``"he"`` or ``"correlated"``.
+        ``"he"``, ``"correlated"``, ``"rai"`` or ``"raai"``.
     k
         Correlation parameters, −1 < k ≤ ∞.
     sigma_w
-        Weight scales; None is the norm-preserving value of each k.
+        Weight scales; None is the norm-preserving value of each k, or 0.6007 for `rai` and `raai`;
+        ``"critical"`` is the norm-preserving value for these, too.
     sigma_b
-        Bias scales.
+        Bias scales; None is 0, or σ_w/√n for `rai` and `raai`.
     correlation
-        Initial overlaps c₀ of the pair; exclusive with `distance`.
+        Initial overlaps c₀ of the pair; exclusive with `distance`. With `shared_network` one for
+        each pair, or one for all, in any order and more than once.
     distance
         Initial distances 1 − c₀, for pairs closer than 1e-16.
     q0
         Mean square of each input.
+    shared_network
+        Whether several pairs go through one network; they are the dimension ``pair``.
+    pairs
+        How many random pairs, drawn anew in each trial; None is one for each overlap given.
+    inputs
+        Inputs of a file and pairs of them, which go through one network instead of random pairs.
+    sigma_w_of_k
+        What stands for `sigma_w` where it has no values, as (k, σ_w): resolved here, and given
+        where a run is read back.
     trials, first_trial
         Number of independent networks per point, and the number of the first.
     seed
@@ -109,8 +133,13 @@ class Run:
         Equal bins of a histogram, beside its two open ends.
     levels
         Levels of the quantiles.
-    sampler, weights, device
-        Only ``"gram"``, ``"normal"`` and ``"cpu"`` for now.
+    sampler
+        ``"gram"`` (layers from their exact law), ``"dense"`` (every weight drawn) or ``"auto"``,
+        which is the cheaper one.
+    weights
+        Law of the weights, `weights.parse_weights`; all but ``"normal"`` need explicit weights.
+    device
+        Only ``"cpu"`` for now.
 
     Raises
     ------
@@ -123,8 +152,8 @@ class Run:
     layer_widths: tuple[int, ...] | None = None
     ensemble: str = DEFAULTS.ensemble
     k: tuple[float, ...] = (0.0,)
-    sigma_w: tuple[float, ...] | None = None
-    sigma_b: tuple[float, ...] = (DEFAULTS.sigma_b,)
+    sigma_w: tuple[float, ...] | str | None = None
+    sigma_b: tuple[float, ...] | None = None
     correlation: tuple[float, ...] | None = None
     distance: tuple[float, ...] | None = None
     q0: tuple[float, ...] = (DEFAULTS.q0,)
@@ -134,30 +163,77 @@ class Run:
     keep: int = DEFAULTS.keep
     bins: int = DEFAULTS.bins
     levels: tuple[float, ...] = field(default=DEFAULTS.levels)
-    sampler: str = "gram"
+    sampler: str = "auto"
     weights: str = "normal"
     device: str = "cpu"
+    shared_network: bool = False
+    pairs: int | None = None
+    inputs: InputSet | None = None
+    sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.correlation is None and self.distance is None:
-            object.__setattr__(self, "correlation", (DEFAULTS.correlation,))
+        self._settle_inputs()
         if self.layer_widths is not None and len(set(self.layer_widths)) == 1:
             # A constant profile is the same network as a single width, and has the same key.
             self._check_profile()
-            object.__setattr__(self, "width", (self.layer_widths[0],))
-            object.__setattr__(self, "layer_widths", None)
+            self._set("width", (self.layer_widths[0],))
+            self._set("layer_widths", None)
         for name in ("width", "k", "sigma_w", "sigma_b", "correlation", "distance", "q0", "levels"):
             values = getattr(self, name)
-            if values is not None:
-                object.__setattr__(self, name, sorted_grid(name, values))
+            listed = self.shared and name in ("correlation", "distance")
+            if values is not None and not isinstance(values, str) and not listed:
+                self._set(name, sorted_grid(name, values))
         self._check()
+        if self.sampler == "auto":
+            self._set("sampler", cheaper_sampler(self))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _settle_inputs(self) -> None:
+        """Give every pair its overlap."""
+        if self.inputs is not None:
+            self._set("shared_network", True)
+            self._set("pairs", len(self.inputs.pairs))
+            return
+        if self.correlation is None and self.distance is None:
+            self._set("correlation", (DEFAULTS.correlation,))
+        if self.shared_network:
+            name = "distance" if self.correlation is None else "correlation"
+            values = tuple(getattr(self, name))
+            if self.pairs is None:
+                self._set("pairs", len(values))
+            elif len(values) == 1:
+                values *= min(max(self.pairs, 1), MAX_PAIRS + 1)
+            self._set(name, values)
+
+    def _settle_scales(self) -> None:
+        """Resolve the scales that were left out, once and for all."""
+        if self.sigma_b is None and self.ensemble not in ASYMMETRIC:
+            self._set("sigma_b", (0.0,))
+        if self.sigma_w == CRITICAL and self.ensemble not in ASYMMETRIC:
+            self._set("sigma_w", None)
+        if isinstance(self.sigma_w, tuple):
+            self._set("sigma_w_of_k", None)
+            return
+        # What was found numerically is found once, and read back ever after.
+        critical = self.sigma_w == CRITICAL
+        known = dict(self.sigma_w_of_k or ()) if critical else {}
+        found = [
+            known[k] if k in known else default_sigma_w(self.ensemble, k, critical=critical)
+            for k in self.k
+        ]
+        self._set("sigma_w_of_k", tuple(zip(self.k, found, strict=True)))
 
     # --- validation -----------------------------------------------------------------------------
 
     def _check(self) -> None:
         check_choice("ensemble", self.ensemble, ENSEMBLES)
-        check_choice("sampler", self.sampler, SAMPLERS)
-        check_choice("weights", self.weights, WEIGHTS)
+        check_choice("sampler", self.sampler, (*SAMPLERS, "auto"))
+        self._set("weights", str(parse_weights(self.weights)))
+        if self.weights != "normal" and self.sampler == "gram":
+            rule = f"draws layers from the law of normal weights, not of {self.weights} ones"
+            raise InputError("sampler", "gram", rule, "Use the sampler dense, or auto.")
         check_choice("device", self.device, DEVICES)
         check_integer("depth", self.depth, 1, MAX_DEPTH)
         check_integer("trials", self.trials, 1, MAX_RUN_TRIALS)
@@ -174,6 +250,7 @@ class Run:
             )
         self._check_profile()
         self._check_ensemble()
+        self._settle_scales()
         self._check_inputs()
         points = math.prod(len(values) for values in self.axes.values())
         if points > MAX_POINTS:
@@ -205,17 +282,24 @@ class Run:
     def _check_ensemble(self) -> None:
         for k in self.k:
             correlation_strength(k)
-        if self.ensemble == "he" and self.k != (0.0,):
+        if self.ensemble in WITHOUT_K and self.k != (0.0,):
+            other = "correlated" if self.ensemble == "he" else "raai"
             raise InputError(
                 "k",
                 shown(self.k),
-                "must be 0 for the ensemble he",
-                "Leave the ensemble out, or name the ensemble correlated.",
+                f"must be 0 for the ensemble {self.ensemble}",
+                f"Leave k out, or name the ensemble {other}.",
             )
-        for value in self.sigma_w or ():
-            check_scale("sigma_w", value, positive=True)
-        for value in self.sigma_b:
+        if isinstance(self.sigma_w, str):
+            check_choice("sigma_w", self.sigma_w, (CRITICAL,))
+        else:
+            for value in self.sigma_w or ():
+                check_scale("sigma_w", value, positive=True)
+        for value in self.sigma_b or ():
             check_scale("sigma_b", value, positive=False)
+        if self.ensemble in ASYMMETRIC and self.sampler != "dense" and not self.shared:
+            for value in self.layer_widths or self.width:
+                check_integer("width", value, 1, MAX_ASYMMETRIC_WIDTH)
 
     def _check_inputs(self) -> None:
         if self.correlation is not None and self.distance is not None:
@@ -225,6 +309,7 @@ class Run:
                 "excludes distance, which is 1 - correlation",
                 "Give one of the two.",
             )
+        self._check_shared()
         for c in self.correlation or ():
             if not -1.0 <= c <= 1.0:
                 raise InputError(
@@ -244,11 +329,51 @@ class Run:
                 raise InputError(
                     "q0", q, f"must be between {low:g} and {high:g}", "Give |x|^2/N of an input."
                 )
+        self._check_levels()
+
+    def _check_shared(self) -> None:
+        if self.pairs is not None:
+            if not self.shared:
+                rule = "goes with several pairs through one network"
+                raise InputError("pairs", self.pairs, rule, "Add shared_network, or inputs.")
+            check_integer("pairs", self.pairs, 1, MAX_PAIRS)
+        overlaps = self.correlation or self.distance or ()
+        if self.inputs is None and self.shared and len(overlaps) != self.pairs:
+            rule = f"must name one overlap, or one for each of the {self.pairs} pairs"
+            name = "distance" if self.correlation is None else "correlation"
+            raise InputError(name, shown(overlaps[:8]), rule, "Change it, or the number of pairs.")
+        if self.inputs is not None:
+            check_integer("inputs", self.inputs.count, 2, MAX_INPUTS)
+            check_integer("inputs", self.inputs.size, 1, MAX_INPUTS)
+            for name in ("correlation", "distance"):
+                if getattr(self, name) is not None:
+                    rule = "is a property of the inputs, which come from a file"
+                    raise InputError(name, shown(getattr(self, name)), rule, "Leave it out.")
+            if self.q0 != (DEFAULTS.q0,):
+                rule = "is a property of the inputs, which come from a file"
+                raise InputError("q0", shown(self.q0), rule, "Leave it out.")
+
+    def _check_levels(self) -> None:
         for level in self.levels:
             if not 0.0 < level < 1.0:
                 raise InputError("levels", level, "must be inside 0 ... 1", "Give 0.5, say.")
 
     # --- the grid -------------------------------------------------------------------------------
+
+    @property
+    def shared(self) -> bool:
+        """Whether several inputs go through one network."""
+        return self.shared_network or self.inputs is not None
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of a trial's trajectory."""
+        return Columns(self.pairs or 1, self.shared)
+
+    @property
+    def batch(self) -> int:
+        """M, the number of inputs through one network."""
+        return self.inputs.count if self.inputs is not None else 2 * (self.pairs or 1)
 
     @cached_property
     def axes(self) -> dict[str, tuple[float, ...]]:
@@ -257,14 +382,17 @@ class Run:
         if self.layer_widths is None:
             axes["width"] = self.width
         axes["k"] = self.k
-        if self.sigma_w is not None:
+        if isinstance(self.sigma_w, tuple):
             axes["sigma_w"] = self.sigma_w
-        axes["sigma_b"] = self.sigma_b
-        if self.distance is not None:
-            axes["initial_distance"] = self.distance
-        else:
-            axes["overlap"] = self.correlation or ()
-        axes["q0"] = self.q0
+        if self.sigma_b is not None:
+            axes["sigma_b"] = self.sigma_b
+        if not self.shared:
+            if self.distance is not None:
+                axes["initial_distance"] = self.distance
+            else:
+                axes["overlap"] = self.correlation or ()
+        if self.inputs is None:
+            axes["q0"] = self.q0
         return axes
 
     @cached_property
@@ -286,19 +414,28 @@ class Run:
         names = list(self.axes)
         swept = [i for i, name in enumerate(names) if name in self.dimensions]
         ranges = [range(len(values)) for values in self.axes.values()]
+        of_k = dict(self.sigma_w_of_k or ())
         for place in itertools.product(*ranges):
             value = {name: self.axes[name][i] for name, i in zip(names, place, strict=True)}
             k = value["k"]
-            overlap = value.get("overlap")
             yield self._point(
                 index=tuple(place[i] for i in swept),
                 widths=self.layer_widths or (int(value["width"]),),
                 k=k,
-                sigma_w=value.get("sigma_w", norm_preserving_sigma_w(k)),
-                sigma_b=value["sigma_b"],
-                distance=value["initial_distance"] if overlap is None else 1.0 - overlap,
-                q0=value["q0"],
+                sigma_w=value["sigma_w"] if "sigma_w" in value else of_k[k],
+                sigma_b=value.get("sigma_b"),
+                distances=self._distances(value),
+                q0=value.get("q0", math.nan),
             )
+
+    def _distances(self, value: dict[str, float]) -> tuple[float, ...]:
+        """Return 1 − c₀ of every pair of a point."""
+        if self.inputs is not None:
+            return self.inputs.distance
+        if self.shared:
+            return self.distance or tuple(1.0 - c for c in self.correlation or ())
+        overlap = value.get("overlap")
+        return (value["initial_distance"] if overlap is None else 1.0 - overlap,)
 
     def _point(
         self,
@@ -307,20 +444,41 @@ class Run:
         widths: tuple[int, ...],
         k: float,
         sigma_w: float,
-        sigma_b: float,
-        distance: float,
+        sigma_b: float | None,
+        distances: tuple[float, ...],
         q0: float,
     ) -> Point:
+        asymmetric = self.ensemble in ASYMMETRIC
+        bias = math.nan if sigma_b is None else sigma_b
+        drawn = () if self.inputs is not None else (q0, *distances)
         key = point_key(
-            asymmetric=False,
+            asymmetric=asymmetric,
             widths=widths,
-            floats=(k, sigma_w, sigma_b, q0, distance),
+            floats=(k, sigma_w, bias, *drawn),
             weights=self.weights,
             sampler=self.sampler,
+            inputs=self._input_law(),
             seed=self.seed,
         )
-        g = correlation_strength(k)
-        return Point(index, widths, k, g, sigma_w, sigma_b, distance, q0, key)
+        return Point(
+            index=index,
+            widths=widths,
+            k=k,
+            g=correlation_strength(k),
+            sigma_w=sigma_w,
+            sigma_b=sigma_b,
+            distances=distances,
+            q0=q0,
+            key=key,
+            asymmetric=asymmetric,
+            input_size=0 if self.inputs is None else self.inputs.size,
+        )
+
+    def _input_law(self) -> str:
+        """Return what the key of a point says of its inputs; "" for a single random pair."""
+        if self.inputs is None:
+            return "random pairs" if self.shared else ""
+        return f"{self.inputs.digest} {self.inputs.pairs}"
 
     # --- trials ---------------------------------------------------------------------------------
 
@@ -333,10 +491,11 @@ class Run:
     def kept(self) -> int:
         """How many trials keep their trajectory: trials 0 … keep − 1 that this run holds.
 
-        At most `KEEP_BYTES` over the grid for one observable times their number.
+        At most `KEEP_BYTES` over the grid, all observables and pairs together.
         """
         held = max(0, min(self.keep, self.end_trial) - self.first_trial)
-        room = KEEP_BYTES // (8 * self.depth * len(KEPT) * len(self.points))
+        columns = len(KEPT) * self.columns.pairs
+        room = KEEP_BYTES // (8 * self.depth * columns * len(self.points))
         return int(min(held, room))
 
     @cached_property
@@ -370,8 +529,11 @@ class Run:
             "width": list(self.width),
             "layer_widths": None if self.layer_widths is None else list(self.layer_widths),
             "k": [plain(x) for x in self.k],
-            "sigma_w": None if self.sigma_w is None else list(self.sigma_w),
-            "sigma_b": list(self.sigma_b),
+            "sigma_w": list(self.sigma_w) if isinstance(self.sigma_w, tuple) else self.sigma_w,
+            "sigma_w_of_k": None
+            if self.sigma_w_of_k is None
+            else [[plain(k), scale] for k, scale in self.sigma_w_of_k],
+            "sigma_b": None if self.sigma_b is None else list(self.sigma_b),
             "correlation": None if self.correlation is None else list(self.correlation),
             "distance": None if self.distance is None else list(self.distance),
             "q0": list(self.q0),
@@ -384,6 +546,9 @@ class Run:
             "sampler": self.sampler,
             "weights": self.weights,
             "device": self.device,
+            "shared_network": self.shared_network,
+            "pairs": self.pairs,
+            "inputs": None if self.inputs is None else self.inputs.config(),
         }
 
     def config_json(self) -> str:
@@ -402,14 +567,30 @@ class Run:
         for name, value in values.items():
             if isinstance(value, list):
                 values[name] = tuple(value)
+        if values.get("sigma_w_of_k") is not None:
+            values["sigma_w_of_k"] = tuple((float(k), w) for k, w in values["sigma_w_of_k"])
         if values["layer_widths"] is not None:
             values["width"] = ()
+        if values.get("inputs") is not None:
+            values["inputs"] = InputSet.from_config(values["inputs"])
         return cls(**values)
 
     def default_filename(self) -> str:
         """`<ensemble>-n4096-l200-<8 hex of the configuration>.h5`."""
         n = "profile" if self.layer_widths is not None else "-".join(str(w) for w in self.width[:3])
         return f"{self.ensemble}-n{n}-l{self.depth}-{self.digest()[:8]}.h5"
+
+
+def cheaper_sampler(run: Run) -> str:
+    """Return the sampler that needs fewer operations; the dense one where the law demands it."""
+    if run.weights != "normal":
+        return "dense"
+    if not run.shared:
+        return "gram"
+    from .costs import sampler_costs
+
+    costs = sampler_costs(run)
+    return min(costs, key=lambda name: costs[name])
 
 
 KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .moments import Moments, PointStatistics, standard_errors
 from .observables import COVARIANCE, HISTOGRAMMED, NAMES
 from .plan import KEPT, Run
+from .predictions import predictions
 from .schema import Array, Field, fields
 
 __all__ = ["covariance", "published", "quantiles"]
@@ -46,7 +47,7 @@ def published(
     if len(points) != math.prod(run.shape):
         raise ValueError(f"{len(points)} points given, the run has {math.prod(run.shape)}")
     folded = _fold(run, points)
-    theory = _theory(run) if complete else None
+    theory: dict[str, Floats] = {}
     spread: dict[str, Numbers] = {}
     for field in fields(run, complete=complete):
         if variables is not None and field.variable not in variables:
@@ -57,9 +58,10 @@ def published(
         elif folder == "covariance":
             values = folded.covariance[name]
         elif name in folded.basic:
-            values = folded.basic[name][NAMES.index(folder)]
-        elif name == "theory":
-            values = theory[NAMES.index(folder)] if theory is not None else np.empty(0)
+            values = _points_first(run, folder, folded.basic[name])
+        elif name in ("theory", "theory_errors"):
+            theory = theory or predictions(run)
+            values = theory[name][NAMES.index(folder)]
         else:
             if name == "quantile":
                 spread = _spread(run, points, folder)
@@ -68,15 +70,22 @@ def published(
 
 
 class _Folded(NamedTuple):
-    """Folded moments of all points: shape (observable, point, layer), and covariances."""
+    """Folded moments of all points, shape (column, point, layer), and covariances, points first."""
 
     basic: dict[str, Numbers]
     covariance: dict[str, Numbers]
 
 
+def _points_first(run: Run, name: str, values: Numbers) -> Numbers:
+    """Cut an observable out of all columns: (point, pair, layer) or (point, layer, rate)."""
+    own = values[run.columns.of(name)]
+    return np.moveaxis(own, 0, 1 if name in NAMES else -1)
+
+
 def _fold(run: Run, points: Sequence[PointStatistics]) -> _Folded:
-    shape = (len(NAMES), len(points), run.depth)
-    o, c = len(COVARIANCE), len(run.covariance_layers)
+    columns = run.columns
+    shape = (columns.count, len(points), run.depth)
+    o, c = len(COVARIANCE) * columns.pairs, len(run.covariance_layers)
     total = Moments(
         np.zeros(shape),
         np.zeros(shape),
@@ -99,9 +108,10 @@ def _fold(run: Run, points: Sequence[PointStatistics]) -> _Folded:
     between = covariance(total)
     covariances: dict[str, Numbers] = {}
     for i, name in enumerate(COVARIANCE):
-        covariances[name] = between[i]
-        covariances[f"{name}_mean"] = total.cov_mean[i]
-        covariances[f"{name}_count"] = total.cov_count[i]
+        own = slice(i, None, len(COVARIANCE))
+        covariances[name] = between[own].swapaxes(0, 1)
+        covariances[f"{name}_mean"] = total.cov_mean[own].swapaxes(0, 1)
+        covariances[f"{name}_count"] = total.cov_count[own].swapaxes(0, 1)
     return _Folded(basic, covariances)
 
 
@@ -116,25 +126,24 @@ def covariance(moments: Moments) -> Floats:
 
 
 def _trajectories(run: Run, points: Sequence[PointStatistics], name: str) -> Floats:
-    place = KEPT.index(name)
-    values = np.empty((len(points), run.kept, run.depth))
+    """Kept trajectories of one observable, shape (point, pair, trial, layer)."""
+    own = slice(KEPT.index(name), None, len(KEPT))
+    values = np.empty((len(points), run.columns.pairs, run.kept, run.depth))
     for i, point in enumerate(points):
-        values[i] = point.trajectories[:, :, place]
+        values[i] = np.moveaxis(point.trajectories[:, :, own], 2, 0)
     return values
 
 
 def _spread(run: Run, points: Sequence[PointStatistics], name: str) -> dict[str, Numbers]:
-    """Quantiles, histogram and bins of one observable, points first."""
-    place = HISTOGRAMMED.index(name)
-    histogram = np.empty((len(points), run.depth, run.bins + 2), dtype=np.uint32)
-    lower = np.full((len(points), run.depth), np.nan)
-    width = np.full_like(lower, np.nan)
+    """Quantiles, histogram and bins of one observable, shape (point, pair, layer, …)."""
+    own = slice(HISTOGRAMMED.index(name), None, len(HISTOGRAMMED))
+    shape = (len(points), run.columns.pairs, run.depth)
+    histogram = np.empty((*shape, run.bins + 2), dtype=np.uint32)
+    lower, width = np.full(shape, np.nan), np.full(shape, np.nan)
     for i, point in enumerate(points):
-        histogram[i] = point.histogram[:, place]
-        if point.partial_histogram is not None:
-            histogram[i] += point.partial_histogram[:, place]
+        histogram[i] = point.published_histogram()[:, own].swapaxes(0, 1)
         if point.bins is not None:
-            lower[i], width[i] = point.bins.lower[:, place], point.bins.width[:, place]
+            lower[i], width[i] = point.bins.lower[:, own].T, point.bins.width[:, own].T
     return {
         "quantile": quantiles(histogram, lower, width, run.levels),
         "histogram": histogram,
@@ -183,30 +192,3 @@ def _row_quantiles(
     held = np.maximum(np.take_along_axis(rows, place, axis=1), 1)
     values = edge + step * (place - 1 + (wanted - counted) / held)
     return np.where(inside, values, np.nan)
-
-
-def _theory(run: Run) -> Floats:
-    """Infinite-width predictions, shape (observable, point, layer), theory.md 3; NaN where none."""
-    from .theory.meanfield import dead_network, trajectory
-
-    values = np.full((len(NAMES), len(run.points), run.depth), np.nan)
-    known: dict[tuple[float, ...], Floats] = {}
-    for i, point in enumerate(run.points):
-        physics = (point.k, point.sigma_w, point.sigma_b, point.q0, point.distance)
-        if physics not in known:
-            path = trajectory(
-                run.depth,
-                k=point.k,
-                sigma_w=point.sigma_w,
-                sigma_b=point.sigma_b,
-                q1=point.q0,
-                q2=point.q0,
-                distance=point.distance,
-            )
-            none = np.full(run.depth, np.nan)
-            known[physics] = np.stack([getattr(path, name, none) for name in NAMES])
-        values[:, i] = known[physics]
-        dead = dead_network(point.layer_widths(run.depth))
-        for name in ("dead_network1", "dead_network2"):
-            values[NAMES.index(name), i] = dead
-    return values

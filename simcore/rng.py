@@ -53,6 +53,27 @@ class Stream(enum.IntEnum):
     PAIR = 1
     """Normals of the pair sampler, by node."""
 
+    ASYMMETRIC = 2
+    """Normals, replaced index and its weight in the pair sampler of `rai` and `raai`, by node."""
+
+    INPUT = 3
+    """Components of random inputs; row: number of the input vector."""
+
+    WEIGHT = 4
+    """Explicit weights; row: node."""
+
+    BIAS = 5
+    """Biases beside explicit weights, by node."""
+
+    REPLACEMENT = 6
+    """Replaced index and its weight, by node."""
+
+    BATCH = 7
+    """Gaussian vectors behind the pre-activations of a batch; row: node."""
+
+    REPLACED = 8
+    """What is left of a replaced weight, given the pre-activations of a batch, by node."""
+
 
 GROUP_NODES = 2
 """Nodes served by one Philox call."""

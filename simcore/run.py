@@ -328,8 +328,9 @@ def _next_task(ready: deque[Iterator[Task]], first: Iterator[Task]) -> Task | No
 
 
 def _empty_point(run: Run) -> PointStatistics:
+    pairs = run.columns.pairs
     return PointStatistics(
         tree=MomentTree(),
-        histogram=zero_histogram(run.depth, run.bins),
-        trajectories=np.full((run.kept, run.depth, len(KEPT)), np.nan),
+        histogram=zero_histogram(run.depth, run.bins, pairs),
+        trajectories=np.full((run.kept, run.depth, pairs * len(KEPT)), np.nan),
     )

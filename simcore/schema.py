@@ -7,17 +7,39 @@ The one source for what a file holds (`simcore.store` writes it) and for what a 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .observables import COVARIANCE, HISTOGRAMMED, NAMES, OBSERVABLES
+from .ensembles import ASYMMETRIC
+from .observables import (
+    COVARIANCE,
+    HISTOGRAMMED,
+    NAMES,
+    NETWORK,
+    NETWORK_NAMES,
+    OBSERVABLES,
+    RATE_BINS,
+    Observable,
+)
 from .plan import KEPT, Run
 
-__all__ = ["ESTIMATORS", "Array", "Field", "coordinates", "fields", "shape_of", "sizes", "squared"]
+__all__ = [
+    "ESTIMATORS",
+    "Array",
+    "Field",
+    "coordinates",
+    "dims_of",
+    "fields",
+    "observable_of",
+    "observables_of",
+    "shape_of",
+    "sizes",
+    "squared",
+]
 
 Numbers = npt.NDArray[Any]
 
@@ -86,6 +108,12 @@ ESTIMATORS = {
     "dead_network1": "fraction of trials in which some layer so far has h1 <= 0 at every node",
     "dead_network2": "fraction of trials in which some layer so far has h2 <= 0 at every node",
     "dead_network_both": "fraction of trials that are dead for signal 1 and for signal 2",
+    "dead": "mean over trials of the fraction of nodes with h <= 0 for every input",
+    "dead_inputs": "mean over trials of the fraction of inputs for which some layer so far has "
+    "h <= 0 at every node",
+    "dead_network_all": "fraction of trials in which every input has died in that sense",
+    "activation_rate": "mean over trials of the fraction of nodes whose share of inputs with h > 0 "
+    "lies in a bin",
 }
 """What the number named `mean` of each observable is, in words: ⟨c⟩ is not ⟨K₁₂⟩/⟨K⟩."""
 
@@ -99,6 +127,8 @@ def sizes(run: Run) -> dict[str, int]:
     return {
         **{name: len(values) for name, values in run.dimensions.items()},
         "layer": run.depth,
+        "pair": run.columns.pairs,
+        "rate": RATE_BINS,
         "level": len(run.levels),
         "bin": run.bins + 2,
         "trial": run.kept,
@@ -111,6 +141,23 @@ def sizes(run: Run) -> dict[str, int]:
 def shape_of(dims: Sequence[str], size: Mapping[str, int]) -> tuple[int, ...]:
     """Return the shape of an array with these dimensions."""
     return tuple(size[name] for name in dims)
+
+
+def observables_of(run: Run) -> tuple[Observable, ...]:
+    """Return the observables that a run has."""
+    return OBSERVABLES + NETWORK * run.shared
+
+
+def observable_of(name: str) -> Observable:
+    """Return an observable by its name."""
+    return (OBSERVABLES + NETWORK)[(NAMES + NETWORK_NAMES).index(name)]
+
+
+def dims_of(run: Run, name: str, dims: Sequence[str]) -> tuple[str, ...]:
+    """Return the dimensions of an observable's array: points or nodes, pairs, then the others."""
+    pair = ("pair",) if run.shared and name in NAMES else ()
+    rate = ("rate",) if observable_of(name).rates else ()
+    return (dims[0], *pair, *dims[1:], *rate)
 
 
 def squared(units: str) -> str:
@@ -136,6 +183,9 @@ _BASIC = (
     _Kind("count", "{}_count", (GRID, "layer"), "i8", "number of trials with a value", False),
 )
 _THEORY = _Kind("theory", "{}_theory", (GRID, "layer"), "f8", "prediction at infinite width")
+_THEORY_ERRORS = _Kind(
+    "theory_errors", "{}_theory_stderr", (GRID, "layer"), "f8", "standard error of the prediction"
+)
 _SPREAD = (
     _Kind("quantile", "{}_quantile", (GRID, "layer", "level"), "f8", "quantile over trials"),
     _Kind("histogram", "{}_histogram", (GRID, "layer", "bin"), "u4", "trials per bin", False),
@@ -154,8 +204,8 @@ _COVARIANCE = (
 
 
 def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
-    observable = OBSERVABLES[NAMES.index(name)]
-    dims = tuple(run.dimensions) + kind.dims[1:]
+    observable = observable_of(name)
+    dims = tuple(run.dimensions) + dims_of(run, name, kind.dims)[1:]
     units = observable.units if kind.own_units else "1"
     if kind.name == "{}" and folder == "covariance":
         units = squared(units)
@@ -180,8 +230,10 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
         False for a checkpoint, which has the moments and the kept trajectories only.
     """
     found = []
-    for name in NAMES:
-        kinds = _BASIC + (_THEORY,) * complete
+    predicted = (_THEORY, _THEORY_ERRORS) if run.ensemble in ASYMMETRIC else (_THEORY,)
+    for observable in observables_of(run):
+        name = observable.name
+        kinds = _BASIC + (predicted if complete and name in NAMES else ())
         if complete and name in HISTOGRAMMED:
             kinds += _SPREAD
         found += [_field(run, name, kind, name) for kind in kinds]
@@ -203,7 +255,34 @@ _PARAMETERS = {
     "overlap": "initial correlation of the pair",
     "initial_distance": "1 - initial correlation of the pair",
     "q0": "mean square of each input",
+    "input_q1": "mean square of the first input of the pair",
+    "input_q2": "mean square of the second input of the pair",
+    "rate_lower": "lower end of a bin of the activation rate, not in it",
+    "rate_upper": "upper end of a bin of the activation rate",
 }
+
+
+Add = Callable[..., None]
+
+
+def _add_pairs(run: Run, add: Add) -> None:
+    """Add what is along the pairs of a shared network, and the bins of the activation rate."""
+    dims = ("pair",)
+    add("pair", dims, np.arange(run.columns.pairs), "number of the pair")
+    distance = np.array(run.points[0].distances)
+    overlap = 1.0 - distance if run.correlation is None else np.array(run.correlation)
+    add("overlap", dims, overlap)
+    add("initial_distance", dims, distance)
+    if run.inputs is not None:
+        first, second = zip(*run.inputs.pairs, strict=True)
+        add("first_input", dims, first, "row of the first input, from 0")
+        add("second_input", dims, second, "row of the second input, from 0")
+        add("input_q1", dims, run.inputs.q1)
+        add("input_q2", dims, run.inputs.q2)
+    edges = np.linspace(0.0, 1.0, RATE_BINS - 1)
+    add("rate", ("rate",), np.arange(RATE_BINS), "bin of the activation rate; the ends are 0 and 1")
+    add("rate_lower", ("rate",), np.concatenate([[0.0], edges]))
+    add("rate_upper", ("rate",), np.concatenate([edges, [1.0]]))
 
 
 def coordinates(run: Run) -> dict[str, Array]:
@@ -226,10 +305,14 @@ def coordinates(run: Run) -> dict[str, Array]:
     by_k = {point.k: point for point in run.points}
     points = [by_k[k] for k in run.k]
     add("g", of["k"], [p.g for p in points] if of["k"] else points[0].g)
-    if run.sigma_w is None:
-        add("sigma_w", of["k"], [p.sigma_w for p in points] if of["k"] else points[0].sigma_w)
-    given, other = ("overlap", "initial_distance")[:: 1 if "overlap" in run.axes else -1]
-    add(other, of[given], 1.0 - found[given].values)
+    if run.sigma_w_of_k is not None:
+        scales = [scale for _, scale in run.sigma_w_of_k]
+        add("sigma_w", of["k"], scales if of["k"] else scales[0])
+    if run.shared:
+        _add_pairs(run, add)
+    else:
+        given, other = ("overlap", "initial_distance")[:: 1 if "overlap" in run.axes else -1]
+        add(other, of[given], 1.0 - found[given].values)
 
     add("layer", ("layer",), np.arange(1, run.depth + 1), "layer, from 1")
     found["level"] = Array(("level",), np.array(run.levels), "level of a quantile")

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .moments import Bins, Moments, MomentTree, PointStatistics
-from .observables import COVARIANCE, HISTOGRAMMED, NAMES, OBSERVABLES
+from .observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
 from .plan import KEPT, Run
-from .schema import Array, Field, coordinates, shape_of, sizes, squared
+from .schema import Array, Field, coordinates, dims_of, observables_of, shape_of, sizes, squared
 
 __all__ = ["state_arrays", "state_coordinates", "state_fields", "state_points"]
 
@@ -24,7 +24,7 @@ Read = Callable[[str, tuple[int, ...], str], Numbers]
 """Reads an array by its path below /entry, its shape and its type."""
 
 
-def state_fields() -> Iterator[Field]:
+def state_fields(run: Run) -> Iterator[Field]:
     """Yield every array of /entry/state, coordinates apart."""
 
     def field(name: str, dims: str, dtype: str, meaning: str, units: str = "1") -> Field:
@@ -36,26 +36,30 @@ def state_fields() -> Iterator[Field]:
     yield field("node_point", "node", "i8", "point that the node belongs to")
     yield field("node_level", "node", "i8", "level j of the node: 2^j blocks")
     yield field("node_index", "node", "i8", "index i of the node: from block i 2^j on")
-    for o in OBSERVABLES:
+    for o in observables_of(run):
         square = squared(o.units)
-        yield field(f"{o.name}/node_count", "node layer", "f8", "trials with a value")
-        yield field(f"{o.name}/node_mean", "node layer", "f8", "mean over trials", o.units)
-        yield field(f"{o.name}/node_m2", "node layer", "f8", "sum of squared deviations", square)
+
+        def own(name: str, dims: str, *rest: str, of: str = o.name) -> Field:
+            return field(f"{of}/{name}", " ".join(dims_of(run, of, dims.split())), *rest)
+
+        yield own("node_count", "node layer", "f8", "trials with a value")
+        yield own("node_mean", "node layer", "f8", "mean over trials", o.units)
+        yield own("node_m2", "node layer", "f8", "sum of squared deviations", square)
         if o.histogram:
-            yield field(f"{o.name}/histogram", "point layer bin", "u4", "trials per bin")
-            yield field(f"{o.name}/bin_lower", "point layer", "f8", "lower edge of bin 1", o.units)
-            yield field(f"{o.name}/bin_width", "point layer", "f8", "width of the bins", o.units)
+            yield own("histogram", "point layer bin", "u4", "trials per bin")
+            yield own("bin_lower", "point layer", "f8", "lower edge of bin 1", o.units)
+            yield own("bin_width", "point layer", "f8", "width of the bins", o.units)
         if o.covariance:
             one, two = "node covariance_layer", "node covariance_layer covariance_layer_2"
             meaning = "sum of products of deviations"
-            yield field(f"{o.name}/node_cov_count", "node", "f8", "trials defined at all layers")
-            yield field(f"{o.name}/node_cov_mean", one, "f8", "mean over those trials", o.units)
-            yield field(f"{o.name}/node_cov_m2", two, "f8", meaning, square)
+            yield own("node_cov_count", "node", "f8", "trials defined at all layers")
+            yield own("node_cov_mean", one, "f8", "mean over those trials", o.units)
+            yield own("node_cov_m2", two, "f8", meaning, square)
 
 
 def state_coordinates(run: Run, nodes: int) -> dict[str, Array]:
     """Return the coordinates of the state by name; `node` only where there is one."""
-    names = ("layer", "bin", "covariance_layer", "covariance_layer_2")
+    names = ("layer", "bin", "covariance_layer", "covariance_layer_2", "pair", "rate")
     found = {name: array for name, array in coordinates(run).items() if name in names}
     points = np.arange(math.prod(run.shape))
     found["point"] = Array(("point",), points, "number of the point, last dimension fastest")
@@ -79,10 +83,12 @@ def state_arrays(run: Run, points: Sequence[PointStatistics]) -> Iterator[tuple[
     """
     cut = _Cuts(run, points)
     # One kind of array after the other: the nodes are then gone through once for each kind.
-    for field in sorted(state_fields(), key=lambda field: field.path.rpartition("/")[2]):
+    size = {**sizes(run), "node": len(cut.nodes)}
+    for field in sorted(state_fields(run), key=lambda field: field.path.rpartition("/")[2]):
         if "node" not in field.dims or cut.nodes:
-            values = cut.values(field.path.removeprefix("state/")).astype(field.dtype, copy=False)
-            yield field, Array(field.dims, values, field.long_name, field.units)
+            values = cut.values(field.path.removeprefix("state/"))
+            shaped = values.reshape(shape_of(field.dims, size)).astype(field.dtype, copy=False)
+            yield field, Array(field.dims, shaped, field.long_name, field.units)
 
 
 class _Cuts:
@@ -109,42 +115,48 @@ class _Cuts:
             "node_index": place[:, 2],
         }
         self._depth = run.depth
+        self._columns = run.columns
         self._points = points
         self._kind = ""
         self._turned: Numbers = np.empty(0)
 
     def values(self, path: str) -> Numbers:
-        """Return the values at a path below /entry/state."""
+        """Return the values at a path below /entry/state: points or nodes, pairs, layers, …."""
         if path in self._known:
             return self._known[path]
         observable, _, name = path.partition("/")
         if name == "histogram":
-            column = HISTOGRAMMED.index(observable)
-            return np.stack([point.histogram[:, column] for point in self._points])
+            own = _every(HISTOGRAMMED, observable)
+            return np.stack([point.histogram[:, own].swapaxes(0, 1) for point in self._points])
         if name.startswith("bin_"):
-            return self._bins(HISTOGRAMMED.index(observable), name.removeprefix("bin_"))
+            return self._bins(_every(HISTOGRAMMED, observable), name.removeprefix("bin_"))
         kind = name.removeprefix("node_")
         if kind.startswith("cov_"):
-            row = COVARIANCE.index(observable)
-            return np.stack([getattr(node, kind)[row] for node in self.nodes])
-        return self._moments(kind, NAMES.index(observable))
+            own = _every(COVARIANCE, observable)
+            return np.stack([getattr(node, kind)[own] for node in self.nodes])
+        return self._moments(kind, observable)
 
-    def _moments(self, kind: str, column: int) -> Numbers:
+    def _moments(self, kind: str, observable: str) -> Numbers:
         if kind != self._kind:
             self._kind = kind
-            self._turned = np.empty((len(NAMES), len(self.nodes), self._depth))
+            self._turned = np.empty((self._columns.count, len(self.nodes), self._depth))
             for i, node in enumerate(self.nodes):
                 self._turned[:, i] = getattr(node, kind).T
-        values: Numbers = self._turned[column]
-        return values
+        own = self._turned[self._columns.of(observable)]
+        return np.moveaxis(own, 0, 1 if observable in NAMES else -1)
 
-    def _bins(self, column: int, edge: str) -> Numbers:
-        values = np.full((len(self._points), self._depth), np.nan)
+    def _bins(self, own: slice, edge: str) -> Numbers:
+        values = np.full((len(self._points), self._columns.pairs, self._depth), np.nan)
         for i, point in enumerate(self._points):
             # A partial first block has other bins than the whole one.
             if point.bins is not None and point.tree.nodes:
-                values[i] = getattr(point.bins, edge)[:, column]
+                values[i] = getattr(point.bins, edge)[:, own].T
         return values
+
+
+def _every(names: Sequence[str], name: str) -> slice:
+    """Return the places of an observable where these are held, all of one pair after the other."""
+    return slice(names.index(name), None, len(names))
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -174,30 +186,44 @@ def state_points(run: Run, read: Read, nodes: int) -> list[PointStatistics]:
     """
     size = {**sizes(run), "node": nodes}
     state = {}
-    for field in state_fields():
+    for field in state_fields(run):
         if "node" not in field.dims or nodes:
             name = field.path.removeprefix("state/")
             state[name] = read(field.path, shape_of(field.dims, size), field.dtype)
     if state["point_key"].tolist() != [point.key for point in run.points]:
         raise ValueError("the keys of its points are not those of its configuration")
+    pairs, depth = run.columns.pairs, run.depth
 
-    def together(names: Sequence[str], kind: str, axis: int) -> Numbers:
-        return np.stack([state.pop(f"{name}/{kind}") for name in names], axis=axis)
+    def together(names: Sequence[str], kind: str, *axes: int) -> Numbers:
+        """Put observables side by side, all of one pair after the other, along the last axis."""
+        parts = [state.pop(f"{name}/{kind}") for name in names]
+        split = [part.reshape(len(part), pairs, *axes) for part in parts]
+        joined = np.moveaxis(np.stack(split, axis=2), (1, 2), (-2, -1))
+        return joined.reshape(*joined.shape[:-2], -1)
 
-    histogram = together(HISTOGRAMMED, "histogram", 2)
+    histogram = np.moveaxis(together(HISTOGRAMMED, "histogram", depth, run.bins + 2), -1, 2)
     trajectories = _trajectories(run, read)
     points = [
-        PointStatistics(MomentTree(), histogram[i], trajectories[i], kept=int(kept))
+        PointStatistics(
+            MomentTree(), np.ascontiguousarray(histogram[i]), trajectories[i], kept=int(kept)
+        )
         for i, kept in enumerate(state["trajectories_done"])
     ]
     if nodes:
-        kinds = [together(NAMES, f"node_{kind}", 2) for kind in Moments._fields[:3]]
-        kinds += [together(COVARIANCE, f"node_{kind}", 1) for kind in Moments._fields[3:]]
+        chosen = len(run.covariance_layers)
+        kinds = [together(NAMES, f"node_{kind}", depth) for kind in Moments._fields[:3]]
+        for i, kind in enumerate(Moments._fields[:3] if run.shared else ()):
+            of_network = [state.pop(f"{name}/node_{kind}") for name in NETWORK_NAMES]
+            shaped = [part.reshape(nodes, depth, -1) for part in of_network]
+            kinds[i] = np.concatenate([kinds[i], *shaped], axis=2)
+        for kind, axes in (("count", ()), ("mean", (chosen,)), ("m2", (chosen, chosen))):
+            kinds.append(np.moveaxis(together(COVARIANCE, f"node_cov_{kind}", *axes), -1, 1))
         places = zip(state["node_point"], state["node_level"], state["node_index"], strict=True)
         for i, (point, level, index) in enumerate(places):
-            points[point].tree.nodes[int(level), int(index)] = Moments(*(kind[i] for kind in kinds))
-    lower = together(HISTOGRAMMED, "bin_lower", 2)
-    width = together(HISTOGRAMMED, "bin_width", 2)
+            moments = Moments(*(np.ascontiguousarray(kind[i]) for kind in kinds))
+            points[point].tree.nodes[int(level), int(index)] = moments
+    lower = together(HISTOGRAMMED, "bin_lower", depth)
+    width = together(HISTOGRAMMED, "bin_width", depth)
     for i, statistics in enumerate(points):
         if statistics.tree.nodes:
             statistics.bins = Bins(lower[i], width[i])
@@ -205,11 +231,13 @@ def state_points(run: Run, read: Read, nodes: int) -> list[PointStatistics]:
 
 
 def _trajectories(run: Run, read: Read) -> Numbers:
-    """Kept trajectories of all points, shape (point, kept, layer, observable)."""
-    values = np.empty((math.prod(run.shape), run.kept, run.depth, len(KEPT)))
+    """Kept trajectories of all points, shape (point, kept, layer, pair and observable)."""
+    pairs = run.columns.pairs
+    values = np.empty((math.prod(run.shape), run.kept, run.depth, pairs * len(KEPT)))
     if run.kept:
-        shape = (*run.shape, run.kept, run.depth)
+        shape = (*run.shape, *(pairs,) * run.shared, run.kept, run.depth)
         for i, name in enumerate(KEPT):
             part = read(f"trajectories/{name}", shape, "f8")
-            values[..., i] = part.reshape(values.shape[:3])
+            part = part.reshape(len(values), pairs, run.kept, run.depth)
+            values[..., i :: len(KEPT)] = np.moveaxis(part, 1, -1)
     return values

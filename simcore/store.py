@@ -21,11 +21,11 @@ import numpy.typing as npt
 from .errors import FileFormatError, InputError
 from .hdf5 import Writer, read_array, reading, replacing, text
 from .moments import PointStatistics
-from .observables import NAMES, OBSERVABLES
+from .observables import NAMES
 from .plan import BLOCK, Run
 from .provenance import version
 from .published import published
-from .schema import ESTIMATORS, Array, Field, coordinates, fields, sizes
+from .schema import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
 from .state import state_arrays, state_coordinates, state_fields, state_points
 
 __all__ = [
@@ -145,8 +145,8 @@ def _open_group(
     }
     if signal.dims:
         attributes["axes"] = list(signal.dims)
-    if folder in NAMES:
-        observable = OBSERVABLES[NAMES.index(folder)]
+    if folder in ESTIMATORS:
+        observable = observable_of(folder)
         attributes["long_name"] = observable.long_name
         attributes["units"] = observable.units
         attributes["estimator"] = ESTIMATORS[folder]
@@ -166,11 +166,12 @@ def estimate_bytes(run: Run) -> int:
     nodes = blocks.bit_length() * (2 if run.first_trial else 1)
     size = {**sizes(run), "node": nodes * math.prod(run.shape)}
     total = 0
-    for field in (*fields(run, complete=True), *state_fields()):
+    for field in (*fields(run, complete=True), *state_fields(run)):
         values = math.prod(size[dim] for dim in field.dims)
         total += values * np.dtype(field.dtype).itemsize + _OVERHEAD
     axes = sum(map(len, run.dimensions.values())) + 2 * run.depth + run.bins + 8 * len(size)
-    return total + (len(NAMES) + 3) * (8 * axes + 10 * _OVERHEAD) + 4 * len(run.config_json())
+    axes += 8 * run.columns.pairs
+    return total + (len(NAMES) + 7) * (8 * axes + 16 * _OVERHEAD) + 4 * len(run.config_json())
 
 
 # --- reading -------------------------------------------------------------------------------------

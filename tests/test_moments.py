@@ -10,6 +10,7 @@ import pytest
 
 from simcore.moments import (
     Bins,
+    Chosen,
     Collector,
     Moments,
     MomentTree,
@@ -21,7 +22,7 @@ from simcore.moments import (
     standard_errors,
     zero_histogram,
 )
-from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, column
+from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, Columns, column
 from simcore.plan import BLOCK, KEPT
 
 LAYERS, CHOSEN, INNER = 4, (0, 2, 3), 10
@@ -47,6 +48,7 @@ def collector(blocks: int, kept: int = 0, bins: Bins | None = None) -> Collector
         kept=np.full((kept, LAYERS, len(KEPT)), np.nan),
         layers=np.array(CHOSEN),
         values=np.full((len(COVARIANCE), BLOCK, len(CHOSEN)), np.nan),
+        chosen=Chosen.of(Columns()),
     )
 
 

@@ -127,7 +127,7 @@ def test_segments_of_layers_change_no_byte(monkeypatch: pytest.MonkeyPatch) -> N
     run = correlated(0.0, 70, 50, trials=64)
     signals = Signals.sharing(np.zeros(1, dtype=np.int64))
     whole = PairSampler(run).run(Task(0, 0, 1, 64), None, signals)
-    monkeypatch.setattr(pair_cpu, "MAX_SEGMENT", 7)
+    monkeypatch.setattr(pair_cpu, "SEGMENT", 7)
     pieces = PairSampler(run).run(Task(0, 0, 1, 64), None, signals)
     assert results_equal(whole, pieces)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..ensembles import ASYMMETRIC
+
 if TYPE_CHECKING:
     from ..plan import Run
     from .contract import Sampler
@@ -13,6 +15,14 @@ __all__ = ["sampler_for"]
 
 def sampler_for(run: Run) -> Sampler:
     """Return the sampler that a run names, on the device it names."""
+    if run.shared or run.sampler == "dense":
+        from .batch import BatchSampler
+
+        return BatchSampler(run)
+    if run.ensemble in ASYMMETRIC:
+        from .asymmetric_cpu import AsymmetricSampler
+
+        return AsymmetricSampler(run)
     from .pair_cpu import PairSampler
 
     return PairSampler(run)

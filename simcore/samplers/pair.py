@@ -15,7 +15,8 @@ from numba import njit
 
 from ..moments import collect, finish_block, join_blocks
 from ..plan import BLOCK
-from .pair_state import COLUMNS, LIVE, NONE_LEFT, STATE, Physics, direction, finish_layer, start
+from .observe import COLUMNS
+from .pair_state import LIVE, NONE_LEFT, STATE, Physics, direction, finish_layer, start
 from .pair_sums import (
     CHUNK,
     GROUPS,

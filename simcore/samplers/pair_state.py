@@ -11,10 +11,22 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ..arithmetic import arctan2, log
-from ..observables import NAMES
 from ..plan import Point
 from ..rng import split_key
+from .observe import (
+    COSINE,
+    DEAD1,
+    DEAD2,
+    INACTIVE1,
+    INACTIVE2,
+    LOG_Q1,
+    LOG_Q2,
+    Q1,
+    Q2,
+    write_angle,
+    write_counts,
+    write_length,
+)
 from .pair_sums import SUMS
 
 __all__ = [
@@ -33,42 +45,14 @@ MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2 = range(9)
 STATE = 9
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
-Q_RANGE = (1e-150, 1e150)
-"""Beyond this range q is left out (its logarithm is not): the squares of moments leave float64."""
-
-DISTANCE_FLOOR = 1e-150
-"""Below this a distance other than 0 is left out, for the same reason."""
-
-SMALLEST_NORMAL = 2.0**-1022
-"""Below this sin(θ/2) has lost digits, at 1 − c < 1e-615; soon after, it is 0 in float64."""
-
 RESCALE = 2.0**40
 PARALLEL_COTANGENT = 1e30
-COLUMNS = len(NAMES)
-(
-    Q1,
-    Q2,
-    LOG_Q1,
-    LOG_Q2,
-    CORRELATION,
-    DISTANCE,
-    LOG_DISTANCE,
-    ANGLE,
-    COSINE,
-    INACTIVE1,
-    INACTIVE2,
-    INACTIVE_BOTH,
-    DEAD1,
-    DEAD2,
-    DEAD_BOTH,
-) = range(COLUMNS)
-LN4 = 1.3862943611198906
 
 
 class Physics(NamedTuple):
     """What a kernel needs to know of a point: scalars only.
 
-    g, σ_w², σ_b², q₀ and 1 − c₀ as in theory.md 1; the two words of the key.
+    g, σ_w², σ_b² (−1 for σ_w²/n), q₀ and 1 − c₀ as in theory.md 1; the two words of the key.
     """
 
     g: float
@@ -86,7 +70,7 @@ class Physics(NamedTuple):
         return cls(
             point.g,
             point.sigma_w * point.sigma_w,
-            point.sigma_b * point.sigma_b,
+            -1.0 if point.sigma_b is None else point.sigma_b * point.sigma_b,
             point.q0,
             point.distance,
             key0,
@@ -160,12 +144,8 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
         state[DIED1] = 1.0
     if totals[SUMS + 1] == width:
         state[DIED2] = 1.0
-    row[INACTIVE1] = totals[SUMS] / width
-    row[INACTIVE2] = totals[SUMS + 1] / width
-    row[INACTIVE_BOTH] = totals[SUMS + 2] / width
-    row[DEAD1] = state[DIED1]
-    row[DEAD2] = state[DIED2]
-    row[DEAD_BOTH] = state[DIED1] * state[DIED2]
+    n1, n2, both = totals[SUMS], totals[SUMS + 1], totals[SUMS + 2]
+    write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
     swapped = state[SWAPPED] == 1.0
     if state[LIVE] > NONE_LEFT:
         cosine, sine, root2, _, _, f = direction(state)
@@ -184,7 +164,7 @@ def _observe(  # type: ignore[no-untyped-def]
     m, power = state[MANTISSA], state[POWER]
     per_node = 1.0 / width
     a, b, e = totals[5] * per_node, totals[6] * per_node, totals[7] * per_node
-    _write_length(m * a, power, row, Q1, LOG_Q1)
+    write_length(m * a, power, row, Q1, LOG_Q1)
     if state[LIVE] == ONE_LEFT:
         row[Q2] = 0.0
         return
@@ -193,16 +173,8 @@ def _observe(  # type: ignore[no-untyped-def]
     square = x * x + y * y
     if a == 0.0 or square == 0.0:  # a float32 zero was drawn in a layer of one node
         return
-    _write_length(root2 * root2 * (square / a), power, row, Q2, LOG_Q2)
-    h = math.sqrt(square)
-    row[CORRELATION] = x / h
-    half_sine = y / math.sqrt(h * (h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
-    distance = half_sine * half_sine
-    if half_sine == 0.0 or distance >= DISTANCE_FLOOR:
-        row[DISTANCE] = distance
-    if half_sine >= SMALLEST_NORMAL:
-        row[LOG_DISTANCE] = 2.0 * log(half_sine)
-    row[ANGLE] = arctan2(y, x)
+    write_length(root2 * root2 * (square / a), power, row, Q2, LOG_Q2)
+    write_angle(x, y, row)
     if totals[SUMS] < width and totals[SUMS + 1] < width:
         xx, rx, rr = totals[1] * per_node, totals[3] * per_node, totals[4] * per_node
         root1 = math.sqrt(m)
@@ -211,16 +183,6 @@ def _observe(  # type: ignore[no-untyped-def]
         length = math.sqrt(along * along + across * across)
         if length > 0.0:
             row[COSINE] = along / length
-
-
-@njit(nogil=True, cache=True)
-def _write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write q·4^power and its logarithm; q alone is left out beyond Q_RANGE."""
-    value = q if power == 0.0 else math.ldexp(q, int(2.0 * power))
-    if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
-        row[at_q] = value
-    if q > 0.0:
-        row[at_log] = log(q) + power * LN4
 
 
 @njit(nogil=True, cache=True)

@@ -1,0 +1,48 @@
+"""What a layer of a batch costs with either sampler, by counted operations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .plan import Run
+
+__all__ = ["sampler_costs"]
+
+WEIGHT_SECONDS = 1.0e-9
+"""An explicit weight: drawn and written."""
+
+PRODUCT_SECONDS = 2.5e-11
+"""A floating-point operation of a matrix product."""
+
+FACTOR_SECONDS = 5.0e-11
+"""A floating-point operation of a QR factorisation."""
+
+
+def sampler_costs(run: Run) -> dict[str, float]:
+    """Return rough seconds of one trial, on one thread, by sampler.
+
+    Only what differs is counted, for the first point: n fan-in, N width, C columns (inputs, and
+    differences of pairs where both inputs are explicit). `dense` draws N·n weights and multiplies
+    (2NnC operations). `gram` factors an n × C matrix (2nm² operations for n rows and m = min(n, C)
+    columns, rest included) and multiplies N × r normals by an r × C factor, r = min(n + 1, C).
+    """
+    point = run.points[0]
+    columns = batch_columns(run)
+    widths = [int(w) for w in point.layer_widths(run.depth)]
+    fan_ins = [int(n) for n in point.fan_ins(run.depth)]
+    dense = gram = 0.0
+    for width, n in zip(widths, fan_ins, strict=True):
+        rank = min(n + 1, columns)
+        dense += width * n * (WEIGHT_SECONDS + 2 * columns * PRODUCT_SECONDS)
+        factor = 2.0 * n * columns * rank * (2.0 if point.asymmetric else 1.0)
+        gram += factor * FACTOR_SECONDS
+        gram += width * rank * (WEIGHT_SECONDS + 2 * columns * PRODUCT_SECONDS)
+    return {"gram": gram, "dense": dense}
+
+
+def batch_columns(run: Run) -> int:
+    """Return C, how many signals and differences a batch carries."""
+    if run.inputs is None:
+        return 2 * (run.pairs or 1)
+    return run.inputs.count + len(run.inputs.pairs)

@@ -1,0 +1,136 @@
+"""A user's inputs as part of a run: what they are, which pairs are followed, how these lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+__all__ = ["DEFAULT_PAIRS", "InputSet"]
+
+Floats = npt.NDArray[np.float64]
+
+DEFAULT_PAIRS = 64
+"""Pairs that are followed where their number is not given, or all there are."""
+
+
+@dataclass(frozen=True)
+class InputSet:
+    """M inputs of a file and P pairs of them.
+
+    A run is described by what the inputs are (the digest) and not by where they lie: a file of
+    results can be read without them.
+
+    Parameters
+    ----------
+    digest
+        SHA-256 over shape and values, `inputs.digest`.
+    count, size
+        M, and the number N₀ of components of each.
+    pairs
+        The two inputs of each pair, from 0.
+    q1, q2
+        Mean squares |x|²/N₀ of the two inputs of each pair.
+    distance
+        1 − c₀ of each pair, NaN where an input is zero.
+    source
+        Where they came from; no part of the description.
+    """
+
+    digest: str
+    count: int
+    size: int
+    pairs: tuple[tuple[int, int], ...]
+    q1: tuple[float, ...]
+    q2: tuple[float, ...]
+    distance: tuple[float, ...]
+    source: str = field(default="", compare=False)
+
+    @classmethod
+    def read(cls, source: str, *, pairs: int | str | None = None, seed: int = 0) -> InputSet:
+        """Read the inputs and choose the pairs.
+
+        Parameters
+        ----------
+        source
+            FILE or FILE:DATASET, as for `inputs.read_inputs`.
+        pairs
+            How many pairs are drawn (by `seed`), or a file that lists them.
+
+        Raises
+        ------
+        InputError
+            If the inputs or pairs can't be used.
+        """
+        from .inputs import digest, pair_geometry, pick_pairs, read_inputs, read_pairs
+
+        matrix = read_inputs(source)
+        count, size = matrix.shape
+        if isinstance(pairs, str):
+            chosen = read_pairs(pairs, count)
+        else:
+            most = count * (count - 1) // 2
+            chosen = pick_pairs(count, min(DEFAULT_PAIRS, most) if pairs is None else pairs, seed)
+        geometry = pair_geometry(matrix, chosen)
+        return cls(
+            digest=digest(matrix),
+            count=count,
+            size=size,
+            pairs=chosen,
+            q1=tuple(geometry.q1.tolist()),
+            q2=tuple(geometry.q2.tolist()),
+            distance=tuple(geometry.distance.tolist()),
+            source=source,
+        )
+
+    def load(self) -> Floats:
+        """Return the inputs, shape (M, N₀).
+
+        Raises
+        ------
+        InputError
+            If the file has changed, or is not known.
+        """
+        from .inputs import digest, read_inputs
+
+        if not self.source:
+            raise InputError("inputs", "none", "are not known here", "Name the file of the inputs.")
+        matrix = read_inputs(self.source)
+        if digest(matrix) != self.digest:
+            rule = "does not hold the inputs that the run was planned with"
+            raise InputError("inputs", self.source, rule, "Give the file as it was.")
+        return matrix
+
+    def config(self) -> dict[str, Any]:
+        """Return what describes them as plain values; NaN as null."""
+        return {
+            "digest": self.digest,
+            "count": self.count,
+            "size": self.size,
+            "pairs": [list(pair) for pair in self.pairs],
+            "q1": list(self.q1),
+            "q2": list(self.q2),
+            "distance": [None if x != x else x for x in self.distance],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> InputSet:
+        """Rebuild from `config`."""
+
+        def numbers(values: Sequence[float | None]) -> tuple[float, ...]:
+            return tuple(np.nan if x is None else float(x) for x in values)
+
+        return cls(
+            digest=str(config["digest"]),
+            count=int(config["count"]),
+            size=int(config["size"]),
+            pairs=tuple((int(a), int(b)) for a, b in config["pairs"]),
+            q1=numbers(config["q1"]),
+            q2=numbers(config["q2"]),
+            distance=numbers(config["distance"]),
+        )

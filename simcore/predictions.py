@@ -1,0 +1,116 @@
+"""Infinite-width predictions for every point and pair of a run: which theory each needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .observables import NAMES
+from .plan import Run
+from .points import Point
+
+__all__ = ["predictions"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def predictions(run: Run) -> dict[str, Floats]:
+    """Return the predictions of all points and, for asymmetric weights, their standard errors.
+
+    Returns
+    -------
+    dict
+        ``theory`` and ``theory_errors``, each of shape (observable, point, pair, layer); NaN where
+        there is none (theory.md 3).
+    """
+    shape = (len(NAMES), len(run.points), run.columns.pairs, run.depth)
+    found = {"theory": np.full(shape, np.nan), "theory_errors": np.full(shape, np.nan)}
+    inputs = None if run.inputs is None else run.inputs.load()
+    known: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
+    for i, point in enumerate(run.points):
+        for pair in range(run.columns.pairs):
+            physics = (*_physics(run, point), pair if inputs is not None else point.distances[pair])
+            if physics not in known:
+                known[physics] = _predict(run, point, pair, inputs)
+            found["theory"][:, i, pair], found["theory_errors"][:, i, pair] = known[physics]
+        if not point.asymmetric and run.weights == "normal":
+            _add_deaths(run, point, found["theory"][:, i])
+    return found
+
+
+def _add_deaths(run: Run, point: Point, values: Floats) -> None:
+    """Add the probability of a dead network, exact at any width, where a pair has a prediction."""
+    from .theory.meanfield import dead_network
+
+    dead = dead_network(point.layer_widths(run.depth))
+    live = np.isfinite(values[NAMES.index("q1")])
+    for name in ("dead_network1", "dead_network2"):
+        values[NAMES.index(name)] = np.where(live, dead, np.nan)
+
+
+def _physics(run: Run, point: Point) -> tuple[Any, ...]:
+    """Return what the prediction of a pair depends on, beside the pair."""
+    network = point.widths if point.asymmetric else ()
+    return (point.k, point.sigma_w, point.sigma_b, point.q0 if run.inputs is None else 0.0, network)
+
+
+def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[Floats, Floats]:
+    """Return predictions and standard errors for one pair, shape (observable, layer)."""
+    chosen = None if inputs is None or run.inputs is None else inputs[list(run.inputs.pairs[pair])]
+    if chosen is not None and not chosen.any(axis=1).all():
+        return _stacked(run, None), _stacked(run, None)  # a zero input has no direction
+    if point.asymmetric:
+        return _population(run, point, pair, chosen)
+    from .theory.meanfield import trajectory
+
+    q1, q2, distance = point.q0, point.q0, point.distances[pair]
+    if chosen is not None:
+        q1, q2, distance = _seen(chosen, point.g)
+    if not (q1 > 0.0 and q2 > 0.0):
+        return _stacked(run, None), _stacked(run, None)  # k = ∞ does not see a constant input
+    path = trajectory(
+        run.depth,
+        k=point.k,
+        sigma_w=point.sigma_w,
+        sigma_b=point.sigma_b or 0.0,
+        q1=q1,
+        q2=q2,
+        distance=distance,
+    )
+    return _stacked(run, path), _stacked(run, None)
+
+
+def _seen(pair: Floats, g: float) -> tuple[float, float, float]:
+    """Return the mean squares and 1 − c that correlated weights see of two inputs, theory.md (2).
+
+    They see each input less a share of its mean, 1 − √(1 − g).
+    """
+    seen = pair - (1.0 - np.sqrt(1.0 - g)) * pair.mean(axis=1, keepdims=True)
+    q1, q2 = (seen**2).mean(axis=1)
+    tiny = np.finfo(np.float64).eps ** 2
+    if q1 <= tiny * (pair[0] ** 2).mean() or q2 <= tiny * (pair[1] ** 2).mean():
+        return 0.0, 0.0, 0.0
+    gap = seen[0] / np.sqrt(q1) - seen[1] / np.sqrt(q2)
+    return float(q1), float(q2), float(min(2.0, 0.5 * (gap**2).mean()))
+
+
+def _population(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[Floats, Floats]:
+    from .theory.population import population_trajectory
+
+    path = population_trajectory(
+        point.fan_ins(run.depth),
+        k=point.k,
+        sigma_w=point.sigma_w,
+        sigma_b=point.sigma_b,
+        q0=1.0 if inputs is not None else point.q0,
+        distance=0.0 if inputs is not None else point.distances[pair],
+        inputs=None if inputs is None else inputs.T,
+    )
+    return _stacked(run, path), _stacked(run, path.errors)
+
+
+def _stacked(run: Run, path: object) -> Floats:
+    none = np.full(run.depth, np.nan)
+    return np.stack([getattr(path, name, none) for name in NAMES])

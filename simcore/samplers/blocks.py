@@ -1,0 +1,230 @@
+"""What the drivers of all samplers share: tasks cut into blocks, blocks into trials, statistics.
+
+A sampler of its own says how trials go through layers (`advance`) and what that costs.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from concurrent.futures import Executor, wait
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..moments import (
+    Bins,
+    Chosen,
+    Collector,
+    Moments,
+    collect,
+    empty_moments,
+    finish_block,
+    join_blocks,
+    zero_histogram,
+)
+from ..plan import BLOCK, Run, Task
+from .contract import Signals, TaskResult
+
+__all__ = ["BlockSampler"]
+
+Floats = npt.NDArray[np.float64]
+
+TASK_SECONDS = 0.2
+TASK_BYTES = 8 * 2**20
+SEGMENT_BYTES = 4 * 2**20
+"""Room for the rows of a block's layers that are taken at a time, per thread."""
+
+LOOK_SECONDS = 0.1
+
+
+class BlockSampler(abc.ABC):
+    """A sampler (`contract.Sampler`) that takes trials through layers a segment at a time.
+
+    Parameters
+    ----------
+    run
+        The run to sample.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run_plan = run
+        self.widths = [point.layer_widths(run.depth) for point in run.points]
+        self.layers = np.array(run.covariance_layers, dtype=np.int64) - 1
+        self.chosen = Chosen.of(run.columns)
+
+    # --- what a sampler says of itself -----------------------------------------------------------
+
+    @abc.abstractmethod
+    def seconds_per_block(self, point: int) -> float:
+        """Return a rough estimate of one thread's time for a block of 64 trials."""
+
+    @abc.abstractmethod
+    def carry(self, point: int, trials: int) -> Any:
+        """Return room for what trials carry from layer to layer: a sequence, one item for each."""
+
+    @abc.abstractmethod
+    def carried_bytes(self, point: int) -> int:
+        """Return how much room that is for one trial."""
+
+    @abc.abstractmethod
+    def advance(
+        self,
+        point: int,
+        first_trial: int,
+        layer0: int,
+        carried: Any,
+        rows: Floats,
+        signals: Signals,
+    ) -> None:
+        """Take consecutive trials through consecutive layers, releasing the GIL.
+
+        Parameters
+        ----------
+        point
+            Number of the point.
+        first_trial, layer0
+            Number of the first trial, and of the first layer from 0; trials start at layer 0.
+        carried
+            From `carry`: for every trial; or for a single one, where the trials go through all
+            layers in this call, one after the other.
+        rows
+            Written: shape (trial, layer, column), NaN where undefined.
+        signals
+            Once `stop` is set the call returns early, and its results mean nothing.
+        """
+
+    # --- tasks -----------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Compile the kernels, or load them from the cache."""
+
+    def blocks_per_task(self, point: int) -> int:
+        """Return a power of two: tasks of about 0.2 s that need at most 8 MiB."""
+        by_time = TASK_SECONDS / self.seconds_per_block(point)
+        by_memory = TASK_BYTES / (self.run_plan.depth * self.run_plan.columns.count * 24)
+        return 1 << max(0, int(np.log2(max(1.0, min(by_time, by_memory)))))
+
+    def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
+        """Run a task in the calling thread."""
+        collector = self.collector(task, bins)
+        for block in range(task.blocks):
+            trials = min(BLOCK, task.trials - block * BLOCK)
+            first = (task.first_block + block) * BLOCK
+            carried = self.carry(task.point, self.places(task.point, trials))
+            for layer0, rows in self._segments(task.point, trials):
+                self.advance(task.point, first, layer0, carried, rows, signals)
+                if signals.stop[0]:
+                    return self.result(task, collector)
+                collect(collector, block, layer0, rows)
+            finish_block(collector, block, trials)
+        join_blocks(collector, task.blocks)
+        return self.result(task, collector)
+
+    def run_shared(
+        self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int
+    ) -> TaskResult:
+        """Run a task of one block with all threads: each takes some of its trials."""
+        collector = self.collector(task, bins)
+        places = self.places(task.point, task.trials)
+        carried = self.carry(task.point, places if places > 1 else min(threads, task.trials))
+        for layer0, rows in self._segments(task.point, task.trials):
+            self.share_trials(task, layer0, carried, rows, signals, pool, threads)
+            if signals.stop[0]:
+                return self.result(task, collector)
+            collect(collector, 0, layer0, rows)
+        finish_block(collector, 0, task.trials)
+        return self.result(task, collector)
+
+    def share_trials(
+        self,
+        task: Task,
+        layer0: int,
+        carried: Any,
+        rows: Floats,
+        signals: Signals,
+        pool: Executor,
+        threads: int,
+    ) -> None:
+        """Give each thread some trials of a block, or as many as there are places for."""
+        first, before = task.first_block * BLOCK, int(signals.progress[0])
+        parts = np.array_split(np.arange(task.trials), min(threads, task.trials))
+        places = parts if len(carried) == task.trials else [np.array([i]) for i in range(threads)]
+        counters = [Signals.sharing(signals.stop) for _ in parts]
+        futures = [
+            pool.submit(
+                self.advance,
+                task.point,
+                first + int(part[0]),
+                layer0,
+                carried[place[0] : place[-1] + 1],
+                rows[part[0] : part[-1] + 1],
+                counter,
+            )
+            for part, place, counter in zip(parts, places, counters, strict=False)
+        ]
+        running = True
+        while running:
+            running = bool(wait(futures, timeout=LOOK_SECONDS).not_done)
+            signals.progress[0] = before + sum(int(c.progress[0]) for c in counters)
+        for future in futures:
+            future.result()
+
+    def places(self, point: int, trials: int) -> int:
+        """Return for how many trials of a block to carry signals: for all of them, or for one.
+
+        One is enough where all layers are taken in one segment, which needs more room for rows.
+        """
+        return 1 if self._segment(point, trials) == self.run_plan.depth else trials
+
+    def _segment(self, point: int, trials: int) -> int:
+        """Return how many layers to take at a time, so that rows and carried signals stay small."""
+        per_layer = trials * self.run_plan.columns.count * 8
+        if per_layer * self.run_plan.depth <= max(
+            SEGMENT_BYTES, trials * self.carried_bytes(point)
+        ):
+            return self.run_plan.depth
+        return max(1, SEGMENT_BYTES // per_layer)
+
+    def _segments(self, point: int, trials: int) -> Iterator[tuple[int, Floats]]:
+        """Yield the first layer of each segment, and room for its rows."""
+        depth, segment = self.run_plan.depth, self._segment(point, trials)
+        for layer0 in range(0, depth, segment):
+            layers = min(segment, depth - layer0)
+            yield layer0, np.empty((trials, layers, self.run_plan.columns.count))
+
+    def working_bytes(self, point: int) -> int:
+        """Return an estimate of the memory that each thread needs at work."""
+        trials = min(BLOCK, self.run_plan.trials)
+        rows = trials * self.run_plan.columns.count * 8 * self._segment(point, trials)
+        return rows + self.places(point, trials) * self.carried_bytes(point)
+
+    # --- statistics ------------------------------------------------------------------------------
+
+    def collector(self, task: Task, bins: Bins | None) -> Collector:
+        """Return empty statistics for a task."""
+        run = self.run_plan
+        one = empty_moments(run.depth, self.layers.size, run.columns)
+        moments = Moments(*(np.zeros((task.blocks, *array.shape)) for array in one))
+        first = bins is None
+        if bins is None:
+            shape = (run.depth, self.chosen.histogram.size)
+            bins = Bins(np.zeros(shape), np.zeros(shape))
+        kept = max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
+        return Collector(
+            moments=moments,
+            bins=bins,
+            histogram=zero_histogram(run.depth, run.bins, run.columns.pairs),
+            first=first,
+            kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
+            layers=self.layers,
+            values=np.full((self.chosen.covariance.size, BLOCK, self.layers.size), np.nan),
+            chosen=self.chosen,
+        )
+
+    def result(self, task: Task, collector: Collector) -> TaskResult:
+        """Return what a collector holds in the end."""
+        moments = Moments(*(array[0].copy() for array in collector.moments))
+        return TaskResult(task, moments, collector.histogram, collector.bins, collector.kept)

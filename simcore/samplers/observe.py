@@ -1,0 +1,86 @@
+"""What a layer shows of a pair of signals: the columns of a trajectory, from a few sums."""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+from ..arithmetic import arctan2, log
+from ..observables import NAMES
+
+__all__ = [
+    "COLUMNS",
+    "Q_RANGE",
+    "write_angle",
+    "write_counts",
+    "write_length",
+]
+
+Q_RANGE = (1e-150, 1e150)
+"""Beyond this range q is left out (its logarithm is not): the squares of moments leave float64."""
+
+DISTANCE_FLOOR = 1e-150
+"""Below this a distance other than 0 is left out, for the same reason."""
+
+SMALLEST_NORMAL = 2.0**-1022
+"""Below this sin(θ/2) has lost digits, at 1 − c < 1e-615; soon after, it is 0 in float64."""
+
+LN4 = 1.3862943611198906
+COLUMNS = len(NAMES)
+(
+    Q1,
+    Q2,
+    LOG_Q1,
+    LOG_Q2,
+    CORRELATION,
+    DISTANCE,
+    LOG_DISTANCE,
+    ANGLE,
+    COSINE,
+    INACTIVE1,
+    INACTIVE2,
+    INACTIVE_BOTH,
+    DEAD1,
+    DEAD2,
+    DEAD_BOTH,
+) = range(COLUMNS)
+
+
+@njit(nogil=True, cache=True)
+def write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write q·4^power and its logarithm; q alone is left out beyond Q_RANGE."""
+    value = q if power == 0.0 else math.ldexp(q, int(2.0 * power))
+    if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
+        row[at_q] = value
+    if q > 0.0:
+        row[at_log] = log(q) + power * LN4
+
+
+@njit(nogil=True, cache=True)
+def write_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write the angle between the signals in all its forms.
+
+    The second signal has the component x along the first and y ≥ 0 across it, in any unit; not both
+    are 0.
+    """
+    h = math.sqrt(x * x + y * y)
+    row[CORRELATION] = x / h
+    half_sine = y / math.sqrt(h * (h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
+    distance = half_sine * half_sine
+    if half_sine == 0.0 or distance >= DISTANCE_FLOOR:
+        row[DISTANCE] = distance
+    if half_sine >= SMALLEST_NORMAL:
+        row[LOG_DISTANCE] = 2.0 * log(half_sine)
+    row[ANGLE] = arctan2(y, x)
+
+
+@njit(nogil=True, cache=True)
+def write_counts(width, n1, n2, both, dead1, dead2, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the shares of inactive nodes, from their numbers, and whether each signal has died."""
+    row[INACTIVE1] = n1 / width
+    row[INACTIVE2] = n2 / width
+    row[INACTIVE_BOTH] = both / width
+    row[DEAD1] = dead1
+    row[DEAD2] = dead2
+    row[DEAD_BOTH] = dead1 * dead2
