@@ -12,7 +12,7 @@ from .errors import CommandError, shorten
 
 __all__ = ["Given", "named", "option_name", "with_config"]
 
-EXCLUSIVE = ({"width", "widths"}, {"correlation", "distance"})
+EXCLUSIVE = ({"width", "widths"}, {"correlation", "distance"}, {"inputs", "shared_network"})
 """Options of which one is given: one on the command line puts aside another in the file."""
 
 NOT_IN_FILE = {"config", "version"}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from simcore.memory import check_memory, memory_bytes
 from simcore.numba_setup import prefer_wide_vectors, prepare
-from simcore.observables import HISTOGRAMMED, NAMES
-from simcore.plan import BLOCK, KEPT, Run
+from simcore.plan import Run
 from simcore.progress import Control
 
 from .live import choose_report
@@ -43,6 +43,7 @@ def perform(request: Request) -> int:
     destination = resolve_destination(run, request.output)
     if request.dry_run:
         check_destination(destination.path)
+        check_memory(run, request.threads)
         _show_plan(request, destination.path)
         return 0
     finished = destination.finished(run, overwrite=request.overwrite)
@@ -50,6 +51,7 @@ def perform(request: Request) -> int:
         _show_finished(request, destination.path)
         return 0
     check_destination(destination.path)
+    check_memory(run, request.threads)
     if not request.quiet:
         for note in request.notes:
             typer.echo(f"note: {note}", err=True)
@@ -191,7 +193,7 @@ def _show_plan(request: Request, path: Path) -> None:
 
     run = request.run
     updates = run.trials * sum(point.nodes(run.depth) for point in run.points)
-    size, memory = estimate_bytes(run), _memory(run)
+    size, memory = estimate_bytes(run), memory_bytes(run, request.threads)
     if request.json:
         show_json(
             {
@@ -212,6 +214,7 @@ def _show_plan(request: Request, path: Path) -> None:
     grid = " x ".join(f"{name} {len(values)}" for name, values in run.dimensions.items())
     facts: dict[str, object] = {
         "ensemble": run.ensemble,
+        "sampler": run.sampler,
         "points": f"{len(run.points)} ({grid})" if grid else 1,
         "trials per point": run.trials,
         "layers": run.depth,
@@ -224,17 +227,3 @@ def _show_plan(request: Request, path: Path) -> None:
     show_facts(facts)
     for note in request.notes:
         typer.echo(f"note: {note}")
-
-
-def _memory(run: Run) -> int:
-    """Return about how many bytes the statistics take, at the end of a run.
-
-    A point holds the nodes of its tree (as many as the set bits of the number of blocks, and as
-    many again while they are folded), the histograms and the kept trajectories.
-    """
-    levels = (run.trials // BLOCK).bit_length() + 2
-    chosen = len(run.covariance_layers)
-    moments = 8 * (3 * run.depth * len(NAMES) + 2 * (chosen * chosen + chosen))
-    histograms = 2 * 4 * run.depth * len(HISTOGRAMMED) * (run.bins + 2)
-    trajectories = 8 * run.kept * run.depth * len(KEPT)
-    return len(run.points) * (levels * moments + histograms + trajectories)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from simcore.ensembles import ASYMMETRIC
 from simcore.errors import InputError
 
 from .config import Given, named
@@ -91,7 +92,18 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
     """Return the facts about a file without what only programs look for."""
     least, most = facts["trials_done"]
     config = {name: value for name, value in facts["config"].items() if value is not None}
-    config.setdefault("sigma_w", "norm-preserving")
+    if facts["config"]["sigma_w"] is None:
+        config["sigma_w"] = "norm-preserving"
+        if config["ensemble"] in ASYMMETRIC:
+            config["sigma_w"] = f"{config['sigma_w_of_k'][0][1]} (published)"
+    if facts["config"]["sigma_b"] is None:
+        config["sigma_b"] = "sigma_w/sqrt(n)"
+    config.pop("sigma_w_of_k", None)
+    if config.get("inputs"):
+        inputs = config["inputs"]
+        config["inputs"] = f"{inputs['count']} of {inputs['size']} components, {inputs['digest']}"
+    if not config["shared_network"]:
+        del config["shared_network"]
     hidden = {"trials_done_per_point"}
     shown = {name: value for name, value in facts.items() if name not in hidden and value != {}}
     done = f"{least}" if least == most else f"{least} to {most}, by point"

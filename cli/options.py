@@ -19,10 +19,10 @@ COMPUTING = "Computing"
 OUTPUT = "Output"
 
 HELP = """\
-Simulate how two signals propagate through random ReLU networks.
+Simulate how signals propagate through random ReLU networks.
 
-Every trial draws a new network and follows a pair of inputs through it, layer by layer. Means, \
-errors, histograms and the mean-field prediction go to one HDF5 file.
+Every trial draws a new network and follows a pair of inputs through it, layer by layer, or all \
+inputs of a file. Means, errors, histograms and the mean-field prediction go to one HDF5 file.
 """
 
 EPILOG = """\
@@ -38,6 +38,10 @@ simulate --width 4096 --depth 200 --k 0,1,inf --trials 10000 -o k.h5
 simulate --width 128,256,512,1024 --depth 50 --k -0.5 --distance 1e-20
 
 simulate --width 1024 --depth 100 --k 1 --sigma-w 1.2:1.6:9 --sigma-b 0.3 --dry-run
+
+simulate --width 1024 --depth 50 --ensemble raai --k 10 --inputs data/digits.h5 --trials 200
+
+simulate --width 256 --depth 50 --weights rademacher --trials 200
 """
 
 
@@ -78,8 +82,9 @@ Ensemble = Annotated[
         "--ensemble",
         panel=NETWORK,
         metavar="NAME",
-        text="Law of the weights: he (independent) or correlated (a node's weights are "
-        "correlated with strength --k). Default: he; correlated where --k is given.",
+        text="Law of the weights: he (independent), correlated (a node's weights are correlated "
+        "with strength --k), rai and raai (the same two with one weight or the bias of each node "
+        "replaced by a positive draw). Default: he; correlated where --k is given.",
     ),
 ]
 K = Annotated[
@@ -99,7 +104,7 @@ SigmaW = Annotated[
         panel=NETWORK,
         metavar="VALUES",
         text="Weight scale, a standard deviation: a weight has variance sigma_w^2/n at fan-in n. "
-        "Default: critical, the value that preserves the norm.",
+        "Default: critical, the value that preserves the norm; 0.6007 for rai and raai.",
     ),
 ]
 SigmaB = Annotated[
@@ -108,7 +113,7 @@ SigmaB = Annotated[
         "--sigma-b",
         panel=NETWORK,
         metavar="VALUES",
-        text="Standard deviation of the biases. Default: 0.",
+        text="Standard deviation of the biases. Default: 0; sigma_w/sqrt(n) for rai and raai.",
     ),
 ]
 Correlation = Annotated[
@@ -132,6 +137,35 @@ Distance = Annotated[
 Q0 = Annotated[
     str | None,
     _option("--q0", panel=SIGNALS, metavar="VALUES", text="Mean square of each input. Default: 1."),
+]
+SharedNetwork = Annotated[
+    bool,
+    _option(
+        "--shared-network",
+        panel=SIGNALS,
+        text="Send --pairs random pairs through each network; --correlation then gives each pair "
+        "its overlap, or all of them the same.",
+    ),
+]
+Pairs = Annotated[
+    str | None,
+    _option(
+        "--pairs",
+        panel=SIGNALS,
+        metavar="N",
+        text="Pairs through one network. With --inputs: how many pairs of inputs are followed, "
+        "drawn by the seed (default: 64, or all), or a file that lists them.",
+    ),
+]
+Inputs = Annotated[
+    str | None,
+    _option(
+        "--inputs",
+        panel=SIGNALS,
+        metavar="FILE",
+        text="Inputs that all go through each network: a .npy, .npz, .h5 or .csv file whose rows "
+        "are inputs; FILE:DATASET names an array in it.",
+    ),
 ]
 Trials = Annotated[
     str | None,
@@ -179,8 +213,8 @@ Sampler = Annotated[
         "--sampler",
         panel=COMPUTING,
         metavar="NAME",
-        text="auto or gram: layers drawn from their exact law, without weight matrices. "
-        "Default: auto.",
+        text="gram (layers drawn from their exact law, without weight matrices), dense (every "
+        "weight drawn) or auto, the cheaper one. Default: auto.",
     ),
 ]
 Weights = Annotated[
@@ -189,7 +223,8 @@ Weights = Annotated[
         "--weights",
         panel=COMPUTING,
         metavar="NAME",
-        text="Distribution of the weights: normal. Default: normal.",
+        text="Distribution of the weights: normal, uniform, rademacher, laplace, student:NU with "
+        "NU > 4, or bernoulli:P (normal ones, all but a share P of them zero). Default: normal.",
     ),
 ]
 Device = Annotated[

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from simcore.costs import sampler_costs
+from simcore.dataset import InputSet
+from simcore.ensembles import ASYMMETRIC, ENSEMBLES, WITHOUT_K
 from simcore.errors import DeviceError, InputError
 from simcore.plan import DEFAULTS, Run
 from simcore.threads import resolve_threads
@@ -25,7 +28,13 @@ __all__ = ["Request", "build_request"]
 
 T = TypeVar("T")
 
-EXCLUSIVE = (("widths", "width"), ("distance", "correlation"))
+EXCLUSIVE = (
+    ("widths", "width"),
+    ("distance", "correlation"),
+    ("inputs", "correlation"),
+    ("inputs", "distance"),
+    ("inputs", "q0"),
+)
 
 UNBOUNDED = (
     "with --sigma-b above 0 and the norm-preserving --sigma-w the mean square q grows without "
@@ -49,6 +58,8 @@ class Request:
         Seconds between checkpoints.
     overwrite, dry_run, quiet, json
         The flags of that name.
+    auto_sampler
+        Whether the sampler was chosen, and not named.
     """
 
     run: Run
@@ -59,13 +70,21 @@ class Request:
     dry_run: bool = False
     quiet: bool = False
     json: bool = False
+    auto_sampler: bool = True
 
     @property
     def notes(self) -> list[str]:
         """What the user should know before the results are read."""
-        if self.run.sigma_w is None and any(self.run.sigma_b):
-            return [UNBOUNDED]
-        return []
+        run, notes = self.run, []
+        if run.sigma_w is None and any(run.sigma_b or ()) and run.ensemble not in ASYMMETRIC:
+            notes.append(UNBOUNDED)
+        if run.shared:
+            notes.append(_batch_note(run, chosen=self.auto_sampler))
+        if run.inputs is not None:
+            from simcore.inputs import notes as input_notes
+
+            notes += input_notes(run.inputs.load())
+        return notes
 
 
 def build_request(given: Given) -> Request:
@@ -77,7 +96,7 @@ def build_request(given: Given) -> Request:
         Naming field, value, rule and remedy.
     """
     _check_exclusive(given)
-    values = _run_values(given.texts)
+    values = _run_values(given.texts) | _batch(given)
     output = given.texts.get("output")
     if output == "":
         raise InputError("output", "''", "is empty", "Name a file, or leave it out.")
@@ -87,7 +106,17 @@ def build_request(given: Given) -> Request:
         threads=resolve_threads(_optional(given.texts, "threads", parse_integer)),
         checkpoint=_checkpoint(given.texts),
         **{flag: flag in given.flags for flag in ("overwrite", "dry_run", "quiet", "json")},
+        auto_sampler=given.texts.get("sampler", "auto") == "auto",
     )
+
+
+def _batch_note(run: Run, *, chosen: bool) -> str:
+    """Say which sampler takes a batch, and on which grounds if it was chosen here."""
+    text = f"{run.batch} inputs through each network, sampler {run.sampler}"
+    if not chosen or run.weights != "normal":
+        return text
+    costs = sampler_costs(run)
+    return f"{text} (gram {costs['gram']:.2g} s, dense {costs['dense']:.2g} s a network, estimated)"
 
 
 def _check_exclusive(given: Given) -> None:
@@ -121,9 +150,45 @@ def _run_values(texts: dict[str, str]) -> dict[str, Any]:
     if "weights" in texts:
         values["weights"] = texts["weights"]
     values |= _ensemble(texts)
-    values["sampler"] = _auto(texts, "sampler", "gram")
+    values["sampler"] = texts.get("sampler", "auto")
     values["device"] = _device(texts)
     return values
+
+
+def _batch(given: Given) -> dict[str, Any]:
+    """Return the arguments of `Run` about what goes through one network."""
+    texts, shared = given.texts, "shared_network" in given.flags
+    if "inputs" in texts:
+        if shared:
+            rule = "goes with random pairs"
+            raise InputError("inputs", texts["inputs"], rule, "Leave out --shared-network.")
+        chosen = _number_or_file(texts["pairs"]) if "pairs" in texts else None
+        seed = parse_integer("seed", texts["seed"]) if "seed" in texts else DEFAULTS.seed
+        return {"inputs": InputSet.read(texts["inputs"], pairs=chosen, seed=seed)}
+    if "pairs" not in texts:
+        return {"shared_network": shared}
+    if not shared:
+        rule = "goes with --shared-network or --inputs"
+        raise InputError("pairs", texts["pairs"], rule, "Add one of them.")
+    return {"shared_network": True, "pairs": parse_integer("pairs", texts["pairs"])}
+
+
+def _number_or_file(text: str) -> int | str:
+    """Read how many pairs, or the name of the file that lists them."""
+    try:
+        return parse_integer("pairs", text)
+    except InputError:
+        if Path(text.partition(":")[0]).suffix[1:].isalnum() and not _is_float(text):
+            return text
+        raise
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _ensemble(texts: dict[str, str]) -> dict[str, Any]:
@@ -131,7 +196,7 @@ def _ensemble(texts: dict[str, str]) -> dict[str, Any]:
         k = parse_floats("k", texts["k"], infinite=True)
         return {"ensemble": texts.get("ensemble", "correlated"), "k": k}
     ensemble = texts.get("ensemble", DEFAULTS.ensemble)
-    if ensemble == "correlated":
+    if ensemble in ENSEMBLES and ensemble not in WITHOUT_K:
         raise InputError(
             "ensemble", ensemble, "needs the strength of the correlation", "Add --k 1, say."
         )

@@ -36,11 +36,18 @@ MOST_ROWS = 20
 OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dead_network1")
 SUFFIXES = ("", "_stderr", "_theory")
 VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
+NETWORK = ("dead", "dead_inputs")
+NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIXES[:2])
+"""… of a network that many inputs share."""
 
 LEGEND = (
     "c: correlation, (12): its standard error in the last digits; theory: mean field of c;",
     "z: (c - theory)/error; inactive: share of nodes, for signal 1 and for both signals;",
     "dead: share of networks that are dead for signal 1",
+)
+NETWORK_LEGEND = (
+    "dead nodes: share of nodes inactive for all inputs; dead inputs: share of inputs that died;",
+    "the other columns are those of pair 0, the file holds all pairs",
 )
 
 
@@ -81,7 +88,7 @@ def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:
 def rows(run: Run, dataset: xr.Dataset) -> list[Row]:
     """Return the rows of a run's dataset (`simcore.open_run`)."""
     layers = _layers(run)
-    columns = {name: _column(dataset, name, run, layers) for name in VARIABLES}
+    columns = {name: _column(dataset, name, run, layers) for name in _variables(run)}
     return _rows(run, columns, layers)
 
 
@@ -91,9 +98,16 @@ def rows_of_points(run: Run, points: Sequence[PointStatistics]) -> list[Row]:
 
     layers = _layers(run)
     places = np.array(layers) - 1
-    arrays = published(run, points, complete=True, variables=VARIABLES)
-    columns = {field.variable: array.values[..., places] for field, array in arrays}
+    arrays = published(run, points, complete=True, variables=_variables(run))
+    columns = {}
+    for field, array in arrays:
+        values = array.values[..., 0, :] if "pair" in array.dims else array.values
+        columns[field.variable] = values[..., places]
     return _rows(run, columns, layers)
+
+
+def _variables(run: Run) -> tuple[str, ...]:
+    return VARIABLES + NETWORK_VARIABLES * run.shared
 
 
 def _layers(run: Run) -> list[int]:
@@ -117,6 +131,8 @@ def _column(dataset: xr.Dataset, name: str, run: Run, layers: list[int]) -> Any:
     if name not in dataset:
         return np.full(shape, np.nan)
     variable = dataset[name].isel(layer=[layer - 1 for layer in layers])
+    if "pair" in variable.dims:
+        variable = variable.isel(pair=0)
     grid = zip(run.dimensions, run.shape, strict=True)
     absent = {dimension: size for dimension, size in grid if dimension not in variable.dims}
     return variable.expand_dims(absent).transpose(*run.dimensions, "layer").to_numpy()
@@ -153,6 +169,9 @@ def table(result: list[Row]) -> tuple[list[str], list[list[str]], list[str]]:
     headings += ["ln(1-c)", "inactive", "both", "dead"]
     cells = [_cells(row) for row in result[:MOST_ROWS]]
     below = list(LEGEND)
+    if NETWORK[0] in result[0].values:
+        headings += ["dead nodes", "dead inputs"]
+        below += NETWORK_LEGEND
     if len(result) > MOST_ROWS:
         below.insert(0, f"... and {len(result) - MOST_ROWS} more points, all in the file")
     return headings, cells, below
@@ -173,4 +192,5 @@ def _cells(row: Row) -> list[str]:
         measured("inactive1"),
         measured("inactive_both"),
         plain(row.values["dead_network1"], 3),
+        *(measured(name) for name in NETWORK if name in row.values),
     ]

@@ -8,10 +8,10 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TypeVar
 
+from simcore.ensembles import CRITICAL
 from simcore.errors import InputError
 
 __all__ = [
-    "CRITICAL",
     "parse_float",
     "parse_floats",
     "parse_integer",
@@ -19,9 +19,6 @@ __all__ = [
     "parse_profile",
     "parse_weight_scale",
 ]
-
-CRITICAL = "critical"
-"""How the norm-preserving σ_w is written."""
 
 RANGE_DIGITS = 12
 """Significant digits of the values of a range: 0.1 is then the 0.1 that one would type."""
@@ -104,10 +101,10 @@ def parse_floats(field: str, text: str, *, infinite: bool = False) -> tuple[floa
     return _parse_list(field, text, one, between)
 
 
-def parse_weight_scale(text: str) -> tuple[float, ...] | None:
-    """Read σ_w; None is the norm-preserving value, written ``critical``."""
+def parse_weight_scale(text: str) -> tuple[float, ...] | str:
+    """Read σ_w; ``critical`` is the norm-preserving value."""
     if text.strip() == CRITICAL:
-        return None
+        return CRITICAL
     if any(item.strip() == CRITICAL for item in text.split(",")):
         raise InputError(
             "sigma_w",

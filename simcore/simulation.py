@@ -103,7 +103,9 @@ def simulate(
     ('layer',)
     """
     from .analysis import to_dataset
+    from .memory import check_memory
     from .run import execute
+    from .threads import resolve_threads
 
     if isinstance(ensemble, Run):
         run = ensemble
@@ -134,6 +136,7 @@ def simulate(
     path = None if output is None else Path(output)
     if path is not None and path.exists() and not overwrite:
         raise InputError("output", path, "exists already", "Pass overwrite=True or another name.")
+    check_memory(run, resolve_threads(threads))
     outcome = execute(run, output=path, threads=threads, report=report)
     return to_dataset(outcome.run, outcome.points)
 

@@ -73,7 +73,6 @@ def test_help_names_every_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     words = re.sub(r"[│\s]+", " ", capsys.readouterr().out)
     for option, value in {
-        "sigma-b": f"{DEFAULTS.sigma_b:g}",
         "correlation": f"{DEFAULTS.correlation:g}",
         "q0": f"{DEFAULTS.q0:g}",
         "trials": DEFAULTS.trials,
@@ -87,7 +86,8 @@ def test_help_names_every_default(capsys: pytest.CaptureFixture[str]) -> None:
         assert told[1] == str(value), option
 
 
-def test_examples_of_the_help_are_valid(fake: FakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_of_the_help_are_valid(fake: FakeRun, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(Path(__file__).parents[2] / "data")
     examples = [line for line in EPILOG.splitlines() if line.startswith("simulate ")]
     assert len(examples) >= 4
     for example in examples:

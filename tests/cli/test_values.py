@@ -122,7 +122,7 @@ def test_malformed_profiles(text: str) -> None:
 
 
 def test_critical_stands_alone() -> None:
-    assert parse_weight_scale("critical") is None
+    assert parse_weight_scale("critical") == "critical"
     assert parse_weight_scale("1.5") == (1.5,)
     with pytest.raises(InputError, match="alone"):
         parse_weight_scale("1.5,critical")

@@ -1,0 +1,104 @@
+"""How much memory a run takes, and whether there is as much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .costs import batch_columns
+from .errors import InputError
+from .observables import HISTOGRAMMED
+from .plan import BLOCK, KEPT, Run
+
+__all__ = ["available_bytes", "check_memory", "memory_bytes"]
+
+SHARE = 0.9
+"""Of the memory that is free a run may take so much."""
+
+COPIES = 3
+"""Matrices of a batch that a thread holds at once: activations, pre-activations, factors."""
+
+
+def memory_bytes(run: Run, threads: int) -> int:
+    """Return about how many bytes a run takes at its end, the interpreter's apart.
+
+    A point holds the nodes of its tree (as many as the set bits of the number of blocks, and as
+    many again while they are folded), the histograms and the kept trajectories; a thread holds
+    the signals of the trials that it is at.
+    """
+    columns = run.columns
+    levels = (run.trials // BLOCK).bit_length() + 2
+    chosen = len(run.covariance_layers)
+    moments = 8 * (3 * run.depth * columns.count + 2 * columns.pairs * (chosen * chosen + chosen))
+    histograms = 2 * 4 * run.depth * columns.pairs * len(HISTOGRAMMED) * (run.bins + 2)
+    trajectories = 8 * run.kept * run.depth * columns.pairs * len(KEPT)
+    points = len(run.points) * (levels * moments + histograms + trajectories)
+    return points + threads * (_signals(run, batch_columns(run)) + _rows(run) + moments)
+
+
+def _signals(run: Run, columns: int) -> int:
+    """Return the bytes of a layer's signals and of the matrices made of them, in one thread."""
+    nodes = max(max(*point.widths, point.inputs_n) for point in run.points)
+    if run.shared or run.sampler == "dense":
+        return COPIES * 8 * columns * (nodes + min(nodes, columns))
+    return 8 * 4 * nodes if run.points[0].asymmetric else 0
+
+
+def _rows(run: Run) -> int:
+    """Return the bytes of the columns of a block's trials, of all layers at a time."""
+    return 8 * min(BLOCK, run.trials) * run.columns.count * run.depth
+
+
+def available_bytes() -> int | None:
+    """Return how much memory this process may still take; None where the system doesn't say."""
+    found = [*_free(), *_granted()]
+    return min(found) if found else None
+
+
+def _free() -> list[int]:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    text = fields.get("MemAvailable", "").split()
+    return [int(text[0]) * 1024] if text else []
+
+
+def _granted() -> list[int]:
+    """Return what is left of the limit of the process's control group, if it has one."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = (folder / "memory.current").read_text(encoding="ascii").strip()
+    except OSError:
+        return []
+    return [max(0, int(limit) - int(used))] if limit.isdigit() else []
+
+
+def check_memory(run: Run, threads: int) -> None:
+    """Raise InputError if a run needs more memory than there is, before it starts.
+
+    For a batch it names the largest number of inputs that fits.
+    """
+    room = available_bytes()
+    if room is None or memory_bytes(run, threads) <= SHARE * room:
+        return
+    need = f"needs about {_gigabytes(memory_bytes(run, threads))} of memory"
+    rule = f"{need}, {_gigabytes(room)} are free"
+    if run.inputs is not None:
+        rest = memory_bytes(run, threads) - threads * _signals(run, batch_columns(run))
+        per_input = (SHARE * room - rest) / threads / _signals(run, 1)
+        fitting = max(0, int(per_input) - len(run.inputs.pairs))
+        remedy = f"At most {fitting} inputs fit; take fewer, or fewer threads or pairs."
+        raise InputError("inputs", f"{run.inputs.count} inputs", rule, remedy)
+    if run.shared:
+        share = memory_bytes(run, threads) / (run.pairs or 1)
+        fitting = int(SHARE * room / share)
+        remedy = f"At most {fitting} pairs fit; take fewer, or fewer threads or layers."
+        raise InputError("pairs", f"{run.pairs} pairs", rule, remedy)
+    remedy = "Take fewer points, layers, bins or kept trajectories."
+    raise InputError("memory", f"{len(run.points)} points", rule, remedy)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.3g} GB"
