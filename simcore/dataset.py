@@ -67,7 +67,8 @@ class InputSet:
         InputError
             If the inputs or pairs can't be used.
         """
-        from .inputs import digest, pair_geometry, pick_pairs, read_inputs, read_pairs
+        from .input_pairs import pair_geometry, pick_pairs, read_pairs
+        from .inputs import digest, read_inputs
 
         matrix = read_inputs(source)
         count, size = matrix.shape

@@ -88,7 +88,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_what_fits(
     assert "At most 1 inputs fit" in told
     assert main([*wide, "--shared-network", "--pairs", "9"]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("--pairs 9 pairs: needs about 0.4")
+    assert told.startswith("--pairs 9: needs about 0.4")
     assert "At most 1 pairs fit" in told
     assert fake.calls == []
 
