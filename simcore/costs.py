@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .ensembles import ASYMMETRIC
+
 if TYPE_CHECKING:
     from .plan import Run
 
@@ -22,20 +24,19 @@ FACTOR_SECONDS = 5.0e-11
 def sampler_costs(run: Run) -> dict[str, float]:
     """Return rough seconds of one trial, on one thread, by sampler.
 
-    Only what differs is counted, for the first point: n fan-in, N width, C columns (inputs, and
+    Only what differs is counted, for the widest point: n fan-in, N width, C columns (inputs, and
     differences of pairs where both inputs are explicit). `dense` draws N·n weights and multiplies
     (2NnC operations). `gram` factors an n × C matrix (2nm² operations for n rows and m = min(n, C)
     columns, rest included) and multiplies N × r normals by an r × C factor, r = min(n + 1, C).
     """
-    point = run.points[0]
     columns = batch_columns(run)
-    widths = [int(w) for w in point.layer_widths(run.depth)]
-    fan_ins = [int(n) for n in point.fan_ins(run.depth)]
+    widths = list(run.layer_widths or (max(run.width),) * run.depth)
+    fan_ins = [max(widths[0], 3) if run.inputs is None else run.inputs.size, *widths[:-1]]
     dense = gram = 0.0
     for width, n in zip(widths, fan_ins, strict=True):
         rank = min(n + 1, columns)
         dense += width * n * (WEIGHT_SECONDS + 2 * columns * PRODUCT_SECONDS)
-        factor = 2.0 * n * columns * rank * (2.0 if point.asymmetric else 1.0)
+        factor = 2.0 * n * columns * rank * (2.0 if run.ensemble in ASYMMETRIC else 1.0)
         gram += factor * FACTOR_SECONDS
         gram += width * rank * (WEIGHT_SECONDS + 2 * columns * PRODUCT_SECONDS)
     return {"gram": gram, "dense": dense}

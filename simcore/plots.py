@@ -30,6 +30,7 @@ _FIGURES = {
     "q": _Kind(("log_q1",), r"$\langle\ln q\rangle$", "linear"),
     "inactive": _Kind(("inactive1", "inactive_both"), "fraction of inactive nodes", "linear"),
     "dead": _Kind(("dead_network1", "dead_network_both"), "fraction of dead networks", "linear"),
+    "dead-inputs": _Kind(("dead", "dead_inputs"), "fraction of nodes, of inputs", "linear"),
 }
 KINDS = tuple(_FIGURES)
 """Names of the figures."""
@@ -80,7 +81,7 @@ def plot(path: str | Path, kind: str, output: str | Path) -> Path:
     Raises
     ------
     InputError
-        If the kind or the format is unknown.
+        If the kind or the format is unknown, or the run does not have what the figure shows.
     FileFormatError
         If `path` is no run.
     OutputError
@@ -97,6 +98,9 @@ def plot(path: str | Path, kind: str, output: str | Path) -> Path:
         message = "figures need matplotlib: install simcore[plot]"
         raise SimcoreError(message) from missing
     dataset = open_run(path)
+    if _FIGURES[kind].observables[0] not in dataset:
+        rule = "shows what many inputs through one network have, and this run has one pair"
+        raise InputError("kind", kind, rule, "Simulate with --inputs or --shared-network.")
     target = Path(output)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.4, 3.4))
@@ -114,7 +118,7 @@ def plot(path: str | Path, kind: str, output: str | Path) -> Path:
 
 
 def _draw(axes: Any, dataset: xr.Dataset, kind: _Kind) -> None:
-    lines = list(_lines(dataset))
+    lines = list(_lines(dataset[kind.observables[0]]))
     shown = lines[:: max(1, -(-len(lines) // MAX_LINES))]
     colours = itertools.cycle(COLOURS)
     layer = dataset["layer"].to_numpy()
@@ -124,7 +128,6 @@ def _draw(axes: Any, dataset: xr.Dataset, kind: _Kind) -> None:
             point = dataset.isel(place)
             mean = point[observable].to_numpy()
             error = point[f"{observable}_stderr"].to_numpy()
-            theory = point[f"{observable}_theory"].to_numpy()
             words = [label] if label else []
             words += [observable] if len(kind.observables) > 1 else []
             name = ", ".join(words) or "Monte Carlo"
@@ -132,15 +135,17 @@ def _draw(axes: Any, dataset: xr.Dataset, kind: _Kind) -> None:
                 layer, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.25, lw=0
             )
             axes.plot(layer, mean, color=colour, label=name)
-            axes.plot(layer, theory, **THEORY)
-    axes.plot([], [], **THEORY, label="mean-field theory")
+            if f"{observable}_theory" in point:
+                axes.plot(layer, point[f"{observable}_theory"].to_numpy(), **THEORY)
+    if f"{kind.observables[0]}_theory" in dataset:
+        axes.plot([], [], **THEORY, label="mean-field theory")
     axes.set(xlabel="layer", ylabel=kind.label, yscale=kind.scale, xlim=(layer[0], layer[-1]))
     axes.legend(title=None if len(shown) == len(lines) else f"{len(shown)} of {len(lines)} points")
 
 
-def _lines(dataset: xr.Dataset) -> Iterator[tuple[str, dict[str, int]]]:
-    """Yield a label and a place for every point of the grid, in order."""
-    swept = [name for name in dataset["correlation"].dims if name != "layer"]
+def _lines(dataset: xr.DataArray) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield a label and a place for every point of the grid, and every pair, in order."""
+    swept = [name for name in dataset.dims if name != "layer"]
     for place in itertools.product(*(range(dataset.sizes[name]) for name in swept)):
         values = {
             str(name): dataset[name].to_numpy()[i] for name, i in zip(swept, place, strict=True)

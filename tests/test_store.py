@@ -21,19 +21,22 @@ import xarray as xr
 import simcore
 from simcore import hdf5
 from simcore.analysis import open_run
+from simcore.dataset import InputSet
+from simcore.ensembles import ASYMMETRIC
 from simcore.errors import FileFormatError, OutputError
 from simcore.fletcher import fletcher32
 from simcore.moments import PointStatistics
-from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, OBSERVABLES
+from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
 from simcore.plan import KEPT, Run
 from simcore.provenance import collect_provenance
-from simcore.schema import Array
+from simcore.schema import Array, observable_of
 from simcore.store import estimate_bytes, info, read_state, write_run
 
 from .helpers_store import statistics
 
 Written = tuple[Run, list[PointStatistics], Path]
 
+INPUTS = str(Path(__file__).parents[1] / "data" / "digits.h5")
 RUNS = {
     "single": Run(depth=6, width=(8,), trials=200, keep=5),
     "grid": Run(
@@ -56,10 +59,23 @@ RUNS = {
         keep=1,
     ),
     "profile": Run(depth=3, layer_widths=(8, 16, 8), trials=40, keep=0),
+    "shared": Run(
+        depth=3,
+        width=(8, 16),
+        ensemble="raai",
+        k=(1.0,),
+        shared_network=True,
+        distance=(0.5, 1e-20, 0.5),
+        trials=200,
+        keep=2,
+    ),
+    "inputs": Run(
+        depth=3, width=(8,), inputs=InputSet.read(INPUTS, pairs=2), k=(0.0,), trials=70, keep=1
+    ),
 }
 
 
-@pytest.fixture(scope="module", params=["grid", "widths", "profile"])
+@pytest.fixture(scope="module", params=["grid", "widths", "profile", "shared", "inputs"])
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A complete file of each kind of run; some of them end in a partial block."""
     run = RUNS[request.param]
@@ -124,11 +140,12 @@ class Row(NamedTuple):
 def documented() -> list[Row]:
     page = Path(simcore.__file__).parents[1] / "docs" / "file-format.md"
     rows = []
-    plots = "|".join((*NAMES, "trajectories", "covariance"))
+    plots = "|".join((*NAMES, *NETWORK_NAMES, "trajectories", "covariance"))
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.startswith("| /"):
             path, dtype, dims, unit, when, _ = (c.strip() for c in line.strip("|").split(" | "))
             path = path.replace("`<observable>`", f"(?P<name>{'|'.join(NAMES)})")
+            path = path.replace("`<network>`", f"(?P<name>{'|'.join(NETWORK_NAMES)})")
             path = path.replace("`<plot>`", f"(?:{plots})")
             rows.append(Row(re.compile(path), dtype, dims, unit, when.split(", ")))
     return rows
@@ -138,12 +155,16 @@ def assert_described(row: Row, match: re.Match[str], run: Run, array: Any) -> No
     values, dims, units = array
     name = match.string
     assert row.dtype == values.dtype.str[1:], name
-    swept = list(run.dimensions)
-    choices = [choice.split(", ") for choice in row.dims.split(" or ")]
-    allowed = [[d for c in choice for d in (swept if c == "swept" else [c])] for choice in choices]
-    assert list(dims) in [[d for d in choice if d != "none"] for choice in allowed], name
     observable = match.groupdict().get("name")
-    own = OBSERVABLES[NAMES.index(observable)].units if observable else "1"
+    stands = {
+        "swept": list(run.dimensions),
+        "(pair)": ["pair"] * run.shared,
+        "(rate)": ["rate"] * (observable == "activation_rate"),
+    }
+    choices = [choice.split(", ") for choice in row.dims.split(" or ")]
+    allowed = [[d for c in choice for d in stands.get(c, [c])] for choice in choices]
+    assert list(dims) in [[d for d in choice if d != "none"] for choice in allowed], name
+    own = observable_of(observable).units if observable else "1"
     squared = own if own == "1" else f"{own}2"
     assert units == {"own": own, "squared": squared, "1": "1"}[row.unit], name
 
@@ -160,6 +181,10 @@ def test_every_dataset_is_documented_and_the_other_way_round(
         *["last"] * (not complete),
         *["kept"] * (run.kept == 0),
         *["blocks"] * (not points[0].tree.nodes),
+        *["shared"] * (not run.shared),
+        "file" if run.inputs is None else "random",
+        *["scale"] * (run.sigma_b is None),
+        *["asymmetric"] * (run.ensemble not in ASYMMETRIC),
     }
     seen = set()
     for name, array in datasets(path).items():
@@ -177,6 +202,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
 def test_the_documented_groups_of_observables_are_those_of_the_code() -> None:
     page = (Path(simcore.__file__).parents[1] / "docs" / "file-format.md").read_text("utf-8")
     assert f"`<observable>`: {', '.join(NAMES)}." in page
+    assert f"`<network>`: {', '.join(NETWORK_NAMES)}:" in page
     assert f"**histograms** for {', '.join(HISTOGRAMMED)};" in page
     assert f"**covariances** for {' and '.join(COVARIANCE)}" in page
     assert f"single trials of {', '.join(KEPT)};" in page
@@ -264,7 +290,8 @@ def test_silx_finds_the_plot(written: Written) -> None:
         plot: Any = silx_io.nxdata.get_default(file)
         assert plot.is_valid, plot.issues
         assert plot.signal_dataset_name == "mean"
-        assert plot.axes_dataset_names == [*run.dimensions, "layer"]
+        pair = ["pair"] * run.shared
+        assert plot.axes_dataset_names == [*run.dimensions, *pair, "layer"]
         assert plot.errors is not None
 
 
