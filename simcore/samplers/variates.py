@@ -1,0 +1,327 @@
+"""Standardised variates of every weight law, and random choices, as functions of a Philox counter.
+
+A law takes one word for each variate or two. Column c of a row has
+
+=====================================  ==========================  ===============================
+law                                    group                       words
+=====================================  ==========================  ===============================
+normal, uniform, rademacher, laplace   16·(c div 64) + c mod 16    word (c mod 64) div 16
+student, bernoulli                     16·(c div 32) + c mod 16    two; v = (c mod 32) div 16
+=====================================  ==========================  ===============================
+
+and so does not depend on the length of the row. The words of normals make two pairs, (0, 1) and
+(2, 3), as in `rng.fill_normals`. Student's t is made of words 2v and 2v + 1; the sparse normal of
+normal v of the pair of words 0 and 1, and word 2 + v, which says whether it is kept.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ..arithmetic import float_from_bits, float_to_bits, fma32
+from ..rng import (
+    LANES,
+    ROOM,
+    _make_normals,
+    _squared_radius,
+    _turned,
+    as_normal,
+    fill_words,
+)
+from ..weights import BERNOULLI, NORMAL, RADEMACHER, STUDENT, UNIFORM
+
+__all__ = ["fill_choices", "fill_variates", "make_variates"]
+
+_u32, _i32, _u64, _f32, _f64 = np.uint32, np.int32, np.uint64, np.float32, np.float64
+
+SINGLES, PAIRS = 4 * LANES, 2 * LANES
+"""Columns that sixteen groups serve, with one word each and with two."""
+
+SIGN = _u32(0x80000000)
+SIGN_SHIFT = _u32(31)
+ONE_BITS = _u32(0x3F800000)
+UNIFORM_SCALE, UNIFORM_HALF = _f32(math.sqrt(3.0) * 2.0**-31), _f32(math.sqrt(3.0) * 2.0**-32)
+LAPLACE_SCALE = _f32(math.sqrt(0.125))
+F_ZERO, F_ONE, F_HALF = _f32(0.0), _f32(1.0), _f32(0.5)
+
+LOG2_E = _f32(math.log2(math.e))
+LN2_HIGH = _f32(355.0 / 512.0)
+LN2_LOW = _f32(math.log(2.0) - 355.0 / 512.0)
+"""ln 2 in two parts, of which small multiples of the first are exact in float32."""
+
+EXPONENT_BIAS, EXPONENT_SHIFT = _i32(127), _i32(23)
+E2, E3, E4, E5, E6, E7 = (_f32(1.0 / math.factorial(n)) for n in range(2, 8))
+
+WORD = 2.0**32
+HALF = 0.5
+HALF_WORD = _u64(32)
+
+
+# --- one variate ----------------------------------------------------------------------------------
+
+
+@njit(inline="always")
+def _uniform(word):  # type: ignore[no-untyped-def]
+    """√3 (2u − 1), float32, u = (w + ½)/2³²; accurate near zero."""
+    return fma32(_f32(_i32(_u32(word ^ SIGN))), UNIFORM_SCALE, UNIFORM_HALF)
+
+
+@njit(inline="always")
+def _rademacher(word):  # type: ignore[no-untyped-def]
+    """1, or −1 where the top bit is set."""
+    return float_from_bits(_i32(_u32(_u32(word & SIGN) | ONE_BITS)))
+
+
+@njit(inline="always")
+def _laplace(word):  # type: ignore[no-untyped-def]
+    """−ln(u)/√2 of the high 31 bits (`rng.normal_pair`'s u), negative where the last bit is set."""
+    magnitude = _f32(_squared_radius(word) * LAPLACE_SCALE)
+    return float_from_bits(_i32(float_to_bits(magnitude) | _i32(_u32(word << SIGN_SHIFT))))
+
+
+@njit(inline="always")
+def _expm1_product(s, high, low):  # type: ignore[no-untyped-def]
+    """exp(s·(high + low)) − 1, float32, for a product in [0, 80].
+
+    With n ln 2 taken off the product, and its rounding with it, what is left is below 0.35, where
+    seven terms of the Taylor series leave 2e-8 of the sum.
+    """
+    n = _i32(fma32(_f32(s * high), LOG2_E, F_HALF))
+    twos = _f32(n)
+    r = fma32(s, high, _f32(-_f32(twos * LN2_HIGH)))
+    r = fma32(s, low, fma32(_f32(-twos), LN2_LOW, r))
+    p = fma32(E7, r, E6)
+    p = fma32(p, r, E5)
+    p = fma32(p, r, E4)
+    p = fma32(p, r, E3)
+    p = fma32(p, r, E2)
+    p = fma32(_f32(r * r), p, r)
+    power = float_from_bits(_i32(_i32(n + EXPONENT_BIAS) << EXPONENT_SHIFT))
+    return fma32(power, p, _f32(power - F_ONE))
+
+
+# --- sixteen groups at a time ---------------------------------------------------------------------
+# In place and in short passes over one-dimensional words with constant distances, for the reasons
+# that `rng._make_normals` gives.
+
+
+@njit(nogil=True, cache=True)
+def _make_singles(  # type: ignore[no-untyped-def]
+    flat, rounds, law
+) -> None:  # pragma: no cover - compiled
+    """Turn all four rows of words into uniform, Rademacher or Laplace variates."""
+    for w in range(4):
+        row = flat[w * ROOM : (w + 1) * ROOM]
+        if law == UNIFORM:
+            for j in range(rounds * LANES):
+                row[j] = _u32(float_to_bits(_uniform(row[j])))
+        elif law == RADEMACHER:
+            for j in range(rounds * LANES):
+                row[j] = _u32(float_to_bits(_rademacher(row[j])))
+        else:
+            for j in range(rounds * LANES):
+                row[j] = _u32(float_to_bits(_laplace(row[j])))
+
+
+@njit(inline="always")
+def _make_student(flat, start, rounds, high, low, scale):  # type: ignore[no-untyped-def]
+    """Turn words[start …] and words[start + ROOM …] into Student's t in words[start …].
+
+    Bailey's polar form (Math. Comp. 62, 779 (1994)): √(ν (U^(−2/ν) − 1)) cos 2πV has the law, and
+    U^(−2/ν) − 1 = exp(−2 ln U/ν) − 1; `scale` is ν − 2, and `high` + `low` is 1/ν.
+    """
+    for b in range(rounds):
+        for lane in range(LANES):
+            j = start + b * LANES + lane
+            flat[j] = _u32(float_to_bits(_squared_radius(flat[j])))
+    for b in range(rounds):
+        for lane in range(LANES):
+            j = start + b * LANES + lane
+            excess = _expm1_product(as_normal(flat[j]), high, low)
+            flat[j] = _u32(float_to_bits(_f32(scale * excess)))
+    for b in range(rounds):
+        for lane in range(LANES):
+            j = start + b * LANES + lane
+            first, _ = _turned(as_normal(flat[j]), flat[ROOM + j])
+            flat[j] = _u32(float_to_bits(first))
+
+
+@njit(inline="always")
+def _make_sparse(flat, rounds, last_kept, scale):  # type: ignore[no-untyped-def]
+    """Keep the scaled normals whose words in rows 2 and 3 are small enough; leave rows 0 and 2."""
+    for b in range(rounds):
+        for lane in range(LANES):
+            j = b * LANES + lane
+            first = _f32(scale * as_normal(flat[j]))
+            second = _f32(scale * as_normal(flat[ROOM + j]))
+            first = first if flat[2 * ROOM + j] <= last_kept else F_ZERO
+            second = second if flat[3 * ROOM + j] <= last_kept else F_ZERO
+            flat[j] = _u32(float_to_bits(first))
+            flat[2 * ROOM + j] = _u32(float_to_bits(second))
+
+
+@njit(nogil=True, cache=True)
+def make_variates(  # type: ignore[no-untyped-def]
+    words: npt.NDArray[np.uint32], rounds, law, parameter
+) -> None:  # pragma: no cover - compiled
+    """Turn the words of 16 · `rounds` groups, shape (4, ROOM), into the bits of variates, in place.
+
+    Student's t and the sparse normal are left in rows 0 and 2, the others in all four. Bernoulli's
+    P is rounded up to a multiple of 2⁻³², and the scale is that of the rounded P. Student's t is
+    within 1e-6, relative, of Bailey's form on the rounded u and the exact angle of
+    `rng.normal_pair`, uniform and Laplace variates are within 3e-7 of the exact ones.
+    """
+    flat = words.reshape(4 * ROOM)
+    if law == NORMAL:
+        _make_normals(flat, 0, rounds)
+        _make_normals(flat, 2 * ROOM, rounds)
+    elif law == STUDENT:
+        inverse = 1.0 / parameter
+        high = _f32(inverse)
+        low = _f32(inverse - _f64(high))
+        scale = _f32(parameter - 2.0)
+        _make_student(flat, 0, rounds, high, low, scale)
+        _make_student(flat, 2 * ROOM, rounds, high, low, scale)
+    elif law == BERNOULLI:
+        kept = math.ceil(parameter * WORD)
+        _make_normals(flat, 0, rounds)
+        _make_sparse(flat, rounds, _u32(kept - 1), _f32(math.sqrt(WORD / kept)))
+    else:
+        _make_singles(flat, rounds, law)
+
+
+@njit(inline="always")
+def _take_lanes(flat, j, out, c):  # type: ignore[no-untyped-def]
+    """Copy sixteen variates: all loads before all stores, so that LLVM may use whole vectors."""
+    v0, v1, v2, v3 = flat[j], flat[j + 1], flat[j + 2], flat[j + 3]
+    v4, v5, v6, v7 = flat[j + 4], flat[j + 5], flat[j + 6], flat[j + 7]
+    v8, v9, v10, v11 = flat[j + 8], flat[j + 9], flat[j + 10], flat[j + 11]
+    v12, v13, v14, v15 = flat[j + 12], flat[j + 13], flat[j + 14], flat[j + 15]
+    out[c], out[c + 1], out[c + 2], out[c + 3] = v0, v1, v2, v3
+    out[c + 4], out[c + 5], out[c + 6], out[c + 7] = v4, v5, v6, v7
+    out[c + 8], out[c + 9], out[c + 10], out[c + 11] = v8, v9, v10, v11
+    out[c + 12], out[c + 13], out[c + 14], out[c + 15] = v12, v13, v14, v15
+
+
+@njit(nogil=True, cache=True)
+def _take_singles(  # type: ignore[no-untyped-def]
+    made, out
+) -> None:  # pragma: no cover - compiled
+    """Copy variates of one word each in the order of columns."""
+    whole = out.size // SINGLES
+    for b in range(whole):
+        j, c = b * LANES, b * SINGLES
+        _take_lanes(made, j, out, c)
+        _take_lanes(made, ROOM + j, out, c + LANES)
+        _take_lanes(made, 2 * ROOM + j, out, c + 2 * LANES)
+        _take_lanes(made, 3 * ROOM + j, out, c + 3 * LANES)
+    for c in range(whole * SINGLES, out.size):
+        out[c] = made[c % SINGLES // LANES * ROOM + whole * LANES + c % LANES]
+
+
+@njit(nogil=True, cache=True)
+def _take_pairs(  # type: ignore[no-untyped-def]
+    made, out
+) -> None:  # pragma: no cover - compiled
+    """Copy variates of two words each in the order of columns."""
+    whole = out.size // PAIRS
+    for b in range(whole):
+        j, c = b * LANES, b * PAIRS
+        _take_lanes(made, j, out, c)
+        _take_lanes(made, 2 * ROOM + j, out, c + LANES)
+    for c in range(whole * PAIRS, out.size):
+        out[c] = made[c % PAIRS // LANES * 2 * ROOM + whole * LANES + c % LANES]
+
+
+@njit(nogil=True, cache=True)
+def fill_variates(  # type: ignore[no-untyped-def]
+    out: npt.NDArray[np.float32],
+    law,
+    parameter,
+    words: npt.NDArray[np.uint32],
+    stream,
+    row,
+    trial,
+    layer,
+    k0,
+    k1,
+) -> None:  # pragma: no cover - compiled
+    """Write the standardised variates of the columns 0, 1, … of a row.
+
+    Parameters
+    ----------
+    out
+        Where they go, shape (columns,); a column's value does not depend on how many there are.
+    law, parameter
+        `weights.WeightLaw.code` and its parameter.
+    words
+        Scratch, shape (4, ROOM).
+    stream, row, trial, layer, k0, k1
+        The counter and the key, as for `rng.fill_words`.
+    """
+    paired = law in (STUDENT, BERNOULLI)
+    block = PAIRS if paired else SINGLES
+    room = ROOM // LANES * block
+    made = words.reshape(4 * ROOM).view(np.float32)
+    for start in range(0, out.size, room):
+        part = out[start : start + room]
+        rounds = (part.size + block - 1) // block
+        first_group = start // block * LANES
+        fill_words(words, first_group, rounds * LANES, stream, row, trial, layer, k0, k1)
+        make_variates(words, rounds, law, parameter)
+        if paired:
+            _take_pairs(made, part)
+        else:
+            _take_singles(made, part)
+
+
+# --- choices --------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def fill_choices(  # type: ignore[no-untyped-def]
+    index: npt.NDArray[np.int64],
+    beta: npt.NDArray[np.float64],
+    n,
+    stream,
+    trial,
+    layer,
+    k0,
+    k1,
+    words: npt.NDArray[np.uint32],
+) -> None:  # pragma: no cover - compiled
+    """Write the replaced index and the weight in its place of every node, theory.md (3).
+
+    Node i takes words 2v and 2v + 1, v = (i mod 32) div 16, of group 16·(i div 32) + i mod 16, in
+    row 0.
+
+    Parameters
+    ----------
+    index
+        Uniform on 0 … n, shape (nodes,): ⌊w (n + 1)/2³²⌋, so that probabilities differ by 2⁻³².
+    beta
+        Beta(2,1) draws √((w + ½)/2³²), shape (nodes,).
+    n
+        Fan-in, below 2³²; n itself stands for the bias.
+    stream, trial, layer, k0, k1
+        The counter and the key, as for `rng.fill_words`.
+    words
+        Scratch, shape (4, ROOM).
+    """
+    choices = _u64(_u64(n) + _u64(1))
+    room = ROOM // LANES * PAIRS
+    for start in range(0, index.size, room):
+        nodes = min(index.size - start, room)
+        rounds = (nodes + PAIRS - 1) // PAIRS
+        first_group = start // PAIRS * LANES
+        fill_words(words, first_group, rounds * LANES, stream, 0, trial, layer, k0, k1)
+        for i in range(nodes):
+            group = i // PAIRS * LANES + i % LANES
+            v = i % PAIRS // LANES
+            product = _u64(_u64(words[2 * v, group]) * choices)
+            index[start + i] = np.int64(_u64(product >> HALF_WORD))
+            beta[start + i] = math.sqrt((_f64(words[2 * v + 1, group]) + HALF) / WORD)
