@@ -1,7 +1,7 @@
 """What is to be simulated: `Run`, its grid of points, its blocks and tasks, keys and identities.
 
-A `Run` is validated here and nowhere else. Every default and limit of a run has its one home in
-this file.
+A `Run` is validated when it is made and nowhere else, by `rules`, the home of every default and
+limit.
 """
 
 from __future__ import annotations
@@ -17,71 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_choice, check_integer, plain, shown, sorted_grid
+from .checks import plain, sorted_grid
 from .dataset import InputSet
 from .ensembles import (
     ASYMMETRIC,
     CRITICAL,
-    ENSEMBLES,
-    SCALE_LIMITS,
-    WITHOUT_K,
-    check_scale,
     correlation_strength,
     default_sigma_w,
 )
-from .errors import InputError
 from .observables import Columns
 from .points import BLOCK, Point, Task, point_key
+from .rules import DEFAULTS, MAX_PAIRS, check_grid, check_profile, check_run
 from .weights import parse_weights
 
-__all__ = ["BLOCK", "DEFAULTS", "Defaults", "Point", "Run", "Task"]
-
-MAX_WIDTH = 2**25
-"""Nodes of a layer: 24 bits of node groups in the counter, two nodes to a group."""
-
-MAX_ASYMMETRIC_WIDTH = 2**24
-"""… and one where a node has a group to itself, in the pair sampler of asymmetric weights."""
-
-MAX_DEPTH = 2**24 - 1
-"""Layers: 24 bits in the counter, counted from 1."""
-
-MAX_TRIALS = 2**40
-"""Number of a point's last trial: 40 bits in the counter."""
-
-MAX_RUN_TRIALS = 2**32 - 1
-"""Trials in one run: the histograms count in uint32."""
-
-MAX_SEED = 2**64 - 1
-MAX_POINTS = 100_000
-"""Points of a grid: each holds its statistics in memory."""
+__all__ = ["BLOCK", "DEFAULTS", "KEPT", "Point", "Run", "Task"]
 
 MAX_COVARIANCE_LAYERS = 32
-MAX_PAIRS = 4096
-"""Pairs through one network: each has its own statistics."""
-
-MAX_INPUTS = 2**22
-"""Inputs through one network, and components of an input."""
-
-SAMPLERS = ("gram", "dense")
-DEVICES = ("cpu",)
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """The public defaults of a run."""
-
-    ensemble: str = "he"
-    correlation: float = 0.5
-    q0: float = 1.0
-    trials: int = 1000
-    seed: int = 0
-    keep: int = 100
-    bins: int = 62
-    levels: tuple[float, ...] = (0.025, 0.16, 0.5, 0.84, 0.975)
-    checkpoint: float = 30.0
-
-
-DEFAULTS = Defaults()
 
 
 @dataclass(frozen=True)
@@ -175,7 +126,7 @@ class Run:
         self._settle_inputs()
         if self.layer_widths is not None and len(set(self.layer_widths)) == 1:
             # A constant profile is the same network as a single width, and has the same key.
-            self._check_profile()
+            check_profile(self)
             self._set("width", (self.layer_widths[0],))
             self._set("layer_widths", None)
         for name in ("width", "k", "sigma_w", "sigma_b", "correlation", "distance", "q0", "levels"):
@@ -183,7 +134,10 @@ class Run:
             listed = self.shared and name in ("correlation", "distance")
             if values is not None and not isinstance(values, str) and not listed:
                 self._set(name, sorted_grid(name, values))
-        self._check()
+        self._set("weights", str(parse_weights(self.weights)))
+        check_run(self)
+        self._settle_scales()
+        check_grid(self)
         if self.sampler == "auto":
             self._set("sampler", cheaper_sampler(self))
 
@@ -224,139 +178,6 @@ class Run:
             for k in self.k
         ]
         self._set("sigma_w_of_k", tuple(zip(self.k, found, strict=True)))
-
-    # --- validation -----------------------------------------------------------------------------
-
-    def _check(self) -> None:
-        check_choice("ensemble", self.ensemble, ENSEMBLES)
-        check_choice("sampler", self.sampler, (*SAMPLERS, "auto"))
-        self._set("weights", str(parse_weights(self.weights)))
-        if self.weights != "normal" and self.sampler == "gram":
-            rule = f"draws layers from the law of normal weights, not of {self.weights} ones"
-            raise InputError("sampler", "gram", rule, "Use the sampler dense, or auto.")
-        check_choice("device", self.device, DEVICES)
-        check_integer("depth", self.depth, 1, MAX_DEPTH)
-        check_integer("trials", self.trials, 1, MAX_RUN_TRIALS)
-        check_integer("first_trial", self.first_trial, 0, MAX_TRIALS - self.trials)
-        check_integer("seed", self.seed, 0, MAX_SEED)
-        check_integer("keep", self.keep, 0, MAX_TRIALS)
-        check_integer("bins", self.bins, 1, 2**16)
-        if self.first_trial % BLOCK:
-            raise InputError(
-                "first_trial",
-                self.first_trial,
-                f"must be a multiple of {BLOCK}, a block of trials",
-                f"Use {self.first_trial // BLOCK * BLOCK}.",
-            )
-        self._check_profile()
-        self._check_ensemble()
-        self._settle_scales()
-        self._check_inputs()
-        points = math.prod(len(values) for values in self.axes.values())
-        if points > MAX_POINTS:
-            raise InputError(
-                "grid", f"{points} points", f"must have at most {MAX_POINTS}", "Split the grid."
-            )
-
-    def _check_profile(self) -> None:
-        if self.layer_widths is None:
-            if not self.width:
-                raise InputError("width", "none", "is missing", "Give the nodes of a layer: 4096.")
-            for value in self.width:
-                check_integer("width", value, 1, MAX_WIDTH)
-            return
-        if self.width:
-            raise InputError(
-                "widths", "and width", "exclude each other", "Give one width, or one per layer."
-            )
-        for value in self.layer_widths:
-            check_integer("widths", value, 1, MAX_WIDTH)
-        if len(self.layer_widths) != self.depth:
-            raise InputError(
-                "widths",
-                f"{len(self.layer_widths)} layers",
-                f"must name a width for each of the {self.depth} layers",
-                f"Repeat a width as in 512x{self.depth}, or change the depth.",
-            )
-
-    def _check_ensemble(self) -> None:
-        for k in self.k:
-            correlation_strength(k)
-        if self.ensemble in WITHOUT_K and self.k != (0.0,):
-            other = "correlated" if self.ensemble == "he" else "raai"
-            raise InputError(
-                "k",
-                shown(self.k),
-                f"must be 0 for the ensemble {self.ensemble}",
-                f"Leave k out, or name the ensemble {other}.",
-            )
-        if isinstance(self.sigma_w, str):
-            check_choice("sigma_w", self.sigma_w, (CRITICAL,))
-        else:
-            for value in self.sigma_w or ():
-                check_scale("sigma_w", value, positive=True)
-        for value in self.sigma_b or ():
-            check_scale("sigma_b", value, positive=False)
-        if self.ensemble in ASYMMETRIC and self.sampler != "dense" and not self.shared:
-            for value in self.layer_widths or self.width:
-                check_integer("width", value, 1, MAX_ASYMMETRIC_WIDTH)
-
-    def _check_inputs(self) -> None:
-        if self.correlation is not None and self.distance is not None:
-            raise InputError(
-                "correlation",
-                shown(self.correlation),
-                "excludes distance, which is 1 - correlation",
-                "Give one of the two.",
-            )
-        self._check_shared()
-        for c in self.correlation or ():
-            if not -1.0 <= c <= 1.0:
-                raise InputError(
-                    "correlation", c, "must be between -1 and 1", "Give the overlap of the pair."
-                )
-        for d in self.distance or ():
-            if not (d == 0.0 or 1e-280 <= d <= 2.0):
-                raise InputError(
-                    "distance",
-                    d,
-                    "must be 0, or between 1e-280 and 2",
-                    "Give 1 - c0, where c0 is the overlap of the pair.",
-                )
-        for q in self.q0:
-            low, high = SCALE_LIMITS
-            if not low <= q <= high:
-                raise InputError(
-                    "q0", q, f"must be between {low:g} and {high:g}", "Give |x|^2/N of an input."
-                )
-        self._check_levels()
-
-    def _check_shared(self) -> None:
-        if self.pairs is not None:
-            if not self.shared:
-                rule = "goes with several pairs through one network"
-                raise InputError("pairs", self.pairs, rule, "Add shared_network, or inputs.")
-            check_integer("pairs", self.pairs, 1, MAX_PAIRS)
-        overlaps = self.correlation or self.distance or ()
-        if self.inputs is None and self.shared and len(overlaps) != self.pairs:
-            rule = f"must name one overlap, or one for each of the {self.pairs} pairs"
-            name = "distance" if self.correlation is None else "correlation"
-            raise InputError(name, shown(overlaps[:8]), rule, "Change it, or the number of pairs.")
-        if self.inputs is not None:
-            check_integer("inputs", self.inputs.count, 2, MAX_INPUTS)
-            check_integer("inputs", self.inputs.size, 1, MAX_INPUTS)
-            for name in ("correlation", "distance"):
-                if getattr(self, name) is not None:
-                    rule = "is a property of the inputs, which come from a file"
-                    raise InputError(name, shown(getattr(self, name)), rule, "Leave it out.")
-            if self.q0 != (DEFAULTS.q0,):
-                rule = "is a property of the inputs, which come from a file"
-                raise InputError("q0", shown(self.q0), rule, "Leave it out.")
-
-    def _check_levels(self) -> None:
-        for level in self.levels:
-            if not 0.0 < level < 1.0:
-                raise InputError("levels", level, "must be inside 0 ... 1", "Give 0.5, say.")
 
     # --- the grid -------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from simcore.ensembles import Ensemble, norm_preserving_sigma_w
 from simcore.errors import InputError
-from simcore.plan import BLOCK, MAX_DEPTH, MAX_WIDTH, Run
+from simcore.plan import BLOCK, Run
+from simcore.rules import MAX_DEPTH, MAX_WIDTH
 
 
 def run(**options: Any) -> Run:

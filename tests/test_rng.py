@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numba import njit
 from randomgen import Philox
 
-from simcore import plan, rng
+from simcore import plan, rng, rules
 from simcore.errors import InputError
 from simcore.observables import NAMES
 from simcore.samplers import pair
@@ -210,9 +210,9 @@ def test_what_would_not_fit_the_counter_is_refused(
 
 
 def test_the_last_node_has_the_last_group() -> None:
-    last = plan.MAX_WIDTH - 1
+    last = rules.MAX_WIDTH - 1
     assert last // 32 * 16 + last % 16 == 2**24 - 1
-    assert plan.MAX_WIDTH == rng.GROUP_NODES * 2**24
+    assert rules.MAX_WIDTH == rng.GROUP_NODES * 2**24
 
 
 # --- accuracy of the normals ----------------------------------------------------------------------
