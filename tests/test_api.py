@@ -75,10 +75,24 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shared") / "shared.h5"
+    he = simcore.Ensemble.he()
+    pairs = (0.1, 0.9)
+    simcore.simulate(
+        he, width=16, depth=8, correlation=pairs, shared_network=True, trials=128, output=path
+    )
+    return path
+
+
 @pytest.mark.parametrize("kind", plots.KINDS)
 @pytest.mark.parametrize("ending", ["png", "pdf"])
-def test_figures_are_drawn(grid: Path, tmp_path: Path, kind: str, ending: str) -> None:
-    target = plots.plot(grid, kind, tmp_path / f"figure.{ending}")
+def test_figures_are_drawn(
+    grid: Path, shared: Path, tmp_path: Path, kind: str, ending: str
+) -> None:
+    source = shared if kind == "dead-inputs" else grid
+    target = plots.plot(source, kind, tmp_path / f"figure.{ending}")
     start = target.read_bytes()[:4]
     assert start == {"png": b"\x89PNG", "pdf": b"%PDF"}[ending]
 
@@ -86,6 +100,8 @@ def test_figures_are_drawn(grid: Path, tmp_path: Path, kind: str, ending: str) -
 def test_figures_refuse_what_they_do_not_know(grid: Path, tmp_path: Path) -> None:
     with pytest.raises(simcore.InputError, match="kind"):
         plots.plot(grid, "magic", tmp_path / "f.png")
+    with pytest.raises(simcore.InputError, match="many inputs"):
+        plots.plot(grid, "dead-inputs", tmp_path / "f.png")
     with pytest.raises(simcore.InputError, match="ending"):
         plots.plot(grid, "q", tmp_path / "f.xyz")
     with pytest.raises(simcore.OutputError):

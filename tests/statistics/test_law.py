@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from scipy import stats
 
 from simcore.ensembles import correlation_strength, norm_preserving_sigma_w
 from simcore.observables import NAMES
@@ -23,21 +21,10 @@ from simcore.plan import Run
 
 from ..oracle import Law, simulate
 from ..pair_driver import walk
-
-Floats = npt.NDArray[np.float64]
-Sample = dict[str, Floats]
+from .two_samples import Sample, worst
 
 FALSE_ALARM = 1e-3
 LAYERS = (1, 2, 3, 6)
-POOLED = 50
-"""Least number of networks, both samples together, in a cell of a contingency table."""
-
-FEW_VALUES = 40
-"""A sample of at most so many different values is compared by counts, not by ranks."""
-
-DIGITS = 9
-"""Values are rounded before they are compared, so that atoms of both samples (a cosine of 0 or 1)
-meet: the sampler leaves up to 1e-10 of rounding there."""
 
 
 @dataclass(frozen=True)
@@ -107,66 +94,12 @@ def profile_cases() -> Iterator[Case]:
 CASES = (*wide_cases(), *narrow_cases(), *profile_cases())
 
 
-# --- comparing two samples ----------------------------------------------------------------------
-
-
-def p_values(sampled: Sample, expected: Sample) -> dict[str, float]:
-    """Compare two samples at all `LAYERS`; a comparison that no data can fail is left out."""
-    found = {}
-    for layer in LAYERS:
-        for name in NAMES:
-            a, b = sampled[name][:, layer - 1], expected[name][:, layer - 1]
-            for kind, p in compare(a, b):
-                found[f"{name} of layer {layer}, {kind}"] = p
-            if name == "distance":
-                for _, p in counts(a == 0.0, b == 0.0):
-                    found[f"parallel signals in layer {layer}"] = p
-    return found
-
-
-def compare(a: Floats, b: Floats) -> Iterator[tuple[str, float]]:
-    """Yield p-values for "two samples, NaN where undefined, have the same law"."""
-    yield from counts(np.isnan(a), np.isnan(b))
-    a, b = (np.round(x[~np.isnan(x)], DIGITS) for x in (a, b))
-    if min(a.size, b.size) < POOLED:
-        return  # Their number was compared; their values could not differ significantly.
-    if np.unique(np.concatenate([a, b])).size <= FEW_VALUES:
-        yield from table(a, b)
-    else:
-        yield "values", float(stats.ks_2samp(a, b, method="asymp").pvalue)
-
-
-def counts(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
-    """Yield Fisher's p-value for two counts out of two equal numbers."""
-    if 0 < a.sum() + b.sum() < a.size + b.size:
-        cells = np.array([[a.sum(), (~a).sum()], [b.sum(), (~b).sum()]])
-        yield "how many", float(stats.fisher_exact(cells).pvalue)
-
-
-def table(a: Floats, b: Floats) -> Iterator[tuple[str, float]]:
-    """Yield the p-value of a χ² test of discrete values; rare neighbours share a cell."""
-    values = np.unique(np.concatenate([a, b]))
-    both = np.array([[np.sum(x == value) for value in values] for x in (a, b)])
-    edges, pooled = [0], 0
-    for i, n in enumerate(both.sum(axis=0)):
-        pooled += n
-        if pooled >= POOLED:
-            edges.append(i + 1)
-            pooled = 0
-    if len(edges) > 2:
-        edges[-1] = values.size  # what is left over joins the last cell
-        cells = np.add.reduceat(both, edges[:-1], axis=1)
-        yield "values", float(stats.chi2_contingency(cells, correction=False).pvalue)
-
-
-def worst(case: Case, law: Law, seed: int) -> tuple[float, str]:
+def compared(case: Case, law: Law, seed: int) -> tuple[float, str]:
     """Return the least p-value, times the number of comparisons, and what it compares."""
     expected = simulate(law, case.trials, np.random.default_rng([seed, *case.widths]))
     # A law of more layers than the case is compared by its last layers.
     expected = {name: x[:, -len(case.widths) :] for name, x in expected.items()}
-    found = p_values(case.sample(seed), expected)
-    where = min(found, key=lambda name: found[name])
-    return found[where] * len(found), where
+    return worst(case.sample(seed), expected, LAYERS)
 
 
 # --- tests --------------------------------------------------------------------------------------
@@ -174,7 +107,7 @@ def worst(case: Case, law: Law, seed: int) -> tuple[float, str]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_observable_has_the_law_of_explicit_networks(case: Case) -> None:
-    p, where = worst(case, case.law(), seed=1)
+    p, where = compared(case, case.law(), seed=1)
     assert p > FALSE_ALARM / len(CASES), f"{where}: p = {p:.2g} after Bonferroni"
 
 
@@ -197,5 +130,5 @@ def wrong(case: Case, how: str) -> Law:
 @pytest.mark.parametrize(("width", "trials"), [(5, 40_000), (16, 6_000), (64, 2_500)])
 def test_the_same_comparison_rejects_laws_close_by(width: int, trials: int, how: str) -> None:
     case = Case((width,) * 6, 0.0, 0.3 if how == "no bias" else 0.0, trials)
-    p, _ = worst(case, wrong(case, how), seed=1)
+    p, _ = compared(case, wrong(case, how), seed=1)
     assert p < FALSE_ALARM / len(CASES)
