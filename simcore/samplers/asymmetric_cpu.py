@@ -1,0 +1,73 @@
+"""Driver of the pair sampler of `rai` and `raai` on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..plan import BLOCK, Run
+from . import asymmetric
+from .blocks import BlockSampler, Floats
+from .contract import Signals
+
+__all__ = ["AsymmetricSampler"]
+
+NODE_SECONDS, LAYER_SECONDS = 7e-9, 1e-6
+"""Rough costs of a node and of a layer on one core; they size tasks and touch no result."""
+
+
+class AsymmetricSampler(BlockSampler):
+    """The pair sampler of the asymmetric ensembles on the CPU (`contract.Sampler`).
+
+    Parameters
+    ----------
+    run
+        The run to sample.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.physics = [asymmetric.AsymmetricPhysics.of(point) for point in run.points]
+        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
+
+    def prepare(self) -> None:
+        """Compile the kernels, or load them from the cache, by running one trial."""
+        run = Run(depth=1, width=(1,), ensemble="rai", trials=1, keep=0, bins=1)
+        tiny = AsymmetricSampler(run)
+        carried, signals = tiny.carry(0, 1), Signals.sharing(np.zeros(1, dtype=np.int64))
+        tiny.advance(0, 0, 0, carried, np.empty((1, 1, run.columns.count)), signals)
+
+    def seconds_per_block(self, point: int) -> float:
+        """Return a rough estimate of one thread's time for a block of 64 trials."""
+        widths = self.widths[point]
+        return BLOCK * (float(widths.sum()) * NODE_SECONDS + widths.size * LAYER_SECONDS)
+
+    def carry(self, point: int, trials: int) -> Floats:
+        """Return room for the state and the activations of trials, shape (trial, numbers)."""
+        return np.empty((trials, self.carried_bytes(point) // 8))
+
+    def carried_bytes(self, point: int) -> int:
+        """Return the size of what one trial carries."""
+        nodes = int(max(self.widths[point].max(), self.fan_ins[point].max()))
+        return 8 * (asymmetric.HEAD + asymmetric.PARTS * (nodes + 1))
+
+    def advance(
+        self,
+        point: int,
+        first_trial: int,
+        layer0: int,
+        carried: Floats,
+        rows: Floats,
+        signals: Signals,
+    ) -> None:
+        """Take trials through layers, with a place in `carried` for each or one for all."""
+        asymmetric.advance(
+            self.physics[point],
+            self.fan_ins[point],
+            self.widths[point],
+            first_trial,
+            layer0,
+            carried,
+            rows,
+            signals.stop,
+            signals.progress,
+        )

@@ -1,0 +1,279 @@
+"""Driver of the batch samplers on the CPU: many inputs through one network, layer by layer.
+
+``gram`` draws each layer from its exact law, ``dense`` draws every weight; both share what is
+carried, observed and made of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from threadpoolctl import ThreadpoolController
+
+from ..costs import batch_columns, sampler_costs
+from ..plan import BLOCK, Run, Task
+from ..rng import ROOM
+from . import dense, gram
+from .batch_layer import (
+    Batch,
+    Floats,
+    Law,
+    Pairing,
+    bias_scale,
+    finish_layer,
+    layer_factor,
+    start_inputs,
+    start_pairs,
+)
+from .blocks import BlockSampler
+from .contract import Signals
+
+__all__ = ["BatchSampler"]
+
+Columns = npt.NDArray[np.float64]
+
+LAYER_SECONDS = 3e-5
+"""Rough cost of a layer beside its operations."""
+
+
+class _SingleThreadedBlas:
+    """Keeps BLAS to one thread while any of ours calls it: trials are what threads share."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+
+    @cached_property
+    def controller(self) -> ThreadpoolController:
+        """Every BLAS of the process: SciPy's has to be loaded before."""
+        import scipy.linalg.cython_lapack  # noqa: F401 - loads its library
+
+        return ThreadpoolController()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                self.limit = self.controller.limit(limits=1, user_api="blas")
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if self.users == 0:
+                    self.limit.restore_original_limits()
+
+
+_single_threaded_blas = _SingleThreadedBlas()
+
+
+@njit(nogil=True, cache=True)
+def _fused_layers(  # type: ignore[no-untyped-def]
+    law, pairing, fan_ins, widths, trial, layer0, batch, rows, t_room, words, stop, progress
+):  # pragma: no cover - compiled
+    """Take a trial of few columns through layers of explicit weights, all in compiled code."""
+    columns = batch.power.size
+    for k in range(rows.shape[0]):
+        layer = layer0 + k
+        n, width = fan_ins[layer], widths[layer]
+        even = layer % 2 == 0
+        x = (batch.signals if even else batch.other)[: columns * n].reshape(columns, n)
+        h = (batch.other if even else batch.signals)[: columns * width].reshape(columns, width)
+        sigma_b = bias_scale(law, n)
+        rows_of_t = n + 1 if sigma_b > 0.0 else n
+        t = t_room[: columns * rows_of_t].reshape(columns, rows_of_t)
+        layer_factor(law, sigma_b, pairing, x, batch, t)
+        dense.fused_layer(
+            law, sigma_b, pairing, batch, trial, layer + 1, x, t, h, words, stop
+        )
+        if stop[0]:
+            return
+        finish_layer(pairing, h, batch, rows[k])
+        progress[0] += width * pairing.first.size
+
+
+class BatchSampler(BlockSampler):
+    """Inputs of one network through its layers together (`contract.Sampler`).
+
+    Parameters
+    ----------
+    run
+        The run to sample: with a shared network, or of a single pair with explicit weights.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.laws = [Law.of(point, run.weights) for point in run.points]
+        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
+        self.columns = batch_columns(run)
+        self.pairs = run.pairs or 1
+        first = range(self.pairs) if run.inputs is None else [a for a, _ in run.inputs.pairs]
+        self.pairing = Pairing(
+            np.array(first, dtype=np.int64), self.columns - self.pairs, run.batch, run.shared
+        )
+        self.fused = run.sampler == "dense" and self.columns <= dense.FUSED_COLUMNS
+        self.step = dense.dense_layer if run.sampler == "dense" else gram.gram_layer
+
+    @cached_property
+    def inputs(self) -> tuple[Columns, Columns] | None:
+        """The inputs of a file, shape (M, N₀), and the differences of the pairs, (P, N₀)."""
+        if self.run_plan.inputs is None:
+            return None
+        inputs = self.run_plan.inputs.load()
+        pairs = np.array(self.run_plan.inputs.pairs, dtype=np.int64)
+        return inputs, inputs[pairs[:, 0]] - inputs[pairs[:, 1]]
+
+    def prepare(self) -> None:
+        """Load the inputs; compile the kernels, or load them from the cache, by a small trial."""
+        if self.inputs is not None:
+            ones = np.ones((2, 3))
+            start_inputs(ones, ones[:1], Batch.room(3, 1, 3))
+        run = self.run_plan
+        small = Run(
+            depth=1,
+            width=(4,),
+            ensemble=run.ensemble,
+            k=run.k[:1],
+            sigma_w=(1.0,),
+            trials=1,
+            keep=0,
+            bins=1,
+            sampler=run.sampler,
+            shared_network=True,
+            pairs=1 if self.fused else dense.FUSED_COLUMNS,
+        )
+        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        BatchSampler(small).run(Task(0, 0, 1, 1), None, signals)
+
+    def seconds_per_block(self, point: int) -> float:  # noqa: ARG002 - one estimate for all points
+        """Return a rough estimate of one thread's time for a block of 64 trials."""
+        run = self.run_plan
+        return BLOCK * (sampler_costs(run)[run.sampler] + run.depth * LAYER_SECONDS)
+
+    def nodes(self, point: int) -> int:
+        """Return the nodes of the widest layer, the inputs included."""
+        return int(max(self.fan_ins[point].max(), self.widths[point].max()))
+
+    def carry(self, point: int, trials: int) -> list[Batch]:
+        """Return room for the signals of trials."""
+        return [
+            Batch.room(self.columns, self.pairs, self.nodes(point)) for _ in range(trials)
+        ]
+
+    def carried_bytes(self, point: int) -> int:
+        """Return the size of one trial's room."""
+        return 8 * (self.columns * (2 * self.nodes(point) + 2) + 4 * self.pairs)
+
+    def working_bytes(self, point: int) -> int:
+        """Return an estimate of the memory that each thread needs at work."""
+        factor = self.columns * (self.nodes(point) + 1)
+        return super().working_bytes(point) + 8 * (factor + self._scratch(point))
+
+    def _scratch(self, point: int) -> int:
+        """Return how many numbers a layer needs beside signals and T."""
+        fan_in, width = int(self.fan_ins[point].max()), int(self.widths[point].max())
+        if self.fused:
+            return fan_in + 4 * width
+        if self.run_plan.sampler == "dense":
+            return fan_in * dense.tile_nodes(fan_in, width) + 4 * width
+        rank = min(fan_in + 1, self.columns)
+        q = 2 * (fan_in + 1) * rank if self.laws[point].asymmetric else 0
+        return rank * (self.columns + gram.tile_nodes(rank, width)) + q + 4 * width
+
+    def advance(
+        self,
+        point: int,
+        first_trial: int,
+        layer0: int,
+        carried: Sequence[Batch],
+        rows: Floats,
+        signals: Signals,
+    ) -> None:
+        """Take trials through layers, one trial after the other."""
+        words = np.empty((4, ROOM), dtype=np.uint32)
+        room = np.empty(self.columns * (self.nodes(point) + 1))
+        layers = self._fused if self.fused else self._layers
+        with _single_threaded_blas():
+            for t in range(rows.shape[0]):
+                batch = carried[t % len(carried)]
+                if layer0 == 0:
+                    self._start(point, first_trial + t, batch, words)
+                layers(point, first_trial + t, layer0, batch, rows[t], room, words, signals)
+                if signals.stop[0]:
+                    return
+
+    def _start(
+        self, point: int, trial: int, batch: Batch, words: npt.NDArray[np.uint32]
+    ) -> None:
+        """Set a trial to its inputs."""
+        if self.inputs is not None:
+            start_inputs(*self.inputs, batch)
+            return
+        p = self.run_plan.points[point]
+        start_pairs(
+            self.laws[point], p.inputs_n, p.q0, np.array(p.distances), trial, batch, words
+        )
+
+    def _fused(
+        self,
+        point: int,
+        trial: int,
+        layer0: int,
+        batch: Batch,
+        rows: Floats,
+        room: Floats,
+        words: npt.NDArray[np.uint32],
+        signals: Signals,
+    ) -> None:
+        _fused_layers(
+            self.laws[point],
+            self.pairing,
+            self.fan_ins[point],
+            self.widths[point],
+            trial,
+            layer0,
+            batch,
+            rows,
+            room,
+            words,
+            signals.stop,
+            signals.progress,
+        )
+
+    def _layers(
+        self,
+        point: int,
+        trial: int,
+        layer0: int,
+        batch: Batch,
+        rows: Floats,
+        room: Floats,
+        words: npt.NDArray[np.uint32],
+        signals: Signals,
+    ) -> None:
+        """Take a trial through layers, with BLAS between the kernels."""
+        law, pairing, columns = self.laws[point], self.pairing, self.columns
+        for k in range(rows.shape[0]):
+            layer = layer0 + k
+            n, width = int(self.fan_ins[point][layer]), int(self.widths[point][layer])
+            old, new = (batch.signals, batch.other)[:: 1 if layer % 2 == 0 else -1]
+            x = old[: columns * n].reshape(columns, n)
+            h = new[: columns * width].reshape(columns, width)
+            sigma_b = bias_scale(law, n)
+            rows_of_t = n + 1 if sigma_b > 0.0 else n
+            t = room[: columns * rows_of_t].reshape(columns, rows_of_t)
+            layer_factor(law, sigma_b, pairing, x, batch, t)
+            self.step(
+                law, sigma_b, pairing, batch, trial, layer + 1, x, t, h, words, signals
+            )
+            if signals.stop[0]:
+                return
+            finish_layer(pairing, h, batch, rows[k])
+            signals.progress[0] += width * self.pairs

@@ -1,0 +1,200 @@
+"""A layer of a batch by its exact law (theory.md (2), (3)): as many normals per node as signals.
+
+T = QR, and T's columns times n + 1 normals have the law of R's columns times as many as R has rows.
+Householder's QR is backward stable column by column, so that small residuals stay accurate; neither
+fewer nodes than signals nor dead signals matter to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from numba.extending import get_cython_function_address
+
+from ..rng import Stream
+from ..weights import NORMAL
+from .batch_layer import Batch, Floats, Law, Pairing, replace_weights
+from .contract import Signals
+from .variates import fill_choices, fill_variates
+
+__all__ = ["gram_layer", "tile_nodes"]
+
+PANEL = 32
+"""Columns that the factorisation takes at a time."""
+
+TILE = 2**17
+"""Normals of a tile, 1 MiB."""
+
+LEAST_REST = 1e-13
+"""Variance of a standardised weight below which it is rounding, negative or not."""
+
+BATCH = np.uint64(Stream.BATCH)
+REPLACEMENT = np.uint64(Stream.REPLACEMENT)
+REPLACED = np.uint64(Stream.REPLACED)
+
+
+@cache
+def _lapack(name: str, arguments: int) -> Any:
+    """Return a LAPACK routine of SciPy's library; unlike SciPy's own wrappers, without the GIL."""
+    address = get_cython_function_address("scipy.linalg.cython_lapack", name)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
+
+
+def _integer(value: int) -> Any:
+    return ctypes.byref(ctypes.c_int(value))
+
+
+class _Factors:
+    """Householder's QR of T, in place.
+
+    Parameters
+    ----------
+    t
+        T's columns, shape (C, m), C order; overwritten.
+    """
+
+    def __init__(self, t: Floats) -> None:
+        self.v = t
+        columns, rows = t.shape
+        self.rank = min(rows, columns)
+        self.panel = min(PANEL, self.rank)
+        self.blocks = np.empty((self.rank, self.panel))
+        work, info = np.empty(self.panel * columns), ctypes.c_int(0)
+        _lapack("dgeqrt", 9)(
+            _integer(rows),
+            _integer(columns),
+            _integer(self.panel),
+            t.ctypes.data,
+            _integer(rows),
+            self.blocks.ctypes.data,
+            _integer(self.panel),
+            work.ctypes.data,
+            ctypes.byref(info),
+        )
+
+    def r(self) -> Floats:
+        """Return R's columns, shape (C, rank)."""
+        return np.tril(self.v[:, : self.rank])
+
+    def q(self) -> Floats:
+        """Return Q's rows, shape (m, rank)."""
+        rows = self.v.shape[1]
+        q = np.eye(self.rank, rows)
+        work, info = np.empty(self.panel * self.rank), ctypes.c_int(0)
+        _lapack("dgemqrt", 14)(
+            b"L",
+            b"N",
+            _integer(rows),
+            _integer(self.rank),
+            _integer(self.rank),
+            _integer(self.panel),
+            self.v.ctypes.data,
+            _integer(rows),
+            self.blocks.ctypes.data,
+            _integer(self.panel),
+            q.ctypes.data,
+            _integer(rows),
+            work.ctypes.data,
+            ctypes.byref(info),
+        )
+        return np.ascontiguousarray(q.T)
+
+
+@njit(nogil=True, cache=True)
+def _fill_tile(law, first, trial, layer, words, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Draw the normals of nodes first, first + 1, … to `tile`, shape (nodes, rank)."""
+    rank = tile.shape[1]
+    z = np.empty(rank, np.float32)
+    for i in range(tile.shape[0]):
+        fill_variates(z, NORMAL, 0.0, words, BATCH, first + i, trial, layer, law.key0, law.key1)
+        for j in range(rank):
+            tile[i, j] = z[j]
+
+
+@njit(nogil=True, cache=True)
+def _old_weights(law, sigma_b, n, q, first, tile, index, spare, old):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Draw the weights to be replaced, given the normals behind the pre-activations.
+
+    Weight j is t·ζ with n + 1 normals ζ and t = (σ_w/√n)(e_j − (a/n) 1), of which the tile holds
+    z = Qᵀζ: it is Qᵀt·z and, independent of z, a normal with the rest of the variance,
+    (σ_w²/n)(1 − g/n) − |Qᵀt|². Likewise the bias, t = σ_b e_n.
+    """
+    rank = q.shape[1]
+    mean = np.zeros(rank)
+    if law.a != 0.0:
+        for j in range(n):
+            for k in range(rank):
+                mean[k] += q[j, k]
+        for k in range(rank):
+            mean[k] *= law.a / n
+    weight_scale = law.sigma_w / math.sqrt(n)
+    for i in range(tile.shape[0]):
+        j = index[first + i]
+        if j == n and sigma_b == 0.0:
+            old[first + i] = 0.0
+            continue
+        scale = sigma_b if j == n else weight_scale
+        rest = 1.0 if j == n else 1.0 - law.g / n
+        seen = 0.0
+        for k in range(rank):
+            component = q[j, k] if j == n else q[j, k] - mean[k]
+            seen += component * tile[i, k]
+            rest -= component * component
+        if rest > LEAST_REST:
+            seen += math.sqrt(rest) * spare[first + i]
+        old[first + i] = scale * seen
+
+
+@njit(nogil=True, cache=True)
+def _draw_replacements(law, n, trial, layer, words, index, new, spare):  # type: ignore[no-untyped-def]  # pragma: no cover
+    fill_choices(index, new, n, REPLACEMENT, trial, layer, law.key0, law.key1, words)
+    fill_variates(spare, NORMAL, 0.0, words, REPLACED, 0, trial, layer, law.key0, law.key1)
+
+
+def tile_nodes(rank: int, width: int) -> int:
+    """Return for how many nodes normals are drawn at a time."""
+    return min(width, max(64, TILE // rank))
+
+
+def gram_layer(
+    law: Law,
+    sigma_b: float,
+    pairing: Pairing,
+    batch: Batch,
+    trial: int,
+    layer: int,
+    x: Floats,
+    t: Floats,
+    h: Floats,
+    words: npt.NDArray[np.uint32],
+    signals: Signals,
+) -> None:
+    """Write the pre-activations h, shape (C, N), of activations x and T, which is overwritten.
+
+    Returns early where `signals.stop` is set.
+    """
+    n, width = x.shape[1], h.shape[1]
+    factors = _Factors(t)
+    r = factors.r()
+    index, old, new = np.empty(width, np.int64), np.empty(width), np.empty(width)
+    if law.asymmetric:
+        q, spare = factors.q(), np.empty(width, np.float32)
+        _draw_replacements(law, n, trial, layer, words, index, new, spare)
+    nodes = tile_nodes(factors.rank, width)
+    room = np.empty((nodes, factors.rank))
+    for first in range(0, width, nodes):
+        if signals.stop[0]:
+            return
+        tile = room[: min(nodes, width - first)]
+        _fill_tile(law, first, trial, layer, words, tile)
+        np.matmul(r, tile.T, out=h[:, first : first + len(tile)])
+        if law.asymmetric:
+            _old_weights(law, sigma_b, n, q, first, tile, index, spare, old)
+    if law.asymmetric:
+        replace_weights(pairing, batch, x, index, old, new, h)

@@ -1,0 +1,102 @@
+"""Random inputs of a pair: two orthogonal directions, drawn anew in each trial (theory.md 1).
+
+Row 2p of the stream of inputs is the first vector of pair p, row 2p + 1 the second; component i
+takes group 16·(i div 64) + i mod 16, word (i mod 64) div 16, of layer 0. Sums over components run
+in sixteen lanes, component i in lane i mod 16, and over the lanes in order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ..rng import LANES, ROOM, Stream, as_normal, fill_normals
+
+__all__ = ["draw_pair"]
+
+INPUT_STREAM = np.uint64(Stream.INPUT)
+WORDS = 4
+COLUMNS = LANES * WORDS
+"""Components that sixteen groups serve."""
+
+
+@njit(nogil=True, cache=True)
+def _draw(out, n0, row, trial, key0, key1, words):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write n0 standard normals."""
+    flat = words.reshape(WORDS * ROOM)
+    for start in range(0, n0, WORDS * ROOM):
+        n = min(WORDS * ROOM, n0 - start)
+        rounds = (n + COLUMNS - 1) // COLUMNS
+        first_group = start // WORDS
+        fill_normals(words, first_group, rounds, INPUT_STREAM, row, trial, 0, key0, key1)
+        for i in range(n):
+            place = i % COLUMNS // LANES * ROOM + i // COLUMNS * LANES + i % LANES
+            out[start + i] = as_normal(flat[place])
+
+
+@njit(nogil=True, cache=True)
+def _product(a, b, n, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the sum of a·b over n components; `lanes` is scratch, shape (LANES,)."""
+    lanes[:] = 0.0
+    full = n // LANES
+    for k in range(full):
+        for lane in range(LANES):
+            lanes[lane] += a[k * LANES + lane] * b[k * LANES + lane]
+    for i in range(full * LANES, n):
+        lanes[i % LANES] += a[i] * b[i]
+    total = 0.0
+    for lane in range(LANES):
+        total += lanes[lane]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _centre(a, n, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Subtract the mean of n components."""
+    lanes[:] = 0.0
+    for i in range(n):
+        lanes[i % LANES] += a[i]
+    total = 0.0
+    for lane in range(LANES):
+        total += lanes[lane]
+    mean = total / n
+    for i in range(n):
+        a[i] -= mean
+
+
+@njit(nogil=True, cache=True)
+def draw_pair(  # type: ignore[no-untyped-def]
+    n0, q0, first_row, trial, key0, key1, words, e1, e2
+):  # pragma: no cover - compiled
+    """Draw two orthogonal vectors of zero mean and length √(q₀ N₀) (theory.md 1).
+
+    Parameters
+    ----------
+    n0, q0
+        Components of an input, at least 3, and its mean square.
+    first_row
+        Row of the first vector in the stream; the second has the next.
+    trial, key0, key1
+        Of the counter, and the key.
+    words
+        Scratch, uint32 (4, ROOM).
+    e1, e2
+        Written: the first n0 elements, float64.
+    """
+    _draw(e1, n0, first_row, trial, key0, key1, words)
+    _draw(e2, n0, first_row + 1, trial, key0, key1, words)
+    lanes = np.empty(LANES)
+    for _ in range(2):  # what rounding has left of the mean and the overlap goes the second time
+        _centre(e1, n0, lanes)
+        _centre(e2, n0, lanes)
+        overlap = _product(e1, e2, n0, lanes) / _product(e1, e1, n0, lanes)
+        for i in range(n0):
+            e2[i] -= overlap * e1[i]
+    length = math.sqrt(q0 * n0)
+    scale1 = length / math.sqrt(_product(e1, e1, n0, lanes))
+    scale2 = length / math.sqrt(_product(e2, e2, n0, lanes))
+    for i in range(n0):
+        e1[i] *= scale1
+        e2[i] *= scale2
