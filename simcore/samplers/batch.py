@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ..costs import batch_columns, sampler_costs
 from ..plan import BLOCK, Run, Task
@@ -90,9 +90,7 @@ def _fused_layers(  # type: ignore[no-untyped-def]
         rows_of_t = n + 1 if sigma_b > 0.0 else n
         t = t_room[: columns * rows_of_t].reshape(columns, rows_of_t)
         layer_factor(law, sigma_b, pairing, x, batch, t)
-        dense.fused_layer(
-            law, sigma_b, pairing, batch, trial, layer + 1, x, t, h, words, stop
-        )
+        dense.fused_layer(law, sigma_b, pairing, batch, trial, layer + 1, x, t, h, words, stop)
         if stop[0]:
             return
         finish_layer(pairing, h, batch, rows[k])
@@ -122,19 +120,28 @@ class BatchSampler(BlockSampler):
         self.step = dense.dense_layer if run.sampler == "dense" else gram.gram_layer
 
     @cached_property
-    def inputs(self) -> tuple[Columns, Columns] | None:
-        """The inputs of a file, shape (M, N₀), and the differences of the pairs, (P, N₀)."""
+    def inputs(self) -> tuple[Columns, Columns, Columns] | None:
+        """The inputs of a file, (M, N₀), the residuals of the pairs, (P, N₀), and their κ, (P,).
+
+        κ is the power of two that comes nearest to equal lengths: 1, and r the difference, where
+        lengths are alike; and the shorter one is not lost beside the other where they are not.
+        """
         if self.run_plan.inputs is None:
             return None
         inputs = self.run_plan.inputs.load()
-        pairs = np.array(self.run_plan.inputs.pairs, dtype=np.int64)
-        return inputs, inputs[pairs[:, 0]] - inputs[pairs[:, 1]]
+        first, second = np.array(self.run_plan.inputs.pairs, dtype=np.int64).T
+        length = np.sqrt(np.einsum("ij,ij->i", inputs, inputs))
+        both = (length[first] > 0.0) & (length[second] > 0.0)
+        share = np.divide(length[second], length[first], out=np.ones(first.size), where=both)
+        mantissa, exponent = np.frexp(share)
+        kappa = np.ldexp(1.0, exponent - (mantissa < np.sqrt(0.5))) * (length[second] > 0.0)
+        return inputs, kappa[:, None] * inputs[first] - inputs[second], kappa
 
     def prepare(self) -> None:
         """Load the inputs; compile the kernels, or load them from the cache, by a small trial."""
         if self.inputs is not None:
             ones = np.ones((2, 3))
-            start_inputs(ones, ones[:1], Batch.room(3, 1, 3))
+            start_inputs(ones, ones[:1], ones[0, :1], Batch.room(3, 1, 3))
         run = self.run_plan
         small = Run(
             depth=1,
@@ -152,7 +159,7 @@ class BatchSampler(BlockSampler):
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
         BatchSampler(small).run(Task(0, 0, 1, 1), None, signals)
 
-    def seconds_per_block(self, point: int) -> float:  # noqa: ARG002 - one estimate for all points
+    def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of one thread's time for a block of 64 trials."""
         run = self.run_plan
         return BLOCK * (sampler_costs(run)[run.sampler] + run.depth * LAYER_SECONDS)
@@ -163,9 +170,7 @@ class BatchSampler(BlockSampler):
 
     def carry(self, point: int, trials: int) -> list[Batch]:
         """Return room for the signals of trials."""
-        return [
-            Batch.room(self.columns, self.pairs, self.nodes(point)) for _ in range(trials)
-        ]
+        return [Batch.room(self.columns, self.pairs, self.nodes(point)) for _ in range(trials)]
 
     def carried_bytes(self, point: int) -> int:
         """Return the size of one trial's room."""
@@ -209,17 +214,13 @@ class BatchSampler(BlockSampler):
                 if signals.stop[0]:
                     return
 
-    def _start(
-        self, point: int, trial: int, batch: Batch, words: npt.NDArray[np.uint32]
-    ) -> None:
+    def _start(self, point: int, trial: int, batch: Batch, words: npt.NDArray[np.uint32]) -> None:
         """Set a trial to its inputs."""
         if self.inputs is not None:
             start_inputs(*self.inputs, batch)
             return
         p = self.run_plan.points[point]
-        start_pairs(
-            self.laws[point], p.inputs_n, p.q0, np.array(p.distances), trial, batch, words
-        )
+        start_pairs(self.laws[point], p.inputs_n, p.q0, np.array(p.distances), trial, batch, words)
 
     def _fused(
         self,
@@ -270,9 +271,7 @@ class BatchSampler(BlockSampler):
             rows_of_t = n + 1 if sigma_b > 0.0 else n
             t = room[: columns * rows_of_t].reshape(columns, rows_of_t)
             layer_factor(law, sigma_b, pairing, x, batch, t)
-            self.step(
-                law, sigma_b, pairing, batch, trial, layer + 1, x, t, h, words, signals
-            )
+            self.step(law, sigma_b, pairing, batch, trial, layer + 1, x, t, h, words, signals)
             if signals.stop[0]:
                 return
             finish_layer(pairing, h, batch, rows[k])

@@ -28,7 +28,7 @@ from numba import njit
 
 from ..observables import RATE_BINS
 from ..plan import Point
-from ..rng import LANES, ROOM, split_key
+from ..rng import LANES, split_key
 from ..weights import parse_weights
 from .observe import (
     COLUMNS,
@@ -234,15 +234,16 @@ def start_pairs(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def start_inputs(inputs, differences, batch):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Take given inputs, shape (M, N₀), and the differences of pairs, (P, N₀)."""
+def start_inputs(inputs, residuals, kappa, batch):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Take given inputs, shape (M, N₀), and the residuals of pairs, (P, N₀), with their κ, (P,)."""
     explicit, n0 = inputs.shape
-    pairs = differences.shape[0]
+    pairs = residuals.shape[0]
     x = batch.signals[: (explicit + pairs) * n0].reshape(explicit + pairs, n0)
     x[:explicit] = inputs
-    x[explicit:] = differences
-    batch.kappa[:] = 1.0
-    batch.rho[:] = 0.0
+    x[explicit:] = residuals
+    for p in range(pairs):
+        batch.kappa[p] = kappa[p]
+        batch.rho[p] = 1.0 - kappa[p]
     batch.power[:] = 0.0
     batch.died[:] = 0.0
     batch.died_input[:] = 0.0
@@ -313,6 +314,9 @@ def _regress(  # type: ignore[no-untyped-def]
     """Write a residual's column of T, after regression on its first input, theory.md (4).
 
     `a` is the square of that input's column tx without the bias. κ, ρ and the residual r follow.
+    Any κ is right, as long as y = κx − r. That of a dead second signal stays 0. Where κ is above 1,
+    the positive weight that may stand for a bias, in one of n + 1 nodes and ½ in the mean square,
+    counts as bias: else a node with it has u and s that leave nothing of v.
     """
     n = x.size
     power = batch.power
@@ -322,9 +326,13 @@ def _regress(  # type: ignore[no-untyped-def]
     up = int(power[column] - power[first])
     b = _product(tx[:n], t[:n], lanes)
     bias = tx[n] if tx.size > n else 0.0
-    s = bias * bias
     before = law.sigma_w * law.sigma_w * (square / n)
-    if a + s > 0.0:
+    variance = sigma_b * sigma_b
+    if law.asymmetric and kappa > 1.0:
+        variance += 0.5 / (n + 1)
+    s = math.ldexp(variance, -2 * int(power[first]))
+    dead = kappa == 0.0 and square == 0.0
+    if a + s > 0.0 and not dead:
         e = (b - math.ldexp(rho * s, -up)) / (a + s)
         b = math.ldexp(b, up)
         batch.kappa[p] = (kappa * a - b + s) / (a + s)
@@ -341,7 +349,8 @@ def _regress(  # type: ignore[no-untyped-def]
         t[:n] = 0.0
     if t.size > n:
         t[n] = -math.ldexp(batch.rho[p] * bias, -up)
-        if left + t[n] * t[n] <= ROUNDING * (before + math.ldexp(rho * rho * s, -2 * up)):
+        bias = math.ldexp(rho * bias, -up)
+        if left + t[n] * t[n] <= ROUNDING * (before + bias * bias):
             t[n] = 0.0
 
 
@@ -516,7 +525,9 @@ def _finish_pair(  # type: ignore[no-untyped-def]
         if length > 0.0:
             row[COSINE] = along / length
     if n2 == width:
-        batch.kappa[p], batch.rho[p] = 0.0, 1.0
+        # Where both are dead, they are the same: 1 − κ has to be 0 and not rounding.
+        batch.rho[p] = 0.0 if n1 == width else 1.0
+        batch.kappa[p] = 1.0 - batch.rho[p]
         s[:] = 0.0
 
 

@@ -83,9 +83,7 @@ def _draw_biases(law, sigma_b, n, trial, layer, words, index, new, old, bias):  
     """
     fill_variates(bias, NORMAL, 0.0, words, BIAS, 0, trial, layer, law.key0, law.key1)
     if law.asymmetric:
-        fill_choices(
-            index, new, n, REPLACEMENT, trial, layer, law.key0, law.key1, words
-        )
+        fill_choices(index, new, n, REPLACEMENT, trial, layer, law.key0, law.key1, words)
     else:
         index[:] = n + 1
     for i in range(index.size):
