@@ -15,6 +15,9 @@ __all__ = ["predictions"]
 
 Floats = npt.NDArray[np.float64]
 
+POPULATIONS = 4
+"""Pairs of a shared network whose population is followed: seconds for each. The others have none."""
+
 
 def predictions(run: Run) -> dict[str, Floats]:
     """Return the predictions of all points and, for asymmetric weights, their standard errors.
@@ -30,7 +33,8 @@ def predictions(run: Run) -> dict[str, Floats]:
     inputs = None if run.inputs is None else run.inputs.load()
     known: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
     for i, point in enumerate(run.points):
-        for pair in range(run.columns.pairs):
+        pairs = range(run.columns.pairs)
+        for pair in pairs[:POPULATIONS] if point.asymmetric else pairs:
             physics = (*_physics(run, point), pair if inputs is not None else point.distances[pair])
             if physics not in known:
                 known[physics] = _predict(run, point, pair, inputs)

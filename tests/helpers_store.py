@@ -67,4 +67,6 @@ def statistics(run: Run, trials: int | None = None, *, seed: int = 1) -> list[Po
     """Statistics of every point of a run after `trials` trials each (default: all of them)."""
     rng = np.random.default_rng(seed)
     count = run.trials if trials is None else trials
-    return [point_statistics(run, random_rows(rng, count, run.depth, run.columns)) for _ in run.points]
+    return [
+        point_statistics(run, random_rows(rng, count, run.depth, run.columns)) for _ in run.points
+    ]

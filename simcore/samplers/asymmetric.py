@@ -38,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..arithmetic import float_from_bits, float_to_bits, fma32, fma64
+from ..arithmetic import float_to_bits, fma32, fma64
 from ..plan import Point
 from ..rng import (
     LANES,
@@ -111,8 +111,7 @@ FIELD_MASK = _i64((1 << FIELD) - 1)
 NO_FLAG = _i64(0)
 NO_FLAG32, ANY = _u32(0), _u32(1)
 LOW = _u64(0xFFFFFFFF)
-F_ONE, F_HALF, F_THREE_HALVES = _f32(1.0), _f32(0.5), _f32(1.5)
-ROOT_BITS, ONE_BIT = _i32(0x5F3759DF), _i32(1)
+F_ONE = _f32(1.0)
 
 
 class AsymmetricPhysics(NamedTuple):
@@ -141,9 +140,10 @@ class AsymmetricPhysics(NamedTuple):
 class Scratch(NamedTuple):
     """Working arrays of one thread.
 
-    `words` uint32 (4, ROOM); `work` float64 (4 · ROOM,): x and r of the replaced nodes, then h₁ and
-    s; `sums` float64 (SUMS · LANES,) of a chunk, `layer` of the layer; `flags` int64 (LANES,), three
-    counts packed; `which` from `_find_biases`; `totals` (TOTALS,); `others` from `_sums_of_others`; `x` and `r` of a layer.
+    `words` uint32 (4, ROOM); `work` float64 (4 · ROOM,): x and r of the replaced nodes, then h₁
+    and s; `sums` float64 (SUMS · LANES,) of a chunk, `layer` of the layer; `flags` int64 (LANES,),
+    three counts packed; `which` from `_find_biases`; `totals` (TOTALS,); `others` from
+    `_sums_of_others`; `x` and `r` of a layer.
     """
 
     words: npt.NDArray[np.uint32]
@@ -229,20 +229,6 @@ def _law(physics, n, state):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(inline="always")
-def _inverse_root(x):  # type: ignore[no-untyped-def]
-    """1/√x of a normal float32, within 2e-7; by Newton steps.
-
-    From the exponent halved in the bits, 3.5 % off. A float32 loop of these is faster than one of
-    square roots; in `_draw_signals` it is slower.
-    """
-    half = _f32(F_HALF * x)
-    y = float_from_bits(_i32(ROOT_BITS - _i32(float_to_bits(x) >> ONE_BIT)))
-    y = _f32(y * fma32(-_f32(half * y), y, F_THREE_HALVES))
-    y = _f32(y * fma32(-_f32(half * y), y, F_THREE_HALVES))
-    return _f32(y * fma32(-_f32(half * y), y, F_THREE_HALVES))
-
-
-@njit(inline="always")
 def _choose(flat, rounds, n):  # type: ignore[no-untyped-def]
     """Turn words 2 into replaced indices and words 3 into the bits of β."""
     choices = _u64(_u64(n + 1) & LOW)
@@ -255,7 +241,7 @@ def _choose(flat, rounds, n):  # type: ignore[no-untyped-def]
         for lane in range(LANES):
             j = b * LANES + lane
             u = fma32(_f32(_i32(_u32(flat[3 * ROOM + j] >> SHIFT_1))), SCALE_31, HALF_STEP)
-            flat[3 * ROOM + j] = _u32(float_to_bits(_f32(u * _inverse_root(u))))
+            flat[3 * ROOM + j] = _u32(float_to_bits(_f32(math.sqrt(u))))
 
 
 @njit(nogil=True, cache=True)
@@ -442,7 +428,7 @@ def _draw_nodes(  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _activate(u, s, kappa):  # type: ignore[no-untyped-def]
-    """Return x, r and the packed counts of a node: never a difference of two nearly equal things."""
+    """Return x, r and the packed counts of a node, never by a difference of near equals."""
     p = kappa * u
     active = u > 0.0
     inactive2 = p <= s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .asymmetric import late_growth
+from .asymmetric import norm_preserving_sigma_w as asymmetric_sigma_w
 from .law import Phase
 from .meanfield import (
     FixedPoint,
@@ -13,15 +15,20 @@ from .meanfield import (
     phase,
     trajectory,
 )
+from .population import PopulationTrajectory, population_trajectory
 
 __all__ = [
     "FixedPoint",
     "Phase",
+    "PopulationTrajectory",
     "Trajectory",
+    "asymmetric_sigma_w",
     "correlation_map",
     "dead_network",
     "distance_map",
     "fixed_point",
+    "late_growth",
     "phase",
+    "population_trajectory",
     "trajectory",
 ]
