@@ -42,7 +42,7 @@ def deviations(weights, widths, work):
     expected = trajectory(LAYER, k=1.0, correlation=0.5).correlation[-1]
     found = []
     for width in widths:
-        trials = int(min(2**19, max(2**12, work / (width * width * LAYER))))
+        trials = int(min(2**17, max(2**10, work / (width * width * LAYER))))
         run = Run(
             depth=LAYER,
             width=(width,),
@@ -98,16 +98,22 @@ def draw(by_law, dead, path):
         left, right = figure.subplots(1, 2)
         for colour, (law, found) in zip(COLOURS, by_law.items(), strict=False):
             width, deviation, error = zip(*found, strict=True)
-            left.errorbar(width, np.abs(deviation), error, color=colour, label=law, marker="o", ms=3)
+            left.errorbar(
+                width, np.abs(deviation), error, color=colour, label=law, marker="o", ms=3
+            )
         width = np.array(width, dtype=float)
         left.plot(width, 0.5 / width, color="black", ls=(0, (4, 3)), lw=0.9, label="1/N")
         left.set(xscale="log", yscale="log", xlabel="width N")
         left.set(ylabel=f"|mean correlation - mean field|, layer {LAYER}")
         left.legend()
         width, rademacher, r_error, normal, n_error, expected = zip(*dead, strict=True)
-        right.errorbar(width, rademacher, r_error, color=COLOURS[1], label="rademacher", marker="o", ms=3)
+        right.errorbar(
+            width, rademacher, r_error, color=COLOURS[1], label="rademacher", marker="o", ms=3
+        )
         right.errorbar(width, normal, n_error, color=COLOURS[0], label="normal", marker="o", ms=3)
-        right.plot(width, expected, color="black", ls=(0, (4, 3)), lw=0.9, label=r"$1-(1-2^{-N})^L$")
+        right.plot(
+            width, expected, color="black", ls=(0, (4, 3)), lw=0.9, label=r"$1-(1-2^{-N})^L$"
+        )
         right.set(yscale="log", xlabel="width N", ylabel="share of dead networks")
         right.legend()
         figure.tight_layout()
@@ -116,13 +122,13 @@ def draw(by_law, dead, path):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=float, default=2e10)
+    parser.add_argument("--work", type=float, default=4e9)
     parser.add_argument("--figure")
     options = parser.parse_args()
     widths = [16, 32, 64, 128, 256]
     by_law = {law: deviations(law, widths, options.work) for law in LAWS}
-    depth, trials = 10, 2**17
-    dead = deaths(range(3, 13), depth, trials)
+    depth, trials = 10, 2**15
+    dead = deaths(range(3, 10), depth, trials)
     result = {
         "layer": LAYER,
         "deviation_by_width": by_law,

@@ -16,7 +16,7 @@ __all__ = ["predictions"]
 Floats = npt.NDArray[np.float64]
 
 POPULATIONS = 4
-"""Pairs of a shared network whose population is followed: seconds for each. The others have none."""
+"""Pairs of a shared network whose population is followed, seconds for each; others have none."""
 
 
 def predictions(run: Run) -> dict[str, Floats]:

@@ -162,7 +162,7 @@ CASES = [
 def test_layers_follow_the_explicit_law(
     k: float, widths: tuple[int, ...], sigma_b: float | None, distance: float, sigma_w: float
 ) -> None:
-    """Every layer against 100 digits on the same words: 1 − c and q2 to 1e-6, q1 to 1e-12, all relative.
+    """Every layer against 100 digits on the same words: 1 − c and q2 to 1e-6, q1 to 1e-12.
 
     The exceptions: one amplitude in 1e7 is given up where variances cancel (the module says where),
     and one trial of some hundred is enough to see it in q. It shows at few nodes only.

@@ -495,7 +495,7 @@ def test_stops_and_counts(sampler: str) -> None:
     walked = BatchSampler(run)
     walked.prepare()
     walked.run(task, None, watched)
-    assert watched.progress[0] == 2 * 5 * 16 * 6
+    assert watched.progress[0] == 5 * 16 * 6
     stopped = Signals.sharing(np.ones(1, dtype=np.int64))
     BatchSampler(run).run(task, None, stopped)
     assert stopped.progress[0] == 0
@@ -529,7 +529,7 @@ def test_great_depth_keeps_lengths_and_angles(sampler: str, sigma_w: float) -> N
 def test_products_in_single_precision_keep_the_digits_of_residuals(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """1 − c to 1e-5 and q to 1e-6, relative, of those in double precision, down to 1 − c = 1e-20."""
+    """1 − c to 1e-5 and q to 1e-6 of those in double precision, down to 1 − c = 1e-20."""
     run = Run(
         depth=4,
         width=(300,),

@@ -28,6 +28,7 @@ PYTHON = [block for language, block in BLOCKS if language == "python"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which all commands were run, in order: later ones use earlier files."""
     place = tmp_path_factory.mktemp("readme")
+    (place / "data").symlink_to(README.parent / "data")
     for line in PLAIN:
         name, *arguments = shlex.split(line)
         command = [str(Path(sys.executable).with_name(name)), *arguments]

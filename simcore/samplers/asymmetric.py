@@ -301,7 +301,7 @@ def _draw_signals(flat, rounds, law, work):  # type: ignore[no-untyped-def]  # p
             safe = xx if xx > TINY else 1.0
             y = np.float64(_f32(F_ONE / _f32(math.sqrt(_f32(safe)))))
             y = y * fma64(-0.5 * safe, y * y, 1.5)
-            y = y if xx > TINY else 0.0
+            y = y if xx > TINY else np.float64(0.0)
             tilt = xr * y
             rest = fma64(-tilt, tilt, rr)
             rest = rest if rest > TINY else 0.0

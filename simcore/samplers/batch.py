@@ -94,7 +94,7 @@ def _fused_layers(  # type: ignore[no-untyped-def]
         if stop[0]:
             return
         finish_layer(pairing, h, batch, rows[k])
-        progress[0] += width * pairing.first.size
+        progress[0] += width
 
 
 class BatchSampler(BlockSampler):
@@ -275,4 +275,4 @@ class BatchSampler(BlockSampler):
             if signals.stop[0]:
                 return
             finish_layer(pairing, h, batch, rows[k])
-            signals.progress[0] += width * self.pairs
+            signals.progress[0] += width

@@ -26,6 +26,6 @@ def test_rai_meets_population_dynamics(width: int, trials: int) -> None:
         error = np.hypot(at[f"{name}_stderr"], at[f"{name}_theory_stderr"])
         allowed = SIGMAS * error + TERM / width * np.abs(at[f"{name}_theory"])
         off = np.abs(at[name] - at[f"{name}_theory"])
-        assert np.all(off <= allowed), (name, (off / allowed).values)
+        assert np.all(off <= allowed), (name, np.asarray(off / allowed))
         wrong = np.abs(at[name] - 1.1 * at[f"{name}_theory"]) > allowed
         assert wrong.any() or width == 256
