@@ -20,6 +20,9 @@ PRODUCT_SECONDS = 2.5e-11
 FACTOR_SECONDS = 5.0e-11
 """A floating-point operation of a QR factorisation."""
 
+START_SECONDS, COLUMN_SECONDS = 5e-6, 1e-6
+"""What a factorisation costs beside its operations, and each of its columns."""
+
 
 def sampler_costs(run: Run) -> dict[str, float]:
     """Return rough seconds of one trial, on one thread, by sampler.
@@ -37,7 +40,7 @@ def sampler_costs(run: Run) -> dict[str, float]:
         rank = min(n + 1, columns)
         dense += width * n * (WEIGHT_SECONDS + 2 * columns * PRODUCT_SECONDS)
         factor = 2.0 * n * columns * rank * (2.0 if run.ensemble in ASYMMETRIC else 1.0)
-        gram += factor * FACTOR_SECONDS
+        gram += START_SECONDS + columns * COLUMN_SECONDS + factor * FACTOR_SECONDS
         gram += width * rank * (WEIGHT_SECONDS + 2 * columns * PRODUCT_SECONDS)
     return {"gram": gram, "dense": dense}
 

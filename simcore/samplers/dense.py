@@ -21,7 +21,7 @@ from .variates import fill_choices, fill_variates
 
 __all__ = ["FUSED_COLUMNS", "dense_layer", "fused_layer", "tile_nodes"]
 
-FUSED_COLUMNS = 8
+FUSED_COLUMNS = 2
 """Up to so many columns a row of weights is multiplied as soon as it is drawn."""
 
 TILE = 2**18

@@ -42,7 +42,7 @@ def test_inputs_of_a_file(fake: FakeRun, capsys: pytest.CaptureFixture[str]) -> 
     assert (run.inputs.count, run.inputs.size, run.columns.pairs) == (12, 5, 7)
     assert run.points[0].fan_ins(3).tolist() == [5, 64, 64]
     told = capsys.readouterr().err
-    assert "note: 12 inputs through each network, sampler gram" in told
+    assert "note: 12 inputs through each network, sampler dense" in told
     assert "zero" in told
 
 
