@@ -1,17 +1,17 @@
-"""Claims: the exact law of a batch is cheaper than explicit weights where `auto` says so.
+"""Claim: the exact law of a layer beats its explicit weights, and is near its own linear algebra.
 
-    python bench/batch.py
+    python bench/batch.py            # the comparison at one size
+    python bench/batch.py --table    # seconds per layer of both samplers at many sizes
 
-Seconds per layer of both samplers over a table of (N, M), one thread, interleaved; what `auto`
-would choose, and how much dearer that is than the better one. And at N = 4096, M = 256 the ratio of
-the two.
+Times, interleaved in the same rounds on the same threads, each with a trial of its own: `gram` and
+`dense` with every observable; the QR factorisation, the normals and the product of `gram` alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import interleaved, ratio, save, timed
 
@@ -22,59 +22,122 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore.costs import sampler_costs  # noqa: E402
 from simcore.plan import Run, Task  # noqa: E402
+from simcore.rng import ROOM  # noqa: E402
+from simcore.samplers import batch as driver  # noqa: E402
+from simcore.samplers import gram  # noqa: E402
 from simcore.samplers.batch import BatchSampler  # noqa: E402
 from simcore.samplers.contract import Signals  # noqa: E402
 
-
-def layers(run, sampler):
-    """Return work that takes one network through all layers."""
-    made = BatchSampler(dataclasses.replace(run, sampler=sampler))
-    made.prepare()
-    task = Task(0, 0, 1, run.trials)
-    return lambda: timed(lambda: made.run(task, None, Signals.sharing(np.zeros(1, np.int64))))
+WIDTHS = (64, 256, 1024, 4096)
+INPUTS = (2, 8, 32, 128, 512, 2048)
+MOST_OPERATIONS = 2e10
+"""Larger layers are left out of the table."""
 
 
-def compare(width, inputs, depth, rounds):
-    """Time both samplers of a batch of random pairs."""
-    run = Run(
+def run_of(sampler, width, inputs, depth, trials):
+    return Run(
         depth=depth,
         width=(width,),
+        sampler=sampler,
         shared_network=True,
         pairs=inputs // 2,
-        trials=max(1, 200_000 // (width * inputs)),
+        trials=trials,
         keep=0,
     )
-    times = interleaved({name: layers(run, name) for name in ("gram", "dense")}, rounds)
-    seconds = {
-        name: statistics.median(values) / depth / run.trials for name, values in times.items()
+
+
+def sampler_work(run, threads):
+    """Return work that takes the run's trials through all layers on all threads."""
+    sampler = BatchSampler(run)
+    sampler.prepare()
+    task = Task(0, 0, 1, run.trials)
+    pool = ThreadPoolExecutor(threads)
+
+    def work():
+        signals = Signals.sharing(np.zeros(1, np.int64))
+        return sampler.run_shared(task, None, signals, pool, threads)
+
+    return work
+
+
+def algebra_work(run, threads):
+    """Return work that only factors, draws and multiplies, as often as `gram` does for the run."""
+    width, columns = run.width[0], run.batch
+    t = np.random.default_rng(0).standard_normal((columns, width))
+    law = BatchSampler(run).laws[0]
+    pool = ThreadPoolExecutor(threads)
+
+    def one(trial):
+        h, words = np.empty((columns, width)), np.empty((4, ROOM), np.uint32)
+        for layer in range(1, run.depth + 1):
+            factors = gram._Factors(t.copy())
+            r = factors.r()
+            nodes = gram.tile_nodes(factors.rank, width)
+            room = np.empty((nodes, factors.rank))
+            for first in range(0, width, nodes):
+                tile = room[: min(nodes, width - first)]
+                gram._fill_tile(law, first, trial, layer, words, tile)
+                np.matmul(r, tile.T, out=h[:, first : first + len(tile)])
+
+    def work():
+        with driver._single_threaded_blas():
+            list(pool.map(one, range(run.trials)))
+
+    return work
+
+
+def compare(options):
+    size = (options.width, options.inputs, options.depth, options.threads)
+    runs = {name: run_of(name, *size) for name in ("gram", "dense")}
+    jobs = {name: sampler_work(run, options.threads) for name, run in runs.items()}
+    jobs["algebra"] = algebra_work(runs["gram"], options.threads)
+    layers = options.threads * options.depth
+    times = interleaved(
+        {name: (lambda job=job: timed(job) / layers) for name, job in jobs.items()}, options.rounds
+    )
+    result = {
+        "options": vars(options),
+        "seconds_per_layer": {name: statistics.median(t) for name, t in times.items()},
+        "gram_over_dense": ratio(times, "dense", "gram"),
+        "gram_over_algebra": ratio(times, "algebra", "gram"),
     }
-    costs = sampler_costs(run)
-    chosen = min(costs, key=lambda name: costs[name])
-    return {
-        "width": width,
-        "inputs": inputs,
-        "seconds_per_layer": seconds,
-        "estimated": {name: cost / depth for name, cost in costs.items()},
-        "chosen": chosen,
-        "dearer_than_the_better": seconds[chosen] / min(seconds.values()),
-        "dense_over_gram": ratio(times, "dense", "gram"),
-    }
+    save("batch", result)
+
+
+def table():
+    """Seconds per layer and thread, from one thread at work."""
+    rows = []
+    for width in WIDTHS:
+        for inputs in INPUTS:
+            row = {"width": width, "inputs": inputs}
+            rank = min(width, inputs)
+            operations = {
+                "dense": 2.0 * width * width * (inputs + 20),
+                "gram": 4.0 * width * inputs * rank,
+            }
+            for name, count in operations.items():
+                if count > MOST_OPERATIONS:
+                    continue
+                depth = max(1, min(200, int(5e8 / count)))
+                work = sampler_work(run_of(name, width, inputs, depth, 1), 1)
+                work()
+                row[name] = statistics.median(timed(work) / depth for _ in range(3))
+            rows.append(row)
+            print(row, flush=True)
+    save("batch_table", {"seconds_per_layer": rows})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--widths", type=int, nargs="+", default=[64, 256, 1024, 4096])
-    parser.add_argument("--inputs", type=int, nargs="+", default=[2, 8, 32, 128, 512])
+    parser.add_argument("--width", type=int, default=4096)
+    parser.add_argument("--inputs", type=int, default=256)
+    parser.add_argument("--depth", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
-    table = [
-        compare(width, inputs, 4, options.rounds)
-        for width in options.widths
-        for inputs in options.inputs
-    ]
-    save("batch", {"options": vars(options), "table": table})
+    (table if options.table else compare)(options)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,6 @@ from simcore.samplers.contract import Signals, TaskResult
 from simcore.samplers.variates import fill_choices, fill_variates
 from simcore.weights import NORMAL
 
-from .network_driver import sample
-
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[Any]
 """Of numbers in 60 digits."""
@@ -341,9 +339,9 @@ def test_both_ways_of_explicit_weights_agree(
     run = shared_run(
         "dense", ensemble, k, (0.2,), distance=(0.3, 1e-12), layer_widths=(70, 1100, 300), depth=3
     )
+    monkeypatch.setattr(dense, "FUSED_COLUMNS", 100)
     fused = walk(run).rows
     monkeypatch.setattr(dense, "FUSED_COLUMNS", 0)
-    monkeypatch.setattr(dense, "SINGLE", 10**6)
     np.testing.assert_allclose(walk(run).rows, fused, rtol=1e-11, atol=1e-11)
 
 
@@ -495,7 +493,7 @@ def test_stops_and_counts(sampler: str) -> None:
     walked = BatchSampler(run)
     walked.prepare()
     walked.run(task, None, watched)
-    assert watched.progress[0] == 5 * 16 * 6
+    assert watched.progress[0] == 2 * 5 * 16
     stopped = Signals.sharing(np.ones(1, dtype=np.int64))
     BatchSampler(run).run(task, None, stopped)
     assert stopped.progress[0] == 0
@@ -524,27 +522,3 @@ def test_great_depth_keeps_lengths_and_angles(sampler: str, sigma_w: float) -> N
     lost = (log_q > math.log(1e150)) | (log_q < math.log(1e-150))
     np.testing.assert_array_equal(np.isnan(walked("q1")), lost)
     assert np.all(walked("inactive1") < 1.0)
-
-
-def test_products_in_single_precision_keep_the_digits_of_residuals(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """1 − c to 1e-5 and q to 1e-6 of those in double precision, down to 1 − c = 1e-20."""
-    run = Run(
-        depth=4,
-        width=(300,),
-        ensemble="raai",
-        k=(1.0,),
-        shared_network=True,
-        distance=(1.0, 1e-3, 1e-10, 1e-20, 1.9),
-        sampler="dense",
-    )
-    single, double = (_walked(monkeypatch, run, start) for start in (0, 10**6))
-    assert not np.array_equal(single["q1"], double["q1"])
-    np.testing.assert_allclose(single["q1"], double["q1"], rtol=1e-6)
-    np.testing.assert_allclose(single["log_distance"], double["log_distance"], atol=1e-5)
-
-
-def _walked(monkeypatch: pytest.MonkeyPatch, run: Run, start: int) -> dict[str, Any]:
-    monkeypatch.setattr("simcore.samplers.dense.SINGLE", start)
-    return sample(run, 2)

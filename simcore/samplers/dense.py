@@ -7,7 +7,6 @@ variates z (theory.md 1), and w·x = z·t with t a column of T (`batch_layer.lay
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +24,9 @@ FUSED_COLUMNS = 2
 """Up to so many columns a row of weights is multiplied as soon as it is drawn."""
 
 TILE = 2**18
-"""Weights of a tile: 1 MiB, which stay in the second-level cache while they are multiplied."""
+"""Weights of a tile: 2 MiB, which stay in the second-level cache while they are multiplied."""
 
 LEAST_NODES, MOST_NODES = 8, 512
-
-SINGLE = 512
-"""From this fan-in on the product with a tile is in single precision, which is twice as fast."""
 
 WEIGHT = np.uint64(Stream.WEIGHT)
 BIAS = np.uint64(Stream.BIAS)
@@ -133,22 +129,18 @@ def fused_layer(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _fill_tile(law, first, trial, layer, words, index, old, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Draw the rows of nodes first, first + 1, … to `tile`, shape (nodes, n), float32."""
-    n, lanes = tile.shape[1], np.empty(LANES)
+    """Draw the rows of nodes first, first + 1, … to `tile`, shape (nodes, n), float64."""
+    n = tile.shape[1]
+    z, lanes = np.empty(n, np.float32), np.empty(LANES)
     for i in range(tile.shape[0]):
-        row, z = first + i, tile[i]
+        row = first + i
         fill_variates(
             z, law.code, law.parameter, words, WEIGHT, row, trial, layer, law.key0, law.key1
         )
         if index[row] < n:
             old[row] = _old_weight(law, z, index[row], lanes)
-
-
-def _in_single(t: Floats) -> tuple[npt.NDArray[Any], Floats | float]:
-    """Return the columns of T in units of their own, float32, and these powers of two."""
-    largest = np.abs(t).max(axis=1)
-    units = np.ldexp(1.0, np.frexp(largest)[1])[:, np.newaxis]
-    return (t / units).astype(np.float32), units
+        for j in range(n):
+            tile[i, j] = z[j]
 
 
 def tile_nodes(n: int, width: int) -> int:
@@ -171,9 +163,6 @@ def dense_layer(
 ) -> None:
     """Write the pre-activations h, shape (C, N), of activations x and T: many columns, by BLAS.
 
-    Single precision (`SINGLE`) has every column in a unit of its own: a residual keeps its digits
-    however small it is, and h is within a few 1e-7 of its root mean square.
-
     Returns early where `signals.stop` is set.
     """
     n, width = x.shape[1], h.shape[1]
@@ -181,14 +170,13 @@ def dense_layer(
     index, old, new = np.empty(width, np.int64), np.empty(width), np.empty(width)
     _draw_biases(law, sigma_b, n, trial, layer, words, index, new, old, bias)
     nodes = tile_nodes(n, width)
-    room = np.empty((nodes, n), np.float32)
-    columns, units = _in_single(t[:, :n]) if n >= SINGLE else (t[:, :n], 1.0)
+    room = np.empty((nodes, n))
     for first in range(0, width, nodes):
         if signals.stop[0]:
             return
         tile = room[: min(nodes, width - first)]
         _fill_tile(law, first, trial, layer, words, index, old, tile)
-        np.multiply(columns @ tile.T, units, out=h[:, first : first + len(tile)])
+        np.matmul(t[:, :n], tile.T, out=h[:, first : first + len(tile)])
     _add_biases(t, n, bias, h)
     if law.asymmetric:
         replace_weights(pairing, batch, x, index, old, new, h)
