@@ -104,6 +104,8 @@ def draw(by_law, dead, path):
         width = np.array(width, dtype=float)
         left.plot(width, 0.5 / width, color="black", ls=(0, (4, 3)), lw=0.9, label="1/N")
         left.set(xscale="log", yscale="log", xlabel="width N")
+        left.set_xticks(width, [f"{w:.0f}" for w in width], minor=False)
+        left.minorticks_off()
         left.set(ylabel=f"|mean correlation - mean field|, layer {LAYER}")
         left.legend()
         width, rademacher, r_error, normal, n_error, expected = zip(*dead, strict=True)
@@ -122,10 +124,10 @@ def draw(by_law, dead, path):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=float, default=4e9)
+    parser.add_argument("--work", type=float, default=1e9)
     parser.add_argument("--figure")
     options = parser.parse_args()
-    widths = [16, 32, 64, 128, 256]
+    widths = [16, 32, 64, 128]
     by_law = {law: deviations(law, widths, options.work) for law in LAWS}
     depth, trials = 10, 2**15
     dead = deaths(range(3, 10), depth, trials)

@@ -582,10 +582,10 @@ def _across(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Return the sum of squares of the part of s across h₁."""
     uu, us, ss = room.totals[UU], room.totals[US], room.totals[SS]
-    if width == 1 or ss == 0.0:
-        return 0.0
     if uu == 0.0:
         return ss
+    if width == 1 or ss == 0.0:
+        return 0.0
     rest = ss - us * (us / uu)
     if rest < RECOUNT * ss:
         rest = _sum_across(physics, trial, layer, width, law, us / uu, x, r, room)
