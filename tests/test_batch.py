@@ -23,7 +23,7 @@ from simcore.observables import NAMES, NETWORK_NAMES, RATE_BINS
 from simcore.plan import Run, Task
 from simcore.rng import ROOM, Stream
 from simcore.samplers import blocks, dense, gram
-from simcore.samplers.batch import BatchSampler
+from simcore.samplers.batch import BatchSampler, _SingleThreadedBlas
 from simcore.samplers.batch_layer import Batch, Law, Pairing, layer_factor
 from simcore.samplers.contract import Signals, TaskResult
 from simcore.samplers.variates import fill_choices, fill_variates
@@ -522,3 +522,18 @@ def test_great_depth_keeps_lengths_and_angles(sampler: str, sigma_w: float) -> N
     lost = (log_q > math.log(1e150)) | (log_q < math.log(1e-150))
     np.testing.assert_array_equal(np.isnan(walked("q1")), lost)
     assert np.all(walked("inactive1") < 1.0)
+
+
+def test_blas_has_one_thread_whichever_thread_asked_before() -> None:
+    """Some BLAS libraries listen to the first thread that has set them, as long as it lives."""
+    blas = _SingleThreadedBlas()
+
+    def threads() -> list[int]:
+        with blas():
+            return [library.num_threads for library in blas.libraries]
+
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        for pool in (first, second, first):
+            found = pool.submit(threads).result()
+            assert found == [1] * len(found)
+            assert found

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,32 +44,44 @@ LAYER_SECONDS = 3e-5
 
 
 class _SingleThreadedBlas:
-    """Keeps BLAS to one thread while any of ours calls it: trials are what threads share."""
+    """Keeps BLAS to one thread while any of ours calls it: trials are what threads share.
+
+    threadpoolctl lets a single thread of the process set OpenBLAS, and ignores all others silently,
+    so that claim is given up before each setting.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.users = 0
+        self.before: list[int] = []
 
     @cached_property
-    def controller(self) -> ThreadpoolController:
+    def libraries(self) -> list[Any]:
         """Every BLAS of the process: SciPy's has to be loaded before."""
         import scipy.linalg.cython_lapack  # noqa: F401 - loads its library
 
-        return ThreadpoolController()
+        return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+    def _set(self, threads: list[int]) -> None:
+        for library, number in zip(self.libraries, threads, strict=True):
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
+            library.set_num_threads(number)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         with self.lock:
             self.users += 1
             if self.users == 1:
-                self.limit = self.controller.limit(limits=1, user_api="blas")
+                self.before = [library.num_threads for library in self.libraries]
+                self._set([1] * len(self.before))
         try:
             yield
         finally:
             with self.lock:
                 self.users -= 1
                 if self.users == 0:
-                    self.limit.restore_original_limits()
+                    self._set(self.before)
 
 
 _single_threaded_blas = _SingleThreadedBlas()
