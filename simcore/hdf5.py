@@ -12,7 +12,7 @@ import io
 import math
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
@@ -26,7 +26,7 @@ from .errors import FileFormatError, OutputError, SimcoreError
 from .fletcher import fletcher32
 from .schema import Array
 
-__all__ = ["SIGNATURE", "Writer", "read_array", "reading", "replacing", "text"]
+__all__ = ["SIGNATURE", "WriteStopped", "Writer", "read_array", "reading", "replacing", "text"]
 
 Bytes = bytes | bytearray | memoryview
 
@@ -59,24 +59,39 @@ _DAMAGE = (
 # --- writing -------------------------------------------------------------------------------------
 
 
+class WriteStopped(Exception):  # noqa: N818 - a request, not an error
+    """A file was given up halfway because that was asked for."""
+
+
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Writer]:
+def replacing(
+    path: str | os.PathLike[str], stopping: Callable[[], bool] | None = None
+) -> Iterator[Writer]:
     """Write a whole new file beside `path`, and put it there in one step at the end.
 
     The new file is NAME.part until it is on the disk. Whatever fails, an earlier file at `path`
     stays as it was and NAME.part is removed.
 
+    Parameters
+    ----------
+    path
+        The file.
+    stopping
+        Asked before every chunk; True gives the writing up.
+
     Raises
     ------
     OutputError
         If the file can't be written: disk full, no permission, folder missing.
+    WriteStopped
+        If `stopping` said so.
     """
     try:
         final = Path(path).resolve()
         part = final.with_name(final.name + ".part")
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
-            yield from _fill(descriptor)
+            yield from _fill(descriptor, stopping or (lambda: False))
             part.replace(final)
         except BaseException:
             with suppress(OSError):
@@ -91,16 +106,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Writer]:
         _flush_folder(final.parent)
 
 
-def _fill(descriptor: int) -> Iterator[Writer]:
+def _fill(descriptor: int, stopping: Callable[[], bool]) -> Iterator[Writer]:
     """Yield a writer on an open file; flush the file to the disk and close it."""
     sink = _Sink(descriptor)
     try:
         try:
             with h5py.File(sink, "w", libver=("v110", "v110")) as file:
-                yield Writer(file, sink)
+                yield Writer(file, sink, stopping)
         finally:
             # What HDF5 raises after a failed write only hides the reason.
             sink.check()
+        if stopping():
+            raise WriteStopped
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -202,9 +219,10 @@ class _Sink(io.RawIOBase):
 class Writer:
     """Writes groups, attributes and arrays; an array finds the scales of its dimensions itself."""
 
-    def __init__(self, file: Any, sink: _Sink) -> None:
+    def __init__(self, file: Any, sink: _Sink, stopping: Callable[[], bool]) -> None:
         self._file = file
         self._sink = sink
+        self._stopping = stopping
         self._scales: dict[str, Any] = {}
 
     def group(self, path: str, attributes: Mapping[str, object]) -> None:
@@ -218,11 +236,13 @@ class Writer:
         ------
         OSError
             If the file can't be written.
+        WriteStopped
+            If that was asked for.
         """
         folder, _, name = path.rpartition("/")
         values = np.asarray(array.values, order="C")
         if values.ndim:
-            dataset = _write_chunks(self._file, path, values, compress=compress)
+            dataset = self._chunked(path, values, compress=compress)
         else:
             dataset = _write_scalar(self._file, path, values)
         if array.dims == (name,):
@@ -233,6 +253,33 @@ class Writer:
                 dataset.dims[axis].attach_scale(self._scale(folder, dim))
         _set_attributes(dataset, {"long_name": array.long_name, "units": array.units})
         self._sink.check()
+
+    def _chunked(self, path: str, values: npt.NDArray[Any], *, compress: bool) -> Any:
+        """Create a dataset and write its chunks, encoded here.
+
+        HDF5's own Fletcher-32 runs at a quarter of a gigabyte a second, over ten times slower.
+        """
+        chunk = _chunk_shape(values.shape, values.itemsize)
+        corners = list(product(*(range(0, n, c) for n, c in zip(values.shape, chunk, strict=True))))
+        deflate = compress and _shrinks(_block(values, corners[0], chunk))
+        filters = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "shuffle": True}
+        dataset = self._file.create_dataset(
+            path,
+            shape=values.shape,
+            dtype=values.dtype,
+            chunks=chunk,
+            fletcher32=True,
+            track_times=False,
+            **(filters if deflate else {}),
+        )
+        for corner in corners:
+            if self._stopping():
+                raise WriteStopped
+            block = _block(values, corner, chunk)
+            raw = zlib.compress(_shuffled(block), _GZIP_LEVEL) if deflate else block.tobytes()
+            checksum = fletcher32(raw).to_bytes(4, "little")
+            dataset.id.write_direct_chunk(corner, raw + checksum)
+        return dataset
 
     def _scale(self, folder: str, dim: str) -> Any:
         """Find the scale of a dimension in the group or the nearest one above it."""
@@ -265,32 +312,6 @@ def _write_scalar(file: Any, path: str, value: npt.NDArray[Any]) -> Any:
     created = h5py.h5d.create(file.id, path.encode(), kind, space, layout)
     created.write(space, space, value)
     return h5py.Dataset(created)
-
-
-def _write_chunks(file: Any, path: str, values: npt.NDArray[Any], *, compress: bool) -> Any:
-    """Create a dataset and write its chunks, encoded here.
-
-    HDF5's own Fletcher-32 runs at a quarter of a gigabyte a second, over ten times slower.
-    """
-    chunk = _chunk_shape(values.shape, values.itemsize)
-    corners = list(product(*(range(0, n, c) for n, c in zip(values.shape, chunk, strict=True))))
-    deflate = compress and _shrinks(_block(values, corners[0], chunk))
-    filters = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "shuffle": True}
-    dataset = file.create_dataset(
-        path,
-        shape=values.shape,
-        dtype=values.dtype,
-        chunks=chunk,
-        fletcher32=True,
-        track_times=False,
-        **(filters if deflate else {}),
-    )
-    for corner in corners:
-        block = _block(values, corner, chunk)
-        raw = zlib.compress(_shuffled(block), _GZIP_LEVEL) if deflate else block.tobytes()
-        checksum = fletcher32(raw).to_bytes(4, "little")
-        dataset.id.write_direct_chunk(corner, raw + checksum)
-    return dataset
 
 
 def _chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -1,12 +1,13 @@
-"""What a run needs to go on, /entry/state of its file: whole blocks as arrays, and back.
+"""What a run needs to go on, /entry/state of its file: blocks as arrays, and back.
 
-The nodes of all points' trees lie one after the other along the dimension `node`.
+The nodes of all points' trees lie one after the other along the dimension `node`; in a last write
+a point's partial block follows its nodes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,18 @@ import numpy.typing as npt
 
 from .moments import Bins, Moments, MomentTree, PointStatistics
 from .observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
-from .plan import KEPT, Run
+from .plan import BLOCK, KEPT, Run
 from .schema import Array, Field, coordinates, dims_of, observables_of, shape_of, sizes, squared
 
-__all__ = ["state_arrays", "state_coordinates", "state_fields", "state_points"]
+__all__ = ["node_count", "state_arrays", "state_coordinates", "state_fields", "state_points"]
 
 Numbers = npt.NDArray[Any]
 Read = Callable[[str, tuple[int, ...], str], Numbers]
 """Reads an array by its path below /entry, its shape and its type."""
+
+_BASIC = Moments._fields[:3]
+PARTIAL = -1
+"""Level of the node of a partial block, whose index is the number of the block."""
 
 
 def state_fields(run: Run) -> Iterator[Field]:
@@ -34,7 +39,7 @@ def state_fields(run: Run) -> Iterator[Field]:
     yield field("trials_done", "point", "i8", "trials done, a partial last block included")
     yield field("trajectories_done", "point", "i8", "first trials whose trajectory is held")
     yield field("node_point", "node", "i8", "point that the node belongs to")
-    yield field("node_level", "node", "i8", "level j of the node: 2^j blocks")
+    yield field("node_level", "node", "i8", "level j of the node: 2^j blocks; -1: a partial one")
     yield field("node_index", "node", "i8", "index i of the node: from block i 2^j on")
     for o in observables_of(run):
         square = squared(o.units)
@@ -71,7 +76,15 @@ def state_coordinates(run: Run, nodes: int) -> dict[str, Array]:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def state_arrays(run: Run, points: Sequence[PointStatistics]) -> Iterator[tuple[Field, Array]]:
+def node_count(points: Sequence[PointStatistics], *, complete: bool) -> int:
+    """Return how many nodes the state of these points has."""
+    partial = sum(point.partial is not None for point in points) if complete else 0
+    return partial + sum(len(point.tree.nodes) for point in points)
+
+
+def state_arrays(
+    run: Run, points: Sequence[PointStatistics], *, complete: bool
+) -> Iterator[tuple[Field, Array]]:
     """Yield the arrays of the state with their values; those over nodes only where there is one.
 
     Parameters
@@ -80,8 +93,10 @@ def state_arrays(run: Run, points: Sequence[PointStatistics]) -> Iterator[tuple[
         The run.
     points
         What is known of each point, in the order of `Run.points`.
+    complete
+        Whether partial blocks are among the nodes. When a run goes on they are simulated again.
     """
-    cut = _Cuts(run, points)
+    cut = _Cuts(run, points, complete=complete)
     # One kind of array after the other: the nodes are then gone through once for each kind.
     size = {**sizes(run), "node": len(cut.nodes)}
     for field in sorted(state_fields(run), key=lambda field: field.path.rpartition("/")[2]):
@@ -98,13 +113,16 @@ class _Cuts:
     a time, and kept until another is asked for.
     """
 
-    def __init__(self, run: Run, points: Sequence[PointStatistics]) -> None:
+    def __init__(self, run: Run, points: Sequence[PointStatistics], *, complete: bool) -> None:
         self.nodes: list[Moments] = []
         places = []
         for number, point in enumerate(points):
             for level, index, moments in point.tree.ordered():
                 places.append((number, level, index))
                 self.nodes.append(moments)
+            if complete and point.partial is not None:
+                places.append((number, PARTIAL, run.end_trial // BLOCK))
+                self.nodes.append(point.partial)
         place = np.array(places, dtype=np.int64).reshape(-1, 3)
         self._known: dict[str, Numbers] = {
             "point_key": np.array([point.key for point in run.points], dtype=np.uint64),
@@ -115,6 +133,7 @@ class _Cuts:
             "node_index": place[:, 2],
         }
         self._depth = run.depth
+        self._binned = run.end_trial >= BLOCK
         self._columns = run.columns
         self._points = points
         self._kind = ""
@@ -148,8 +167,8 @@ class _Cuts:
     def _bins(self, own: slice, edge: str) -> Numbers:
         values = np.full((len(self._points), self._columns.pairs, self._depth), np.nan)
         for i, point in enumerate(self._points):
-            # A partial first block has other bins than the whole one.
-            if point.bins is not None and point.tree.nodes:
+            # A run that ends inside block 0 has other bins than one that goes on.
+            if point.bins is not None and self._binned:
                 values[i] = getattr(point.bins, edge)[:, own].T
         return values
 
@@ -162,7 +181,7 @@ def _every(names: Sequence[str], name: str) -> slice:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def state_points(run: Run, read: Read, nodes: int) -> list[PointStatistics]:
+def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[PointStatistics]:
     """Put the statistics of all points together from the arrays of the state.
 
     Parameters
@@ -172,17 +191,19 @@ def state_points(run: Run, read: Read, nodes: int) -> list[PointStatistics]:
     read
         Reads an array of the file.
     nodes
-        Nodes of all points' trees.
+        Nodes of all points, partial blocks included.
+    complete
+        Whether the file is a last write, which may have partial blocks.
 
     Returns
     -------
     list of PointStatistics
-        In the order of `Run.points`, without partial blocks.
+        In the order of `Run.points`.
 
     Raises
     ------
     ValueError
-        If the arrays do not belong to this run.
+        If the arrays do not belong to this run, or not to each other.
     """
     size = {**sizes(run), "node": nodes}
     state = {}
@@ -190,18 +211,9 @@ def state_points(run: Run, read: Read, nodes: int) -> list[PointStatistics]:
         if "node" not in field.dims or nodes:
             name = field.path.removeprefix("state/")
             state[name] = read(field.path, shape_of(field.dims, size), field.dtype)
-    if state["point_key"].tolist() != [point.key for point in run.points]:
-        raise ValueError("the keys of its points are not those of its configuration")
-    pairs, depth = run.columns.pairs, run.depth
-
-    def together(names: Sequence[str], kind: str, *axes: int) -> Numbers:
-        """Put observables side by side, all of one pair after the other, along the last axis."""
-        parts = [state.pop(f"{name}/{kind}") for name in names]
-        split = [part.reshape(len(part), pairs, *axes) for part in parts]
-        joined = np.moveaxis(np.stack(split, axis=2), (1, 2), (-2, -1))
-        return joined.reshape(*joined.shape[:-2], -1)
-
-    histogram = np.moveaxis(together(HISTOGRAMMED, "histogram", depth, run.bins + 2), -1, 2)
+    _check_points(run, state)
+    histogram = _together(run, state, HISTOGRAMMED, "histogram", run.depth, run.bins + 2)
+    histogram = np.moveaxis(histogram, -1, 2)
     trajectories = _trajectories(run, read)
     points = [
         PointStatistics(
@@ -210,24 +222,126 @@ def state_points(run: Run, read: Read, nodes: int) -> list[PointStatistics]:
         for i, kept in enumerate(state["trajectories_done"])
     ]
     if nodes:
-        chosen = len(run.covariance_layers)
-        kinds = [together(NAMES, f"node_{kind}", depth) for kind in Moments._fields[:3]]
-        for i, kind in enumerate(Moments._fields[:3] if run.shared else ()):
-            of_network = [state.pop(f"{name}/node_{kind}") for name in NETWORK_NAMES]
-            shaped = [part.reshape(nodes, depth, -1) for part in of_network]
-            kinds[i] = np.concatenate([kinds[i], *shaped], axis=2)
-        for kind, axes in (("count", ()), ("mean", (chosen,)), ("m2", (chosen, chosen))):
-            kinds.append(np.moveaxis(together(COVARIANCE, f"node_cov_{kind}", *axes), -1, 1))
-        places = zip(state["node_point"], state["node_level"], state["node_index"], strict=True)
-        for i, (point, level, index) in enumerate(places):
-            moments = Moments(*(np.ascontiguousarray(kind[i]) for kind in kinds))
-            points[point].tree.nodes[int(level), int(index)] = moments
-    lower = together(HISTOGRAMMED, "bin_lower", depth)
-    width = together(HISTOGRAMMED, "bin_width", depth)
+        _add_nodes(run, state, points, complete=complete)
+    lower = _together(run, state, HISTOGRAMMED, "bin_lower", run.depth)
+    width = _together(run, state, HISTOGRAMMED, "bin_width", run.depth)
     for i, statistics in enumerate(points):
-        if statistics.tree.nodes:
-            statistics.bins = Bins(lower[i], width[i])
+        defined = not (np.isnan(lower[i]).any() or np.isnan(width[i]).any())
+        if statistics.tree.nodes and not defined:
+            raise ValueError("bins are missing")
+        if defined:
+            statistics.bins = _bins(lower[i], width[i])
+    _add_partial_histograms(run, read, points)
+    _check_trials(run, state["trials_done"].tolist(), points)
     return points
+
+
+def _check_points(run: Run, state: Mapping[str, Numbers]) -> None:
+    if state["point_key"].tolist() != [point.key for point in run.points]:
+        raise ValueError("the keys of its points are not those of its configuration")
+    kept = state["trajectories_done"]
+    if kept.min() < 0 or kept.max() > run.kept:
+        raise ValueError("more trajectories are done than are kept")
+
+
+def _together(
+    run: Run, state: dict[str, Numbers], names: Sequence[str], kind: str, *axes: int
+) -> Numbers:
+    """Put observables side by side, all of one pair after the other, along the last axis."""
+    parts = [state.pop(f"{name}/{kind}") for name in names]
+    split = [part.reshape(len(part), run.columns.pairs, *axes) for part in parts]
+    joined = np.moveaxis(np.stack(split, axis=2), (1, 2), (-2, -1))
+    return joined.reshape(*joined.shape[:-2], -1)
+
+
+def _add_nodes(
+    run: Run, state: dict[str, Numbers], points: Sequence[PointStatistics], *, complete: bool
+) -> None:
+    """Give every point its nodes and its partial block."""
+    columns = ("node_point", "node_level", "node_index")
+    places = list(zip(*(state[name].tolist() for name in columns), strict=True))
+    _check_places(run, places, complete=complete)
+    chosen = len(run.covariance_layers)
+    kinds = [_together(run, state, NAMES, f"node_{kind}", run.depth) for kind in _BASIC]
+    for i, kind in enumerate(_BASIC if run.shared else ()):
+        of_network = [state.pop(f"{name}/node_{kind}") for name in NETWORK_NAMES]
+        shaped = [part.reshape(len(places), run.depth, -1) for part in of_network]
+        kinds[i] = np.concatenate([kinds[i], *shaped], axis=2)
+    for kind, axes in (("count", ()), ("mean", (chosen,)), ("m2", (chosen, chosen))):
+        values = _together(run, state, COVARIANCE, f"node_cov_{kind}", *axes)
+        kinds.append(np.moveaxis(values, -1, 1))
+    for i, (point, level, index) in enumerate(places):
+        moments = Moments(*(np.ascontiguousarray(kind[i]) for kind in kinds))
+        partial = level == PARTIAL
+        if moments.count.max() != (run.end_trial % BLOCK if partial else BLOCK << level):
+            raise ValueError("a node has other trials than its blocks")
+        if partial:
+            points[point].partial = moments
+        else:
+            points[point].tree.nodes[level, index] = moments
+
+
+def _check_places(run: Run, places: Sequence[tuple[int, int, int]], *, complete: bool) -> None:
+    """Raise ValueError unless these nodes can be the maximal ones of this run, in order."""
+    last = run.end_trial // BLOCK
+    known = set(places)
+    point, free = 0, run.first_trial // BLOCK
+    for number, level, index in places:
+        if number != point:
+            point, free = number if number > point else len(run.points), run.first_trial // BLOCK
+        if level == PARTIAL:
+            begin, end = index, index + 1
+            fits = complete and begin == last and run.end_trial % BLOCK > 0
+        else:
+            fits = 0 <= level <= last.bit_length() and (number, level, index ^ 1) not in known
+            begin, end = (index << level, index + 1 << level) if fits else (0, 0)
+            fits = fits and end <= last
+        if not fits or begin < free or point >= len(run.points):
+            raise ValueError("its nodes are not those of a run")
+        free = end
+
+
+def _add_partial_histograms(run: Run, read: Read, points: Sequence[PointStatistics]) -> None:
+    """Give partial blocks their counts: what is published beyond the whole blocks."""
+    if all(point.partial is None for point in points):
+        return
+    shape = (*run.shape, *(run.columns.pairs,) * run.shared, run.depth)
+
+    def published(kind: str, dtype: str, *axes: int) -> Numbers:
+        found = {
+            f"{name}/{kind}": read(f"{name}/{kind}", (*shape, *axes), dtype)
+            for name in HISTOGRAMMED
+        }
+        by_point = {path: part.reshape(len(points), -1) for path, part in found.items()}
+        return _together(run, by_point, HISTOGRAMMED, kind, run.depth, *axes)
+
+    histogram = np.moveaxis(published("histogram", "u4", run.bins + 2), -1, 2)
+    lower, width = published("bin_lower", "f8"), published("bin_width", "f8")
+    for i, point in enumerate(points):
+        if point.partial is not None:
+            # Where this is not what was counted, it has wrapped round, and has other sums.
+            point.partial_histogram = np.ascontiguousarray(histogram[i]) - point.histogram
+            point.bins = point.bins or _bins(lower[i], width[i])
+
+
+def _bins(lower: Numbers, width: Numbers) -> Bins:
+    return Bins(np.ascontiguousarray(lower), np.ascontiguousarray(width))
+
+
+def _check_trials(run: Run, done: Sequence[int], points: Sequence[PointStatistics]) -> None:
+    """Raise ValueError where the parts of a point are not about the same trials."""
+    own = run.columns.of_pairs(HISTOGRAMMED)
+    for trials, point in zip(done, points, strict=True):
+        # Checkpoints, and all files of format 1.0, count a partial block that they do not hold.
+        rest = 0 if point.partial is not None else run.end_trial % BLOCK
+        if trials - point.trials() not in (0, rest):
+            raise ValueError("other trials are said to be done than there are")
+        counted = sum(node.count[:, own] for node in point.tree.nodes.values())
+        held = [(point.histogram, counted)]
+        if point.partial is not None and point.partial_histogram is not None:
+            held.append((point.partial_histogram, point.partial.count[:, own]))
+        if any((histogram.sum(axis=2) != count).any() for histogram, count in held):
+            raise ValueError("its histograms count other trials than its moments")
 
 
 def _trajectories(run: Run, read: Read) -> Numbers:

@@ -1,7 +1,8 @@
-"""The file of a run, `simcore-run` format 1.0 (docs/file-format.md): write, read back, describe.
+"""The file of a run, `simcore-run` format 1.1 (docs/file-format.md): write, read back, describe.
 
 A file holds the published arrays (`simcore.published`) and, in /entry/state, everything that is
-needed to go on: the tree of moments of whole blocks, their histograms and how far each point is.
+needed to go on or to be merged: the tree of moments of whole blocks, their histograms, how far each
+point is and, in a last write, the partial block at its end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,20 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import FileFormatError, InputError
-from .hdf5 import Writer, read_array, reading, replacing, text
+from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .moments import PointStatistics
 from .observables import NAMES
 from .plan import BLOCK, Run
 from .provenance import version
 from .published import published
 from .schema import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
-from .state import state_arrays, state_coordinates, state_fields, state_points
+from .state import node_count, state_arrays, state_coordinates, state_fields, state_points
 
 __all__ = [
     "FILETYPE",
     "FORMAT_VERSION",
     "Header",
+    "WriteStopped",
     "estimate_bytes",
     "info",
     "read_header",
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 FILETYPE = "simcore-run"
-FORMAT_VERSION = (1, 0)
+FORMAT_VERSION = (1, 1)
 """Readers accept every file of the same first number; the second one counts additions."""
 
 RNG = "philox4x32-10"
@@ -60,6 +62,8 @@ def write_run(
     *,
     complete: bool,
     provenance: Mapping[str, object],
+    gaps: str = "",
+    stopping: Callable[[], bool] | None = None,
 ) -> None:
     """Write the file of a run whole, in place of an earlier one.
 
@@ -77,14 +81,20 @@ def write_run(
     provenance
         Texts and numbers by name, as from `simcore.provenance.collect_provenance`; they are no
         part of the results.
+    gaps
+        Ranges of trials that a merged file lacks; "" is none.
+    stopping
+        Asked every now and then, at least between two arrays; True gives the writing up.
 
     Raises
     ------
     OutputError
         If the file can't be written. An earlier file is untouched.
+    WriteStopped
+        If `stopping` said so. An earlier file is untouched.
     """
-    with replacing(path) as writer:
-        _write_root(writer, run, complete=complete)
+    with replacing(path, stopping) as writer:
+        _write_root(writer, run, complete=complete, gaps=gaps)
         shared = coordinates(run)
         opened: set[str] = set()
         for field, array in published(run, points, complete=complete):
@@ -94,16 +104,16 @@ def write_run(
                 _open_group(writer, run, folder, field, shared, complete=complete)
             writer.array(f"/entry/{field.path}", array, compress=complete)
         writer.group("/entry/state", {"NX_class": "NXcollection"})
-        nodes = sum(len(point.tree.nodes) for point in points)
+        nodes = node_count(points, complete=complete)
         for name, array in state_coordinates(run, nodes).items():
             writer.array(f"/entry/state/{name}", array)
-        for field, array in state_arrays(run, points):
+        for field, array in state_arrays(run, points, complete=complete):
             writer.array(f"/entry/{field.path}", array, compress=complete)
         attributes = {"NX_class": "NXcollection", **provenance}
         writer.group("/entry/provenance", attributes)
 
 
-def _write_root(writer: Writer, run: Run, *, complete: bool) -> None:
+def _write_root(writer: Writer, run: Run, *, complete: bool, gaps: str) -> None:
     writer.group(
         "/",
         {
@@ -120,6 +130,7 @@ def _write_root(writer: Writer, run: Run, *, complete: bool) -> None:
             "rng": RNG,
             "rng_layout": np.int64(RNG_LAYOUT),
             "complete": np.uint8(complete),
+            **({"gaps": gaps} if gaps else {}),
         },
     )
     writer.group("/entry", {"NX_class": "NXentry", "default": "correlation"})
@@ -191,12 +202,15 @@ class Header:
         First and second number of the file's format.
     simcore_version
         What wrote it.
+    gaps
+        Ranges of trials that a merged file lacks; "" is none.
     """
 
     run: Run
     complete: bool
     format_version: tuple[int, int]
     simcore_version: str
+    gaps: str
 
 
 def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
@@ -231,14 +245,22 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
         if (first, second) > FORMAT_VERSION:
             raise newer from None
         raise
-    written = text(root["simcore_version"])
-    return Header(run, bool(root["complete"]), (first, second), written)
+    return Header(
+        run=run,
+        complete=bool(root["complete"]),
+        format_version=(first, second),
+        simcore_version=text(root["simcore_version"]),
+        gaps=text(root["gaps"]) if "gaps" in root else "",
+    )
 
 
 def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]]:
-    """Read back a run with everything that its whole blocks gave, bit by bit as it was written.
+    """Read back a run with everything that its blocks gave, bit by bit as it was written.
 
-    A partial last block is not among them: it is published, and simulated again when a run goes on.
+    A partial last block is among them if the file is a last write. A run that goes on beyond it
+    has to simulate it again as part of a whole block, and one that ended inside block 0 then gets
+    other bins: `partial`, `partial_histogram` and, where `run.end_trial` < 64, `bins` are to be
+    forgotten.
 
     Returns
     -------
@@ -251,14 +273,15 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
         If the file is missing, foreign, damaged or newer than this program.
     """
     with reading(path) as file:
-        run = read_header(file, path).run
+        header = read_header(file, path)
 
         def read(name: str, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
             return read_array(file, f"entry/{name}", shape, dtype)
 
         state = file["entry/state"]
         nodes = len(state["node"]) if "node" in state else 0
-        return run, state_points(run, read, nodes)
+        points = state_points(header.run, read, nodes, complete=header.complete)
+        return header.run, points
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -267,9 +290,9 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        file, bytes, format_version, simcore_version, complete, config, config_sha256, dimensions
-        (name and size), points, trials (asked for, per point), trials_done (least and most over
-        the points), trials_done_per_point, provenance.
+        file, bytes, format_version, simcore_version, complete, gaps, config, config_sha256,
+        dimensions (name and size), points, trials (asked for, per point), trials_done (least and
+        most over the points), trials_done_per_point, provenance.
 
     Raises
     ------
@@ -287,6 +310,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
             "format_version": ".".join(map(str, header.format_version)),
             "simcore_version": header.simcore_version,
             "complete": header.complete,
+            "gaps": header.gaps,
             "config": run.config(),
             "config_sha256": run.digest(),
             "dimensions": {name: len(values) for name, values in run.dimensions.items()},

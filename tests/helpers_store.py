@@ -36,11 +36,11 @@ def random_rows(
 
 
 def point_statistics(run: Run, rows: Floats) -> PointStatistics:
-    """Statistics of one point after these trials, the first of a run."""
+    """Statistics of one point after these trials, from trial 0 on: those of a shard are kept."""
     layers = np.array(run.covariance_layers) - 1
     chosen, pairs = Chosen.of(run.columns), run.columns.pairs
     bins: Bins | None = None
-    kept_rows = rows[: run.kept][..., chosen.kept]
+    kept_rows = rows[run.first_trial :][: run.kept][..., chosen.kept]
     trajectories = np.full((run.kept, run.depth, chosen.kept.size), np.nan)
     trajectories[: len(kept_rows)] = kept_rows
     empty = zero_histogram(run.depth, run.bins, pairs)
@@ -55,6 +55,8 @@ def point_statistics(run: Run, rows: Floats) -> PointStatistics:
         take_statistics(part, 0, moments, bins, histogram, chosen.histogram, first == 0)
         values = np.moveaxis(part[:, layers][..., chosen.covariance], -1, 0)
         take_covariance(np.ascontiguousarray(values), len(part), moments)
+        if first < run.first_trial:
+            continue
         if len(part) == BLOCK:
             point.tree.add(0, first // BLOCK, moments)
             point.histogram += histogram
@@ -64,9 +66,9 @@ def point_statistics(run: Run, rows: Floats) -> PointStatistics:
 
 
 def statistics(run: Run, trials: int | None = None, *, seed: int = 1) -> list[PointStatistics]:
-    """Statistics of every point of a run after `trials` trials each (default: all of them)."""
+    """Statistics of every point of a run after trial `trials` (default: all of them)."""
     rng = np.random.default_rng(seed)
-    count = run.trials if trials is None else trials
+    count = run.end_trial if trials is None else trials
     return [
         point_statistics(run, random_rows(rng, count, run.depth, run.columns)) for _ in run.points
     ]

@@ -4,7 +4,8 @@ import errno
 import os
 import re
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,13 +28,14 @@ from simcore.errors import FileFormatError, OutputError
 from simcore.fletcher import fletcher32
 from simcore.moments import PointStatistics
 from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
-from simcore.plan import KEPT, Run
+from simcore.plan import BLOCK, KEPT, Run
 from simcore.provenance import collect_provenance
 from simcore.schema import Array, observable_of
-from simcore.store import estimate_bytes, info, read_state, write_run
+from simcore.store import WriteStopped, estimate_bytes, info, read_state, write_run
 
 from .helpers_store import statistics
 
+Floats = npt.NDArray[Any]
 Written = tuple[Run, list[PointStatistics], Path]
 
 INPUTS = str(Path(__file__).parents[1] / "data" / "digits.h5")
@@ -180,7 +182,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
     absent = {
         *["last"] * (not complete),
         *["kept"] * (run.kept == 0),
-        *["blocks"] * (not points[0].tree.nodes),
+        *["blocks"] * (not points[0].tree.nodes and not complete),
         *["shared"] * (not run.shared),
         "file" if run.inputs is None else "random",
         *["scale"] * (run.sigma_b is None),
@@ -298,46 +300,67 @@ def test_silx_finds_the_plot(written: Written) -> None:
 # --- going on -------------------------------------------------------------------------------------
 
 
-def test_the_state_comes_back_bit_by_bit(written: Written) -> None:
+def assert_same_bytes(first: Iterable[Floats | None], second: Iterable[Floats | None]) -> None:
+    for x, y in zip(first, second, strict=True):
+        assert x is not None
+        assert y is not None
+        assert (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes())
+        assert y.flags.c_contiguous
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_state_comes_back_bit_by_bit(written: Written, tmp_path: Path, complete: bool) -> None:
     run, points, path = written
+    if not complete:
+        path = tmp_path / "checkpoint.h5"
+        write_run(path, run, points, complete=False, provenance={})
     again, back = read_state(path)
     assert again == run
     for a, b in zip(points, back, strict=True):
         assert a.tree.nodes.keys() == b.tree.nodes.keys()
         for (_, _, left), (_, _, right) in zip(a.tree.ordered(), b.tree.ordered(), strict=True):
-            for x, y in zip(left, right, strict=True):
-                assert (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes())
-                assert y.flags.c_contiguous
-        assert a.histogram.tobytes() == b.histogram.tobytes()
-        assert a.trajectories.tobytes() == b.trajectories.tobytes()
+            assert_same_bytes(left, right)
+        assert_same_bytes([a.histogram, a.trajectories], [b.histogram, b.trajectories])
         assert a.kept == b.kept
-        assert b.partial is None
-        if a.tree.nodes:
-            assert a.bins is not None
-            assert b.bins is not None
-            assert a.bins.lower.tobytes() == b.bins.lower.tobytes()
-            assert a.bins.width.tobytes() == b.bins.width.tobytes()
+        if complete and a.partial is not None:
+            assert b.partial is not None
+            assert_same_bytes(a.partial, b.partial)
+            assert_same_bytes([a.partial_histogram], [b.partial_histogram])
+        else:
+            assert b.partial is None
+            assert b.partial_histogram is None
+        if a.tree.nodes or complete:
+            assert_same_bytes(a.bins or (), b.bins or ())
         else:
             assert b.bins is None
 
 
+@pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("complete", [True, False])
-def test_writing_what_was_read_gives_the_same_file(tmp_path: Path, complete: bool) -> None:
-    run = RUNS["widths"]
+def test_writing_what_was_read_gives_the_same_file(
+    tmp_path: Path, name: str, complete: bool
+) -> None:
+    run = RUNS[name]
+    # Checkpoints publish a partial block that they do not hold.
+    points = statistics(run, None if complete else run.trials // BLOCK * BLOCK)
     first, second = tmp_path / "first.h5", tmp_path / "second.h5"
-    write_run(first, run, statistics(run), complete=complete, provenance={"host": "here"})
-    write_run(second, *read_state(first), complete=complete, provenance={"host": "there"})
+    write_run(first, run, points, complete=complete, provenance={"host": "here"})
+    again, back = read_state(first)
+    assert again == run
+    # `run` also knows where its inputs lie, which their predictions need.
+    write_run(second, run, back, complete=complete, provenance={"host": "there"})
     assert_same_datasets(first, second)
 
 
-def test_a_partial_block_is_published_but_not_kept(single: Written, tmp_path: Path) -> None:
-    run, points, path = single
-    again, back = read_state(path)
-    assert (points[0].trials(), back[0].trials()) == (200, 192)
-    write_run(tmp_path / "again.h5", again, back, complete=True, provenance={})
-    assert_same_datasets(path, tmp_path / "again.h5", without="/entry/(?!state|traj)|trials_done")
-    ds = open_run(tmp_path / "again.h5")
-    assert ds.dead_network1_count.values.tolist() == [192] * run.depth
+def test_a_shard_of_a_partial_block_has_the_bins_of_block_0(tmp_path: Path) -> None:
+    run = Run(depth=3, width=(8,), first_trial=128, trials=40, keep=0)
+    points = statistics(run)
+    assert points[0].bins is not None
+    for complete in (True, False):
+        write_run(tmp_path / "run.h5", run, points, complete=complete, provenance={})
+        _, back = read_state(tmp_path / "run.h5")
+        assert back[0].trials() == 40 * complete
+        assert_same_bytes(points[0].bins, back[0].bins or ())
 
 
 def test_an_empty_run_is_a_valid_file(tmp_path: Path) -> None:
@@ -371,11 +394,21 @@ def test_info_describes_the_file(written: Written) -> None:
     found = info(path)
     assert found["config"] == run.config()
     assert found["complete"] is True
-    assert found["format_version"] == "1.0"
+    assert found["gaps"] == ""
+    assert found["format_version"] == "1.1"
     assert found["trials_done_per_point"] == [point.trials() for point in points]
     assert found["bytes"] == path.stat().st_size
     assert found["provenance"]["threads"] == 3
     assert found["provenance"]["numba_version"].count(".") >= 1
+
+
+def test_gaps_are_noted_where_there_are_any(single: Written, tmp_path: Path) -> None:
+    run, points, path = single
+    gaps = "64-127, 192-199"
+    write_run(tmp_path / "run.h5", run, points, complete=True, provenance={}, gaps=gaps)
+    assert info(tmp_path / "run.h5")["gaps"] == gaps
+    with h5py.File(path) as file:
+        assert "gaps" not in file.attrs
 
 
 def test_the_size_is_bounded_before_the_start(written: Written, tmp_path: Path) -> None:
@@ -487,6 +520,50 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(
         assert "\n" not in str(caught.value)
 
 
+def set_state(path: Path, name: str, place: Any, value: float) -> None:
+    with h5py.File(path, "r+") as file:
+        file[f"entry/state/{name}"][place] = value
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "says"),
+    [
+        ("node_point", 1, 1, "not those of a run"),
+        ("node_level", 0, 2, "not those of a run"),
+        ("node_level", 1, 1, "not those of a run"),
+        ("node_level", 2, 0, "not those of a run"),
+        ("node_index", 0, 1, "not those of a run"),
+        ("node_index", 1, 0, "not those of a run"),
+        ("node_index", 2, 4, "not those of a run"),
+        ("trials_done", 0, 192, "other trials are said"),
+        ("trajectories_done", 0, 6, "more trajectories"),
+        ("point_key", 0, 1, "keys of its points"),
+        ("dead_network1/node_count", (0, 0), 256, "other trials than its blocks"),
+        ("inactive1/histogram", (0, 0, 1), 7, "histograms count other"),
+        ("angle/bin_lower", (0, 0), np.nan, "bins are missing"),
+    ],
+)
+def test_parts_of_the_state_that_do_not_fit_are_refused(
+    single: Written, tmp_path: Path, name: str, place: Any, value: float, says: str
+) -> None:
+    path = tmp_path / "run.h5"
+    path.write_bytes(single[2].read_bytes())
+    set_state(path, name, place, value)
+    with pytest.raises(FileFormatError, match=f"is damaged .*{says}"):
+        read_state(path)
+
+
+def test_a_file_of_format_1_0_is_read(single: Written, tmp_path: Path) -> None:
+    run, points, _ = single
+    path = tmp_path / "run.h5"
+    whole = replace(points[0], partial=None, partial_histogram=None)
+    write_run(path, run, [whole], complete=True, provenance={})
+    change_attribute(path, "format_version", [1, 0])
+    set_state(path, "trials_done", 0, 200)
+    _, back = read_state(path)
+    assert back[0].trials() == 192
+
+
 def test_additions_of_a_newer_minor_version_are_ignored(single: Written, tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     path.write_bytes(single[2].read_bytes())
@@ -578,6 +655,31 @@ def test_a_missing_folder_and_a_folder_as_a_file_are_reported(old: Path) -> None
     with pytest.raises(OutputError, match="Name a file, not a folder"):
         write(old.parent / "folder")
     (old.parent / "folder").rmdir()
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_write_can_be_given_up_at_any_time(old: Path, complete: bool) -> None:
+    run = RUNS["profile"]
+    points = statistics(run)
+    asked = 0
+
+    def stopping() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > last
+
+    before, last = open_descriptors(), 10**9
+    scratch = old.with_name("scratch.h5")
+    write_run(scratch, run, points, complete=complete, provenance={}, stopping=stopping)
+    scratch.unlink()
+    times = asked
+    assert times > 100
+    for last in (0, 1, times // 2, times - 1):
+        asked = 0
+        with pytest.raises(WriteStopped):
+            write_run(old, run, points, complete=complete, provenance={}, stopping=stopping)
+        assert asked == last + 1
+    assert open_descriptors() == before
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
