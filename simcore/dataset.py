@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +89,11 @@ class InputSet:
             distance=tuple(geometry.distance.tolist()),
             source=source,
         )
+
+    @property
+    def absolute_source(self) -> str:
+        """Where they came from, for other processes; "" if that is not known."""
+        return self.source and os.path.abspath(self.source)  # noqa: PTH100 - FILE:DATASET
 
     def load(self) -> Floats:
         """Return the inputs, shape (M, N₀).

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["DeviceError", "FileFormatError", "InputError", "OutputError", "SimcoreError"]
+__all__ = [
+    "ClusterError",
+    "DeviceError",
+    "FileFormatError",
+    "InputError",
+    "OutputError",
+    "SimcoreError",
+]
 
 
 class SimcoreError(Exception):
@@ -50,3 +57,7 @@ class FileFormatError(InputError):
 
 class OutputError(SimcoreError, OSError):
     """Results could not be written (disk full, no permission); earlier files are untouched."""
+
+
+class ClusterError(SimcoreError):
+    """A Dask cluster can't be reached, was lost, or can't be used; what was done is kept."""

@@ -188,6 +188,11 @@ class MomentTree:
         for level, index in sorted(self.nodes, key=lambda node: node[1] << node[0]):
             yield level, index, self.nodes[level, index]
 
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """Yield the first block and one past the last of every node, in order."""
+        for level, index in sorted(self.nodes, key=lambda node: node[1] << node[0]):
+            yield index << level, (index + 1) << level
+
     @property
     def blocks(self) -> int:
         """How many blocks are in the tree."""

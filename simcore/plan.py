@@ -75,7 +75,11 @@ class Run:
         What stands for `sigma_w` where it has no values, as (k, σ_w): resolved here, and given
         where a run is read back.
     trials, first_trial
-        Number of independent networks per point, and the number of the first.
+        Number of independent networks per point, and the number of the first. With `until_stderr`
+        the most that a point may have.
+    until_stderr
+        Standard error of the mean correlation at which a point ends, at every layer and pair
+        (`simcore.agenda`); None runs all trials.
     seed
         Seed, 0 … 2⁶⁴ − 1.
     keep
@@ -121,6 +125,7 @@ class Run:
     pairs: int | None = None
     inputs: InputSet | None = None
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
+    until_stderr: float | None = None
 
     def __post_init__(self) -> None:
         self._settle_inputs()
@@ -325,26 +330,13 @@ class Run:
         spaced = np.geomspace(1.0, self.depth, min(self.depth, MAX_COVARIANCE_LAYERS))
         return tuple(sorted({round(x) for x in spaced}))
 
-    def tasks(self, point: int, first: int, end: int, blocks: int) -> Iterator[Task]:
-        """Cut trials [first, end) of a point into aligned tasks of at most `blocks` blocks.
-
-        `first` is a multiple of 64; `blocks` a power of two.
-        """
-        block, last = first // BLOCK, end // BLOCK
-        while block < last:
-            size = min(blocks, block & -block) if block else blocks
-            while block + size > last:
-                size //= 2
-            yield Task(point, block, size, size * BLOCK)
-            block += size
-        if end % BLOCK:
-            yield Task(point, last, 1, end % BLOCK)
-
     # --- identity -------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
         """Physics and statistics as plain values ("inf" as a string): what `config_json` holds."""
-        return {
+        # An option that came later is named only where it is used: earlier files keep their digest.
+        target = {} if self.until_stderr is None else {"until_stderr": self.until_stderr}
+        return target | {
             "ensemble": self.ensemble,
             "depth": self.depth,
             "width": list(self.width),

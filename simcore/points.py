@@ -102,6 +102,17 @@ class Task:
     blocks: int
     trials: int
 
+    @classmethod
+    def cut(cls, point: int, first: int, end: int, size: int) -> Task:
+        """Return the first task of the blocks [first, end), of at most `size` blocks.
+
+        It is aligned, so that it is a node of the tree of moments; `size` is a power of two.
+        """
+        size = min(size, first & -first) if first else size
+        while first + size > end:
+            size //= 2
+        return cls(point, first, size, size * BLOCK)
+
     @property
     def partial(self) -> bool:
         """Whether this is an incomplete last block."""

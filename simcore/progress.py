@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
 
-__all__ = ["Control", "Progress", "Report"]
+from .errors import InputError
+
+__all__ = ["Control", "EventLog", "Progress", "Report"]
 
 
 @dataclass(frozen=True)
@@ -16,13 +22,20 @@ class Progress:
     Parameters
     ----------
     phase
-        "compiling", "running" or "writing".
+        "compiling", "waiting" (for workers), "running" or "writing".
     trials, total_trials
-        Trials done and to do, over all points.
+        Trials done and to do, over all points; the total is an estimate where a target is set.
     node_updates, total_node_updates
         Updates of one node for a pair of signals, done (unfinished blocks included) and to do.
     seconds
-        Wall time since the first trial started (0 while compiling).
+        Wall time since the first trial started (0 before).
+    resumed_updates
+        Node updates that were done before this process began.
+    points_done, points
+        Points that have all they need, and all points.
+    error, target
+        The largest standard error among unfinished points at their last look, and the one to be
+        reached; None where it is not known, or no target was set.
     """
 
     phase: str
@@ -31,18 +44,27 @@ class Progress:
     node_updates: int
     total_node_updates: int
     seconds: float
+    resumed_updates: int = 0
+    points_done: int = 0
+    points: int = 1
+    error: float | None = None
+    target: float | None = None
 
     @property
     def rate(self) -> float:
         """Node updates per second so far; 0 before anything is done."""
-        return self.node_updates / self.seconds if self.seconds > 0.0 else 0.0
+        return self._fresh / self.seconds if self.seconds > 0.0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
         """Estimate of the time left at the rate so far; None before anything is done."""
-        if self.node_updates == 0 or self.seconds <= 0.0:
+        if self._fresh <= 0 or self.seconds <= 0.0:
             return None
-        return (self.total_node_updates - self.node_updates) / self.rate
+        return max(0, self.total_node_updates - self.node_updates) / self.rate
+
+    @property
+    def _fresh(self) -> int:
+        return self.node_updates - self.resumed_updates
 
 
 Report = Callable[[Progress], None]
@@ -63,3 +85,46 @@ class Control:
 
     stop: threading.Event = field(default_factory=threading.Event)
     checkpoint: threading.Event = field(default_factory=threading.Event)
+
+
+class EventLog:
+    """What happens in a run as lines of JSON, one event each: time (UTC), event, and its facts.
+
+    Events are start, task (point, first_block, blocks, trials, worker, seconds), checkpoint,
+    lost, hang, refused, stop, end.
+
+    Parameters
+    ----------
+    path
+        The file, which is appended to; None keeps no log.
+
+    Raises
+    ------
+    InputError
+        If the file can't be opened.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        try:
+            self._file = None if path is None else path.open("a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            rule = f"can't be written ({error.strerror})"
+            raise InputError("log_json", str(path), rule, "Name another file.") from error
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def __call__(self, event: str, **facts: object) -> None:
+        """Write an event."""
+        if self._file is not None:
+            time = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._file.write(json.dumps({"time": time, "event": event, **facts}) + "\n")

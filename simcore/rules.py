@@ -61,6 +61,8 @@ class Defaults:
     correlation: float = 0.5
     q0: float = 1.0
     trials: int = 1000
+    most_trials: int = 10**6
+    """… of a run that ends at a standard error."""
     seed: int = 0
     keep: int = 100
     bins: int = 62
@@ -92,9 +94,23 @@ def check_run(run: Run) -> None:
             f"must be a multiple of {BLOCK}, a block of trials",
             f"Use {run.first_trial // BLOCK * BLOCK}.",
         )
+    _check_target(run)
     check_profile(run)
     _check_ensemble(run)
     _check_inputs(run)
+
+
+def _check_target(run: Run) -> None:
+    target = run.until_stderr
+    if target is None:
+        return
+    if not 0.0 < target < 1.0:
+        rule = "must be a number between 0 and 1"
+        remedy = "Give the standard error that the mean correlation is to reach."
+        raise InputError("until_stderr", target, rule, remedy)
+    if run.first_trial:
+        rule = "excludes first_trial: a piece of a run does not know the error of the whole"
+        raise InputError("until_stderr", target, rule, "Leave one of them out.")
 
 
 def check_grid(run: Run) -> None:

@@ -1,33 +1,35 @@
-"""The loop: hands tasks to a sampler, folds what comes back, writes checkpoints, tells progress.
+"""The loop: hands tasks to an engine, folds what comes back, writes checkpoints, tells progress.
 
-It knows no device and no physics. Two ways of work, which give the same bytes: many blocks at once,
-one thread each; or, where blocks are few or slow, one block after the other with all threads.
+It knows no device and no physics. What is to be done is the agenda's business (`simcore.agenda`),
+how it is done the engine's (`simcore.engines`, `simcore.cluster`).
 """
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 
+from .agenda import Agenda
+from .engines import Done, Engine, ThreadEngine
+from .errors import InputError, OutputError
+from .locking import only_writer
 from .moments import MomentTree, PointStatistics, zero_histogram
 from .plan import BLOCK, DEFAULTS, KEPT, Run, Task
-from .progress import Control, Progress, Report
-from .samplers import sampler_for
-from .samplers.contract import Sampler, Signals, TaskResult
+from .progress import Control, EventLog, Progress, Report
 from .threads import resolve_threads
+from .throughput import Throughput
 
-__all__ = ["Outcome", "execute"]
+__all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume"]
 
 POLL_SECONDS = 0.1
-SLOW_BLOCK_SECONDS = 5.0
-"""Blocks slower than this are shared by all threads, so that whole blocks come often."""
 
 CHECKPOINT_COST = 50.0
 """The next checkpoint comes no sooner than this many times the last one's duration."""
@@ -48,9 +50,12 @@ class Outcome:
     complete
         False where it was stopped before its end.
     seconds
-        Wall time of the simulation, without compiling.
+        Wall time of the simulation in this process, without compiling.
     node_updates
-        Updates of one node for a pair of signals that went into the statistics.
+        Updates of one node for a pair of signals that this process put into the statistics.
+    unmet
+        Points that had all their trials and missed the target for the standard error, with the
+        error they reached; empty where no target was set.
     """
 
     run: Run
@@ -59,28 +64,19 @@ class Outcome:
     complete: bool
     seconds: float
     node_updates: int
+    unmet: list[tuple[int, float]] = field(default_factory=list)
 
 
-def execute(
-    run: Run,
-    *,
-    output: Path | None = None,
-    threads: int | None = None,
-    checkpoint: float = DEFAULTS.checkpoint,
-    report: Report | None = None,
-    control: Control | None = None,
-    provenance: Mapping[str, object] | None = None,
-) -> Outcome:
-    """Simulate a run.
+class Options(TypedDict, total=False):
+    """How a run is executed; none of it shows in a result.
 
     Parameters
     ----------
-    run
-        What to simulate.
-    output
-        Where to write; an existing file is replaced. None keeps the results in memory only.
     threads
         Threads to use; None takes what the machine grants (`threads.default_threads`).
+    scheduler
+        A Dask cluster to use instead of the threads of this process: an address
+        (``"tcp://host:8786"``), a scheduler file, or ``"local:N"`` for N processes here.
     checkpoint
         Seconds between checkpoints.
     report
@@ -89,6 +85,33 @@ def execute(
         Requests to stop or to write a checkpoint.
     provenance
         More to note in the file about where and how it was made.
+    log
+        Told of every task and checkpoint.
+    announce
+        Called with a line that the user should see: a lost worker, where the dashboard is.
+    """
+
+    threads: int | None
+    scheduler: str | None
+    checkpoint: float
+    report: Report | None
+    control: Control | None
+    provenance: Mapping[str, object] | None
+    log: EventLog | None
+    announce: Callable[[str], None] | None
+
+
+def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options]) -> Outcome:
+    """Simulate a run.
+
+    Parameters
+    ----------
+    run
+        What to simulate.
+    output
+        Where to write; an existing file is replaced. None keeps the results in memory only.
+    **options
+        `Options`.
 
     Returns
     -------
@@ -98,239 +121,343 @@ def execute(
     Raises
     ------
     OutputError
-        If the file can't be written.
+        If the file can't be written, or another process writes it.
+    ClusterError
+        If the cluster is lost, refused or out of order; the file holds what was done.
     KeyboardInterrupt
         On Ctrl-C where no handler was set, after the file was written.
     """
-    loop = _Loop(run, sampler_for(run), output, resolve_threads(threads), checkpoint)
-    loop.report = report or (lambda _: None)
-    loop.control = control or Control()
-    loop.provenance = dict(provenance or {})
-    return loop.execute()
+    points = [empty_point(run) for _ in run.points]
+    if output is None:
+        return _Loop(run, points, None, options).execute()
+    with only_writer(output):
+        loop = _Loop(run, points, output, options)
+        loop.write(complete=False)
+        return loop.execute()
+
+
+def resume(
+    path: Path,
+    *,
+    trials: int | None = None,
+    inputs: str | None = None,
+    **options: Unpack[Options],
+) -> Outcome:
+    """Go on with a run from its file, to its end or to a new number of trials.
+
+    The results are, byte for byte, those of one long run.
+
+    Parameters
+    ----------
+    path
+        A file that a run has written; it is replaced.
+    trials
+        New number of trials per point, at least the run's; None leaves it.
+    inputs
+        File of the inputs, for a run that has any; None is where they were.
+    **options
+        `Options`.
+
+    Raises
+    ------
+    InputError
+        If `trials` is less than the run has, or the inputs are not those of the run.
+    FileFormatError
+        If the file is no run, is damaged, or was written by a newer program.
+    OutputError, ClusterError
+        As for `execute`.
+    """
+    from .store import read_state
+
+    with only_writer(path):
+        stored, points = read_state(path)
+        run = extended(stored, trials)
+        if run.inputs is not None:
+            run = replace(run, inputs=replace(run.inputs, source=inputs or _source(path)))
+        if run.end_trial != stored.end_trial:
+            for point in points:
+                _forget_partial(point)
+        for point in points:
+            _make_room(run, point)
+        return _Loop(run, points, path, options).execute()
+
+
+def extended(run: Run, trials: int | None) -> Run:
+    """Return the run with a new number of trials.
+
+    Raises
+    ------
+    InputError
+        If that is less than it has.
+    """
+    if trials is None or trials == run.trials:
+        return run
+    if trials < run.trials:
+        rule = f"is less than the run has, {run.trials}"
+        raise InputError("trials", trials, rule, "Give a larger number, or leave it out.")
+    return replace(run, trials=trials)
+
+
+def _source(path: Path) -> str:
+    from .store import info
+
+    return str(info(path)["provenance"].get("inputs", ""))
 
 
 class _Loop:
     """One execution of a run."""
 
-    report: Report
-    control: Control
-    provenance: dict[str, object]
-
     def __init__(
-        self, run: Run, sampler: Sampler, output: Path | None, threads: int, checkpoint: float
+        self, run: Run, points: list[PointStatistics], output: Path | None, options: Options
     ) -> None:
-        self.run, self.sampler, self.output, self.threads = run, sampler, output, threads
-        self.points = [_empty_point(run) for _ in run.points]
+        self.run, self.points, self.output = run, points, output
+        self.threads = resolve_threads(options.get("threads"))
+        self.checkpoint = options.get("checkpoint", DEFAULTS.checkpoint)
+        self.report = options.get("report") or (lambda _: None)
+        self.control = options.get("control") or Control()
+        self.log = options.get("log") or EventLog(None)
+        self.announce = options.get("announce") or (lambda _: None)
+        self.provenance = dict(options.get("provenance") or {})
         self.nodes = [point.nodes(run.depth) for point in run.points]
-        self.checkpoint = checkpoint
-        self.stop = np.zeros(16, dtype=np.int64)[8:9]
-        self.flying: dict[Future[TaskResult], tuple[Task, Signals]] = {}
-        self.shared: Signals | None = None
-        self.done_trials = self.done_nodes = 0
+        self.agenda = Agenda(run, points)
+        self.throughput = Throughput()
+        self.engine = self._engine(options.get("scheduler"))
+        self.pending: Task | None = None
+        self.done_trials = sum(point.trials() for point in points)
+        self.resumed = self._updates([point.trials() for point in points])
+        self.done_nodes = 0
+        self.told = ("", 0.0)
         self.started = 0.0
         self.next_checkpoint = 0.0
 
+    def _engine(self, scheduler: str | None) -> Engine:
+        if scheduler is None:
+            return ThreadEngine(self.run, self.threads)
+        from .cluster import ClusterEngine
+
+        return ClusterEngine(self.run, scheduler, self.threads, self.log, self.announce)
+
+    def _updates(self, trials: list[int]) -> int:
+        return sum(n * nodes for n, nodes in zip(trials, self.nodes, strict=True))
+
     def execute(self) -> Outcome:
-        """Compile, run, write."""
-        if self.output is not None:
-            self._write(complete=False)
-        if not self._prepare():
-            return Outcome(self.run, self.points, self.output, False, 0.0, 0)
-        self.started = time.monotonic()
-        self.next_checkpoint = self.started + self.checkpoint
-        pool = ThreadPoolExecutor(self.threads)
+        """Prepare, run, write."""
+        self.log("start", config=self.run.digest(), trials_done=self.done_trials)
         try:
-            self._run(pool)
-        except BaseException:
-            self.stop[0] = 1
-            pool.shutdown(cancel_futures=True)
-            if self.output is not None:
-                self._write(complete=False)
+            if not self.agenda.finished and self._prepare():
+                self.started = time.monotonic()
+                self.next_checkpoint = self.started + self.checkpoint
+                self._run()
+        except BaseException as error:
+            self.log("stop", reason=str(error) or type(error).__name__)
+            self._save(error)
             raise
-        self.stop[0] = 1
-        pool.shutdown(cancel_futures=True)
-        seconds = time.monotonic() - self.started
-        complete = self.done_trials == self.run.trials * len(self.points)
-        if self.output is not None:
-            self._tell("writing")
-            self._write(complete=complete, seconds=seconds)
-        return Outcome(self.run, self.points, self.output, complete, seconds, self.done_nodes)
+        finally:
+            self.engine.close()
+        seconds = time.monotonic() - self.started if self.started else 0.0
+        complete = self.agenda.finished and self._finish()
+        if not complete and self.output is not None:
+            self.write(complete=False)
+        self.log("end" if complete else "stop", trials_done=self.done_trials, seconds=seconds)
+        unmet = self.agenda.unmet() if complete else []
+        return Outcome(
+            self.run, self.points, self.output, complete, seconds, self.done_nodes, unmet
+        )
+
+    def _save(self, error: BaseException) -> None:
+        """Write what was done before something failed, unless writing is what failed."""
+        if self.output is not None and not isinstance(error, OutputError):
+            self.write(complete=False)
+
+    def _finish(self) -> bool:
+        """Write the file for the last time; False if asked to stop meanwhile."""
+        from .store import WriteStopped
+
+        if self.output is None:
+            return True
+        self._tell("writing")
+        try:
+            self.write(complete=True)
+        except WriteStopped:
+            return False
+        return True
 
     def _prepare(self) -> bool:
-        """Compile; False if asked to stop meanwhile, since the compiler itself can't be stopped."""
+        """Make the engine ready; False if asked to stop meanwhile.
+
+        In a thread of its own, since the compiler can't be stopped.
+        """
         failure: list[BaseException] = []
 
         def prepare() -> None:
             try:
-                self.sampler.prepare()
+                self.engine.prepare(self.control.stop.is_set)
             except BaseException as error:  # noqa: BLE001 - raised again by the other thread
                 failure.append(error)
 
-        self._tell("compiling")
-        compiler = threading.Thread(target=prepare, daemon=True)
-        compiler.start()
-        while compiler.is_alive() and not self.control.stop.is_set():
-            compiler.join(POLL_SECONDS)
+        self._tell(self.engine.phase)
+        preparing = threading.Thread(target=prepare, daemon=True)
+        preparing.start()
+        while preparing.is_alive() and not self.control.stop.is_set():
+            preparing.join(POLL_SECONDS)
+            self._tell(self.engine.phase)
         if failure:
             raise failure[0]
         return not self.control.stop.is_set()
 
     # --- tasks ----------------------------------------------------------------------------------
 
-    def _run(self, pool: ThreadPoolExecutor) -> None:
-        blocks = -(-self.run.trials // BLOCK) * len(self.points)
-        slowest = max(self.sampler.seconds_per_block(p) for p in range(len(self.points)))
-        few = blocks < 4 * self.threads or slowest > SLOW_BLOCK_SECONDS
-        if self.threads > 1 and (few or len(self.points) < self.threads):
-            for point in range(len(self.points)):
-                self._share(self._first_task(point), pool)
-                for task in self._later_tasks(point, blocks=1) if few else ():
-                    self._share(task, pool)
-            if few:
+    def _run(self) -> None:
+        while not self.control.stop.is_set():
+            if not self.engine.busy:
+                self.engine.plan(self.agenda.blocks + (self.pending is not None))
+            self._hand_out()
+            if not self.engine.busy:
                 return
-            ready = deque(self._later_tasks(p) for p in range(len(self.points)))
-            self._spread(pool, ready, iter(()))
-        else:
-            first = (self._first_task(point) for point in range(len(self.points)))
-            self._spread(pool, deque(), first)
+            for done in self.engine.poll(POLL_SECONDS):
+                self._absorb(done)
+            self._tell("running")
+            due = time.monotonic() >= self.next_checkpoint or self.control.checkpoint.is_set()
+            if due and self.output is not None:
+                self.control.checkpoint.clear()
+                self.write(complete=False)
 
-    def _first_task(self, point: int) -> Task:
-        """Block 0, which fixes the bins; a shard that does not hold it runs it for them alone."""
-        run = self.run
-        trials = min(BLOCK, run.end_trial)
-        return Task(point, 0, 1, trials)
+    def _hand_out(self) -> None:
+        while True:
+            task = self.pending or self.agenda.next_task(self.engine.task_blocks)
+            if task is None or not self.engine.accepts(task):
+                self.pending = task
+                return
+            self.pending = None
+            self.engine.submit(task, self.points[task.point].bins)
 
-    def _later_tasks(self, point: int, blocks: int | None = None) -> Iterator[Task]:
-        first = max(self.run.first_trial, BLOCK)
-        if first < self.run.end_trial:
-            size = blocks or self._task_size(point)
-            yield from self.run.tasks(point, first, self.run.end_trial, size)
-
-    def _task_size(self, point: int) -> int:
-        """Return the sampler's choice, but so small that every thread gets several tasks."""
-        share = self.run.trials * len(self.points) // (BLOCK * 4 * self.threads)
-        return min(self.sampler.blocks_per_task(point), 1 << max(0, share.bit_length() - 1))
-
-    def _share(self, task: Task, pool: ThreadPoolExecutor) -> None:
-        """Run one block with all threads, and wait for it in this one."""
-        if self.control.stop.is_set():
-            return
-        signals = Signals.sharing(self.stop)
-        bins = self.points[task.point].bins
-        with ThreadPoolExecutor(1) as conductor:
-            future = conductor.submit(
-                self.sampler.run_shared, task, bins, signals, pool, self.threads
-            )
-            self.flying[future] = (task, signals)
-            self._wait()
-
-    def _spread(
-        self, pool: ThreadPoolExecutor, ready: deque[Iterator[Task]], first: Iterator[Task]
-    ) -> None:
-        """Run many tasks at once; a point's later tasks are ready once its first is done."""
-        more = True
-        while (more or self.flying) and not self.control.stop.is_set():
-            while more and len(self.flying) < 2 * self.threads:
-                task = _next_task(ready, first)
-                if task is None:
-                    break
-                signals = Signals.sharing(self.stop)
-                bins = self.points[task.point].bins
-                future = pool.submit(self.sampler.run, task, bins, signals)
-                self.flying[future] = (task, signals)
-            more = bool(self.flying)
-            for task in self._poll():
-                if task.first_block == 0:
-                    ready.append(self._later_tasks(task.point))
-
-    def _wait(self) -> None:
-        while self.flying:
-            self._poll()
-
-    def _poll(self) -> list[Task]:
-        """Wait a moment; take in what is done; look after checkpoints, stop and progress."""
-        done, _ = wait(self.flying, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        if self.control.stop.is_set():
-            self.stop[0] = 1
-            wait(self.flying)
-            self.flying.clear()
-            return []
-        tasks = []
-        for future in done:
-            task, _ = self.flying.pop(future)
-            self._absorb(future.result())
-            tasks.append(task)
-        self._tell("running")
-        due = time.monotonic() >= self.next_checkpoint or self.control.checkpoint.is_set()
-        if due and self.output is not None:
-            self.control.checkpoint.clear()
-            self._write(complete=False)
-        return tasks
-
-    def _absorb(self, result: TaskResult) -> None:
+    def _absorb(self, done: Done) -> None:
+        result = done.result
         task, point = result.task, self.points[result.task.point]
         if point.bins is None:
             point.bins = result.bins
         first = task.first_block * BLOCK
-        if first < self.run.first_trial:
-            return
-        if task.partial:
-            point.partial, point.partial_histogram = result.moments, result.histogram
-        else:
-            point.tree.add(task.level, task.first_block >> task.level, result.moments)
-            point.histogram += result.histogram
-        if result.kept.shape[0]:
-            at = first - self.run.first_trial
-            point.trajectories[at : at + result.kept.shape[0]] = result.kept
+        if first >= self.run.first_trial:
+            if task.partial:
+                point.partial, point.partial_histogram = result.moments, result.histogram
+            else:
+                point.tree.add(task.level, task.first_block >> task.level, result.moments)
+                point.histogram += result.histogram
+            self._keep(point, first - self.run.first_trial, result.kept)
+            self.done_trials += task.trials
+            self.done_nodes += task.trials * self.nodes[task.point]
+        self.agenda.done(task)
+        self.throughput.add(done, task.trials * self.nodes[task.point])
+        self.log(
+            "task",
+            point=task.point,
+            first_block=task.first_block,
+            blocks=task.blocks,
+            trials=task.trials,
+            worker=done.worker,
+            seconds=round(done.seconds, 6),
+        )
+
+    def _keep(self, point: PointStatistics, at: int, kept: np.ndarray) -> None:
+        if kept.shape[0]:
+            point.trajectories[at : at + kept.shape[0]] = kept
             missing = np.isnan(point.trajectories[:, 0, KEPT.index("inactive1")])
             point.kept = int(np.argmax(missing)) if missing.any() else missing.size
-        self.done_trials += task.trials
-        self.done_nodes += task.trials * self.nodes[task.point]
 
     # --- telling and writing --------------------------------------------------------------------
 
     def _tell(self, phase: str) -> None:
-        flying = sum(int(signals.progress[0]) for _, signals in self.flying.values())
+        now = time.monotonic()
+        if phase == self.told[0] and now < self.told[1]:
+            return
+        self._report(phase)
+        # Sums over a large grid take a while: they may take a twentieth of the time.
+        after = time.monotonic()
+        self.told = (phase, after + 20.0 * (after - now))
+
+    def _report(self, phase: str) -> None:
+        expected = self.agenda.expected_trials()
         self.report(
             Progress(
                 phase=phase,
                 trials=self.done_trials,
-                total_trials=self.run.trials * len(self.points),
-                node_updates=self.done_nodes + flying,
-                total_node_updates=self.run.trials * sum(self.nodes),
+                total_trials=sum(expected),
+                node_updates=self.resumed + self.done_nodes + self.engine.updates_in_flight(),
+                total_node_updates=self._updates(expected),
                 seconds=time.monotonic() - self.started if self.started else 0.0,
+                resumed_updates=self.resumed,
+                points_done=self.agenda.points_done,
+                points=len(self.points),
+                error=self.agenda.error,
+                target=self.run.until_stderr,
             )
         )
 
-    def _write(self, *, complete: bool, seconds: float | None = None) -> None:
+    def write(self, *, complete: bool) -> None:
+        """Write the file: a checkpoint, or for the last time.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written.
+        WriteStopped
+            If asked to stop during the last write, which may take long.
+        """
         from .provenance import collect_provenance
         from .store import write_run
 
         assert self.output is not None
         before = time.monotonic()
         notes = collect_provenance(threads=self.threads, device=self.run.device)
-        notes |= self.provenance
-        if seconds is not None:
-            notes |= {"seconds": seconds, "node_updates": self.done_nodes}
-        write_run(self.output, self.run, self.points, complete=complete, provenance=notes)
+        write_run(
+            self.output,
+            self.run,
+            self.points,
+            complete=complete,
+            provenance=notes | self.provenance | self._notes(before),
+            stopping=self.control.stop.is_set if complete else None,
+        )
         now = time.monotonic()
         self.next_checkpoint = now + max(self.checkpoint, CHECKPOINT_COST * (now - before))
+        self.log("checkpoint", complete=complete, seconds=round(now - before, 6))
+
+    def _notes(self, now: float) -> dict[str, object]:
+        """Return what `simcore info` tells of a running or finished run."""
+        expected = self._updates(self.agenda.expected_trials())
+        notes: dict[str, object] = {
+            "process": os.getpid(),
+            "seconds": now - self.started if self.started else 0.0,
+            "node_updates": self.done_nodes,
+            "node_updates_left": max(0, expected - self.resumed - self.done_nodes),
+            "points_done": self.agenda.points_done,
+            "throughput": json.dumps(self.throughput.by_worker()),
+        }
+        if self.run.inputs is not None and self.run.inputs.source:
+            notes["inputs"] = self.run.inputs.absolute_source
+        return notes
 
 
-def _next_task(ready: deque[Iterator[Task]], first: Iterator[Task]) -> Task | None:
-    """Take a task of a point that is under way, else start the next point."""
-    while ready:
-        task = next(ready[0], None)
-        if task is not None:
-            return task
-        ready.popleft()
-    return next(first, None)
-
-
-def _empty_point(run: Run) -> PointStatistics:
+def empty_point(run: Run) -> PointStatistics:
+    """Return the statistics of a point of which nothing is known."""
     pairs = run.columns.pairs
     return PointStatistics(
         tree=MomentTree(),
         histogram=zero_histogram(run.depth, run.bins, pairs),
         trajectories=np.full((run.kept, run.depth, pairs * len(KEPT)), np.nan),
     )
+
+
+def _forget_partial(point: PointStatistics) -> None:
+    """Forget a partial last block, which is simulated again as part of a whole one."""
+    point.partial = point.partial_histogram = None
+    if not point.tree.nodes:
+        # A partial block 0 has laid other bins than the whole one will.
+        point.bins = None
+
+
+def _make_room(run: Run, point: PointStatistics) -> None:
+    """Give an extended run's point room for the trajectories that it may still keep."""
+    held = point.trajectories
+    if len(held) != run.kept:
+        point.trajectories = np.full((run.kept, *held.shape[1:]), np.nan)
+        point.trajectories[: len(held)] = held[: run.kept]

@@ -132,6 +132,13 @@ def test_segments_of_layers_change_no_byte(monkeypatch: pytest.MonkeyPatch) -> N
     assert results_equal(whole, pieces)
 
 
+def tasks(point: int, first: int, end: int, size: int) -> list[Task]:
+    found = [Task.cut(point, first, end, size)]
+    while (begun := found[-1].first_block + found[-1].blocks) < end:
+        found.append(Task.cut(point, begun, end, size))
+    return found
+
+
 def test_sizes_of_tasks_change_no_byte() -> None:
     run = correlated(1.0, 20, 5, trials=8 * BLOCK)
     sampler, signals = PairSampler(run), Signals.sharing(np.zeros(1, dtype=np.int64))
@@ -140,7 +147,7 @@ def test_sizes_of_tasks_change_no_byte() -> None:
     for size in (1, 2, 4):
         tree, histogram = MomentTree(), first.histogram.copy()
         tree.add(0, 0, first.moments)
-        for task in reversed(list(run.tasks(0, BLOCK, run.trials, size))):
+        for task in reversed(tasks(0, 1, run.trials // BLOCK, size)):
             result = sampler.run(task, first.bins, signals)
             tree.add(task.level, task.first_block >> task.level, result.moments)
             histogram += result.histogram

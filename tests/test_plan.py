@@ -7,12 +7,10 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from simcore.ensembles import Ensemble, norm_preserving_sigma_w
 from simcore.errors import InputError
-from simcore.plan import BLOCK, Run
+from simcore.plan import Run
 from simcore.rules import MAX_DEPTH, MAX_WIDTH
 
 
@@ -104,25 +102,6 @@ def test_the_key_is_pinned() -> None:
 
 
 PINNED_KEY = 7556587632478298620
-
-
-@given(
-    first=st.integers(0, 50).map(lambda n: n * BLOCK),
-    trials=st.integers(1, 5000),
-    level=st.integers(0, 6),
-)
-def test_tasks_cover_the_trials_once_and_are_nodes_of_the_tree(
-    first: int, trials: int, level: int
-) -> None:
-    tasks = list(run().tasks(0, first, first + trials, 1 << level))
-    place = first
-    for task in tasks:
-        assert task.first_block * BLOCK == place
-        assert task.blocks <= 1 << level
-        assert task.first_block % task.blocks == 0
-        place += task.trials
-    assert place == first + trials
-    assert [task.partial for task in tasks[:-1]] == [False] * (len(tasks) - 1)
 
 
 def test_kept_trajectories_stay_within_their_room() -> None:

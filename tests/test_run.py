@@ -142,13 +142,13 @@ def test_stop_while_compiling_does_not_wait(
 
 def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bool] = []
-    original = simcore.run._Loop._write
+    original = simcore.run._Loop.write
 
-    def count(self: Any, *, complete: bool, seconds: float | None = None) -> None:
+    def count(self: Any, *, complete: bool) -> None:
         written.append(complete)
-        original(self, complete=complete, seconds=seconds)
+        original(self, complete=complete)
 
-    monkeypatch.setattr(simcore.run._Loop, "_write", count)
+    monkeypatch.setattr(simcore.run._Loop, "write", count)
     control = Control()
 
     def ask_once(progress: Progress) -> None:

@@ -1,0 +1,255 @@
+"""What is left to do: for every point the trials up to its next look, cut into aligned tasks.
+
+A *look* is a number of trials at which a point is judged: the end of the run, or with a target for
+the standard error 256, 512, 1024, … (then every 2²⁰) and the end. No trial beyond the next look is
+begun, so where a point stops depends on its numbers alone, never on threads or on the order of
+arrival.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from .moments import PointStatistics, standard_errors
+from .plan import BLOCK, Run, Task
+
+__all__ = ["JUDGED", "Agenda", "looks", "worst_error"]
+
+FIRST_LOOK = 256
+LOOK_STEP = 2**20
+"""Trials at the first look, and between two looks at most."""
+
+JUDGED = "correlation"
+"""The observable whose standard error is held against the target, at every layer and pair."""
+
+
+def looks(run: Run) -> Iterator[int]:
+    """Yield the numbers of trials (past the last trial) at which a point of a run is judged."""
+    if run.until_stderr is not None:
+        look = FIRST_LOOK
+        while look < run.end_trial:
+            yield look
+            look += min(look, LOOK_STEP)
+    yield run.end_trial
+
+
+def worst_error(run: Run, point: PointStatistics) -> float:
+    """Return the largest standard error of the mean correlation over layers and pairs.
+
+    Infinite where fewer than two trials have a correlation: such a layer can't be judged.
+    """
+    moments = point.published()
+    if moments is None:
+        return math.inf
+    errors = standard_errors(moments)[1][:, run.columns.of(JUDGED)]
+    return math.inf if np.isnan(errors).any() else float(errors.max())
+
+
+class _Stage:
+    """One point on its way to its next look.
+
+    Parameters
+    ----------
+    run
+        The run.
+    number
+        Number of the point.
+    point
+        Its statistics, which the loop fills.
+    """
+
+    def __init__(self, run: Run, number: int, point: PointStatistics) -> None:
+        self._run, self._number, self._point = run, number, point
+        self._missing: list[tuple[int, int]] = []
+        self._partial = 0
+        self.flying = 0
+        self.queued = False
+        self.error = math.inf
+        """`worst_error` at the last look."""
+        self.look = 0
+        reached = max((end for _, end in point.tree.spans()), default=0) * BLOCK
+        self._looks = (look for look in looks(run) if look >= reached)
+        self.finished = not self._advance()
+
+    @property
+    def waiting_for_bins(self) -> bool:
+        """Whether block 0 must come first, since it fixes the bins."""
+        return self._point.bins is None
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are to be handed out before the next look."""
+        return sum(end - first for first, end in self._missing) + (self._partial > 0)
+
+    def first_task(self) -> Task:
+        """Return block 0; a shard that does not hold it runs it for the bins alone."""
+        if self._missing and self._missing[0][0] == 0:
+            return self.cut(1)
+        if self._run.first_trial == 0:
+            return self._last_task()
+        return Task(self._number, 0, 1, BLOCK)
+
+    def cut(self, size: int) -> Task:
+        """Cut off the next task: aligned, and of at most `size` blocks (a power of two)."""
+        if not self._missing:
+            return self._last_task()
+        first, end = self._missing[0]
+        task = Task.cut(self._number, first, end, size)
+        if first + task.blocks == end:
+            del self._missing[0]
+        else:
+            self._missing[0] = (first + task.blocks, end)
+        return task
+
+    def _last_task(self) -> Task:
+        task = Task(self._number, self.look // BLOCK, 1, self._partial)
+        self._partial = 0
+        return task
+
+    def judge(self) -> None:
+        """Go on to the next look, unless the last one is enough."""
+        self.finished = self._enough() or not self._advance()
+
+    def expected_trials(self) -> int:
+        """Return an estimate of the trials that the point will have had in the end."""
+        first, target = self._run.first_trial, self._run.until_stderr
+        if target is None or self.finished:
+            return self.look - first
+        if math.isinf(self.error):
+            return self.look
+        wanted = self.look * (self.error / target) ** 2
+        return next((look for look in looks(self._run) if look >= wanted), self._run.end_trial)
+
+    def _advance(self) -> bool:
+        """Turn to the next look that needs work; False if there is none."""
+        for look in self._looks:
+            self.look = look
+            self._missing = list(_gaps(self._point, self._run.first_trial // BLOCK, look // BLOCK))
+            self._partial = look % BLOCK if self._point.partial is None else 0
+            if self.blocks:
+                return True
+            if self._enough():
+                return False
+        return False
+
+    def _enough(self) -> bool:
+        if self._run.until_stderr is None:
+            return True
+        self.error = worst_error(self._run, self._point)
+        return self.error <= self._run.until_stderr
+
+
+def _gaps(point: PointStatistics, first: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs of blocks in [first, end) that are not in the point's tree."""
+    for begun, ended in point.tree.spans():
+        if begun > first:
+            yield first, min(begun, end)
+        first = max(first, ended)
+        if first >= end:
+            return
+    if first < end:
+        yield first, end
+
+
+class Agenda:
+    """Hands out the tasks of a run, in an order that keeps few points open at a time.
+
+    Parameters
+    ----------
+    run
+        The run.
+    points
+        What is known of each point already: a new run, a checkpoint, a finished run to be
+        extended. The loop puts results into them before it calls `done`.
+    """
+
+    def __init__(self, run: Run, points: Sequence[PointStatistics]) -> None:
+        self._run = run
+        self._stages = [_Stage(run, i, point) for i, point in enumerate(points)]
+        self._fresh: deque[int] = deque()
+        self._open: deque[int] = deque()
+        unfinished = [i for i, stage in enumerate(self._stages) if not stage.finished]
+        for i in unfinished:
+            if self._stages[i].waiting_for_bins:
+                self._fresh.append(i)
+            else:
+                self._queue(i)
+        self._unfinished = len(unfinished)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every point has what it needs."""
+        return self._unfinished == 0
+
+    @property
+    def points_done(self) -> int:
+        """How many points have what they need."""
+        return len(self._stages) - self._unfinished
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are to be handed out before the next looks."""
+        return sum(stage.blocks for stage in self._stages)
+
+    @property
+    def error(self) -> float | None:
+        """Largest standard error at the last look among unfinished points; None before the first.
+
+        Also None where no target was set.
+        """
+        known = (s.error for s in self._stages if not s.finished and not math.isinf(s.error))
+        return max(known, default=None) if self._run.until_stderr is not None else None
+
+    def unmet(self) -> list[tuple[int, float]]:
+        """Return the points that ended without reaching the target, and their errors."""
+        target = self._run.until_stderr
+        if target is None:
+            return []
+        ended = ((i, s.error) for i, s in enumerate(self._stages) if s.finished)
+        return [(i, error) for i, error in ended if not error <= target]
+
+    def expected_trials(self) -> list[int]:
+        """Return an estimate of the trials that each point will have had in the end."""
+        return [stage.expected_trials() for stage in self._stages]
+
+    def next_task(self, size: Callable[[int], int]) -> Task | None:
+        """Return the next task; None if all that may run is running or done.
+
+        Parameters
+        ----------
+        size
+            Gives the most blocks that a task of a point may have, a power of two.
+        """
+        while self._open:
+            stage = self._stages[self._open[0]]
+            if stage.blocks:
+                stage.flying += 1
+                return stage.cut(size(self._open[0]))
+            stage.queued = False
+            self._open.popleft()
+        if not self._fresh:
+            return None
+        stage = self._stages[self._fresh.popleft()]
+        stage.flying += 1
+        return stage.first_task()
+
+    def done(self, task: Task) -> None:
+        """Take notice that a task's result is in its point's statistics."""
+        stage = self._stages[task.point]
+        stage.flying -= 1
+        if stage.flying == 0 and not stage.blocks:
+            stage.judge()
+            if stage.finished:
+                self._unfinished -= 1
+                return
+        if stage.blocks:
+            self._queue(task.point)
+
+    def _queue(self, point: int) -> None:
+        if not self._stages[point].queued:
+            self._stages[point].queued = True
+            self._open.append(point)

@@ -1,0 +1,179 @@
+"""What runs the tasks of a run: the contract of engines, and the threads of this process.
+
+The loop (`simcore.run`) hands tasks to an engine and takes their results, in whatever order they
+come. The other engine is a Dask cluster (`simcore.cluster`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .moments import Bins
+from .plan import Run, Task
+from .samplers import sampler_for
+from .samplers.contract import Sampler, Signals, TaskResult
+
+__all__ = ["SLOW_BLOCK_SECONDS", "Done", "Engine", "ThreadEngine"]
+
+SLOW_BLOCK_SECONDS = 5.0
+"""Blocks slower than this are shared by all threads, so that whole blocks come often."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of a task, who ran it, and for how many seconds."""
+
+    result: TaskResult
+    worker: str
+    seconds: float
+
+
+class Engine(Protocol):
+    """Runs tasks. All its methods are called from one thread, but for `prepare`."""
+
+    phase: str
+    """What `prepare` is at, for the progress: "compiling" or "waiting"."""
+
+    def prepare(self, stopping: Callable[[], bool]) -> None:
+        """Make ready: compile, connect, wait for workers; returns early once `stopping`."""
+        ...
+
+    def plan(self, blocks: int) -> None:
+        """Choose how to work, with nothing in flight: so many blocks are ready."""
+        ...
+
+    def task_blocks(self, point: int) -> int:
+        """Return the most blocks that the next task of a point should have, a power of two."""
+        ...
+
+    def accepts(self, task: Task) -> bool:
+        """Return whether the task may be submitted now."""
+        ...
+
+    def submit(self, task: Task, bins: Bins | None) -> None:
+        """Start a task; `bins` is None for the block 0 of a point only."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task is in flight."""
+        ...
+
+    def poll(self, seconds: float) -> list[Done]:
+        """Return what is done, after waiting for it for a moment at most."""
+        ...
+
+    def updates_in_flight(self) -> int:
+        """Return the node updates of unfinished tasks, as far as they are known."""
+        ...
+
+    def close(self) -> None:
+        """Abandon what is in flight and let go of everything."""
+        ...
+
+
+class ThreadEngine:
+    """Threads of this process.
+
+    Two ways of work, which give the same bytes: many blocks at once, one thread each; or, where
+    blocks are few or slow, one block after the other with all threads.
+
+    Parameters
+    ----------
+    run
+        The run.
+    threads
+        Number of threads.
+    """
+
+    phase = "compiling"
+
+    def __init__(self, run: Run, threads: int) -> None:
+        self._sampler: Sampler = sampler_for(run)
+        self._threads = threads
+        self._points = len(run.points)
+        self._slowest = max(self._sampler.seconds_per_block(p) for p in range(self._points))
+        self._stop = np.zeros(16, dtype=np.int64)[8:9]
+        self._flying: dict[Future[Done], Signals] = {}
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="thread")
+        self._conductor = ThreadPoolExecutor(1)
+        self._few = False
+        self._sharing = False
+        self._share = 1
+
+    def prepare(self, stopping: Callable[[], bool]) -> None:
+        """Compile the kernels."""
+        del stopping
+        self._sampler.prepare()
+
+    def plan(self, blocks: int) -> None:
+        """Share blocks between threads where they are few or slow."""
+        self._few = blocks < 4 * self._threads or self._slowest > SLOW_BLOCK_SECONDS
+        self._share = max(1, blocks // (4 * self._threads))
+
+    def task_blocks(self, point: int) -> int:
+        """Return the sampler's choice, but so few that every thread gets several tasks."""
+        if self._few and self._threads > 1:
+            return 1
+        share = 1 << (self._share.bit_length() - 1)
+        return min(self._sampler.blocks_per_task(point), share)
+
+    def accepts(self, task: Task) -> bool:
+        """Return whether there is room: two tasks a thread, or one that all threads share."""
+        if self._sharing or (self._flying and self._shared(task)):
+            return not self._flying
+        return len(self._flying) < 2 * self._threads
+
+    def _shared(self, task: Task) -> bool:
+        # With few points the threads would wait for each other's first blocks.
+        lonely = task.first_block == 0 and self._points < self._threads
+        return self._threads > 1 and task.blocks == 1 and (self._few or lonely)
+
+    def submit(self, task: Task, bins: Bins | None) -> None:
+        """Start a task in one thread, or in all of them."""
+        signals = Signals.sharing(self._stop)
+        self._sharing = self._shared(task)
+        pool = self._conductor if self._sharing else self._pool
+        future = pool.submit(self._run, task, bins, signals, self._sharing)
+        self._flying[future] = signals
+
+    def _run(self, task: Task, bins: Bins | None, signals: Signals, sharing: bool) -> Done:
+        before = time.perf_counter()
+        if sharing:
+            result = self._sampler.run_shared(task, bins, signals, self._pool, self._threads)
+            worker = "all threads"
+        else:
+            result = self._sampler.run(task, bins, signals)
+            worker = threading.current_thread().name.replace("_", " ")
+        return Done(result, worker, time.perf_counter() - before)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task is in flight."""
+        return bool(self._flying)
+
+    def poll(self, seconds: float) -> list[Done]:
+        """Return what is done."""
+        done, _ = wait(self._flying, timeout=seconds, return_when=FIRST_COMPLETED)
+        for future in done:
+            del self._flying[future]
+        return [future.result() for future in done]
+
+    def updates_in_flight(self) -> int:
+        """Return the node updates of unfinished tasks."""
+        return sum(int(signals.progress[0]) for signals in self._flying.values())
+
+    def close(self) -> None:
+        """Stop the tasks in flight, which takes a layer's time, and end the threads."""
+        self._stop[0] = 1
+        wait(self._flying)
+        self._flying.clear()
+        self._conductor.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)

@@ -1,0 +1,143 @@
+"""One writer for a file of results: a lock beside it that the kernel gives back when it dies.
+
+The lock is on the hidden file .NAME.lock, which says who holds it. It is an advisory `flock`, so a
+process that is killed leaves no lock behind, whatever is left of the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import OutputError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["SWITCH", "LockWarning", "lock_path", "only_writer", "writer"]
+
+SWITCH = "SIMCORE_LOCKING"
+"""Environment variable: "off" takes no lock."""
+
+PATIENCE = 1.0
+"""Seconds to wait for a lock: a look at who holds it takes it for a moment, too."""
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without locks answer."""
+
+
+class LockWarning(UserWarning):
+    """The file system keeps no locks, so nothing keeps a second writer out."""
+
+
+def lock_path(path: str | os.PathLike[str]) -> Path:
+    """Return the file that is locked by the writer of `path`."""
+    final = Path(path).resolve()
+    return final.with_name(f".{final.name}.lock")
+
+
+@contextmanager
+def only_writer(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock of a file of results, or refuse.
+
+    Raises
+    ------
+    OutputError
+        If another process writes the file; its host, process and start are named.
+    """
+    if os.environ.get(SWITCH, "").lower() == "off":
+        yield
+        return
+    place = lock_path(path)
+    lock, native = _take(place, path)
+    try:
+        if native:
+            _sign(place)
+        yield
+    finally:
+        if native:
+            # While it is held: whoever opened it meanwhile sees that it is gone, and makes anew.
+            with suppress(OSError):
+                place.unlink()
+        if lock is not None:
+            with suppress(OSError):
+                lock.release()
+
+
+def _take(place: Path, path: str | os.PathLike[str]) -> tuple[BaseFileLock | None, bool]:
+    """Return the lock, and whether it is the kernel's; None where the file system has none."""
+    from filelock import FileLock, Timeout
+
+    shown = os.fspath(path)
+    lock = FileLock(place, timeout=PATIENCE, thread_local=False)
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            lock.acquire()
+        if told:
+            _warn(shown)
+        return lock, not told
+    except Timeout:
+        other = writer(path) or "another process"
+        raise OutputError(
+            f"{shown} is being written by {other}. Wait for it, stop it, or choose another file."
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS:
+            _warn(shown)
+            return None, False
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{shown} can't be locked: {place}: {reason}. Choose a folder that you may write to."
+        ) from error
+
+
+def _warn(shown: str) -> None:
+    warnings.warn(
+        f"the file system of {shown} keeps no locks: make sure that no second run writes this "
+        f"file, and set {SWITCH}=off to be told no more",
+        LockWarning,
+        stacklevel=4,
+    )
+
+
+def _sign(place: Path) -> None:
+    """Write down who holds the lock."""
+    facts = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with suppress(OSError):
+        place.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def writer(path: str | os.PathLike[str]) -> str | None:
+    """Say who writes a file of results now; None if nobody does, as far as can be seen from here.
+
+    A lock file that nobody holds is left over from a process that was killed.
+    """
+    import fcntl
+
+    place = lock_path(path)
+    try:
+        with place.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        pass
+    except OSError:
+        return None
+    try:
+        facts = json.loads(place.read_text(encoding="utf-8"))
+        return f"process {facts['pid']} on {facts['host']}, since {facts['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
