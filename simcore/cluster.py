@@ -1,0 +1,405 @@
+"""A Dask cluster as the engine of a run: tasks out, results in, losses mended.
+
+The client alone folds and writes. A worker that is lost costs its tasks, which Dask, and in the end
+this module, hands out again; whichever copy of a task comes first counts, since all give the same
+bytes. Workers may join at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .cluster_address import check_scheduler
+from .engines import Done
+from .errors import ClusterError, SimcoreError
+from .moments import Bins
+from .plan import BLOCK, Run, Task
+from .progress import EventLog
+from .samplers import sampler_for
+from .worker import Job, Reply, VersionMismatchError, prepare, run_task, versions
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster
+
+__all__ = ["ClusterEngine"]
+
+SHORTEST_TASK, LONGEST_TASK = 0.2, 5.0
+"""Seconds of a task: below, the coordinator's time shows; above, a lost worker costs much."""
+
+TASKS_PER_SECOND = 300.0
+"""What the coordinator is asked to handle at most; many workers get longer tasks for it."""
+
+TASKS_PER_SLOT = 8
+"""Tasks that a thread of the cluster should get in all, so that none waits long at the end."""
+
+HANG_FACTOR = 20.0
+"""A task that takes so many times what is expected is started again on another worker."""
+
+HANG_FLOOR = 60.0
+"""… but not before so many seconds, for a new worker compiles first."""
+
+MOST_LOSSES = 5
+"""How often Dask may give up a task whose workers died before it is taken for the cause."""
+
+CONNECT_SECONDS = 30.0
+CLOSE_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+"""Between two looks at the cluster: how many threads, which tasks are late."""
+
+LOCAL_FAILURES = 100
+"""Workers of this machine that may die under a task: each is started again."""
+
+
+@dataclass
+class _Flight:
+    """A task on its way, in one copy or two."""
+
+    task: Task
+    bins: Bins | None
+    expected: float
+    since: float
+    futures: dict[str, Future] = field(default_factory=dict)
+    losses: int = 0
+    where: str = ""
+    """The worker on which it hung."""
+
+
+class ClusterEngine:
+    """A Dask cluster (`engines.Engine`).
+
+    Parameters
+    ----------
+    run
+        The run.
+    scheduler
+        ``"tcp://HOST:PORT"``, a scheduler file, or ``"local:N"``.
+    threads
+        Threads of this machine, which the N processes of ``"local:N"`` share.
+    log
+        Told of losses and hangs.
+    announce
+        Told, in words, what the user should know.
+
+    Raises
+    ------
+    InputError
+        If `scheduler` is not understood, or Dask is not installed.
+    """
+
+    phase = "waiting"
+
+    def __init__(
+        self,
+        run: Run,
+        scheduler: str,
+        threads: int,
+        log: EventLog,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._processes = check_scheduler(scheduler)
+        self._scheduler = scheduler
+        self._threads = threads
+        self._log, self._announce = log, announce
+        self._estimate = sampler_for(run)
+        self._points = len(run.points)
+        self._resources = {"GPU": 1} if run.device == "cuda" else None
+        source = "" if run.inputs is None else run.inputs.absolute_source
+        self._job = Job(run.config_json(), source, versions())
+        self._run_id = secrets.token_hex(4)
+        self._copies = 0
+        self._flights: dict[str, _Flight] = {}
+        self._client: Client | None = None
+        self._cluster: LocalCluster | None = None
+        self._slots = 1
+        self._next_look = 0.0
+        self._target = SHORTEST_TASK
+        self._measured = self._estimated = 0.0
+        self._closed = False
+        self._arrivals: Any = None
+        self._level = logging.getLogger("distributed").level
+
+    # --- making ready ---------------------------------------------------------------------------
+
+    def prepare(self, stopping: Callable[[], bool]) -> None:
+        """Connect, wait for a worker, check the versions, compile on all workers.
+
+        Raises
+        ------
+        ClusterError
+            If there is no scheduler, or a worker's software differs from this process's.
+        """
+        # Dask tells of lost connections at length; what matters is said here, in a line.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        client = self._connect()
+        if client.dashboard_link:
+            self._announce(f"dashboard: {client.dashboard_link}")
+        self._log("cluster", scheduler=self._scheduler, dashboard=client.dashboard_link)
+        while not client.nthreads():
+            if stopping():
+                return
+            time.sleep(0.1)
+        self.phase = "compiling"
+        answers = client.run(prepare, self._job, on_error="return")
+        for worker, answer in answers.items():
+            if isinstance(answer, BaseException):
+                raise _unfit(worker, answer)
+        self._log("workers", threads=client.nthreads())
+
+    def _connect(self) -> Client:
+        from distributed import Client, as_completed
+
+        try:
+            if self._processes is not None:
+                self._cluster = self._start(self._processes)
+                client = Client(self._cluster, set_as_default=False)
+            elif "://" in self._scheduler:
+                client = Client(self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+            else:
+                client = Client(
+                    scheduler_file=self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False
+                )
+        except (OSError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ClusterError(
+                f"no Dask scheduler answers at {self._scheduler} ({reason}). Start one with "
+                "dask scheduler, and workers with dask worker."
+            ) from error
+        self._client = client
+        self._arrivals = as_completed(with_results=True, raise_errors=False, loop=client.loop)
+        if self._closed:
+            self.close()
+        return client
+
+    def _start(self, processes: int) -> LocalCluster:
+        import dask
+        from distributed import LocalCluster
+
+        with dask.config.set({"distributed.scheduler.allowed-failures": LOCAL_FAILURES}):
+            return LocalCluster(
+                n_workers=processes,
+                threads_per_worker=max(1, self._threads // processes),
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
+
+    # --- tasks ----------------------------------------------------------------------------------
+
+    def plan(self, blocks: int) -> None:
+        """Choose how long tasks should take: every thread of the cluster gets several."""
+        self._look()
+        seconds = [self._block_seconds(point) for point in range(self._points)]
+        work = blocks * sum(seconds) / len(seconds)
+        least = max(SHORTEST_TASK, self._slots / TASKS_PER_SECOND)
+        wanted = work / (self._slots * TASKS_PER_SLOT)
+        self._target = min(max(wanted, least), max(LONGEST_TASK, least))
+
+    def _block_seconds(self, point: int) -> float:
+        """Return the time of a block, by what tasks took so far."""
+        ratio = self._measured / self._estimated if self._estimated else 1.0
+        return self._estimate.seconds_per_block(point) * ratio
+
+    def task_blocks(self, point: int) -> int:
+        """Return how many blocks take about the time that a task should."""
+        blocks = int(self._target / self._block_seconds(point))
+        return 1 << (max(1, blocks).bit_length() - 1)
+
+    def accepts(self, task: Task) -> bool:
+        """Return whether there is room: two tasks for every thread, and a few."""
+        del task
+        return len(self._flights) < 2 * self._slots + 2
+
+    def submit(self, task: Task, bins: Bins | None) -> None:
+        """Hand a task to the cluster."""
+        depth = max(1.0, (len(self._flights) + 1) / self._slots)
+        expected = task.blocks * self._block_seconds(task.point) * depth
+        self._send(_Flight(task, bins, expected, time.monotonic()))
+
+    def _send(self, flight: _Flight, elsewhere: list[str] | None = None) -> None:
+        assert self._client is not None
+        task = flight.task
+        self._copies += 1
+        key = f"simcore-{self._run_id}-{self._copies}-point{task.point}-block{task.first_block}"
+        try:
+            flight.futures[key] = self._client.submit(
+                run_task,
+                self._job,
+                task,
+                flight.bins,
+                key=key,
+                pure=False,
+                resources=self._resources,
+                workers=elsewhere,
+                allow_other_workers=elsewhere is not None,
+            )
+        except (OSError, RuntimeError) as error:
+            raise self._lost() from error
+        self._flights[key] = flight
+        self._arrivals.add(flight.futures[key])
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task is in flight."""
+        return bool(self._flights)
+
+    def poll(self, seconds: float) -> list[Done]:
+        """Return what is done; hand out again what was lost or hangs.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler is lost, a worker can't be used, or a task hangs twice.
+        """
+        arrivals = self._arrivals
+        with arrivals.thread_condition:
+            if not arrivals.has_ready():
+                arrivals.thread_condition.wait(seconds)
+        found = []
+        for future, result in arrivals.next_batch(block=False):
+            flight = self._flights.pop(future.key, None)
+            if flight is None:
+                continue  # another copy came first
+            del flight.futures[future.key]
+            if future.status == "finished":
+                found.append(self._take(flight, result))
+            else:
+                self._mend(flight, future, result)
+        if time.monotonic() >= self._next_look:
+            self._look()
+        return found
+
+    def _take(self, flight: _Flight, reply: Reply) -> Done:
+        for key, copy in flight.futures.items():
+            del self._flights[key]
+            copy.cancel()
+        if reply.seconds > 0.0:
+            task = flight.task
+            self._measured += reply.seconds
+            self._estimated += task.blocks * self._estimate.seconds_per_block(task.point)
+        return Done(reply.result, reply.worker, reply.seconds)
+
+    def _mend(self, flight: _Flight, future: Future, result: Any) -> None:
+        """Hand out a task again that came back without a result, or say why that is no use."""
+        from distributed import KilledWorker
+
+        if future.status != "error":
+            raise self._lost()
+        error = result[1]
+        if isinstance(error, KilledWorker):
+            flight.losses += 1
+            self._log("lost", **_named(flight.task), losses=flight.losses)
+            if flight.losses >= MOST_LOSSES:
+                raise ClusterError(
+                    f"{_spoken(flight.task)} lost its worker again and again. Look at the memory "
+                    "and the logs of the workers; then resume."
+                ) from None
+        elif isinstance(error, VersionMismatchError):
+            self._refuse(*error.args)
+        elif isinstance(error, SimcoreError):
+            raise error
+        else:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ClusterError(
+                f"{_spoken(flight.task)} failed on a worker ({type(error).__name__}: {reason})."
+            ) from error
+        if not flight.futures:
+            flight.since = time.monotonic()
+            self._send(flight)
+
+    def _refuse(self, worker: str, differing: str) -> None:
+        """Send away a worker that joined later with other software."""
+        assert self._client is not None
+        self._announce(f"worker {worker} is sent away: {differing}")
+        self._log("refused", worker=worker, differing=differing)
+        with contextlib.suppress(OSError, KeyError):
+            self._client.retire_workers([worker], close_workers=True)
+
+    def _look(self) -> None:
+        """See how many threads there are, whether the scheduler lives, and which tasks are late."""
+        assert self._client is not None
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        try:
+            self._slots = max(1, sum(self._client.nthreads().values()))
+            late = [flight for flight in self._flights.values() if self._is_late(flight)]
+            if late:
+                self._retry(late)
+        except (OSError, RuntimeError) as error:
+            raise self._lost() from error
+        if self._client.status != "running":
+            raise self._lost()
+
+    def _is_late(self, flight: _Flight) -> bool:
+        limit = max(HANG_FLOOR, HANG_FACTOR * flight.expected)
+        return time.monotonic() - flight.since > limit
+
+    def _retry(self, late: list[_Flight]) -> None:
+        """Start late tasks again on other workers; those that wait for a worker are not late."""
+        assert self._client is not None
+        on = self._client.processing()
+        worker_of = {key: worker for worker, keys in on.items() for key in keys}
+        for flight in late:
+            flight.since = time.monotonic()
+            places = [worker_of[key] for key in flight.futures if key in worker_of]
+            if not places:
+                continue
+            others = [worker for worker in on if worker not in places]
+            self._log("hang", **_named(flight.task), workers=places)
+            if flight.where or not others:
+                workers = " and ".join(dict.fromkeys([flight.where or places[0], *places]))
+                raise ClusterError(
+                    f"{_spoken(flight.task)} hangs on {workers}: more than {HANG_FACTOR:g} times "
+                    "its expected time. Look at these workers; then resume."
+                )
+            self._announce(f"{_spoken(flight.task)} hangs on {places[0]}: started again elsewhere")
+            flight.where = places[0]
+            self._send(flight, others)
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(
+            f"the Dask scheduler at {self._scheduler} is lost. Start it again, or leave "
+            "--scheduler out; then resume."
+        )
+
+    def updates_in_flight(self) -> int:
+        """Return 0: workers tell of whole tasks only."""
+        return 0
+
+    def close(self) -> None:
+        """Abandon what is in flight, leave the scheduler, and end the processes started here."""
+        self._closed = True
+        for part in (self._client, self._cluster):
+            if part is not None:
+                with contextlib.suppress(Exception):
+                    part.close(timeout=CLOSE_SECONDS)
+        logging.getLogger("distributed").setLevel(self._level)
+
+
+def _unfit(worker: str, error: BaseException) -> ClusterError:
+    if isinstance(error, VersionMismatchError):
+        _, differing = error.args
+        return ClusterError(
+            f"worker {worker} has other software: {differing}. Install the same versions on the "
+            "client and on all workers."
+        )
+    if isinstance(error, ModuleNotFoundError):
+        return ClusterError(
+            f"worker {worker} can't import {error.name}. Install the same simcore there as here."
+        )
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ClusterError(f"worker {worker} can't be used ({type(error).__name__}: {reason}).")
+
+
+def _named(task: Task) -> dict[str, object]:
+    return {"point": task.point, "first_block": task.first_block, "blocks": task.blocks}
+
+
+def _spoken(task: Task) -> str:
+    first = task.first_block * BLOCK
+    return f"trials {first} to {first + task.trials - 1} of point {task.point}"

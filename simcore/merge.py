@@ -1,0 +1,193 @@
+"""Uniting shards: runs of the same points over different trials become one file.
+
+Trees of moments are sets of nodes over absolute block numbers, so uniting them in any order gives
+the bytes of one long run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from .errors import FileFormatError, InputError
+from .hdf5 import reading
+from .locking import only_writer
+from .moments import PointStatistics
+from .plan import BLOCK, Run
+from .run import Outcome, empty_point
+from .store import read_header, read_state, write_run
+
+__all__ = ["merge"]
+
+OWN = ("trials", "first_trial")
+"""What shards of one run differ in."""
+
+Shard = tuple[Path, Run]
+Range = tuple[int, int]
+
+
+def merge(
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    allow_gaps: bool = False,
+    provenance: Mapping[str, object] | None = None,
+) -> Outcome:
+    """Unite shards into one file; the order of `paths` does not show in it.
+
+    One shard is held in memory at a time, beside the whole.
+
+    Parameters
+    ----------
+    paths
+        Files of runs that differ in their trials only.
+    output
+        The file to write; an existing one is replaced.
+    allow_gaps
+        Whether trials may be missing; the file then names them (`gaps`), and a resume of it
+        simulates them.
+    provenance
+        More to note in the file.
+
+    Returns
+    -------
+    Outcome
+        The whole, as after a run.
+
+    Raises
+    ------
+    InputError
+        Naming the file, if shards overlap, are of different runs, or leave gaps.
+    FileFormatError
+        If a file is no run, is damaged, or was written by a newer program.
+    OutputError
+        If `output` can't be written, or another process writes it.
+    """
+    shards = _in_order(paths)
+    last = shards[-1][1]
+    first_trial = shards[0][1].first_trial
+    run = replace(last, first_trial=first_trial, trials=last.end_trial - first_trial)
+    points = [empty_point(run) for _ in run.points]
+    for path, _ in shards:
+        _add(run, points, path)
+    missing = _missing(run, points)
+    if missing and not allow_gaps:
+        rule = f"would lack trials {_listed(missing)}"
+        remedy = "Resume or add the shard that has them, or pass --allow-gaps."
+        raise InputError("output", str(output), rule, remedy)
+    from .provenance import collect_provenance
+
+    notes = collect_provenance(device=run.device) | dict(provenance or {})
+    notes["merged_from"] = json.dumps([str(path) for path, _ in shards[:1000]])
+    with only_writer(output):
+        gaps = _listed(missing, most=len(missing))
+        write_run(output, run, points, complete=True, provenance=notes, gaps=gaps)
+    return Outcome(run, points, output, True, 0.0, 0)
+
+
+def _in_order(paths: Sequence[Path]) -> list[Shard]:
+    """Read what the files are, sort them by their first trial, and check that they fit."""
+    if not paths:
+        raise InputError("files", "none", "are missing", "Name the shards.")
+    shards = sorted(((path, _run_of(path)) for path in paths), key=lambda s: s[1].first_trial)
+    known, first = shards[0]
+    for path, run in shards:
+        if run.until_stderr is not None:
+            rule = "ends at a standard error, so it can't be a piece of a run"
+            raise InputError("file", str(path), rule, "Extend it with: simcore resume --trials.")
+        differing = _differing(first, run)
+        if differing:
+            rule = f"is no piece of the run of {known}: {differing}"
+            raise InputError("file", str(path), rule, "Leave it out.")
+    for (one, before), (other, after) in pairwise(shards):
+        if after.first_trial < before.end_trial:
+            end = min(before.end_trial, after.end_trial)
+            shared = f"trials {after.first_trial} to {end - 1}"
+            rule = f"has {shared}, and so has {one}"
+            raise InputError("file", str(other), rule, "Leave one of them out.")
+    return shards
+
+
+def _run_of(path: Path) -> Run:
+    with reading(path) as file:
+        return read_header(file, path).run
+
+
+def _differing(one: Run, other: Run) -> str:
+    """Say in which setting two runs differ; "" if in none."""
+    a, b = one.config(), other.config()
+    for name in sorted(a.keys() | b.keys()):
+        if name not in OWN and a.get(name) != b.get(name):
+            return f"{name} is {_short(b.get(name))}, not {_short(a.get(name))}"
+    return ""
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _add(run: Run, points: Sequence[PointStatistics], path: Path) -> None:
+    shard, parts = read_state(path)
+    for number, (point, part) in enumerate(zip(points, parts, strict=True)):
+        _take_bins(point, part, path, number)
+        for level, index, moments in part.tree.ordered():
+            point.tree.add(level, index, moments)
+        point.histogram += part.histogram
+        if part.partial is not None and shard.end_trial == run.end_trial:
+            point.partial, point.partial_histogram = part.partial, part.partial_histogram
+        at = shard.first_trial - run.first_trial
+        room = max(0, min(part.kept, run.kept - at))
+        point.trajectories[at : at + room] = part.trajectories[:room]
+        if point.kept == at:
+            point.kept += room
+
+
+def _take_bins(point: PointStatistics, part: PointStatistics, path: Path, number: int) -> None:
+    """Take a shard's bins, which are those of block 0 in every shard."""
+    if point.bins is None:
+        point.bins = part.bins
+    elif part.bins is not None and not all(
+        np.array_equal(a, b, equal_nan=True) for a, b in zip(point.bins, part.bins, strict=True)
+    ):
+        rule = f"has other histogram bins at point {number} than the shards before it"
+        remedy = "Simulate all shards with one version of simcore on one kind of CPU."
+        raise FileFormatError("file", str(path), rule, remedy)
+
+
+def _missing(run: Run, points: Iterable[PointStatistics]) -> list[Range]:
+    """Return the ranges of trials [first, end) that some point lacks, in order."""
+    lacking: set[Range] = set()
+    for point in points:
+        first = run.first_trial // BLOCK
+        for begun, ended in point.tree.spans():
+            if begun > first:
+                lacking.add((first * BLOCK, begun * BLOCK))
+            first = ended
+        if point.partial is None and first * BLOCK < run.end_trial:
+            lacking.add((first * BLOCK, run.end_trial))
+        elif first * BLOCK < run.end_trial // BLOCK * BLOCK:
+            lacking.add((first * BLOCK, run.end_trial // BLOCK * BLOCK))
+    return _united(lacking)
+
+
+def _united(ranges: Iterable[Range]) -> list[Range]:
+    found: list[Range] = []
+    for first, end in sorted(ranges):
+        if found and first <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((first, end))
+    return found
+
+
+def _listed(ranges: Sequence[Range], most: int = 6) -> str:
+    """Write ranges of trials down: "64-127, 960-999"."""
+    texts = [f"{first}-{end - 1}" for first, end in ranges[:most]]
+    more = [f"and {len(ranges) - most} ranges more"] if len(ranges) > most else []
+    return ", ".join(texts + more)
