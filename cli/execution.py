@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simcore.locking import LockWarning
 from simcore.memory import check_memory, memory_bytes
 from simcore.numba_setup import prefer_wide_vectors, prepare
 from simcore.plan import Run
-from simcore.progress import Control
+from simcore.progress import Control, EventLog
 
 from .live import choose_report
 from .numbers import bytes_text, duration, rate_text
@@ -24,9 +30,9 @@ from .signals import Signals
 from .summary import Row, json_rows, rows, rows_of_points, table
 
 if TYPE_CHECKING:
-    from simcore.run import Outcome
+    from simcore.run import Options, Outcome
 
-__all__ = ["perform"]
+__all__ = ["perform", "perform_resume", "show_finished", "show_merged"]
 
 
 def perform(request: Request) -> int:
@@ -48,44 +54,103 @@ def perform(request: Request) -> int:
         return 0
     finished = destination.finished(run, overwrite=request.overwrite)
     if finished:
-        _show_finished(request, destination.path)
+        show_finished(request, destination.path)
         return 0
     check_destination(destination.path)
     check_memory(run, request.threads)
     if not request.quiet:
         for note in request.notes:
             typer.echo(f"note: {note}", err=True)
-    outcome, code = _execute(request, destination.path)
-    if outcome.complete:
-        _show_outcome(request, outcome)
-    else:
-        _show_stopped(request, outcome)
-    return code
+    return _carry_out("simulate", request, partial(_simulate, run, destination.path))
 
 
-def _execute(request: Request, path: Path) -> tuple[Outcome, int]:
-    """Run it; the exit code is that of the signal which stopped it, if one did."""
+def _simulate(run: Run, path: Path, options: Options) -> Outcome:
+    from simcore.run import execute
+
+    return execute(run, output=path, **options)
+
+
+def perform_resume(request: Request, path: Path, *, trials: int | None, inputs: str | None) -> int:
+    """Go on with the run of a file and return the exit code.
+
+    Parameters
+    ----------
+    request
+        Its run is what the file holds, with its new number of trials.
+    path
+        The file.
+    trials, inputs
+        As for `simcore.run.resume`.
+
+    Raises
+    ------
+    InputError
+        If the file can't be gone on with or replaced.
+    OutputError
+        If it could not be written in the end.
+    """
+    check_destination(path)
+    check_memory(request.run, request.threads)
+
+    def go_on(options: Options) -> Outcome:
+        from simcore.run import resume
+
+        return resume(path, trials=trials, inputs=inputs, **options)
+
+    return _carry_out("simcore", request, go_on)
+
+
+def _carry_out(program: str, request: Request, work: Callable[[Options], Outcome]) -> int:
+    """Run under signals and progress, show what came of it, and return the exit code."""
     control = Control()
     with (
         Signals(control, quiet=request.quiet) as signals,
         choose_report(quiet=request.quiet) as report,
+        EventLog(request.log_json) as log,
+        _spoken_warnings(quiet=request.quiet),
     ):
         prepare()
         import numba  # noqa: F401 - the features are set between this import and the kernels'
 
         prefer_wide_vectors()
-        from simcore.run import execute
-
-        outcome = execute(
-            request.run,
-            output=path,
-            threads=request.threads,
-            checkpoint=request.checkpoint,
-            report=report,
-            control=control,
-            provenance={"command_line": shlex.join(["simulate", *sys.argv[1:]])},
+        outcome = work(
+            {
+                "threads": request.threads,
+                "scheduler": request.scheduler,
+                "checkpoint": request.checkpoint,
+                "report": report,
+                "control": control,
+                "provenance": {"command_line": shlex.join([program, *sys.argv[1:]])},
+                "log": log,
+                "announce": None if request.quiet else _announce,
+            }
         )
-    return outcome, 0 if outcome.complete else signals.exit_code
+    if outcome.complete:
+        _show_outcome(request, outcome)
+        return 0
+    _show_stopped(request, outcome)
+    return signals.exit_code
+
+
+def _announce(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def _spoken_warnings(*, quiet: bool) -> Iterator[None]:
+    """Say our own warnings in a line, without the place in the source."""
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+        if issubclass(category, LockWarning):
+            if not quiet:
+                _announce(f"warning: {message}")
+        else:
+            original(message, category, *rest, **named)
+
+    with warnings.catch_warnings():
+        original = warnings.showwarning
+        warnings.showwarning = show
+        yield
 
 
 # --- what is shown ------------------------------------------------------------------------------
@@ -102,8 +167,17 @@ def _show_outcome(request: Request, outcome: Outcome) -> None:
         rate = outcome.node_updates / outcome.seconds if outcome.seconds > 0.0 else 0.0
         threads = f"{request.threads} thread{'s' if request.threads > 1 else ''}"
         took = f"{duration(outcome.seconds)} ({rate_text(rate)}, {threads})"
-        typer.echo(f"\n{_size(outcome.run)} in {took}")
+        typer.echo(f"\n{_size(outcome)} in {took}")
+        for line in _unmet(outcome):
+            typer.echo(line)
         _show_path(outcome.output)
+
+
+def show_merged(outcome: Outcome) -> None:
+    """Show the table of merged shards, and where they are."""
+    _show_rows(rows_of_points(outcome.run, outcome.points))
+    typer.echo(f"\n{_size(outcome)}")
+    _show_path(outcome.output)
 
 
 def _show_stopped(request: Request, outcome: Outcome) -> None:
@@ -111,15 +185,17 @@ def _show_stopped(request: Request, outcome: Outcome) -> None:
     if request.json:
         show_json(_report(request, outcome, []))
     done = sum(point.trials() for point in outcome.points)
-    total = outcome.run.trials * len(outcome.run.points)
+    most = "at most " if outcome.run.until_stderr is not None else ""
+    total = f"{most}{outcome.run.trials * len(outcome.run.points)}"
     if not request.quiet:
         typer.echo(
-            f"stopped: {outcome.output} holds {done} of {total} trials, unfinished. {GO_ON}.",
+            f"stopped: {outcome.output} holds {done} of {total} trials, unfinished. "
+            f"{GO_ON} {shlex.quote(str(outcome.output))}",
             err=True,
         )
 
 
-def _show_finished(request: Request, path: Path) -> None:
+def show_finished(request: Request, path: Path) -> None:
     """Show the table of a file that holds this run already."""
     prepare()
     from simcore.analysis import open_run
@@ -157,10 +233,29 @@ def _show_path(path: Path | None) -> None:
     typer.echo(f"  python: simcore.open_run({str(path)!r})")
 
 
-def _size(run: Run) -> str:
-    points = len(run.points)
+def _size(outcome: Outcome) -> str:
+    run, points = outcome.run, len(outcome.run.points)
+    done = [point.trials() for point in outcome.points]
+    least, most = min(done), max(done)
+    trials = f"{most}" if least == most else f"{least} to {most}"
     grid = f" at each of {points} points" if points > 1 else ""
-    return f"{run.trials} trials{grid}, {run.depth} layers"
+    return f"{trials} trials{grid}, {run.depth} layers"
+
+
+def _unmet(outcome: Outcome) -> list[str]:
+    """Say which points had all their trials and missed the target."""
+    if not outcome.unmet:
+        return []
+    count, worst = len(outcome.unmet), max(error for _, error in outcome.unmet)
+    points = f"{count} of {len(outcome.points)} points"
+    reached = f"the largest error is {worst:.3g}"
+    if math.isinf(worst):
+        reached = "some layer has fewer than two networks with a correlation"
+    missed = f"without reaching a standard error of {outcome.run.until_stderr:g}; {reached}"
+    return [
+        f"note: {points} had all {outcome.run.trials} trials {missed}.",
+        "      To go on: simcore resume FILE --trials N",
+    ]
 
 
 def _identity(run: Run, path: Path | None, *, complete: bool) -> dict[str, object]:
@@ -180,12 +275,20 @@ def _report(request: Request, outcome: Outcome, result: list[Row]) -> dict[str, 
         "node_updates": outcome.node_updates,
         "node_updates_per_second": rate,
         "threads": request.threads,
+        "trials_done": [point.trials() for point in outcome.points],
+        "until_stderr_missed": [point for point, _ in outcome.unmet],
         "notes": request.notes,
         "table": json_rows(result),
     }
 
 
 # --- dry run ------------------------------------------------------------------------------------
+
+
+def _planned_trials(run: Run) -> str:
+    if run.until_stderr is None:
+        return str(run.trials)
+    return f"until a standard error of {run.until_stderr:g}, at most {run.trials}"
 
 
 def _show_plan(request: Request, path: Path) -> None:
@@ -216,9 +319,9 @@ def _show_plan(request: Request, path: Path) -> None:
         "ensemble": run.ensemble,
         "sampler": run.sampler,
         "points": f"{len(run.points)} ({grid})" if grid else 1,
-        "trials per point": run.trials,
+        "trials per point": _planned_trials(run),
         "layers": run.depth,
-        "node updates": f"{updates:.4g}",
+        "node updates": f"{'at most ' if run.until_stderr else ''}{updates:.4g}",
         "file": f"about {bytes_text(size)}",
         "memory": f"about {bytes_text(memory)}, and the interpreter's",
         "threads": request.threads,

@@ -23,6 +23,7 @@ LONGEST_INTERVAL = 60.0
 
 PHASES = {
     "compiling": "preparing kernels (compiled on the first run, then kept)",
+    "waiting": "waiting for workers of the Dask cluster",
     "running": "running",
     "writing": "writing",
 }
@@ -30,11 +31,15 @@ PHASES = {
 
 def describe(progress: Progress) -> str:
     """Say how far a run is: trials, rate and time left, each once it is known."""
-    if progress.phase == "compiling":
+    if progress.phase in ("compiling", "waiting"):
         return ""
     parts = [f"{progress.trials} of {progress.total_trials} trials"]
     if progress.rate > 0.0:
         parts.append(rate_text(progress.rate))
+    if progress.target is not None and progress.error is not None:
+        parts.append(f"error {progress.error:.2g} of {progress.target:.2g}")
+    if progress.points > 1:
+        parts.append(f"{progress.points_done} of {progress.points} points done")
     left = progress.seconds_left
     if progress.phase == "running" and left is not None:
         parts.append(f"about {duration(max(left, 0.0))} left")
@@ -118,11 +123,11 @@ class LiveReport:
 
     def __call__(self, progress: Progress) -> None:
         """Bring the line up to date."""
-        compiling = progress.phase == "compiling"
+        preparing = progress.phase in ("compiling", "waiting")
         self._bar.update(
             self._task,
             description=PHASES.get(progress.phase, progress.phase),
-            total=None if compiling else float(progress.total_node_updates),
+            total=None if preparing else float(progress.total_node_updates),
             completed=float(progress.node_updates),
             detail=describe(progress),
         )

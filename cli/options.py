@@ -176,6 +176,17 @@ Trials = Annotated[
         text="Independent networks per point of the grid. Default: 1000.",
     ),
 ]
+UntilStderr = Annotated[
+    str | None,
+    _option(
+        "--until-stderr",
+        panel=STATISTICS,
+        metavar="ERROR",
+        text="End a point once the standard error of its mean correlation is ERROR or less at "
+        "every layer; looked at after 256, 512, 1024, ... trials. --trials then is the most that "
+        "a point may have. Default of that: 1000000.",
+    ),
+]
 FirstTrial = Annotated[
     str | None,
     _option(
@@ -247,6 +258,25 @@ Checkpoint = Annotated[
         panel=COMPUTING,
         metavar="SECONDS",
         text="Time between checkpoints of the file. Default: 30.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    _option(
+        "--scheduler",
+        panel=COMPUTING,
+        metavar="ADDRESS",
+        text="Dask cluster that simulates: tcp://HOST:PORT, the file that dask scheduler wrote, or "
+        "local:N for N processes of this machine. Needs simcore\\[distributed].",
+    ),
+]
+LogJson = Annotated[
+    str | None,
+    _option(
+        "--log-json",
+        panel=OUTPUT,
+        metavar="FILE",
+        text="Append what happens to a file, as lines of JSON: tasks, workers, seconds.",
     ),
 ]
 Output = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from .errors import CommandError
 
 __all__ = ["GO_ON", "Destination", "check_destination", "resolve_destination"]
 
-GO_ON = "Run it again with --overwrite to start from the beginning"
+GO_ON = "Go on with: simcore resume"
 """What to do with an unfinished file."""
 
 
@@ -54,10 +55,8 @@ class Destination:
             remedy = "Add --overwrite, or name a file with -o."
             raise InputError("file", shown, "exists already and is not this run", remedy)
         if not complete:
-            raise CommandError(
-                f"{shown}: is an unfinished run of this configuration. {GO_ON}.",
-                InputError.exit_code,
-            )
+            text = f"{shown}: is an unfinished run of this configuration"
+            raise CommandError(f"{text}. {GO_ON} {shlex.quote(shown)}", InputError.exit_code)
         return True
 
 

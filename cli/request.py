@@ -24,7 +24,7 @@ from .values import (
     parse_weight_scale,
 )
 
-__all__ = ["Request", "build_request"]
+__all__ = ["Request", "build_request", "execution"]
 
 T = TypeVar("T")
 
@@ -60,6 +60,10 @@ class Request:
         The flags of that name.
     auto_sampler
         Whether the sampler was chosen, and not named.
+    scheduler
+        The Dask cluster to use; None is the threads of this process.
+    log_json
+        The file of the log; None is no log.
     """
 
     run: Run
@@ -71,6 +75,8 @@ class Request:
     quiet: bool = False
     json: bool = False
     auto_sampler: bool = True
+    scheduler: str | None = None
+    log_json: Path | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -97,17 +103,42 @@ def build_request(given: Given) -> Request:
     """
     _check_exclusive(given)
     values = _run_values(given.texts) | _batch(given)
-    output = given.texts.get("output")
-    if output == "":
-        raise InputError("output", "''", "is empty", "Name a file, or leave it out.")
     return Request(
         run=Run(**values),
-        output=None if output is None else Path(output).expanduser(),
-        threads=resolve_threads(_optional(given.texts, "threads", parse_integer)),
-        checkpoint=_checkpoint(given.texts),
-        **{flag: flag in given.flags for flag in ("overwrite", "dry_run", "quiet", "json")},
+        output=_file(given.texts, "output"),
+        **execution(given),
+        overwrite="overwrite" in given.flags,
+        dry_run="dry_run" in given.flags,
         auto_sampler=given.texts.get("sampler", "auto") == "auto",
     )
+
+
+def execution(given: Given) -> dict[str, Any]:
+    """Return the arguments of `Request` about how a run is executed.
+
+    Raises
+    ------
+    InputError
+        Naming field, value, rule and remedy.
+    """
+    scheduler = given.texts.get("scheduler")
+    if scheduler is not None:
+        from simcore.cluster_address import check_scheduler
+
+        check_scheduler(scheduler)
+    return {
+        "threads": resolve_threads(_optional(given.texts, "threads", parse_integer)),
+        "checkpoint": _checkpoint(given.texts),
+        "scheduler": scheduler,
+        "log_json": _file(given.texts, "log_json"),
+        **{flag: flag in given.flags for flag in ("quiet", "json")},
+    }
+
+
+def _file(texts: dict[str, str], name: str) -> Path | None:
+    if texts.get(name) == "":
+        raise InputError(name, "''", "is empty", "Name a file, or leave it out.")
+    return Path(texts[name]).expanduser() if name in texts else None
 
 
 def _batch_note(run: Run, *, chosen: bool) -> str:
@@ -133,6 +164,9 @@ def _run_values(texts: dict[str, str]) -> dict[str, Any]:
     for name in ("depth", "trials", "first_trial", "seed", "keep", "bins"):
         if name in texts:
             values[name] = parse_integer(name, texts[name])
+    if "until_stderr" in texts:
+        values["until_stderr"] = parse_float("until_stderr", texts["until_stderr"])
+        values.setdefault("trials", DEFAULTS.most_trials)
     for name in ("sigma_b", "correlation", "distance", "q0"):
         if name in texts:
             values[name] = parse_floats(name, texts[name])

@@ -51,6 +51,7 @@ class FakeRun:
             complete=done == run.trials,
             seconds=2.0,
             node_updates=1000,
+            unmet=[],
         )
 
     @property
