@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .cluster_address import check_scheduler
 from .engines import Done
 from .errors import ClusterError, SimcoreError
+from .local_workers import LocalWorkers
 from .moments import Bins
 from .plan import BLOCK, Run, Task
 from .progress import EventLog
@@ -116,6 +117,7 @@ class ClusterEngine:
         self._flights: dict[str, _Flight] = {}
         self._client: Client | None = None
         self._cluster: LocalCluster | None = None
+        self._workers: LocalWorkers | None = None
         self._slots = 1
         self._next_look = 0.0
         self._target = SHORTEST_TASK
@@ -143,6 +145,8 @@ class ClusterEngine:
         while not client.nthreads():
             if stopping():
                 return
+            if self._workers is not None:
+                self._workers.check()
             time.sleep(0.1)
         self.phase = "compiling"
         answers = client.run(prepare, self._job, on_error="return")
@@ -164,7 +168,7 @@ class ClusterEngine:
                 client = Client(
                     scheduler_file=self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False
                 )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ClusterError(
                 f"no Dask scheduler answers at {self._scheduler} ({reason}). Start one with "
@@ -181,14 +185,15 @@ class ClusterEngine:
         from distributed import LocalCluster
 
         with dask.config.set({"distributed.scheduler.allowed-failures": LOCAL_FAILURES}):
-            return LocalCluster(
-                n_workers=processes,
-                threads_per_worker=max(1, self._threads // processes),
-                processes=True,
+            cluster = LocalCluster(
+                n_workers=0,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
+        threads = max(1, self._threads // processes)
+        self._workers = LocalWorkers(cluster.scheduler_address, processes, threads)
+        return cluster
 
     # --- tasks ----------------------------------------------------------------------------------
 
@@ -325,6 +330,8 @@ class ClusterEngine:
         """See how many threads there are, whether the scheduler lives, and which tasks are late."""
         assert self._client is not None
         self._next_look = time.monotonic() + LOOK_SECONDS
+        if self._workers is not None and (dead := self._workers.restart()):
+            self._log("restarted", processes=dead)
         try:
             self._slots = max(1, sum(self._client.nthreads().values()))
             late = [flight for flight in self._flights.values() if self._is_late(flight)]
@@ -374,6 +381,8 @@ class ClusterEngine:
     def close(self) -> None:
         """Abandon what is in flight, leave the scheduler, and end the processes started here."""
         self._closed = True
+        if self._workers is not None:
+            self._workers.close()
         for part in (self._client, self._cluster):
             if part is not None:
                 with contextlib.suppress(Exception):

@@ -226,6 +226,7 @@ class _Loop:
         self.done_trials = sum(point.trials() for point in points)
         self.resumed = self._updates([point.trials() for point in points])
         self.done_nodes = 0
+        self.unsaved = False
         self.told = ("", 0.0)
         self.started = 0.0
         self.next_checkpoint = 0.0
@@ -250,23 +251,24 @@ class _Loop:
                 self._run()
         except BaseException as error:
             self.log("stop", reason=str(error) or type(error).__name__)
-            self._save(error)
+            if not isinstance(error, OutputError):
+                self._save()
             raise
         finally:
             self.engine.close()
         seconds = time.monotonic() - self.started if self.started else 0.0
         complete = self.agenda.finished and self._finish()
-        if not complete and self.output is not None:
-            self.write(complete=False)
+        if not complete:
+            self._save()
         self.log("end" if complete else "stop", trials_done=self.done_trials, seconds=seconds)
         unmet = self.agenda.unmet() if complete else []
         return Outcome(
             self.run, self.points, self.output, complete, seconds, self.done_nodes, unmet
         )
 
-    def _save(self, error: BaseException) -> None:
-        """Write what was done before something failed, unless writing is what failed."""
-        if self.output is not None and not isinstance(error, OutputError):
+    def _save(self) -> None:
+        """Write what was done since the last checkpoint, if anything was."""
+        if self.output is not None and self.unsaved:
             self.write(complete=False)
 
     def _finish(self) -> bool:
@@ -332,7 +334,7 @@ class _Loop:
             self.engine.submit(task, self.points[task.point].bins)
 
     def _absorb(self, done: Done) -> None:
-        result = done.result
+        result, self.unsaved = done.result, True
         task, point = result.task, self.points[result.task.point]
         if point.bins is None:
             point.bins = result.bins
@@ -417,6 +419,7 @@ class _Loop:
             provenance=notes | self.provenance | self._notes(before),
             stopping=self.control.stop.is_set if complete else None,
         )
+        self.unsaved = False
         now = time.monotonic()
         self.next_checkpoint = now + max(self.checkpoint, CHECKPOINT_COST * (now - before))
         self.log("checkpoint", complete=complete, seconds=round(now - before, 6))

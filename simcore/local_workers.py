@@ -1,0 +1,87 @@
+"""Worker processes of this machine, `--scheduler local:N`: started, watched, started again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from itertools import count
+from typing import IO
+
+from .errors import ClusterError
+
+__all__ = ["LocalWorkers"]
+
+CLOSE_SECONDS = 1.0
+
+SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""A worker's threads each run a task: nothing below them may have threads of its own."""
+
+
+class LocalWorkers:
+    """Processes that run tasks for a scheduler of this process, spawned as `dask worker`.
+
+    Dask's own nannies give up where a worker dies while it starts.
+
+    Parameters
+    ----------
+    address
+        The scheduler's.
+    processes, threads
+        How many processes, and threads in each.
+    """
+
+    def __init__(self, address: str, processes: int, threads: int) -> None:
+        self._address, self._threads = address, threads
+        self._numbers = count()
+        self._told = tempfile.TemporaryFile()
+        self._folder = tempfile.TemporaryDirectory(prefix="simcore-workers-")
+        self._processes = [self._spawn() for _ in range(processes)]
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", self._address]
+        command += ["--no-nanny", "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60"]
+        command += ["--nthreads", str(self._threads), "--name", f"local-{next(self._numbers)}"]
+        command += ["--local-directory", self._folder.name]
+        return subprocess.Popen(
+            command,
+            env=os.environ | dict.fromkeys(SINGLE_THREADED, "1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._told,
+            # Ctrl-C is for the client, which then ends its workers.
+            start_new_session=True,
+        )
+
+    def restart(self) -> int:
+        """Start processes in place of those that have ended; return how many."""
+        dead = [i for i, process in enumerate(self._processes) if process.poll() is not None]
+        for i in dead:
+            self._processes[i] = self._spawn()
+        return len(dead)
+
+    def check(self) -> None:
+        """Raise ClusterError if a process has ended by itself, before anything was run."""
+        for process in self._processes:
+            if (process.poll() or 0) > 0:
+                raise ClusterError(f"a worker process ends at once: {_last_line(self._told)}")
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(CLOSE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._told.close()
+        self._folder.cleanup()
+
+
+def _last_line(file: IO[bytes]) -> str:
+    file.seek(0)
+    lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
