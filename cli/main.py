@@ -1,4 +1,4 @@
-"""The command `simcore`: look at runs and plot them."""
+"""The command `simcore`: go on with runs, unite them, look at them, plot them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import typer
 from simcore.ensembles import ASYMMETRIC
 from simcore.errors import InputError
 
+from .campaign import merge, resume
 from .config import Given, named
 from .errors import CommandError, run_app
+from .files import existing, prepare
 from .options import Version
+from .slurm import register as register_slurm
 
 __all__ = ["app", "main"]
 
@@ -30,7 +33,11 @@ File = Annotated[str, typer.Argument(metavar="FILE", help="A run written by simu
 
 @app.callback()
 def simcore(version: Version = False) -> None:
-    """Look at runs of `simulate`, and plot them."""
+    """Go on with runs of `simulate`, unite them, look at them, and plot them."""
+
+
+app.command()(resume)
+app.command(no_args_is_help=True)(merge)
 
 
 @app.command()
@@ -39,8 +46,8 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what a file holds: configuration, progress, provenance."""
-    path = _existing(file)
-    _prepare()
+    path = existing(file)
+    prepare()
     from simcore.store import info as read_info
 
     from .show import show_facts, show_json
@@ -72,8 +79,8 @@ def plot(
     ] = None,
 ) -> None:
     """Plot a run."""
-    path = _existing(file)
-    _prepare()
+    path = existing(file)
+    prepare()
     from simcore.plots import KINDS
     from simcore.plots import plot as draw
 
@@ -86,6 +93,9 @@ def plot(
     except InputError as error:
         raise named(error, Given({"output": str(picture)}), {"output"}) from error
     typer.echo(f"written to {picture}")
+
+
+register_slurm(app)
 
 
 def _readable(facts: dict[str, Any]) -> dict[str, Any]:
@@ -108,22 +118,6 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
     shown = {name: value for name, value in facts.items() if name not in hidden and value != {}}
     done = f"{least}" if least == most else f"{least} to {most}, by point"
     return shown | {"trials_done": done, "config": config}
-
-
-def _existing(file: str) -> Path:
-    path = Path(file).expanduser()
-    if not path.is_file():
-        rule = "is a folder, not a run" if path.is_dir() else "does not exist"
-        text = f"{file}: {rule}. Name a file that simulate wrote."
-        raise CommandError(text, InputError.exit_code)
-    return path
-
-
-def _prepare() -> None:
-    """Set the cache of compiled kernels before anything imports Numba."""
-    from simcore.numba_setup import prepare
-
-    prepare()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

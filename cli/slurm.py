@@ -1,0 +1,304 @@
+"""The command `simcore slurm`: a run as a script for a Slurm cluster, on stdout."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simcore.errors import InputError
+
+from .config import Given, named, option_name, with_config
+from .errors import CommandError, run_app
+from .simulate import simulate
+
+if TYPE_CHECKING:
+    from simcore.plan import Run
+    from simcore.slurm import Job, Work
+
+    from .request import Request
+
+__all__ = ["register"]
+
+HELP = """\
+Print a script that runs a simulation on a Slurm cluster.
+
+Without --array it is a batch script: one job on all nodes, with a Dask scheduler and a worker for \
+each GPU or node; submit it with sbatch. With --array it submits the run as separate shards and \
+their merge; start it with bash. Either way a run that nears its time limit, or is preempted, is \
+requeued and goes on from its last checkpoint.
+"""
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+simcore slurm --nodes 4 --gpus-per-node 4 -- simulate --width 4096 --depth 200 --trials 1e6 > job.sh
+
+simcore slurm --array 20 --cpus-per-task 16 --time 12:00:00 -- simulate --width 1e6 --depth 50 -o \
+wide.h5 > jobs.sh
+
+simcore slurm --nodes 2 --setup "module load python" --sbatch=--constraint=ib -- simulate --width \
+4096 --depth 200 > job.sh
+"""
+
+RESOURCES = "What is asked of Slurm"
+SCRIPT = "Script"
+
+REFUSED = {
+    "scheduler": "is the script's to choose",
+    "dry_run": "has no place in a job",
+    "json": "has no place in a job",
+    "overwrite": "would begin anew at every restart",
+    "first_trial": "is chosen by --array for each shard",
+    "until_stderr": "is out of reach of shards, which see only their own trials",
+}
+"""Options of `simulate` that the script can't have; the last two only with --array."""
+
+ONLY_ARRAY = {"first_trial", "until_stderr"}
+RESUMED = ("threads", "checkpoint", "quiet")
+"""Options that say how to run, which a file doesn't hold: `simcore resume` is given them, too."""
+
+
+def _option(name: str, metavar: str, text: str, panel: str = RESOURCES) -> Any:
+    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=panel, show_default=False)
+
+
+Text = str | None
+Nodes = Annotated[Text, _option("--nodes", "N", "Nodes of the job. Default: 1.")]
+Gpus = Annotated[
+    Text, _option("--gpus-per-node", "N", "GPUs of each node, each with a worker. Default: none.")
+]
+Cpus = Annotated[
+    Text,
+    _option(
+        "--cpus-per-task",
+        "N",
+        "CPUs of each worker or shard. Default: 2 for each GPU; without GPUs whole nodes.",
+    ),
+]
+Time = Annotated[
+    Text,
+    _option(
+        "--time",
+        "LIMIT",
+        "Time limit of each job, as for sbatch: 90 (minutes), 12:00:00, 2-12. It need not hold the "
+        "whole run. Default: that of the partition.",
+    ),
+]
+Memory = Annotated[Text, _option("--mem", "SIZE", "Memory of each node: 64G.")]
+Partition = Annotated[Text, _option("--partition", "NAME", "Partition.")]
+Account = Annotated[Text, _option("--account", "NAME", "Account.")]
+Qos = Annotated[Text, _option("--qos", "NAME", "Quality of service.")]
+JobName = Annotated[
+    Text, _option("--job-name", "NAME", "Name of the job and of its log. Default: simcore.")
+]
+Array = Annotated[
+    Text,
+    _option("--array", "K", "Run K independent shards, one node each, and merge them.", SCRIPT),
+]
+SignalSeconds = Annotated[
+    Text,
+    _option(
+        "--signal-seconds",
+        "N",
+        "How long before the time limit the run stops and the job is requeued. Default: 120.",
+        SCRIPT,
+    ),
+]
+Directives = Annotated[
+    list[str] | None,
+    _option(
+        "--sbatch", "LINE", "Any other option of sbatch: --sbatch=--exclude=n7. Repeatable.", SCRIPT
+    ),
+]
+Setup = Annotated[
+    list[str] | None,
+    _option(
+        "--setup",
+        "COMMAND",
+        'Command before the work: --setup "module load python". Repeatable. Default: none, the '
+        "environment of sbatch is kept.",
+        SCRIPT,
+    ),
+]
+Command = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="COMMAND",
+        help="The run, as it would be typed: -- simulate --width 4096 ...",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application."""
+    # Words after the first that is no option belong to simulate, even where -- was left out.
+    settings = {"allow_interspersed_args": False}
+    app.command("slurm", help=HELP, epilog=EPILOG, context_settings=settings)(_slurm)
+
+
+def _slurm(
+    command: Command,
+    nodes: Nodes = None,
+    gpus_per_node: Gpus = None,
+    cpus_per_task: Cpus = None,
+    time: Time = None,
+    mem: Memory = None,
+    partition: Partition = None,
+    account: Account = None,
+    qos: Qos = None,
+    job_name: JobName = None,
+    array: Array = None,
+    signal_seconds: SignalSeconds = None,
+    sbatch: Directives = None,
+    setup: Setup = None,
+) -> None:
+    parameters = locals()
+    given = Given.typed(parameters)
+    try:
+        job = _job(given, sbatch or (), setup or ())
+    except InputError as error:
+        raise named(error, given, parameters) from error
+    parsed = _parsed(command)
+    try:
+        from simcore.slurm import array_script, dask_script
+
+        work = _work(parsed, job)
+        _check_files(parsed.request, work, job)
+    except InputError as error:
+        raise named(error, parsed.given, parsed.parameters) from error
+    make = dask_script if job.array is None else array_script
+    typer.echo(make(job, work), nl=False)
+
+
+def _job(given: Given, sbatch: Iterable[str], setup: Iterable[str]) -> Job:
+    from simcore.slurm import Job
+
+    from .values import parse_integer
+
+    values: dict[str, Any] = dict(given.texts)
+    for name in ("nodes", "gpus_per_node", "cpus_per_task", "array", "signal_seconds"):
+        if name in values:
+            values[name] = parse_integer(name, values[name])
+    return Job(**values, sbatch=tuple(sbatch), setup=tuple(setup))
+
+
+# --- the run ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """A command line of `simulate`: as typed, with its --config, and what it means."""
+
+    typed: Given
+    given: Given
+    parameters: dict[str, Any]
+    request: Request
+
+
+def _parsed(command: list[str]) -> _Parsed:
+    """Read a command line by the parser of `simulate`, which says what is wrong in its words."""
+    if command[0] != "simulate":
+        text = f"-- {command[0]}: must be the command simulate. Write -- simulate --width 4096 ..."
+        raise CommandError(text, InputError.exit_code)
+    found: list[_Parsed] = []
+
+    @functools.wraps(simulate)
+    def read(**parameters: Any) -> None:
+        typed = given = Given.typed(parameters)
+        try:
+            given = with_config(typed, parameters)
+            from .request import build_request
+
+            found.append(_Parsed(typed, given, parameters, build_request(given)))
+        except InputError as error:
+            raise named(error, given, parameters) from error
+
+    parser = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    parser.command()(read)
+    code = run_app(parser, "simulate", command[1:])
+    if not found:
+        raise typer.Exit(code)
+    return found[0]
+
+
+def _work(parsed: _Parsed, job: Job) -> Work:
+    """Return what the script is to run.
+
+    Raises
+    ------
+    InputError
+        If an option has no place in a script.
+    """
+    from simcore.slurm import Work
+
+    given, run = parsed.given, parsed.request.run
+    shards = job.array is not None
+    for name, rule in REFUSED.items():
+        if (name in given.texts or name in given.flags) and (shards or name not in ONLY_ARRAY):
+            raise InputError(name, given.texts.get(name, ""), rule, "Leave it out.")
+    apart = {"output", "log_json"} | ({"trials"} if shards else set())
+    return Work(
+        simulate=("simulate", *_words(parsed.typed, parsed.parameters.keys() - apart)),
+        resume=tuple(_words(given, set(RESUMED))),
+        output=str(parsed.request.output or run.default_filename()),
+        trials=run.trials,
+        log=given.texts.get("log_json", ""),
+    )
+
+
+def _words(given: Given, names: set[str]) -> list[str]:
+    """Return options as they would be typed."""
+    words = [
+        w for name, text in given.texts.items() if name in names for w in (option_name(name), text)
+    ]
+    return words + [option_name(name) for name in sorted(given.flags & names)]
+
+
+# --- what is there already ----------------------------------------------------------------------
+
+
+def _check_files(request: Request, work: Work, job: Job) -> None:
+    """Refuse files of other runs, which the script would go on with, and say which are this run's.
+
+    Raises
+    ------
+    InputError
+        If a file is in the way, or can't be written.
+    """
+    from simcore.slurm import shard_count, shard_names, shard_spans
+
+    from .output import check_destination
+
+    check_destination(Path(work.output))
+    files = [(work.output, request.run)]
+    if job.array is not None:
+        shards = shard_count(work.trials, job.array)
+        spans = shard_spans(work.trials, shards)
+        for name, (first, end) in zip(shard_names(work.output, shards), spans, strict=True):
+            files.append((name, replace(request.run, first_trial=first, trials=end - first)))
+    for name, run in files:
+        if Path(name).exists():
+            _check_same(name, run)
+
+
+def _check_same(name: str, run: Run) -> None:
+    from simcore.numba_setup import prepare
+
+    prepare()
+    from simcore.store import info
+
+    if _comparable(info(name)["config"]) != _comparable(run.config()):
+        rule = "exists already and is another run"
+        raise InputError("file", name, rule, "Name another one with -o, or move it away.")
+    typer.echo(f"note: {name} holds this run, or part of it; the script goes on with it", err=True)
+
+
+def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the device, which may be another where the script is printed."""
+    return {name: value for name, value in config.items() if name != "device"}
