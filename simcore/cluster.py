@@ -48,6 +48,9 @@ HANG_FLOOR = 60.0
 MOST_LOSSES = 5
 """How often Dask may give up a task whose workers died before it is taken for the cause."""
 
+TALKATIVE = ("distributed", "tornado", "asyncio")
+"""Loggers that tell of lost connections at length; what matters is said here, in a line."""
+
 CONNECT_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
 LOOK_SECONDS = 1.0
@@ -124,7 +127,7 @@ class ClusterEngine:
         self._measured = self._estimated = 0.0
         self._closed = False
         self._arrivals: Any = None
-        self._level = logging.getLogger("distributed").level
+        self._levels: dict[str, int] = {}
 
     # --- making ready ---------------------------------------------------------------------------
 
@@ -136,12 +139,15 @@ class ClusterEngine:
         ClusterError
             If there is no scheduler, or a worker's software differs from this process's.
         """
-        # Dask tells of lost connections at length; what matters is said here, in a line.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        import distributed  # noqa: F401 - it sets up its loggers
+
+        self._silence()
         client = self._connect()
-        if client.dashboard_link:
-            self._announce(f"dashboard: {client.dashboard_link}")
-        self._log("cluster", scheduler=self._scheduler, dashboard=client.dashboard_link)
+        dashboard = ""
+        if "dashboard" in client.scheduler_info()["services"]:
+            dashboard = client.dashboard_link
+            self._announce(f"dashboard: {dashboard}")
+        self._log("cluster", scheduler=self._scheduler, dashboard=dashboard)
         while not client.nthreads():
             if stopping():
                 return
@@ -154,6 +160,12 @@ class ClusterEngine:
             if isinstance(answer, BaseException):
                 raise _unfit(worker, answer)
         self._log("workers", threads=client.nthreads())
+
+    def _silence(self) -> None:
+        for name in logging.root.manager.loggerDict:
+            if name.partition(".")[0] in TALKATIVE:
+                self._levels[name] = logging.getLogger(name).level
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     def _connect(self) -> Client:
         from distributed import Client, as_completed
@@ -387,7 +399,8 @@ class ClusterEngine:
             if part is not None:
                 with contextlib.suppress(Exception):
                     part.close(timeout=CLOSE_SECONDS)
-        logging.getLogger("distributed").setLevel(self._level)
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _unfit(worker: str, error: BaseException) -> ClusterError:

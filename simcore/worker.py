@@ -5,6 +5,7 @@ This module is imported on workers by name, so it imports nothing that Numba mus
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import threading
 import time
@@ -80,18 +81,16 @@ def versions() -> tuple[tuple[str, str], ...]:
     return (("python", python), ("simcore", source_digest(Path(__file__).parent)), *packages)
 
 
-def prepare(job: Job) -> float:
-    """Check the versions, compile the kernels; return the seconds that it took.
+async def prepare(job: Job) -> None:
+    """Check the versions and compile the kernels, beside the worker's other business.
 
     Raises
     ------
     VersionMismatchError
         If the worker's software is not the client's.
     """
-    before = time.perf_counter()
     _check(job)
-    _sampler(job)
-    return time.perf_counter() - before
+    await asyncio.to_thread(_sampler, job)
 
 
 def run_task(job: Job, task: Task, bins: Bins | None) -> Reply:
@@ -160,7 +159,9 @@ def _narrow(result: TaskResult) -> TaskResult:
     return replace(result, histogram=histogram.astype(dtype))
 
 
-_own_versions = lru_cache(maxsize=1)(versions)
+@lru_cache(maxsize=1)
+def _own_versions() -> tuple[tuple[str, str], ...]:
+    return versions()
 
 
 def _check(job: Job) -> None:
@@ -211,6 +212,10 @@ def _threads() -> int:
 
 
 def _address() -> str:
+    """Return this worker's address; "" outside of a task."""
     from distributed import get_worker
 
-    return str(get_worker().address)
+    try:
+        return str(get_worker().address)
+    except ValueError:
+        return ""

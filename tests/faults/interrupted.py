@@ -1,0 +1,55 @@
+"""Runs `simulate` and says when it is in a phase, staying there for a while; a program of its own.
+
+usage: interrupted.py PHASE ARGUMENTS…
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from simcore.cli.simulate import main
+
+from simcore.numba_setup import prepare
+
+prepare()
+
+import simcore.store  # noqa: E402 - the folder of compiled kernels comes first
+from simcore.samplers.pair_cpu import PairSampler  # noqa: E402
+
+PHASES = ("compiling", "first task", "checkpointing", "last fold")
+
+
+def paused(original: Callable[..., Any], phase: str, when: Callable[..., bool]) -> Any:
+    """Return a function that says so and waits before it does what `original` does."""
+
+    def wrapped(*positional: Any, **named: Any) -> Any:
+        if when(**named):
+            print(phase, flush=True)
+            time.sleep(0.5)
+        return original(*positional, **named)
+
+    return wrapped
+
+
+def arrange(phase: str) -> None:
+    written = []
+
+    def second_checkpoint(*, complete: bool, **_: Any) -> bool:
+        written.append(complete)
+        return written == [False, False]
+
+    if phase == "compiling":
+        PairSampler.prepare = paused(PairSampler.prepare, phase, lambda: True)  # type: ignore[method-assign]
+    elif phase == "first task":
+        PairSampler.run = paused(PairSampler.run, phase, lambda: True)  # type: ignore[method-assign]
+    else:
+        when = second_checkpoint if phase == "checkpointing" else lambda complete, **_: complete
+        simcore.store.write_run = paused(simcore.store.write_run, phase, when)
+
+
+if __name__ == "__main__":
+    arrange(sys.argv[1])
+    sys.exit(main(sys.argv[2:]))

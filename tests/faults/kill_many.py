@@ -1,0 +1,102 @@
+"""Kills a run at random moments, again and again, and resumes it; a program of its own.
+
+usage: kill_many.py FOLDER KILLS SEED
+
+A process that has compiled everything forks the runs, so that a kill can come at any moment of the
+first milliseconds, too. After each kill the file must be whole; whenever a run gets to its end its
+file must have the bytes of a run that nobody disturbed. Prints a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from simcore.numba_setup import prepare
+
+prepare()
+
+import simcore.run  # noqa: E402 - the folder of compiled kernels comes first
+from simcore.analysis import open_run  # noqa: E402
+from simcore.plan import BLOCK, Run  # noqa: E402
+from simcore.store import read_state  # noqa: E402
+from tests.same_results import differences  # noqa: E402
+
+RUN = Run(depth=20, width=(200, 300), ensemble="correlated", k=(0.0, 1.0), trials=3000)
+LONGEST_LIFE = 0.6
+
+
+def fork(work: Callable[[], object]) -> int:
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException as error:
+            os.write(2, f"{error!r}\n".encode())
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def go_on(path: Path) -> None:
+    if path.exists():
+        simcore.run.resume(path, threads=2, checkpoint=0.0)
+    else:
+        simcore.run.execute(RUN, output=path, threads=2, checkpoint=0.0)
+
+
+def check(path: Path, before: int) -> int:
+    """Return the trials in the file, which must be whole in itself."""
+    run, points = read_state(path)
+    assert run == RUN
+    trials = [point.tree.blocks * BLOCK for point in points]
+    assert sum(trials) >= before
+    dataset = open_run(path)
+    if not dataset.attrs["complete"]:
+        # A partial last block is in the results, and is simulated again.
+        counts = dataset["inactive1_count"].to_numpy()[..., 0].ravel()
+        extra = {int(count) - held for count, held in zip(counts, trials, strict=True)}
+        assert extra <= {0, RUN.trials % BLOCK}
+    return sum(trials)
+
+
+def main(folder: Path, kills: int, seed: int) -> None:
+    simcore.run.CHECKPOINT_COST = 0.0
+    simcore.run.POLL_SECONDS = 0.005
+    chance = random.Random(seed)
+    expected, path = folder / "expected.h5", folder / "run.h5"
+    simcore.run.execute(RUN, output=expected)  # compiles for all the children, too
+    killed = resumed = finished = trials = 0
+    while killed < kills or path.exists():
+        resumed += path.exists()
+        child = fork(lambda: go_on(path))
+        end = time.monotonic() + chance.uniform(0.0, LONGEST_LIFE)
+        alive = True
+        while alive and (killed == kills or time.monotonic() < end):
+            done, status = os.waitpid(child, os.WNOHANG)
+            alive = done == 0
+            time.sleep(0.0005)
+        if alive:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            killed += 1
+            trials = check(path, trials) if path.exists() else 0
+            continue
+        assert status == 0
+        assert differences(expected, path) == []
+        finished += 1
+        trials = 0
+        path.unlink()
+    left = sorted(name.name for name in folder.iterdir() if name.name != "expected.h5")
+    assert set(left) <= {"run.h5.part", ".run.h5.lock"}, left
+    print(json.dumps({"killed": killed, "resumed": resumed, "finished": finished}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,266 @@
+"""A cluster that loses workers, its scheduler, or its patience; real processes throughout."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from simcore.plan import Run
+from simcore.run import execute
+from simcore.store import info
+from tests.same_results import differences
+
+pytest.importorskip("distributed")
+
+SIMULATE = str(Path(sys.executable).with_name("simulate"))
+DASK = str(Path(sys.executable).with_name("dask"))
+RUN: dict[str, Any] = {"depth": 50, "width": (512,), "trials": 40_000}
+OPTIONS = ["--width", "512", "--depth", "50", "--trials", "40000"]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("expected") / "run.h5"
+    execute(Run(**RUN), output=path, threads=2)
+    return path
+
+
+def events(log: Path, name: str = "") -> list[dict[str, Any]]:
+    if not log.exists():
+        return []
+    found = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+    return [event for event in found if not name or event["event"] == name]
+
+
+def wait_for_tasks(process: subprocess.Popen[str], log: Path, count: int = 1) -> None:
+    end = time.monotonic() + 120.0
+    while len(events(log, "task")) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Processes of workers that a process has started."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # or a zombie, which is one of them
+                if "distributed.cli.dask_worker" in child.cmdline():
+                    found.append(child.pid)
+    return found
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [SIMULATE, *OPTIONS, *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_worker_killed_every_second(tmp_path: Path, expected: Path) -> None:
+    """… for half a minute; a run that gets to its end meanwhile begins anew."""
+    chance, killed, end = random.Random(1), 0, math.inf
+    while time.monotonic() < end:
+        log, path = tmp_path / "log", tmp_path / "run.h5"
+        log.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        options = ["--scheduler", "local:3", "--log-json", "log", "-o", "run.h5"]
+        with start(*options, cwd=tmp_path) as process:
+            wait_for_tasks(process, log)
+            end = min(end, time.monotonic() + 30.0)
+            while process.poll() is None and time.monotonic() < end:
+                if workers := workers_of(process.pid):
+                    os.kill(chance.choice(workers), signal.SIGKILL)
+                    killed += 1
+                time.sleep(1.0)
+            _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert differences(path, expected) == []
+    assert killed >= 10
+    workers = {event["worker"] for event in events(log, "task")}
+    kept = json.loads(info(path)["provenance"]["throughput"])
+    assert workers == kept.keys()
+    assert sum(own["tasks"] for own in kept.values()) == len(events(log, "task"))
+
+
+class Cluster:
+    """A scheduler and workers, each a process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "scheduler.json"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        self.scheduler = self.start(
+            "scheduler", *options, "--no-show", "--scheduler-file", self.file
+        )
+        while not self.file.exists():
+            assert self.scheduler.poll() is None
+            time.sleep(0.05)
+
+    @property
+    def address(self) -> str:
+        return str(json.loads(self.file.read_text())["address"])
+
+    def start(self, *arguments: object) -> subprocess.Popen[bytes]:
+        command = [DASK, *map(str, arguments)]
+        quiet = subprocess.DEVNULL
+        self.processes.append(subprocess.Popen(command, stdout=quiet, stderr=quiet))
+        return self.processes[-1]
+
+    def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
+        options = ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--memory-limit", "0"]
+        return self.start("worker", "--scheduler-file", self.file, *options, *arguments)
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_lost_scheduler_leaves_a_resumable_file_and_one_line(
+    tmp_path: Path, cluster: Cluster, expected: Path
+) -> None:
+    cluster.worker()
+    options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5", "--quiet"]
+    with start(*options, cwd=tmp_path) as process:
+        wait_for_tasks(process, tmp_path / "log", 3)
+        cluster.scheduler.kill()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert len(errors.splitlines()) == 1, errors
+    assert f"the Dask scheduler at {cluster.address} is lost" in errors
+    done = info(tmp_path / "run.h5")["trials_done"][0]
+    assert 0 < done < RUN["trials"]
+    resume = [str(Path(SIMULATE).with_name("simcore")), "resume", "run.h5", "--quiet"]
+    subprocess.run(resume, cwd=tmp_path, check=True)
+    assert differences(tmp_path / "run.h5", expected) == []
+
+
+def test_a_worker_that_hangs_is_done_without(
+    tmp_path: Path, cluster: Cluster, expected: Path
+) -> None:
+    """It is stopped, not killed: its connections stay, and it answers nothing."""
+    one, _ = cluster.worker(), cluster.worker()
+    code = HASTY.format(limit=2.0)
+    options = ["--scheduler", str(cluster.file), "--log-json", "log", "-o", "run.h5"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *OPTIONS, *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for_tasks(process, tmp_path / "log", 4)
+        one.send_signal(signal.SIGSTOP)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "hangs on tcp://" in errors
+    assert "started again elsewhere" in errors
+    assert events(tmp_path / "log", "hang")
+    assert differences(tmp_path / "run.h5", expected) == []
+
+
+def test_a_task_that_hangs_twice_is_reported(tmp_path: Path, cluster: Cluster) -> None:
+    workers = [cluster.worker(), cluster.worker()]
+    options = ["--scheduler", str(cluster.file), "--log-json", "log", "-o", "run.h5", "--quiet"]
+    with subprocess.Popen(
+        [sys.executable, "-c", HASTY.format(limit=2.0), *OPTIONS, *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for_tasks(process, tmp_path / "log", 3)
+        for worker in workers:
+            worker.send_signal(signal.SIGSTOP)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert len(errors.splitlines()) == 1, errors
+    assert "of point 0 hangs on tcp://" in errors
+    assert not info(tmp_path / "run.h5")["complete"]
+
+
+HASTY = """
+import sys
+import simcore.cluster
+simcore.cluster.HANG_FLOOR = {limit}
+simcore.cluster.HANG_FACTOR = 2.0
+from simcore.cli.simulate import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+OTHER_SOFTWARE = """
+import simcore.worker
+def other(names=simcore.worker.versions()):
+    return tuple((name, "0.1" if name == "numpy" else version) for name, version in names)
+simcore.worker.versions = other
+"""
+
+
+def test_a_worker_with_other_software_is_refused(tmp_path: Path, cluster: Cluster) -> None:
+    preload = tmp_path / "other.py"
+    preload.write_text(OTHER_SOFTWARE)
+    cluster.worker("--preload", str(preload))
+    options = ["--scheduler", cluster.address, "-o", "run.h5", "--quiet"]
+    with start(*options, cwd=tmp_path) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert len(errors.splitlines()) == 1, errors
+    assert "has other software: numpy 0.1 there and" in errors
+    assert "Install the same versions" in errors
+
+
+def test_one_that_joins_later_is_sent_away(
+    tmp_path: Path, cluster: Cluster, expected: Path
+) -> None:
+    preload = tmp_path / "other.py"
+    preload.write_text(OTHER_SOFTWARE)
+    cluster.worker()
+    options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5"]
+    with start(*options, cwd=tmp_path) as process:
+        wait_for_tasks(process, tmp_path / "log", 2)
+        late = cluster.worker("--preload", str(preload))
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "is sent away: numpy 0.1 there" in errors
+    late.wait(timeout=30)
+    assert differences(tmp_path / "run.h5", expected) == []
+
+
+def test_no_scheduler_is_one_line(tmp_path: Path) -> None:
+    code = "import simcore.cluster as c; c.CONNECT_SECONDS = 1.0\n" + HASTY.format(limit=60.0)
+    shown = subprocess.run(
+        [sys.executable, "-c", code, *OPTIONS, "--scheduler", "tcp://127.0.0.1:9", "--quiet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 1
+    assert len(shown.stderr.splitlines()) == 1, shown.stderr
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in shown.stderr
