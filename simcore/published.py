@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,14 @@ from .moments import Moments, PointStatistics, standard_errors
 from .observables import COVARIANCE, HISTOGRAMMED, NAMES
 from .plan import KEPT, Run
 from .predictions import predictions
-from .schema import Array, Field, fields
+from .schema import Array, Field, columns_of, fields
 
-__all__ = ["covariance", "published", "quantiles"]
+__all__ = ["published", "quantiles"]
 
 Numbers = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+
+_BASIC = ("mean", "mean_errors", "std", "count")
 
 _ROWS = 4096
 """Histograms whose quantiles are taken at a time; bounds the memory that this needs."""
@@ -46,7 +48,7 @@ def published(
     """
     if len(points) != math.prod(run.shape):
         raise ValueError(f"{len(points)} points given, the run has {math.prod(run.shape)}")
-    folded = _fold(run, points)
+    folded = _Folded(run, points)
     theory: dict[str, Floats] = {}
     spread: dict[str, Numbers] = {}
     for field in fields(run, complete=complete):
@@ -56,9 +58,9 @@ def published(
         if folder == "trajectories":
             values = _trajectories(run, points, name)
         elif folder == "covariance":
-            values = folded.covariance[name]
-        elif name in folded.basic:
-            values = _points_first(run, folder, folded.basic[name])
+            values = folded.covariance(name)
+        elif name in _BASIC:
+            values = folded.basic(folder, name)
         elif name in ("theory", "theory_errors"):
             theory = theory or predictions(run)
             values = theory[name][NAMES.index(folder)]
@@ -69,60 +71,54 @@ def published(
         yield field, field.array(values, run)
 
 
-class _Folded(NamedTuple):
-    """Folded moments of all points, shape (column, point, layer), and covariances, points first."""
+class _Folded:
+    """The folded moments of all points, shape (column, point, layer), and covariances likewise."""
 
-    basic: dict[str, Numbers]
-    covariance: dict[str, Numbers]
+    def __init__(self, run: Run, points: Sequence[PointStatistics]) -> None:
+        self._run = run
+        shape = (run.columns.count, len(points), run.depth)
+        o, c = len(COVARIANCE) * run.columns.pairs, len(run.covariance_layers)
+        self._total = Moments(
+            np.zeros(shape),
+            np.zeros(shape),
+            np.zeros(shape),
+            np.zeros((o, len(points))),
+            np.zeros((o, len(points), c)),
+            np.zeros((o, len(points), c, c)),
+        )
+        for i, point in enumerate(points):
+            folded = point.published()
+            if folded is not None:
+                for whole, part in zip(self._total[:3], folded[:3], strict=True):
+                    whole[:, i] = part.T
+                for whole, part in zip(self._total[3:], folded[3:], strict=True):
+                    whole[:, i] = part
 
+    def basic(self, observable: str, name: str) -> Numbers:
+        """Return one of `_BASIC`: (point, pair, layer) or (point, layer, rate)."""
+        own = columns_of(self._run, observable)
+        count, mean, m2 = (values[own] for values in self._total[:3])
+        if name in ("std", "mean_errors"):
+            part = self._total._replace(count=count, m2=m2)
+            values = standard_errors(part)[name == "mean_errors"]
+        else:
+            values = np.where(count > 0.0, mean, np.nan) if name == "mean" else count
+        return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
 
-def _points_first(run: Run, name: str, values: Numbers) -> Numbers:
-    """Cut an observable out of all columns: (point, pair, layer) or (point, layer, rate)."""
-    own = values[run.columns.of(name)]
-    return np.moveaxis(own, 0, 1 if name in NAMES else -1)
-
-
-def _fold(run: Run, points: Sequence[PointStatistics]) -> _Folded:
-    columns = run.columns
-    shape = (columns.count, len(points), run.depth)
-    o, c = len(COVARIANCE) * columns.pairs, len(run.covariance_layers)
-    total = Moments(
-        np.zeros(shape),
-        np.zeros(shape),
-        np.zeros(shape),
-        np.zeros((o, len(points))),
-        np.zeros((o, len(points), c)),
-        np.zeros((o, len(points), c, c)),
-    )
-    for i, point in enumerate(points):
-        folded = point.published()
-        if folded is not None:
-            for whole, part in zip(total[:3], folded[:3], strict=True):
-                whole[:, i] = part.T
-            for whole, part in zip(total[3:], folded[3:], strict=True):
-                whole[:, i] = part
-    std, errors = standard_errors(total)
-    total.mean[total.count == 0.0] = np.nan
-    basic = {"mean": total.mean, "mean_errors": errors, "std": std, "count": total.count}
-    total.cov_mean[total.cov_count == 0.0] = np.nan
-    between = covariance(total)
-    covariances: dict[str, Numbers] = {}
-    for i, name in enumerate(COVARIANCE):
-        own = slice(i, None, len(COVARIANCE))
-        covariances[name] = between[own].swapaxes(0, 1)
-        covariances[f"{name}_mean"] = total.cov_mean[own].swapaxes(0, 1)
-        covariances[f"{name}_count"] = total.cov_count[own].swapaxes(0, 1)
-    return _Folded(basic, covariances)
-
-
-def covariance(moments: Moments) -> Floats:
-    """Return the covariance over trials (ddof 1) between layers, in the shape of `cov_m2`.
-
-    NaN below two trials.
-    """
-    count = moments.cov_count[..., np.newaxis, np.newaxis]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(count > 1.0, moments.cov_m2 / (count - 1.0), np.nan)
+    def covariance(self, name: str) -> Numbers:
+        """Return what is at a path below /entry/covariance, shape (point, pair, …)."""
+        observable = next(o for o in COVARIANCE if name in (o, f"{o}_mean", f"{o}_count"))
+        own = slice(COVARIANCE.index(observable), None, len(COVARIANCE))
+        count, mean, m2 = (values[own] for values in self._total[3:])
+        if name == f"{observable}_count":
+            values = count
+        elif name == f"{observable}_mean":
+            values = np.where(count[..., np.newaxis] > 0.0, mean, np.nan)
+        else:
+            count = count[..., np.newaxis, np.newaxis]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                values = np.where(count > 1.0, m2 / (count - 1.0), np.nan)
+        return values.swapaxes(0, 1)
 
 
 def _trajectories(run: Run, points: Sequence[PointStatistics], name: str) -> Floats:
@@ -130,7 +126,7 @@ def _trajectories(run: Run, points: Sequence[PointStatistics], name: str) -> Flo
     own = slice(KEPT.index(name), None, len(KEPT))
     values = np.empty((len(points), run.columns.pairs, run.kept, run.depth))
     for i, point in enumerate(points):
-        values[i] = np.moveaxis(point.trajectories[:, :, own], 2, 0)
+        values[i] = point.trajectories[:, :, own].transpose(2, 0, 1)
     return values
 
 

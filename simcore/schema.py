@@ -31,6 +31,7 @@ __all__ = [
     "ESTIMATORS",
     "Array",
     "Field",
+    "columns_of",
     "coordinates",
     "dims_of",
     "fields",
@@ -158,6 +159,12 @@ def dims_of(run: Run, name: str, dims: Sequence[str]) -> tuple[str, ...]:
     pair = ("pair",) if run.shared and name in NAMES else ()
     rate = ("rate",) if observable_of(name).rates else ()
     return (dims[0], *pair, *dims[1:], *rate)
+
+
+def columns_of(run: Run, name: str) -> slice:
+    """Return the columns of an observable as a slice, which takes no copy."""
+    own = run.columns.of(name)
+    return slice(own[0], own[-1] + 1, own[1] - own[0] if len(own) > 1 else 1)
 
 
 def squared(units: str) -> str:

@@ -16,7 +16,17 @@ import numpy.typing as npt
 from .moments import Bins, Moments, MomentTree, PointStatistics
 from .observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
 from .plan import BLOCK, KEPT, Run
-from .schema import Array, Field, coordinates, dims_of, observables_of, shape_of, sizes, squared
+from .schema import (
+    Array,
+    Field,
+    columns_of,
+    coordinates,
+    dims_of,
+    observables_of,
+    shape_of,
+    sizes,
+    squared,
+)
 
 __all__ = ["node_count", "state_arrays", "state_coordinates", "state_fields", "state_points"]
 
@@ -132,12 +142,10 @@ class _Cuts:
             "node_level": place[:, 1],
             "node_index": place[:, 2],
         }
-        self._depth = run.depth
-        self._binned = run.end_trial >= BLOCK
-        self._columns = run.columns
+        self._run = run
         self._points = points
         self._kind = ""
-        self._turned: Numbers = np.empty(0)
+        self._held: Numbers = np.empty(0)
 
     def values(self, path: str) -> Numbers:
         """Return the values at a path below /entry/state: points or nodes, pairs, layers, …."""
@@ -148,28 +156,36 @@ class _Cuts:
             own = _every(HISTOGRAMMED, observable)
             return np.stack([point.histogram[:, own].swapaxes(0, 1) for point in self._points])
         if name.startswith("bin_"):
-            return self._bins(_every(HISTOGRAMMED, observable), name.removeprefix("bin_"))
+            own = _every(HISTOGRAMMED, observable)
+            return self._turned(name, self._bins)[own].swapaxes(0, 1)
         kind = name.removeprefix("node_")
         if kind.startswith("cov_"):
             own = _every(COVARIANCE, observable)
             return np.stack([getattr(node, kind)[own] for node in self.nodes])
-        return self._moments(kind, observable)
+        values = self._turned(kind, self._moments)[columns_of(self._run, observable)]
+        return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
 
-    def _moments(self, kind: str, observable: str) -> Numbers:
+    def _turned(self, kind: str, turn: Callable[[str], Numbers]) -> Numbers:
         if kind != self._kind:
-            self._kind = kind
-            self._turned = np.empty((self._columns.count, len(self.nodes), self._depth))
-            for i, node in enumerate(self.nodes):
-                self._turned[:, i] = getattr(node, kind).T
-        own = self._turned[self._columns.of(observable)]
-        return np.moveaxis(own, 0, 1 if observable in NAMES else -1)
+            # What is held is let go before more memory is taken.
+            self._held = np.empty(0)
+            self._kind, self._held = kind, turn(kind)
+        return self._held
 
-    def _bins(self, own: slice, edge: str) -> Numbers:
-        values = np.full((len(self._points), self._columns.pairs, self._depth), np.nan)
+    def _moments(self, kind: str) -> Numbers:
+        values = np.empty((self._run.columns.count, len(self.nodes), self._run.depth))
+        for i, node in enumerate(self.nodes):
+            values[:, i] = getattr(node, kind).T
+        return values
+
+    def _bins(self, name: str) -> Numbers:
+        edge = name.removeprefix("bin_")
+        columns = len(HISTOGRAMMED) * self._run.columns.pairs
+        values = np.full((columns, len(self._points), self._run.depth), np.nan)
         for i, point in enumerate(self._points):
             # A run that ends inside block 0 has other bins than one that goes on.
-            if point.bins is not None and self._binned:
-                values[i] = getattr(point.bins, edge)[:, own].T
+            if point.bins is not None and self._run.end_trial >= BLOCK:
+                values[:, i] = getattr(point.bins, edge).T
         return values
 
 

@@ -11,14 +11,16 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from .chunks import Packing
 from .errors import FileFormatError, InputError
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .moments import PointStatistics
@@ -41,12 +43,17 @@ __all__ = [
     "write_run",
 ]
 
+T = TypeVar("T")
+
 FILETYPE = "simcore-run"
 FORMAT_VERSION = (1, 1)
 """Readers accept every file of the same first number; the second one counts additions."""
 
 RNG = "philox4x32-10"
 RNG_LAYOUT = 1
+
+_PACKINGS = {True: Packing.SMALL, False: Packing.QUICK}
+"""How a last write and a checkpoint are packed."""
 
 _OVERHEAD = 6000
 """Bytes that HDF5 adds for an array with its attributes, at most."""
@@ -93,24 +100,32 @@ def write_run(
     WriteStopped
         If `stopping` said so. An earlier file is untouched.
     """
-    with replacing(path, stopping) as writer:
+    with replacing(path, stopping) as writer, ThreadPoolExecutor(1) as gatherer:
         _write_root(writer, run, complete=complete, gaps=gaps)
         shared = coordinates(run)
         opened: set[str] = set()
-        for field, array in published(run, points, complete=complete):
+        for field, array in _ahead(published(run, points, complete=complete), gatherer):
             folder = field.path.split("/")[0]
             if folder not in opened:
                 opened.add(folder)
                 _open_group(writer, run, folder, field, shared, complete=complete)
-            writer.array(f"/entry/{field.path}", array, compress=complete)
+            writer.array(f"/entry/{field.path}", array, packing=_PACKINGS[complete])
         writer.group("/entry/state", {"NX_class": "NXcollection"})
         nodes = node_count(points, complete=complete)
         for name, array in state_coordinates(run, nodes).items():
             writer.array(f"/entry/state/{name}", array)
-        for field, array in state_arrays(run, points, complete=complete):
-            writer.array(f"/entry/{field.path}", array, compress=complete)
+        for field, array in _ahead(state_arrays(run, points, complete=complete), gatherer):
+            writer.array(f"/entry/{field.path}", array, packing=_PACKINGS[complete])
         attributes = {"NX_class": "NXcollection", **provenance}
         writer.group("/entry/provenance", attributes)
+
+
+def _ahead(items: Iterator[T], thread: Executor) -> Iterator[T]:
+    """Yield items while the next one is made in another thread."""
+    following = thread.submit(next, items, None)
+    while (item := following.result()) is not None:
+        following = thread.submit(next, items, None)
+        yield item
 
 
 def _write_root(writer: Writer, run: Run, *, complete: bool, gaps: str) -> None:

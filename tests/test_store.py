@@ -20,8 +20,9 @@ import silx.io.nxdata
 import xarray as xr
 
 import simcore
-from simcore import hdf5
+from simcore import hdf5, sink
 from simcore.analysis import open_run
+from simcore.chunks import Packing
 from simcore.dataset import InputSet
 from simcore.ensembles import ASYMMETRIC
 from simcore.errors import FileFormatError, OutputError
@@ -233,13 +234,16 @@ def test_every_array_is_checksummed_and_has_scales(written: Written) -> None:
     assert compressed > 10
 
 
-def test_a_checkpoint_is_uncompressed(single: Written, tmp_path: Path) -> None:
+def test_a_checkpoint_compresses_counts_and_constants_only(single: Written, tmp_path: Path) -> None:
     run, points, _ = single
     path = tmp_path / "checkpoint.h5"
     write_run(path, run, points, complete=False, provenance={})
     with h5py.File(path) as file:
         assert file.attrs["complete"] == 0
-        file.visititems(lambda _, item: None if not getattr(item, "compression", None) else 1 / 0)
+        for name in ("angle/histogram", "angle/node_count", "inactive1/node_m2"):
+            assert file[f"entry/state/{name}"].compression == "gzip"
+        for name in ("angle/node_mean", "angle/node_m2", "correlation/node_cov_m2"):
+            assert file[f"entry/state/{name}"].compression is None
 
 
 @pytest.mark.parametrize("written", ["grid", "profile"], indirect=True, scope="module")
@@ -714,17 +718,66 @@ def test_the_checksum_is_that_of_hdf5(length: int) -> None:
         assert fletcher32(raw) == slow_fletcher32(raw)
 
 
+def constants_and_noise(shape: tuple[int, ...]) -> Floats:
+    """Values some of whose chunks and bytes are constant, and others are not."""
+    values = np.arange(np.prod(shape), dtype=np.float64).reshape(shape) % 7
+    values[: shape[0] // 2] = -0.0
+    values.reshape(-1)[-1] = np.nan
+    return values
+
+
+def few_counts(shape: tuple[int, ...]) -> Floats:
+    rng = np.random.default_rng(3)
+    return rng.poisson(np.linspace(0.0, 300.0, shape[-1]), size=shape).astype(np.uint32)
+
+
+def flags(shape: tuple[int, ...]) -> Floats:
+    return (few_counts(shape) % 2).astype(np.uint8)
+
+
 @pytest.mark.parametrize("shape", [(1,), (3, 70_001), (700, 13, 64), (2, 400_000), (5, 1, 9)])
-@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("packing", Packing)
+@pytest.mark.parametrize("make", [constants_and_noise, few_counts, flags])
 def test_arrays_of_many_chunks_come_back(
-    tmp_path: Path, shape: tuple[int, ...], compress: bool
+    tmp_path: Path,
+    shape: tuple[int, ...],
+    packing: Packing,
+    make: Callable[[tuple[int, ...]], Floats],
 ) -> None:
-    values: npt.NDArray[np.float64] = np.arange(np.prod(shape), dtype=np.float64).reshape(shape) % 7
+    values = make(shape)
     with hdf5.replacing(tmp_path / "x.h5") as writer:
         dims = tuple(f"d{i}" for i in range(len(shape)))
         for name, n in zip(dims, shape, strict=True):
             writer.array(f"/entry/{name}", Array((name,), np.arange(n), name))
-        writer.array("/entry/x", Array(dims, values, "x"), compress=compress)
+        writer.array("/entry/x", Array(dims, values, "x"), packing=packing)
     with h5py.File(tmp_path / "x.h5") as file:
-        np.testing.assert_array_equal(file["entry/x"][()], values)
-        assert np.prod(file["entry/x"].chunks) * 8 <= 2**20
+        dataset = file["entry/x"]
+        assert dataset[()].tobytes() == values.tobytes()
+        assert np.prod(dataset.chunks) * values.itemsize <= 2**20
+        assert dataset.fletcher32
+        if values.size > 10_000 and make is not flags:
+            assert (dataset.compression == "gzip") == (packing is not Packing.NONE)
+
+
+@pytest.mark.parametrize("fails", [1, 2, 4])
+def test_a_flush_that_fails_in_mid_write_is_reported(
+    old: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    calls = 0
+
+    def failing(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == fails:
+            raise OSError(errno.EIO, "Input/output error")
+
+    before = open_descriptors()
+    with monkeypatch.context() as patch:
+        patch.setattr(sink, "_FLUSH_BYTES", 20_000)
+        write(old.with_name("whole.h5"))
+        assert info(old.with_name("whole.h5"))["complete"]
+        old.with_name("whole.h5").unlink()
+        patch.setattr(os, "fdatasync", failing)
+        with pytest.raises(OutputError, match="Input/output error"):
+            write(old)
+    assert open_descriptors() == before

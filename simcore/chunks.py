@@ -1,0 +1,159 @@
+"""Chunks of arrays as HDF5 stores them: cut out, shuffled and deflated, with their checksum.
+
+HDF5 does the same, in one thread and with a Fletcher-32 of a quarter of a gigabyte a second, over
+ten times slower.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .fletcher import fletcher32
+
+__all__ = ["GZIP_LEVEL", "Chunking", "Encoded", "Packing", "choose_packing"]
+
+Numbers = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+Encoded = bytes | Bytes
+
+_CHUNK_BYTES = 2**20
+"""Largest chunk: what HDF5 reads at once, and what it caches by default."""
+
+GZIP_LEVEL = 1
+"""Higher levels gain under 2 % on shuffled moments and counts and take up to twice as long."""
+
+_SAMPLES, _SAMPLE_SIZE = 8, 128
+"""Runs of values, evenly spread, that tell how an array shrinks, and how long they are."""
+
+_CHANGES = 8
+"""Bytes of a plane that changes less than once in so many are deflated faster than written."""
+
+_SUM_BYTES = 4
+
+
+class Packing(Enum):
+    """How chunks are packed, and below which share of its size a sample has to shrink for that."""
+
+    NONE = 0.0
+    QUICK = 0.6
+    """Faster than writing: bytes that do not change, as in counts and constants, are left out."""
+    SMALL = 0.8
+
+
+def choose_packing(values: Numbers, packing: Packing) -> Packing:
+    """Return this way to pack an array, or none where it is not worth it."""
+    if packing is Packing.NONE:
+        return packing
+    flat = values.reshape(-1)
+    starts = np.linspace(0, max(0, flat.size - _SAMPLE_SIZE), _SAMPLES, dtype=np.int64)
+    sample = np.concatenate([flat[start : start + _SAMPLE_SIZE] for start in starts])
+    shrinks = len(_deflated(sample, packing)) < packing.value * sample.nbytes
+    return packing if shrinks else Packing.NONE
+
+
+class Chunking:
+    """An array cut into chunks, each of which can be encoded apart, in any thread.
+
+    Parameters
+    ----------
+    values
+        The array, contiguous and not a scalar.
+    packing
+        How its chunks are packed.
+    """
+
+    def __init__(self, values: Numbers, packing: Packing) -> None:
+        self.shape = _chunk_shape(values.shape, values.itemsize)
+        self._values = values
+        self._packing = packing
+
+    def corners(self) -> Iterator[tuple[int, ...]]:
+        """Return the places of the first values of all chunks."""
+        steps = zip(self._values.shape, self.shape, strict=True)
+        return product(*(range(0, size, step) for size, step in steps))
+
+    def encoded(self, corner: tuple[int, ...]) -> Encoded:
+        """Return one chunk as it lies in a file, filled up with zeros beyond the array's edge."""
+        block = self._values[
+            tuple(slice(a, a + n) for a, n in zip(corner, self.shape, strict=True))
+        ]
+        if block.shape != self.shape:
+            full = np.zeros(self.shape, dtype=block.dtype)
+            full[tuple(slice(n) for n in block.shape)] = block
+            block = full
+        if self._packing is not Packing.NONE:
+            deflated = _deflated(block, self._packing)
+            return deflated + fletcher32(deflated).to_bytes(_SUM_BYTES, "little")
+        raw = np.empty(block.nbytes + _SUM_BYTES, dtype=np.uint8)
+        raw[:-_SUM_BYTES].view(block.dtype).reshape(self.shape)[...] = block
+        raw[-_SUM_BYTES:].view("<u4")[0] = fletcher32(raw[:-_SUM_BYTES])
+        return raw
+
+
+def _chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Whole trailing axes as long as they fit, the axis before them in nearly equal parts."""
+    chunk = [1] * len(shape)
+    room = _CHUNK_BYTES // itemsize
+    for axis in reversed(range(len(shape))):
+        parts = -(-shape[axis] // room)
+        chunk[axis] = -(-shape[axis] // parts)
+        room //= shape[axis]
+        if parts > 1 or room == 0:
+            break
+    return tuple(chunk)
+
+
+# --- HDF5's filters shuffle and deflate ----------------------------------------------------------
+
+
+def _deflated(block: Numbers, packing: Packing) -> bytes:
+    """Shuffle (first bytes of all values, then second bytes, …) and make a zlib stream of it."""
+    if packing is Packing.QUICK:
+        words = block.reshape(-1).view(f"u{block.itemsize}")
+        if words[0] == words[-1] and (words == words[0]).all():
+            return _deflated_constant(words[0].tobytes(), words.size)
+    planes = np.ascontiguousarray(block.reshape(-1).view(np.uint8).reshape(-1, block.itemsize).T)
+    if packing is Packing.QUICK:
+        return _joined(map(_quick_part, planes), zlib.adler32(planes.data))
+    # Counts are runs of equal bytes, between which longer repetitions are searched in vain.
+    strategy = zlib.Z_RLE if block.dtype.kind == "u" else zlib.Z_DEFAULT_STRATEGY
+    stream = zlib.compressobj(GZIP_LEVEL, strategy=strategy)
+    return stream.compress(planes.data) + stream.flush()
+
+
+@lru_cache(64)
+def _deflated_constant(value: bytes, size: int) -> bytes:
+    planes = [bytes([byte]) * size for byte in value]
+    return _joined((_part(plane, GZIP_LEVEL) for plane in planes), zlib.adler32(b"".join(planes)))
+
+
+def _joined(parts: Iterable[bytes], adler: int) -> bytes:
+    """Make a zlib stream of parts of a raw deflate stream."""
+    return b"".join([b"\x78\x01", *parts, b"\x03\x00", adler.to_bytes(4, "big")])
+
+
+def _quick_part(plane: Bytes) -> bytes:
+    """Return a plane as part of a raw deflate stream, packed only where that is fast."""
+    if plane.min() == plane.max():
+        return _constant_part(int(plane[0]), plane.size)
+    changes = np.count_nonzero(plane[1:] != plane[:-1])
+    return _part(plane.data, GZIP_LEVEL if _CHANGES * changes < plane.size else 0)
+
+
+@lru_cache(64)
+def _constant_part(byte: int, size: int) -> bytes:
+    return _part(bytes([byte]) * size, GZIP_LEVEL)
+
+
+def _part(raw: bytes | memoryview, level: int) -> bytes:
+    """Deflate on its own, up to a whole byte and without an end, so that others may follow."""
+    stream = zlib.compressobj(level, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
+    return stream.compress(raw) + stream.flush(zlib.Z_FULL_FLUSH)
