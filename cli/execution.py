@@ -148,6 +148,7 @@ def _spoken_warnings(*, quiet: bool) -> Iterator[None]:
             original(message, category, *rest, **named)
 
     with warnings.catch_warnings():
+        warnings.simplefilter("always", LockWarning)
         original = warnings.showwarning
         warnings.showwarning = show
         yield

@@ -16,6 +16,7 @@ from .campaign import merge, resume
 from .config import Given, named
 from .errors import CommandError, run_app
 from .files import existing, prepare
+from .numbers import duration, rate_text
 from .options import Version
 from .slurm import register as register_slurm
 
@@ -114,10 +115,23 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
         config["inputs"] = f"{inputs['count']} of {inputs['size']} components, {inputs['digest']}"
     if not config["shared_network"]:
         del config["shared_network"]
-    hidden = {"trials_done_per_point"}
-    shown = {name: value for name, value in facts.items() if name not in hidden and value != {}}
+    hidden = {"trials_done_per_point", "progress"}
+    shown = {name: x for name, x in facts.items() if name not in hidden and x not in ({}, "")}
     done = f"{least}" if least == most else f"{least} to {most}, by point"
-    return shown | {"trials_done": done, "config": config}
+    return shown | {"trials_done": done, **_progress(facts), "config": config}
+
+
+def _progress(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return how far a run is, in words."""
+    told = {"writer": facts["writer"] or "none, nobody writes this file now"}
+    progress = facts["progress"]
+    if progress and not facts["complete"]:
+        left, rate = progress["seconds_left"], progress["node_updates_per_second"]
+        told["points_done"] = f"{progress['points_done']} of {facts['points']}"
+        told["time_left"] = "unknown"
+        if left is not None and rate:
+            told["time_left"] = f"{duration(left)} at {progress['time']}, {rate_text(rate)}"
+    return told
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

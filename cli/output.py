@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simcore.errors import InputError
+from simcore.locking import protected
 from simcore.plan import Run
 
 from .errors import CommandError
@@ -76,6 +77,9 @@ def check_destination(path: Path) -> None:
             raise InputError("output", str(path), "is no ordinary file", "Name another file.")
         if not path.parent.is_dir():
             raise InputError("output", str(path), "is in no folder", f"Create {path.parent} first.")
+        if protected(path):
+            remedy = "Make it writable, or name another file."
+            raise InputError("output", str(path), "is read-only", remedy)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except (OSError, ValueError) as error:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import FileFormatError, OutputError, SimcoreError
+from .locking import protected
 from .sink import Sink
 from .writer import Writer, WriteStopped
 
@@ -71,6 +72,9 @@ def replacing(
     try:
         final = Path(path).resolve()
         part = final.with_name(final.name + ".part")
+        if protected(final):
+            text = f"{os.fspath(path)} is read-only. Make it writable, or choose another file."
+            raise OutputError(text)
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             yield from _fill(descriptor, stopping or (lambda: False))
@@ -182,13 +186,13 @@ def read_array(file: Any, path: str, shape: Sequence[int], dtype: str) -> npt.ND
     KeyError, OSError, ValueError
         If it is missing, damaged or has another shape or type.
     """
-    dataset = file[path]
+    dataset = h5py.h5d.open(file.id, path.encode())
     if dataset.shape != tuple(shape) or dataset.dtype != np.dtype(dtype):
         found = f"{dataset.dtype}{list(dataset.shape)}"
         raise ValueError(f"{path} is {found}, not {np.dtype(dtype)}{list(shape)}")
     values: npt.NDArray[Any] = np.empty(shape, dtype=dtype)
     if math.prod(shape):
-        dataset.read_direct(values)
+        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
     return values
 
 

@@ -35,7 +35,7 @@ class LocalWorkers:
     def __init__(self, address: str, processes: int, threads: int) -> None:
         self._address, self._threads = address, threads
         self._numbers = count()
-        self._told = tempfile.TemporaryFile()
+        self._told = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
         self._folder = tempfile.TemporaryDirectory(prefix="simcore-workers-")
         self._processes = [self._spawn() for _ in range(processes)]
 

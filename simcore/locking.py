@@ -22,7 +22,7 @@ from .errors import OutputError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["SWITCH", "LockWarning", "lock_path", "only_writer", "writer"]
+__all__ = ["SWITCH", "LockWarning", "lock_path", "only_writer", "protected", "writer"]
 
 SWITCH = "SIMCORE_LOCKING"
 """Environment variable: "off" takes no lock."""
@@ -92,6 +92,8 @@ def _take(place: Path, path: str | os.PathLike[str]) -> tuple[BaseFileLock | Non
         ) from None
     except (OSError, NotImplementedError) as error:
         if isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS:
+            with suppress(OSError):
+                place.unlink()
             _warn(shown)
             return None, False
         reason = error.strerror or str(error)
@@ -118,6 +120,14 @@ def _sign(place: Path) -> None:
     }
     with suppress(OSError):
         place.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def protected(path: Path) -> bool:
+    """Return whether a file is there that its owner has made read-only.
+
+    A rename would replace it all the same, and root may do everything.
+    """
+    return path.is_file() and not path.stat().st_mode & 0o222
 
 
 def writer(path: str | os.PathLike[str]) -> str | None:

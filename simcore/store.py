@@ -23,6 +23,7 @@ import numpy.typing as npt
 from .chunks import Packing
 from .errors import FileFormatError, InputError
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
+from .locking import writer
 from .moments import PointStatistics
 from .observables import NAMES
 from .plan import BLOCK, Run
@@ -307,7 +308,9 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     dict
         file, bytes, format_version, simcore_version, complete, gaps, config, config_sha256,
         dimensions (name and size), points, trials (asked for, per point), trials_done (least and
-        most over the points), trials_done_per_point, provenance.
+        most over the points), trials_done_per_point, provenance, progress (when the file was
+        written: points_done, node_updates_per_second, seconds_left), and the writer, in words, if
+        a process writes the file now.
 
     Raises
     ------
@@ -319,6 +322,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         run = header.run
         points = math.prod(run.shape)
         done = read_array(file, "entry/state/trials_done", (points,), "i8").tolist()
+        provenance = _provenance(file["entry/provenance"].attrs)
         return {
             "file": os.fspath(path),
             "bytes": Path(path).stat().st_size,
@@ -333,8 +337,25 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
             "trials": run.trials,
             "trials_done": [min(done), max(done)],
             "trials_done_per_point": done,
-            "provenance": _provenance(file["entry/provenance"].attrs),
+            "provenance": provenance,
+            "progress": _progress(provenance),
+            "writer": writer(path),
         }
+
+
+def _progress(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how far the last process was when it wrote the file; empty if it does not say."""
+    try:
+        seconds, left = float(provenance["seconds"]), int(provenance["node_updates_left"])
+        done = int(provenance["node_updates"])
+        return {
+            "time": str(provenance["time"]),
+            "points_done": int(provenance["points_done"]),
+            "node_updates_per_second": done / seconds if seconds > 0.0 else None,
+            "seconds_left": 0.0 if left == 0 else left * seconds / done if done else None,
+        }
+    except (KeyError, TypeError, ValueError):
+        return {}
 
 
 def _provenance(attributes: Any) -> dict[str, Any]:

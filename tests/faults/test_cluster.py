@@ -94,9 +94,9 @@ def test_a_worker_killed_every_second(tmp_path: Path, expected: Path) -> None:
         assert process.returncode == 0, errors
         assert differences(path, expected) == []
     assert killed >= 10
-    workers = {event["worker"] for event in events(log, "task")}
+    names = {event["worker"] for event in events(log, "task")}
     kept = json.loads(info(path)["provenance"]["throughput"])
-    assert workers == kept.keys()
+    assert names == kept.keys()
     assert sum(own["tasks"] for own in kept.values()) == len(events(log, "task"))
 
 

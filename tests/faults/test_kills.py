@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, and signals in every phase: nothing is lost, the bytes are the same."""
+"""SIGKILL at random moments, and signals in every phase: nothing is lost, not a byte changes."""
 
 from __future__ import annotations
 
