@@ -99,7 +99,7 @@ def merge(
     target = Path(output).expanduser()
     paths = [existing(file) for file in files]
     prepare()
-    from simcore.merge import merge as unite
+    from simcore.shards import merge as unite
 
     from .execution import show_merged
     from .output import check_destination

@@ -1,4 +1,4 @@
-"""`simcore.simulate`: the main job from Python."""
+"""`simcore.simulate`, `resume` and `merge`: the commands from Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .progress import Report
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["simulate"]
+__all__ = ["merge", "resume", "simulate"]
 
 T = TypeVar("T", int, float)
 Integers = int | Sequence[int]
@@ -36,12 +36,14 @@ def simulate(
     inputs: str | os.PathLike[str] | None = None,
     weights: str = "normal",
     sampler: str = "auto",
-    trials: int = DEFAULTS.trials,
+    trials: int | None = None,
+    until_stderr: float | None = None,
     seed: int = DEFAULTS.seed,
     layer_widths: Sequence[int] | None = None,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     threads: int | None = None,
+    scheduler: str | None = None,
     report: Report | None = None,
 ) -> xr.Dataset:
     """Simulate pairs of signals, or many inputs, through independent networks.
@@ -50,7 +52,7 @@ def simulate(
     ----------
     ensemble
         The law of the weights; or a whole `Run`, for grids over k, σ_w and σ_b and for options that
-        are not listed here. With a `Run` only the last four parameters may be given.
+        are not listed here. With a `Run` only the last five parameters may be given.
     width, depth
         Nodes of a layer and number of layers. Several widths make a dimension.
     correlation, distance
@@ -68,8 +70,13 @@ def simulate(
         Law of the weights, such as ``"uniform"`` or ``"student:5"`` (`Run.weights`).
     sampler
         ``"auto"``, ``"gram"`` or ``"dense"`` (`Run.sampler`).
-    trials, seed
-        Independent networks per point, and the seed: the same seed gives the same bytes.
+    trials
+        Independent networks per point; 1000 if left out, and 10⁶ with `until_stderr`.
+    until_stderr
+        Standard error of the mean correlation at which a point ends, at every layer and pair;
+        looked at after 256, 512, 1024, … trials. `trials` then is the most that a point may have.
+    seed
+        The same seed gives the same bytes.
     layer_widths
         A width for each layer, instead of `width`.
     output
@@ -78,6 +85,9 @@ def simulate(
         Whether an existing `output` may be replaced.
     threads
         Threads to use; None is what the machine grants this process.
+    scheduler
+        A Dask cluster to use instead: an address, a scheduler file, or ``"local:N"``. It starts
+        processes, so a script needs ``if __name__ == "__main__":`` around it.
     report
         Called a few times a second with a `progress.Progress`.
 
@@ -93,6 +103,8 @@ def simulate(
         If a value breaks a rule, or `output` exists.
     OutputError
         If the file can't be written.
+    ClusterError
+        If the cluster can't be used, or is lost.
 
     Examples
     --------
@@ -127,7 +139,8 @@ def simulate(
             correlation=None if correlation is None else _several(correlation),
             distance=None if distance is None else _several(distance),
             q0=_several(q0),
-            trials=trials,
+            trials=_trials(trials, until_stderr),
+            until_stderr=until_stderr,
             seed=seed,
             sampler=sampler,
             weights=weights,
@@ -137,8 +150,106 @@ def simulate(
     if path is not None and path.exists() and not overwrite:
         raise InputError("output", path, "exists already", "Pass overwrite=True or another name.")
     check_memory(run, resolve_threads(threads))
-    outcome = execute(run, output=path, threads=threads, report=report)
+    outcome = execute(run, output=path, threads=threads, scheduler=scheduler, report=report)
     return to_dataset(outcome.run, outcome.points)
+
+
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    trials: int | None = None,
+    inputs: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    scheduler: str | None = None,
+    report: Report | None = None,
+) -> xr.Dataset:
+    """Go on with a run that was stopped or killed, or extend a finished one.
+
+    Parameters
+    ----------
+    path
+        The file of the run; it is replaced.
+    trials
+        New number of trials per point, at least the run's.
+    inputs
+        Where the inputs of the run are now, if they were moved.
+    threads, scheduler, report
+        As for `simulate`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `simulate`; the same bytes as those of one long run.
+
+    Raises
+    ------
+    InputError
+        If `trials` is less than the run has, or the inputs are not those of the run.
+    FileFormatError
+        If the file is no run, is damaged, or was written by a newer program.
+    OutputError, ClusterError
+        As for `simulate`.
+    """
+    from .analysis import to_dataset
+    from .run import resume as go_on
+
+    outcome = go_on(
+        Path(path),
+        trials=trials,
+        inputs=None if inputs is None else os.fspath(inputs),
+        threads=threads,
+        scheduler=scheduler,
+        report=report,
+    )
+    return to_dataset(outcome.run, outcome.points)
+
+
+def merge(
+    paths: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    allow_gaps: bool = False,
+    overwrite: bool = False,
+) -> xr.Dataset:
+    """Unite shards, runs that differ in `first_trial` and `trials` only, into one file.
+
+    Parameters
+    ----------
+    paths
+        Their files, in any order.
+    output
+        The file to write.
+    allow_gaps
+        Whether trials may be missing.
+    overwrite
+        Whether an existing `output` may be replaced.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `simulate`; the same bytes as those of one run of all trials.
+
+    Raises
+    ------
+    InputError
+        If shards overlap, are of different runs or leave gaps, or `output` exists.
+    FileFormatError, OutputError
+        As for `resume`.
+    """
+    from .analysis import to_dataset
+    from .shards import merge as unite
+
+    target = Path(output)
+    if target.exists() and not overwrite:
+        raise InputError("output", target, "exists already", "Pass overwrite=True or another name.")
+    outcome = unite([Path(path) for path in paths], target, allow_gaps=allow_gaps)
+    return to_dataset(outcome.run, outcome.points)
+
+
+def _trials(trials: int | None, target: float | None) -> int:
+    if trials is not None:
+        return trials
+    return DEFAULTS.trials if target is None else DEFAULTS.most_trials
 
 
 def _scale(value: float | str | None) -> tuple[float, ...] | str | None:

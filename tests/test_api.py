@@ -106,3 +106,24 @@ def test_figures_refuse_what_they_do_not_know(grid: Path, tmp_path: Path) -> Non
         plots.plot(grid, "q", tmp_path / "f.xyz")
     with pytest.raises(simcore.OutputError):
         plots.plot(grid, "q", tmp_path / "missing" / "f.png")
+
+
+def test_runs_go_on_and_shards_unite_from_python(tmp_path: Path) -> None:
+    ensemble = simcore.Ensemble.he()
+    whole = simcore.simulate(ensemble, width=8, depth=3, trials=200)
+    path, rest, both = tmp_path / "run.h5", tmp_path / "rest.h5", tmp_path / "both.h5"
+    simcore.simulate(ensemble, width=8, depth=3, trials=128, output=path)
+    run = simcore.Run(depth=3, width=(8,), first_trial=128, trials=72)
+    simcore.simulate(run, output=rest)
+    xr.testing.assert_identical(simcore.merge([rest, path], both).drop_attrs(), whole.drop_attrs())
+    with pytest.raises(simcore.InputError, match="exists already"):
+        simcore.merge([rest, path], both)
+    xr.testing.assert_identical(simcore.resume(path, trials=200).drop_attrs(), whole.drop_attrs())
+    xr.testing.assert_identical(simcore.open_run(path).drop_attrs(), whole.drop_attrs())
+
+
+def test_simulate_until_a_standard_error() -> None:
+    ds = simcore.simulate(simcore.Ensemble.he(), width=64, depth=3, until_stderr=0.01)
+    assert float(ds.correlation_stderr.max()) <= 0.01
+    assert int(ds.correlation_count[0]) in (256, 512, 1024)
+    assert ds.attrs["trials"] == 10**6

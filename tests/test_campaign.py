@@ -14,7 +14,7 @@ import pytest
 from simcore.analysis import open_run
 from simcore.dataset import InputSet
 from simcore.errors import FileFormatError, InputError
-from simcore.merge import merge
+from simcore.shards import merge
 from simcore.plan import BLOCK, Run
 from simcore.progress import Control, Progress
 from simcore.run import execute, resume

@@ -21,7 +21,7 @@ from simcore.cli.simulate import main as simulate_main
 from simcore import locking
 from simcore.errors import OutputError
 from simcore.locking import LockWarning, lock_path, only_writer, writer
-from simcore.merge import merge
+from simcore.shards import merge
 from simcore.plan import Run
 from simcore.run import execute, resume
 
