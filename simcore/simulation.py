@@ -86,8 +86,8 @@ def simulate(
     threads
         Threads to use; None is what the machine grants this process.
     scheduler
-        A Dask cluster to use instead: an address, a scheduler file, or ``"local:N"``. It starts
-        processes, so a script needs ``if __name__ == "__main__":`` around it.
+        A Dask cluster to use instead: an address, a scheduler file, or ``"local:N"`` for N
+        processes of this machine.
     report
         Called a few times a second with a `progress.Progress`.
 

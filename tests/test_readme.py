@@ -6,9 +6,16 @@ import re
 import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.same_results import differences
+
+pytestmark = pytest.mark.xdist_group("readme")
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -24,18 +31,48 @@ PLAIN = [line for line in COMMANDS if "-m venv" not in line]
 PYTHON = [block for language, block in BLOCKS if language == "python"]
 
 
+def run(line: str, place: Path) -> None:
+    """Run a command; what it prints goes to the file behind a ">"."""
+    line, _, printed = line.partition(" > ")
+    name, *arguments = shlex.split(line)
+    command = [str(Path(sys.executable).with_name(name)), *arguments]
+    if name == "simulate" and "--help" not in arguments:
+        command.append("--quiet")
+    shown = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, f"{line}\n{shown.stderr}"
+    if printed:
+        (place / printed).write_text(shown.stdout)
+
+
+@contextmanager
+def serving(line: str, place: Path) -> Iterator[None]:
+    """Run a server of Dask, on this machine alone, until the others are done."""
+    name, *arguments = shlex.split(line)
+    command = [str(Path(sys.executable).with_name(name)), *arguments, "--host", "127.0.0.1"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(
+        [*command, "--no-dashboard"], cwd=place, stdout=quiet, stderr=quiet
+    ) as process:
+        end = time.monotonic() + 60.0
+        while "scheduler" in arguments and not (place / "cluster.json").exists():
+            assert process.poll() is None, line
+            assert time.monotonic() < end, line
+            time.sleep(0.1)
+        yield
+        process.kill()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which all commands were run, in order: later ones use earlier files."""
     place = tmp_path_factory.mktemp("readme")
     (place / "data").symlink_to(README.parent / "data")
-    for line in PLAIN:
-        name, *arguments = shlex.split(line)
-        command = [str(Path(sys.executable).with_name(name)), *arguments]
-        if name == "simulate" and "--help" not in arguments:
-            command.append("--quiet")
-        shown = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-        assert shown.returncode == 0, f"{line}\n{shown.stderr}"
+    with ExitStack() as servers:
+        for line in PLAIN:
+            if line.startswith("dask "):
+                servers.enter_context(serving(line, place))
+            else:
+                run(line, place)
     return place
 
 
@@ -47,7 +84,13 @@ def test_there_are_two_set_up_lines() -> None:
 
 def test_the_commands_run(folder: Path) -> None:
     assert len(PLAIN) >= 8
-    assert {"grid.h5", "correlation.png"} <= {path.name for path in folder.iterdir()}
+    made = {path.name for path in folder.iterdir()}
+    assert {"grid.h5", "correlation.png", "whole.h5", "cluster.h5", "job.sh"} <= made
+
+
+def test_runs_of_the_same_trials_have_the_same_bytes(folder: Path) -> None:
+    for one in ("processes.h5", "cluster.h5"):
+        assert differences(folder / one, folder / "long.h5") == []
 
 
 def test_the_python_blocks_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

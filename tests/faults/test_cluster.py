@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from simcore.plan import Run
+from simcore.progress import EventLog
 from simcore.run import execute
 from simcore.store import info
 from tests.same_results import differences
@@ -250,6 +251,22 @@ def test_one_that_joins_later_is_sent_away(
     assert "is sent away: numpy 0.1 there" in errors
     late.wait(timeout=30)
     assert differences(tmp_path / "run.h5", expected) == []
+
+
+def test_tasks_of_a_gpu_run_go_to_workers_with_a_gpu(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a pretended device, since there is no sampler for a real one."""
+    monkeypatch.setattr("simcore.rules.DEVICES", ("cpu", "cuda"))
+    preload = tmp_path / "device.py"
+    preload.write_text("import simcore.rules; simcore.rules.DEVICES = ('cpu', 'cuda')")
+    cluster.worker("--preload", str(preload), "--name", "plain")
+    cluster.worker("--preload", str(preload), "--resources", "GPU=1", "--name", "gpu")
+    with EventLog(tmp_path / "log") as log:
+        run = Run(**RUN | {"trials": 10_000, "device": "cuda"})
+        assert execute(run, scheduler=cluster.address, log=log).complete
+    assert len(events(tmp_path / "log", "task")) > 1
+    assert len({event["worker"] for event in events(tmp_path / "log", "task")}) == 1
 
 
 def test_no_scheduler_is_one_line(tmp_path: Path) -> None:
