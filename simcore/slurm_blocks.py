@@ -126,7 +126,8 @@ RUN_ALONE = """\
         kill -TERM "$run"
         told=yes
     fi
-    sleep 1
+    sleep 1 &
+    wait $! # unlike sleep itself, a signal ends it at once
 done
 wait "$run"
 code=$?
@@ -156,7 +157,7 @@ CLOSE = """\
 # The end of the cluster: the scheduler tells the workers.
 rm -f "$scheduler_file"
 kill "$scheduler" 2>/dev/null
-for _ in {1..15}; do
+for _ in {1..10}; do
     kill -0 "$workers" 2>/dev/null || break
     sleep 1
 done

@@ -92,7 +92,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_until(what: str, happened: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(what: str, happened: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > end:
@@ -220,7 +220,7 @@ class Cluster:
             for one in states
         ]
 
-    def wait_for(self, number: str, seconds: float = 90.0) -> list[JobState]:
+    def wait_for(self, number: str, seconds: float = 180.0) -> list[JobState]:
         """Wait for the end of a job, of all tasks if it is an array."""
         wait_until(f"end of {number}", lambda: all(j.over for j in self.jobs(number)), seconds)
         return self.jobs(number)
