@@ -11,9 +11,9 @@ from numba import njit
 __all__ = ["fletcher32"]
 
 
-def fletcher32(raw: bytes | npt.NDArray[np.uint8]) -> int:
+def fletcher32(raw: bytes) -> int:
     """Return HDF5's Fletcher-32 checksum of bytes, which it reads as big-endian 16-bit words."""
-    words = np.frombuffer(raw if len(raw) % 2 == 0 else bytes(raw) + b"\0", dtype="<u2")
+    words = np.frombuffer(raw if len(raw) % 2 == 0 else raw + b"\0", dtype="<u2")
     first, second = _word_sums(words)
     # Swapping the two bytes of a word multiplies it by 256 modulo 65535; in this arithmetic of
     # end-around carries only a sum of zeros is 0.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .chunks import Stacked
 from .moments import Bins, Moments, MomentTree, PointStatistics
 from .observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
 from .plan import BLOCK, KEPT, Run
@@ -94,7 +95,7 @@ def node_count(points: Sequence[PointStatistics], *, complete: bool) -> int:
 
 def state_arrays(
     run: Run, points: Sequence[PointStatistics], *, complete: bool
-) -> Iterator[tuple[Field, Array]]:
+) -> Iterator[tuple[Field, Numbers | Stacked]]:
     """Yield the arrays of the state with their values; those over nodes only where there is one.
 
     Parameters
@@ -112,15 +113,21 @@ def state_arrays(
     for field in sorted(state_fields(run), key=lambda field: field.path.rpartition("/")[2]):
         if "node" not in field.dims or cut.nodes:
             values = cut.values(field.path.removeprefix("state/"))
-            shaped = values.reshape(shape_of(field.dims, size)).astype(field.dtype, copy=False)
-            yield field, Array(field.dims, shaped, field.long_name, field.units)
+            if not isinstance(values, Stacked):
+                values = values.reshape(shape_of(field.dims, size)).astype(field.dtype, copy=False)
+            yield field, values
+
+
+_TURNED = 5
+"""Columns of a single pair that are turned round at a time: each time all nodes are gone through,
+and so much memory is taken."""
 
 
 class _Cuts:
     """Cuts arrays from the moments of all nodes and the histograms of all points.
 
-    Moments hold all observables of a layer together: one kind is turned round for all of them at
-    a time, and kept until another is asked for.
+    Moments hold all observables of a layer together: some columns of one kind are turned round at
+    a time, and kept until others are asked for.
     """
 
     def __init__(self, run: Run, points: Sequence[PointStatistics], *, complete: bool) -> None:
@@ -144,38 +151,49 @@ class _Cuts:
         }
         self._run = run
         self._points = points
-        self._kind = ""
+        self._kind = "", slice(None)
         self._held: Numbers = np.empty(0)
 
-    def values(self, path: str) -> Numbers:
+    def values(self, path: str) -> Numbers | Stacked:
         """Return the values at a path below /entry/state: points or nodes, pairs, layers, …."""
         if path in self._known:
             return self._known[path]
         observable, _, name = path.partition("/")
         if name == "histogram":
             own = _every(HISTOGRAMMED, observable)
-            return np.stack([point.histogram[:, own].swapaxes(0, 1) for point in self._points])
+            return self._stacked([point.histogram[:, own].swapaxes(0, 1) for point in self._points])
         if name.startswith("bin_"):
             own = _every(HISTOGRAMMED, observable)
-            return self._turned(name, self._bins)[own].swapaxes(0, 1)
+            return self._turned(name, slice(None))[own].swapaxes(0, 1)
         kind = name.removeprefix("node_")
         if kind.startswith("cov_"):
             own = _every(COVARIANCE, observable)
-            return np.stack([getattr(node, kind)[own] for node in self.nodes])
-        values = self._turned(kind, self._moments)[columns_of(self._run, observable)]
+            return self._stacked([getattr(node, kind)[own] for node in self.nodes])
+        own, group = columns_of(self._run, observable), slice(0, self._run.columns.count)
+        if not self._run.shared:
+            first = own.start // _TURNED * _TURNED
+            own, group = slice(own.start - first, own.stop - first), slice(first, first + _TURNED)
+        values = self._turned(kind, group)[own]
         return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
 
-    def _turned(self, kind: str, turn: Callable[[str], Numbers]) -> Numbers:
-        if kind != self._kind:
+    def _stacked(self, parts: list[Numbers]) -> Stacked:
+        """Put the arrays of points or nodes, shape (pair, …), one after the other."""
+        return Stacked(parts if self._run.shared else [part[0] for part in parts])
+
+    def _turned(self, kind: str, group: slice) -> Numbers:
+        """Return values with the points or nodes second, shape (column, …, layer)."""
+        if (kind, group) != self._kind:
             # What is held is let go before more memory is taken.
             self._held = np.empty(0)
-            self._kind, self._held = kind, turn(kind)
+            self._kind = kind, group
+            self._held = self._bins(kind) if kind.startswith("bin_") else self._moments(kind, group)
         return self._held
 
-    def _moments(self, kind: str) -> Numbers:
-        values = np.empty((self._run.columns.count, len(self.nodes), self._run.depth))
+    def _moments(self, kind: str, group: slice) -> Numbers:
+        columns = len(range(*group.indices(self._run.columns.count)))
+        values = np.empty((columns, len(self.nodes), self._run.depth))
         for i, node in enumerate(self.nodes):
-            values[:, i] = getattr(node, kind).T
+            values[:, i] = getattr(node, kind)[:, group].T
         return values
 
     def _bins(self, name: str) -> Numbers:

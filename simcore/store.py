@@ -110,13 +110,14 @@ def write_run(
             if folder not in opened:
                 opened.add(folder)
                 _open_group(writer, run, folder, field, shared, complete=complete)
-            writer.array(f"/entry/{field.path}", array, packing=_PACKINGS[complete])
+            path = f"/entry/{field.path}"
+            writer.array(path, array.values, array, packing=_PACKINGS[complete])
         writer.group("/entry/state", {"NX_class": "NXcollection"})
         nodes = node_count(points, complete=complete)
         for name, array in state_coordinates(run, nodes).items():
-            writer.array(f"/entry/state/{name}", array)
-        for field, array in _ahead(state_arrays(run, points, complete=complete), gatherer):
-            writer.array(f"/entry/{field.path}", array, packing=_PACKINGS[complete])
+            writer.array(f"/entry/state/{name}", array.values, array)
+        for field, values in _ahead(state_arrays(run, points, complete=complete), gatherer):
+            writer.array(f"/entry/{field.path}", values, field, packing=_PACKINGS[complete])
         attributes = {"NX_class": "NXcollection", **provenance}
         writer.group("/entry/provenance", attributes)
 
@@ -180,7 +181,7 @@ def _open_group(
     writer.group(f"/entry/{folder}", attributes)
     # The scales come first: width, sigma_w and g lie along other coordinates.
     for name, array in sorted(coords.items(), key=lambda item: item[1].dims != (item[0],)):
-        writer.array(f"/entry/{folder}/{name}", array)
+        writer.array(f"/entry/{folder}/{name}", array.values, array)
 
 
 def estimate_bytes(run: Run) -> int:

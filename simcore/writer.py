@@ -5,17 +5,17 @@ h5py's is slower by half for the hundreds of small things that a file of results
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from .chunks import GZIP_LEVEL, Chunking, Encoded, Packing, choose_packing
-from .schema import Array
+from .chunks import GZIP_LEVEL, Chunking, Packing, Stacked
 from .threads import default_threads
 
 __all__ = ["WriteStopped", "Writer"]
@@ -32,6 +32,17 @@ _SMALL_BYTES = 2**16
 
 class WriteStopped(Exception):  # noqa: N818 - a request, not an error
     """A file was given up halfway because that was asked for."""
+
+
+class Described(Protocol):
+    """What is said of an array: the names of its dimensions, a meaning and a unit."""
+
+    @property
+    def dims(self) -> tuple[str, ...]: ...
+    @property
+    def long_name(self) -> str: ...
+    @property
+    def units(self) -> str: ...
 
 
 class Writer:
@@ -54,7 +65,7 @@ class Writer:
         threads = min(default_threads(), _ENCODERS)
         self._encoders = ThreadPoolExecutor(threads)
         self._room = _PENDING * threads
-        self._pending: deque[tuple[Any, tuple[int, ...], Future[Encoded]]] = deque()
+        self._pending: deque[tuple[Any, tuple[int, ...], Future[bytes]]] = deque()
         self._scales: dict[str, Any] = {}
         self._links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
         self._links.set_create_intermediate_group(True)
@@ -71,17 +82,24 @@ class Writer:
             group = h5py.h5g.create(self._file, path.encode(), self._links)
         _set_attributes(group, attributes)
 
-    def array(self, path: str, array: Array, *, packing: Packing = Packing.NONE) -> None:
+    def array(
+        self,
+        path: str,
+        values: npt.NDArray[Any] | Stacked,
+        described: Described,
+        *,
+        packing: Packing = Packing.NONE,
+    ) -> None:
         """Write an array; one whose only dimension has its own name becomes that dimension's scale.
-
-        Its values must not be changed any more.
 
         Parameters
         ----------
         path
             The dataset.
-        array
-            Its values, dimensions and meaning.
+        values
+            Its values, which must not be changed any more.
+        described
+            Its dimensions and meaning.
         packing
             How it is packed where that is worth it.
 
@@ -93,15 +111,17 @@ class Writer:
             If that was asked for.
         """
         folder, _, name = path.rpartition("/")
-        values = np.asarray(array.values, order="C")
-        dataset = self._chunked(path, values, packing) if values.ndim else self._one(path, values)
-        if array.dims == (name,):
+        if isinstance(values, Stacked) or values.ndim:
+            dataset = self._chunked(path, values, packing)
+        else:
+            dataset = self._one(path, values)
+        if described.dims == (name,):
             h5py.h5ds.set_scale(dataset, name.encode())
             self._scales[path] = dataset
         else:
-            for axis, dim in enumerate(array.dims):
+            for axis, dim in enumerate(described.dims):
                 h5py.h5ds.attach_scale(dataset, self._scale(folder, dim), axis)
-        _set_attributes(dataset, {"long_name": array.long_name, "units": array.units})
+        _set_attributes(dataset, {"long_name": described.long_name, "units": described.units})
         self._check()
 
     def flush(self) -> None:
@@ -118,23 +138,24 @@ class Writer:
         """Write a single value as a compact dataset."""
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_layout(h5py.h5d.COMPACT)
-        dataset = self._create(path, value, h5py.h5s.create(h5py.h5s.SCALAR), layout)
+        dataset = self._create(path, value.dtype, h5py.h5s.create(h5py.h5s.SCALAR), layout)
         dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, value)
         return dataset
 
-    def _chunked(self, path: str, values: npt.NDArray[Any], packing: Packing) -> Any:
+    def _chunked(self, path: str, values: npt.NDArray[Any] | Stacked, packing: Packing) -> Any:
         """Create a dataset, and hand its chunks to the threads that encode them."""
-        packing = choose_packing(values, packing)
         chunking = Chunking(values, packing)
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_chunk(chunking.shape)
-        if packing is not Packing.NONE:
+        if chunking.packing is not Packing.NONE:
             layout.set_shuffle()
-            layout.set_deflate(GZIP_LEVEL)
+        layout.set_deflate(GZIP_LEVEL)
         layout.set_fletcher32()
-        dataset = self._create(path, values, h5py.h5s.create_simple(values.shape), layout)
-        for corner in chunking.corners():
-            if values.nbytes <= _SMALL_BYTES:
+        space = h5py.h5s.create_simple(values.shape)
+        dataset = self._create(path, values.dtype, space, layout)
+        small = math.prod(values.shape) * values.dtype.itemsize <= _SMALL_BYTES
+        for corner in chunking.corners:
+            if small:
                 self._write(dataset, corner, chunking.encoded(corner))
                 continue
             encoded = self._encoders.submit(chunking.encoded, corner)
@@ -142,9 +163,9 @@ class Writer:
             self._write_pending(self._room)
         return dataset
 
-    def _create(self, path: str, values: npt.NDArray[Any], space: Any, layout: Any) -> Any:
+    def _create(self, path: str, dtype: np.dtype[Any], space: Any, layout: Any) -> Any:
         layout.set_obj_track_times(False)
-        kind = h5py.h5t.py_create(values.dtype)
+        kind = h5py.h5t.py_create(dtype)
         return h5py.h5d.create(self._file, path.encode(), kind, space, layout, self._links)
 
     def _write_pending(self, room: int) -> None:
@@ -153,7 +174,7 @@ class Writer:
             dataset, corner, encoded = self._pending.popleft()
             self._write(dataset, corner, encoded.result())
 
-    def _write(self, dataset: Any, corner: tuple[int, ...], encoded: Encoded) -> None:
+    def _write(self, dataset: Any, corner: tuple[int, ...], encoded: bytes) -> None:
         if self._stopping():
             raise WriteStopped
         dataset.write_direct_chunk(corner, encoded)
