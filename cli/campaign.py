@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -88,6 +90,7 @@ def merge(
         bool,
         typer.Option("--allow-gaps", help="Write the file although trials are missing."),
     ] = False,
+    inputs: Inputs = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> int:
@@ -109,16 +112,10 @@ def merge(
             remedy = "Add --overwrite, or name another file."
             raise InputError("output", output, "exists already", remedy)
         check_destination(target)
-        outcome = unite(paths, target, allow_gaps=allow_gaps, provenance=_provenance())
+        notes = {"command_line": shlex.join(["simcore", *sys.argv[1:]])}
+        outcome = unite(paths, target, allow_gaps=allow_gaps, inputs=inputs, provenance=notes)
     except InputError as error:
-        raise named(error, given, ("output",)) from error
+        raise named(error, given, ("inputs", "output")) from error
     if not quiet:
         show_merged(outcome)
     return 0
-
-
-def _provenance() -> dict[str, Any]:
-    import shlex
-    import sys
-
-    return {"command_line": shlex.join(["simcore", *sys.argv[1:]])}

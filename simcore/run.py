@@ -27,7 +27,7 @@ from .progress import Control, EventLog, Progress, Report
 from .threads import resolve_threads
 from .throughput import Throughput
 
-__all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume"]
+__all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume", "with_inputs"]
 
 POLL_SECONDS = 0.1
 
@@ -171,9 +171,7 @@ def resume(
 
     with only_writer(path):
         stored, points = read_state(path)
-        run = extended(stored, trials)
-        if run.inputs is not None:
-            run = replace(run, inputs=replace(run.inputs, source=inputs or _source(path)))
+        run = with_inputs(extended(stored, trials), path, inputs)
         if run.end_trial != stored.end_trial:
             for point in points:
                 _forget_partial(point)
@@ -198,10 +196,24 @@ def extended(run: Run, trials: int | None) -> Run:
     return replace(run, trials=trials)
 
 
-def _source(path: Path) -> str:
+def with_inputs(run: Run, path: Path, inputs: str | None) -> Run:
+    """Return the run of a file with the place of its inputs, if it has any.
+
+    Parameters
+    ----------
+    run
+        The run.
+    path
+        Its file, which says where the inputs were.
+    inputs
+        Where they are now; None if they have stayed.
+    """
     from .store import info
 
-    return str(info(path)["provenance"].get("inputs", ""))
+    if run.inputs is None:
+        return run
+    source = inputs or str(info(path)["provenance"].get("inputs", ""))
+    return replace(run, inputs=replace(run.inputs, source=source))
 
 
 class _Loop:

@@ -19,7 +19,7 @@ from .hdf5 import reading
 from .locking import only_writer
 from .moments import PointStatistics
 from .plan import BLOCK, Run
-from .run import Outcome, empty_point
+from .run import Outcome, empty_point, with_inputs
 from .store import read_header, read_state, write_run
 
 __all__ = ["merge"]
@@ -36,6 +36,7 @@ def merge(
     output: Path,
     *,
     allow_gaps: bool = False,
+    inputs: str | None = None,
     provenance: Mapping[str, object] | None = None,
 ) -> Outcome:
     """Unite shards into one file; the order of `paths` does not show in it.
@@ -51,6 +52,8 @@ def merge(
     allow_gaps
         Whether trials may be missing; the file then names them (`gaps`), and a resume of it
         simulates them.
+    inputs
+        File of the inputs, for runs that have any; None is where they were.
     provenance
         More to note in the file.
 
@@ -72,6 +75,7 @@ def merge(
     last = shards[-1][1]
     first_trial = shards[0][1].first_trial
     run = replace(last, first_trial=first_trial, trials=last.end_trial - first_trial)
+    run = with_inputs(run, shards[-1][0], inputs)
     points = [empty_point(run) for _ in run.points]
     for path, _ in shards:
         _add(run, points, path)
@@ -83,6 +87,8 @@ def merge(
     from .provenance import collect_provenance
 
     notes = collect_provenance(device=run.device) | dict(provenance or {})
+    if run.inputs is not None:
+        notes["inputs"] = run.inputs.absolute_source
     notes["merged_from"] = json.dumps([str(path) for path, _ in shards[:1000]])
     with only_writer(output):
         gaps = _listed(missing, most=len(missing))

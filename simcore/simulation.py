@@ -209,6 +209,7 @@ def merge(
     output: str | os.PathLike[str],
     *,
     allow_gaps: bool = False,
+    inputs: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> xr.Dataset:
     """Unite shards, runs that differ in `first_trial` and `trials` only, into one file.
@@ -221,6 +222,8 @@ def merge(
         The file to write.
     allow_gaps
         Whether trials may be missing.
+    inputs
+        Where the inputs of the run are now, if they were moved.
     overwrite
         Whether an existing `output` may be replaced.
 
@@ -242,7 +245,12 @@ def merge(
     target = Path(output)
     if target.exists() and not overwrite:
         raise InputError("output", target, "exists already", "Pass overwrite=True or another name.")
-    outcome = unite([Path(path) for path in paths], target, allow_gaps=allow_gaps)
+    outcome = unite(
+        [Path(path) for path in paths],
+        target,
+        allow_gaps=allow_gaps,
+        inputs=None if inputs is None else os.fspath(inputs),
+    )
     return to_dataset(outcome.run, outcome.points)
 
 

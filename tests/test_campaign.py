@@ -14,10 +14,10 @@ import pytest
 from simcore.analysis import open_run
 from simcore.dataset import InputSet
 from simcore.errors import FileFormatError, InputError
-from simcore.shards import merge
 from simcore.plan import BLOCK, Run
 from simcore.progress import Control, Progress
 from simcore.run import execute, resume
+from simcore.shards import merge
 from simcore.store import info, read_state
 from tests.same_results import differences
 
@@ -194,6 +194,18 @@ def test_runs_with_inputs_of_a_file_go_on(tmp_path: Path, ensemble: str) -> None
     with pytest.raises(InputError, match=r"inputs\.npy"):
         resume(path, trials=300)
     resume(path, trials=300, inputs=str(moved), threads=2)
+    assert differences(path, whole) == []
+    shards = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    moved.rename(source)
+    execute(replace(run, trials=128), output=shards[0], threads=2)
+    execute(replace(run, first_trial=128, trials=172), output=shards[1], threads=2)
+    merge(shards, path)
+    assert differences(path, whole) == []
+    assert info(path)["provenance"]["inputs"] == str(source)
+    source.rename(moved)
+    with pytest.raises(InputError, match=r"inputs\.npy"):
+        merge(shards, path)
+    merge(shards, path, inputs=str(moved))
     assert differences(path, whole) == []
     np.save(moved, matrix + 1.0)
     with pytest.raises(InputError, match="does not hold the inputs"):
