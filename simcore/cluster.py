@@ -249,7 +249,7 @@ class ClusterEngine:
                 run_task,
                 self._job,
                 task,
-                flight.bins,
+                None if flight.bins is None else tuple(flight.bins),
                 key=key,
                 pure=False,
                 resources=self._resources,

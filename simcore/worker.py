@@ -93,8 +93,16 @@ async def prepare(job: Job) -> None:
     await asyncio.to_thread(_sampler, job)
 
 
-def run_task(job: Job, task: Task, bins: Bins | None) -> Reply:
+def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | None) -> Reply:
     """Run a task in the calling thread; one that is slow by the block in all threads of the worker.
+
+    Parameters
+    ----------
+    job, task
+        What to run.
+    edges
+        The arrays of `Bins`, whose own module may not be imported before Numba is set up; None for
+        the block 0 of a point only.
 
     Raises
     ------
@@ -103,6 +111,9 @@ def run_task(job: Job, task: Task, bins: Bins | None) -> Reply:
     """
     _check(job)
     sampler = _sampler(job)
+    from .moments import Bins
+
+    bins = None if edges is None else Bins(*edges)
     threads = _threads()
     if threads > 1 and sampler.seconds_per_block(task.point) > SLOW_BLOCK_SECONDS:
         with _ALL_THREADS, ThreadPoolExecutor(threads) as pool:
