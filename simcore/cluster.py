@@ -132,7 +132,7 @@ class ClusterEngine:
     # --- making ready ---------------------------------------------------------------------------
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
-        """Connect, wait for a worker, check the versions, compile on all workers.
+        """Connect, wait for a worker (all of ``"local:N"``), check the versions, compile.
 
         Raises
         ------
@@ -148,11 +148,12 @@ class ClusterEngine:
             dashboard = client.dashboard_link
             self._announce(f"dashboard: {dashboard}")
         self._log("cluster", scheduler=self._scheduler, dashboard=dashboard)
-        while not client.nthreads():
+        while len(client.nthreads()) < (self._processes or 1):
             if stopping():
                 return
             if self._workers is not None:
                 self._workers.check()
+                self._workers.restart()
             time.sleep(0.1)
         self.phase = "compiling"
         answers = client.run(prepare, self._job, on_error="return")
