@@ -125,6 +125,7 @@ class ClusterEngine:
         self._next_look = 0.0
         self._target = SHORTEST_TASK
         self._measured = self._estimated = 0.0
+        self._starving = False
         self._closed = False
         self._arrivals: Any = None
         self._levels: dict[str, int] = {}
@@ -346,7 +347,9 @@ class ClusterEngine:
         if self._workers is not None and (dead := self._workers.restart()):
             self._log("restarted", processes=dead)
         try:
-            self._slots = max(1, sum(self._client.nthreads().values()))
+            threads = sum(self._ask("ncores").values())
+            self._tell_starving(threads == 0)
+            self._slots = max(1, threads)
             late = [flight for flight in self._flights.values() if self._is_late(flight)]
             if late:
                 self._retry(late)
@@ -355,6 +358,21 @@ class ClusterEngine:
         if self._client.status != "running":
             raise self._lost()
 
+    def _ask(self, question: str) -> dict[str, Any]:
+        """Ask the scheduler something about each worker; one that does not answer is lost."""
+        assert self._client is not None
+        method = getattr(self._client.scheduler, question)
+        found: dict[str, Any] = self._client.sync(
+            method, workers=None, callback_timeout=CONNECT_SECONDS
+        )
+        return found
+
+    def _tell_starving(self, starving: bool) -> None:
+        if starving != self._starving:
+            self._starving = starving
+            self._announce("no workers are left; waiting" if starving else "workers are back")
+            self._log("starving", starving=starving)
+
     def _is_late(self, flight: _Flight) -> bool:
         limit = max(HANG_FLOOR, HANG_FACTOR * flight.expected)
         return time.monotonic() - flight.since > limit
@@ -362,7 +380,7 @@ class ClusterEngine:
     def _retry(self, late: list[_Flight]) -> None:
         """Start late tasks again on other workers; those that wait for a worker are not late."""
         assert self._client is not None
-        on = self._client.processing()
+        on = self._ask("processing")
         worker_of = {key: worker for worker, keys in on.items() for key in keys}
         for flight in late:
             flight.since = time.monotonic()

@@ -161,6 +161,44 @@ def test_a_lost_scheduler_leaves_a_resumable_file_and_one_line(
     assert differences(tmp_path / "run.h5", expected) == []
 
 
+def test_a_scheduler_that_does_not_answer_is_lost(tmp_path: Path, cluster: Cluster) -> None:
+    cluster.worker()
+    code = "import simcore.cluster as c; c.CONNECT_SECONDS = 2.0\n" + HASTY.format(limit=60.0)
+    options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5", "--quiet"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *OPTIONS, *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for_tasks(process, tmp_path / "log", 3)
+        cluster.scheduler.send_signal(signal.SIGSTOP)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert len(errors.splitlines()) == 1, errors
+    assert "is lost" in errors
+    assert info(tmp_path / "run.h5")["trials_done"][0] > 0
+
+
+def test_without_workers_it_waits_and_says_so(
+    tmp_path: Path, cluster: Cluster, expected: Path
+) -> None:
+    only = cluster.worker()
+    options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5"]
+    with start(*options, cwd=tmp_path) as process:
+        wait_for_tasks(process, tmp_path / "log", 3)
+        only.kill()
+        while not events(tmp_path / "log", "starving"):
+            assert process.poll() is None
+            time.sleep(0.1)
+        cluster.worker()
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "no workers are left; waiting" in errors
+    assert "workers are back" in errors
+    assert differences(tmp_path / "run.h5", expected) == []
+
+
 def test_a_worker_that_hangs_is_done_without(
     tmp_path: Path, cluster: Cluster, expected: Path
 ) -> None:
