@@ -19,7 +19,7 @@ import numpy as np
 
 from .agenda import Agenda
 from .engines import Done, Engine, ThreadEngine
-from .errors import InputError, OutputError
+from .errors import ClusterError, InputError, OutputError
 from .locking import only_writer
 from .moments import MomentTree, PointStatistics, zero_histogram
 from .plan import BLOCK, DEFAULTS, KEPT, Run, Task
@@ -30,6 +30,8 @@ from .throughput import Throughput
 __all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume", "with_inputs"]
 
 POLL_SECONDS = 0.1
+
+GRACE_SECONDS = 1.0
 
 CHECKPOINT_COST = 50.0
 """The next checkpoint comes no sooner than this many times the last one's duration."""
@@ -261,6 +263,12 @@ class _Loop:
                 self.started = time.monotonic()
                 self.next_checkpoint = self.started + self.checkpoint
                 self._run()
+        except ClusterError as error:
+            # A job that is ended loses its scheduler at the same moment as it is asked to stop.
+            if not self.control.stop.wait(GRACE_SECONDS):
+                self.log("stop", reason=str(error))
+                self._save()
+                raise
         except BaseException as error:
             self.log("stop", reason=str(error) or type(error).__name__)
             if not isinstance(error, OutputError):

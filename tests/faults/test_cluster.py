@@ -161,6 +161,21 @@ def test_a_lost_scheduler_leaves_a_resumable_file_and_one_line(
     assert differences(tmp_path / "run.h5", expected) == []
 
 
+def test_a_job_that_ends_all_at_once_is_a_stop(tmp_path: Path, cluster: Cluster) -> None:
+    """Slurm signals the scheduler and the client together."""
+    cluster.worker()
+    options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5"]
+    with start(*options, cwd=tmp_path) as process:
+        wait_for_tasks(process, tmp_path / "log", 3)
+        cluster.scheduler.kill()
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert "Go on with: simcore resume run.h5" in errors
+    assert "Traceback" not in errors
+
+
 def test_a_scheduler_that_does_not_answer_is_lost(tmp_path: Path, cluster: Cluster) -> None:
     cluster.worker()
     code = "import simcore.cluster as c; c.CONNECT_SECONDS = 2.0\n" + HASTY.format(limit=60.0)

@@ -10,11 +10,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
 import pytest
 
 from simcore.store import info
+from tests.same_results import differences
 
 from .cluster import Cluster, environment, wait_until
 
@@ -24,7 +23,7 @@ RUN = (
 )
 TRIALS = 20_000
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +35,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run.h5"
 
 
-def arrays(path: Path) -> dict[str, tuple[str, bytes]]:
-    """Everything in a file but where it came from."""
-    found: dict[str, tuple[str, bytes]] = {}
-
-    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("entry/provenance"):
-            found[name] = (f"{item.dtype} {item.shape}", np.asarray(item[()]).tobytes())
-
-    with h5py.File(path, "r") as file:
-        file.visititems(take)
-        found["config"] = ("", str(file.attrs["config_json"]).encode())
-    return found
-
-
 def assert_same_results(path: Path, plain: Path) -> None:
     assert info(path)["complete"]
-    results, expected = arrays(path), arrays(plain)
-    assert results.keys() == expected.keys()
-    assert [name for name in expected if results[name] != expected[name]] == []
+    assert differences(path, plain) == []
 
 
 def printed(cluster: Cluster, words: str, folder: Path) -> Path:
