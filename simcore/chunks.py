@@ -10,8 +10,9 @@ it does not notice where a lost sector or a copy that was cut off left nothing b
 from __future__ import annotations
 
 import math
+import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import product
@@ -20,12 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .fletcher import fletcher32
+from .checksums import adler32, fletcher32
 
 __all__ = ["GZIP_LEVEL", "Chunking", "Packing", "Stacked"]
 
 Numbers = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
+Part = bytes | memoryview
 
 _CHUNK_BYTES = 2**20
 """Largest chunk: what HDF5 reads at once, and what it caches by default."""
@@ -38,6 +40,11 @@ _SAMPLES, _SAMPLE_SIZE = 8, 128
 
 _CHANGES = 8
 """Bytes of a plane that changes less than once in so many are deflated faster than written."""
+
+_STORED_BYTES = 2**16 - 1
+"""Most bytes of a part of a deflate stream that are stored as they are."""
+
+_SUM_BYTES = 4
 
 
 class Packing(Enum):
@@ -99,20 +106,24 @@ class Chunking:
             start = i * block.size // _SAMPLES
             pieces.append(block.flat[start : start + _SAMPLE_SIZE])
         sample = np.concatenate(pieces)
-        return bool(len(_deflated(sample, packing)) < packing.value * sample.nbytes)
+        return sum(map(len, _deflated(sample, packing))) < float(packing.value) * sample.nbytes
 
     def _block(self, corner: tuple[int, ...], shape: tuple[int, ...]) -> Numbers:
         return self._values[tuple(slice(a, a + n) for a, n in zip(corner, shape, strict=True))]
 
-    def encoded(self, corner: tuple[int, ...]) -> bytes:
+    def encoded(self, corner: tuple[int, ...]) -> bytearray:
         """Return one chunk as it lies in a file, filled up with zeros beyond the array's edge."""
         block = self._block(corner, self.shape)
         if block.shape != self.shape:
             full = np.zeros(self.shape, dtype=block.dtype)
             full[tuple(slice(n) for n in block.shape)] = block
             block = full
-        deflated = _deflated(block, self.packing)
-        return deflated + fletcher32(deflated).to_bytes(4, "little")
+        raw = bytearray().join([*_deflated(block, self.packing), bytes(_SUM_BYTES)])
+        size = len(raw) - _SUM_BYTES
+        # An odd byte is summed with a zero, and the next byte still is one.
+        checksum = fletcher32(memoryview(raw)[: size + size % 2])
+        raw[size:] = checksum.to_bytes(_SUM_BYTES, "little")
+        return raw
 
 
 def _chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -131,49 +142,64 @@ def _chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 # --- HDF5's filters shuffle and deflate ----------------------------------------------------------
 
 
-def _deflated(block: Numbers, packing: Packing) -> bytes:
-    """Make a zlib stream, of what is shuffled (first bytes of all values, then second bytes, …)."""
+def _deflated(block: Numbers, packing: Packing) -> list[Part]:
+    """Return a zlib stream, of shuffled bytes (the first ones of all values, then the second)."""
     block = np.ascontiguousarray(block)
     if packing is Packing.NONE:
-        return zlib.compress(block.data, 0)
+        raw = block.reshape(-1).view(np.uint8).data
+        return _stream(_stored(raw), adler32(raw))
     if packing is Packing.QUICK:
         words = block.reshape(-1).view(f"u{block.itemsize}")
         if words[0] == words[-1] and (words == words[0]).all():
-            return _deflated_constant(words[0].tobytes(), words.size)
+            return [_deflated_constant(words[0].tobytes(), words.size)]
     planes = np.ascontiguousarray(block.reshape(-1).view(np.uint8).reshape(-1, block.itemsize).T)
     if packing is Packing.QUICK:
-        return _joined(map(_quick_part, planes), zlib.adler32(planes.data))
+        parts = [part for plane in planes for part in _quick_parts(plane)]
+        return _stream(parts, adler32(planes.reshape(-1).data))
     # Counts are runs of equal bytes, between which longer repetitions are searched in vain.
     strategy = zlib.Z_RLE if block.dtype.kind == "u" else zlib.Z_DEFAULT_STRATEGY
     stream = zlib.compressobj(GZIP_LEVEL, strategy=strategy)
-    return stream.compress(planes.data) + stream.flush()
+    return [stream.compress(planes.data), stream.flush()]
 
 
 @lru_cache(64)
 def _deflated_constant(value: bytes, size: int) -> bytes:
     planes = [bytes([byte]) * size for byte in value]
-    return _joined((_part(plane, GZIP_LEVEL) for plane in planes), zlib.adler32(b"".join(planes)))
+    parts = [_part(plane) for plane in planes]
+    return b"".join(_stream(parts, adler32(b"".join(planes))))
 
 
-def _joined(parts: Iterable[bytes], adler: int) -> bytes:
-    """Make a zlib stream of parts of a raw deflate stream."""
-    return b"".join([b"\x78\x01", *parts, b"\x03\x00", adler.to_bytes(4, "big")])
+def _stream(parts: Sequence[Part], adler: int) -> list[Part]:
+    """Make a zlib stream of parts of a raw deflate stream: a header, an end and the checksum."""
+    return [b"\x78\x01", *parts, b"\x03\x00", adler.to_bytes(4, "big")]
 
 
-def _quick_part(plane: Bytes) -> bytes:
-    """Return a plane as part of a raw deflate stream, packed only where that is fast."""
+def _quick_parts(plane: Bytes) -> list[Part]:
+    """Return a plane as parts of a raw deflate stream, packed only where that is fast."""
     if plane.min() == plane.max():
-        return _constant_part(int(plane[0]), plane.size)
+        return [_constant_part(int(plane[0]), plane.size)]
     changes = np.count_nonzero(plane[1:] != plane[:-1])
-    return _part(plane.data, GZIP_LEVEL if _CHANGES * changes < plane.size else 0)
+    if _CHANGES * changes < plane.size:
+        return [_part(plane.data)]
+    return _stored(plane.data)
 
 
 @lru_cache(64)
 def _constant_part(byte: int, size: int) -> bytes:
-    return _part(bytes([byte]) * size, GZIP_LEVEL)
+    return _part(bytes([byte]) * size)
 
 
-def _part(raw: bytes | memoryview, level: int) -> bytes:
+def _part(raw: bytes | memoryview) -> bytes:
     """Deflate on its own, up to a whole byte and without an end, so that others may follow."""
-    stream = zlib.compressobj(level, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
+    stream = zlib.compressobj(GZIP_LEVEL, wbits=-zlib.MAX_WBITS, strategy=zlib.Z_RLE)
     return stream.compress(raw) + stream.flush(zlib.Z_FULL_FLUSH)
+
+
+def _stored(raw: memoryview) -> list[Part]:
+    """Return bytes as they are as parts of a raw deflate stream: each has its length before it."""
+    parts: list[Part] = []
+    for first in range(0, len(raw), _STORED_BYTES):
+        part = raw[first : first + _STORED_BYTES]
+        length = len(part)
+        parts += [struct.pack("<BHH", 0, length, length ^ 0xFFFF), part]
+    return parts

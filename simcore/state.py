@@ -118,7 +118,7 @@ def state_arrays(
             yield field, values
 
 
-_TURNED = 5
+_TURNED = 8
 """Columns of a single pair that are turned round at a time: each time all nodes are gone through,
 and so much memory is taken."""
 

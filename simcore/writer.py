@@ -65,7 +65,7 @@ class Writer:
         threads = min(default_threads(), _ENCODERS)
         self._encoders = ThreadPoolExecutor(threads)
         self._room = _PENDING * threads
-        self._pending: deque[tuple[Any, tuple[int, ...], Future[bytes]]] = deque()
+        self._pending: deque[tuple[Any, tuple[int, ...], Future[bytearray]]] = deque()
         self._scales: dict[str, Any] = {}
         self._links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
         self._links.set_create_intermediate_group(True)
@@ -174,7 +174,7 @@ class Writer:
             dataset, corner, encoded = self._pending.popleft()
             self._write(dataset, corner, encoded.result())
 
-    def _write(self, dataset: Any, corner: tuple[int, ...], encoded: bytes) -> None:
+    def _write(self, dataset: Any, corner: tuple[int, ...], encoded: bytearray) -> None:
         if self._stopping():
             raise WriteStopped
         dataset.write_direct_chunk(corner, encoded)

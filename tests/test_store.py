@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import resource
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -22,11 +23,11 @@ import xarray as xr
 import simcore
 from simcore import hdf5, sink
 from simcore.analysis import open_run
+from simcore.checksums import adler32, fletcher32
 from simcore.chunks import Packing, Stacked
 from simcore.dataset import InputSet
 from simcore.ensembles import ASYMMETRIC
 from simcore.errors import OutputError
-from simcore.fletcher import fletcher32
 from simcore.moments import PointStatistics
 from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
 from simcore.plan import BLOCK, KEPT, Run
@@ -591,10 +592,11 @@ def slow_fletcher32(raw: bytes) -> int:
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 8, 719, 720, 721, 40_001])
-def test_the_checksum_is_that_of_hdf5(length: int) -> None:
+def test_the_checksums_are_those_of_hdf5_and_zlib(length: int) -> None:
     rng = np.random.default_rng(length)
     for raw in (rng.bytes(length), bytes(length), b"\xff" * length):
         assert fletcher32(raw) == slow_fletcher32(raw)
+        assert adler32(raw) == zlib.adler32(raw)
 
 
 def constants_and_noise(shape: tuple[int, ...]) -> Floats:
