@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,15 @@ POPULATIONS = 4
 """Pairs of a shared network whose population is followed, seconds for each; others have none."""
 
 
-def predictions(run: Run) -> dict[str, Floats]:
+def predictions(run: Run, pause: Callable[[], None] = lambda: None) -> dict[str, Floats]:
     """Return the predictions of all points and, for asymmetric weights, their standard errors.
+
+    Parameters
+    ----------
+    run
+        The run.
+    pause
+        Called before each prediction, some of which take seconds; may raise to give it up.
 
     Returns
     -------
@@ -37,6 +45,7 @@ def predictions(run: Run) -> dict[str, Floats]:
         for pair in pairs[:POPULATIONS] if point.asymmetric else pairs:
             physics = (*_physics(run, point), pair if inputs is not None else point.distances[pair])
             if physics not in known:
+                pause()
                 known[physics] = _predict(run, point, pair, inputs)
             found["theory"][:, i, pair], found["theory_errors"][:, i, pair] = known[physics]
         if not point.asymmetric and run.weights == "normal":

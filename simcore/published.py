@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ def published(
     *,
     complete: bool,
     variables: Collection[str] | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Field, Array]]:
     """Yield every published array with its values, in the order of `fields`.
 
@@ -45,6 +46,8 @@ def published(
         As for `fields`.
     variables
         Yield those only, by their name in a Dataset; None is all.
+    pause
+        Called now and then where values take long to find; may raise to give it up.
     """
     if len(points) != math.prod(run.shape):
         raise ValueError(f"{len(points)} points given, the run has {math.prod(run.shape)}")
@@ -62,7 +65,7 @@ def published(
         elif name in _BASIC:
             values = folded.basic(folder, name)
         elif name in ("theory", "theory_errors"):
-            theory = theory or predictions(run)
+            theory = theory or predictions(run, pause)
             values = theory[name][NAMES.index(folder)]
         else:
             if name == "quantile":

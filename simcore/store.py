@@ -105,7 +105,8 @@ def write_run(
         _write_root(writer, run, complete=complete, gaps=gaps)
         shared = coordinates(run)
         opened: set[str] = set()
-        for field, array in _ahead(published(run, points, complete=complete), gatherer):
+        results = published(run, points, complete=complete, pause=writer.pause)
+        for field, array in _ahead(results, gatherer):
             folder = field.path.split("/")[0]
             if folder not in opened:
                 opened.add(folder)

@@ -168,6 +168,11 @@ class Writer:
         kind = h5py.h5t.py_create(dtype)
         return h5py.h5d.create(self._file, path.encode(), kind, space, layout, self._links)
 
+    def pause(self) -> None:
+        """Raise WriteStopped if that was asked for."""
+        if self._stopping():
+            raise WriteStopped
+
     def _write_pending(self, room: int) -> None:
         """Write the first chunks, until so many are left."""
         while len(self._pending) > room:
@@ -175,8 +180,7 @@ class Writer:
             self._write(dataset, corner, encoded.result())
 
     def _write(self, dataset: Any, corner: tuple[int, ...], encoded: bytearray) -> None:
-        if self._stopping():
-            raise WriteStopped
+        self.pause()
         dataset.write_direct_chunk(corner, encoded)
         self._check()
 

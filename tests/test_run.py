@@ -183,3 +183,27 @@ def test_bins_come_from_the_first_block_even_in_a_shard() -> None:
     assert shard.bins is not None
     np.testing.assert_array_equal(whole.bins.lower, shard.bins.lower)
     assert shard.trials() == 64
+
+
+def test_a_stop_during_the_predictions_leaves_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of many asymmetric points take longer than all the rest of the last write."""
+    import simcore.predictions
+
+    control, path, original = Control(), tmp_path / "run.h5", simcore.predictions._predict
+    predicted: list[object] = []
+
+    def slow(*given: Any) -> Any:
+        predicted.append(given)
+        control.stop.set()
+        return original(*given)
+
+    monkeypatch.setattr(simcore.predictions, "_predict", slow)
+    grid = run(width=(8, 16, 32), trials=64)
+    outcome = execute(grid, output=path, threads=1, control=control)
+    assert not outcome.complete
+    assert len(predicted) == 1
+    assert not open_run(path).attrs["complete"]
+    monkeypatch.undo()
+    assert simcore.run.resume(path).complete
