@@ -1,6 +1,6 @@
 """What runs the tasks of a run: the contract of engines, and the threads of this process.
 
-The loop (`simcore.run`) hands tasks to an engine and takes their results, in whatever order they
+The loop (`simcore.loop`) hands tasks to an engine and takes their results, in whatever order they
 come. The other engine is a Dask cluster (`simcore.cluster`).
 """
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import simcore.loop
 import simcore.run
 from simcore.analysis import open_run
 from simcore.moments import MomentTree, PointStatistics
@@ -142,13 +143,13 @@ def test_stop_while_compiling_does_not_wait(
 
 def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bool] = []
-    original = simcore.run._Loop.write
+    original = simcore.loop.Loop.write
 
     def count(self: Any, *, complete: bool) -> None:
         written.append(complete)
         original(self, complete=complete)
 
-    monkeypatch.setattr(simcore.run._Loop, "write", count)
+    monkeypatch.setattr(simcore.loop.Loop, "write", count)
     control = Control()
 
     def ask_once(progress: Progress) -> None:

@@ -22,7 +22,8 @@ from simcore.numba_setup import prepare
 
 prepare()
 
-import simcore.run  # noqa: E402 - the folder of compiled kernels comes first
+import simcore.loop  # noqa: E402 - the folder of compiled kernels comes first
+import simcore.run  # noqa: E402
 from simcore.analysis import open_run  # noqa: E402
 from simcore.plan import BLOCK, Run  # noqa: E402
 from simcore.store import read_state  # noqa: E402
@@ -67,8 +68,8 @@ def check(path: Path, before: int) -> int:
 
 
 def main(folder: Path, kills: int, seed: int) -> None:
-    simcore.run.CHECKPOINT_COST = 0.0
-    simcore.run.POLL_SECONDS = 0.005
+    simcore.loop.CHECKPOINT_COST = 0.0
+    simcore.loop.POLL_SECONDS = 0.005
     chance = random.Random(seed)
     expected, path = folder / "expected.h5", folder / "run.h5"
     simcore.run.execute(RUN, output=expected)  # compiles for all the children, too

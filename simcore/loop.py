@@ -1,0 +1,356 @@
+"""The loop of a run: hands tasks to an engine, folds what comes back, writes, tells progress.
+
+It knows no device and no physics. What is to be done is the agenda's business (`simcore.agenda`),
+how it is done the engine's (`simcore.engines`, `simcore.cluster`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from .agenda import Agenda
+from .engines import Done, Engine, ThreadEngine
+from .errors import ClusterError, OutputError
+from .moments import PointStatistics
+from .plan import BLOCK, DEFAULTS, KEPT, Run, Task
+from .progress import Control, EventLog, Progress, Report
+from .threads import resolve_threads
+from .throughput import Throughput
+
+__all__ = ["Loop", "Options", "Outcome"]
+
+POLL_SECONDS = 0.1
+
+GRACE_SECONDS = 1.0
+
+CHECKPOINT_COST = 50.0
+"""The next checkpoint comes no sooner than this many times the last one's duration."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has left.
+
+    Parameters
+    ----------
+    run
+        Its description.
+    points
+        Statistics of every point, in the order of `Run.points`.
+    output
+        The file written, if any.
+    complete
+        False where it was stopped before its end.
+    seconds
+        Wall time of the simulation in this process, without compiling.
+    node_updates
+        Updates of one node for a pair of signals that this process put into the statistics.
+    unmet
+        Points that had all their trials and missed the target for the standard error, with the
+        error they reached; empty where no target was set.
+    """
+
+    run: Run
+    points: list[PointStatistics]
+    output: Path | None
+    complete: bool
+    seconds: float
+    node_updates: int
+    unmet: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Options(TypedDict, total=False):
+    """How a run is executed; none of it shows in a result.
+
+    Parameters
+    ----------
+    threads
+        Threads to use; None takes what the machine grants (`threads.default_threads`).
+    scheduler
+        A Dask cluster to use instead of the threads of this process: an address
+        (``"tcp://host:8786"``), a scheduler file, or ``"local:N"`` for N processes here.
+    checkpoint
+        Seconds between checkpoints.
+    report
+        Called a few times a second with the progress.
+    control
+        Requests to stop or to write a checkpoint.
+    provenance
+        More to note in the file about where and how it was made.
+    log
+        Told of every task and checkpoint.
+    announce
+        Called with a line that the user should see: a lost worker, where the dashboard is.
+    """
+
+    threads: int | None
+    scheduler: str | None
+    checkpoint: float
+    report: Report | None
+    control: Control | None
+    provenance: Mapping[str, object] | None
+    log: EventLog | None
+    announce: Callable[[str], None] | None
+
+
+class Loop:
+    """One execution of a run.
+
+    Parameters
+    ----------
+    run
+        The run.
+    points
+        What is known of each point, in the order of `Run.points`; the loop fills them.
+    output
+        The file to write; None keeps the results in memory only.
+    options
+        How to execute it.
+    """
+
+    def __init__(
+        self, run: Run, points: list[PointStatistics], output: Path | None, options: Options
+    ) -> None:
+        self.run, self.points, self.output = run, points, output
+        self.threads = resolve_threads(options.get("threads"))
+        self.checkpoint = options.get("checkpoint", DEFAULTS.checkpoint)
+        self.report = options.get("report") or (lambda _: None)
+        self.control = options.get("control") or Control()
+        self.log = options.get("log") or EventLog(None)
+        self.announce = options.get("announce") or (lambda _: None)
+        self.provenance = dict(options.get("provenance") or {})
+        self.nodes = [point.nodes(run.depth) for point in run.points]
+        self.agenda = Agenda(run, points)
+        self.throughput = Throughput()
+        self.engine = self._engine(options.get("scheduler"))
+        self.pending: Task | None = None
+        self.done_trials = sum(point.trials() for point in points)
+        self.resumed = self._updates([point.trials() for point in points])
+        self.done_nodes = 0
+        self.unsaved = False
+        self.told = ("", 0.0)
+        self.started = 0.0
+        self.next_checkpoint = 0.0
+
+    def _engine(self, scheduler: str | None) -> Engine:
+        if scheduler is None:
+            return ThreadEngine(self.run, self.threads)
+        from .cluster import ClusterEngine
+
+        return ClusterEngine(self.run, scheduler, self.threads, self.log, self.announce)
+
+    def _updates(self, trials: list[int]) -> int:
+        return sum(n * nodes for n, nodes in zip(trials, self.nodes, strict=True))
+
+    def execute(self) -> Outcome:
+        """Prepare, run, write."""
+        self.log("start", config=self.run.digest(), trials_done=self.done_trials)
+        try:
+            if not self.agenda.finished and self._prepare():
+                self.started = time.monotonic()
+                self.next_checkpoint = self.started + self.checkpoint
+                self._run()
+        except ClusterError as error:
+            # A job that is ended loses its scheduler at the same moment as it is asked to stop.
+            if not self.control.stop.wait(GRACE_SECONDS):
+                self.log("stop", reason=str(error))
+                self._save()
+                raise
+        except BaseException as error:
+            self.log("stop", reason=str(error) or type(error).__name__)
+            if not isinstance(error, OutputError):
+                self._save()
+            raise
+        finally:
+            self.engine.close()
+        seconds = time.monotonic() - self.started if self.started else 0.0
+        complete = self.agenda.finished and self._finish()
+        if not complete:
+            self._save()
+        self.log("end" if complete else "stop", trials_done=self.done_trials, seconds=seconds)
+        unmet = self.agenda.unmet() if complete else []
+        return Outcome(
+            self.run, self.points, self.output, complete, seconds, self.done_nodes, unmet
+        )
+
+    def _save(self) -> None:
+        """Write what was done since the last checkpoint, if anything was."""
+        if self.output is not None and self.unsaved:
+            self.write(complete=False)
+
+    def _finish(self) -> bool:
+        """Write the file for the last time; False if asked to stop meanwhile."""
+        from .store import WriteStopped
+
+        if self.output is None:
+            return True
+        self._tell("writing")
+        try:
+            self.write(complete=True)
+        except WriteStopped:
+            return False
+        return True
+
+    def _prepare(self) -> bool:
+        """Make the engine ready; False if asked to stop meanwhile.
+
+        In a thread of its own, since the compiler can't be stopped.
+        """
+        failure: list[BaseException] = []
+
+        def prepare() -> None:
+            try:
+                self.engine.prepare(self.control.stop.is_set)
+            except BaseException as error:  # noqa: BLE001 - raised again by the other thread
+                failure.append(error)
+
+        self._tell(self.engine.phase)
+        preparing = threading.Thread(target=prepare, daemon=True)
+        preparing.start()
+        while preparing.is_alive() and not self.control.stop.is_set():
+            preparing.join(POLL_SECONDS)
+            self._tell(self.engine.phase)
+        if failure:
+            raise failure[0]
+        return not self.control.stop.is_set()
+
+    # --- tasks ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self.control.stop.is_set():
+            if not self.engine.busy:
+                self.engine.plan(self.agenda.blocks + (self.pending is not None))
+            self._hand_out()
+            if not self.engine.busy:
+                return
+            for done in self.engine.poll(POLL_SECONDS):
+                self._absorb(done)
+            self._tell("running")
+            due = time.monotonic() >= self.next_checkpoint or self.control.checkpoint.is_set()
+            if due and self.output is not None:
+                self.control.checkpoint.clear()
+                self.write(complete=False)
+
+    def _hand_out(self) -> None:
+        while True:
+            task = self.pending or self.agenda.next_task(self.engine.task_blocks)
+            if task is None or not self.engine.accepts(task):
+                self.pending = task
+                return
+            self.pending = None
+            self.engine.submit(task, self.points[task.point].bins)
+
+    def _absorb(self, done: Done) -> None:
+        result, self.unsaved = done.result, True
+        task, point = result.task, self.points[result.task.point]
+        if point.bins is None:
+            point.bins = result.bins
+        first = task.first_block * BLOCK
+        if first >= self.run.first_trial:
+            if task.partial:
+                point.partial, point.partial_histogram = result.moments, result.histogram
+            else:
+                point.tree.add(task.level, task.first_block >> task.level, result.moments)
+                point.histogram += result.histogram
+            self._keep(point, first - self.run.first_trial, result.kept)
+            self.done_trials += task.trials
+            self.done_nodes += task.trials * self.nodes[task.point]
+        self.agenda.done(task)
+        self.throughput.add(done, task.trials * self.nodes[task.point])
+        self.log(
+            "task",
+            point=task.point,
+            first_block=task.first_block,
+            blocks=task.blocks,
+            trials=task.trials,
+            worker=done.worker,
+            seconds=round(done.seconds, 6),
+        )
+
+    def _keep(self, point: PointStatistics, at: int, kept: np.ndarray) -> None:
+        if kept.shape[0]:
+            point.trajectories[at : at + kept.shape[0]] = kept
+            missing = np.isnan(point.trajectories[:, 0, KEPT.index("inactive1")])
+            point.kept = int(np.argmax(missing)) if missing.any() else missing.size
+
+    # --- telling and writing --------------------------------------------------------------------
+
+    def _tell(self, phase: str) -> None:
+        now = time.monotonic()
+        if phase == self.told[0] and now < self.told[1]:
+            return
+        self._report(phase)
+        # Sums over a large grid take a while: they may take a twentieth of the time.
+        after = time.monotonic()
+        self.told = (phase, after + 20.0 * (after - now))
+
+    def _report(self, phase: str) -> None:
+        expected = self.agenda.expected_trials()
+        self.report(
+            Progress(
+                phase=phase,
+                trials=self.done_trials,
+                total_trials=sum(expected),
+                node_updates=self.resumed + self.done_nodes + self.engine.updates_in_flight(),
+                total_node_updates=self._updates(expected),
+                seconds=time.monotonic() - self.started if self.started else 0.0,
+                resumed_updates=self.resumed,
+                points_done=self.agenda.points_done,
+                points=len(self.points),
+                error=self.agenda.error,
+                target=self.run.until_stderr,
+            )
+        )
+
+    def write(self, *, complete: bool) -> None:
+        """Write the file: a checkpoint, or for the last time.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written.
+        WriteStopped
+            If asked to stop during the last write, which may take long.
+        """
+        from .provenance import collect_provenance
+        from .store import write_run
+
+        assert self.output is not None
+        before = time.monotonic()
+        notes = collect_provenance(threads=self.threads, device=self.run.device)
+        write_run(
+            self.output,
+            self.run,
+            self.points,
+            complete=complete,
+            provenance=notes | self.provenance | self._notes(before),
+            stopping=self.control.stop.is_set if complete else None,
+        )
+        self.unsaved = False
+        now = time.monotonic()
+        self.next_checkpoint = now + max(self.checkpoint, CHECKPOINT_COST * (now - before))
+        self.log("checkpoint", complete=complete, seconds=round(now - before, 6))
+
+    def _notes(self, now: float) -> dict[str, object]:
+        """Return what `simcore info` tells of a running or finished run."""
+        expected = self._updates(self.agenda.expected_trials())
+        notes: dict[str, object] = {
+            "process": os.getpid(),
+            "seconds": now - self.started if self.started else 0.0,
+            "node_updates": self.done_nodes,
+            "node_updates_left": max(0, expected - self.resumed - self.done_nodes),
+            "points_done": self.agenda.points_done,
+            "throughput": json.dumps(self.throughput.by_worker()),
+        }
+        if self.run.inputs is not None and self.run.inputs.source:
+            notes["inputs"] = self.run.inputs.absolute_source
+        return notes
