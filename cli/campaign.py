@@ -57,6 +57,7 @@ def resume(
     path = existing(file)
     prepare()
     from simcore.hdf5 import reading
+    from simcore.points import BLOCK
     from simcore.run import extended
     from simcore.store import read_header
 
@@ -70,7 +71,9 @@ def resume(
             stored = read_header(opened, path)
         run = extended(stored.run, total)
         request = Request(run=run, output=path, auto_sampler=False, **execution(given))
-        if run == stored.run and stored.complete and not stored.gaps:
+        # Format 1.0 has no partial block in its state: it is simulated again, for a merge.
+        whole = stored.format_version >= (1, 1) or run.end_trial % BLOCK == 0
+        if run == stored.run and stored.complete and not stored.gaps and whole:
             show_finished(request, path)
             return 0
         return perform_resume(request, path, trials=total, inputs=inputs)
@@ -104,7 +107,7 @@ def merge(
     prepare()
     from simcore.shards import merge as unite
 
-    from .execution import show_merged
+    from .execution import show_merged, spoken_warnings
     from .output import check_destination
 
     try:
@@ -113,7 +116,8 @@ def merge(
             raise InputError("output", output, "exists already", remedy)
         check_destination(target)
         notes = {"command_line": shlex.join(["simcore", *sys.argv[1:]])}
-        outcome = unite(paths, target, allow_gaps=allow_gaps, inputs=inputs, provenance=notes)
+        with spoken_warnings(quiet=quiet):
+            outcome = unite(paths, target, allow_gaps=allow_gaps, inputs=inputs, provenance=notes)
     except InputError as error:
         raise named(error, given, ("inputs", "output")) from error
     if not quiet:

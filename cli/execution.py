@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from simcore.locking import LockWarning
+from simcore.errors import SimcoreWarning
 from simcore.memory import check_memory, memory_bytes
 from simcore.numba_setup import prefer_wide_vectors, prepare
 from simcore.plan import Run
@@ -32,7 +32,7 @@ from .summary import Row, json_rows, rows, rows_of_points, table
 if TYPE_CHECKING:
     from simcore.run import Options, Outcome
 
-__all__ = ["perform", "perform_resume", "show_finished", "show_merged"]
+__all__ = ["perform", "perform_resume", "show_finished", "show_merged", "spoken_warnings"]
 
 
 def perform(request: Request) -> int:
@@ -107,7 +107,7 @@ def _carry_out(program: str, request: Request, work: Callable[[Options], Outcome
         Signals(control, quiet=request.quiet) as signals,
         choose_report(quiet=request.quiet) as report,
         EventLog(request.log_json) as log,
-        _spoken_warnings(quiet=request.quiet),
+        spoken_warnings(quiet=request.quiet),
     ):
         prepare()
         import numba  # noqa: F401 - the features are set between this import and the kernels'
@@ -137,18 +137,18 @@ def _announce(text: str) -> None:
 
 
 @contextmanager
-def _spoken_warnings(*, quiet: bool) -> Iterator[None]:
+def spoken_warnings(*, quiet: bool) -> Iterator[None]:
     """Say our own warnings in a line, without the place in the source."""
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
-        if issubclass(category, LockWarning):
+        if issubclass(category, SimcoreWarning):
             if not quiet:
                 _announce(f"warning: {message}")
         else:
             original(message, category, *rest, **named)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", LockWarning)
+        warnings.simplefilter("always", SimcoreWarning)
         original = warnings.showwarning
         warnings.showwarning = show
         yield

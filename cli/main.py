@@ -18,6 +18,7 @@ from .errors import CommandError, run_app
 from .files import existing, prepare
 from .numbers import duration, rate_text
 from .options import Version
+from .signals import ignore_checkpoint_requests
 from .slurm import register as register_slurm
 
 __all__ = ["app", "main"]
@@ -142,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    ignore_checkpoint_requests()
     given = list(sys.argv[1:] if arguments is None else arguments)
     return run_app(app, "simcore", given or ["--help"])
 

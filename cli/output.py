@@ -98,6 +98,6 @@ def _identity(path: Path) -> tuple[str, bool]:
         with h5py.File(path, "r") as file:
             digest = file.attrs["config_sha256"]
             shown = digest.decode() if isinstance(digest, bytes) else str(digest)
-            return shown, bool(file.attrs["complete"])
+            return shown, bool(file.attrs["complete"]) and "gaps" not in file.attrs
     except (OSError, KeyError):
         return "", False

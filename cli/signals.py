@@ -9,9 +9,15 @@ from types import FrameType, TracebackType
 
 from simcore.progress import Control
 
-__all__ = ["Signals"]
+__all__ = ["Signals", "ignore_checkpoint_requests"]
 
 SHOW_CURSOR = "\x1b[?25h"
+
+
+def ignore_checkpoint_requests() -> None:
+    """Ignore SIGUSR1 until there is a run to be written: by default it would end the process."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 class Signals:

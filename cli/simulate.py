@@ -15,6 +15,7 @@ from simcore.errors import InputError
 from . import options
 from .config import Given, named, with_config
 from .errors import run_app
+from .signals import ignore_checkpoint_requests
 
 __all__ = ["app", "main"]
 
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    ignore_checkpoint_requests()
     return run_app(app, "simulate", sys.argv[1:] if arguments is None else arguments)
 
 

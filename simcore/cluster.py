@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .cluster_address import check_scheduler
+from .costs import SLOW_BLOCK_SECONDS
 from .engines import Done
 from .errors import ClusterError, SimcoreError
 from .local_workers import LocalWorkers
@@ -53,6 +54,10 @@ TALKATIVE = ("distributed", "tornado", "asyncio")
 
 CONNECT_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
+
+PREPARE_SECONDS = 60.0
+"""How long workers that are slow to compile are waited for, once one is ready."""
+
 LOOK_SECONDS = 1.0
 """Between two looks at the cluster: how many threads, which tasks are late."""
 
@@ -121,7 +126,7 @@ class ClusterEngine:
         self._client: Client | None = None
         self._cluster: LocalCluster | None = None
         self._workers: LocalWorkers | None = None
-        self._slots = 1
+        self._slots = self._most_threads = 1
         self._next_look = 0.0
         self._target = SHORTEST_TASK
         self._measured = self._estimated = 0.0
@@ -149,7 +154,7 @@ class ClusterEngine:
             dashboard = client.dashboard_link
             self._announce(f"dashboard: {dashboard}")
         self._log("cluster", scheduler=self._scheduler, dashboard=dashboard)
-        while len(client.nthreads()) < (self._processes or 1):
+        while len(self._ask("ncores", workers=None)) < (self._processes or 1):
             if stopping():
                 return
             if self._workers is not None:
@@ -157,11 +162,41 @@ class ClusterEngine:
                 self._workers.restart()
             time.sleep(0.1)
         self.phase = "compiling"
-        answers = client.run(prepare, self._job, on_error="return")
-        for worker, answer in answers.items():
-            if isinstance(answer, BaseException):
-                raise _unfit(worker, answer)
-        self._log("workers", threads=client.nthreads())
+        self._prepare_workers(stopping)
+        self._log("workers", threads=self._ask("ncores", workers=None))
+
+    def _prepare_workers(self, stopping: Callable[[], bool]) -> None:
+        """Compile on every worker, until all are ready, or one is and the others take too long.
+
+        One that is lost or slow meanwhile costs nothing: what it has not done here it does with
+        its first task.
+        """
+        from distributed import KilledWorker
+
+        assert self._client is not None
+        under_way: dict[str, Future] = {}
+        ready, patience = False, 0.0
+        while not stopping():
+            present = self._ask("ncores", workers=None)
+            for worker in present.keys() - under_way.keys():
+                under_way[worker] = self._client.submit(
+                    prepare,
+                    self._job,
+                    key=f"simcore-{self._run_id}-prepare-{worker}",
+                    pure=False,
+                    workers=[worker],
+                    allow_other_workers=False,
+                )
+            status = {worker: under_way[worker].status for worker in present}
+            for worker in [worker for worker, how in status.items() if how == "error"]:
+                error = under_way[worker].exception()
+                if not isinstance(error, KilledWorker):
+                    raise _unfit(worker, error or RuntimeError("it says nothing"))
+            if not ready and "finished" in status.values():
+                ready, patience = True, time.monotonic() + PREPARE_SECONDS
+            if ready and ("pending" not in status.values() or time.monotonic() > patience):
+                return
+            time.sleep(0.1)
 
     def _silence(self) -> None:
         for name in logging.root.manager.loggerDict:
@@ -182,7 +217,8 @@ class ClusterEngine:
                 client = Client(
                     scheduler_file=self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False
                 )
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            self._drop_clients()
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ClusterError(
                 f"no Dask scheduler answers at {self._scheduler} ({reason}). Start one with "
@@ -193,6 +229,16 @@ class ClusterEngine:
         if self._closed:
             self.close()
         return client
+
+    @staticmethod
+    def _drop_clients() -> None:
+        """Close what a client that could not connect has left: it would wait at the end."""
+        from distributed import Client
+
+        for client in list(Client._instances):
+            if client.status != "running":
+                with contextlib.suppress(Exception):
+                    client.close(timeout=0)
 
     def _start(self, processes: int) -> LocalCluster:
         import dask
@@ -238,6 +284,9 @@ class ClusterEngine:
     def submit(self, task: Task, bins: Bins | None) -> None:
         """Hand a task to the cluster."""
         depth = max(1.0, (len(self._flights) + 1) / self._slots)
+        if self._estimate.seconds_per_block(task.point) > SLOW_BLOCK_SECONDS:
+            # All threads of a worker share a block, so its tasks wait for each other.
+            depth *= self._most_threads
         expected = task.blocks * self._block_seconds(task.point) * depth
         self._send(_Flight(task, bins, expected, time.monotonic()))
 
@@ -347,7 +396,8 @@ class ClusterEngine:
         if self._workers is not None and (dead := self._workers.restart()):
             self._log("restarted", processes=dead)
         try:
-            threads = sum(self._ask("ncores").values())
+            on = self._ask("ncores", workers=None).values()
+            threads, self._most_threads = sum(on), max(on, default=1)
             self._tell_starving(threads == 0)
             self._slots = max(1, threads)
             late = [flight for flight in self._flights.values() if self._is_late(flight)]
@@ -358,13 +408,11 @@ class ClusterEngine:
         if self._client.status != "running":
             raise self._lost()
 
-    def _ask(self, question: str) -> dict[str, Any]:
-        """Ask the scheduler something about each worker; one that does not answer is lost."""
+    def _ask(self, question: str, **about: object) -> dict[str, Any]:
+        """Ask the scheduler something; one that does not answer is lost."""
         assert self._client is not None
         method = getattr(self._client.scheduler, question)
-        found: dict[str, Any] = self._client.sync(
-            method, workers=None, callback_timeout=CONNECT_SECONDS
-        )
+        found: dict[str, Any] = self._client.sync(method, callback_timeout=CONNECT_SECONDS, **about)
         return found
 
     def _tell_starving(self, starving: bool) -> None:
@@ -380,8 +428,12 @@ class ClusterEngine:
     def _retry(self, late: list[_Flight]) -> None:
         """Start late tasks again on other workers; those that wait for a worker are not late."""
         assert self._client is not None
-        on = self._ask("processing")
+        on = self._ask("processing", workers=None)
         worker_of = {key: worker for worker, keys in on.items() for key in keys}
+        # A result that is there and does not come lies on a worker that does not answer.
+        done = [k for f in late for k, future in f.futures.items() if future.status == "finished"]
+        holders = self._ask("who_has", keys=done) if done else {}
+        worker_of |= {key: workers[0] for key, workers in holders.items() if workers}
         for flight in late:
             flight.since = time.monotonic()
             places = [worker_of[key] for key in flight.futures if key in worker_of]

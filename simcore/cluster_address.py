@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from .errors import InputError
 __all__ = ["check_scheduler"]
 
 MAX_PROCESSES = 4096
+
+ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://[^/\s]+:(?P<port>[0-9]{1,5})/?")
 
 
 def check_scheduler(scheduler: str) -> int | None:
@@ -29,11 +33,25 @@ def check_scheduler(scheduler: str) -> int | None:
             rule = f"must be local:N with N processes, 1 to {MAX_PROCESSES}"
             raise InputError("scheduler", scheduler, rule, "Give local:2, say.")
         return int(rest)
-    if "://" not in scheduler and not Path(scheduler).is_file():
-        raise InputError(
-            "scheduler",
-            scheduler,
-            "is no address and no scheduler file that exists",
-            "Give tcp://HOST:PORT, the file that dask scheduler wrote, or local:N.",
-        )
+    remedy = "Give tcp://HOST:PORT, the file that dask scheduler wrote, or local:N."
+    if "://" in scheduler:
+        if not _is_address(scheduler):
+            raise InputError("scheduler", scheduler, "is no address of a scheduler", remedy)
+    elif not Path(scheduler).is_file():
+        rule = "is no address and no scheduler file that exists"
+        raise InputError("scheduler", scheduler, rule, remedy)
+    elif not _is_address(_address_in(Path(scheduler))):
+        raise InputError("scheduler", scheduler, "is not the file of a scheduler", remedy)
     return None
+
+
+def _is_address(text: str) -> bool:
+    found = ADDRESS.fullmatch(text)
+    return found is not None and 0 < int(found["port"]) < 2**16
+
+
+def _address_in(file: Path) -> str:
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""

@@ -9,7 +9,10 @@ from .ensembles import ASYMMETRIC
 if TYPE_CHECKING:
     from .plan import Run
 
-__all__ = ["sampler_costs"]
+__all__ = ["SLOW_BLOCK_SECONDS", "batch_columns", "sampler_costs"]
+
+SLOW_BLOCK_SECONDS = 5.0
+"""Blocks slower than this on one thread are shared by all, so that whole blocks come often."""
 
 WEIGHT_SECONDS = 1.0e-9
 """An explicit weight: drawn and written."""

@@ -15,15 +15,13 @@ from typing import Protocol
 
 import numpy as np
 
+from .costs import SLOW_BLOCK_SECONDS
 from .moments import Bins
 from .plan import Run, Task
 from .samplers import sampler_for
 from .samplers.contract import Sampler, Signals, TaskResult
 
-__all__ = ["SLOW_BLOCK_SECONDS", "Done", "Engine", "ThreadEngine"]
-
-SLOW_BLOCK_SECONDS = 5.0
-"""Blocks slower than this are shared by all threads, so that whole blocks come often."""
+__all__ = ["Done", "Engine", "ThreadEngine"]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ __all__ = [
     "InputError",
     "OutputError",
     "SimcoreError",
+    "SimcoreWarning",
 ]
+
+
+class SimcoreWarning(UserWarning):
+    """Base of all warnings of simcore; its text is one line for the user."""
 
 
 class SimcoreError(Exception):

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import OutputError
+from .errors import OutputError, SimcoreWarning
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -34,7 +34,7 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 """What file systems without locks answer."""
 
 
-class LockWarning(UserWarning):
+class LockWarning(SimcoreWarning):
     """The file system keeps no locks, so nothing keeps a second writer out."""
 
 
@@ -57,23 +57,22 @@ def only_writer(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
         return
     place = lock_path(path)
-    lock, native = _take(place, path)
+    lock = _take(place, path)
     try:
-        if native:
+        if lock is not None:
             _sign(place)
         yield
     finally:
-        if native:
+        if lock is not None:
             # While it is held: whoever opened it meanwhile sees that it is gone, and makes anew.
             with suppress(OSError):
                 place.unlink()
-        if lock is not None:
             with suppress(OSError):
                 lock.release()
 
 
-def _take(place: Path, path: str | os.PathLike[str]) -> tuple[BaseFileLock | None, bool]:
-    """Return the lock, and whether it is the kernel's; None where the file system has none."""
+def _take(place: Path, path: str | os.PathLike[str]) -> BaseFileLock | None:
+    """Return the lock; None where the file system has none."""
     from filelock import FileLock, Timeout
 
     shown = os.fspath(path)
@@ -82,9 +81,12 @@ def _take(place: Path, path: str | os.PathLike[str]) -> tuple[BaseFileLock | Non
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             lock.acquire()
-        if told:
-            _warn(shown)
-        return lock, not told
+        if not told:
+            return lock
+        # It made do with a file, which a process that is killed would leave behind for good.
+        lock.release()
+        _warn(shown)
+        return None
     except Timeout:
         other = writer(path) or "another process"
         raise OutputError(
@@ -95,7 +97,7 @@ def _take(place: Path, path: str | os.PathLike[str]) -> tuple[BaseFileLock | Non
             with suppress(OSError):
                 place.unlink()
             _warn(shown)
-            return None, False
+            return None
         reason = error.strerror or str(error)
         raise OutputError(
             f"{shown} can't be locked: {place}: {reason}. Choose a folder that you may write to."

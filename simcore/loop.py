@@ -21,7 +21,7 @@ from .agenda import Agenda
 from .engines import Done, Engine, ThreadEngine
 from .errors import ClusterError, OutputError
 from .moments import PointStatistics
-from .plan import BLOCK, DEFAULTS, KEPT, Run, Task
+from .plan import BLOCK, DEFAULTS, Run, Task
 from .progress import Control, EventLog, Progress, Report
 from .threads import resolve_threads
 from .throughput import Throughput
@@ -136,7 +136,7 @@ class Loop:
         self.done_trials = sum(point.trials() for point in points)
         self.resumed = self._updates([point.trials() for point in points])
         self.done_nodes = 0
-        self.unsaved = False
+        self.unsaved, self.whole = False, True
         self.told = ("", 0.0)
         self.started = 0.0
         self.next_checkpoint = 0.0
@@ -162,8 +162,8 @@ class Loop:
         except ClusterError as error:
             # A job that is ended loses its scheduler at the same moment as it is asked to stop.
             if not self.control.stop.wait(GRACE_SECONDS):
-                self.log("stop", reason=str(error))
                 self._save()
+                self.log("stop", reason=str(error))
                 raise
         except BaseException as error:
             self.log("stop", reason=str(error) or type(error).__name__)
@@ -184,7 +184,7 @@ class Loop:
 
     def _save(self) -> None:
         """Write what was done since the last checkpoint, if anything was."""
-        if self.output is not None and self.unsaved:
+        if self.output is not None and self.unsaved and self.whole:
             self.write(complete=False)
 
     def _finish(self) -> bool:
@@ -250,7 +250,9 @@ class Loop:
             self.engine.submit(task, self.points[task.point].bins)
 
     def _absorb(self, done: Done) -> None:
-        result, self.unsaved = done.result, True
+        result = done.result
+        # An interrupt in the middle of this leaves a point that is not whole, and not to be saved.
+        self.whole, self.unsaved = False, True
         task, point = result.task, self.points[result.task.point]
         if point.bins is None:
             point.bins = result.bins
@@ -264,6 +266,7 @@ class Loop:
             self._keep(point, first - self.run.first_trial, result.kept)
             self.done_trials += task.trials
             self.done_nodes += task.trials * self.nodes[task.point]
+        self.whole = True
         self.agenda.done(task)
         self.throughput.add(done, task.trials * self.nodes[task.point])
         self.log(
@@ -279,8 +282,7 @@ class Loop:
     def _keep(self, point: PointStatistics, at: int, kept: np.ndarray) -> None:
         if kept.shape[0]:
             point.trajectories[at : at + kept.shape[0]] = kept
-            missing = np.isnan(point.trajectories[:, 0, KEPT.index("inactive1")])
-            point.kept = int(np.argmax(missing)) if missing.any() else missing.size
+            point.count_kept()
 
     # --- telling and writing --------------------------------------------------------------------
 

@@ -240,6 +240,18 @@ class PointStatistics:
     partial_histogram: Counts | None = None
     kept: int = 0
 
+    def has_trajectory(self) -> npt.NDArray[np.bool_]:
+        """Return which of the first trials have their trajectory here, shape (kept,)."""
+        # Every trial defines the share of inactive nodes, from the first layer on.
+        return ~np.isnan(self.trajectories[:, 0, KEPT.index("inactive1")])
+
+    def count_kept(self) -> None:
+        """Bring `kept` up to date with the trajectories."""
+        if not len(self.trajectories):
+            return
+        held = self.has_trajectory()
+        self.kept = held.size if held.all() else int(np.argmin(held))
+
     def published(self) -> Moments | None:
         """Moments of everything done so far; None before the first block."""
         return self.tree.fold(last=self.partial)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from .errors import InputError
+from .errors import InputError, SimcoreWarning
 
 __all__ = ["Control", "EventLog", "Progress", "Report"]
 
@@ -90,8 +92,8 @@ class Control:
 class EventLog:
     """What happens in a run as lines of JSON, one event each: time (UTC), event, and its facts.
 
-    Events are start, task (point, first_block, blocks, trials, worker, seconds), checkpoint,
-    lost, hang, refused, stop, end.
+    docs/long-runs.md lists the events. A log that can't be written any more is given up with a
+    warning: the run is worth more.
 
     Parameters
     ----------
@@ -120,11 +122,24 @@ class EventLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._close()
 
     def __call__(self, event: str, **facts: object) -> None:
         """Write an event."""
         if self._file is not None:
             time = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._file.write(json.dumps({"time": time, "event": event, **facts}) + "\n")
+            try:
+                self._file.write(json.dumps({"time": time, "event": event, **facts}) + "\n")
+            except OSError as error:
+                warnings.warn(
+                    f"the log ends here, since it can't be written ({error.strerror})",
+                    SimcoreWarning,
+                    stacklevel=2,
+                )
+                self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None

@@ -93,7 +93,10 @@ def resume(
                 _forget_partial(point)
         for point in points:
             _make_room(run, point)
-        return Loop(run, points, path, options).execute()
+        loop = Loop(run, points, path, options)
+        # Stopped before the first new block, the file must know of its extension all the same.
+        loop.unsaved = run != stored
+        return loop.execute()
 
 
 def extended(run: Run, trials: int | None) -> Run:
@@ -127,6 +130,9 @@ def with_inputs(run: Run, path: Path, inputs: str | None) -> Run:
     from .store import info
 
     if run.inputs is None:
+        if inputs is not None:
+            rule = "goes with a run of inputs from a file, and this is none"
+            raise InputError("inputs", inputs, rule, "Leave it out.")
         return run
     source = inputs or str(info(path)["provenance"].get("inputs", ""))
     return replace(run, inputs=replace(run.inputs, source=source))

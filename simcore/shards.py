@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -72,13 +71,14 @@ def merge(
         If `output` can't be written, or another process writes it.
     """
     shards = _in_order(paths)
-    last = shards[-1][1]
+    path, run = max(shards, key=lambda shard: shard[1].end_trial)
     first_trial = shards[0][1].first_trial
-    run = replace(last, first_trial=first_trial, trials=last.end_trial - first_trial)
-    run = with_inputs(run, shards[-1][0], inputs)
+    run = replace(run, first_trial=first_trial, trials=run.end_trial - first_trial)
+    run = with_inputs(run, path, inputs)
     points = [empty_point(run) for _ in run.points]
-    for path, _ in shards:
-        _add(run, points, path)
+    held: dict[Path, list[Range]] = {}
+    for shard in shards:
+        held[shard[0]] = _add(run, points, shard, held)
     missing = _missing(run, points)
     if missing and not allow_gaps:
         rule = f"would lack trials {_listed(missing)}"
@@ -105,17 +105,11 @@ def _in_order(paths: Sequence[Path]) -> list[Shard]:
     for path, run in shards:
         if run.until_stderr is not None:
             rule = "ends at a standard error, so it can't be a piece of a run"
-            raise InputError("file", str(path), rule, "Extend it with: simcore resume --trials.")
+            raise InputError("file", str(path), rule, "Leave it out; extend it by itself.")
         differing = _differing(first, run)
         if differing:
             rule = f"is no piece of the run of {known}: {differing}"
             raise InputError("file", str(path), rule, "Leave it out.")
-    for (one, before), (other, after) in pairwise(shards):
-        if after.first_trial < before.end_trial:
-            end = min(before.end_trial, after.end_trial)
-            shared = f"trials {after.first_trial} to {end - 1}"
-            rule = f"has {shared}, and so has {one}"
-            raise InputError("file", str(other), rule, "Leave one of them out.")
     return shards
 
 
@@ -138,20 +132,57 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
-def _add(run: Run, points: Sequence[PointStatistics], path: Path) -> None:
-    shard, parts = read_state(path)
+def _add(
+    run: Run, points: Sequence[PointStatistics], shard: Shard, held: Mapping[Path, list[Range]]
+) -> list[Range]:
+    """Add a shard to the points of the whole; return the ranges of trials that it holds.
+
+    `held` are those of the shards before.
+    """
+    path, planned = shard
+    found, parts = read_state(path)
+    if found != planned:
+        raise InputError("file", str(path), "has just changed", "Merge when all runs have ended.")
+    own = _united(_spans(found, part) for part in parts)
+    for other, ranges in held.items():
+        for first, end in ranges:
+            for begun, ended in own:
+                if max(first, begun) < min(end, ended):
+                    shared = f"trials {max(first, begun)} to {min(end, ended) - 1}"
+                    rule = f"has {shared}, and so has {other}"
+                    raise InputError("file", str(path), rule, "Leave one of them out.")
+    last = found.end_trial == run.end_trial
     for number, (point, part) in enumerate(zip(points, parts, strict=True)):
-        _take_bins(point, part, path, number)
+        if last or found.end_trial >= BLOCK:
+            # A shard that ends inside block 0 has bins of its own, and nothing that would be used.
+            _take_bins(point, part, path, number)
         for level, index, moments in part.tree.ordered():
             point.tree.add(level, index, moments)
         point.histogram += part.histogram
-        if part.partial is not None and shard.end_trial == run.end_trial:
+        if last:
             point.partial, point.partial_histogram = part.partial, part.partial_histogram
-        at = shard.first_trial - run.first_trial
-        room = max(0, min(part.kept, run.kept - at))
-        point.trajectories[at : at + room] = part.trajectories[:room]
-        if point.kept == at:
-            point.kept += room
+        _take_trajectories(run, point, found, part)
+    return own
+
+
+def _take_trajectories(run: Run, point: PointStatistics, shard: Run, part: PointStatistics) -> None:
+    """Take the trajectories of a shard, those behind a gap included, for it may be filled."""
+    if not run.kept or not shard.kept:
+        return
+    end = shard.end_trial if point.partial is part.partial else shard.end_trial // BLOCK * BLOCK
+    at = shard.first_trial - run.first_trial
+    room = max(0, min(shard.kept, run.kept - at, end - shard.first_trial))
+    rows = np.flatnonzero(part.has_trajectory()[:room])
+    point.trajectories[at + rows] = part.trajectories[rows]
+    point.count_kept()
+
+
+def _spans(run: Run, point: PointStatistics) -> list[Range]:
+    """Return the ranges of trials [first, end) that a point holds."""
+    spans = [(first * BLOCK, end * BLOCK) for first, end in point.tree.spans()]
+    if point.partial is not None:
+        spans.append((run.end_trial // BLOCK * BLOCK, run.end_trial))
+    return spans
 
 
 def _take_bins(point: PointStatistics, part: PointStatistics, path: Path, number: int) -> None:
@@ -179,12 +210,13 @@ def _missing(run: Run, points: Iterable[PointStatistics]) -> list[Range]:
             lacking.add((first * BLOCK, run.end_trial))
         elif first * BLOCK < run.end_trial // BLOCK * BLOCK:
             lacking.add((first * BLOCK, run.end_trial // BLOCK * BLOCK))
-    return _united(lacking)
+    return _united([lacking])
 
 
-def _united(ranges: Iterable[Range]) -> list[Range]:
+def _united(ranges: Iterable[Iterable[Range]]) -> list[Range]:
+    """Return what is in any of these sets of ranges, in order."""
     found: list[Range] = []
-    for first, end in sorted(ranges):
+    for first, end in sorted({each for some in ranges for each in some}):
         if found and first <= found[-1][1]:
             found[-1] = (found[-1][0], max(end, found[-1][1]))
         else:

@@ -121,10 +121,11 @@ def simulate(
 
     if isinstance(ensemble, Run):
         run = ensemble
-        if width is not None or depth is not None:
-            raise InputError(
-                "width", width, "is part of the Run", "Give the Run alone, or an Ensemble."
-            )
+        given = {"width": width, "depth": depth, "trials": trials, "until_stderr": until_stderr}
+        for name, value in given.items():
+            if value is not None:
+                remedy = "Give the Run alone, or an Ensemble."
+                raise InputError(name, value, "is part of the Run", remedy)
     else:
         if depth is None:
             raise InputError("depth", "none", "is missing", "Give the number of layers.")

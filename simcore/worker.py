@@ -5,7 +5,6 @@ This module is imported on workers by name, so it imports nothing that Numba mus
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .costs import SLOW_BLOCK_SECONDS
 from .errors import SimcoreError
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from .samplers.contract import Sampler, Signals, TaskResult
 
 __all__ = ["Job", "Reply", "VersionMismatchError", "prepare", "run_task", "versions"]
-
-SLOW_BLOCK_SECONDS = 5.0
-"""Blocks slower than this are shared by all threads of a worker."""
 
 _ALL_THREADS = threading.Lock()
 _SETTING_UP = threading.Lock()
@@ -81,8 +78,8 @@ def versions() -> tuple[tuple[str, str], ...]:
     return (("python", python), ("simcore", source_digest(Path(__file__).parent)), *packages)
 
 
-async def prepare(job: Job) -> None:
-    """Check the versions and compile the kernels, beside the worker's other business.
+def prepare(job: Job) -> None:
+    """Check the versions and compile the kernels.
 
     Raises
     ------
@@ -90,7 +87,7 @@ async def prepare(job: Job) -> None:
         If the worker's software is not the client's.
     """
     _check(job)
-    await asyncio.to_thread(_sampler, job)
+    _sampler(job)
 
 
 def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | None) -> Reply:

@@ -122,6 +122,13 @@ def test_runs_go_on_and_shards_unite_from_python(tmp_path: Path) -> None:
     xr.testing.assert_identical(simcore.open_run(path).drop_attrs(), whole.drop_attrs())
 
 
+def test_a_run_has_its_own_trials() -> None:
+    run = simcore.Run(depth=3, width=(8,))
+    for given in ({"trials": 10}, {"until_stderr": 0.1}, {"depth": 2}):
+        with pytest.raises(simcore.InputError, match="is part of the Run"):
+            simcore.simulate(run, **given)  # type: ignore[arg-type]
+
+
 def test_simulate_until_a_standard_error() -> None:
     ds = simcore.simulate(simcore.Ensemble.he(), width=64, depth=3, until_stderr=0.01)
     assert float(ds.correlation_stderr.max()) <= 0.01

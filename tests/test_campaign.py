@@ -267,6 +267,36 @@ def test_overlaps_gaps_and_targets_are_refused(tmp_path: Path) -> None:
         merge([a, d, c], out)
 
 
+def test_the_missing_shard_fills_a_gap_with_its_trajectories(tmp_path: Path) -> None:
+    whole = shard(tmp_path / "whole.h5", 0, 320, keep=300)
+    a, b, c, d = (
+        shard(tmp_path / f"{first}.h5", first, trials, keep=300)
+        for first, trials in ((0, 64), (64, 64), (128, 64), (192, 128))
+    )
+    one, two, three = (tmp_path / name for name in ("one.h5", "two.h5", "three.h5"))
+    merge([c, a], one, allow_gaps=True)
+    merge([d, one], two, allow_gaps=True)
+    assert info(two)["gaps"] == "64-127"
+    merge([two, b], three)
+    assert differences(three, whole) == []
+    resume(two, threads=2)
+    assert differences(two, whole) == []
+    with pytest.raises(InputError, match=r"64\.h5: has trials 64 to 127, and so has .*three"):
+        merge([three, b], tmp_path / "out.h5")
+
+
+def test_a_shard_shorter_than_a_block_is_a_gap_unless_it_ends_the_run(tmp_path: Path) -> None:
+    a, b = shard(tmp_path / "a.h5", 0, 40), shard(tmp_path / "b.h5", 64)
+    out = tmp_path / "out.h5"
+    with pytest.raises(InputError, match="would lack trials 0-63"):
+        merge([a, b], out)
+    merge([a, b], out, allow_gaps=True)
+    resume(out, threads=1)
+    assert differences(out, shard(tmp_path / "whole.h5", 0, 128)) == []
+    merge([a], out)
+    assert differences(out, a) == []
+
+
 def test_an_unfinished_shard_is_a_gap(tmp_path: Path) -> None:
     run = replace(GRID, trials=1024)
     a, b = tmp_path / "a.h5", tmp_path / "b.h5"
@@ -294,6 +324,23 @@ def test_an_extension_must_extend(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"trials = 100: is less than the run has, 128"):
         resume(path, trials=100)
     assert path.read_bytes() == before
+
+
+def test_an_extension_that_is_stopped_at_once_is_remembered(tmp_path: Path) -> None:
+    path = shard(tmp_path / "a.h5", 0, 70)
+    control = Control()
+    control.stop.set()
+    assert not resume(path, trials=200, control=control).complete
+    facts = info(path)
+    assert (facts["complete"], facts["trials"], facts["trials_done"]) == (False, 200, [64, 64])
+    resume(path, threads=1)
+    assert differences(path, shard(tmp_path / "whole.h5", 0, 200)) == []
+
+
+def test_inputs_go_with_a_run_that_has_some(tmp_path: Path) -> None:
+    path = shard(tmp_path / "a.h5", 0, 128)
+    with pytest.raises(InputError, match=r"inputs = x\.npy: goes with a run of inputs"):
+        resume(path, trials=200, inputs="x.npy")
 
 
 def test_a_target_excludes_pieces() -> None:

@@ -186,6 +186,28 @@ def test_bins_come_from_the_first_block_even_in_a_shard() -> None:
     assert shard.trials() == 64
 
 
+def test_an_interrupt_in_the_middle_of_a_result_saves_nothing_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C may come in Python where nobody handles it: the last checkpoint is whole."""
+    path, original, calls = tmp_path / "run.h5", MomentTree.add, []
+
+    def torn(self: MomentTree, *given: Any) -> None:
+        original(self, *given)
+        calls.append(given)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(MomentTree, "add", torn)
+    monkeypatch.setattr(simcore.loop, "CHECKPOINT_COST", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        execute(run(trials=20_000), threads=1, output=path, checkpoint=1e-9)
+    monkeypatch.undo()
+    _, points = read_state(path)
+    assert points[0].tree.blocks > 0
+    assert simcore.run.resume(path).complete
+
+
 def test_a_stop_during_the_predictions_leaves_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,15 @@ def test_an_extension_shows_the_table_and_the_new_trials(run: Path, capsys: Told
     assert command.split()[0] == "simcore"
 
 
+def test_a_log_that_is_full_does_not_end_the_run(run: Path, capsys: Told) -> None:
+    assert simcore(["resume", "run.h5", "--trials", "192", "--log-json", "/dev/full"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert told == [
+        "warning: the log ends here, since it can't be written (No space left on device)"
+    ]
+    assert info(run)["trials_done"] == [192, 192]
+
+
 def test_resume_as_json(run: Path, capsys: Told) -> None:
     assert simcore(["resume", "run.h5", "--trials", "192", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -74,6 +83,11 @@ def test_resume_as_json(run: Path, capsys: Told) -> None:
         (["resume", "run.h5", "--checkpoint", "-1"], "--checkpoint -1: must be above 0"),
         (["resume", "run.h5", "--scheduler", "local:0"], "--scheduler local:0: must be local:N"),
         (["resume", "run.h5", "--scheduler", "nowhere"], "--scheduler nowhere: is no address"),
+        (["resume", "run.h5", "--scheduler", "tcp://x"], "--scheduler tcp://x: is no address"),
+        (["resume", "run.h5", "--scheduler", "tcp://x:99999"], "--scheduler tcp://x:99999: is no"),
+        (["resume", "run.h5", "--scheduler", "foo://x:1"], "--scheduler foo://x:1: is no address"),
+        (["resume", "run.h5", "--scheduler", "text.h5"], "--scheduler text.h5: is not the file"),
+        (["resume", "run.h5", "--trials", "999", "--inputs", "x"], "--inputs x: goes with a run"),
         (["resume", "run.h5", "--trials", "999", "--log-json", "no/log"], "--log-json no/log: "),
         (["merge", "run.h5"], "Missing option '-o'"),
         (["merge", "no.h5", "-o", "out.h5"], "no.h5: does not exist"),

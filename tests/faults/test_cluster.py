@@ -276,6 +276,40 @@ simcore.worker.versions = other
 """
 
 
+SLOW_TO_START = """
+import time
+import simcore.worker
+simcore.worker._sampler = lambda job: time.sleep(1000.0)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_is_lost_while_it_compiles_costs_nothing(
+    tmp_path: Path, cluster: Cluster, expected: Path, sent: signal.Signals
+) -> None:
+    preload = tmp_path / "slow.py"
+    preload.write_text(SLOW_TO_START)
+    cluster.worker()
+    slow = cluster.worker("--preload", str(preload))
+    code = "import simcore.cluster as c; c.PREPARE_SECONDS = 3.0\n" + HASTY.format(limit=3.0)
+    options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *OPTIONS, *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not events(tmp_path / "log", "cluster"):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1.0)
+        slow.send_signal(sent)
+        _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert differences(tmp_path / "run.h5", expected) == []
+
+
 def test_a_worker_with_other_software_is_refused(tmp_path: Path, cluster: Cluster) -> None:
     preload = tmp_path / "other.py"
     preload.write_text(OTHER_SOFTWARE)
