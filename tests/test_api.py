@@ -126,7 +126,7 @@ def test_a_run_has_its_own_trials() -> None:
     run = simcore.Run(depth=3, width=(8,))
     for given in ({"trials": 10}, {"until_stderr": 0.1}, {"depth": 2}):
         with pytest.raises(simcore.InputError, match="is part of the Run"):
-            simcore.simulate(run, **given)  # type: ignore[arg-type]
+            simcore.simulate(run, **given)
 
 
 def test_simulate_until_a_standard_error() -> None:
