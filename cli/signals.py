@@ -17,7 +17,8 @@ SHOW_CURSOR = "\x1b[?25h"
 def ignore_checkpoint_requests() -> None:
     """Ignore SIGUSR1 until there is a run to be written: by default it would end the process."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        # A handler and not SIG_IGN, which other programs started from here would inherit.
+        signal.signal(signal.SIGUSR1, lambda *_: None)
 
 
 class Signals:

@@ -89,9 +89,14 @@ def test_a_file_made_read_only_is_not_replaced(
 ) -> None:
     path = tmp_path / "run.h5"
     stop_after(path, 1000)
-    before = path.read_bytes()
-    assert "read-only" in during(path, lambda: path.chmod(0o444))
-    assert path.read_bytes() == before
+    protected: list[bytes] = []
+
+    def protect() -> None:
+        path.chmod(0o444)
+        protected.append(path.read_bytes())
+
+    assert "read-only" in during(path, protect)
+    assert path.read_bytes() == protected[0]
     assert simcore_main(["resume", str(path)]) == 2
     assert "is read-only" in capsys.readouterr().err
     path.chmod(0o644)
