@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
+from events import Events
 from harness import interleaved, ratio, save
 from quiet import undisturbed
 
@@ -30,7 +31,6 @@ import numpy as np  # noqa: E402 - the entry points set Numba up before it is im
 
 from simcore.cluster import ClusterEngine  # noqa: E402
 from simcore.plan import BLOCK, Run  # noqa: E402
-from simcore.progress import EventLog  # noqa: E402
 from simcore.run import Outcome, execute  # noqa: E402
 
 THREADS = 2
@@ -43,20 +43,6 @@ def run_of(seconds: float, seconds_per_block: float) -> Run:
     """Return a run of the default size that two threads do in about so many seconds."""
     blocks = max(1, round(seconds * THREADS / seconds_per_block))
     return Run(depth=200, width=(4096,), trials=BLOCK * blocks)
-
-
-class Events(EventLog):
-    """What happens in a run, kept."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-        self._events: list[dict[str, Any]] = []
-
-    def __call__(self, event: str, **facts: object) -> None:
-        self._events.append({"event": event, **facts})
-
-    def tasks(self) -> list[dict[str, Any]]:
-        return [event for event in self._events if event["event"] == "task"]
 
 
 def on_cluster(run: Run, seconds: list[float], blocks: int | None = None) -> Outcome:
