@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .asymmetric import late_growth
 from .asymmetric import norm_preserving_sigma_w as asymmetric_sigma_w
+from .finite_width import FIRST_ORDER, FirstOrder, first_order, first_order_grid
 from .law import Phase
 from .meanfield import (
     FixedPoint,
@@ -18,6 +19,8 @@ from .meanfield import (
 from .population import PopulationTrajectory, population_trajectory
 
 __all__ = [
+    "FIRST_ORDER",
+    "FirstOrder",
     "FixedPoint",
     "Phase",
     "PopulationTrajectory",
@@ -26,6 +29,8 @@ __all__ = [
     "correlation_map",
     "dead_network",
     "distance_map",
+    "first_order",
+    "first_order_grid",
     "fixed_point",
     "late_growth",
     "phase",
