@@ -1,0 +1,265 @@
+"""Grids of parameters, and the labelled tables that functions of a point make on them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from simcore.checks import check_choice, check_integer, sorted_grid
+from simcore.ensembles import (
+    CRITICAL,
+    ENSEMBLES,
+    SCALE_LIMITS,
+    Ensemble,
+    correlation_strength,
+    default_sigma_w,
+)
+from simcore.errors import InputError
+from simcore.observables import OBSERVABLES
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "MAX_VALUES",
+    "Grid",
+    "Scales",
+    "Values",
+    "check_q0",
+    "checked_widths",
+    "described",
+    "exclusive",
+    "overlap_of",
+]
+
+Values: TypeAlias = float | Sequence[float]
+"""One value of a parameter, or those to sweep."""
+
+MAX_VALUES = 10_000_000
+"""Values of one quantity in a table."""
+
+_FIELDS = {"overlap": "correlation", "initial_distance": "distance"}
+"""What a coordinate is called as an argument, where it has another name."""
+
+_MEANINGS: dict[str, tuple[str, str]] = {
+    **{o.name: (o.long_name, o.units) for o in OBSERVABLES},
+    "width": ("nodes of a layer N", "1"),
+    "k": ("correlation parameter of the weights", "1"),
+    "g": ("strength of the correlation k/(1+k)", "1"),
+    "sigma_w": ("weight scale", "1"),
+    "weight_variance": ("square of the weight scale", "1"),
+    "sigma_b": ("bias scale", "1"),
+    "overlap": ("correlation of the inputs c0", "1"),
+    "initial_distance": ("1 - correlation of the inputs", "1"),
+    "q0": ("mean square of the inputs", "1"),
+    "layer": ("layer", "1"),
+    "c": ("correlation of the pre-activations", "1"),
+    "one_minus_c": ("1 - correlation of the pre-activations", "1"),
+    "mapped_correlation": ("correlation one layer on", "1"),
+    "mapped_distance": ("1 - correlation one layer on", "1"),
+    "fixed_correlation": ("fixed point of the correlation", "1"),
+    "fixed_distance": ("1 - fixed point of the correlation", "1"),
+    "fixed_angle": ("angle at the fixed point", "rad"),
+    "slope": ("slope of the correlation map at its fixed point", "1"),
+    "slope_at_one": ("slope of the correlation map at c = 1", "1"),
+    "fixed_q": ("mean squared pre-activation at great depth", "1"),
+    "growth": ("factor by which q changes per layer", "1"),
+    "log_growth": ("natural logarithm of the factor by which q changes per layer", "1"),
+    "depth_scale_correlation": ("depth scale of the correlation", "layer"),
+    "depth_scale_q": ("depth scale of q", "layer"),
+    "phase": ("whether nearby signals merge", "1"),
+    "bounded": ("whether q stays bounded", "1"),
+    "norm_preserving_sigma_w": ("weight scale that preserves q at great depth", "1"),
+    "unbounded_from": ("square of the weight scale from which a bias makes q unbounded", "1"),
+}
+
+_SUFFIXES = {
+    "_stderr": "standard error of the prediction",
+    "_1n": "mean to first order in 1/N",
+    "_1n_std": "standard deviation over networks to first order in 1/N",
+}
+
+
+def described(name: str) -> dict[str, str]:
+    """Return the attributes ``long_name`` and ``units`` of a variable or coordinate."""
+    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
+        if name.endswith(suffix):
+            long_name, units = _MEANINGS[name.removesuffix(suffix)]
+            return {"long_name": f"{long_name}: {_SUFFIXES[suffix]}", "units": units}
+    long_name, units = _MEANINGS[name]
+    return {"long_name": long_name, "units": units}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A Cartesian product of parameters; those with one value are no dimensions.
+
+    Parameters
+    ----------
+    axes
+        Every parameter with its values, sorted, in the order of the dimensions.
+    """
+
+    axes: dict[str, tuple[float, ...]]
+
+    @classmethod
+    def of(cls, **values: Values | None) -> Grid:
+        """Return the grid of some parameters; those that are None are left out.
+
+        Raises
+        ------
+        InputError
+            If a value is NaN or named twice.
+        """
+        axes = {}
+        for name, given in values.items():
+            if given is not None:
+                several = (given,) if isinstance(given, int | float) else tuple(given)
+                whole = name == "width"
+                checked = several if whole else [float(x) for x in several]
+                axes[name] = sorted_grid(_FIELDS.get(name, name), checked)
+        return cls(axes)
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """Names of the parameters with more than one value: the dimensions."""
+        return tuple(name for name, values in self.axes.items() if len(values) > 1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values along each dimension."""
+        return tuple(len(self.axes[name]) for name in self.swept)
+
+    def tabulate(
+        self, function: Callable[..., Mapping[str, Any]], dims: tuple[str, ...] = (), size: int = 1
+    ) -> dict[str, xr.Variable]:
+        """Return what a function gives at every point, as labelled arrays.
+
+        Parameters
+        ----------
+        function
+            Called with the parameters of a point by name; returns a number, a text or an array
+            for each name.
+        dims, size
+            Names of the arrays' own dimensions, and how many values an array has.
+
+        Raises
+        ------
+        InputError
+            If the table would be too large.
+        """
+        import xarray as xr
+
+        count = math.prod(self.shape) * size
+        if count > MAX_VALUES:
+            rule = f"must have at most {MAX_VALUES} values"
+            raise InputError("grid", f"{count} values", rule, "Take fewer points or layers.")
+        names = list(self.axes)
+        points = itertools.product(*self.axes.values())
+        rows = [function(**dict(zip(names, point, strict=True))) for point in points]
+        table = {}
+        for name in rows[0]:
+            column = np.array([row[name] for row in rows])
+            values = column.reshape(self.shape + column.shape[1:])
+            table[name] = xr.Variable((*self.swept, *dims), values, described(name))
+        return table
+
+    def coordinates(self) -> dict[str, xr.Variable]:
+        """Return the parameters as coordinates, g beside k."""
+        import xarray as xr
+
+        found = {}
+        for name, values in self.axes.items():
+            dims = (name,) if len(values) > 1 else ()
+            array = np.array(values if dims else values[0])
+            found[name] = xr.Variable(dims, array, described(name))
+            if name == "k":
+                g = np.array([correlation_strength(k) for k in values])
+                found["g"] = xr.Variable(dims, g if dims else g[0], described("g"))
+        return found
+
+
+class Scales:
+    """σ_w as an axis, or as a variable that follows k; checks the ensemble, k and σ_w.
+
+    Raises
+    ------
+    InputError
+        If one of them is out of range.
+    """
+
+    def __init__(self, ensemble: str, k: Values, sigma_w: Values | str | None) -> None:
+        check_choice("ensemble", ensemble, ENSEMBLES)
+        if isinstance(sigma_w, str):
+            check_choice("sigma_w", sigma_w, (CRITICAL,))
+        self.swept = None if isinstance(sigma_w, str) else sigma_w
+        strengths = Grid.of(k=k).axes["k"]
+        for value in strengths:
+            for scale in Grid.of(sigma_w=self.swept).axes.get("sigma_w", (None,)):
+                Ensemble(ensemble, value, scale)
+        self._of_k: dict[float, float] = {}
+        if self.swept is None:
+            critical = sigma_w == CRITICAL
+            self._of_k = {x: default_sigma_w(ensemble, x, critical=critical) for x in strengths}
+
+    def of(self, k: float) -> float:
+        """Return the σ_w that follows k."""
+        return self._of_k[k]
+
+    def coordinates(self) -> dict[str, Any]:
+        """Return σ_w as a coordinate where it follows k."""
+        if not self._of_k:
+            return {}
+        values = np.array(list(self._of_k.values()))
+        several = values.size > 1
+        data = values if several else values[0]
+        return {"sigma_w": (("k",) if several else (), data, described("sigma_w"))}
+
+
+def exclusive() -> InputError:
+    """Return the error of both a correlation and a distance."""
+    rule = "excludes correlation, which is 1 - distance"
+    return InputError("distance", "", rule, "Give one of the two.")
+
+
+def overlap_of(correlation: Values | None, distance: Values | None) -> dict[str, Values]:
+    """Return the overlap of the inputs, c₀ or 1 − c₀, as a parameter of a grid; 0.5 by default.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range, or both are given.
+    """
+    if correlation is not None and distance is not None:
+        raise exclusive()
+    if distance is None:
+        values = 0.5 if correlation is None else correlation
+        _check_range("correlation", Grid.of(overlap=values).axes["overlap"], -1.0, 1.0)
+        return {"overlap": values}
+    _check_range("distance", Grid.of(distance=distance).axes["distance"], 0.0, 2.0)
+    return {"initial_distance": distance}
+
+
+def _check_range(field: str, values: tuple[float, ...], low: float, high: float) -> None:
+    for value in values:
+        if not low <= value <= high:
+            rule = f"must be between {low:g} and {high:g}"
+            raise InputError(field, value, rule, "It describes the pair of inputs.")
+
+
+def check_q0(q0: Values) -> None:
+    """Raise InputError unless every mean square of an input is usable."""
+    _check_range("q0", Grid.of(q0=q0).axes["q0"], SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2)
+
+
+def checked_widths(width: Values) -> tuple[int, ...]:
+    """Return widths; InputError if one is no whole number of at least 1."""
+    widths = Grid.of(width=width).axes["width"]
+    for value in widths:
+        check_integer("width", value, 1, MAX_VALUES)
+    return tuple(int(x) for x in widths)

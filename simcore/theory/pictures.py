@@ -1,0 +1,377 @@
+"""Figures of the tables of theory, through matplotlib (`simcore[plot]`)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from simcore.ensembles import correlation_strength
+from simcore.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["SHOWN", "draw", "formats"]
+
+MAX_LINES = 8
+K_TICKS = (-0.5, -0.2, 0.0, 0.3, 1.0, 3.0, math.inf)
+DEPTH_SCALES = (1.0, 300.0)
+"""Colours of the diagram of depth scales, in layers; they diverge on the critical lines."""
+
+GREY = "0.35"
+
+
+class _Quantity(NamedTuple):
+    """A quantity that a figure shows: its name in the table, its label, its scale."""
+
+    variable: str
+    label: str
+    scale: str = "linear"
+
+
+SHOWN: dict[str, dict[str, _Quantity]] = {
+    "trajectory": {
+        "correlation": _Quantity("correlation", "correlation $c$"),
+        "distance": _Quantity("distance", "distance $1-c$", "log"),
+        "log-distance": _Quantity("log_distance", r"$\ln(1-c)$"),
+        "angle": _Quantity("angle", r"angle $\theta$"),
+        "cosine": _Quantity("cosine", "cosine of the activations"),
+        "log-q": _Quantity("log_q1", r"$\ln q$"),
+        "inactive": _Quantity("inactive1", "inactive nodes, one signal"),
+        "inactive-both": _Quantity("inactive_both", "nodes inactive for both"),
+    },
+    "phase-diagram": {
+        "correlation": _Quantity("fixed_correlation", "$c^*$"),
+        "depth-scale": _Quantity("depth_scale_correlation", r"$\xi_c$ (layers)", "log"),
+        "depth-scale-q": _Quantity("depth_scale_q", r"$\xi_q$ (layers)", "log"),
+    },
+}
+"""What the figures that have a choice can show, the default first."""
+
+_LABELS = {
+    "width": "$N$",
+    "k": "$k$",
+    "sigma_w": r"$\sigma_w$",
+    "sigma_b": r"$\sigma_b$",
+    "overlap": "$c_0$",
+    "initial_distance": "$1-c_0$",
+    "q0": "$q_0$",
+}
+
+
+def formats() -> list[str]:
+    """Return the endings that a figure can have.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError as missing:
+        remedy = "Install simcore[plot], or write a .csv or .h5 file."
+        raise InputError("output", "a picture", "needs matplotlib", remedy) from missing
+    return sorted(FigureCanvasBase.get_supported_filetypes())
+
+
+def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path:
+    """Draw a table of `simcore.theory.tables`.
+
+    Parameters
+    ----------
+    table
+        What a function of `simcore.theory.tables` returned.
+    output
+        File to write; its ending chooses the format (pdf, png, svg).
+    show
+        One of `SHOWN` of that table; None is the first.
+
+    Returns
+    -------
+    Path
+        The figure.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to draw, the ending is unknown, or matplotlib is not installed.
+    OutputError
+        If the figure can't be written.
+    """
+    target = Path(output)
+    if target.suffix[1:] not in formats():
+        rule, known = "has no known ending", ", ".join(formats())
+        raise InputError("output", str(target), rule, f"Use one of: {known}.")
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from simcore.plots import STYLE
+
+    kind = str(table.attrs["table"])
+    quantity = _chosen(kind, show)
+    with mpl.rc_context({**STYLE, "lines.linewidth": 1.5}):
+        figure = Figure(figsize=(5.4, 3.6), layout="constrained")
+        if kind == "trajectory":
+            _draw_trajectories(figure, table, quantity)
+        elif kind == "phase-diagram":
+            _draw_phases(figure, table, quantity)
+        elif kind == "map":
+            _draw_maps(figure, table)
+        elif kind == "growth":
+            _draw_growth(figure, table)
+        else:
+            _draw_fixed_points(figure, table)
+        try:
+            figure.savefig(target)
+        except OSError as error:
+            message = f"can't write {target}: {error.strerror or error}; choose another folder"
+            raise OutputError(message) from error
+    return target
+
+
+def _chosen(kind: str, show: str | None) -> _Quantity:
+    choices = SHOWN.get(kind, {})
+    if show is None:
+        return next(iter(choices.values()), _Quantity("", ""))
+    if show not in choices:
+        known = ", ".join(choices) or "nothing, it has one figure"
+        raise InputError("show", show, f"is not known for {kind}", f"Choose one of: {known}.")
+    return choices[show]
+
+
+# --- lines --------------------------------------------------------------------------------------
+
+
+class _Line(NamedTuple):
+    label: str
+    colour: str
+    place: dict[str, int]
+
+
+def _lines(table: xr.Dataset, dims: list[str]) -> tuple[list[_Line], str | None]:
+    """Return a line for each place along some dimensions, at most `MAX_LINES`, and a legend title.
+
+    A single dimension is named once, in the title.
+    """
+    from simcore.plots import COLOURS
+
+    every = list(itertools.product(*(range(table.sizes[dim]) for dim in dims)))
+    count = min(len(every), MAX_LINES)
+    chosen = [every[round(i)] for i in np.linspace(0, len(every) - 1, count)]
+    lines = []
+    for place, colour in zip(chosen, itertools.cycle(COLOURS), strict=False):
+        values = [_number(float(table[dim][i])) for dim, i in zip(dims, place, strict=True)]
+        words = values
+        if len(dims) > 1:
+            words = [f"{_LABELS[dim]} = {value}" for dim, value in zip(dims, values, strict=True)]
+        lines.append(_Line(", ".join(words), colour, dict(zip(dims, place, strict=True))))
+    title = _LABELS[dims[0]] if len(dims) == 1 else None
+    if len(chosen) < len(every):
+        title = f"{title or ''} ({len(chosen)} of {len(every)})".strip()
+    return lines, title
+
+
+def _number(value: float) -> str:
+    return r"$\infty$" if math.isinf(value) else f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _legend(axes: Any, title: str | None) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if any(labels):
+        axes.legend(handles, labels, title=title, fontsize=8, title_fontsize=8)
+
+
+def _draw_trajectories(figure: Any, table: xr.Dataset, quantity: _Quantity) -> None:
+    axes = figure.add_subplot()
+    name, first = quantity.variable, f"{quantity.variable}_1n"
+    has_width = first in table
+    shown = table[[name, first, f"{first}_std"]] if has_width else table[[name]]
+    dims = [str(d) for d in shown.dims if d != "layer" and d != "width"]
+    widths = ["width"] if "width" in shown.dims else []
+    layer = table["layer"].to_numpy()
+    lines, title = _lines(table, widths + dims)
+    for line in lines:
+        point = shown.isel(line.place)
+        limit = point[name].to_numpy()
+        if has_width:
+            mean, std = point[first].to_numpy(), point[f"{first}_std"].to_numpy()
+            axes.fill_between(layer, mean - std, mean + std, color=line.colour, alpha=0.2, lw=0)
+            axes.plot(layer, mean, color=line.colour, label=line.label)
+            axes.plot(layer, limit, color="black", ls=(0, (4, 3)), lw=0.9)
+        else:
+            axes.plot(layer, limit, color=line.colour, label=line.label)
+    if has_width:
+        axes.plot([], [], color="black", ls=(0, (4, 3)), lw=0.9, label="infinite width")
+        axes.fill_between([], [], color=GREY, alpha=0.3, lw=0, label="one standard deviation")
+    scale = quantity.scale
+    axes.set(xlabel="layer", ylabel=quantity.label, yscale=scale)
+    axes.set_xlim(0 if layer.size > 10 else layer[0], max(layer[-1], layer[0] + 1))
+    _legend(axes, title)
+
+
+def _draw_maps(figure: Any, table: xr.Dataset) -> None:
+    figure.set_size_inches(4.0, 3.8)
+    axes = figure.add_subplot()
+    near = "one_minus_c" in table.dims
+    axis, name = ("one_minus_c", "mapped_distance") if near else ("c", "mapped_correlation")
+    x = table[axis].to_numpy()
+    if x.size < 2:
+        raise _too_few("correlation", "the map needs several correlations")
+    axes.plot(x, x, color=GREY, lw=0.8, ls=(0, (4, 3)))
+    lines, title = _lines(table, [str(d) for d in table[name].dims if d != axis])
+    for line in lines:
+        point = table.isel(line.place)
+        axes.plot(x, point[name].to_numpy(), color=line.colour, label=line.label)
+        fixed = float(point["fixed_correlation"])
+        mark = 1.0 - fixed if near else fixed
+        if x[0] <= mark <= x[-1] and (mark > 0.0 or not near):
+            axes.plot(mark, mark, "o", color=line.colour, ms=5, mec="white", mew=0.8, zorder=3)
+    if near:
+        axes.set(xlabel="$1-c$", ylabel="$1-c$ one layer on")
+        if x[0] > 0.0:
+            axes.set(xscale="log", yscale="log")
+    else:
+        axes.set(xlabel="$c$", ylabel="$c$ one layer on", aspect="equal")
+    axes.margins(0.02)
+    _legend(axes, title)
+
+
+# --- the axis of k ------------------------------------------------------------------------------
+
+
+def _along(table: xr.Dataset, dim: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the places of a dimension's values: of k by g, which is finite at k = ∞."""
+    return np.asarray(table["g" if dim == "k" else dim].to_numpy(), dtype=np.float64)
+
+
+def _label_axis(axis: Any, table: xr.Dataset, dim: str) -> None:
+    axis.set_label_text(_LABELS[dim])
+    if dim != "k":
+        return
+    low, high = float(table["g"].min()), float(table["g"].max())
+    margin = 1e-9 + 0.005 * (high - low)
+    ticks = [k for k in K_TICKS if low - margin <= correlation_strength(k) <= high + margin]
+    if len(ticks) > 2:
+        axis.set_ticks([correlation_strength(k) for k in ticks], [_number(k) for k in ticks])
+    else:
+        axis.set_label_text("$g = k/(1+k)$")
+
+
+def _draw_phases(figure: Any, table: xr.Dataset, quantity: _Quantity) -> None:
+    from matplotlib.colors import LogNorm
+
+    axes = figure.add_subplot()
+    g, variance = _along(table, "k"), table["weight_variance"].to_numpy()
+    values = table[quantity.variable].to_numpy()
+    norm, extend = None, "neither"
+    if quantity.scale == "log":
+        norm, extend = LogNorm(*DEPTH_SCALES), "both"
+        values = np.clip(values, *DEPTH_SCALES)
+    mesh = axes.pcolormesh(
+        variance, g, values, cmap="cividis", norm=norm, shading="gouraud", rasterized=True
+    )
+    figure.colorbar(mesh, ax=axes, label=quantity.label, extend=extend, pad=0.02)
+    axes.spines[["top", "right"]].set_visible(True)
+    axes.set(xlabel=r"$\sigma_w^2$", xlim=variance[[0, -1]], ylim=g[[0, -1]])
+    _label_axis(axes.yaxis, table, "k")
+    if float(table["sigma_b"]) > 0.0:
+        _draw_borders(axes, variance, g)
+    else:
+        _line(axes, variance, np.zeros(variance.size))
+        _name(axes, (float(variance.mean()), 0.5 * float(g[-1])), "chaotic")
+        _name(axes, (float(variance.mean()), 0.5 * float(g[0])), "ordered")
+
+
+def _draw_borders(axes: Any, variance: Any, g: Any) -> None:
+    """Draw and name the boundaries and phases of networks with bias, theory.md 4."""
+    low, high = float(variance[0]), float(variance[-1])
+    fine = np.linspace(g[0], g[-1], 200)
+    positive = np.linspace(0.0, max(0.0, float(g[-1])), 50)
+    _line(axes, np.full(50, 2.0), positive)
+    _line(axes, np.full(50, 2.0), np.linspace(float(g[0]), 0.0, 50), dotted=True)
+    _line(axes, 2.0 * math.pi / (math.pi - fine), fine)
+    _line(axes, np.linspace(2.0, max(high, 2.0), 50), np.zeros(50))
+    inside = low < 2.0 < high and float(g[-1]) > 0.5 and float(g[0]) < -0.5
+    if not inside or high < 3.2:
+        return
+    _name(axes, (0.5 * (low + 1.75), 0.0), "ordered,\nbounded $q$")
+    _name(axes, (0.5 * (2.0 + high) + 0.3, 0.5 * float(g[0])), "ordered,\nunbounded $q$")
+    _name(axes, (2.3, 0.79 * float(g[-1])), "chaotic,\nbounded $q$")
+    _name(axes, (0.5 * (2.7 + high) + 0.1, 0.4 * float(g[-1])), "chaotic,\nunbounded $q$")
+
+
+def _line(axes: Any, x: Any, y: Any, *, dotted: bool = False) -> None:
+    style: Any = (0, (1, 2)) if dotted else "-"
+    axes.plot(x, y, color="white", lw=2.4, ls="-", alpha=0.0 if dotted else 1.0)
+    axes.plot(x, y, color="black", lw=1.2, ls=style)
+
+
+def _name(axes: Any, place: tuple[float, float], text: str) -> None:
+    from matplotlib.patheffects import withStroke
+
+    outline = [withStroke(linewidth=2.2, foreground="white")]
+    axes.text(*place, text, ha="center", va="center", fontsize=8, path_effects=outline)
+
+
+# --- quantities against a parameter -------------------------------------------------------------
+
+
+def _too_few(field: str, rule: str) -> InputError:
+    return InputError(field, "", rule, "Give several values, or write a .csv file.")
+
+
+def _against(table: xr.Dataset) -> tuple[str, list[str]]:
+    """Return the dimension with most values, to be the axis, and the others."""
+    dims = sorted((str(d) for d in table.dims), key=lambda dim: -table.sizes[dim])
+    if not dims:
+        raise _too_few("k", "has one value and so have the others, which is no line")
+    others = [str(dim) for dim in table.dims if dim != dims[0]]
+    return dims[0], others
+
+
+def _draw_fixed_points(figure: Any, table: xr.Dataset) -> None:
+    axis, others = _against(table)
+    figure.set_size_inches(5.4, 5.0)
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    x = _along(table, axis)
+    lines, title = _lines(table, others)
+    for line in lines:
+        point = table.isel(line.place)
+        top.plot(x, point["fixed_correlation"].to_numpy(), color=line.colour, label=line.label)
+        for name, style in (("depth_scale_correlation", "-"), ("depth_scale_q", (0, (4, 2)))):
+            values = point[name].to_numpy()
+            bottom.plot(
+                x, np.where(np.isfinite(values), values, np.nan), color=line.colour, ls=style
+            )
+    for style, label in (("-", r"$\xi_c$"), ((0, (4, 2)), r"$\xi_q$")):
+        bottom.plot([], [], color=GREY, ls=style, label=label)
+    top.set(ylabel="fixed point $c^*$")
+    bottom.set(ylabel="depth scale (layers)", yscale="log")
+    _label_axis(bottom.xaxis, table, axis)
+    _legend(top, title)
+    _legend(bottom, None)
+
+
+def _draw_growth(figure: Any, table: xr.Dataset) -> None:
+    axis, others = _against(table)
+    axes = figure.add_subplot()
+    follows = "sigma_w" not in table.dims and table["sigma_w"].dims == ("k",)
+    name = "norm_preserving_sigma_w" if follows else "growth"
+    lines, title = _lines(table, others)
+    x = _along(table, axis)
+    for line in lines:
+        point = table.isel(line.place)
+        axes.plot(x, point[name].to_numpy(), color=line.colour, label=line.label)
+        preserving = point["norm_preserving_sigma_w"]
+        if axis == "sigma_w" and x[0] <= float(preserving) <= x[-1]:
+            axes.plot(float(preserving), 1.0, "o", color=line.colour, ms=5, mec="white", mew=0.8)
+    if not follows:
+        axes.axhline(1.0, color=GREY, lw=0.8, ls=(0, (4, 3)), zorder=0)
+    axes.set(ylabel=r"norm-preserving $\sigma_w$" if follows else r"growth of $q$ per layer")
+    _label_axis(axes.xaxis, table, axis)
+    _legend(axes, title)
