@@ -292,23 +292,27 @@ def _draw_borders(axes: Any, variance: Any, g: Any) -> None:
     low, high = float(variance[0]), float(variance[-1])
     fine = np.linspace(g[0], g[-1], 200)
     positive = np.linspace(0.0, max(0.0, float(g[-1])), 50)
+    border = 2.0 * math.pi / (math.pi - fine)
     _line(axes, np.full(50, 2.0), positive)
-    _line(axes, np.full(50, 2.0), np.linspace(float(g[0]), 0.0, 50), dotted=True)
-    _line(axes, 2.0 * math.pi / (math.pi - fine), fine)
+    _line(axes, border, fine)
     _line(axes, np.linspace(2.0, max(high, 2.0), 50), np.zeros(50))
+    for x, text in ((2.0, r"$\sigma_w^2 = 2$"), (border[-1], r"$\sigma_w^2 = 2\pi/(\pi - g)$")):
+        if low <= x <= high and g[-1] > 0.0:
+            axes.annotate(
+                text, (x, g[-1]), (0, 4), textcoords="offset points", ha="center", fontsize=8
+            )
     inside = low < 2.0 < high and float(g[-1]) > 0.5 and float(g[0]) < -0.5
     if not inside or high < 3.2:
         return
     _name(axes, (0.5 * (low + 1.75), 0.0), "ordered,\nbounded $q$")
     _name(axes, (0.5 * (2.0 + high) + 0.3, 0.5 * float(g[0])), "ordered,\nunbounded $q$")
-    _name(axes, (2.3, 0.79 * float(g[-1])), "chaotic,\nbounded $q$")
+    _name(axes, (2.29, 0.84 * float(g[-1])), "chaotic,\nbounded $q$")
     _name(axes, (0.5 * (2.7 + high) + 0.1, 0.4 * float(g[-1])), "chaotic,\nunbounded $q$")
 
 
-def _line(axes: Any, x: Any, y: Any, *, dotted: bool = False) -> None:
-    style: Any = (0, (1, 2)) if dotted else "-"
-    axes.plot(x, y, color="white", lw=2.4, ls="-", alpha=0.0 if dotted else 1.0)
-    axes.plot(x, y, color="black", lw=1.2, ls=style)
+def _line(axes: Any, x: Any, y: Any) -> None:
+    axes.plot(x, y, color="white", lw=2.4)
+    axes.plot(x, y, color="black", lw=1.2)
 
 
 def _name(axes: Any, place: tuple[float, float], text: str) -> None:
@@ -339,17 +343,19 @@ def _draw_fixed_points(figure: Any, table: xr.Dataset) -> None:
     figure.set_size_inches(5.4, 5.0)
     top, bottom = figure.subplots(2, 1, sharex=True)
     x = _along(table, axis)
+    styles = {"depth_scale_correlation": "-", "depth_scale_q": (0, (4, 2))}
     lines, title = _lines(table, others)
-    for line in lines:
-        point = table.isel(line.place)
-        top.plot(x, point["fixed_correlation"].to_numpy(), color=line.colour, label=line.label)
-        for name, style in (("depth_scale_correlation", "-"), ("depth_scale_q", (0, (4, 2)))):
+    # Curves that coincide over part of the axis stay visible beneath each other.
+    widths = np.linspace(1.3 + 0.7 * (len(lines) - 1), 1.3, len(lines))
+    for line, width in zip(lines, widths, strict=True):
+        point, look = table.isel(line.place), {"color": line.colour, "lw": width}
+        top.plot(x, point["fixed_correlation"].to_numpy(), label=line.label, **look)
+        for name, style in styles.items():
             values = point[name].to_numpy()
-            bottom.plot(
-                x, np.where(np.isfinite(values), values, np.nan), color=line.colour, ls=style
-            )
-    for style, label in (("-", r"$\xi_c$"), ((0, (4, 2)), r"$\xi_q$")):
-        bottom.plot([], [], color=GREY, ls=style, label=label)
+            bottom.plot(x, np.where(np.isfinite(values), values, np.nan), ls=style, **look)
+    for (name, style), label in zip(styles.items(), (r"$\xi_c$", r"$\xi_q$"), strict=True):
+        if np.isfinite(table[name]).any():
+            bottom.plot([], [], color=GREY, ls=style, label=label)
     top.set(ylabel="fixed point $c^*$")
     bottom.set(ylabel="depth scale (layers)", yscale="log")
     _label_axis(bottom.xaxis, table, axis)

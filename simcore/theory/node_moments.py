@@ -1,0 +1,183 @@
+"""Moments of one node of a pair of signals: what sampling a layer of finite width rests on.
+
+With standard normals z₁ = R cos φ, z₂ = R sin φ a node has x = max(z₁, 0) and the residual r̄ of
+theory.md (4). The plane has three sectors in which something is active, and in each x and r̄ are R
+times a trigonometric function of φ:
+
+- both signals, −π/2 < φ < π/2 − θ: x = cos φ, r̄ = (sin θ/S) sin φ;
+- signal 1 alone, φ = π/2 − α, 0 < α < θ: x = sin α, r̄ = (cos θ/S) sin α;
+- signal 2 alone, φ = −π/2 − θ + α: x = 0, r̄ = −sin(α)/S.
+
+The integral over R is a factor 2^{m/2} Γ(m/2 + 1), m the total power; that over φ is a
+trigonometric polynomial, for which Gauss–Legendre quadrature is exact to rounding at any θ.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss
+
+from .law import FloatArray, bend
+
+_ORDER = 24
+"""Quadrature points of a sector."""
+
+_LEAST_T = -690.0
+"""Least ln tan(θ/2) at which sin θ is formed; below, moments are at their limit θ → 0."""
+
+_POWERS = ((1, 0), (2, 0), (0, 1), (1, 1), (0, 2))
+"""Powers of x and r̄ in the five means M of theory.md (4)."""
+
+FEATURES = len(_POWERS)
+
+
+@dataclass(frozen=True, eq=False)
+class Angle:
+    """An angle of a pair with what is needed of it; each array of shape (P,)."""
+
+    t: FloatArray
+    """ln tan(θ/2)."""
+    theta: FloatArray
+    sin: FloatArray
+    cos: FloatArray
+    log_unit: FloatArray
+    """ln S, S = sin θ below π/2 and 1 above."""
+    relative_sin: FloatArray
+    """sin θ / S."""
+    relative_drop: FloatArray
+    """(1 − cos θ)/S."""
+
+    @classmethod
+    def of(cls, t: FloatArray) -> Angle:
+        """Return the angle of ln tan(θ/2), which may be −inf or inf."""
+        floored = np.maximum(t, _LEAST_T)
+        half_tangent = np.exp(np.minimum(floored, -_LEAST_T))
+        sharp = t < 0.0
+        cos = -np.tanh(floored)
+        sin = 1.0 / np.cosh(np.minimum(floored, -_LEAST_T))
+        return cls(
+            t=t,
+            theta=2.0 * np.arctan(half_tangent),
+            sin=sin,
+            cos=cos,
+            log_unit=np.where(sharp, math.log(2.0) + t - np.log1p(half_tangent**2), 0.0),
+            relative_sin=np.where(sharp, 1.0, sin),
+            relative_drop=np.where(sharp, half_tangent, 1.0 - cos),
+        )
+
+
+def mean_curves(angle: Angle) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the means of M and half... of their expansions in t, with S held fixed.
+
+    Returns
+    -------
+    tuple of ndarray
+        Values, first derivatives and halves of second derivatives with respect to t = ln tan(θ/2)
+        of (⟨x⟩, ⟨x²⟩, ⟨r̄⟩, ⟨r̄x⟩, ⟨r̄²⟩), each of shape (5, P).
+    """
+    theta, s, c, w = angle.theta, angle.sin, angle.cos, angle.relative_sin
+    drop = angle.relative_drop
+    # h = sin θ − θ cos θ = G (1 − cos θ), and h' = θ sin θ; d/dt = sin θ d/dθ.
+    turn = bend(theta)
+    root = math.sqrt(2.0 * math.pi)
+    zero = np.zeros_like(theta)
+    first_r2 = c + (s - 2.0 * theta * c) / math.pi
+    double = (c * c - s * s) * (1.0 - 2.0 * theta / math.pi)
+    below = angle.t < 0.0
+    # 1 − cos θ over sin²θ is 1/(1 + cos θ) where S = sin θ, and S = 1 elsewhere.
+    scaled_drop = np.where(below, 1.0 / (1.0 + np.where(below, c, 0.0)), drop)
+    values = (
+        np.full_like(theta, 1.0 / root),
+        np.full_like(theta, 0.5),
+        -drop / root,
+        -turn * drop / (2.0 * math.pi),
+        0.5 * w * w - c * turn * scaled_drop / math.pi,
+    )
+    slopes = (zero, zero, -s * w / root, -theta * s * w / (2.0 * math.pi), w * w * first_r2)
+    bends = (
+        zero,
+        zero,
+        -s * c * w / root,
+        -s * w * (s + 2.0 * theta * c) / (4.0 * math.pi),
+        0.5 * w * w * (double + c * first_r2),
+    )
+    return np.stack(values), np.stack(slopes), np.stack(bends)
+
+
+@lru_cache(maxsize=1)
+def _rule() -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights on (0, 1)."""
+    nodes, weights = leggauss(_ORDER)
+    return 0.5 * (nodes + 1.0), 0.5 * weights
+
+
+def raw_moments(angle: Angle) -> dict[tuple[int, int], FloatArray]:
+    """Return E x^p r̄^q for 1 ≤ p + q ≤ 4 by (p, q), each of shape (P,)."""
+    nodes, weights = _rule()
+    theta = angle.theta[:, None]
+    both = math.pi - angle.theta
+    phi = -0.5 * math.pi + both[:, None] * nodes
+    cosines, sines = _powers(np.cos(phi)), _powers(np.sin(phi))
+    alone = _powers(np.sin(theta * nodes) / np.exp(np.maximum(angle.log_unit, _LEAST_T))[:, None])
+    single = [angle.theta * (power @ weights) for power in alone]
+    unit = np.exp(angle.log_unit)
+    moments = {}
+    for p in range(5):
+        for q in range(5 - p):
+            total = p + q
+            if not total:
+                continue
+            part = both * angle.relative_sin**q * ((cosines[p] * sines[q]) @ weights)
+            part = part + unit**p * angle.cos**q * single[total]
+            if not p:
+                part = part + (-1) ** q * single[total]
+            moments[p, q] = part * 2.0 ** (0.5 * total) * math.gamma(0.5 * total + 1.0)
+            moments[p, q] /= 2.0 * math.pi
+    return moments
+
+
+def _powers(base: FloatArray) -> list[FloatArray]:
+    """Powers 0 to 4."""
+    square = base * base
+    return [np.ones_like(base), base, square, square * base, square * square]
+
+
+def node_covariance(angle: Angle, means: FloatArray) -> FloatArray:
+    """Return Σ, the covariance of (x, x², r̄, r̄x, r̄²) of one node, shape (5, 5, P).
+
+    Parameters
+    ----------
+    angle
+        Of the pair.
+    means
+        Their means, shape (5, P).
+    """
+    moments = raw_moments(angle)
+    covariance = np.empty((FEATURES, FEATURES, angle.theta.size))
+    for i, (p1, q1) in enumerate(_POWERS):
+        for j, (p2, q2) in enumerate(_POWERS[: i + 1]):
+            covariance[i, j] = moments[p1 + p2, q1 + q2] - means[i] * means[j]
+            covariance[j, i] = covariance[i, j]
+    return covariance
+
+
+def factor(covariance: FloatArray) -> FloatArray:
+    """Return W with Σ = W Wᵀ for positive semidefinite matrices, shape (n, n, P), columns second.
+
+    Cholesky's factor but for pivots that are rounding, whose column is 0: Σ is singular where the
+    signals are opposite, and the covariance of layer 1 is 0.
+    """
+    size = covariance.shape[0]
+    rest = covariance.copy()
+    columns = np.zeros_like(covariance)
+    for j in range(size):
+        pivot = rest[j, j]
+        sound = pivot > 1e-14 * covariance[j, j]
+        scale = np.where(sound, 1.0 / np.sqrt(np.where(sound, pivot, 1.0)), 0.0)
+        columns[j:, j] = rest[j:, j] * scale
+        rest[j:, j:] -= columns[j:, None, j] * columns[None, j:, j]
+    return columns
