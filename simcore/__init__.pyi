@@ -1,5 +1,9 @@
 from . import theory as theory
 from .analysis import open_run as open_run
+from .analysis import to_dataframe as to_dataframe
+from .comparison import Comparison as Comparison
+from .comparison import Verdict as Verdict
+from .comparison import compare as compare
 from .ensembles import Ensemble as Ensemble
 from .errors import ClusterError as ClusterError
 from .errors import DeviceError as DeviceError
@@ -11,20 +15,28 @@ from .plan import Run as Run
 from .simulation import merge as merge
 from .simulation import resume as resume
 from .simulation import simulate as simulate
+from .width_scaling import Scaling as Scaling
+from .width_scaling import scaling as scaling
 
 __version__: str
 __all__ = [
     "ClusterError",
+    "Comparison",
     "DeviceError",
     "Ensemble",
     "FileFormatError",
     "InputError",
     "OutputError",
     "Run",
+    "Scaling",
     "SimcoreError",
+    "Verdict",
+    "compare",
     "merge",
     "open_run",
     "resume",
+    "scaling",
     "simulate",
     "theory",
+    "to_dataframe",
 ]

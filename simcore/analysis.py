@@ -1,15 +1,19 @@
-"""Results as an xarray.Dataset, from a file or from memory."""
+"""Results as an xarray.Dataset, from files or from memory, and as a table."""
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from .hdf5 import read_array, reading
+from .alignment import aligned
+from .errors import FileFormatError
+from .lazy import RunBackend, StoredFile, lazy_array
 from .moments import PointStatistics
 from .plan import Run
 from .provenance import version
@@ -26,42 +30,97 @@ from .schema import (
 )
 from .store import RNG, RNG_LAYOUT, read_header
 
-__all__ = ["open_run", "to_dataset"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["open_run", "stored_dataset", "to_dataframe", "to_dataset"]
+
+Path_ = str | os.PathLike[str]
+_MAGIC = "*?["
 
 
-def open_run(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Read the results of a run into memory; the file is closed again.
+def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
+    """Open the results of a run, or of several as one.
 
     Parameters
     ----------
     path
-        A file that `simulate` wrote, complete or a checkpoint.
+        A file that `simulate` wrote, complete or a checkpoint; a pattern such as ``"runs/*.h5"``,
+        or a list of files, which are aligned on their parameters: those that differ become
+        dimensions, with NaN where no file has the point. They may differ in the parameters of a
+        grid, in ensemble, weights and depth, and in what does not show in a mean (seed, trials,
+        sampler).
 
     Returns
     -------
     xarray.Dataset
         For every observable (``correlation``, ``log_q1``, …) its mean over trials under its own
         name, and ``_stderr``, ``_std``, ``_count``; in complete files ``_theory`` and, where they
-        are kept, ``_quantile``, ``_histogram``, ``_bin_lower``, ``_bin_width``,
-        ``_covariance``, ``_covariance_mean``, ``_covariance_count``; ``_trajectories`` of the
-        first trials. Dimensions are the swept parameters and ``layer`` (and ``level``, ``bin``,
-        ``trial``, ``covariance_layer``, ``covariance_layer_2``); parameters with one value are
-        scalar coordinates. Attributes hold the configuration.
+        apply or are kept, ``_theory_1n``, ``_theory_1n_std``, ``_quantile``, ``_histogram``,
+        ``_bin_lower``, ``_bin_width``, ``_covariance``, ``_covariance_mean``,
+        ``_covariance_count``; ``_trajectories`` of the first trials. Dimensions are the swept
+        parameters and ``layer`` (and ``level``, ``bin``, ``trial``, ``covariance_layer``,
+        ``covariance_layer_2``, ``pair``); parameters with one value are scalar coordinates.
+        Attributes hold the configuration.
+
+        The arrays of one file are read when they are used, and the file stays open until the
+        Dataset is closed or forgotten; it shows what was there on opening, even if a run goes on
+        and replaces its file. Several files are read at once.
 
     Raises
     ------
     FileFormatError
-        If the file is missing, foreign, damaged or newer than this program.
+        If a file is missing, foreign, damaged or newer than this program. Damage of an array is
+        noticed when it is read.
+    InputError
+        If several files can't be aligned: they hold the same point twice, or differ in more than
+        parameters.
+
+    Examples
+    --------
+    >>> import simcore
+    >>> run = simcore.open_run("run.h5")
+    >>> run.correlation.dims
+    ('layer',)
+    >>> both = simcore.open_run(["run.h5", "narrow.h5"])
+    >>> both.correlation.dims, both.width.values.tolist()
+    (('width', 'layer'), [64, 128])
     """
-    with reading(path) as file:
-        header = read_header(file, path)
-        run, complete = header.run, header.complete
-        size = sizes(run)
-        arrays = []
-        for field in fields(run, complete=complete):
-            shape = shape_of(field.dims, size)
-            values = read_array(file, f"entry/{field.path}", shape, field.dtype)
-            arrays.append((field, field.array(values, run)))
+    if isinstance(path, (str, os.PathLike)):
+        if not _is_pattern(path):
+            return xr.open_dataset(os.fspath(path), engine=RunBackend)
+        paths: Sequence[Path_] = sorted(glob.glob(os.fspath(path), recursive=True))  # noqa: PTH207 - of a text
+        if not paths:
+            rule, remedy = "matches no file", "Check the pattern and the folder."
+            raise FileFormatError("file", os.fspath(path), rule, remedy)
+    else:
+        paths = path
+    opened: list[xr.Dataset] = []
+    try:
+        for each in paths:
+            opened.append(xr.open_dataset(os.fspath(each), engine=RunBackend))
+        return aligned(opened, [os.fspath(each) for each in paths])
+    finally:
+        for dataset in opened:
+            dataset.close()
+
+
+def _is_pattern(path: Path_) -> bool:
+    """Tell a pattern from the name of a file that has such characters in it."""
+    return any(sign in os.fspath(path) for sign in _MAGIC) and not Path(path).exists()
+
+
+def stored_dataset(stored: StoredFile) -> xr.Dataset:
+    """Return the Dataset of an open file, with arrays that are read when they are used."""
+    header = read_header(stored.file, stored.path)
+    run, complete = header.run, header.complete
+    size = sizes(run)
+    arrays = []
+    for field in fields(run, complete=complete):
+        path = f"entry/{field.path}"
+        if not (field.optional and path not in stored.file):
+            values = lazy_array(stored, path, shape_of(field.dims, size), field.dtype)
+            arrays.append((field, Array(field.dims, values, field.long_name, field.units)))
     return _dataset(run, arrays, complete=complete, written_by=header.simcore_version)
 
 
@@ -79,6 +138,40 @@ def to_dataset(run: Run, points: Sequence[PointStatistics], *, complete: bool = 
     """
     arrays = published(run, points, complete=complete)
     return _dataset(run, arrays, complete=complete, written_by=version("simcore"))
+
+
+def to_dataframe(dataset: xr.Dataset) -> pd.DataFrame:
+    """Return a tidy table of a run: one row per point, pair and layer.
+
+    Parameters
+    ----------
+    dataset
+        A Dataset from `open_run` or `simulate`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The parameters, swept or not, and the layer as columns; then for each observable its mean,
+        ``_stderr``, ``_std``, ``_count``, and ``_theory`` and what follows it where they are
+        there. Histograms, quantiles, covariances and single trials, which have dimensions of
+        their own, are left out.
+
+    Examples
+    --------
+    >>> import simcore
+    >>> table = simcore.to_dataframe(simcore.open_run("run.h5"))
+    >>> table[["k", "layer", "correlation_count"]].head(2)
+         k  layer  correlation_count
+    0  0.0      1                128
+    1  0.0      2                128
+    """
+    rows = set(dataset["correlation"].dims)
+    own = [name for name, values in dataset.data_vars.items() if rows >= set(values.dims)]
+    chosen = dataset[own]
+    order = [str(name) for name in dataset["correlation"].dims]
+    table = chosen.to_dataframe(dim_order=order).reset_index()
+    first = [str(name) for name in chosen.coords]
+    return table[first + [str(name) for name in own]]
 
 
 def _dataset(

@@ -24,7 +24,16 @@ from .locking import protected
 from .sink import Sink
 from .writer import Writer, WriteStopped
 
-__all__ = ["SIGNATURE", "WriteStopped", "Writer", "read_array", "reading", "replacing", "text"]
+__all__ = [
+    "SIGNATURE",
+    "WriteStopped",
+    "Writer",
+    "read_array",
+    "reading",
+    "replacing",
+    "text",
+    "translated",
+]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """First bytes of an HDF5 file."""
@@ -166,16 +175,22 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise FileFormatError(
             "file", shown, "is not an HDF5 file", "Give a file that simulate wrote."
         )
+    with translated(path), h5py.File(path, "r", locking=False) as file:
+        yield file
+
+
+@contextmanager
+def translated(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever h5py raises about a damaged file into a FileFormatError."""
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
+        yield
     except SimcoreError:
         raise
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileFormatError(
-            "file", shown, f"is damaged ({reason})", "Take a copy of it, or simulate again."
-        ) from error
+        rule = f"is damaged ({reason})"
+        remedy = "Take a copy of it, or simulate again."
+        raise FileFormatError("file", os.fspath(path), rule, remedy) from error
 
 
 def read_array(file: Any, path: str, shape: Sequence[int], dtype: str) -> npt.NDArray[Any]:

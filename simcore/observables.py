@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "COVARIANCE",
+    "FIRST_ORDER",
     "HISTOGRAMMED",
     "NAMES",
     "NETWORK",
@@ -34,6 +35,8 @@ class Observable:
         Whether its distribution over trials is kept as a histogram.
     covariance
         Whether its covariance between layers is kept (`simcore.compare` needs it).
+    first_order
+        Whether theory.md (8) predicts it at first order in 1/N.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Observable:
     units: str = "1"
     histogram: bool = False
     covariance: bool = False
+    first_order: bool = False
     rates: bool = False
     """Whether it has a value for each of `RATE_BINS` bins of the activation rate."""
 
@@ -49,21 +53,50 @@ OBSERVABLES = (
     Observable("q1", "mean squared pre-activation of signal 1"),
     Observable("q2", "mean squared pre-activation of signal 2"),
     Observable(
-        "log_q1", "natural logarithm of the mean squared pre-activation of signal 1", histogram=True
+        "log_q1",
+        "natural logarithm of the mean squared pre-activation of signal 1",
+        histogram=True,
+        covariance=True,
+        first_order=True,
     ),
-    Observable("log_q2", "natural logarithm of the mean squared pre-activation of signal 2"),
     Observable(
-        "correlation", "correlation of the pre-activations", histogram=True, covariance=True
+        "log_q2",
+        "natural logarithm of the mean squared pre-activation of signal 2",
+        first_order=True,
     ),
-    Observable("distance", "1 - correlation of the pre-activations"),
     Observable(
-        "log_distance", "natural logarithm of 1 - correlation", histogram=True, covariance=True
+        "correlation",
+        "correlation of the pre-activations",
+        histogram=True,
+        covariance=True,
+        first_order=True,
     ),
-    Observable("angle", "angle between the pre-activations", units="rad", histogram=True),
-    Observable("cosine", "cosine of the angle between the activations"),
-    Observable("inactive1", "fraction of nodes inactive for signal 1", histogram=True),
-    Observable("inactive2", "fraction of nodes inactive for signal 2"),
-    Observable("inactive_both", "fraction of nodes inactive for both signals", histogram=True),
+    Observable("distance", "1 - correlation of the pre-activations", first_order=True),
+    Observable(
+        "log_distance",
+        "natural logarithm of 1 - correlation",
+        histogram=True,
+        covariance=True,
+        first_order=True,
+    ),
+    Observable(
+        "angle",
+        "angle between the pre-activations",
+        units="rad",
+        histogram=True,
+        first_order=True,
+    ),
+    Observable("cosine", "cosine of the angle between the activations", first_order=True),
+    Observable(
+        "inactive1", "fraction of nodes inactive for signal 1", histogram=True, first_order=True
+    ),
+    Observable("inactive2", "fraction of nodes inactive for signal 2", first_order=True),
+    Observable(
+        "inactive_both",
+        "fraction of nodes inactive for both signals",
+        histogram=True,
+        first_order=True,
+    ),
     Observable("dead_network1", "some layer so far has every node inactive for signal 1"),
     Observable("dead_network2", "some layer so far has every node inactive for signal 2"),
     Observable("dead_network_both", "the network is dead for signal 1 and for signal 2"),
@@ -91,6 +124,7 @@ Bin b = 1 … 20 holds (b − 1)/20 < rate ≤ b/20, but for rate 1, which has t
 NAMES = tuple(o.name for o in OBSERVABLES)
 HISTOGRAMMED = tuple(o.name for o in OBSERVABLES if o.histogram)
 COVARIANCE = tuple(o.name for o in OBSERVABLES if o.covariance)
+FIRST_ORDER = tuple(o.name for o in OBSERVABLES if o.first_order)
 
 
 NETWORK_NAMES = tuple(o.name for o in NETWORK)

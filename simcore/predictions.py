@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .observables import NAMES
+from .observables import FIRST_ORDER, NAMES
 from .plan import Run
 from .points import Point
 
-__all__ = ["predictions"]
+__all__ = ["first_order_predictions", "predictions"]
 
 Floats = npt.NDArray[np.float64]
+
+REACH = 1.0
+"""Largest Σ 1/N over the layers of a run's shortest network at which (8) still says anything."""
 
 POPULATIONS = 4
 """Pairs of a shared network whose population is followed, seconds for each; others have none."""
@@ -51,6 +54,62 @@ def predictions(run: Run, pause: Callable[[], None] = lambda: None) -> dict[str,
         if not point.asymmetric and run.weights == "normal":
             _add_deaths(run, point, found["theory"][:, i])
     return found
+
+
+def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
+    """Return the predictions of all points at first order in 1/N, theory.md (8).
+
+    Parameters
+    ----------
+    run
+        The run, of an ensemble that `schema.has_first_order`.
+
+    Returns
+    -------
+    dict
+        ``theory_1n`` and ``theory_1n_std``; each has an array of shape (point, pair, layer) for
+        every observable that has a value everywhere, and none for the others. Both are empty where
+        every point is deeper than it is wide.
+    """
+    from .theory.finite_width import first_order_grid
+
+    found: dict[str, dict[str, Floats]] = {"theory_1n": {}, "theory_1n_std": {}}
+    if min((1.0 / point.layer_widths(run.depth)).sum() for point in run.points) > REACH:
+        return found
+    signals = [_signals(run, point) for point in run.points]
+    rows = [
+        (*point.layer_widths(run.depth), point.g, point.sigma_w, point.sigma_b or 0.0, *signal)
+        for point, pairs in zip(run.points, signals, strict=True)
+        for signal in pairs
+    ]
+    known, place = np.unique(np.array(rows), axis=0, return_inverse=True)
+    if not (known[:, -3:-1] > 0.0).all():
+        return found  # a signal that the weights do not see
+    g, sigma_w, sigma_b, q1, q2, distance = known[:, run.depth :].T
+    mean, std = first_order_grid(
+        run.depth,
+        widths=known[:, : run.depth],
+        g=g,
+        sigma_w=sigma_w,
+        sigma_b=sigma_b,
+        q1=q1,
+        q2=q2,
+        distance=distance,
+    )
+    shape = (len(run.points), run.columns.pairs, run.depth)
+    for name in FIRST_ORDER:
+        if np.isfinite(mean[name]).all() and np.isfinite(std[name]).all():
+            found["theory_1n"][name] = mean[name][place.ravel()].reshape(shape)
+            found["theory_1n_std"][name] = std[name][place.ravel()].reshape(shape)
+    return found
+
+
+def _signals(run: Run, point: Point) -> list[tuple[float, float, float]]:
+    """Return q₁, q₂ and 1 − c₀ of each pair as correlated weights see them."""
+    if run.inputs is None:
+        return [(point.q0, point.q0, distance) for distance in point.distances]
+    inputs = run.inputs.load()
+    return [_seen(inputs[list(pair)], point.g) for pair in run.inputs.pairs]
 
 
 def _add_deaths(run: Run, point: Point, values: Floats) -> None:
@@ -100,6 +159,8 @@ def _seen(pair: Floats, g: float) -> tuple[float, float, float]:
 
     They see each input less a share of its mean, 1 − √(1 − g).
     """
+    if not pair.any(axis=1).all():
+        return 0.0, 0.0, 0.0  # a zero input has no direction
     seen = pair - (1.0 - np.sqrt(1.0 - g)) * pair.mean(axis=1, keepdims=True)
     q1, q2 = (seen**2).mean(axis=1)
     tiny = np.finfo(np.float64).eps ** 2

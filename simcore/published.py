@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .moments import Moments, PointStatistics, standard_errors
 from .observables import COVARIANCE, HISTOGRAMMED, NAMES
 from .plan import KEPT, Run
-from .predictions import predictions
+from .predictions import first_order_predictions, predictions
 from .schema import Array, Field, columns_of, fields
 
 __all__ = ["published", "quantiles"]
@@ -36,6 +36,8 @@ def published(
 ) -> Iterator[tuple[Field, Array]]:
     """Yield every published array with its values, in the order of `fields`.
 
+    Optional ones that have no value are left out.
+
     Parameters
     ----------
     run
@@ -53,6 +55,7 @@ def published(
         raise ValueError(f"{len(points)} points given, the run has {math.prod(run.shape)}")
     folded = _Folded(run, points)
     theory: dict[str, Floats] = {}
+    first_order: dict[str, dict[str, Floats]] = {}
     spread: dict[str, Numbers] = {}
     for field in fields(run, complete=complete):
         if variables is not None and field.variable not in variables:
@@ -67,6 +70,11 @@ def published(
         elif name in ("theory", "theory_errors"):
             theory = theory or predictions(run, pause)
             values = theory[name][NAMES.index(folder)]
+        elif name in ("theory_1n", "theory_1n_std"):
+            first_order = first_order or first_order_predictions(run)
+            if folder not in first_order["theory_1n"]:
+                continue
+            values = first_order[name][folder]
         else:
             if name == "quantile":
                 spread = _spread(run, points, folder)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from .ensembles import ASYMMETRIC
 from .observables import (
     COVARIANCE,
+    FIRST_ORDER,
     HISTOGRAMMED,
     NAMES,
     NETWORK,
@@ -35,6 +36,7 @@ __all__ = [
     "coordinates",
     "dims_of",
     "fields",
+    "has_first_order",
     "observable_of",
     "observables_of",
     "shape_of",
@@ -81,6 +83,8 @@ class Field:
     dtype: str
     long_name: str
     units: str = "1"
+    optional: bool = False
+    """Whether files may lack it: where it has no value, or from before it was added."""
 
     def array(self, values: Numbers, run: Run) -> Array:
         """Give `values`, points first, the shape of the grid."""
@@ -193,6 +197,16 @@ _THEORY = _Kind("theory", "{}_theory", (GRID, "layer"), "f8", "prediction at inf
 _THEORY_ERRORS = _Kind(
     "theory_errors", "{}_theory_stderr", (GRID, "layer"), "f8", "standard error of the prediction"
 )
+_FIRST_ORDER = (
+    _Kind("theory_1n", "{}_theory_1n", (GRID, "layer"), "f8", "prediction at first order in 1/N"),
+    _Kind(
+        "theory_1n_std",
+        "{}_theory_1n_std",
+        (GRID, "layer"),
+        "f8",
+        "predicted standard deviation over trials at first order in 1/N",
+    ),
+)
 _SPREAD = (
     _Kind("quantile", "{}_quantile", (GRID, "layer", "level"), "f8", "quantile over trials"),
     _Kind("histogram", "{}_histogram", (GRID, "layer", "bin"), "u4", "trials per bin", False),
@@ -223,7 +237,13 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         dtype=kind.dtype,
         long_name=f"{observable.long_name}: {kind.long_name}",
         units=units,
+        optional=kind in _FIRST_ORDER or (folder, name) == ("covariance", "log_q1"),
     )
+
+
+def has_first_order(run: Run) -> bool:
+    """Tell whether theory.md (8) covers the ensemble: Gaussian weights, none of them replaced."""
+    return run.ensemble not in ASYMMETRIC and run.weights == "normal"
 
 
 def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
@@ -241,6 +261,8 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
     for observable in observables_of(run):
         name = observable.name
         kinds = _BASIC + (predicted if complete and name in NAMES else ())
+        if complete and name in FIRST_ORDER and has_first_order(run):
+            kinds += _FIRST_ORDER
         if complete and name in HISTOGRAMMED:
             kinds += _SPREAD
         found += [_field(run, name, kind, name) for kind in kinds]

@@ -1,0 +1,391 @@
+"""`simcore.compare`: how far simulations lie from theory, layer by layer and as a whole.
+
+Layers of one network are correlated, so their z-scores are not so many independent tests. The
+verdict on an observable is one test: the largest |z| of the layers whose covariance is stored, and
+the probability of so large a one where theory holds. The z-scores of neighbouring layers form a
+chain, for which Hunter's and Worsley's bound,
+
+    P(max |z_i| > c) <= P(|z_1| > c) + sum over i > 1 of P(|z_i| > c and |z_(i-1)| <= c),
+
+is nearly sharp. It needs the correlations of neighbours only, and unlike Hotelling's T² it is
+well-behaved with few trials, and does not spend its power on combinations of layers in which
+finite width does not show. Where trials are few the correlations are shrunk towards 0 as Schäfer
+and Strimmer (2005) say, which makes the test stricter in its own disfavour, never laxer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from .errors import InputError
+from .observables import COVARIANCE
+from .verdicts import Verdict, listed, summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "THEORIES",
+    "Comparison",
+    "Verdict",
+    "compare",
+    "critical_value",
+    "joint_test",
+    "points",
+    "shrunk",
+    "swept_of",
+    "z_scores",
+]
+
+Floats = npt.NDArray[np.float64]
+
+FALSE_ALARM = 0.01
+"""Probability that a verdict says "deviates" where theory holds."""
+
+FAR = 3.0
+"""Standard errors beyond which a layer is said to deviate, in the words of a verdict."""
+
+THEORIES = {"theory": "mean field", "theory_1n": "first order in 1/N"}
+"""What is compared with, by the suffix of its variables."""
+
+_DECAY = {"theory": 0.5, "theory_1n": 1.5}
+"""Powers of 1/N with which z falls: deviations like 1/N and 1/N², errors like 1/N^(1/2)."""
+
+_NODES = 64
+"""Nodes of the quadrature over the tail of a normal law; 1e-8 of a probability is left."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What `compare` found; its text is the answer in words.
+
+    Parameters
+    ----------
+    z
+        (mean − theory)/(standard error) of every observable that has a theory: ``correlation_z``
+        against mean field and ``correlation_z_1n`` against first order in 1/N, along the swept
+        parameters and ``layer``. NaN where one of them is not defined.
+    verdicts
+        One for each point, observable and theory.
+    false_alarm
+        Probability of a deviation by chance, for each verdict by itself.
+    """
+
+    z: xr.Dataset
+    verdicts: tuple[Verdict, ...]
+    false_alarm: float = FALSE_ALARM
+
+    def __str__(self) -> str:
+        return summary(self.verdicts, self.false_alarm)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return listed(self.verdicts, self.false_alarm)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the verdicts as a table, a row each."""
+        import pandas as pd
+
+        return pd.DataFrame([verdict.row() for verdict in self.verdicts])
+
+
+def compare(
+    dataset: xr.Dataset,
+    *,
+    observables: Sequence[str] = COVARIANCE,
+    false_alarm: float = FALSE_ALARM,
+) -> Comparison:
+    """Compare a simulation with theory at infinite width and at first order in 1/N.
+
+    Parameters
+    ----------
+    dataset
+        A complete run, from `open_run` or `simulate`.
+    observables
+        Those that get a verdict, of ``log_q1``, ``correlation`` and ``log_distance``: they differ,
+        since finite width moves each by another amount (theory.md 5).
+    false_alarm
+        Probability that a verdict says "deviates" though theory holds.
+
+    Returns
+    -------
+    Comparison
+        z per layer, one joint verdict for each point, observable and theory, and words.
+
+    Raises
+    ------
+    InputError
+        If the run is unfinished, or an observable or `false_alarm` is not possible.
+
+    Examples
+    --------
+    >>> import simcore
+    >>> found = simcore.compare(simcore.open_run("run.h5"))
+    >>> found.verdicts[0].observable, found.verdicts[0].against
+    ('log_q1', 'mean field')
+    >>> found.z.correlation_z.dims
+    ('layer',)
+    """
+    _check(dataset, observables, false_alarm)
+    z = z_scores(dataset)
+    found = []
+    for observable in observables:
+        for suffix in THEORIES:
+            if f"{observable}_{suffix}" in dataset:
+                found.append(list(_verdicts(dataset, z, observable, suffix, false_alarm)))
+    # All that is said of one point stands together.
+    verdicts = tuple(verdict for of_point in zip(*found, strict=True) for verdict in of_point)
+    return Comparison(z, verdicts, false_alarm)
+
+
+def _check(dataset: xr.Dataset, observables: Sequence[str], false_alarm: float) -> None:
+    if not dataset.attrs.get("complete", 1) or "correlation_theory" not in dataset:
+        rule = "is unfinished, and theory comes with the last write"
+        raise InputError("dataset", "the run", rule, "Finish it with simcore resume.")
+    for name in observables:
+        if name not in COVARIANCE:
+            rule = "has no joint verdict, for its covariance between layers is not kept"
+            raise InputError("observables", name, rule, f"Choose of: {', '.join(COVARIANCE)}.")
+    if not 0.0 < false_alarm < 1.0:
+        rule = "must lie between 0 and 1"
+        raise InputError("false_alarm", false_alarm, rule, "0.01 is a good choice.")
+
+
+def z_scores(dataset: xr.Dataset) -> xr.Dataset:
+    """Return (mean − theory)/error for every observable and theory that are there.
+
+    Parameters
+    ----------
+    dataset
+        As for `compare`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``<observable>_z`` and ``<observable>_z_1n``; where theory has an error of its own (``rai``,
+        ``raai``) it is added in quadrature.
+    """
+    found: dict[str, xr.DataArray] = {}
+    for suffix, words in THEORIES.items():
+        for name in [str(n) for n in dataset.data_vars if str(n).endswith(f"_{suffix}")]:
+            observable = name.removesuffix(f"_{suffix}")
+            error = np.hypot(dataset[f"{observable}_stderr"], _theory_error(dataset, name))
+            z = (dataset[observable] - dataset[name]) / error.where(error > 0.0)
+            z.attrs = {"long_name": f"{observable}: z against {words}", "units": "1"}
+            found[f"{observable}_{suffix.replace('theory', 'z')}"] = z
+    return xr.Dataset(found)
+
+
+def _theory_error(dataset: xr.Dataset, name: str) -> Any:
+    return dataset[f"{name}_stderr"].fillna(0.0) if f"{name}_stderr" in dataset else 0.0
+
+
+# --- one verdict ----------------------------------------------------------------------------------
+
+
+def joint_test(largest: float, correlation: Floats, trials: int) -> float:
+    """Return the probability of so large a max |z| of correlated layers where theory holds.
+
+    Parameters
+    ----------
+    largest
+        max |z| over the layers.
+    correlation
+        Correlation of each layer with the one before, shape (layers − 1,).
+    trials
+        How many trials the means and errors are taken over; a z is Student's t with one less.
+
+    Returns
+    -------
+    float
+        Hunter's and Worsley's upper bound, at most 1; 0 where it is below the range of float64.
+    """
+    from scipy.stats import norm, t
+
+    tail = float(t.sf(largest, trials - 1))
+    if not tail > 0.0:
+        return 0.0
+    # The joint law is taken as that of normals with the same tail.
+    limit = float(norm.isf(tail))
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    beyond = norm.isf(tail * 0.5 * (nodes + 1.0))[:, np.newaxis]
+    inside = np.sqrt(np.maximum(1.0 - correlation**2, np.finfo(np.float64).tiny))
+    within = norm.cdf((limit - correlation * beyond) / inside)
+    within -= norm.cdf((-limit - correlation * beyond) / inside)
+    first_passages = float((0.5 * weights @ within).sum())
+    return min(1.0, 2.0 * tail * (1.0 + first_passages))
+
+
+def critical_value(false_alarm: float, correlation: Floats, trials: int) -> float:
+    """Return the max |z| with this probability, the inverse of `joint_test`."""
+    from scipy.optimize import brentq
+    from scipy.stats import t
+
+    low = float(t.isf(0.5 * false_alarm, trials - 1))
+    high = float(t.isf(0.5 * false_alarm / (len(correlation) + 1), trials - 1))
+    if not high > low:
+        return low
+
+    def excess(limit: float) -> float:
+        return math.log(joint_test(limit, correlation, trials) / false_alarm)
+
+    return float(brentq(excess, low, high, xtol=1e-3)) if excess(low) > 0.0 > excess(high) else high
+
+
+def shrunk(correlation: Floats, trials: int) -> Floats:
+    """Return correlations of neighbouring layers shrunk towards 0, which few trials need.
+
+    Parameters
+    ----------
+    correlation
+        Sample correlations r of any layers with each other, shape (layer, layer).
+    trials
+        How many trials they were estimated from.
+
+    Returns
+    -------
+    ndarray
+        Those next to the diagonal, times 1 − Σ Var(r)/Σ r² (Schäfer and Strimmer 2005), with
+        Var(r) = (1 − r²)²/(trials − 1), shape (layer − 1,).
+    """
+    all_of_them = correlation[np.triu_indices(len(correlation), 1)]
+    square = float((all_of_them**2).sum())
+    noise = float(((1.0 - all_of_them**2) ** 2).sum()) / (trials - 1)
+    kept = max(0.0, 1.0 - noise / square) if square > 0.0 else 0.0
+    return kept * np.diagonal(correlation, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """What there is on one observable and one theory; arrays have the points first."""
+
+    mean: Floats
+    theory: Floats
+    z: Floats
+    layer: npt.NDArray[np.int64]
+    chosen: npt.NDArray[np.int64]
+    """Places of the layers whose covariance is kept."""
+    covariance: Floats
+    trials: npt.NDArray[np.int64]
+    expected: Floats | None
+    """First order in 1/N less mean field."""
+    decay: float | None
+    """Power of 1/N with which z falls; None where that is not known."""
+
+
+def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) -> _Evidence:
+    swept = swept_of(dataset)
+    theory = f"{observable}_{suffix}"
+
+    def rows(values: xr.DataArray) -> npt.NDArray[Any]:
+        array = values.transpose(*swept, ...).to_numpy()
+        return array.reshape(-1, *array.shape[len(swept) :])
+
+    better = f"{observable}_theory_1n"
+    expected = None
+    if suffix == "theory" and better in dataset:
+        expected = rows(dataset[better] - dataset[theory])
+    layer = dataset["layer"].to_numpy()
+    return _Evidence(
+        mean=rows(dataset[observable]),
+        theory=rows(dataset[theory]),
+        z=rows(z[theory.replace("_theory", "_z")]),
+        layer=layer,
+        chosen=np.searchsorted(layer, dataset["covariance_layer"].to_numpy()),
+        covariance=rows(dataset[f"{observable}_covariance"]),
+        trials=rows(dataset[f"{observable}_covariance_count"]),
+        expected=expected,
+        decay=None if f"{theory}_stderr" in dataset else _DECAY[suffix],
+    )
+
+
+def _verdicts(
+    dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str, false_alarm: float
+) -> Iterator[Verdict]:
+    known = f"{observable}_covariance" in dataset
+    evidence = _evidence(dataset, z, observable, suffix) if known else None
+    for number, (point, width) in enumerate(points(dataset)):
+        about = {"observable": observable, "against": THEORIES[suffix], "point": point}
+        if evidence is None:
+            yield Verdict(**about, missing="its covariance is not in the file; simulate again")
+            continue
+        missing = _missing(evidence, number)
+        if missing:
+            yield Verdict(**about, missing=missing)
+        else:
+            yield Verdict(**about, **_judged(evidence, number, width, false_alarm))
+
+
+def swept_of(dataset: xr.Dataset) -> list[str]:
+    """Return the dimensions of the points: the swept parameters and the pairs."""
+    return [str(name) for name in dataset["correlation"].dims if name != "layer"]
+
+
+def points(dataset: xr.Dataset) -> Iterator[tuple[dict[str, Any], int | None]]:
+    """Yield the swept parameters of every point, and its width if it has one for all layers."""
+    swept = swept_of(dataset)
+    width = dataset["width"]
+    for place in np.ndindex(*(dataset.sizes[name] for name in swept)):
+        at = dict(zip(swept, place, strict=True))
+        point = {name: dataset[name].to_numpy()[i].item() for name, i in at.items()}
+        wide = None if "layer" in width.dims else int(point.get("width", width.values))
+        yield point, wide
+
+
+def _missing(evidence: _Evidence, number: int) -> str:
+    """Return why there can be no verdict; "" if there can."""
+    if not np.isfinite(evidence.mean[number]).any():
+        return "no trial has a value"
+    if not np.isfinite(evidence.theory[number]).any():
+        return "theory has no value"
+    trials = int(evidence.trials[number])
+    if trials < 3:
+        words = f"{trials} trials have a value at every chosen layer, and an error needs 3"
+        return f"{words}; simulate more"
+    if not np.isfinite(evidence.z[number, evidence.chosen]).any():
+        return "all trials have the same value"
+    return ""
+
+
+def _judged(
+    evidence: _Evidence, number: int, width: int | None, false_alarm: float
+) -> dict[str, Any]:
+    """Return what `Verdict` says of a point."""
+    trials = int(evidence.trials[number])
+    z = evidence.z[number]
+    usable = np.nonzero(np.isfinite(z[evidence.chosen]))[0]
+    scale = np.sqrt(np.diagonal(evidence.covariance[number])[usable])
+    covariance = evidence.covariance[number][np.ix_(usable, usable)]
+    correlation = shrunk(covariance / np.outer(scale, scale), trials)
+    tested = evidence.chosen[usable]
+    at = int(tested[np.argmax(np.abs(z[tested]))])
+    largest = abs(float(z[at]))
+    p_value = joint_test(largest, correlation, trials)
+    gap = float(evidence.mean[number, at] - evidence.theory[number, at])
+    within = np.nonzero(~(np.abs(z) > FAR))[0]
+    first = 0 if not len(within) else int(within[-1]) + 1
+    agrees_from = None
+    if p_value < false_alarm and width is not None and evidence.decay is not None:
+        limit = critical_value(false_alarm, correlation, trials)
+        agrees_from = width * (largest / limit) ** (1.0 / evidence.decay)
+    return {
+        "agrees": p_value >= false_alarm,
+        "p_value": p_value,
+        "trials": trials,
+        "layer": int(evidence.layer[at]),
+        "z": float(z[at]),
+        "deviation": gap,
+        "error": gap / float(z[at]) if gap else 0.0,
+        "from_layer": int(evidence.layer[first]) if first < len(z) else None,
+        "expected": None if evidence.expected is None else float(evidence.expected[number, at]),
+        "agrees_from_width": agrees_from,
+    }

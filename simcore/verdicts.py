@@ -1,0 +1,158 @@
+"""Verdicts of `simcore.compare` in words."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import Any
+
+__all__ = ["SYMBOLS", "Verdict", "listed", "point_words", "rounded", "summary"]
+
+SYMBOLS = {"log_q1": "ln q1", "correlation": "correlation", "log_distance": "ln(1 - c)"}
+
+MAX_LISTED = 12
+"""Deviating points that a text names one by one."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one observable of one point agrees with a theory, all layers taken together.
+
+    Parameters
+    ----------
+    observable
+        Its name.
+    against
+        ``"mean field"`` or ``"first order in 1/N"``.
+    point
+        The swept parameters, and the pair of a shared network.
+    missing
+        Why there is no verdict; "" if there is one.
+    agrees
+        None if there is no verdict.
+    p_value
+        Probability of so large a |z| at any of the tested layers if theory holds.
+    trials
+        How many have a value.
+    layer, deviation, error, z
+        The tested layer with the largest |z|: mean less theory there, one standard error, their
+        ratio.
+    expected
+        What first order in 1/N says of the deviation from mean field there.
+    from_layer
+        The layer from which on every layer is beyond three errors; None if the last is not.
+    agrees_from_width
+        About the width at which as many trials would no longer see it.
+    """
+
+    observable: str
+    against: str
+    point: Mapping[str, Any]
+    missing: str = ""
+    agrees: bool | None = None
+    p_value: float | None = None
+    trials: int | None = None
+    layer: int | None = None
+    deviation: float | None = None
+    error: float | None = None
+    z: float | None = None
+    expected: float | None = None
+    from_layer: int | None = None
+    agrees_from_width: float | None = None
+
+    @property
+    def words(self) -> str:
+        """The verdict as one sentence, without the point."""
+        symbol = SYMBOLS.get(self.observable, self.observable)
+        if self.agrees is None:
+            return f"{symbol}: no verdict against {self.against}: {self.missing}."
+        if self.agrees:
+            text = f"{symbol} agrees with {self.against} (p = {self.p_value:.2g}"
+            return text + (f", largest |z| {abs(self.z):.1f})." if self.z is not None else ").")
+        parts = [f"{symbol} deviates from {self.against} (p = {_probability(self.p_value)})"]
+        parts += [", ".join(self._size())] if self.layer is not None else []
+        return ": ".join(parts) + "." + "".join(f" {more}" for more in self._range())
+
+    def _size(self) -> Iterator[str]:
+        yield f"by {self.deviation:+.2g} at layer {self.layer}"
+        if self.error:
+            yield f"{abs(self.z or 0.0):.1f} standard errors"
+        if self.expected is not None:
+            yield f"where first order in 1/N says {self.expected:+.2g}"
+
+    def _range(self) -> Iterator[str]:
+        if self.from_layer is not None:
+            yield f"Beyond 3 errors from layer {self.from_layer} on."
+        if self.agrees_from_width is not None:
+            width = rounded(self.agrees_from_width)
+            yield f"It would agree from about width {width} on, with as many trials."
+
+    def row(self) -> dict[str, Any]:
+        """Return all of it as one row of a table, the parameters of the point first."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        own.pop("point")
+        return {**self.point, **own, "words": self.words}
+
+
+def _probability(value: float | None) -> str:
+    return "below 1e-300" if not value or value < 1e-300 else f"{value:.1g}"
+
+
+def rounded(width: float) -> str:
+    """Return a width with two digits."""
+    return f"{float(f'{width:.1e}'):,.0f}"
+
+
+def point_words(point: Mapping[str, Any]) -> str:
+    """Return the swept parameters of a point: ``k = 1, width = 256``."""
+    parts = [f"{n} = {v:g}" if isinstance(v, float) else f"{n} = {v}" for n, v in point.items()]
+    return ", ".join(parts)
+
+
+def summary(verdicts: Sequence[Verdict], false_alarm: float) -> str:
+    """Return verdicts as a text: all of one point, or how many of a grid deviate and which."""
+    return "\n".join(_lines(verdicts, false_alarm))
+
+
+def _lines(verdicts: Sequence[Verdict], false_alarm: float) -> Iterator[str]:
+    if not verdicts:
+        yield "There is nothing to compare with theory."
+        return
+    if len({point_words(verdict.point) for verdict in verdicts}) == 1:
+        for verdict in verdicts:
+            yield verdict.words
+        yield f"(Each says so wrongly in {false_alarm:.0%} of all cases.)"
+        return
+    ordered = sorted(verdicts, key=_kind)
+    for _, group in groupby(ordered, key=_kind):
+        own = list(group)
+        observable, against = own[0].observable, own[0].against
+        judged = [verdict for verdict in own if verdict.agrees is not None]
+        away = sorted((v for v in judged if not v.agrees), key=lambda v: v.p_value or 0.0)
+        chance = false_alarm * len(judged)
+        symbol = SYMBOLS.get(observable, observable)
+        yield (
+            f"{symbol} against {against}: {len(away)} of {len(judged)} points deviate "
+            f"({chance:.2g} would by chance)."
+        )
+        for verdict in away[:MAX_LISTED]:
+            yield f"  {point_words(verdict.point)}: {verdict.words}"
+        if len(away) > MAX_LISTED:
+            yield f"  and {len(away) - MAX_LISTED} more."
+        missing = [verdict for verdict in own if verdict.agrees is None]
+        if missing:
+            yield f"  no verdict on {len(missing)} points: {missing[0].missing}."
+
+
+def _kind(verdict: Verdict) -> tuple[str, str]:
+    """Return what sorts verdicts: by observable, and mean field first."""
+    return verdict.observable, "" if verdict.against == "mean field" else verdict.against
+
+
+def listed(verdicts: Sequence[Verdict], false_alarm: float) -> str:
+    """Return the text of `summary` as HTML."""
+    lines = [html.escape(line) for line in _lines(verdicts, false_alarm)]
+    items = "".join(f"<li style='white-space: pre-wrap'>{line}</li>" for line in lines)
+    return f"<ul style='list-style: none; padding-left: 0'>{items}</ul>"

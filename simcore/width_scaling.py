@@ -1,0 +1,250 @@
+"""`simcore.scaling`: how results fall towards infinite width, and whether theory says so."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from .errors import InputError
+from .observables import COVARIANCE, NAMES
+from .verdicts import SYMBOLS, point_words
+
+__all__ = ["Scaling", "scaling"]
+
+Floats = npt.NDArray[np.float64]
+
+ENOUGH = 0.1
+"""First order is enough while it leaves at most this part of the deviation from mean field."""
+
+SURE = 3.0
+"""… or what it leaves is within so many standard errors."""
+
+_NEARLY_INFINITE = 2**20
+"""Width at which the slope of first order in 1/N is read off; what it leaves of order 1/N² is 1e-6
+of it, and 2^20 times the rounding of a mean 1e-9."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Fits of mean(N) = a + b/N (+ c/N²); its text says how they lie to theory.
+
+    Parameters
+    ----------
+    fits
+        Along the swept parameters but ``width``, and ``layer``, for each observable: ``_limit`` and
+        ``_slope`` (a and b) with ``_limit_stderr`` and ``_slope_stderr``, ``_curvature`` (c, where
+        it was fitted), ``_chi2`` of the fit; ``_mean_field``, with which the limit is compared;
+        ``_slope_theory``, that of b by theory.md (8), where it applies; and ``_first_order_reach``:
+        the largest L/N of these widths up to which first order leaves less than a tenth of the
+        deviation (or less than three errors), without layers.
+    terms
+        Fitted terms, 2 or 3.
+    widths
+        The widths.
+    """
+
+    fits: xr.Dataset
+    terms: int
+    widths: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in self._lines())
+        return f"<ul style='list-style: none; padding-left: 0'>{items}</ul>"
+
+    def _lines(self) -> Iterator[str]:
+        law = "a + b/N" + " + c/N²" * (self.terms == 3)
+        widths = ", ".join(map(str, self.widths))
+        yield f"Fits of {law} over N = {widths}, at the last layer:"
+        last = self.fits.isel(layer=-1)
+        swept = [str(dim) for dim in last.dims]
+        for place in np.ndindex(*(last.sizes[name] for name in swept)):
+            at = dict(zip(swept, place, strict=True))
+            point = {name: last[name].to_numpy()[i].item() for name, i in at.items()}
+            for name in self.observables:
+                yield f"{point_words(point)}{': ' if point else ''}{_words(last.isel(at), name)}"
+
+    @property
+    def observables(self) -> list[str]:
+        """The observables that were fitted."""
+        return [str(n).removesuffix("_limit") for n in self.fits if str(n).endswith("_limit")]
+
+
+def _words(last: xr.Dataset, name: str) -> str:
+    def value(what: str) -> float:
+        return float(last[f"{name}_{what}"]) if f"{name}_{what}" in last else math.nan
+
+    def against(what: str, error: str, theory: str) -> str:
+        a, e, t = value(what), value(error), value(theory)
+        told = f"{a:.5g} ± {e:.1g}"
+        return told if math.isnan(t) else f"{told} (theory {t:.5g}, z = {(a - t) / e:+.1f})"
+
+    text = f"{SYMBOLS.get(name, name)}: limit {against('limit', 'limit_stderr', 'mean_field')}"
+    text += f", slope b {against('slope', 'slope_stderr', 'slope_theory')}"
+    reach = value("first_order_reach")
+    return text if math.isnan(reach) else f"{text}; first order is enough up to L/N = {reach:.2g}"
+
+
+def scaling(
+    dataset: xr.Dataset, *, observables: Sequence[str] = COVARIANCE, terms: int | None = None
+) -> Scaling:
+    """Fit how means depend on the width, and compare with theory.
+
+    Parameters
+    ----------
+    dataset
+        A complete run with a dimension ``width``; choose widths by ``dataset.sel(width=[...])``.
+    observables
+        Which means, of theory.md 3.
+    terms
+        2 fits a + b/N, 3 fits a + b/N + c/N². Left out: 3 from four widths on.
+
+    Returns
+    -------
+    Scaling
+        Weighted least squares over the widths, whose errors are independent.
+
+    Raises
+    ------
+    InputError
+        If there are too few widths, no theory (unfinished), or an observable is unknown.
+    """
+    widths = _check(dataset, observables, terms)
+    terms = terms or (3 if len(widths) > 3 else 2)
+    found: dict[str, Any] = {}
+    slopes = _slopes(dataset)
+    for name in observables:
+        own = _fit(dataset, name, widths, terms)
+        own["mean_field"] = dataset[f"{name}_theory"].isel(width=0, drop=True)
+        if name in slopes:
+            own["slope_theory"] = slopes[name]
+        if f"{name}_theory_1n" in dataset:
+            own["first_order_reach"] = _reach(dataset, name)
+        for what, values in own.items():
+            values.attrs = {"long_name": f"{name}: {_MEANINGS[what]}", "units": "1"}
+            found[f"{name}_{what}"] = values
+    return Scaling(xr.Dataset(found), terms, tuple(int(n) for n in widths))
+
+
+_MEANINGS = {
+    "limit": "limit at infinite width",
+    "limit_stderr": "standard error of the limit",
+    "slope": "coefficient of 1/N",
+    "slope_stderr": "standard error of the coefficient of 1/N",
+    "curvature": "coefficient of 1/N^2",
+    "chi2": "sum of squared residuals in units of their variances",
+    "mean_field": "mean field",
+    "slope_theory": "coefficient of 1/N by theory",
+    "first_order_reach": "largest L/N at which first order in 1/N is enough",
+}
+
+
+def _check(dataset: xr.Dataset, observables: Sequence[str], terms: int | None) -> Floats:
+    if "width" not in dataset["correlation"].dims:
+        rule = "has one width, and a fit needs two or more"
+        raise InputError("dataset", "the run", rule, "Simulate --width 256,512,1024, say.")
+    if "correlation_theory" not in dataset:
+        rule = "is unfinished, and theory comes with the last write"
+        raise InputError("dataset", "the run", rule, "Finish it with simcore resume.")
+    for name in observables:
+        if name not in NAMES:
+            remedy = f"Choose of: {', '.join(NAMES)}."
+            raise InputError("observables", name, "is not known", remedy)
+    widths = dataset["width"].to_numpy().astype(np.float64)
+    if terms not in (None, 2, 3) or (terms or 2) > len(widths):
+        rule = f"must be 2 or 3, and at most the number of widths, {len(widths)}"
+        raise InputError("terms", terms, rule, "Leave it out.")
+    return widths
+
+
+def _fit(dataset: xr.Dataset, name: str, widths: Floats, terms: int) -> dict[str, xr.DataArray]:
+    """Weighted least squares of one observable at every point and layer."""
+    mean, error = dataset[name], dataset[f"{name}_stderr"]
+    order = [*(dim for dim in mean.dims if dim != "width"), "width"]
+    y, e = (values.transpose(*order).to_numpy() for values in (mean, error))
+    unit = widths.min() / widths
+    design = np.stack([unit**power for power in range(terms)], axis=-1)
+    known = np.isfinite(y) & (e > 0.0)
+    weighted = np.where(known[..., None], design / np.where(known, e, 1.0)[..., None], 0.0)
+    target = np.where(known, y / np.where(known, e, 1.0), 0.0)
+    normal = weighted.swapaxes(-1, -2) @ weighted
+    solvable = known.sum(axis=-1) >= terms
+    normal[~solvable] = np.eye(terms)
+    covariance = np.linalg.inv(normal)
+    found = (covariance @ (weighted.swapaxes(-1, -2) @ target[..., None]))[..., 0]
+    chi2 = ((target - (weighted @ found[..., None])[..., 0]) ** 2).sum(axis=-1)
+    scale = widths.min() ** np.arange(terms)
+    found, errors = found * scale, np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)) * scale
+    like = mean.isel(width=0, drop=True).transpose(*order[:-1])
+
+    def shaped(values: Floats) -> xr.DataArray:
+        return like.copy(data=np.where(solvable, values, np.nan))
+
+    fitted = {
+        "limit": shaped(found[..., 0]),
+        "limit_stderr": shaped(errors[..., 0]),
+        "slope": shaped(found[..., 1]),
+        "slope_stderr": shaped(errors[..., 1]),
+        "chi2": shaped(chi2),
+    }
+    return fitted | ({"curvature": shaped(found[..., 2])} if terms == 3 else {})
+
+
+def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return b of theory.md (8) for each observable that has it, along points and layers.
+
+    It is what first order adds to mean field at a width that is nearly infinite, times the width.
+    """
+    from .theory.finite_width import first_order_grid
+
+    names = [str(n).removesuffix("_theory_1n") for n in dataset if str(n).endswith("_theory_1n")]
+    if not names or "q0" not in dataset.coords:
+        return {}
+    like = dataset["correlation_theory"].isel(width=0, drop=True)
+    swept = [dim for dim in like.dims if dim != "layer"]
+    like = like.transpose(*swept, "layer")
+    shape = like.shape[:-1]
+
+    def values(name: str) -> Floats:
+        own = dataset[name].broadcast_like(like.isel(layer=0, drop=True)).transpose(*swept)
+        return own.to_numpy().astype(np.float64).ravel()
+
+    depth = dataset.sizes["layer"]
+    mean, _ = first_order_grid(
+        depth,
+        widths=np.full((math.prod(shape), depth), float(_NEARLY_INFINITE)),
+        g=values("g"),
+        sigma_w=values("sigma_w"),
+        sigma_b=values("sigma_b"),
+        q1=values("q0"),
+        q2=values("q0"),
+        distance=values("initial_distance"),
+    )
+    found = {}
+    for name in names:
+        theory = dataset[f"{name}_theory"].isel(width=0, drop=True).transpose(*swept, "layer")
+        found[name] = (mean[name].reshape(*shape, depth) - theory) * _NEARLY_INFINITE
+    return found
+
+
+def _reach(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """Return the largest L/N, over widths and layers, below which first order is always enough."""
+    better = dataset[f"{name}_theory_1n"]
+    left = abs(dataset[name] - better)
+    moved = abs(better - dataset[f"{name}_theory"])
+    poor = left > np.maximum(ENOUGH * moved, SURE * dataset[f"{name}_stderr"])
+    shape = dataset["layer"] / dataset["width"]
+    failing = shape.where(poor).min(["layer", "width"])
+    return shape.where(~(shape >= failing)).max(["layer", "width"])
