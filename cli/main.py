@@ -20,6 +20,7 @@ from .numbers import duration, rate_text
 from .options import Version
 from .signals import ignore_checkpoint_requests
 from .slurm import register as register_slurm
+from .theory import register as register_theory
 
 __all__ = ["app", "main"]
 
@@ -98,6 +99,7 @@ def plot(
 
 
 register_slurm(app)
+register_theory(app)
 
 
 def _readable(facts: dict[str, Any]) -> dict[str, Any]:

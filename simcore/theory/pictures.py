@@ -215,28 +215,28 @@ def _draw_trajectories(figure: Any, table: xr.Dataset, quantity: _Quantity) -> N
 
 
 def _draw_maps(figure: Any, table: xr.Dataset) -> None:
-    figure.set_size_inches(4.0, 3.8)
-    axes = figure.add_subplot()
+    """Draw c' against c or, over distances, what becomes of a distance as a factor."""
     near = "one_minus_c" in table.dims
-    axis, name = ("one_minus_c", "mapped_distance") if near else ("c", "mapped_correlation")
+    axis = "one_minus_c" if near else "c"
+    if axis not in table.dims or table.sizes[axis] < 2:
+        raise _too_few("distance" if near else "correlation", "has one value, which is no line")
+    table = table.isel({axis: table[axis].to_numpy() > 0.0}) if near else table
     x = table[axis].to_numpy()
-    if x.size < 2:
-        raise _too_few("correlation", "the map needs several correlations")
-    axes.plot(x, x, color=GREY, lw=0.8, ls=(0, (4, 3)))
-    lines, title = _lines(table, [str(d) for d in table[name].dims if d != axis])
+    axes = figure.add_subplot()
+    values = table["mapped_distance"] / table[axis] if near else table["mapped_correlation"]
+    lines, title = _lines(table, [str(d) for d in values.dims if d != axis])
+    axes.plot(x, np.ones_like(x) if near else x, color=GREY, lw=0.8, ls=(0, (4, 3)))
     for line in lines:
-        point = table.isel(line.place)
-        axes.plot(x, point[name].to_numpy(), color=line.colour, label=line.label)
-        fixed = float(point["fixed_correlation"])
-        mark = 1.0 - fixed if near else fixed
-        if x[0] <= mark <= x[-1] and (mark > 0.0 or not near):
-            axes.plot(mark, mark, "o", color=line.colour, ms=5, mec="white", mew=0.8, zorder=3)
+        axes.plot(x, values.isel(line.place).to_numpy(), color=line.colour, label=line.label)
+        fixed = float(table["fixed_correlation"].isel(line.place))
+        place = (1.0 - fixed, 1.0) if near else (fixed, fixed)
+        if x[0] <= place[0] <= x[-1]:
+            axes.plot(*place, "o", color=line.colour, ms=5, mec="white", mew=0.8, zorder=3)
     if near:
-        axes.set(xlabel="$1-c$", ylabel="$1-c$ one layer on")
-        if x[0] > 0.0:
-            axes.set(xscale="log", yscale="log")
+        axes.set(xlabel="$1-c$", ylabel="$(1-c')/(1-c)$", xscale="log")
     else:
-        axes.set(xlabel="$c$", ylabel="$c$ one layer on", aspect="equal")
+        figure.set_size_inches(4.0, 3.8)
+        axes.set(xlabel="$c$", ylabel="$c'$, one layer on", aspect="equal")
     axes.margins(0.02)
     _legend(axes, title)
 

@@ -198,7 +198,7 @@ def fixed_points(
 
 
 def phase_diagram(
-    *, k: Values | None = None, sigma_w: Values | None = None, sigma_b: float = 1.0
+    *, k: Values | None = None, sigma_w: Values | str | None = None, sigma_b: Values = 1.0
 ) -> xr.Dataset:
     """Tabulate the phases over σ_w² and k, theory.md 4 'Phases' [SS].
 
@@ -229,11 +229,18 @@ def phase_diagram(
         k = [math.inf if g == 1.0 else float(g / (1.0 - g)) for g in strengths]
     if sigma_w is None:
         sigma_w = [math.sqrt(variance) for variance in np.linspace(1.0, 4.0, 121).round(12)]
+    if isinstance(sigma_w, str):
+        rule = "must be numbers, for it is an axis of the diagram"
+        raise InputError("sigma_w", sigma_w, rule, "Give a range start:stop:count, or leave it.")
     axes = Grid.of(k=k, sigma_w=sigma_w)
     for name, values in axes.axes.items():
         if len(values) < 2:
             rule = "must have several values, for it is an axis of the diagram"
             raise InputError(name, values[0], rule, "Give a range start:stop:count, or leave it.")
+    bias = Grid.of(sigma_b=sigma_b).axes["sigma_b"]
+    if len(bias) > 1:
+        rule = "must be one value, for it is no axis of the diagram"
+        raise InputError("sigma_b", bias[1], rule, "Any above 0 gives the same phases.")
     table = fixed_points(k=k, sigma_w=sigma_w, sigma_b=sigma_b)
     border = Grid.of(k=k).tabulate(
         lambda k: {"unbounded_from": 2.0 * math.pi / (math.pi - correlation_strength(k))}

@@ -1,0 +1,367 @@
+"""The commands `simcore theory ...`: tables and figures of theory, nothing being simulated.
+
+Only what `--help` needs is imported here; a test holds the names that it shows to those of the
+figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simcore.errors import InputError
+
+from . import options
+from .config import Given, named, option_name
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["register"]
+
+HELP = """\
+Tabulate and draw the theory of signal propagation; nothing is simulated.
+
+Without -o the table, or a screenful of it, is printed. The ending of the file that -o names says \
+what is written: .csv (a row per value), .h5 or .nc (for xarray and netCDF), .pdf, .svg or .png (a \
+figure).
+"""
+
+EPILOG = """\
+Values are one value, a list (0,1,inf) or a range start:stop:count (1.2:1.6:9), as for simulate.
+
+[bold]Examples[/bold]
+
+simcore theory trajectory --depth 100 --k 0,1,inf
+
+simcore theory fixed-point --k 0,1,inf --sigma-w 1:1.8:81 --sigma-b 0.3 -o fixed.pdf
+
+simcore theory phase-diagram -o phases.pdf
+
+simcore theory phase-diagram --show depth-scale -o scales.pdf
+
+simcore theory map --k 0,1,inf -o map.csv
+
+simcore theory growth --ensemble raai --k 0,1,inf --sigma-w critical
+"""
+
+DEPTH = 100
+"""Layers of a trajectory unless given."""
+
+_EXCLUSIVE = ("correlation", "distance")
+
+
+def _option(*names: str, panel: str, metavar: str, text: str) -> Any:
+    return typer.Option(
+        *names, help=text, metavar=metavar, rich_help_panel=panel, show_default=False
+    )
+
+
+Text = str | None
+Depth = Annotated[
+    Text,
+    _option(
+        "--depth", panel=options.NETWORK, metavar="N", text=f"Number of layers. Default: {DEPTH}."
+    ),
+]
+Width = Annotated[
+    Text,
+    _option(
+        "--width",
+        panel=options.NETWORK,
+        metavar="VALUES",
+        text="Nodes of every layer: adds the first order in 1/N. Needed by rai and raai, which take"
+        " seconds for each point. Default: infinite.",
+    ),
+]
+GaussianK = Annotated[
+    Text,
+    _option(
+        "--k",
+        panel=options.NETWORK,
+        metavar="VALUES",
+        text="Correlation of a node's weights, above -1: positive anti-correlates them, inf makes "
+        "them sum to zero. Default: 0, independent weights.",
+    ),
+]
+GaussianScale = Annotated[
+    Text,
+    _option(
+        "--sigma-w",
+        panel=options.NETWORK,
+        metavar="VALUES",
+        text="Weight scale, a standard deviation. Default: critical, the value that preserves the "
+        "norm.",
+    ),
+]
+Bias = Annotated[
+    Text,
+    _option(
+        "--sigma-b",
+        panel=options.NETWORK,
+        metavar="VALUES",
+        text="Standard deviation of the biases. Default: 0.",
+    ),
+]
+MapCorrelation = Annotated[
+    Text,
+    _option(
+        "--correlation",
+        panel=options.SIGNALS,
+        metavar="VALUES",
+        text="Correlations to map. Default: -1:1:201.",
+    ),
+]
+MapDistance = Annotated[
+    Text,
+    _option(
+        "--distance",
+        panel=options.SIGNALS,
+        metavar="VALUES",
+        text="1 - c, instead of --correlation; resolves the neighbourhood of c = 1.",
+    ),
+]
+AxisK = Annotated[
+    Text,
+    _option(
+        "--k",
+        panel=options.NETWORK,
+        metavar="VALUES",
+        text="Axis of k. Default: -0.5 to inf, 81 values at even steps of k/(1+k).",
+    ),
+]
+AxisScale = Annotated[
+    Text,
+    _option(
+        "--sigma-w",
+        panel=options.NETWORK,
+        metavar="VALUES",
+        text="Axis of the weight scale. Default: 1 to 2, 121 values at even steps of sigma_w^2.",
+    ),
+]
+OneBias = Annotated[
+    Text,
+    _option(
+        "--sigma-b",
+        panel=options.NETWORK,
+        metavar="VALUE",
+        text="Standard deviation of the biases; any above 0 gives the same phases. Default: 1.",
+    ),
+]
+GrowthScale = Annotated[
+    Text,
+    _option(
+        "--sigma-w",
+        panel=options.NETWORK,
+        metavar="VALUES",
+        text="Weight scale; critical is the value that preserves the norm. Default: 0.8:2.2:15; "
+        "0.5:1.2:15 for rai and raai.",
+    ),
+]
+ShowObservable = Annotated[
+    Text,
+    _option(
+        "--show",
+        panel=options.OUTPUT,
+        metavar="NAME",
+        text="What the figure shows: correlation, distance, log-distance, angle, cosine, log-q, "
+        "inactive or inactive-both. Default: correlation.",
+    ),
+]
+ShowColour = Annotated[
+    Text,
+    _option(
+        "--show",
+        panel=options.OUTPUT,
+        metavar="NAME",
+        text="What the colours show: correlation (the fixed point c*), depth-scale (of c) or "
+        "depth-scale-q. Default: correlation.",
+    ),
+]
+Output = Annotated[
+    Text,
+    _option(
+        "-o",
+        "--output",
+        panel=options.OUTPUT,
+        metavar="FILE",
+        text="File to write: .csv, .h5, .nc, .pdf, .svg or .png. Default: none, the table is "
+        "printed.",
+    ),
+]
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich", invoke_without_command=True)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands to an application."""
+    parent.add_typer(app, name="theory", help=HELP, epilog=EPILOG)
+
+
+@app.callback()
+def _theory(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def trajectory(
+    depth: Depth = None,
+    width: Width = None,
+    ensemble: options.Ensemble = None,
+    k: options.K = None,
+    sigma_w: options.SigmaW = None,
+    sigma_b: options.SigmaB = None,
+    correlation: options.Correlation = None,
+    distance: options.Distance = None,
+    q0: options.Q0 = None,
+    show: ShowObservable = None,
+    output: Output = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Follow a pair of signals layer by layer, every observable."""
+
+    def compute(given: Given) -> xr.Dataset:
+        from simcore.theory.tables import trajectories
+
+        from .values import parse_integer
+
+        layers = parse_integer("depth", given.texts.get("depth", str(DEPTH)))
+        return trajectories(layers, **_ensemble(given), **_values(given))
+
+    _run(locals(), compute)
+
+
+@app.command("fixed-point")
+def fixed_point(
+    k: GaussianK = None,
+    sigma_w: GaussianScale = None,
+    sigma_b: Bias = None,
+    output: Output = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Find where signals settle: c*, q*, slopes, depth scales, the phase."""
+
+    def compute(given: Given) -> xr.Dataset:
+        from simcore.theory.tables import fixed_points
+
+        return fixed_points(**_values(given))
+
+    _run(locals(), compute)
+
+
+@app.command("map")
+def correlation_map(
+    k: GaussianK = None,
+    sigma_w: GaussianScale = None,
+    sigma_b: Bias = None,
+    correlation: MapCorrelation = None,
+    distance: MapDistance = None,
+    output: Output = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Map the correlation to the next layer, c' against c."""
+
+    def compute(given: Given) -> xr.Dataset:
+        from simcore.theory.tables import maps
+
+        return maps(**_values(given))
+
+    _run(locals(), compute)
+
+
+@app.command("phase-diagram")
+def phase_diagram(
+    k: AxisK = None,
+    sigma_w: AxisScale = None,
+    sigma_b: OneBias = None,
+    show: ShowColour = None,
+    output: Output = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Lay out the phases over sigma_w^2 and k, with c* or depth scales."""
+
+    def compute(given: Given) -> xr.Dataset:
+        from simcore.theory.tables import phase_diagram as tabulate
+
+        return tabulate(**_values(given))
+
+    _run(locals(), compute)
+
+
+@app.command()
+def growth(
+    ensemble: options.Ensemble = None,
+    k: options.K = None,
+    sigma_w: GrowthScale = None,
+    output: Output = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Find the growth of q per layer and the norm-preserving weights."""
+
+    def compute(given: Given) -> xr.Dataset:
+        from simcore.theory.tables import growth_rates
+
+        return growth_rates(**_ensemble(given), **_values(given))
+
+    _run(locals(), compute)
+
+
+# --- from the options to the table --------------------------------------------------------------
+
+
+def _run(parameters: Mapping[str, Any], compute: Callable[[Given], xr.Dataset]) -> None:
+    """Compute a table, then write it or show it.
+
+    Raises
+    ------
+    CommandError
+        If something that was typed breaks a rule.
+    """
+    given = Given.typed(parameters)
+    try:
+        from .theory_output import checked_output, deliver
+
+        path = checked_output(given)
+        deliver(compute(given), path, given)
+    except InputError as error:
+        raise named(error, given, parameters) from error
+
+
+def _ensemble(given: Given) -> dict[str, Any]:
+    """Return the ensemble; --k alone means `correlated`, as for simulate."""
+    from simcore.ensembles import ENSEMBLES, WITHOUT_K
+
+    has_k = "k" in given.texts
+    name = given.texts.get("ensemble", "correlated" if has_k else "he")
+    if not has_k and name in ENSEMBLES and name not in WITHOUT_K:
+        rule = "needs the strength of the correlation"
+        raise InputError("ensemble", name, rule, "Add --k 1, say.")
+    return {"ensemble": name}
+
+
+def _values(given: Given) -> dict[str, Any]:
+    """Return the parameters that were given, as values."""
+    from .values import parse_floats, parse_integers, parse_weight_scale
+
+    texts = given.texts
+    if all(name in texts for name in _EXCLUSIVE):
+        name, other = _EXCLUSIVE[1], option_name(_EXCLUSIVE[0])
+        raise InputError(name, texts[name], f"excludes {other}", "Give one of the two.")
+    values: dict[str, Any] = {}
+    if "width" in texts:
+        values["width"] = parse_integers("width", texts["width"])
+    if "sigma_w" in texts:
+        values["sigma_w"] = parse_weight_scale(texts["sigma_w"])
+    for name in ("k", "sigma_b", "correlation", "distance", "q0"):
+        if name in texts:
+            values[name] = parse_floats(name, texts[name], infinite=name == "k")
+    return values

@@ -1,0 +1,282 @@
+"""Tables of theory as they leave the program: on the terminal, as data, as a figure."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from simcore.errors import InputError, OutputError
+
+from .config import Given
+from .files import prepare
+from .numbers import plain
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["checked_output", "deliver"]
+
+MOST_ROWS = 20
+SPREAD = {"map": (21, 8), "phase-diagram": (11, 7), "growth": (15, 8)}
+"""Rows and columns of a matrix, by table: the default axes then show at round values."""
+
+DATA = (".csv", ".h5", ".nc")
+PICTURES = (".pdf", ".svg", ".png")
+
+_TRAJECTORY = {
+    "correlation": "c",
+    "distance": "1-c",
+    "angle": "angle",
+    "cosine": "cosine",
+    "log_q1": "ln q",
+    "inactive_both": "both",
+    "correlation_1n": "c at 1/N",
+    "correlation_1n_std": "std",
+    "log_distance_1n": "ln(1-c) at 1/N",
+    "log_distance_1n_std": "std ",
+}
+_FIXED_POINT = {
+    "phase": "phase",
+    "fixed_correlation": "c*",
+    "fixed_distance": "1-c*",
+    "fixed_q": "q*",
+    "slope": "slope",
+    "slope_at_one": "at c=1",
+    "depth_scale_correlation": "xi_c",
+    "growth": "growth",
+    "depth_scale_q": "xi_q",
+}
+_LEGENDS = {
+    "trajectory": "c: correlation; cosine: of the activations; both: share of nodes inactive for "
+    "both signals",
+    "fixed-point": "slope: of c' against c, at c* and at c = 1; growth: factor of q per layer; "
+    "xi: depth scales in layers",
+    "map": "the correlation one layer on",
+    "phase-diagram": "c* at s = sigma-w squared (o ordered, | critical, c chaotic; capitals: q is "
+    "unbounded)",
+    "growth": "factor by which q changes per layer",
+}
+_WORDS = {"sigma_w": "sigma-w", "sigma_b": "sigma-b", "one_minus_c": "1-c"}
+_MARKS = {"ordered": "o", "critical": "|", "chaotic": "c"}
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def checked_output(given: Given) -> Path | None:
+    """Return the file to write, which can be written; None is the terminal.
+
+    Raises
+    ------
+    InputError
+        If its ending is unknown, a library for it is missing, it exists, or --show has no figure.
+    """
+    name = given.texts.get("output")
+    picture = name is not None and Path(name).suffix in PICTURES
+    if "show" in given.texts and not picture:
+        rule = "is for figures"
+        raise InputError("show", given.texts["show"], rule, "Name one with -o: -o figure.pdf.")
+    if name is None:
+        return None
+    path = Path(name).expanduser()
+    if path.suffix not in (*DATA, *PICTURES):
+        known = ", ".join((*DATA, *PICTURES))
+        raise InputError("output", name, "has no known ending", f"Use one of: {known}.")
+    from .output import check_destination
+
+    check_destination(path)
+    if path.exists() and "overwrite" not in given.flags:
+        remedy = "Add --overwrite, or name another file."
+        raise InputError("output", name, "exists already", remedy)
+    if picture:
+        from simcore.theory.pictures import formats
+
+        try:
+            formats()
+        except InputError as error:
+            raise InputError("output", name, error.rule, error.remedy) from error
+    return path
+
+
+def deliver(table: xr.Dataset, path: Path | None, given: Given) -> None:
+    """Write a table to its file, or show it.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to draw.
+    OutputError
+        If the file can't be written.
+    """
+    table = table.assign_attrs(simcore_version=importlib.metadata.version("simcore"))
+    if path is not None:
+        _write(table, path, given.texts.get("show"))
+    if "json" in given.flags:
+        from .show import show_json
+
+        rows = table.to_dataframe().reset_index().to_dict("records")
+        show_json({**table.attrs, "rows": rows})
+    elif path is not None:
+        typer.echo(f"written to {path}")
+    else:
+        _show(table)
+
+
+def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
+    """Write beside the file and put it in its place, so that nobody reads half of it."""
+    writers: dict[str, Callable[[Path], Any]] = {
+        ".csv": lambda to: table.to_dataframe().reset_index().to_csv(to, index=False),
+        ".h5": lambda to: table.to_netcdf(to, engine="h5netcdf"),
+        ".nc": lambda to: table.to_netcdf(to, engine="h5netcdf"),
+    }
+
+    def picture(to: Path) -> None:
+        prepare()
+        from simcore.theory.pictures import draw
+
+        draw(table, to, show)
+
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".theory-") as folder:
+            made = Path(folder) / path.name
+            writers.get(path.suffix, picture)(made)
+            os.replace(made, path)  # noqa: PTH105 - says which of the two names failed
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        message = f"can't write {path}: {error.strerror or error}; choose another folder"
+        raise OutputError(message) from error
+
+
+# --- the terminal -------------------------------------------------------------------------------
+
+
+def _show(table: xr.Dataset) -> None:
+    from .show import show_table
+
+    kind = table.attrs["table"]
+    make = {"trajectory": _trajectory, "fixed-point": _fixed_points}.get(kind, _matrix)
+    headings, cells, below = make(table)
+    show_table(headings, cells)
+    for line in (*below, _LEGENDS[kind]):
+        typer.echo(line)
+
+
+Shown = tuple[list[str], list[list[str]], list[str]]
+
+
+def _trajectory(table: xr.Dataset) -> Shown:
+    from .summary import chosen_layers
+
+    last = table.isel(layer=-1)
+    if last.sizes:
+        return _records(last, _TRAJECTORY, [("layer", str(int(last["layer"])))])
+    columns = {name: word for name, word in _TRAJECTORY.items() if name in table}
+    cells = []
+    for layer in chosen_layers(table.sizes["layer"]):
+        values = table.isel(layer=layer - 1)
+        cells.append([str(layer), *(plain(float(values[name])) for name in columns)])
+    return ["layer", *columns.values()], cells, []
+
+
+def _fixed_points(table: xr.Dataset) -> Shown:
+    return _records(table, _FIXED_POINT, [])
+
+
+def _records(table: xr.Dataset, words: dict[str, str], fixed: list[tuple[str, str]]) -> Shown:
+    """Return a row for every point of the grid, up to a screenful."""
+    columns = {name: word for name, word in words.items() if name in table}
+    swept = [str(dim) for dim in table.dims]
+    if "sigma_w" not in swept and table["sigma_w"].dims == ("k",):
+        swept.insert(swept.index("k") + 1, "sigma_w")
+    shape = tuple(table.sizes.values())
+    cells = []
+    for place in itertools.islice(np.ndindex(*shape), MOST_ROWS):
+        point = table.isel(dict(zip(table.sizes, place, strict=True)))
+        values = [plain(float(point[name])) for name in swept] + [text for _, text in fixed]
+        cells.append(values + [_cell(point[name].item()) for name in columns])
+    headings = [name.replace("_", "-") for name in swept] + [name for name, _ in fixed]
+    more = math.prod(shape) - MOST_ROWS
+    below = [f"... and {more} more points; -o table.csv has all of them"] if more > 0 else []
+    return headings + list(columns.values()), cells, below
+
+
+def _cell(value: object) -> str:
+    return value if isinstance(value, str) else _number(float(str(value)))
+
+
+def _number(value: float, digits: int = 6) -> str:
+    """Return a number; a correlation that rounding alone keeps from 0 is 0."""
+    return plain(0.0 if -1e-15 < value < 0.0 else value, digits)
+
+
+def _matrix(table: xr.Dataset) -> Shown:
+    """Return one quantity, its own axis downwards and the points of the grid across."""
+    kind = table.attrs["table"]
+    name = {"map": "mapped_correlation", "growth": "growth"}.get(kind, "fixed_correlation")
+    if "one_minus_c" in table.coords:
+        name = "mapped_distance"
+    values = table[name]
+    axes = ("c", "one_minus_c", "k") if kind != "growth" else ("sigma_w", "k")
+    down = next((dim for dim in axes if dim in values.dims), None)
+    across = [str(dim) for dim in values.dims if dim != down]
+    most_rows, most_columns = SPREAD[kind]
+    rows = _spread(values.sizes[down], most_rows) if down else [0]
+    places = list(np.ndindex(*(values.sizes[dim] for dim in across)))
+    columns = [places[i] for i in _spread(len(places), most_columns)]
+    cells = [[plain(float(values[down][i]))] if down else [""] for i in rows]
+    headings = [_WORDS.get(down or "", down or "")]
+    for place in columns:
+        chosen = dict(zip(across, place, strict=True))
+        headings.append(_heading(table, kind, chosen) or name.replace("_", " "))
+        for row, i in zip(cells, rows, strict=True):
+            here = {**chosen, down: i} if down else chosen
+            row.append(_marked(table.isel(here), name))
+    whole = len(rows) * len(columns) == values.size
+    below = [] if whole else ["part of the table; -o table.csv has all of it"]
+    return headings, cells, below + _points_below(table)
+
+
+def _heading(table: xr.Dataset, kind: str, chosen: dict[str, int]) -> str:
+    if kind == "phase-diagram":
+        return f"s={plain(float(table['weight_variance'][chosen['sigma_w']]), 4)}"
+    shown = {dim: plain(float(table[dim][i]), 4) for dim, i in chosen.items()}
+    return " ".join(f"{_WORDS.get(dim, dim)}={value}" for dim, value in shown.items())
+
+
+def _spread(size: int, most: int) -> list[int]:
+    """Return up to `most` places among `size`, evenly spaced, both ends in."""
+    return sorted({round(float(i)) for i in np.linspace(0, size - 1, min(size, most))})
+
+
+def _marked(point: xr.Dataset, name: str) -> str:
+    value = _number(float(point[name]), 4 if name == "fixed_correlation" else 6)
+    if name != "fixed_correlation":
+        return value
+    mark = _MARKS[str(point["phase"].item())]
+    return f"{value} {mark if bool(point['bounded']) else mark.upper()}"
+
+
+def _points_below(table: xr.Dataset) -> list[str]:
+    """Say where the norm is preserved, or the correlation stays."""
+    growth = table.attrs["table"] == "growth"
+    name = "norm_preserving_sigma_w" if growth else "fixed_correlation"
+    if table.attrs["table"] == "phase-diagram":
+        return []
+    found, shown = table[name], []
+    for i in _spread(found.size, 6):
+        place = dict(zip(found.dims, np.unravel_index(i, found.shape), strict=True))
+        point = found.isel(place)
+        words = [f"{_WORDS.get(str(d), str(d))}={plain(float(point[d]), 4)}" for d in place]
+        where = f" ({', '.join(words)})" if words else ""
+        shown.append(_number(float(point)) + where)
+    return [f"{'norm-preserving sigma-w' if growth else 'fixed point c*'}: {', '.join(shown)}"]
