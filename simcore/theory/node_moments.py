@@ -34,6 +34,9 @@ _POWERS = ((1, 0), (2, 0), (0, 1), (1, 1), (0, 2))
 
 FEATURES = len(_POWERS)
 
+_ALL_POWERS = tuple((p, q) for p in range(5) for q in range(5 - p) if p + q)
+"""Those in their products."""
+
 
 @dataclass(frozen=True, eq=False)
 class Angle:
@@ -115,29 +118,43 @@ def _rule() -> tuple[FloatArray, FloatArray]:
     return 0.5 * (nodes + 1.0), 0.5 * weights
 
 
-def raw_moments(angle: Angle) -> dict[tuple[int, int], FloatArray]:
-    """Return E x^p r̄^q for 1 ≤ p + q ≤ 4 by (p, q), each of shape (P,)."""
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Moments E x^p r̄^q for 1 ≤ p + q ≤ 4 by (p, q), and d/dt of them; arrays of shape (P,)."""
+
+    value: dict[tuple[int, int], FloatArray]
+    slope: dict[tuple[int, int], FloatArray]
+    """Derivative with respect to t = ln tan(θ/2), S held fixed."""
+
+
+def raw_moments(angle: Angle) -> Moments:
+    """Return the moments of one node up to the fourth.
+
+    The residual is continuous where sectors meet, so that d/dθ acts on it alone.
+    """
     nodes, weights = _rule()
-    theta = angle.theta[:, None]
     both = math.pi - angle.theta
     phi = -0.5 * math.pi + both[:, None] * nodes
     cosines, sines = _powers(np.cos(phi)), _powers(np.sin(phi))
-    alone = _powers(np.sin(theta * nodes) / np.exp(np.maximum(angle.log_unit, _LEAST_T))[:, None])
-    single = [angle.theta * (power @ weights) for power in alone]
-    unit = np.exp(angle.log_unit)
-    moments = {}
-    for p in range(5):
-        for q in range(5 - p):
-            total = p + q
-            if not total:
-                continue
-            part = both * angle.relative_sin**q * ((cosines[p] * sines[q]) @ weights)
-            part = part + unit**p * angle.cos**q * single[total]
-            if not p:
-                part = part + (-1) ** q * single[total]
-            moments[p, q] = part * 2.0 ** (0.5 * total) * math.gamma(0.5 * total + 1.0)
-            moments[p, q] /= 2.0 * math.pi
-    return moments
+    unit = np.exp(np.maximum(angle.log_unit, _LEAST_T))
+    powers = _powers(np.sin(angle.theta[:, None] * nodes) / unit[:, None])
+    single = [angle.theta * (power @ weights) for power in powers]
+    s, c, w = angle.sin, angle.cos, angle.relative_sin
+    found = Moments({}, {})
+    for p, q in _ALL_POWERS:
+        total = p + q
+        radial = 2.0 ** (0.5 * total) * math.gamma(0.5 * total + 1.0) / (2.0 * math.pi)
+        shared = both * w**q * ((cosines[p] * sines[q]) @ weights)
+        alone = unit**p * single[total]
+        value = shared + c**q * alone
+        slope = np.zeros_like(value)
+        if q:
+            slope = q * (c * shared - s * s * c ** (q - 1) * alone)
+        if not p:
+            value = value + (-1) ** q * alone
+            slope = slope + (-1) ** q * s * w**q
+        found.value[p, q], found.slope[p, q] = radial * value, radial * slope
+    return found
 
 
 def _powers(base: FloatArray) -> list[FloatArray]:
@@ -146,23 +163,33 @@ def _powers(base: FloatArray) -> list[FloatArray]:
     return [np.ones_like(base), base, square, square * base, square * square]
 
 
-def node_covariance(angle: Angle, means: FloatArray) -> FloatArray:
-    """Return Σ, the covariance of (x, x², r̄, r̄x, r̄²) of one node, shape (5, 5, P).
+def node_covariance(
+    angle: Angle, means: FloatArray, slopes: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return Σ, the covariance of (x, x², r̄, r̄x, r̄²) of one node, and dΣ/dt, S held fixed.
 
     Parameters
     ----------
     angle
         Of the pair.
-    means
-        Their means, shape (5, P).
+    means, slopes
+        Their means and d/dt of them, shape (5, P).
+
+    Returns
+    -------
+    tuple of ndarray
+        Each of shape (5, 5, P).
     """
     moments = raw_moments(angle)
     covariance = np.empty((FEATURES, FEATURES, angle.theta.size))
+    change = np.empty_like(covariance)
     for i, (p1, q1) in enumerate(_POWERS):
         for j, (p2, q2) in enumerate(_POWERS[: i + 1]):
-            covariance[i, j] = moments[p1 + p2, q1 + q2] - means[i] * means[j]
-            covariance[j, i] = covariance[i, j]
-    return covariance
+            power = p1 + p2, q1 + q2
+            covariance[i, j] = covariance[j, i] = moments.value[power] - means[i] * means[j]
+            drift = slopes[i] * means[j] + means[i] * slopes[j]
+            change[i, j] = change[j, i] = moments.slope[power] - drift
+    return covariance, change
 
 
 def factor(covariance: FloatArray) -> FloatArray:

@@ -1,0 +1,310 @@
+"""One layer of (8): the law over networks of a pair's covariance, from layer to layer.
+
+The state of a pair is s = (ln K₁₁, λ, t), λ = ln(K₂₂/K₁₁), t = ln tan(θ/2). The update (4) is a
+function U of s and of the five node averages M. Given s, these have mean μ(θ) and covariance
+Σ(θ)/N; so mean and covariance of s in the next layer follow from first and second derivatives of U
+along directions that are standard deviations of s and M, and so does the third cumulant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .jets import Jet
+from .law import FloatArray
+from .node_moments import FEATURES, Angle, factor, mean_curves, node_covariance
+
+_SIZE = 3
+"""Components of s."""
+
+_PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Laws:
+    """The ensembles of P points, arrays of shape (P,)."""
+
+    g: FloatArray
+    log_weight: FloatArray
+    """ln σ_w²."""
+    log_bias: FloatArray
+    """ln σ_b², −inf without bias."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The law over networks of (ln K₁₁, λ/h, t) in a layer.
+
+    λ has the size of θ, so it is held in units of h = exp(log_unit), lest its variance underflows.
+    """
+
+    log_k: FloatArray
+    """Mean of ln K₁₁, shape (P,)."""
+    ratio: FloatArray
+    """Mean of λ/h."""
+    angle: Angle
+    """At the mean of t."""
+    log_unit: FloatArray
+    covariance: FloatArray
+    """Shape (3, 3, P)."""
+    skew: FloatArray
+    """Third cumulants, shape (3, 3, 3, P)."""
+
+
+def log_half_tangent(log_y: FloatArray, x: FloatArray) -> FloatArray:
+    """Return ln tan(θ/2) of the angle of a point with ordinate exp(log_y) and abscissa x."""
+    smaller = log_y - np.log(np.hypot(np.exp(log_y), x) + np.abs(x))
+    return np.where(x < 0.0, -smaller, smaller)
+
+
+def rescaled(
+    means: tuple[FloatArray, FloatArray, FloatArray],
+    log_unit: FloatArray,
+    covariance: FloatArray,
+    skew: FloatArray,
+) -> State:
+    """Return a state given in units h = exp(log_unit) of λ, in units that suit it.
+
+    The new h is the largest of f = S √(K₂₂/K₁₁) and, up to 1, of λ and its spread.
+    """
+    log_k, ratio, t = means
+    angle = Angle.of(t)
+    size = np.log(np.hypot(ratio, np.sqrt(covariance[1, 1]))) + log_unit
+    own = angle.log_unit + 0.5 * ratio * np.exp(log_unit)
+    unit = np.maximum(own, np.minimum(size, 0.0))
+    change = np.exp(log_unit - unit)
+    scale = np.stack((np.ones_like(change), change, np.ones_like(change)))
+    covariance = covariance * scale * scale[:, None]
+    skew = skew * scale * scale[:, None] * scale[:, None, None]
+    return State(log_k, ratio * change, angle, unit, covariance, skew)
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """What one layer's nodes add to a state."""
+
+    values: FloatArray
+    """μ, shape (5, P)."""
+    slopes: FloatArray
+    """dμ/dt, and half the second derivative."""
+    bends: FloatArray
+    root: FloatArray
+    """W with W Wᵀ = Σ/N, shape (5, 5, P)."""
+    change: FloatArray
+    """(dΣ/dt)/N, shape (5, 5, P)."""
+
+    @classmethod
+    def of(cls, state: State, width: FloatArray) -> Nodes:
+        """Return the nodes of a layer of `width` nodes, shape (P,)."""
+        values, slopes, bends = mean_curves(state.angle)
+        covariance, change = node_covariance(state.angle, values, slopes)
+        return cls(values, slopes, bends, factor(covariance) / np.sqrt(width), change / width)
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Directions of the state and of the node averages, shapes (3, D, P) and (5, D, P)."""
+
+    state: FloatArray
+    nodes: FloatArray
+
+    def combined(self, weights: FloatArray) -> Directions:
+        """Return linear combinations by weights of shape (new, D, P)."""
+        return Directions(
+            np.einsum("adp,ndp->anp", self.state, weights),
+            np.einsum("adp,ndp->anp", self.nodes, weights),
+        )
+
+    def joined(self, other: Directions) -> Directions:
+        """Return the directions of both."""
+        return Directions(
+            np.concatenate((self.state, other.state), axis=1),
+            np.concatenate((self.nodes, other.nodes), axis=1),
+        )
+
+
+def _deviations(state: State, nodes: Nodes) -> Directions:
+    """Return independent standard deviations of the state and of the node averages."""
+    own = factor(state.covariance)
+    points = own.shape[-1]
+    return Directions(
+        np.concatenate((own, np.zeros((_SIZE, FEATURES, points))), axis=1),
+        np.concatenate((np.zeros((FEATURES, _SIZE, points)), nodes.root), axis=1),
+    )
+
+
+def _axes(points: int) -> Directions:
+    """Return a unit step of each component of the state, then of each node average."""
+    steps = np.repeat(np.eye(_SIZE + FEATURES)[:, :, None], points, axis=2)
+    return Directions(steps[:_SIZE], steps[_SIZE:])
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the update (4) reads, expanded along some directions."""
+
+    log_k: Jet
+    kappa: FloatArray
+    """Shape (P,)."""
+    rho: Jet
+    """ρ/h."""
+    log_share: FloatArray
+    """ln(f/h), shape (P,)."""
+    means: tuple[Jet, ...]
+    """⟨x⟩, ⟨x²⟩, ⟨r̄⟩, ⟨r̄x⟩, ⟨r̄²⟩ in units of the mean state's f."""
+
+
+def expand(state: State, nodes: Nodes, directions: Directions) -> Inputs:
+    """Expand what (4) reads about the mean state and the mean of the node averages."""
+    angle, h = state.angle, np.exp(state.log_unit)
+    v_log, v_ratio, v_t = directions.state
+    stretch = 0.5 * h * v_ratio
+    longer = Jet(np.ones_like(h), stretch, 0.5 * stretch**2)
+    log_length = 0.5 * state.ratio * h
+    root = np.exp(log_length)
+    log_share = angle.log_unit + log_length - state.log_unit
+    share = np.exp(log_share)
+    s, c = angle.sin, angle.cos
+    # ρ = 1 − e^{λ/2} cos θ over h, each term formed without h lest it underflows.
+    sine = angle.relative_sin * share * s
+    half = 0.5 * state.ratio
+    rho = Jet(
+        angle.relative_drop * share - half * _expm1_ratio(half * h),
+        sine * v_t - 0.5 * root * c * v_ratio,
+        sine * (c * v_t + stretch) * v_t - 0.25 * root * c * stretch * v_ratio,
+    )
+    means = []
+    for i, (value, slope, bend) in enumerate(
+        zip(nodes.values, nodes.slopes, nodes.bends, strict=True)
+    ):
+        curve = Jet(value, slope * v_t + directions.nodes[i], bend * v_t**2)
+        if i in (2, 3):
+            curve = curve * longer
+        elif i == 4:
+            curve = curve * longer.square()
+        means.append(curve)
+    log_k = Jet(state.log_k, v_log, np.zeros_like(v_log))
+    return Inputs(log_k, root * c, rho, log_share, tuple(means))
+
+
+def _expm1_ratio(x: FloatArray) -> FloatArray:
+    """(eˣ − 1)/x."""
+    small = np.abs(x) < 1e-300
+    return np.where(small, 1.0, np.expm1(x) / np.where(small, 1.0, x))
+
+
+def _log1p_ratio(x: FloatArray) -> FloatArray:
+    """ln(1 + x)/x."""
+    small = np.abs(x) < 1e-300
+    return np.where(small, 1.0, np.log1p(x) / np.where(small, 1.0, x))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """The terms of (4) over σ_w² K₁₁, b in units of h; γ'² in units of (hm)²."""
+
+    a: Jet
+    b: Jet
+    total: Jet
+    """K₁₁'."""
+    level: FloatArray
+    """s, shape (P,)."""
+    gamma2: Jet
+    log_m: FloatArray
+    """ln of the larger of f/h and √s, in units of which neither term of γ' underflows."""
+
+
+def _sums(given: Inputs, g: FloatArray, log_level: FloatArray) -> _Sums:
+    x1, x2, r1, rx, r2 = given.means
+    share, first = np.exp(given.log_share), given.log_k.slope
+    a = x2 - x1.square().times(g)
+    b = rx - (r1 * x1).times(g)
+    d = r2 - r1.square().times(g)
+    level = np.exp(log_level)
+    total = a + Jet(level, -level * first, 0.5 * level * first**2)
+    log_m = np.maximum(given.log_share, 0.5 * log_level)
+    determinant = (a * d - b.square()).times(np.exp(2.0 * (given.log_share - log_m)))
+    b = b.times(share)
+    if np.any(level > 0.0):
+        relative = np.exp(log_level - 2.0 * log_m)
+        bias = Jet(relative, -relative * first, 0.5 * relative * first**2)
+        cross = b.times(np.full_like(share, 2.0)) + given.rho * a
+        determinant = determinant + bias * (d.times(share**2) + given.rho * cross)
+    return _Sums(a, b, total, level, determinant / total.square(), log_m)
+
+
+def update(given: Inputs, law: Laws, unit: FloatArray) -> tuple[Jet, Jet, Jet]:
+    """Return ln K₁₁', λ'/h and t' by theory.md (4), h = exp(unit) that of the input."""
+    h, two = np.exp(unit), np.full_like(unit, 2.0)
+    sums = _sums(given, law.g, law.log_bias - law.log_weight - given.log_k.value)
+    rho = (given.rho * sums.a + sums.b) / sums.total
+    overlap = (given.kappa * sums.a.value - h * sums.b.value + sums.level) / sums.total.value
+    gamma2 = sums.gamma2.times(np.exp(2.0 * sums.log_m))
+    # K₂₂'/K₁₁' = 1 + h z.
+    z = (gamma2 + rho.square()).times(h) - rho.times(two)
+    length2 = overlap**2 + h * h * gamma2.value
+    far = np.abs(h * z.value) > 0.5
+    log_ratio = np.where(far, np.log(length2) / h, z.value * _log1p_ratio(h * z.value))
+    ratio = z.through(log_ratio, 1.0 / length2, -0.5 * h / length2**2)
+    # ln tan(θ'/2) from the side on which nothing cancels.
+    sign = np.where(overlap < 0.0, -1.0, 1.0)
+    kappa = Jet(overlap, -h * rho.slope, -h * rho.bend)
+    reach = Jet(length2, z.slope * h, z.bend * h).sqrt() + kappa.times(sign)
+    log_gamma = sums.gamma2.log().times(1.0 / two).plus(unit + sums.log_m)
+    t = (log_gamma - reach.log()).times(sign)
+    return (sums.total.log() + given.log_k).plus(law.log_weight), ratio, t
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Mean, covariance and third cumulants of some functions of a layer's state and nodes."""
+
+    mean: FloatArray
+    """Shape (n, P)."""
+    covariance: FloatArray
+    """Shape (n, n, P)."""
+    skew: FloatArray
+    """Shape (n, n, n, P)."""
+
+
+def spread(state: State, nodes: Nodes, law: Laws, rows: tuple[int, ...]) -> Spread:
+    """Return the law of some of the components of U, theory.md (8).
+
+    Of the third cumulant it has what accumulates like (L/N)², with p = Cov(z) ∇U for z = (s, M):
+    what the state brings, U''[p, p], and how the variance of the node averages follows the angle.
+    """
+    deviations = _deviations(state, nodes)
+    parts = [update(expand(state, nodes, deviations), law, state.log_unit)[i] for i in rows]
+    slopes = np.stack([part.slope for part in parts])
+    mean = np.stack([part.value + part.bend.sum(axis=0) for part in parts])
+    covariance = np.einsum("idp,jdp->ijp", slopes, slopes)
+    count, points = len(rows), slopes.shape[-1]
+    pushes = deviations.combined(slopes)
+    pairs = [(i, j) for i in range(count) for j in range(i)]
+    sums = [slopes[i] + slopes[j] for i, j in pairs]
+    probes = deviations.combined(np.stack([*slopes, *sums])).joined(_axes(points))
+    probed = [update(expand(state, nodes, probes), law, state.log_unit)[i] for i in rows]
+    bends = np.stack([part.bend for part in probed])
+    axes = np.stack([part.slope for part in probed])[:, count + len(pairs) :]
+    second = np.empty((count, count, count, points))
+    for i in range(count):
+        second[:, i, i] = 2.0 * bends[:, i]
+    for n, (i, j) in enumerate(pairs):
+        cross = bends[:, count + n] - bends[:, i] - bends[:, j]
+        second[:, i, j] = second[:, j, i] = cross
+    by_state, by_nodes = axes[:, :_SIZE], axes[:, _SIZE:]
+    change = np.einsum("iap,abp,jbp->ijp", by_nodes, nodes.change, by_nodes)
+    second = second + np.einsum("jkp,ip->ijkp", change, pushes.state[2])
+    skew = second + second.transpose(1, 0, 2, 3) + second.transpose(1, 2, 0, 3)
+    carried = np.einsum("iap,abcp->ibcp", by_state, state.skew)
+    carried = np.einsum("jbp,ibcp->ijcp", by_state, carried)
+    return Spread(mean, covariance, skew + np.einsum("kcp,ijcp->ijkp", by_state, carried))
+
+
+def advance(state: State, nodes: Nodes, law: Laws) -> State:
+    """Return the state of the next layer."""
+    found = spread(state, nodes, law, (0, 1, 2))
+    log_k, ratio, t = found.mean
+    return rescaled((log_k, ratio, t), state.log_unit, found.covariance, found.skew)
