@@ -21,6 +21,7 @@ from .files import prepare
 from .numbers import plain
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 __all__ = ["checked_output", "deliver"]
@@ -123,18 +124,30 @@ def deliver(table: xr.Dataset, path: Path | None, given: Given) -> None:
     if "json" in given.flags:
         from .show import show_json
 
-        rows = table.to_dataframe().reset_index().to_dict("records")
-        show_json({**table.attrs, "rows": rows})
+        show_json({**table.attrs, "rows": _frame(table).to_dict("records")})
     elif path is not None:
         typer.echo(f"written to {path}")
     else:
         _show(table)
 
 
+def _frame(table: xr.Dataset) -> pd.DataFrame:
+    """Return a row for every point (and layer), its parameters first."""
+    dims = _ordered(table)
+    frame = table.to_dataframe(dim_order=dims).reset_index()
+    parameters = [name for name in table.coords if name not in dims]
+    return frame[[*dims, *parameters, *table.data_vars]]
+
+
+def _ordered(table: xr.Dataset) -> list[str]:
+    """Return the dimensions as in a run: the width before the others, the layer last."""
+    return sorted(map(str, table.dims), key=lambda dim: (dim != "width", dim == "layer"))
+
+
 def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
     """Write beside the file and put it in its place, so that nobody reads half of it."""
     writers: dict[str, Callable[[Path], Any]] = {
-        ".csv": lambda to: table.to_dataframe().reset_index().to_csv(to, index=False),
+        ".csv": lambda to: _frame(table).to_csv(to, index=False),
         ".h5": lambda to: table.to_netcdf(to, engine="h5netcdf"),
         ".nc": lambda to: table.to_netcdf(to, engine="h5netcdf"),
     }
@@ -179,13 +192,23 @@ def _trajectory(table: xr.Dataset) -> Shown:
 
     last = table.isel(layer=-1)
     if last.sizes:
-        return _records(last, _TRAJECTORY, [("layer", str(int(last["layer"])))])
+        headings, cells, below = _records(last, _TRAJECTORY, [("layer", str(int(last["layer"])))])
+        return headings, cells, below + _reach(table)
     columns = {name: word for name, word in _TRAJECTORY.items() if name in table}
     cells = []
     for layer in chosen_layers(table.sizes["layer"]):
         values = table.isel(layer=layer - 1)
         cells.append([str(layer), *(plain(float(values[name])) for name in columns)])
-    return ["layer", *columns.values()], cells, []
+    return ["layer", *columns.values()], cells, _reach(table)
+
+
+def _reach(table: xr.Dataset) -> list[str]:
+    """Say how far the first order in 1/N goes, theory.md 5."""
+    if "correlation_1n" not in table:
+        return []
+    most = table.sizes["layer"] / float(table["width"].min())
+    text = "1/N: first order, and std over networks; good to depth/width of about 0.1"
+    return [f"{text}, here it is up to {plain(most, 2)}"]
 
 
 def _fixed_points(table: xr.Dataset) -> Shown:
@@ -195,13 +218,14 @@ def _fixed_points(table: xr.Dataset) -> Shown:
 def _records(table: xr.Dataset, words: dict[str, str], fixed: list[tuple[str, str]]) -> Shown:
     """Return a row for every point of the grid, up to a screenful."""
     columns = {name: word for name, word in words.items() if name in table}
-    swept = [str(dim) for dim in table.dims]
+    dims = _ordered(table)
+    swept = list(dims)
     if "sigma_w" not in swept and table["sigma_w"].dims == ("k",):
         swept.insert(swept.index("k") + 1, "sigma_w")
-    shape = tuple(table.sizes.values())
+    shape = tuple(table.sizes[dim] for dim in dims)
     cells = []
     for place in itertools.islice(np.ndindex(*shape), MOST_ROWS):
-        point = table.isel(dict(zip(table.sizes, place, strict=True)))
+        point = table.isel(dict(zip(dims, place, strict=True)))
         values = [plain(float(point[name])) for name in swept] + [text for _, text in fixed]
         cells.append(values + [_cell(point[name].item()) for name in columns])
     headings = [name.replace("_", "-") for name in swept] + [name for name, _ in fixed]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from simcore.checks import check_choice, check_integer, sorted_grid
 from simcore.ensembles import (
@@ -30,7 +31,9 @@ __all__ = [
     "Grid",
     "Scales",
     "Values",
+    "check_overlap",
     "check_q0",
+    "check_size",
     "checked_widths",
     "described",
     "exclusive",
@@ -153,21 +156,26 @@ class Grid:
         InputError
             If the table would be too large.
         """
+        check_size(self, size)
+        points = itertools.product(*self.axes.values())
+        rows = [function(**dict(zip(self.axes, point, strict=True))) for point in points]
+        return {
+            name: self.shaped(name, np.array([row[name] for row in rows]), dims) for name in rows[0]
+        }
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the parameters of every point, in row-major order."""
+        columns = zip(*itertools.product(*self.axes.values()), strict=True)
+        return {name: np.array(values) for name, values in zip(self.axes, columns, strict=True)}
+
+    def shaped(
+        self, name: str, values: npt.NDArray[Any], dims: tuple[str, ...] = ("layer",)
+    ) -> xr.Variable:
+        """Return values of every point, a row each, as a labelled array."""
         import xarray as xr
 
-        count = math.prod(self.shape) * size
-        if count > MAX_VALUES:
-            rule = f"must have at most {MAX_VALUES} values"
-            raise InputError("grid", f"{count} values", rule, "Take fewer points or layers.")
-        names = list(self.axes)
-        points = itertools.product(*self.axes.values())
-        rows = [function(**dict(zip(names, point, strict=True))) for point in points]
-        table = {}
-        for name in rows[0]:
-            column = np.array([row[name] for row in rows])
-            values = column.reshape(self.shape + column.shape[1:])
-            table[name] = xr.Variable((*self.swept, *dims), values, described(name))
-        return table
+        shape = self.shape + values.shape[1:]
+        return xr.Variable((*self.swept, *dims), values.reshape(shape), described(name))
 
     def coordinates(self) -> dict[str, xr.Variable]:
         """Return the parameters as coordinates, g beside k."""
@@ -182,6 +190,14 @@ class Grid:
                 g = np.array([correlation_strength(k) for k in values])
                 found["g"] = xr.Variable(dims, g if dims else g[0], described("g"))
         return found
+
+
+def check_size(grid: Grid, size: int) -> None:
+    """Raise InputError if a table with so many values for each point would be too large."""
+    count = math.prod(grid.shape) * size
+    if count > MAX_VALUES:
+        rule = f"must have at most {MAX_VALUES} values"
+        raise InputError("grid", f"{count} values", rule, "Take fewer points or layers.")
 
 
 class Scales:
@@ -239,22 +255,30 @@ def overlap_of(correlation: Values | None, distance: Values | None) -> dict[str,
         raise exclusive()
     if distance is None:
         values = 0.5 if correlation is None else correlation
-        _check_range("correlation", Grid.of(overlap=values).axes["overlap"], -1.0, 1.0)
+        check_overlap("correlation", Grid.of(overlap=values).axes["overlap"])
         return {"overlap": values}
-    _check_range("distance", Grid.of(distance=distance).axes["distance"], 0.0, 2.0)
+    check_overlap("distance", Grid.of(distance=distance).axes["distance"])
     return {"initial_distance": distance}
 
 
-def _check_range(field: str, values: tuple[float, ...], low: float, high: float) -> None:
+def check_overlap(field: str, values: tuple[float, ...]) -> None:
+    """Raise InputError unless every ``"correlation"`` or ``"distance"`` of a pair is possible."""
+    low, high = (-1.0, 1.0) if field == "correlation" else (0.0, 2.0)
+    _check_range(field, values, low, high, "Give the correlation c of a pair, or 1 - c.")
+
+
+def _check_range(
+    field: str, values: tuple[float, ...], low: float, high: float, remedy: str
+) -> None:
     for value in values:
         if not low <= value <= high:
-            rule = f"must be between {low:g} and {high:g}"
-            raise InputError(field, value, rule, "It describes the pair of inputs.")
+            raise InputError(field, value, f"must be between {low:g} and {high:g}", remedy)
 
 
 def check_q0(q0: Values) -> None:
     """Raise InputError unless every mean square of an input is usable."""
-    _check_range("q0", Grid.of(q0=q0).axes["q0"], SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2)
+    low, high = SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2
+    _check_range("q0", Grid.of(q0=q0).axes["q0"], low, high, "Give |x|^2/N of an input.")
 
 
 def checked_widths(width: Values) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["SHOWN", "draw", "formats"]
 
 MAX_LINES = 8
+MOST_INSIDE = 5
+"""Entries of a legend that has room among the curves."""
+
 K_TICKS = (-0.5, -0.2, 0.0, 0.3, 1.0, 3.0, math.inf)
 DEPTH_SCALES = (1.0, 300.0)
 """Colours of the diagram of depth scales, in layers; they diverge on the critical lines."""
@@ -126,11 +130,17 @@ def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path
             _draw_growth(figure, table)
         else:
             _draw_fixed_points(figure, table)
+        # It warns of the dates of fonts that matplotlib brings along, as they are put into a PDF.
+        fonts = logging.getLogger("fontTools")
+        level = fonts.level
+        fonts.setLevel(logging.ERROR)
         try:
             figure.savefig(target)
         except OSError as error:
             message = f"can't write {target}: {error.strerror or error}; choose another folder"
             raise OutputError(message) from error
+        finally:
+            fonts.setLevel(level)
     return target
 
 
@@ -182,8 +192,13 @@ def _number(value: float) -> str:
 
 def _legend(axes: Any, title: str | None) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    if any(labels):
-        axes.legend(handles, labels, title=title, fontsize=8, title_fontsize=8)
+    look = {"title": title, "fontsize": 8, "title_fontsize": 8}
+    if len(labels) > MOST_INSIDE:
+        figure = axes.figure
+        figure.set_size_inches(figure.get_figwidth() + 1.3, figure.get_figheight())
+        figure.legend(handles, labels, loc="outside right upper", **look)
+    elif any(labels):
+        axes.legend(handles, labels, **look)
 
 
 def _draw_trajectories(figure: Any, table: xr.Dataset, quantity: _Quantity) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simcore.checks import check_integer
-from simcore.ensembles import ASYMMETRIC, correlation_strength, norm_preserving_sigma_w
+from simcore.ensembles import ASYMMETRIC, correlation_strength
 from simcore.errors import InputError
 
 from . import meanfield
@@ -24,21 +22,30 @@ from .grid import (
     Grid,
     Scales,
     Values,
+    check_overlap,
     check_q0,
     checked_widths,
     described,
     exclusive,
     overlap_of,
 )
-from .law import law_of
-from .meanfield import Trajectory
+from .rows import (
+    dead,
+    first_orders,
+    fixed_point_row,
+    growth_row,
+    mean_field,
+    population,
+    preserving,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["fixed_points", "growth_rates", "maps", "phase_diagram", "trajectories"]
 
-_OBSERVABLES = tuple(field.name for field in fields(Trajectory))
+MIN_ASYMMETRIC_SIGMA_W = 0.4
+"""Below it the growth of `rai` and `raai` takes more and more layers, and seconds, to settle."""
 
 
 def trajectories(
@@ -95,20 +102,19 @@ def trajectories(
             rule = f"is missing, and the theory of {ensemble} is that of a fan-in"
             raise InputError("width", "", rule, "Give the nodes of a layer: --width 4096.")
         grid = Grid.of(width=widths, k=k, sigma_w=scales.swept, sigma_b=sigma_b, **inputs)
-        compute = functools.partial(_population, depth=depth, scales=scales)
+        compute = functools.partial(population, depth=depth, scales=scales)
         variables = grid.tabulate(compute, ("layer",), depth)
     else:
         bias = 0.0 if sigma_b is None else sigma_b
         grid = Grid.of(k=k, sigma_w=scales.swept, sigma_b=bias, **inputs)
-        compute = functools.partial(_mean_field, depth=depth)
+        compute = functools.partial(mean_field, depth=depth)
         variables = grid.tabulate(compute, ("layer",), depth)
         if widths is not None:
             finite = Grid.of(width=widths)
-            dead = functools.partial(_dead, depth=depth)
-            variables |= finite.tabulate(dead, ("layer",), depth)
+            deaths = functools.partial(dead, depth=depth)
+            variables |= finite.tabulate(deaths, ("layer",), depth)
             grid = Grid(finite.axes | grid.axes)
-            first = functools.partial(_first_order, depth=depth)
-            variables |= grid.tabulate(first, ("layer",), depth)
+            variables |= first_orders(grid, depth, scales)
     coordinates = {**grid.coordinates(), **scales.coordinates(), "layer": np.arange(1, depth + 1)}
     title = "Signal propagation through random ReLU networks: theory"
     return _dataset("trajectory", title, variables, coordinates, ensemble)
@@ -149,6 +155,7 @@ def maps(
     (field, values), *others = Grid.of(correlation=correlation, distance=distance).axes.items()
     if others:
         raise exclusive()
+    check_overlap(field, values)
     axis, dim = np.array(values), "c" if field == "correlation" else "one_minus_c"
 
     def compute(**law: Any) -> dict[str, Any]:
@@ -192,7 +199,7 @@ def fixed_points(
     """
     scales = Scales("correlated", k, sigma_w)
     grid = Grid.of(k=k, sigma_w=scales.swept, sigma_b=sigma_b)
-    variables = grid.tabulate(_fixed_point)
+    variables = grid.tabulate(fixed_point_row)
     coordinates = grid.coordinates() | scales.coordinates()
     return _dataset("fixed-point", "Fixed points of signal propagation", variables, coordinates)
 
@@ -280,101 +287,15 @@ def growth_rates(
         sigma_w = [float(s) for s in np.linspace(low, high, 15).round(12)]
     scales = Scales(ensemble, k, sigma_w)
     grid = Grid.of(k=k, sigma_w=scales.swept)
-    compute = functools.partial(_growth, asymmetric=asymmetric, scales=scales)
-    variables = grid.tabulate(compute) | Grid.of(k=k).tabulate(_preserving(asymmetric))
+    for value in grid.axes.get("sigma_w", ()):
+        if asymmetric and value < MIN_ASYMMETRIC_SIGMA_W:
+            rule = f"must be at least {MIN_ASYMMETRIC_SIGMA_W} for {ensemble}"
+            raise InputError("sigma_w", value, rule, "Below it growth settles too late in depth.")
+    compute = functools.partial(growth_row, asymmetric=asymmetric, scales=scales)
+    variables = grid.tabulate(compute) | Grid.of(k=k).tabulate(preserving(asymmetric))
     coordinates = grid.coordinates() | scales.coordinates()
     title = "Growth of the mean square from layer to layer"
     return _dataset("growth", title, variables, coordinates, ensemble)
-
-
-# --- one point ----------------------------------------------------------------------------------
-
-
-def _start(point: dict[str, float]) -> dict[str, float]:
-    """Take the inputs' overlap out of a point, as an argument of the theory."""
-    if "overlap" in point:
-        return {"correlation": point.pop("overlap")}
-    return {"distance": point.pop("initial_distance")}
-
-
-def _mean_field(*, depth: int, q0: float, **point: float) -> dict[str, Any]:
-    start = _start(point)
-    path = meanfield.trajectory(depth, q1=q0, **point, **start)
-    return {name: path.observable(name) for name in _OBSERVABLES}
-
-
-def _first_order(*, depth: int, width: int, q0: float, **point: float) -> dict[str, Any]:
-    from .finite_width import first_order
-
-    start = _start(point)
-    found = first_order(depth, width=width, q1=q0, **point, **start)
-    means = {f"{name}_1n": values for name, values in found.mean.items()}
-    return means | {f"{name}_1n_std": values for name, values in found.std.items()}
-
-
-def _dead(*, depth: int, width: int) -> dict[str, Any]:
-    dead = meanfield.dead_network(np.full(depth, width))
-    return {"dead_network1": dead, "dead_network2": dead}
-
-
-def _population(
-    *, depth: int, scales: Scales, width: int, k: float, q0: float, **point: float
-) -> dict[str, Any]:
-    from .population import population_trajectory
-
-    start = _start(point)
-    distance = start["distance"] if "distance" in start else 1.0 - start["correlation"]
-    sigma_w = point.pop("sigma_w", None)
-    path = population_trajectory(
-        [max(width, 3)] + [width] * (depth - 1),
-        k=k,
-        sigma_w=scales.of(k) if sigma_w is None else sigma_w,
-        sigma_b=point.get("sigma_b"),
-        q0=q0,
-        distance=distance,
-    )
-    means = {name: path.observable(name) for name in _OBSERVABLES}
-    return means | {f"{name}_stderr": path.errors.observable(name) for name in _OBSERVABLES}
-
-
-def _fixed_point(**law: Any) -> dict[str, Any]:
-    point = meanfield.fixed_point(**law)
-    return {
-        "fixed_correlation": point.correlation,
-        "fixed_distance": point.distance,
-        "fixed_angle": point.angle,
-        "fixed_q": point.q,
-        "slope": point.slope,
-        "slope_at_one": math.pi / (math.pi - law_of(**{"sigma_w": None, **law}).late_g),
-        "growth": point.growth,
-        "depth_scale_correlation": point.depth_scale_correlation,
-        "depth_scale_q": point.depth_scale_q,
-        "phase": str(point.phase),
-        "bounded": point.bounded,
-    }
-
-
-def _growth(
-    *, asymmetric: bool, scales: Scales, k: float, sigma_w: float | None = None
-) -> dict[str, Any]:
-    if asymmetric:
-        from .asymmetric import late_growth
-
-        growth = late_growth(scales.of(k) if sigma_w is None else sigma_w, k)
-        log_growth = math.log(growth)
-    else:
-        law = law_of(k, sigma_w, 0.0)
-        growth, log_growth = law.growth, law.log_growth
-    scale = 1.0 / abs(log_growth) if log_growth else math.inf
-    return {"growth": growth, "log_growth": log_growth, "depth_scale_q": scale}
-
-
-def _preserving(asymmetric: bool) -> Callable[..., dict[str, Any]]:
-    if not asymmetric:
-        return lambda k: {"norm_preserving_sigma_w": norm_preserving_sigma_w(k)}
-    from .asymmetric import norm_preserving_sigma_w as found
-
-    return lambda k: {"norm_preserving_sigma_w": found(k)}
 
 
 def _dataset(

@@ -1,0 +1,148 @@
+"""What a table of theory holds at one point of its grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from simcore.ensembles import correlation_strength, norm_preserving_sigma_w
+
+from . import meanfield
+from .grid import Grid, Scales, check_size
+from .law import law_of
+from .meanfield import Trajectory
+
+__all__ = [
+    "dead",
+    "first_orders",
+    "fixed_point_row",
+    "growth_row",
+    "mean_field",
+    "population",
+    "preserving",
+]
+
+POINTS_AT_ONCE = 256
+"""Points that the first order takes together: more is no faster and needs more memory."""
+
+_OBSERVABLES = tuple(field.name for field in fields(Trajectory))
+
+
+def _start(point: dict[str, float]) -> dict[str, float]:
+    """Take the inputs' overlap out of a point, as an argument of the theory."""
+    if "overlap" in point:
+        return {"correlation": point.pop("overlap")}
+    return {"distance": point.pop("initial_distance")}
+
+
+def mean_field(*, depth: int, q0: float, **point: float) -> dict[str, Any]:
+    """Follow a pair at infinite width, theory.md (5), (6)."""
+    start = _start(point)
+    path = meanfield.trajectory(depth, q1=q0, **point, **start)
+    return {name: path.observable(name) for name in _OBSERVABLES}
+
+
+def first_orders(grid: Grid, depth: int, scales: Scales) -> dict[str, Any]:
+    """Compute many points at once, a fiftieth of the time of one after the other."""
+    from .finite_width import first_order_grid
+
+    check_size(grid, depth)
+    points = grid.columns()
+    strength = np.array([correlation_strength(k) for k in points["k"]])
+    sigma_w = points.get("sigma_w")
+    if sigma_w is None:
+        sigma_w = np.array([scales.of(k) for k in points["k"]])
+    overlap = points.get("overlap")
+    distance = points["initial_distance"] if overlap is None else 1.0 - overlap
+    parts: dict[str, list[Any]] = {}
+    for first in range(0, strength.size, POINTS_AT_ONCE):
+        part = slice(first, first + POINTS_AT_ONCE)
+        widths = np.repeat(points["width"][part, None], depth, axis=1)
+        found = first_order_grid(
+            depth,
+            widths=widths,
+            g=strength[part],
+            sigma_w=sigma_w[part],
+            sigma_b=points["sigma_b"][part],
+            q1=points["q0"][part],
+            q2=points["q0"][part],
+            distance=distance[part],
+        )
+        for suffix, values in zip(("_1n", "_1n_std"), found, strict=True):
+            for name, array in values.items():
+                parts.setdefault(name + suffix, []).append(array)
+    return {name: grid.shaped(name, np.concatenate(part)) for name, part in parts.items()}
+
+
+def dead(*, depth: int, width: int) -> dict[str, Any]:
+    """Return the probability of a dead network of one width."""
+    dead = meanfield.dead_network(np.full(depth, width))
+    return {"dead_network1": dead, "dead_network2": dead}
+
+
+def population(
+    *, depth: int, scales: Scales, width: int, k: float, q0: float, **point: float
+) -> dict[str, Any]:
+    """Follow a pair through `rai` or `raai` at a fan-in, theory.md 4."""
+    from .population import population_trajectory
+
+    start = _start(point)
+    distance = start["distance"] if "distance" in start else 1.0 - start["correlation"]
+    sigma_w = point.pop("sigma_w", None)
+    path = population_trajectory(
+        [max(width, 3)] + [width] * (depth - 1),
+        k=k,
+        sigma_w=scales.of(k) if sigma_w is None else sigma_w,
+        sigma_b=point.get("sigma_b"),
+        q0=q0,
+        distance=distance,
+    )
+    means = {name: path.observable(name) for name in _OBSERVABLES}
+    return means | {f"{name}_stderr": path.errors.observable(name) for name in _OBSERVABLES}
+
+
+def fixed_point_row(**law: Any) -> dict[str, Any]:
+    """Return the fixed point of one law, theory.md 4."""
+    point = meanfield.fixed_point(**law)
+    return {
+        "fixed_correlation": point.correlation,
+        "fixed_distance": point.distance,
+        "fixed_angle": point.angle,
+        "fixed_q": point.q,
+        "slope": point.slope,
+        "slope_at_one": math.pi / (math.pi - law_of(**{"sigma_w": None, **law}).late_g),
+        "growth": point.growth,
+        "depth_scale_correlation": point.depth_scale_correlation,
+        "depth_scale_q": point.depth_scale_q,
+        "phase": str(point.phase),
+        "bounded": point.bounded,
+    }
+
+
+def growth_row(
+    *, asymmetric: bool, scales: Scales, k: float, sigma_w: float | None = None
+) -> dict[str, Any]:
+    """Return how q grows per layer under one law."""
+    if asymmetric:
+        from .asymmetric import late_growth
+
+        growth = late_growth(scales.of(k) if sigma_w is None else sigma_w, k)
+        log_growth = math.log(growth)
+    else:
+        law = law_of(k, sigma_w, 0.0)
+        growth, log_growth = law.growth, law.log_growth
+    scale = 1.0 / abs(log_growth) if log_growth else math.inf
+    return {"growth": growth, "log_growth": log_growth, "depth_scale_q": scale}
+
+
+def preserving(asymmetric: bool) -> Callable[..., dict[str, Any]]:
+    """Return a function of k that finds the norm-preserving σ_w."""
+    if not asymmetric:
+        return lambda k: {"norm_preserving_sigma_w": norm_preserving_sigma_w(k)}
+    from .asymmetric import norm_preserving_sigma_w as found
+
+    return lambda k: {"norm_preserving_sigma_w": found(k)}
