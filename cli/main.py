@@ -18,6 +18,7 @@ from .errors import CommandError, run_app
 from .files import existing, prepare
 from .numbers import duration, rate_text
 from .options import Version
+from .report import register as register_report
 from .signals import ignore_checkpoint_requests
 from .slurm import register as register_slurm
 from .theory import register as register_theory
@@ -98,6 +99,7 @@ def plot(
     typer.echo(f"written to {picture}")
 
 
+register_report(app)
 register_slurm(app)
 register_theory(app)
 

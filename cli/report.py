@@ -1,0 +1,66 @@
+"""The command `simcore report`: runs as one page that needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simcore.errors import InputError
+
+from .config import Given, named
+from .errors import CommandError
+from .files import prepare
+
+__all__ = ["register"]
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+simcore report run.h5
+
+simcore report narrow.h5 wide.h5 -o widths.html
+"""
+
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE...", help="Runs written by simulate; several are shown together."),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Page to write; an earlier one is replaced. Default: the first file's name and .html, "
+        "in this folder.",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application."""
+    app.command("report", epilog=EPILOG, no_args_is_help=True)(_report)
+
+
+def _report(files: Files, output: Output = None) -> None:
+    """Write one page about runs: verdict, figures, provenance. It needs no network."""
+    page = Path(output).expanduser() if output else Path(f"{Path(files[0]).stem}.html")
+    if page.is_dir():
+        text = f"--output {page}: is a folder. Name a file, such as report.html."
+        raise CommandError(text, InputError.exit_code)
+    if page.resolve() in {Path(file).expanduser().resolve() for file in files}:
+        text = f"--output {page}: is a run that is read. Name another file, such as report.html."
+        raise CommandError(text, InputError.exit_code)
+    prepare()
+    from simcore.report import report
+
+    try:
+        made = report(files, page)
+    except InputError as error:
+        raise named(error, Given({}), ()) from error
+    for line in (*made.problems, *made.notes):
+        typer.echo(line, err=True)
+    typer.echo(f"written to {made.path}")

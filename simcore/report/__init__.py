@@ -1,0 +1,76 @@
+"""`simcore report`: one self-contained page about one or several runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from simcore.errors import InputError, OutputError, SimcoreError
+
+__all__ = ["Report", "report"]
+
+
+class Report(NamedTuple):
+    """A page that was written.
+
+    Parameters
+    ----------
+    path
+        The page.
+    problems
+        A line for each file that is not on it, with the reason and the remedy.
+    notes
+        What the runs on it lack, and how to get it: each a file and a line.
+    """
+
+    path: Path
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Report:
+    """Write a page about one or several runs that needs no network.
+
+    Parameters
+    ----------
+    paths
+        Files that `simulate` wrote. Those that can't be read are named on the page.
+    output
+        The page to write (HTML); an earlier one is replaced.
+
+    Raises
+    ------
+    InputError
+        If no file can be read.
+    OutputError
+        If the page can't be written.
+    SimcoreError
+        If Bokeh or Jinja is not installed.
+    """
+    try:
+        import bokeh  # noqa: F401
+        import jinja2  # noqa: F401
+    except ImportError as missing:
+        message = "the report needs Bokeh and Jinja: install simcore[report]"
+        raise SimcoreError(message) from missing
+    from .page import render
+    from .sources import read_sources
+
+    sources, problems = read_sources(paths)
+    if not sources:
+        first = problems[0] if problems else "no file was named"
+        raise InputError("files", first, "no file is a run that can be read", "Name a run.")
+    html = render(sources, problems)
+    notes = tuple(f"{s.path}: {note}" for s in sources for note in s.notes)
+    return Report(_written(Path(output), html), tuple(problems), notes)
+
+
+def _written(path: Path, text: str) -> Path:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"can't write {path}: {error.strerror or error}; choose another folder"
+        raise OutputError(message) from error
+    return path

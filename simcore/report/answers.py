@@ -1,0 +1,103 @@
+"""The one place where the report calls `simcore.compare` and `simcore.scaling`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from simcore.errors import SimcoreError
+
+from .points import Point
+from .sources import Source
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Answer", "Widths", "across_widths", "answer"]
+
+_UNUSED = ("_histogram", "_trajectories", "_quantile", "_bin_lower", "_bin_width")
+"""Endings of variables that neither of them needs."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `simcore.compare` says of the points that are shown.
+
+    Parameters
+    ----------
+    text
+        The answer in words; why there is none, if there is none.
+    verdicts
+        Of each point, by the values of its swept parameters: dicts of observable, against,
+        agrees, p_value and words.
+    z
+        z-scores along the layers; None if there is no theory to compare with.
+    """
+
+    text: str
+    verdicts: Mapping[tuple[float, ...], list[dict[str, Any]]] = field(default_factory=dict)
+    z: xr.Dataset | None = None
+
+
+@dataclass(frozen=True)
+class Widths:
+    """What `simcore.scaling` says: words, the fits, and the data they are fits to."""
+
+    text: str
+    fits: xr.Dataset | None = None
+    dataset: xr.Dataset | None = None
+
+
+def answer(source: Source, points: Sequence[Point]) -> Answer:
+    """Compare the points of a run with theory."""
+    import simcore
+
+    try:
+        compared = simcore.compare(_part(source, points))
+    except SimcoreError as error:
+        return Answer(_sentence("No verdict", error))
+    verdicts: dict[tuple[float, ...], list[dict[str, Any]]] = {}
+    for verdict in compared.verdicts:
+        key = tuple(float(verdict.point[name]) for name in source.swept)
+        verdicts.setdefault(key, []).append(
+            {
+                "observable": verdict.observable,
+                "against": verdict.against,
+                "agrees": verdict.agrees,
+                "p_value": verdict.p_value,
+                "words": verdict.words,
+            }
+        )
+    return Answer(str(compared), verdicts, compared.z)
+
+
+def _part(source: Source, points: Sequence[Point]) -> xr.Dataset:
+    """Return the thinned grid in memory, without what no comparison needs."""
+    dataset = source.dataset
+    kept = [str(name) for name in dataset.data_vars if not str(name).endswith(_UNUSED)]
+    part = dataset[kept]
+    for j, name in enumerate(source.swept):
+        values = sorted({point.place[j] for point in points})
+        if len(values) < dataset.sizes[name]:
+            part = part.isel({name: values})
+    return part.load()
+
+
+def across_widths(sources: Sequence[Source]) -> Widths:
+    """Fit the means of all runs together against 1/N."""
+    import simcore
+
+    complete = [source for source in sources if source.facts["complete"]]
+    try:
+        paths = [source.path for source in complete]
+        together = simcore.open_run(paths) if len(paths) > 1 else complete[0].dataset
+        found = simcore.scaling(together)
+    except SimcoreError as error:
+        return Widths(_sentence("No fit across widths", error))
+    return Widths(str(found), found.fits, together)
+
+
+def _sentence(what: str, error: SimcoreError) -> str:
+    rule, remedy = getattr(error, "rule", ""), getattr(error, "remedy", "")
+    return f"{what}: the run {rule}. {remedy}" if rule else f"{what}: {error}"

@@ -1,0 +1,108 @@
+"""All points at the last layer, which parameters set them apart, and their fixed points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .points import Point, point_label
+from .sources import Source, is_asymmetric
+
+__all__ = ["LAST", "MOST_ROWS", "fixed_point_of", "last_layer", "varied_parameters"]
+
+Floats = npt.NDArray[np.float64]
+
+LAST = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both", "dead_network1")
+"""Observables of the last layer."""
+
+MOST_ROWS = 5000
+"""Points that are shown at the last layer."""
+
+FREE = ("width", "k", "sigma_b", "overlap", "initial_distance", "q0", "pair")
+"""Parameters that vary by themselves; σ_w may follow k, and g always does."""
+
+
+def varied_parameters(points: Sequence[Point], sources: Sequence[Source]) -> list[str]:
+    """Return the parameters in which points differ, in the order of a grid's dimensions."""
+    found = {name for name in FREE if len(_distinct(p.values.get(name) for p in points)) > 1}
+    if "pair" in found:
+        found -= {"overlap", "initial_distance"}
+    elif "overlap" in found and not _told_apart(points, "overlap"):
+        found.discard("overlap")
+    elif "overlap" in found:
+        found.discard("initial_distance")
+    if _scale_is_free(points, sources):
+        found.add("sigma_w")
+    order = ("width", "k", "sigma_w", "sigma_b", "overlap", "initial_distance", "q0", "pair")
+    return [name for name in order if name in found]
+
+
+def _distinct(values: Iterable[float | None]) -> set[float]:
+    return {x for x in values if x is not None and not math.isnan(x)}
+
+
+def _told_apart(points: Sequence[Point], name: str) -> bool:
+    """Whether c₀ names the points as well as 1 − c₀, which is finer near 1."""
+    finer = _distinct(p.values.get("initial_distance") for p in points)
+    return len(_distinct(p.values.get(name) for p in points)) == len(finer)
+
+
+def _scale_is_free(points: Sequence[Point], sources: Sequence[Source]) -> bool:
+    """Whether σ_w differs where k does not."""
+    of_k: dict[tuple[float, str], set[float]] = {}
+    for point in points:
+        key = point.values.get("k", 0.0), str(sources[point.source].config["ensemble"])
+        of_k.setdefault(key, set()).add(point.values.get("sigma_w", math.nan))
+    return any(len(_distinct(scales)) > 1 for scales in of_k.values())
+
+
+def last_layer(
+    sources: Sequence[Source], points: Sequence[Point], varied: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Return a table of points at the last layer, column by column.
+
+    Columns are the varied parameters and g, and of each observable of `LAST` the mean, its
+    standard error and theory; of c also what it goes to, c*, at which depth scale.
+    """
+    columns: dict[str, list[Any]] = {"label": [], "source": [], "c_star": [], "scale": []}
+    names = [*varied, *(["g"] if "k" in varied else [])]
+    columns |= {name: [p.values.get(name, math.nan) for p in points] for name in names}
+    for name in ("k", "sigma_w", "sigma_b"):
+        columns[f"{name}_all"] = [p.values.get(name, 0.0) for p in points]
+    arrays = [_last_arrays(source) for source in sources]
+    for variable in {name: None for found in arrays for name in found}:
+        columns[variable] = [
+            float(arrays[p.source][variable][p.place]) if variable in arrays[p.source] else math.nan
+            for p in points
+        ]
+    for point in points:
+        star, scale = fixed_point_of(point.values, asymmetric=is_asymmetric(sources[point.source]))
+        columns["label"].append(point_label(point, varied))
+        columns["source"].append(point.source)
+        columns["c_star"].append(star)
+        columns["scale"].append(scale)
+    return columns
+
+
+def _last_arrays(source: Source) -> dict[str, Floats]:
+    dataset = source.dataset
+    names = [name + suffix for name in LAST for suffix in ("", "_stderr", "_theory")]
+    return {
+        name: dataset[name].isel(layer=-1).transpose(*source.swept).values
+        for name in names
+        if name in dataset
+    }
+
+
+def fixed_point_of(values: Mapping[str, float], *, asymmetric: bool) -> tuple[float, float]:
+    """Return c* and the depth scale of c; NaN for ensembles without a closed form."""
+    from simcore.theory import fixed_point
+
+    if asymmetric or "k" not in values:
+        return math.nan, math.nan
+    found = fixed_point(k=values["k"], sigma_w=values["sigma_w"], sigma_b=values["sigma_b"])
+    return found.correlation, found.depth_scale_correlation

@@ -1,0 +1,262 @@
+"""The page: data and words of all runs, put into the template."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .answers import Answer, across_widths, answer
+from .overview import LAST, MOST_ROWS, last_layer, varied_parameters
+from .phase import phase_data
+from .points import (
+    MOST_LAYERS,
+    MOST_POINTS,
+    Point,
+    all_points,
+    chosen_points,
+    group_key,
+    parameter_label,
+    point_label,
+)
+from .series import DISTRIBUTIONS, numbers, series_of
+from .sources import Source, is_asymmetric
+from .widths import widths_data
+from .words import described, provenance_of, summary_of
+
+__all__ = ["render"]
+
+HERE = Path(__file__).parent
+
+NAMES = {
+    "correlation": "correlation c",
+    "log_distance": "ln(1 − c)",
+    "distance": "distance 1 − c",
+    "log_q1": "ln q of signal 1",
+    "log_q2": "ln q of signal 2",
+    "inactive1": "inactive nodes, signal 1",
+    "inactive2": "inactive nodes, signal 2",
+    "inactive_both": "inactive nodes, both signals",
+    "dead_network1": "dead networks, signal 1",
+    "dead_network2": "dead networks, signal 2",
+    "cosine": "cosine of the activations",
+    "angle": "angle",
+}
+"""Observables as the page names them."""
+
+
+def render(sources: Sequence[Source], problems: Sequence[str]) -> str:
+    """Return the page as HTML.
+
+    Parameters
+    ----------
+    sources
+        The runs, at least one.
+    problems
+        A line for each file that could not be read.
+    """
+    everything = all_points(sources)
+    shown = chosen_points(sources)
+    varied = varied_parameters(everything, sources)
+    answers = [answer(s, [p for p in shown if p.source == i]) for i, s in enumerate(sources)]
+    page = _data(sources, everything, shown, varied, answers)
+    widths = page.pop("widths_text")
+    html: str = _template().render(
+        title=_title(sources),
+        command=shlex.join(["simcore", "report", *(s.path.name for s in sources)]),
+        problems=problems,
+        runs=[_run(source, found) for source, found in zip(sources, answers, strict=True)],
+        page=page,
+        names=NAMES,
+        symbols={name: parameter_label(name) for name in [*varied, "g"]},
+        axes=_axes(page),
+        observables=[n for n in DISTRIBUTIONS if n in page["distribution_names"]],
+        last=[n for n in LAST if n in page["rows"]],
+        z_names=page["z_names"],
+        widths_text=widths,
+        chips=1 < len(shown) <= 7,
+        counts={
+            "points": len(everything),
+            "shown": len(shown),
+            "most_points": MOST_POINTS,
+            "most_layers": MOST_LAYERS,
+            "rows": len(page["rows"]["label"]),
+        },
+        asymmetric=any(is_asymmetric(source) for source in sources),
+        shared=any("pair" in source.swept for source in sources),
+        biased=any(any(s.config["sigma_b"] or [1.0]) for s in sources),
+        style=(HERE / "style.css").read_text(encoding="utf-8"),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        bokeh=_bokeh(),
+        data=_json(page),
+        figures=_json(_figures(page)),
+    )
+    return html
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
+
+
+def _bokeh() -> str:
+    """Return Bokeh's script; its widgets, tables and formulas are not needed."""
+    from bokeh.resources import Resources
+
+    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
+
+
+def _json(value: object) -> str:
+    """Return JSON that can stand inside a script element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.replace("<", "\\u003c")
+
+
+def _figures(page: Mapping[str, Any]) -> dict[str, Any]:
+    from bokeh.embed import json_item
+
+    from .figures import figures
+
+    return {name: json_item(made) for name, made in figures(page).items()}
+
+
+def _title(sources: Sequence[Source]) -> str:
+    names = [source.path.name for source in sources]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _run(source: Source, found: Answer) -> dict[str, Any]:
+    return {
+        "name": source.path.name,
+        "summary": summary_of(source),
+        "described": described(source),
+        "notes": source.notes,
+        "verdict": _told(found.text),
+        "provenance": provenance_of(source),
+    }
+
+
+def _told(text: str) -> list[tuple[str, list[str]]]:
+    """Return the lines of an answer, each with the indented lines that follow it."""
+    told: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if line.startswith(" ") and told:
+            told[-1][1].append(line.strip())
+        elif line.strip():
+            told.append((line, []))
+    return told
+
+
+# --- data of the figures --------------------------------------------------------------------------
+
+
+def _data(
+    sources: Sequence[Source],
+    everything: Sequence[Point],
+    shown: Sequence[Point],
+    varied: Sequence[str],
+    answers: Sequence[Answer],
+) -> dict[str, Any]:
+    points = _points(sources, shown, varied, answers)
+    step = -(-len(everything) // MOST_ROWS)
+    columns = last_layer(sources, everything[::step], varied)
+    asymmetric = any(is_asymmetric(source) for source in sources)
+    widths = across_widths(sources) if "width" in varied else None
+    lines = [point["lines"] for point in points]
+    return {
+        "points": points,
+        "rows": {name: _column(values) for name, values in columns.items()},
+        "varied": list(varied),
+        "phase": phase_data(columns, varied, asymmetric=asymmetric),
+        "widths": widths and widths_data(widths, varied),
+        "widths_text": widths.text.splitlines() if widths else [],
+        "dead_networks": _any(lines, ("dead_network1", "dead_network2", "dead_inputs")),
+        "has_distributions": any(p["distributions"]["observables"] for p in points),
+        "has_single": any(p["single"] for p in points),
+        "has_first": any("first" in line for found in lines for line in found.values()),
+        "distribution_names": sorted(
+            {n for p in points for n in p["distributions"]["observables"]}
+        ),
+        "z_names": [n for n in NAMES if any("z" in found.get(n, {}) for found in lines)],
+    }
+
+
+def _column(values: Sequence[Any]) -> list[Any]:
+    return list(values) if values and isinstance(values[0], str | int) else numbers(values)
+
+
+def _any(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bool:
+    """Whether one of some observables is not zero somewhere."""
+    return any(x for found in lines for name in names for x in found.get(name, {}).get("mean", []))
+
+
+def _points(
+    sources: Sequence[Source],
+    shown: Sequence[Point],
+    varied: Sequence[str],
+    answers: Sequence[Answer],
+) -> list[dict[str, Any]]:
+    found = []
+    for number, source in enumerate(sources):
+        own = [point for point in shown if point.source == number]
+        for point, drawn in zip(own, series_of(source, own), strict=True):
+            _add_z(drawn, answers[number], point, source)
+            found.append(
+                drawn
+                | _names(point, varied)
+                | {
+                    "source": number,
+                    "verdicts": answers[number].verdicts.get(_values(source, point), []),
+                }
+            )
+    return found
+
+
+def _names(point: Point, varied: Sequence[str]) -> dict[str, Any]:
+    values = [point.values.get(name, math.nan) for name in varied]
+    return {
+        "label": point_label(point, varied),
+        "values": dict(zip(varied, numbers(values), strict=True)),
+        "group": group_key(point.values, [name for name in varied if name != "width"]),
+        "bias": f"{point.values.get('sigma_b', 0.0):.12g}",
+    }
+
+
+def _values(source: Source, point: Point) -> tuple[float, ...]:
+    return tuple(
+        float(source.dataset[name].values[i])
+        for name, i in zip(source.swept, point.place, strict=True)
+    )
+
+
+def _add_z(drawn: dict[str, Any], found: Answer, point: Point, source: Source) -> None:
+    """Add the z-scores of a point to its lines."""
+    if found.z is None:
+        return
+    at = dict(zip(source.swept, _values(source, point), strict=True))
+    for name in found.z.data_vars:
+        observable, _, ending = str(name).rpartition("_z")
+        own = {d: x for d, x in at.items() if d in found.z[name].dims}
+        values = found.z[name].sel(own).sel(layer=drawn["layers"]).values
+        if np.isfinite(values).any():
+            part = "z_first" if ending else "z"
+            drawn["lines"].setdefault(observable, {})[part] = numbers(values)
+
+
+def _axes(page: Mapping[str, Any]) -> list[str]:
+    """Return what the points at the last layer can be drawn over; g in place of an infinite k."""
+    infinite = "k" in page["varied"] and None in page["rows"]["k"]
+    return [name if name != "k" or not infinite else "g" for name in page["varied"]]

@@ -1,0 +1,153 @@
+"""Which points and layers a page shows in full, and how they are named."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .sources import Source
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "MOST_LAYERS",
+    "MOST_POINTS",
+    "Point",
+    "all_points",
+    "chosen_layers",
+    "chosen_points",
+    "group_key",
+    "parameter_label",
+    "point_label",
+]
+
+MOST_POINTS = 60
+"""Points whose layers are shown."""
+
+MOST_LAYERS = 48
+"""Layers that are shown of each."""
+
+SYMBOLS = {
+    "width": "N",
+    "k": "k",
+    "g": "g",
+    "sigma_w": "σ_w",
+    "sigma_b": "σ_b",
+    "overlap": "c₀",
+    "initial_distance": "1 − c₀",
+    "q0": "q₀",
+    "pair": "pair",
+}
+"""Symbols of the parameters, in the order of a grid's dimensions."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of one run.
+
+    Parameters
+    ----------
+    source
+        Number of the run.
+    place
+        Its index along each dimension of the grid.
+    values
+        The values of all parameters that have one there, by name.
+    """
+
+    source: int
+    place: tuple[int, ...]
+    values: Mapping[str, float]
+
+
+def chosen_layers(layers: Sequence[int], most: int = MOST_LAYERS) -> list[int]:
+    """Return the indices of up to `most` layers, evenly spaced in the logarithm, both ends in."""
+    depth = len(layers)
+    if depth <= most:
+        return list(range(depth))
+    return sorted({round(float(x)) - 1 for x in np.geomspace(1, depth, most)})
+
+
+def all_points(sources: Sequence[Source]) -> list[Point]:
+    """Return every point of every run, in the order of the grids."""
+    return [
+        _point(source, number, place)
+        for number, source in enumerate(sources)
+        for place in np.ndindex(*(source.dataset.sizes[d] for d in source.swept))
+    ]
+
+
+def chosen_points(sources: Sequence[Source], most: int = MOST_POINTS) -> list[Point]:
+    """Return the points that are shown in full.
+
+    The room is shared evenly among the runs. In each, the values of the longest dimension are
+    thinned, evenly and with both ends kept, until the grid of what is left fits.
+    """
+    shown = sources[:most]
+    found = []
+    for number, source in enumerate(shown):
+        axes = _thinned([source.dataset.sizes[d] for d in source.swept], most // len(shown))
+        found += [_point(source, number, place) for place in itertools.product(*axes)]
+    return found
+
+
+def _thinned(sizes: Sequence[int], most: int) -> list[list[int]]:
+    counts = list(sizes)
+    while math.prod(counts) > most:
+        longest = max(range(len(counts)), key=lambda i: counts[i])
+        counts[longest] -= 1
+    return [
+        sorted({round(float(x)) for x in np.linspace(0, size - 1, count)})
+        for size, count in zip(sizes, counts, strict=True)
+    ]
+
+
+def _point(source: Source, number: int, place: tuple[int, ...]) -> Point:
+    return Point(
+        number, place, parameters(source.dataset, dict(zip(source.swept, place, strict=True)))
+    )
+
+
+def parameters(dataset: xr.Dataset, place: Mapping[str, int]) -> dict[str, float]:
+    """Return the parameters that have one value at a place of the grid."""
+    found = {}
+    for name in SYMBOLS:
+        if name in dataset.coords:
+            at = dataset[name].isel({d: i for d, i in place.items() if d in dataset[name].dims})
+            if at.ndim == 0:
+                found[name] = float(at)
+    return found
+
+
+def parameter_label(name: str) -> str:
+    """Return the symbol of a parameter."""
+    return SYMBOLS.get(name, name)
+
+
+def point_label(point: Point, varied: Sequence[str]) -> str:
+    """Return what sets a point apart: "k = 0, N = 256"; "" if nothing does."""
+    return ", ".join(
+        f"pair {point.values[name]:g}"
+        if name == "pair"
+        else f"{parameter_label(name)} = {number(point.values[name])}"
+        for name in varied
+        if name in point.values
+    )
+
+
+def number(value: float) -> str:
+    """Return a parameter as it is read."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:g}".replace("-", "−")
+
+
+def group_key(values: Mapping[str, float], varied: Sequence[str]) -> str:
+    """Return a name for all points that differ in width only."""
+    return "|".join(f"{name}={values[name]:.12g}" for name in varied if name in values)

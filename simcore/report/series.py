@@ -1,0 +1,203 @@
+"""What the page's figures draw of the chosen points: plain lists, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .points import Point, chosen_layers
+from .sources import Source
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["DISTRIBUTIONS", "LINES", "NETWORK_LINES", "numbers", "series_of"]
+
+LINES = (
+    "correlation",
+    "distance",
+    "log_distance",
+    "log_q1",
+    "log_q2",
+    "inactive1",
+    "inactive2",
+    "inactive_both",
+    "dead_network1",
+    "dead_network2",
+)
+"""Observables that are drawn along the layers."""
+
+NETWORK_LINES = ("dead", "dead_inputs", "dead_network_all")
+"""… of networks that several inputs share."""
+
+PARTS = {
+    "mean": "",
+    "error": "_stderr",
+    "theory": "_theory",
+    "theory_error": "_theory_stderr",
+    "first": "_theory_1n",
+    "first_std": "_theory_1n_std",
+}
+"""What is known of an observable at a layer, and the ending of its variable."""
+
+DISTRIBUTIONS = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both")
+"""Observables whose distribution over networks is shown."""
+
+DISTRIBUTION_LAYERS = 10
+SINGLE = ("correlation", "log_distance")
+SINGLE_NETWORKS = 8
+"""Networks that are drawn one by one."""
+
+DIGITS = 8
+
+
+def numbers(values: Iterable[float]) -> list[float | None]:
+    """Return numbers for JSON, with eight digits; what is not finite is None."""
+    return [
+        float(f"{x:.{DIGITS}g}") if math.isfinite(x) else None
+        for x in np.asarray(values, dtype=np.float64).tolist()
+    ]
+
+
+def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Return what is drawn of each of a run's points.
+
+    Parameters
+    ----------
+    source
+        The run.
+    points
+        Points of it.
+
+    Returns
+    -------
+    list of dict
+        For each point ``layers``, ``lines`` (by observable and part), ``single`` (the first
+        networks, one by one) and ``distributions`` (by observable, at a few layers).
+    """
+    places = [point.place for point in points]
+    layers = chosen_layers(source.layers)
+    few = chosen_layers(source.layers, DISTRIBUTION_LAYERS)
+    found: list[dict[str, Any]] = [
+        {
+            "layers": [source.layers[i] for i in layers],
+            "lines": {},
+            "single": {},
+            "distributions": {"layers": [source.layers[i] for i in few], "observables": {}},
+        }
+        for _ in points
+    ]
+    _add_lines(source, places, layers, found)
+    _add_single(source, places, layers, found)
+    _add_distributions(source, places, few, found)
+    return found
+
+
+def _add_lines(
+    source: Source,
+    places: Sequence[tuple[int, ...]],
+    layers: Sequence[int],
+    found: Sequence[dict[str, Any]],
+) -> None:
+    for name in LINES + NETWORK_LINES:
+        for part, suffix in PARTS.items():
+            values = _of_places(source, name + suffix, places, {"layer": layers})
+            if values is None or np.isnan(values).all():
+                continue
+            for row, one in zip(values, found, strict=True):
+                one["lines"].setdefault(name, {})[part] = numbers(row)
+
+
+def _add_single(
+    source: Source,
+    places: Sequence[tuple[int, ...]],
+    layers: Sequence[int],
+    found: Sequence[dict[str, Any]],
+) -> None:
+    for name in SINGLE:
+        variable = f"{name}_trajectories"
+        if variable not in source.dataset:
+            continue
+        kept = range(min(SINGLE_NETWORKS, source.dataset.sizes["trial"]))
+        values = _of_places(source, variable, places, {"trial": kept, "layer": layers})
+        assert values is not None
+        for rows, one in zip(values, found, strict=True):
+            one["single"][name] = [numbers(row) for row in rows if np.isfinite(row).any()]
+
+
+def _add_distributions(
+    source: Source,
+    places: Sequence[tuple[int, ...]],
+    layers: Sequence[int],
+    found: Sequence[dict[str, Any]],
+) -> None:
+    for name in DISTRIBUTIONS:
+        chosen = {"layer": layers}
+        counts = _of_places(source, f"{name}_histogram", places, chosen)
+        lower = _of_places(source, f"{name}_bin_lower", places, chosen)
+        width = _of_places(source, f"{name}_bin_width", places, chosen)
+        if counts is None or lower is None or width is None:
+            continue
+        for i, one in enumerate(found):
+            one["distributions"]["observables"][name] = {
+                "lower": numbers(lower[i]),
+                "width": numbers(width[i]),
+                "counts": [_trimmed(row) for row in counts[i].astype(int)],
+                "mean": numbers(_at(source, name, places[i], layers)),
+                "std": numbers(_at(source, f"{name}_std", places[i], layers)),
+                "theory": numbers(_at(source, f"{name}_theory", places[i], layers)),
+                "first": numbers(_at(source, f"{name}_theory_1n", places[i], layers)),
+                "first_std": numbers(_at(source, f"{name}_theory_1n_std", places[i], layers)),
+            }
+
+
+def _trimmed(counts: npt.NDArray[np.int64]) -> list[Any]:
+    """Return the first bin that is not empty and the counts from there to the last such one."""
+    filled = np.flatnonzero(counts)
+    if not filled.size:
+        return [0, []]
+    return [int(filled[0]), counts[filled[0] : filled[-1] + 1].tolist()]
+
+
+def _at(
+    source: Source, variable: str, place: tuple[int, ...], layers: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    values = _of_places(source, variable, [place], {"layer": layers})
+    return np.full(len(layers), np.nan) if values is None else values[0]
+
+
+def _of_places(
+    source: Source,
+    variable: str,
+    places: Sequence[tuple[int, ...]],
+    chosen: Mapping[str, Sequence[int]],
+) -> npt.NDArray[np.float64] | None:
+    """Return a variable at some places of the grid, places first; None if there is none."""
+    array = source.dataset.get(variable)
+    if array is None:
+        return None
+    dims = [d for d in source.swept if d in array.dims]
+    own = [
+        tuple(i for d, i in zip(source.swept, place, strict=True) if d in dims) for place in places
+    ]
+    axes = [sorted({place[j] for place in own}) for j in range(len(dims))]
+    part = _read(array, dict(zip(dims, axes, strict=True)), chosen)
+    rest = [d for d in part.dims if d not in dims]
+    values = np.asarray(part.transpose(*dims, *rest).values, dtype=np.float64)
+    index = [tuple(axes[j].index(i) for j, i in enumerate(place)) for place in own]
+    return np.array([values[i] for i in index])
+
+
+def _read(
+    array: xr.DataArray, places: Mapping[str, Sequence[int]], chosen: Mapping[str, Sequence[int]]
+) -> xr.DataArray:
+    """Read the outer product of some indices, along one dimension after the other."""
+    part = array
+    for name, values in {**chosen, **places}.items():
+        if name in part.dims and len(values) < part.sizes[name]:
+            part = part.isel({name: list(values)})
+    return part

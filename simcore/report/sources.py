@@ -1,0 +1,187 @@
+"""The runs of a report: files that can be read, what each of them lacks, and those that can't."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simcore.errors import InputError, SimcoreError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Source", "is_asymmetric", "read_sources", "values_of"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One run.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    dataset
+        What `open_run` gives.
+    facts
+        What `simcore.store.info` gives.
+    notes
+        What it lacks, and how to get it: one sentence or two each, ready for a reader.
+    """
+
+    path: Path
+    dataset: xr.Dataset
+    facts: dict[str, Any]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration, as plain values."""
+        config = self.facts["config"]
+        assert isinstance(config, dict)
+        return config
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The dimensions of the grid, `pair` included."""
+        return tuple(str(d) for d in self.dataset["correlation"].dims if d != "layer")
+
+    @property
+    def layers(self) -> list[int]:
+        """Every layer, from 1."""
+        return [int(x) for x in self.dataset["layer"].values]
+
+
+def values_of(dataset: xr.Dataset, name: str) -> list[float]:
+    """Return the values of a coordinate as numbers, whatever its dimension."""
+    return [float(x) for x in np.atleast_1d(dataset[name].values)]
+
+
+def is_asymmetric(source: Source) -> bool:
+    """Whether one weight or the bias of each node is replaced by a positive draw."""
+    from simcore.ensembles import ASYMMETRIC
+
+    return source.config["ensemble"] in ASYMMETRIC
+
+
+def read_sources(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Source], list[str]]:
+    """Read every file that can be read.
+
+    Returns
+    -------
+    sources, problems
+        The runs in the order given, each file once; and a line for each file that is none.
+    """
+    sources: list[Source] = []
+    problems: list[str] = []
+    seen: set[Path] = set()
+    for given in paths:
+        path = Path(given).expanduser()
+        if path.resolve() in seen:
+            continue
+        seen.add(path.resolve())
+        try:
+            sources.append(_read(path))
+        except InputError as error:
+            problems.append(f"{path}: {error.rule}. {error.remedy}")
+        except (SimcoreError, OSError) as error:
+            problems.append(f"{path}: {error}")
+    return sources, problems
+
+
+def _read(path: Path) -> Source:
+    from simcore import open_run
+    from simcore.store import info
+
+    if not path.is_file():
+        rule = "is a folder, not a run" if path.is_dir() else "does not exist"
+        raise InputError("file", path, rule, "Name a file that simulate wrote.")
+    facts = info(path)
+    source = Source(path, open_run(path), facts)
+    return Source(path, source.dataset, facts, tuple(_notes(source)))
+
+
+def _notes(source: Source) -> list[str]:
+    """Say what a run lacks for a whole report, and how to get it."""
+    facts, config = source.facts, source.config
+    name = source.path.name
+    least, most = facts["trials_done"]
+    notes = []
+    if not facts["complete"]:
+        done = f"{least}" if least == most else f"{least} to {most}"
+        notes.append(
+            f"The run is unfinished ({done} of {facts['trials']} networks): theory, verdict and "
+            f"distributions come with its end. Finish it: simcore resume {name}"
+        )
+    if facts["gaps"]:
+        notes.append(f"The merged file lacks trials {facts['gaps']}. Merge it with their shards.")
+    if most == 0:
+        notes.append("No network is done yet, so there is nothing to show of it.")
+    elif least < 2:
+        first = int(config["first_trial"])
+        more = f"simcore resume {name} --trials 1000" if first == 0 else "simulate with more trials"
+        notes.append(
+            f"With one network there are no error bars, no z and no verdict. Get them: {more}"
+        )
+    if "correlation_trajectories" not in source.dataset:
+        notes.append(
+            "The file keeps no single networks (--keep 0, or shards beyond the first trials), so "
+            "none are drawn. Get them: simulate with --keep 100 from the first trial on."
+        )
+    return notes + _physical_notes(source)
+
+
+def _physical_notes(source: Source) -> list[str]:
+    dataset, config = source.dataset, source.config
+    notes = []
+    if min(values_of(dataset, "initial_distance"), default=1.0) == 0.0:
+        notes.append(
+            "Where the two inputs are the same (c₀ = 1) their correlation is 1 at every layer, "
+            "exactly: no error, no z, and ln(1 − c) is undefined. Give --correlation below 1, or "
+            "--distance."
+        )
+    lost = _first_dead_layer(source)
+    if lost is not None:
+        notes.append(
+            f"From layer {lost} on some points have fewer than two networks in which both signals "
+            "are alive: correlation and distance are undefined there. Wider networks live longer."
+        )
+    if config["weights"] != "normal":
+        notes.append(
+            f"The weights are {config['weights']}, not Gaussian. Theory is the limit of infinite "
+            "width, which depends on their covariance only."
+        )
+    if _lacks_theory(source):
+        notes.append(
+            "Some pairs have no theory (it is computed for the first four pairs of a file), so "
+            "they have no z and no verdict."
+        )
+    return notes
+
+
+def _first_dead_layer(source: Source) -> int | None:
+    """Return the first layer at which a point has lost nearly all its living networks."""
+    if source.facts["trials_done"][0] < 2:
+        return None
+    counts = source.dataset["correlation_count"]
+    fewest = counts.min([d for d in counts.dims if d != "layer"]).values
+    lost = np.flatnonzero(fewest < 2)
+    return None if lost.size == 0 else source.layers[int(lost[0])]
+
+
+def _lacks_theory(source: Source) -> bool:
+    theory = source.dataset.get("correlation_theory")
+    if theory is None or "pair" not in theory.dims:
+        return False
+    return bool(np.isnan(theory.isel(layer=0)).any())
+
+
+def finite(value: float) -> bool:
+    """Whether a number can be shown."""
+    return math.isfinite(value)
