@@ -361,7 +361,7 @@ def _draw_fixed_points(figure: Any, table: xr.Dataset) -> None:
     styles = {"depth_scale_correlation": "-", "depth_scale_q": (0, (4, 2))}
     lines, title = _lines(table, others)
     # Curves that coincide over part of the axis stay visible beneath each other.
-    widths = np.linspace(1.3 + 0.7 * (len(lines) - 1), 1.3, len(lines))
+    widths = np.linspace(min(3.0, 1.2 + 0.7 * (len(lines) - 1)), 1.2, len(lines))
     for line, width in zip(lines, widths, strict=True):
         point, look = table.isel(line.place), {"color": line.colour, "lw": width}
         top.plot(x, point["fixed_correlation"].to_numpy(), label=line.label, **look)

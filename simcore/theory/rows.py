@@ -12,7 +12,7 @@ import numpy as np
 from simcore.ensembles import correlation_strength, norm_preserving_sigma_w
 
 from . import meanfield
-from .grid import Grid, Scales, check_size
+from .grid import Grid, Scales
 from .law import law_of
 from .meanfield import Trajectory
 
@@ -50,7 +50,6 @@ def first_orders(grid: Grid, depth: int, scales: Scales) -> dict[str, Any]:
     """Compute many points at once, a fiftieth of the time of one after the other."""
     from .finite_width import first_order_grid
 
-    check_size(grid, depth)
     points = grid.columns()
     strength = np.array([correlation_strength(k) for k in points["k"]])
     sigma_w = points.get("sigma_w")

@@ -24,6 +24,7 @@ from .grid import (
     Values,
     check_overlap,
     check_q0,
+    check_size,
     checked_widths,
     described,
     exclusive,
@@ -106,14 +107,14 @@ def trajectories(
         variables = grid.tabulate(compute, ("layer",), depth)
     else:
         bias = 0.0 if sigma_b is None else sigma_b
-        grid = Grid.of(k=k, sigma_w=scales.swept, sigma_b=bias, **inputs)
-        compute = functools.partial(mean_field, depth=depth)
-        variables = grid.tabulate(compute, ("layer",), depth)
+        limit = Grid.of(k=k, sigma_w=scales.swept, sigma_b=bias, **inputs)
+        grid = Grid(Grid.of(width=widths).axes | limit.axes)
+        check_size(grid, depth)
+        follow = functools.partial(mean_field, depth=depth)
+        variables = limit.tabulate(follow, ("layer",), depth)
         if widths is not None:
-            finite = Grid.of(width=widths)
             deaths = functools.partial(dead, depth=depth)
-            variables |= finite.tabulate(deaths, ("layer",), depth)
-            grid = Grid(finite.axes | grid.axes)
+            variables |= Grid.of(width=widths).tabulate(deaths, ("layer",), depth)
             variables |= first_orders(grid, depth, scales)
     coordinates = {**grid.coordinates(), **scales.coordinates(), "layer": np.arange(1, depth + 1)}
     title = "Signal propagation through random ReLU networks: theory"
