@@ -26,6 +26,12 @@ _SKEWEST = 1.0
 
 _TINY = 1e-200
 
+_LEAST_FOLD = 1e-12
+"""Fold below which nothing is folded."""
+
+_BLOCK = 2**13
+"""Values averaged at a time, to save memory."""
+
 _NEARLY_PARALLEL = -300.0
 """ln tan(θ/2) that stands for parallel signals."""
 
@@ -70,6 +76,8 @@ class _Marginal:
     mean: FloatArray
     variance: FloatArray
     skew: FloatArray
+    fold: FloatArray
+    """The variable is this normal one plus ½ ln(1 + fold z²), z an independent normal one."""
 
 
 def _start(law: Laws, q1: FloatArray, q2: FloatArray, distance: FloatArray) -> State:
@@ -88,7 +96,7 @@ def _start(law: Laws, q1: FloatArray, q2: FloatArray, distance: FloatArray) -> S
     ratio = np.where(np.abs(share) < 0.5, near, np.log(second / first))
     log_k = np.logaddexp(law.log_weight + np.log(q1), law.log_bias)
     zeros = np.zeros((3, 3, 3, t.size))
-    return rescaled((log_k, ratio, t), np.zeros_like(t), zeros[0], zeros)
+    return rescaled((log_k, ratio, t), np.zeros_like(t), zeros[0], zeros, zeros[0, 0, 0])
 
 
 def _average(
@@ -100,15 +108,40 @@ def _average(
     m + √V (z + γ(z² − 1)/6), z normal and γ the skewness, since the function may bend more within
     a standard deviation than two derivatives tell.
     """
+    if law.mean.size > _BLOCK and law.mean.shape[0] > 1:
+        halves = zip(*(np.array_split(array, 2) for array in _fields(law)), strict=True)
+        found = zip(*(_average(function, _Marginal(*half)) for half in halves), strict=True)
+        mean, std = (np.concatenate(parts) for parts in found)
+        return mean, std
+    points, weights = _nodes(law)
+    values = function(points)
+    # About the middle value, lest rounding moves the mean of equal values.
+    middle = values[..., values.shape[-1] // 2]
+    departures = values - middle[..., None]
+    shift = departures @ weights
+    spread_ = ((departures - shift[..., None]) ** 2) @ weights
+    return np.asarray(middle + shift), np.sqrt(spread_)
+
+
+def _fields(law: _Marginal) -> tuple[FloatArray, ...]:
+    return law.mean, law.variance, law.skew, law.fold
+
+
+def _nodes(law: _Marginal) -> tuple[FloatArray, FloatArray]:
+    """Points and weights of a quadrature over the variable, shapes (..., n) and (n,)."""
     nodes, weights = hermegauss(_HERMITE)
     weights = weights / weights.sum()
-    deviation = np.sqrt(law.variance)
     skewness = np.clip(law.skew / np.maximum(law.variance, _TINY) ** 1.5, -_SKEWEST, _SKEWEST)
     moved = nodes + skewness[..., None] * (nodes**2 - 1.0) / 6.0
     moved = moved / np.sqrt(1.0 + skewness[..., None] ** 2 / 18.0)
-    values = function(law.mean[..., None] + deviation[..., None] * moved)
-    average = values @ weights
-    return np.asarray(average), np.sqrt(((values - average[..., None]) ** 2) @ weights)
+    points = law.mean[..., None] + np.sqrt(law.variance)[..., None] * moved
+    if not np.any(law.fold > _LEAST_FOLD):
+        return points, weights
+    sides, shares = hermegauss(2 * _HERMITE)
+    sides, shares = sides[_HERMITE:], 2.0 * shares[_HERMITE:] / shares.sum()
+    lifts = 0.5 * np.log1p(law.fold[..., None] * sides**2)
+    points = points[..., None, :] + lifts[..., None]
+    return points.reshape(*law.mean.shape, -1), np.outer(shares, weights).ravel()
 
 
 def _theta(t: FloatArray) -> FloatArray:
@@ -145,7 +178,8 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
     mean t − cos θ/(2N) and variance 1/N, given K.
     """
     t = path.t
-    sampled = _Marginal(t.mean + 0.5 * np.tanh(t.mean) / widths, t.variance + 1.0 / widths, t.skew)
+    shift = 0.5 * np.tanh(t.mean) / widths
+    sampled = _Marginal(t.mean + shift, t.variance + 1.0 / widths, t.skew, t.fold)
     distance = _average(_distance, sampled)
     theta, theta_std = _average(_theta, t)
     both, both_std = (math.pi - theta) / (2.0 * math.pi), theta_std / (2.0 * math.pi)
@@ -182,10 +216,10 @@ def _follow(law: Laws, state: State, widths: FloatArray) -> _Path:
         second = c[0, 0] + 2.0 * h * c[0, 1] + h * h * c[1, 1]
         columns.append(
             (
-                (state.log_k, c[0, 0], none),
-                (state.log_k + h * state.ratio, second, none),
-                (state.angle.t, c[2, 2], state.skew[2, 2, 2]),
-                (seen.mean[0], seen.covariance[0, 0], seen.skew[0, 0, 0]),
+                (state.log_k, c[0, 0], none, none),
+                (state.log_k + h * state.ratio, second, none, none),
+                (state.angle.t, c[2, 2], state.skew[2, 2, 2], state.fold * c[1, 1]),
+                (seen.mean[0], seen.covariance[0, 0], seen.skew[0, 0, 0], seen.fold * c[1, 1]),
             )
         )
         if layer + 1 < widths.shape[1]:

@@ -67,14 +67,16 @@ class Angle:
             theta=2.0 * np.arctan(half_tangent),
             sin=sin,
             cos=cos,
-            log_unit=np.where(sharp, math.log(2.0) + t - np.log1p(half_tangent**2), 0.0),
+            log_unit=np.where(
+                sharp, math.log(2.0) + t - np.log1p(np.exp(2.0 * np.minimum(floored, 0.0))), 0.0
+            ),
             relative_sin=np.where(sharp, 1.0, sin),
             relative_drop=np.where(sharp, half_tangent, 1.0 - cos),
         )
 
 
 def mean_curves(angle: Angle) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the means of M and half... of their expansions in t, with S held fixed.
+    """Return the five means M of theory.md (4) and their expansion in t, S held fixed.
 
     Returns
     -------

@@ -4,6 +4,11 @@ The state of a pair is s = (ln K₁₁, λ, t), λ = ln(K₂₂/K₁₁), t = ln
 function U of s and of the five node averages M. Given s, these have mean μ(θ) and covariance
 Σ(θ)/N; so mean and covariance of s in the next layer follow from first and second derivatives of U
 along directions that are standard deviations of s and M, and so does the third cumulant.
+
+With bias a difference in length turns into an angle: θ'² gains a term in λ², and where signals
+merge θ falls below the spread of λ, so that t is no smooth function of λ any more. Therefore t is
+held as τ + ½ ln(1 + ω δ²), δ the deviation of λ from its mean, with the ω of each layer that takes
+the curvature along δ out of τ. Means, slopes and (8) stay what they are; bends move.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ class Laws:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The law over networks of (ln K₁₁, λ/h, t) in a layer.
+    """The law over networks of (ln K₁₁, λ/h, τ) in a layer.
 
     λ has the size of θ, so it is held in units of h = exp(log_unit), lest its variance underflows.
     """
@@ -45,12 +50,14 @@ class State:
     ratio: FloatArray
     """Mean of λ/h."""
     angle: Angle
-    """At the mean of t."""
+    """At the mean of τ."""
     log_unit: FloatArray
     covariance: FloatArray
     """Shape (3, 3, P)."""
     skew: FloatArray
     """Third cumulants, shape (3, 3, 3, P)."""
+    fold: FloatArray
+    """ω, for δ in units of h, shape (P,)."""
 
 
 def log_half_tangent(log_y: FloatArray, x: FloatArray) -> FloatArray:
@@ -64,6 +71,7 @@ def rescaled(
     log_unit: FloatArray,
     covariance: FloatArray,
     skew: FloatArray,
+    fold: FloatArray,
 ) -> State:
     """Return a state given in units h = exp(log_unit) of λ, in units that suit it.
 
@@ -78,7 +86,7 @@ def rescaled(
     scale = np.stack((np.ones_like(change), change, np.ones_like(change)))
     covariance = covariance * scale * scale[:, None]
     skew = skew * scale * scale[:, None] * scale[:, None, None]
-    return State(log_k, ratio * change, angle, unit, covariance, skew)
+    return State(log_k, ratio * change, angle, unit, covariance, skew, fold / change**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,16 +178,17 @@ def expand(state: State, nodes: Nodes, directions: Directions) -> Inputs:
     # ρ = 1 − e^{λ/2} cos θ over h, each term formed without h lest it underflows.
     sine = angle.relative_sin * share * s
     half = 0.5 * state.ratio
+    t_bend = 0.5 * state.fold * v_ratio**2
     rho = Jet(
         angle.relative_drop * share - half * _expm1_ratio(half * h),
         sine * v_t - 0.5 * root * c * v_ratio,
-        sine * (c * v_t + stretch) * v_t - 0.25 * root * c * stretch * v_ratio,
+        sine * ((c * v_t + stretch) * v_t + t_bend) - 0.25 * root * c * stretch * v_ratio,
     )
     means = []
     for i, (value, slope, bend) in enumerate(
         zip(nodes.values, nodes.slopes, nodes.bends, strict=True)
     ):
-        curve = Jet(value, slope * v_t + directions.nodes[i], bend * v_t**2)
+        curve = Jet(value, slope * v_t + directions.nodes[i], bend * v_t**2 + slope * t_bend)
         if i in (2, 3):
             curve = curve * longer
         elif i == 4:
@@ -267,44 +276,84 @@ class Spread:
     """Shape (n, n, P)."""
     skew: FloatArray
     """Shape (n, n, n, P)."""
+    fold: FloatArray
+    """ω of the last function, shape (P,)."""
+
+
+def _fold(t: Jet, length: FloatArray, before: FloatArray) -> FloatArray:
+    """Return ω' from the curvature of t' along δ, the slopes of δ', and the variance of δ.
+
+    Of δ² that part is folded that δ' knows: with β the regression of δ on δ', β²δ'².
+    """
+    axis = t.slope.shape[0] - FEATURES - _SIZE + 1
+    after = (length[: axis - 1] ** 2).sum(axis=0)
+    known = length[axis] * before / np.where(after > 0.0, after, 1.0)
+    return np.asarray(np.maximum(0.0, 2.0 * t.bend[axis] * known**2))
+
+
+def _outcomes(
+    state: State, nodes: Nodes, law: Laws, directions: Directions, rows: tuple[int, ...]
+) -> tuple[list[Jet], FloatArray]:
+    """Return the components of U in `rows`, and the slope of δ', which is δ if λ' is not in."""
+    parts = update(expand(state, nodes, directions), law, state.log_unit)
+    return [parts[i] for i in rows], parts[1].slope if 1 in rows else directions.state[1]
 
 
 def spread(state: State, nodes: Nodes, law: Laws, rows: tuple[int, ...]) -> Spread:
-    """Return the law of some of the components of U, theory.md (8).
+    """Return the law of some of the components of U, the last of them t', theory.md (8).
 
     Of the third cumulant it has what accumulates like (L/N)², with p = Cov(z) ∇U for z = (s, M):
     what the state brings, U''[p, p], and how the variance of the node averages follows the angle.
     """
+    points = nodes.values.shape[-1]
     deviations = _deviations(state, nodes)
-    parts = [update(expand(state, nodes, deviations), law, state.log_unit)[i] for i in rows]
+    size = deviations.state.shape[1]
+    parts, length = _outcomes(state, nodes, law, deviations.joined(_axes(points)), rows)
+    fold = _fold(parts[-1], length, state.covariance[1, 1])
     slopes = np.stack([part.slope for part in parts])
-    mean = np.stack([part.value + part.bend.sum(axis=0) for part in parts])
-    covariance = np.einsum("idp,jdp->ijp", slopes, slopes)
+    axes, slopes = slopes[:, size:], slopes[:, :size]
+    mean = np.stack([part.value + part.bend[:size].sum(axis=0) for part in parts])
+    mean[-1] -= 0.5 * fold * (length[:size] ** 2).sum(axis=0)
+    second = _second(state, nodes, law, deviations, rows, slopes, fold)
+    by_state, by_nodes = axes[:, :_SIZE], axes[:, _SIZE:]
+    change = np.einsum("iap,abp,jbp->ijp", by_nodes, nodes.change, by_nodes)
+    follows = np.einsum("dp,ndp->np", deviations.state[2], slopes)
+    second = second + np.einsum("jkp,ip->ijkp", change, follows)
+    skew = second + second.transpose(1, 0, 2, 3) + second.transpose(1, 2, 0, 3)
+    carried = np.einsum("iap,abcp->ibcp", by_state, state.skew)
+    carried = np.einsum("jbp,ibcp->ijcp", by_state, carried)
+    skew = skew + np.einsum("kcp,ijcp->ijkp", by_state, carried)
+    return Spread(mean, np.einsum("idp,jdp->ijp", slopes, slopes), skew, fold)
+
+
+def _second(
+    state: State,
+    nodes: Nodes,
+    law: Laws,
+    deviations: Directions,
+    rows: tuple[int, ...],
+    slopes: FloatArray,
+    fold: FloatArray,
+) -> FloatArray:
+    """Return U_i''[p_j, p_k], shape (n, n, n, P), by polarisation."""
     count, points = len(rows), slopes.shape[-1]
-    pushes = deviations.combined(slopes)
     pairs = [(i, j) for i in range(count) for j in range(i)]
     sums = [slopes[i] + slopes[j] for i, j in pairs]
-    probes = deviations.combined(np.stack([*slopes, *sums])).joined(_axes(points))
-    probed = [update(expand(state, nodes, probes), law, state.log_unit)[i] for i in rows]
-    bends = np.stack([part.bend for part in probed])
-    axes = np.stack([part.slope for part in probed])[:, count + len(pairs) :]
+    probes = deviations.combined(np.stack([*slopes, *sums]))
+    parts, length = _outcomes(state, nodes, law, probes, rows)
+    bends = np.stack([part.bend for part in parts])
+    bends[-1] -= 0.5 * fold * length**2
     second = np.empty((count, count, count, points))
     for i in range(count):
         second[:, i, i] = 2.0 * bends[:, i]
     for n, (i, j) in enumerate(pairs):
-        cross = bends[:, count + n] - bends[:, i] - bends[:, j]
-        second[:, i, j] = second[:, j, i] = cross
-    by_state, by_nodes = axes[:, :_SIZE], axes[:, _SIZE:]
-    change = np.einsum("iap,abp,jbp->ijp", by_nodes, nodes.change, by_nodes)
-    second = second + np.einsum("jkp,ip->ijkp", change, pushes.state[2])
-    skew = second + second.transpose(1, 0, 2, 3) + second.transpose(1, 2, 0, 3)
-    carried = np.einsum("iap,abcp->ibcp", by_state, state.skew)
-    carried = np.einsum("jbp,ibcp->ijcp", by_state, carried)
-    return Spread(mean, covariance, skew + np.einsum("kcp,ijcp->ijkp", by_state, carried))
+        second[:, i, j] = second[:, j, i] = bends[:, count + n] - bends[:, i] - bends[:, j]
+    return second
 
 
 def advance(state: State, nodes: Nodes, law: Laws) -> State:
     """Return the state of the next layer."""
     found = spread(state, nodes, law, (0, 1, 2))
     log_k, ratio, t = found.mean
-    return rescaled((log_k, ratio, t), state.log_unit, found.covariance, found.skew)
+    means = log_k, ratio, t
+    return rescaled(means, state.log_unit, found.covariance, found.skew, found.fold)
