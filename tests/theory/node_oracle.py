@@ -1,0 +1,56 @@
+"""Moments of a pair of nodes in closed form, in multiple-precision arithmetic; nothing is scaled.
+
+With a, b standard normals at an angle θ, x = max(a, 0), y = max(b, 0), theory.md 5, 'Yardsticks'.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mpmath import mp, mpf
+
+Number = Any
+
+
+def joint(p: int, q: int, theta: Number) -> Number:
+    """E x^p y^q for p + q ≤ 4."""
+    if p < q:
+        p, q = q, p
+    s, c, psi, pi = mp.sin(theta), mp.cos(theta), mp.pi - theta, mp.pi
+    if q == 0:
+        pure = (1, 1 / mp.sqrt(2 * pi), mpf(1) / 2, 2 / mp.sqrt(2 * pi), mpf(3) / 2)
+        return mpf(pure[p])
+    return {
+        (1, 1): (s + psi * c) / (2 * pi),
+        (2, 1): (1 + c) ** 2 / (2 * mp.sqrt(2 * pi)),
+        (2, 2): (3 * s * c + psi * (1 + 2 * c * c)) / (2 * pi),
+        (3, 1): (3 * psi * c + s * (2 + c * c)) / (2 * pi),
+    }[p, q]
+
+
+def residual(p: int, q: int, theta: Number, unit: Number) -> Number:
+    """E x^p r̄^q, r̄ = (x cos θ − y)/unit."""
+    c = mp.cos(theta)
+    terms = (
+        mp.binomial(q, j) * c ** (q - j) * (-1) ** j * joint(p + q - j, j, theta)
+        for j in range(q + 1)
+    )
+    return sum(terms) / unit**q
+
+
+POWERS = ((1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
+"""The five node averages of the oracle: x, y, x², xy, y²."""
+
+
+def averages(theta: Number) -> list[Number]:
+    return [joint(p, q, theta) for p, q in POWERS]
+
+
+def covariance(theta: Number) -> Any:
+    mean = averages(theta)
+    return mp.matrix(
+        [
+            [joint(p + r, q + s, theta) - mean[i] * mean[j] for j, (r, s) in enumerate(POWERS)]
+            for i, (p, q) in enumerate(POWERS)
+        ]
+    )

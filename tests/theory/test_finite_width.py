@@ -1,0 +1,379 @@
+"""First order in 1/N against theory.md (8) worked out from K itself in multiple precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from simcore.ensembles import correlation_strength, norm_preserving_sigma_w
+from simcore.errors import InputError
+from simcore.theory import FIRST_ORDER, first_order, first_order_grid, trajectory
+from simcore.theory.width_step import Laws, Nodes, State, advance, rescaled
+from tests.theory.node_oracle import averages, covariance
+
+KS = (-0.9, -0.5, 0.0, 1.0, math.inf)
+SETTINGS = ((None, 0.0), (None, 0.3), (1.1, 0.5))
+"""(σ_w, σ_b): no bias, unbounded q, bounded q."""
+
+
+# --- the oracle: (8) from its definition ------------------------------------------------------
+
+
+class Oracle:
+    """U, F, Γ and B of theory.md (8) from the matrices K, without any scaling."""
+
+    def __init__(self, g: float, sigma_w: float, sigma_b: float) -> None:
+        self.g, self.w, self.s = mpf(g), mpf(sigma_w) ** 2, mpf(sigma_b) ** 2
+
+    def update(self, state: list[Any], m: list[Any]) -> list[Any]:
+        """State of the next layer from averages of x, y, x², xy, y² in units of their √K."""
+        k11, ratio = mp.exp(state[0]), mp.exp(state[1])
+        cross = k11 * mp.sqrt(ratio)
+        new11 = self.w * k11 * (m[2] - self.g * m[0] ** 2) + self.s
+        new12 = self.w * cross * (m[3] - self.g * m[0] * m[1]) + self.s
+        new22 = self.w * k11 * ratio * (m[4] - self.g * m[1] ** 2) + self.s
+        theta = mp.acos(new12 / mp.sqrt(new11 * new22))
+        return [mp.log(new11), mp.log(new22 / new11), mp.log(mp.tan(theta / 2))]
+
+    def at(self, state: list[Any]) -> list[Any]:
+        """F."""
+        return self.update(state, averages(2 * mp.atan(mp.exp(state[2]))))
+
+    def noise(self, state: list[Any]) -> tuple[Any, list[Any], list[list[Any]], Any]:
+        """Γ, B, U_M and U_MM [ΣU_M, ΣU_M] by differences."""
+        theta = 2 * mp.atan(mp.exp(state[2]))
+        mean, sigma = averages(theta), covariance(theta)
+        function = partial(self.update, state)
+        gradient = slopes(function, mean)
+        gamma = [[bilinear(sigma, gradient[i], gradient[j]) for j in range(3)] for i in range(3)]
+        hessian = hessians(function, mean)
+        shift = [
+            sum(hessian[i][a][b] * sigma[a, b] for a in range(5) for b in range(5)) / 2
+            for i in range(3)
+        ]
+        pushes = [
+            [sum(sigma[a, b] * row[b] for b in range(5)) for a in range(5)] for row in gradient
+        ]
+        second = [
+            [[bilinear(mp.matrix(hessian[i]), p, q) for q in pushes] for p in pushes]
+            for i in range(3)
+        ]
+        return gamma, shift, gradient, second
+
+    def step(self, state: list[Any], c: list[list[Any]], width: int) -> tuple[Any, Any, Any]:
+        """Mean and covariance of the next layer, and its third cumulants from a normal state."""
+        gradient, hessian = slopes(self.at, state), hessians(self.at, state)
+        gamma, shift, _, second = self.noise(state)
+        here = self.at(state)
+        spread = mp.matrix(c)
+        mean = [
+            here[i]
+            + sum(hessian[i][a][b] * spread[a, b] for a in range(3) for b in range(3)) / 2
+            + shift[i] / width
+            for i in range(3)
+        ]
+        covariance_ = [
+            [bilinear(spread, gradient[i], gradient[j]) + gamma[i][j] / width for j in range(3)]
+            for i in range(3)
+        ]
+        pushes = [
+            [sum(spread[a, b] * row[b] for b in range(3)) for a in range(3)] for row in gradient
+        ]
+        drift = slopes(lambda s: [x for row in self.noise(s)[0] for x in row], state)
+        skew = np.zeros((3, 3, 3), dtype=object)
+        for i, j, k in np.ndindex(3, 3, 3):
+            for a, b, d in ((i, j, k), (j, i, k), (k, i, j)):
+                skew[i, j, k] += bilinear(mp.matrix(hessian[a]), pushes[b], pushes[d])
+                skew[i, j, k] += second[a][b][d] / width**2
+                along = drift[3 * b + d]
+                skew[i, j, k] += sum(along[m] * pushes[a][m] for m in range(3)) / width
+        return mean, covariance_, skew
+
+
+def bilinear(matrix: Any, left: list[Any], right: list[Any]) -> Any:
+    return sum(
+        left[a] * matrix[a, b] * right[b] for a in range(len(left)) for b in range(len(right))
+    )
+
+
+def moved(point: list[Any], *steps: tuple[int, Any]) -> list[Any]:
+    result = list(point)
+    for index, step in steps:
+        result[index] += step
+    return result
+
+
+def slopes(function: Callable[[list[Any]], list[Any]], point: list[Any]) -> list[list[Any]]:
+    step = mpf(10) ** (-mp.dps // 5)
+    columns = []
+    for a in range(len(point)):
+        high, low = function(moved(point, (a, step))), function(moved(point, (a, -step)))
+        columns.append([(x - y) / (2 * step) for x, y in zip(high, low, strict=True)])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def hessians(function: Callable[[list[Any]], list[Any]], point: list[Any]) -> list[list[list[Any]]]:
+    step, size = mpf(10) ** (-mp.dps // 5), len(point)
+    result = [[[mpf(0)] * size for _ in range(size)] for _ in function(point)]
+    for a in range(size):
+        for b in range(a + 1):
+            corners = [
+                (x * y, function(moved(point, (a, x * step), (b, y * step))))
+                for x in (1, -1)
+                for y in (1, -1)
+            ]
+            for i, matrix in enumerate(result):
+                value = sum(sign * corner[i] for sign, corner in corners) / (4 * step**2)
+                matrix[a][b] = matrix[b][a] = value
+    return result
+
+
+# --- one step ---------------------------------------------------------------------------------
+
+COVARIANCE = np.array([[0.02, 0.003, -0.004], [0.003, 0.001, 0.0004], [-0.004, 0.0004, 0.01]])
+
+
+def one_step(g: float, sigma_w: float, sigma_b: float, state: list[float], width: int) -> State:
+    column = [np.array([x]) for x in (g, 2 * math.log(sigma_w))]
+    with np.errstate(divide="ignore"):
+        law = Laws(*column, 2 * np.log(np.array([sigma_b])))
+    means = np.array(state)[:, None]
+    before = rescaled(
+        (means[0], means[1], means[2]),
+        np.zeros(1),
+        COVARIANCE[:, :, None],
+        np.zeros((3, 3, 3, 1)),
+        np.zeros(1),
+    )
+    return advance(before, Nodes.of(before, np.array([float(width)])), law)
+
+
+@pytest.mark.parametrize("k", [-0.5, 0.0, math.inf])
+@pytest.mark.parametrize("sigma_b", [0.0, 0.7])
+@pytest.mark.parametrize("state", [[0.3, 0.4, -0.6], [0.1, -0.7, 0.8], [-0.2, 0.1, -4.0]])
+def test_a_step_is_that_of_the_definition(k: float, sigma_b: float, state: list[float]) -> None:
+    """Also the third cumulant, whose terms (8) does not name."""
+    g, sigma_w, width = correlation_strength(k), 1.3, 50
+    after = one_step(g, sigma_w, sigma_b, state, width)
+    with mp.workdps(60):
+        oracle = Oracle(g, sigma_w, sigma_b)
+        spread = [[mpf(float(x)) for x in row] for row in COVARIANCE]
+        mean, cov, skew = oracle.step([mpf(x) for x in state], spread, width)
+    unit = np.array([1.0, math.exp(float(after.log_unit[0])), 1.0])
+    found = np.array([after.log_k[0], after.ratio[0] * unit[1], after.angle.t[0]])
+    found[2] += 0.5 * after.fold[0] * after.covariance[1, 1, 0]
+    assert found == pytest.approx(np.array(mean, dtype=float), rel=1e-9, abs=1e-10)
+    scaled = after.covariance[:, :, 0] * unit * unit[:, None]
+    assert scaled == pytest.approx(np.array(cov, dtype=float), rel=1e-8, abs=1e-12)
+    third = after.skew[..., 0] * unit * unit[:, None] * unit[:, None, None]
+    along = scaled[1] * math.sqrt(after.fold[0]) / unit[1]
+    for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+        third += np.multiply.outer([0.0, 0.0, 1.0], np.outer(along, along)).transpose(order)
+    assert third == pytest.approx(skew.astype(float), rel=1e-7, abs=1e-11)
+
+
+def test_third_cumulants_are_carried_by_the_slope() -> None:
+    """Without spread and with infinite width a step multiplies them by ∂F, thrice."""
+    state, k = [0.3, 0.4, -0.6], 1.0
+    g, sigma_w, sigma_b = correlation_strength(k), 1.3, 0.7
+    rng = np.random.default_rng(0)
+    cube = rng.normal(size=(3, 3, 3))
+    cube = sum(cube.transpose(order) for order in np.ndindex(3, 3, 3) if len(set(order)) == 3)
+    means = np.array(state)[:, None]
+    before = rescaled(
+        (means[0], means[1], means[2]),
+        np.zeros(1),
+        np.zeros((3, 3, 1)),
+        cube[..., None],
+        np.zeros(1),
+    )
+    law = Laws(*(np.array([x]) for x in (g, 2 * math.log(sigma_w), 2 * math.log(sigma_b))))
+    after = advance(before, Nodes.of(before, np.array([math.inf])), law)
+    with mp.workdps(60):
+        exact = slopes(Oracle(g, sigma_w, sigma_b).at, [mpf(x) for x in state])
+    slope = np.array(exact, dtype=float)
+    unit = np.array([1.0, math.exp(float(after.log_unit[0])), 1.0])
+    third = after.skew[..., 0] * unit * unit[:, None] * unit[:, None, None]
+    assert third == pytest.approx(np.einsum("ia,jb,kc,abc->ijk", slope, slope, slope, cube))
+
+
+# --- trajectories -----------------------------------------------------------------------------
+
+
+def grid(
+    depth: int, cases: list[dict[str, Any]], widths: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`first_order_grid` for arguments of `first_order`."""
+    ks = [case["k"] for case in cases]
+    return first_order_grid(
+        depth,
+        widths=np.broadcast_to(widths, (len(cases), depth)),
+        g=[correlation_strength(k) for k in ks],
+        sigma_w=[case["sigma_w"] or norm_preserving_sigma_w(case["k"]) for case in cases],
+        sigma_b=[case["sigma_b"] for case in cases],
+        q1=np.ones(len(cases)),
+        q2=[case["q2"] for case in cases],
+        distance=[case["distance"] for case in cases],
+    )
+
+
+def test_infinite_width_is_mean_field() -> None:
+    keys = ("k", "sigma_w", "sigma_b", "q2", "distance")
+    cases = [
+        dict(zip(keys, (k, *setting, q2, distance), strict=True))
+        for k in KS
+        for setting in SETTINGS
+        for q2 in (1.0, 3.0, 1e8)
+        for distance in (1e-250, 1e-20, 0.5, 1.7, 2.0)
+    ]
+    means, stds = grid(30, cases, 1e60)
+    for i, case in enumerate(cases):
+        exact = trajectory(30, **case)
+        for name in FIRST_ORDER:
+            least = 0.0 if name in ("distance", "angle") else 1e-9
+            wanted = exact.observable(name)
+            assert means[name][i] == pytest.approx(wanted, rel=1e-9, abs=least), (case, name)
+            assert np.all(stds[name][i] < 1e-9), (case, name)
+
+
+@pytest.mark.parametrize(
+    ("k", "expected"),
+    [(0.0, 5.0), (math.inf, (1.25 - 3 / math.pi + (1 - 1 / math.pi) / math.pi) * 4)],
+)
+def test_the_variance_of_a_step_of_ln_k(k: float, expected: float) -> None:
+    """theory.md 5, 'Yardsticks' [HN]; without bias the steps of ln K are independent."""
+    width, depth = 300, 12
+    if math.isinf(k):
+        expected /= (2 * (0.5 - 1 / (2 * math.pi))) ** 2
+        assert expected == pytest.approx(4.408, abs=5e-4)
+    found = first_order(depth, width=width, k=k, correlation=0.5)
+    for name in ("log_q1", "log_q2"):
+        steps = (found.std[name] ** 2 * width - 2.0) / np.maximum(1, np.arange(depth))
+        assert steps[1:] == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_mean_of_ln_q_of_he() -> None:
+    """ln(χ²/N) with m ~ Binomial(N, ½) nodes has mean −5/(2N) at first order [BD]."""
+    width, depth = 300, 12
+    found = first_order(depth, width=width, correlation=0.5)
+    expected = math.log(2.0) - 2.5 * np.arange(depth) / width - 1.0 / width
+    assert found.mean["log_q1"] == pytest.approx(expected, rel=1e-12)
+    assert found.mean["log_q2"] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("sigma_b", [0.0, 0.4])
+def test_swapped_signals_give_swapped_results(sigma_b: float) -> None:
+    """Only λ and ln K₁₁ together know which signal is which."""
+    one = first_order(25, width=200, k=1.0, sigma_b=sigma_b, q1=1.0, q2=2.5, correlation=0.3)
+    two = first_order(25, width=200, k=1.0, sigma_b=sigma_b, q1=2.5, q2=1.0, correlation=0.3)
+    for name in FIRST_ORDER:
+        other = name.translate(str.maketrans("12", "21"))
+        assert two.mean[other] == pytest.approx(one.mean[name], rel=2e-2, abs=2e-3), name
+        assert two.std[other] == pytest.approx(one.std[name], rel=2e-2), name
+
+
+def test_widths_of_single_layers_count() -> None:
+    """The nodes of layer l act on layer l's own sampling and on layers after it."""
+    widths = [100, 200, 50, 100]
+    found = first_order(4, width=widths, correlation=0.5)
+    steps = np.concatenate(([0.0], np.cumsum(5.0 / np.array(widths[:-1]))))
+    assert found.std["log_q1"] ** 2 == pytest.approx(steps + 2.0 / np.array(widths), rel=1e-12)
+    assert found.std["inactive1"] == pytest.approx(0.5 / np.sqrt(widths))
+
+
+def test_a_grid_equals_its_points() -> None:
+    cases: list[dict[str, Any]] = [
+        {"k": 0.0, "sigma_w": None, "sigma_b": 0.0, "q2": 1.0, "distance": 0.5},
+        {"k": 1.0, "sigma_w": None, "sigma_b": 0.3, "q2": 4.0, "distance": 0.0},
+        {"k": math.inf, "sigma_w": 1.1, "sigma_b": 0.3, "q2": 1.0, "distance": 1e-30},
+        {"k": -0.5, "sigma_w": None, "sigma_b": 0.0, "q2": 2.0, "distance": 0.0},
+        {"k": -0.5, "sigma_w": None, "sigma_b": 0.0, "q2": 2.0, "distance": 2.0},
+    ]
+    depth = 15
+    widths = np.arange(20, 25)[:, None] + np.arange(depth)
+    means, stds = grid(depth, cases, widths)
+    for i, case in enumerate(cases):
+        single = first_order(depth, width=widths[i].tolist(), **case)
+        for name in FIRST_ORDER:
+            assert means[name][i] == pytest.approx(single.mean[name], rel=1e-11, nan_ok=True)
+            assert stds[name][i] == pytest.approx(single.std[name], rel=1e-11, nan_ok=True)
+
+
+@pytest.mark.parametrize("sigma_b", [0.0, 0.3])
+def test_parallel_signals(sigma_b: float) -> None:
+    found = first_order(50, width=30, k=1.0, sigma_b=sigma_b, distance=0.0)
+    assert np.all(found.mean["correlation"] == 1.0)
+    for name in ("distance", "angle"):
+        assert not found.mean[name].any()
+    for name in ("correlation", "distance", "angle", "cosine"):
+        assert not found.std[name].any()
+    assert np.isnan(found.mean["log_distance"]).all()
+    assert found.mean["inactive_both"] == pytest.approx(0.5)
+    assert found.std["inactive_both"] == pytest.approx(found.std["inactive1"])
+    assert found.mean["log_q2"] == pytest.approx(found.mean["log_q1"])
+
+
+def test_opposite_signals() -> None:
+    found = first_order(3, width=64, distance=2.0)
+    assert found.mean["correlation"][0] == -1.0
+    assert found.std["correlation"][0] == 0.0
+    assert found.mean["inactive_both"][0] == pytest.approx(0.0, abs=1e-15)
+    assert found.mean["correlation"][1] == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_narrow_and_deep_is_silent(width: int) -> None:
+    """Warnings are errors here. What leaves float64 is NaN in mean and deviation alike."""
+    cases = [
+        {"k": k, "sigma_w": None, "sigma_b": sigma_b, "q2": q2, "distance": distance}
+        for k in KS
+        for sigma_b in (0.0, 0.3)
+        for q2 in (1.0, 5.0)
+        for distance in (1e-300, 0.5, 2.0)
+    ]
+    means, stds = grid(300, cases, width)
+    for name in FIRST_ORDER:
+        assert np.array_equal(np.isnan(means[name]), np.isnan(stds[name]))
+        assert np.isfinite(means[name][:, :100]).all(), name
+        assert np.isfinite(stds[name][:, :100]).all(), name
+
+
+def test_angles_below_the_range_of_their_squares() -> None:
+    """The ordered phase at k = −0.9: θ passes e^-300, and ln(1 − c) still moves."""
+    depth = 400
+    found = first_order(depth, width=10**6, k=-0.9, q2=1.5, distance=1e-300)
+    exact = trajectory(depth, k=-0.9, q2=1.5, distance=1e-300)
+    assert exact.log_distance[-1] < -1200.0
+    shift = found.mean["log_distance"] - exact.log_distance
+    assert np.all(np.abs(shift) < 0.05)
+    assert np.all(np.diff(found.std["log_distance"]) > 0.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"depth": 0}, "depth"),
+        ({"depth": 2.5}, "depth"),
+        ({"width": 0}, "width"),
+        ({"width": [3, 4]}, "width"),
+        ({"width": 2.5}, "width"),
+        ({"k": -1.0}, "k"),
+        ({"sigma_w": 0.0}, "sigma_w"),
+        ({"sigma_b": -1.0}, "sigma_b"),
+        ({"q1": 0.0}, "q1"),
+        ({"distance": 2.5}, "distance"),
+        ({"correlation": 0.5}, "distance"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], field: str) -> None:
+    given: dict[str, Any] = {"depth": 3, "width": 8, "distance": 0.5} | arguments
+    depth = given.pop("depth")
+    with pytest.raises(InputError) as error:
+        first_order(depth, **given)
+    assert error.value.field == field
