@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,15 @@ from .sources import Source
 if TYPE_CHECKING:
     import xarray as xr
 
+    from simcore import Scaling
+
 __all__ = ["Answer", "Widths", "across_widths", "answer"]
+
+MOST_COMPARED = 2000
+"""Points of a run up to which all get a verdict; of larger grids, those that are shown."""
+
+MOST_TOLD = 4
+"""Points, apart from their width, whose fits are told in words."""
 
 _UNUSED = ("_histogram", "_trajectories", "_quantile", "_bin_lower", "_bin_width")
 """Endings of variables that neither of them needs."""
@@ -50,7 +59,7 @@ class Widths:
 
 
 def answer(source: Source, points: Sequence[Point]) -> Answer:
-    """Compare the points of a run with theory."""
+    """Compare a run with theory, at all its points if they are not too many."""
     import simcore
 
     try:
@@ -73,13 +82,13 @@ def answer(source: Source, points: Sequence[Point]) -> Answer:
 
 
 def _part(source: Source, points: Sequence[Point]) -> xr.Dataset:
-    """Return the thinned grid in memory, without what no comparison needs."""
+    """Return what is compared in memory, without what no comparison needs."""
     dataset = source.dataset
     kept = [str(name) for name in dataset.data_vars if not str(name).endswith(_UNUSED)]
     part = dataset[kept]
     for j, name in enumerate(source.swept):
         values = sorted({point.place[j] for point in points})
-        if len(values) < dataset.sizes[name]:
+        if len(values) < dataset.sizes[name] and source.facts["points"] > MOST_COMPARED:
             part = part.isel({name: values})
     return part.load()
 
@@ -95,7 +104,17 @@ def across_widths(sources: Sequence[Source]) -> Widths:
         found = simcore.scaling(together)
     except SimcoreError as error:
         return Widths(_sentence("No fit across widths", error))
-    return Widths(str(found), found.fits, together)
+    return Widths(_told(found), found.fits, together)
+
+
+def _told(found: Scaling) -> str:
+    """Return the fits in words, if they are few enough to be read."""
+    sizes = found.fits.sizes
+    points = math.prod(sizes[name] for name in sizes if name != "layer")
+    if points <= MOST_TOLD:
+        return str(found)
+    widths = ", ".join(map(str, found.widths))
+    return f"Fits over N = {widths} at each of {points:,} points; the figure has the chosen one."
 
 
 def _sentence(what: str, error: SimcoreError) -> str:

@@ -12,9 +12,10 @@ from bokeh.models import (
     BasicTickFormatter,
     ColumnDataSource,
     DataRange1d,
+    FixedTicker,
     HoverTool,
     LinearColorMapper,
-    LogTicker,
+    PrintfTickFormatter,
 )
 from bokeh.models.annotations import BoxAnnotation, ColorBar, Span
 from bokeh.palettes import Cividis256
@@ -147,7 +148,9 @@ def _hover(made: Any, renderers: Sequence[Any], tips: Sequence[Tip], **settings:
 
 
 def _layer_axis(made: Any) -> None:
-    made.xaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+    # Bokeh's own ticker is linear where there are less than two decades, and crowds the end.
+    ticks = [mantissa * 10**power for power in range(8) for mantissa in (1, 2, 5)]
+    made.xaxis.ticker = FixedTicker(ticks=ticks)
     made.xaxis.formatter = BasicTickFormatter()
 
 
@@ -157,6 +160,10 @@ def _along_layers(y_label: str, lines: Sequence[_Line], **settings: Any) -> Any:
     _bundle(made, "context", 1.0)
     if lines[0].name in SINGLE_OF:
         _bundle(made, "single", 0.8)
+    if lines[0].name == "correlation":
+        _context_theory(made)
+    if settings.get("y_axis_type") == "log":
+        made.yaxis.ticker = FixedTicker()
     for line in lines:
         _layer_line(made, line)
     return made
@@ -164,13 +171,19 @@ def _along_layers(y_label: str, lines: Sequence[_Line], **settings: Any) -> Any:
 
 def _bundle(made: Any, name: str, width: float) -> None:
     """Add thin lines: other points of a grid, or single networks."""
-    source = _source(name, "xs", "ys", "label")
+    source = _source(name, "xs", "ys", "label", "colour")
     drawn = made.multi_line(
-        "xs", "ys", source=source, line_width=width, line_alpha=0.55, color=COLOURS["muted"]
+        "xs", "ys", source=source, line_width=width, line_alpha=0.7, color="colour"
     )
-    drawn.tags = ["muted"]
+    drawn.tags = [name]
     if name == "context":
         _hover(made, [drawn], [("point", "@label")], line_policy="interp")
+
+
+def _context_theory(made: Any) -> None:
+    source = _source("context_theory", "xs", "ys")
+    drawn = made.multi_line("xs", "ys", source=source, line_width=1, line_dash=[7, 4])
+    drawn.glyph.line_color, drawn.tags = COLOURS["ink"], ["ink"]
 
 
 def _layer_line(made: Any, line: _Line) -> None:
@@ -255,6 +268,8 @@ def _distribution() -> Any:
 
 def _widths() -> Any:
     made = _figure("1/N", "mean at the layer")
+    made.xaxis.formatter = PrintfTickFormatter(format="%.3g")
+    made.xaxis.ticker.desired_num_ticks = 4
     fit = made.line("x", "y", source=_source("fit", "x", "y"), line_width=1.6)
     theory = made.line("x", "y", source=_source("slope", "x", "y"), line_width=1.6)
     fit.glyph.line_color, fit.tags = COLOURS["first"], ["first"]
@@ -287,7 +302,7 @@ def _with_errors(made: Any, name: str, role: str, marker: str) -> Any:
 def _last() -> Any:
     made = _figure("parameter", "at the last layer")
     others = made.scatter(
-        "x", "y", source=_source("others", "x", "y", "text"), size=4, fill_alpha=0.6
+        "x", "y", source=_source("others", "x", "y", "text"), size=6, fill_alpha=0.8
     )
     others.glyph.fill_color, others.glyph.line_color = COLOURS["muted"], None
     others.tags = ["muted"]

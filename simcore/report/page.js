@@ -1,6 +1,6 @@
 "use strict";
-// Fills the figures as points, layers and observables are chosen, and colours them for light, dark
-// and print. Every number comes from the JSON in the page; nothing is loaded.
+// Fills the figures as points, layers and observables are chosen, and colours them for a light or a
+// dark page. Every number comes from the JSON in the page; nothing is loaded.
 (() => {
   const page = JSON.parse(document.getElementById("page-data").textContent);
   const items = JSON.parse(document.getElementById("page-figures").textContent);
@@ -17,7 +17,7 @@
     few: ["#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#e6edf3"],
   };
   const darkScheme = matchMedia("(prefers-color-scheme: dark)");
-  let colours = darkScheme.matches ? DARK : LIGHT;
+  let colours = LIGHT;
 
   const byId = (id) => document.getElementById(id);
   const few = page.points.length > 1 && page.points.length <= colours.few.length;
@@ -28,12 +28,18 @@
 
   const plain = (x, digits = 6) => (known(x) ? String(Number(x.toPrecision(digits))) : "–");
 
+  // A value and its error, which has two digits, with the same number of decimals.
   function withError(x, error) {
     if (!known(x)) return "–";
     if (!error) return plain(x);
-    const digits = Math.ceil(Math.log10(Math.abs(x) / error)) + 2;
-    const shown = Number.isFinite(digits) ? Math.min(Math.max(digits, 1), 8) : 2;
-    return `${x.toPrecision(shown)} ± ${error.toPrecision(2)}`;
+    const large = Math.max(Math.abs(x), error);
+    if (large < 1e-3 || large >= 1e6) {
+      const power = Math.floor(Math.log10(large));
+      return `(${withError(x / 10 ** power, error / 10 ** power)})e${power}`;
+    }
+    const exponent = Number(error.toExponential(1).split("e")[1]);
+    const decimals = Math.min(Math.max(1 - exponent, 0), 12);
+    return `${x.toFixed(decimals)} ± ${error.toFixed(decimals)}`;
   }
 
   // --- figures ---------------------------------------------------------------------------------
@@ -110,14 +116,47 @@
     fill("distance", "typical", usual);
     drawSingle(point);
     drawContext(point);
+    markDecades();
     for (const figure of [...Object.keys(SHOWN), "distance"]) figures[figure]?.reset.emit();
+  }
+
+  // Ticks of the distance: powers of ten, and 2 and 5 between them where there are few.
+  function markDecades() {
+    const document_ = figures.distance.document;
+    const lines = document_.get_model_by_name("context").data.ys;
+    const own = ["distance", "typical"].flatMap((name) => {
+      const { y, theory } = document_.get_model_by_name(name).data;
+      return [...y, ...theory];
+    });
+    const logs = [...own, ...lines.flat()].filter((v) => v > 0).map(Math.log10);
+    const low = Math.floor(Math.min(0, ...logs));
+    const span = Math.max(...logs) - Math.min(...logs);
+    const mantissas = span > 2.2 ? [1] : [1, 2, 5];
+    const step = Math.max(1, Math.ceil(span / 9));
+    const axis = figures.distance.left[0];
+    const ticks = [];
+    for (let power = 1; power >= low; power -= 1) {
+      if (power % step === 0) ticks.push(...mantissas.map((m) => [Number(`${m}e${power}`), m, power]));
+    }
+    axis.ticker.ticks = ticks.map(([tick]) => tick);
+    axis.major_label_overrides = new Map(ticks.map(([tick, m, p]) => [tick, powerText(tick, m, p)]));
+  }
+
+  const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶",
+                         7: "⁷", 8: "⁸", 9: "⁹" };
+
+  function powerText(tick, mantissa, power) {
+    if (power >= -2) return String(tick);
+    const raised = `10${[...String(power)].map((c) => SUPERSCRIPTS[c]).join("")}`;
+    return mantissa === 1 ? raised : `${mantissa}·${raised}`;
   }
 
   function drawSingle(point) {
     const shown = byId("single")?.checked;
     const of = (name, f) => (shown ? point.single[name] ?? [] : [])
       .map((row) => row.map((v) => (known(v) ? f(v) : NaN)));
-    const bundle = (ys) => ({ xs: ys.map(() => point.layers), ys, label: ys.map(() => "") });
+    const bundle = (ys) => ({ xs: ys.map(() => point.layers), ys, label: ys.map(() => ""),
+                              colour: ys.map(() => colours.muted) });
     fill("correlation", "single", bundle(of("correlation", (v) => v)));
     fill("distance", "single", bundle(of("log_distance", Math.exp)));
   }
@@ -133,6 +172,11 @@
         colour: others.map((p) => (few && figure === "correlation" ? colourOf(p) : colours.muted)),
       });
     }
+    const compared = few ? page.points.filter((p) => p !== point) : [];
+    const theories = compared.map((p) => lineData(p.layers, p.lines.correlation, false));
+    fill("correlation", "context_theory", {
+      xs: compared.map((p) => p.layers), ys: theories.map((line) => line.theory ?? []),
+    });
   }
 
   const colourOf = (point) => colours.few[page.points.indexOf(point)];
@@ -164,12 +208,12 @@
     byId("distribution-layer-shown").textContent = `layer ${layers[i]}`;
     const found = observables[select.value];
     const empty = {};
-    if (!found || found.counts[i][1].length === 0 || !known(found.lower[i])) {
+    const missing = noDistribution(found, i);
+    byId("distribution-note").textContent = missing;
+    if (missing) {
       for (const name of ["bars", "first", "mean", "theory"]) fill("distribution", name, empty);
-      byId("distribution-note").textContent = "No network has a value here.";
       return;
     }
-    byId("distribution-note").textContent = "";
     const [start, counts] = found.counts[i];
     const width = found.width[i] || Math.max(Math.abs(found.lower[i]) * 1e-6, 1e-12);
     const left = counts.map((_, j) => found.lower[i] + (start + j - 1) * width);
@@ -180,10 +224,23 @@
       text: left.map((x) => `${plain(x, 5)} and ${plain(x + width, 5)}`),
     });
     const rule = (x) => (known(x) ? { x: [x, x], y: [0, top * 1.08] } : empty);
-    fill("distribution", "mean", rule(found.mean[i]));
-    fill("distribution", "theory", rule(found.theory[i]));
-    fill("distribution", "first", normal(found.first[i], found.first_std[i], total * width));
+    fill("distribution", "mean", rule(found.mean?.[i]));
+    fill("distribution", "theory", rule(found.theory?.[i]));
+    const spread = found.first_std?.[i] > 0.2 * width ? found.first_std[i] : null;
+    fill("distribution", "first", normal(found.first?.[i], spread, total * width));
     label("distribution", select.selectedOptions[0].textContent);
+  }
+
+  // Why a distribution can't be drawn; "" if it can.
+  function noDistribution(found, i) {
+    if (!found || found.counts[i][1].length === 0 || !known(found.lower[i])) {
+      return "No network has a value here.";
+    }
+    const share = found.width[i] / Math.abs(found.lower[i]);
+    if (found.width[i] > 0 && share < 1e-9) {
+      return `All networks are within rounding of ${plain(found.lower[i])}: look at ln(1 − c).`;
+    }
+    return "";
   }
 
   function normal(mean, std, area) {
@@ -202,8 +259,8 @@
     const i = Number(slider.value);
     byId("widths-layer-shown").textContent = `layer ${page.widths.layers[i]}`;
     const group = page.widths.groups[chosenPoint().group]?.[select.value];
-    byId("widths-note").textContent = group ? "" : "These points have no fit across widths.";
     const at = (name) => group?.[name]?.[i] ?? null;
+    byId("widths-note").textContent = group ? fitText(at) : "These points have no fit across widths.";
     const xs = group ? group.width.map((n) => 1 / n) : [];
     const ys = asNumbers(group?.mean[i], xs.length);
     const errors = asNumbers(group?.error[i], xs.length);
@@ -228,6 +285,16 @@
     fill("widths", "fit", curve(limit, at("slope"), at("curvature")));
     fill("widths", "slope", curve(field, at("slope_theory"), 0));
     label("widths", null, `${select.selectedOptions[0].textContent}, layer ${page.widths.layers[i]}`);
+  }
+
+  function fitText(at) {
+    const against = (name, theory, words) => (known(at(theory))
+      ? ` (${words}: ${plain(at(theory))}, z = ${plain((at(name) - at(theory)) / at(`${name}_stderr`), 2)})`
+      : "");
+    return `Here a = ${withError(at("limit"), at("limit_stderr"))}`
+      + `${against("limit", "mean_field", "mean field")} and `
+      + `b = ${withError(at("slope"), at("slope_stderr"))}`
+      + `${against("slope", "slope_theory", "first order")}.`;
   }
 
   const bars = (values, errors) => ({
@@ -311,7 +378,7 @@
         item.textContent = verdict.words;
         return item;
       }));
-      byId("verdicts-of").textContent = point.label ? `The point ${point.label}` : "In numbers";
+      byId("verdicts-of").textContent = point.label ? `The tests of ${point.label}` : "The tests";
     }
     const body = byId("layers-table");
     const few = point.layers.filter((_, i) => i % Math.ceil(point.layers.length / 16) === 0);
@@ -336,7 +403,9 @@
       return row;
     }));
     for (const name of document.querySelectorAll("[data-point-label]")) {
-      name.textContent = point.label;
+      const free = name.dataset.pointLabel.split(" ");
+      const parts = Object.entries(point.parts).filter(([part]) => !free.includes(part));
+      name.textContent = parts.map(([, text]) => text).join(", ");
     }
     for (const chip of document.querySelectorAll("[data-chip]")) {
       const own = page.points[Number(chip.dataset.chip)];
@@ -379,11 +448,12 @@
       }
       for (const renderer of model.renderers) {
         const role = renderer.tags[0];
-        if (role) recolour(renderer, colours[role]);
+        if (colours[role]) recolour(renderer, colours[role]);
       }
       if (few && name === "correlation") {
         for (const renderer of model.renderers) {
           if (renderer.tags[0] === "first") recolour(renderer, colourOf(chosenPoint()));
+          if (renderer.tags[0] === "context") renderer.glyph.line_width = { value: 2 };
         }
       }
     }
@@ -391,6 +461,7 @@
 
   function setScheme(dark) {
     colours = dark ? DARK : LIGHT;
+    document.documentElement.dataset.scheme = dark ? "dark" : "light";
     if (Object.keys(figures).length) drawPoint();
   }
 
@@ -421,8 +492,6 @@
       });
     }
     darkScheme.addEventListener("change", () => setScheme(darkScheme.matches));
-    addEventListener("beforeprint", () => setScheme(false));
-    addEventListener("afterprint", () => setScheme(darkScheme.matches));
   }
 
   // Dragging zooms where there is a mouse; on a touch screen it must go on scrolling the page.
@@ -438,7 +507,7 @@
       chooseTools(figures[name]);
     }
     listen();
-    drawPoint();
+    setScheme(darkScheme.matches);
     document.documentElement.dataset.ready = "yes";
   }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -109,7 +110,15 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["symbols"] = _symbols
     return environment.get_template("page.html.j2")
+
+
+def _symbols(text: str) -> Any:
+    """Return a text as HTML with the indices of its symbols lowered."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(σ|N)_(\w)", r"\1<sub>\2</sub>", str(escape(text))))
 
 
 def _bokeh() -> str:
@@ -229,6 +238,7 @@ def _names(point: Point, varied: Sequence[str]) -> dict[str, Any]:
     values = [point.values.get(name, math.nan) for name in varied]
     return {
         "label": point_label(point, varied),
+        "parts": {name: point_label(point, [name]) for name in varied if name in point.values},
         "values": dict(zip(varied, numbers(values), strict=True)),
         "group": group_key(point.values, [name for name in varied if name != "width"]),
         "bias": f"{point.values.get('sigma_b', 0.0):.12g}",
@@ -253,7 +263,7 @@ def _add_z(drawn: dict[str, Any], found: Answer, point: Point, source: Source) -
         values = found.z[name].sel(own).sel(layer=drawn["layers"]).values
         if np.isfinite(values).any():
             part = "z_first" if ending else "z"
-            drawn["lines"].setdefault(observable, {})[part] = numbers(values)
+            drawn["lines"].setdefault(observable, {})[part] = numbers(values, 4)
 
 
 def _axes(page: Mapping[str, Any]) -> list[str]:

@@ -100,13 +100,14 @@ def _map(columns: Mapping[str, list[Any]], axis: str) -> dict[str, Any]:
     g = grid if axis == "g" else grid / (1.0 + grid)
     preserving = np.sqrt(2.0 * math.pi / (math.pi - g))
     xs = sorted(set(columns["sigma_w"]))
+    inside = (preserving >= _edges(xs)[0]) & (preserving <= _edges(xs)[-1])
     biased = any(scale > 0.0 for scale in columns["sigma_b_all"])
     return {
         "x": "sigma_w",
         "y": axis,
         "x_cells": _cells(columns["sigma_w"], xs),
         "y_cells": _cells(columns[axis], ys),
-        "preserving": {"x": numbers(preserving), "y": numbers(grid)},
+        "preserving": {"x": numbers(preserving[inside]), "y": numbers(grid[inside])},
         "two": {"x": [math.sqrt(2.0)] * 2, "y": [low, high]} if biased else {"x": [], "y": []},
     }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from .sources import Source
 
@@ -24,8 +25,12 @@ __all__ = [
     "chosen_points",
     "group_key",
     "parameter_label",
+    "parameters",
     "point_label",
+    "values_at",
 ]
+
+Floats = npt.NDArray[np.float64]
 
 MOST_POINTS = 60
 """Points whose layers are shown."""
@@ -76,11 +81,11 @@ def chosen_layers(layers: Sequence[int], most: int = MOST_LAYERS) -> list[int]:
 
 def all_points(sources: Sequence[Source]) -> list[Point]:
     """Return every point of every run, in the order of the grids."""
-    return [
-        _point(source, number, place)
-        for number, source in enumerate(sources)
-        for place in np.ndindex(*(source.dataset.sizes[d] for d in source.swept))
-    ]
+    found = []
+    for number, source in enumerate(sources):
+        places = np.ndindex(*(source.dataset.sizes[d] for d in source.swept))
+        found += _points(source, number, places)
+    return found
 
 
 def chosen_points(sources: Sequence[Source], most: int = MOST_POINTS) -> list[Point]:
@@ -93,7 +98,7 @@ def chosen_points(sources: Sequence[Source], most: int = MOST_POINTS) -> list[Po
     found = []
     for number, source in enumerate(shown):
         axes = _thinned([source.dataset.sizes[d] for d in source.swept], most // len(shown))
-        found += [_point(source, number, place) for place in itertools.product(*axes)]
+        found += _points(source, number, itertools.product(*axes))
     return found
 
 
@@ -108,21 +113,33 @@ def _thinned(sizes: Sequence[int], most: int) -> list[list[int]]:
     ]
 
 
-def _point(source: Source, number: int, place: tuple[int, ...]) -> Point:
-    return Point(
-        number, place, parameters(source.dataset, dict(zip(source.swept, place, strict=True)))
-    )
+def _points(source: Source, number: int, places: Iterable[tuple[int, ...]]) -> list[Point]:
+    values = parameters(source.dataset)
+    swept = source.swept
+    return [
+        Point(number, place, values_at(values, dict(zip(swept, place, strict=True))))
+        for place in places
+    ]
 
 
-def parameters(dataset: xr.Dataset, place: Mapping[str, int]) -> dict[str, float]:
-    """Return the parameters that have one value at a place of the grid."""
-    found = {}
-    for name in SYMBOLS:
-        if name in dataset.coords:
-            at = dataset[name].isel({d: i for d, i in place.items() if d in dataset[name].dims})
-            if at.ndim == 0:
-                found[name] = float(at)
-    return found
+def parameters(dataset: xr.Dataset) -> dict[str, tuple[tuple[str, ...], Floats]]:
+    """Return the dimensions and values of the parameters that do not differ by layer."""
+    return {
+        name: (tuple(map(str, dataset[name].dims)), np.asarray(dataset[name].values, dtype=float))
+        for name in SYMBOLS
+        if name in dataset.coords and "layer" not in dataset[name].dims
+    }
+
+
+def values_at(
+    values: Mapping[str, tuple[tuple[str, ...], Floats]], place: Mapping[str, int]
+) -> dict[str, float]:
+    """Return the parameters (as from `parameters`) that have one value at a place of the grid."""
+    return {
+        name: float(array[tuple(place[d] for d in dims)])
+        for name, (dims, array) in values.items()
+        if set(dims) <= place.keys()
+    }
 
 
 def parameter_label(name: str) -> str:
@@ -132,13 +149,15 @@ def parameter_label(name: str) -> str:
 
 def point_label(point: Point, varied: Sequence[str]) -> str:
     """Return what sets a point apart: "k = 0, N = 256"; "" if nothing does."""
-    return ", ".join(
-        f"pair {point.values[name]:g}"
-        if name == "pair"
-        else f"{parameter_label(name)} = {number(point.values[name])}"
-        for name in varied
-        if name in point.values
-    )
+    return ", ".join(_told(point, name) for name in varied if name in point.values)
+
+
+def _told(point: Point, name: str) -> str:
+    value = number(point.values[name])
+    if name != "pair":
+        return f"{parameter_label(name)} = {value}"
+    overlap = point.values.get("overlap", math.nan)
+    return f"pair {value}" if math.isnan(overlap) else f"pair {value} (c₀ = {number(overlap)})"
 
 
 def number(value: float) -> str:

@@ -47,18 +47,25 @@ PARTS = {
 DISTRIBUTIONS = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both")
 """Observables whose distribution over networks is shown."""
 
+MOMENTS = {"mean": "", "theory": "_theory", "first": "_theory_1n", "first_std": "_theory_1n_std"}
+"""What is drawn over a distribution."""
+
 DISTRIBUTION_LAYERS = 10
 SINGLE = ("correlation", "log_distance")
 SINGLE_NETWORKS = 8
+SINGLE_DIGITS = 4
+ALL_DIGITS = 17
 """Networks that are drawn one by one."""
 
 DIGITS = 8
+FEWER_DIGITS = {"error": 3, "theory_error": 3, "first_std": 4}
+"""Significant digits of numbers on the page, by part where they are fewer."""
 
 
-def numbers(values: Iterable[float]) -> list[float | None]:
-    """Return numbers for JSON, with eight digits; what is not finite is None."""
+def numbers(values: Iterable[float], digits: int = DIGITS) -> list[float | None]:
+    """Return numbers for JSON, with so many digits; what is not finite is None."""
     return [
-        float(f"{x:.{DIGITS}g}") if math.isfinite(x) else None
+        float(f"{x:.{digits}g}") if math.isfinite(x) else None
         for x in np.asarray(values, dtype=np.float64).tolist()
     ]
 
@@ -109,7 +116,8 @@ def _add_lines(
             if values is None or np.isnan(values).all():
                 continue
             for row, one in zip(values, found, strict=True):
-                one["lines"].setdefault(name, {})[part] = numbers(row)
+                digits = FEWER_DIGITS.get(part, DIGITS)
+                one["lines"].setdefault(name, {})[part] = numbers(row, digits)
 
 
 def _add_single(
@@ -126,7 +134,9 @@ def _add_single(
         values = _of_places(source, variable, places, {"trial": kept, "layer": layers})
         assert values is not None
         for rows, one in zip(values, found, strict=True):
-            one["single"][name] = [numbers(row) for row in rows if np.isfinite(row).any()]
+            one["single"][name] = [
+                numbers(row, SINGLE_DIGITS) for row in rows if np.isfinite(row).any()
+            ]
 
 
 def _add_distributions(
@@ -142,16 +152,16 @@ def _add_distributions(
         width = _of_places(source, f"{name}_bin_width", places, chosen)
         if counts is None or lower is None or width is None:
             continue
+        moments = {
+            part: _of_places(source, name + suffix, places, chosen)
+            for part, suffix in MOMENTS.items()
+        }
         for i, one in enumerate(found):
             one["distributions"]["observables"][name] = {
-                "lower": numbers(lower[i]),
+                "lower": numbers(lower[i], ALL_DIGITS),
                 "width": numbers(width[i]),
                 "counts": [_trimmed(row) for row in counts[i].astype(int)],
-                "mean": numbers(_at(source, name, places[i], layers)),
-                "std": numbers(_at(source, f"{name}_std", places[i], layers)),
-                "theory": numbers(_at(source, f"{name}_theory", places[i], layers)),
-                "first": numbers(_at(source, f"{name}_theory_1n", places[i], layers)),
-                "first_std": numbers(_at(source, f"{name}_theory_1n_std", places[i], layers)),
+                **{part: numbers(x[i]) for part, x in moments.items() if x is not None},
             }
 
 
@@ -161,13 +171,6 @@ def _trimmed(counts: npt.NDArray[np.int64]) -> list[Any]:
     if not filled.size:
         return [0, []]
     return [int(filled[0]), counts[filled[0] : filled[-1] + 1].tolist()]
-
-
-def _at(
-    source: Source, variable: str, place: tuple[int, ...], layers: Sequence[int]
-) -> npt.NDArray[np.float64]:
-    values = _of_places(source, variable, [place], {"layer": layers})
-    return np.full(len(layers), np.nan) if values is None else values[0]
 
 
 def _of_places(

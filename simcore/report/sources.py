@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +47,12 @@ class Source:
         assert isinstance(config, dict)
         return config
 
-    @property
+    @cached_property
     def swept(self) -> tuple[str, ...]:
         """The dimensions of the grid, `pair` included."""
         return tuple(str(d) for d in self.dataset["correlation"].dims if d != "layer")
 
-    @property
+    @cached_property
     def layers(self) -> list[int]:
         """Every layer, from 1."""
         return [int(x) for x in self.dataset["layer"].values]
@@ -180,8 +180,3 @@ def _lacks_theory(source: Source) -> bool:
     if theory is None or "pair" not in theory.dims:
         return False
     return bool(np.isnan(theory.isel(layer=0)).any())
-
-
-def finite(value: float) -> bool:
-    """Whether a number can be shown."""
-    return math.isfinite(value)

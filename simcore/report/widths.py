@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .answers import Widths
-from .points import chosen_layers, group_key, parameters
+from .points import chosen_layers, group_key, parameters, values_at
 from .series import numbers
 
 if TYPE_CHECKING:
@@ -58,9 +58,10 @@ def widths_data(widths: Widths, varied: Sequence[str]) -> dict[str, Any] | None:
     shape = [chosen.sizes[d] for d in others]
     step = max(1, -(-int(np.prod(shape)) // MOST_GROUPS))
     groups = {}
+    values = parameters(dataset)
     for place in list(np.ndindex(*shape))[::step]:
         at = dict(zip(others, place, strict=True))
-        key = group_key(parameters(dataset, at), [n for n in varied if n != "width"])
+        key = group_key(values_at(values, at), [n for n in varied if n != "width"])
         groups[key] = {n: _group(chosen, of_layer, n, at) for n in names}
     return {
         "layers": [int(x) for x in of_layer["layer"].values],
