@@ -29,6 +29,12 @@ _TINY = 1e-200
 _LEAST_FOLD = 1e-12
 """Fold below which nothing is folded."""
 
+_MOST_FOLD = 0.25
+"""Fold above which there is no first order: what a spread in length adds to θ² over θ² itself."""
+
+_LENGTHS = ("log_q1", "log_q2", "inactive1", "inactive2")
+"""Observables of one signal."""
+
 _BLOCK = 2**13
 """Values averaged at a time, to save memory."""
 
@@ -184,12 +190,13 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
     theta, theta_std = _average(_theta, t)
     both, both_std = (math.pi - theta) / (2.0 * math.pi), theta_std / (2.0 * math.pi)
     within = (both * (1.0 - both) - both_std**2) / widths
+    lost = np.maximum.accumulate(t.fold, axis=1) > _MOST_FOLD
     half = np.full_like(theta, 0.5), 0.5 / np.sqrt(widths)
     lengths = {
         name: (log_k.mean - 1.0 / widths, np.sqrt(log_k.variance + 2.0 / widths))
         for name, log_k in (("log_q1", path.log_q1), ("log_q2", path.log_q2))
     }
-    return lengths | {
+    found = lengths | {
         "correlation": (_average(_correlation, sampled)[0], distance[1]),
         "distance": distance,
         "log_distance": _average(_log_distance, sampled),
@@ -202,6 +209,10 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
         "inactive2": (half[0].copy(), half[1].copy()),
         "inactive_both": (both, np.sqrt(np.maximum(within, 0.0) + both_std**2)),
     }
+    for name in FIRST_ORDER:
+        if name not in _LENGTHS:
+            found[name] = np.where(lost, np.nan, found[name][0]), found[name][1]
+    return found
 
 
 def _follow(law: Laws, state: State, widths: FloatArray) -> _Path:
@@ -256,7 +267,9 @@ def first_order_grid(
     -------
     tuple of dict
         Mean and standard deviation of each of `FIRST_ORDER`, shape (P, depth); both NaN where one
-        is not finite, and for `log_distance` of parallel signals.
+        is not finite, for `log_distance` of parallel signals, and for what two signals share where
+        the angle that bias makes of a random difference in length is no small correction (k < 0
+        with bias: from the layer on where it adds a quarter to θ²).
     """
     nodes = np.asarray(widths, dtype=np.float64).reshape(-1, depth)
     strength, scale, bias, first, second, gap = (
@@ -307,7 +320,7 @@ def first_order(
     Returns
     -------
     FirstOrder
-        Arrays of shape (depth,), layer 1 first.
+        Arrays of shape (depth,), layer 1 first; NaN as in `first_order_grid`.
 
     Raises
     ------
