@@ -87,7 +87,7 @@ class RunBackend(BackendEntrypoint):
     description = "Open the results of simcore (.h5)"
     open_dataset_parameters = ("filename_or_obj", "drop_variables")
 
-    def open_dataset(  # type: ignore[override] # the keywords of a backend are its own
+    def open_dataset(
         self, filename_or_obj: Any, *, drop_variables: str | Iterable[str] | None = None
     ) -> xr.Dataset:
         """Return the Dataset of a run; its arrays are read when they are used."""

@@ -1,4 +1,4 @@
-"""The file of a run, `simcore-run` format 1.1 (docs/file-format.md): write, read back, describe.
+"""The file of a run, `simcore-run` format 1.2 (docs/file-format.md): write, read back, describe.
 
 A file holds the published arrays (`simcore.published`) and, in /entry/state, everything that is
 needed to go on or to be merged: the tree of moments of whole blocks, their histograms, how far each
@@ -47,8 +47,11 @@ __all__ = [
 T = TypeVar("T")
 
 FILETYPE = "simcore-run"
-FORMAT_VERSION = (1, 1)
+FORMAT_VERSION = (1, 2)
 """Readers accept every file of the same first number; the second one counts additions."""
+
+_STATE_VERSION = (1, 2)
+"""First format whose state has all that a run needs to go on."""
 
 RNG = "philox4x32-10"
 RNG_LAYOUT = 1
@@ -292,6 +295,14 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
     """
     with reading(path) as file:
         header = read_header(file, path)
+        if header.format_version < _STATE_VERSION:
+            raise FileFormatError(
+                "file",
+                os.fspath(path),
+                f"has format {'.'.join(map(str, header.format_version))}, whose state lacks the "
+                "covariances of ln q, so it can be read but not extended or merged",
+                "Simulate again, or use the version of simcore that wrote it.",
+            )
 
         def read(name: str, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
             return read_array(file, f"entry/{name}", shape, dtype)

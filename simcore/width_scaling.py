@@ -232,10 +232,11 @@ def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
         q2=values("q0"),
         distance=values("initial_distance"),
     )
-    found = {}
+    found: dict[str, xr.DataArray] = {}
     for name in names:
         theory = dataset[f"{name}_theory"].isel(width=0, drop=True).transpose(*swept, "layer")
-        found[name] = (mean[name].reshape(*shape, depth) - theory) * _NEARLY_INFINITE
+        nearly = theory.copy(data=mean[name].reshape(*shape, depth))
+        found[name] = (nearly - theory) * _NEARLY_INFINITE
     return found
 
 

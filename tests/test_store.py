@@ -6,7 +6,6 @@ import re
 import resource
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,12 +26,12 @@ from simcore.checksums import adler32, fletcher32
 from simcore.chunks import Packing, Stacked
 from simcore.dataset import InputSet
 from simcore.ensembles import ASYMMETRIC
-from simcore.errors import OutputError
+from simcore.errors import FileFormatError, OutputError
 from simcore.moments import PointStatistics
-from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
+from simcore.observables import COVARIANCE, FIRST_ORDER, HISTOGRAMMED, NAMES, NETWORK_NAMES
 from simcore.plan import BLOCK, KEPT, Run
 from simcore.provenance import collect_provenance
-from simcore.schema import Array, observable_of
+from simcore.schema import Array, has_first_order, observable_of
 from simcore.store import WriteStopped, estimate_bytes, info, read_state, write_run
 
 from .helpers_store import statistics
@@ -181,6 +180,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
     if not complete:
         path = tmp_path / "checkpoint.h5"
         write_run(path, run, points, complete=False, provenance={})
+    widths = max((point.layer_widths(run.depth).tolist() for point in run.points), key=min)
     absent = {
         *["last"] * (not complete),
         *["kept"] * (run.kept == 0),
@@ -189,6 +189,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
         "file" if run.inputs is None else "random",
         *["scale"] * (run.sigma_b is None),
         *["asymmetric"] * (run.ensemble not in ASYMMETRIC),
+        *["first order"] * (not has_first_order(run) or sum(1 / n for n in widths) > 1.0),
     }
     seen = set()
     for name, array in datasets(path).items():
@@ -208,7 +209,8 @@ def test_the_documented_groups_of_observables_are_those_of_the_code() -> None:
     assert f"`<observable>`: {', '.join(NAMES)}." in page
     assert f"`<network>`: {', '.join(NETWORK_NAMES)}:" in page
     assert f"**histograms** for {', '.join(HISTOGRAMMED)};" in page
-    assert f"**covariances** for {' and '.join(COVARIANCE)}" in page
+    assert f"**covariances** for {', '.join(COVARIANCE[:-1])} and {COVARIANCE[-1]};" in page
+    assert f"**first order** for {', '.join(FIRST_ORDER)} of" in page
     assert f"single trials of {', '.join(KEPT)};" in page
 
 
@@ -401,7 +403,7 @@ def test_info_describes_the_file(written: Written) -> None:
     assert found["config"] == run.config()
     assert found["complete"] is True
     assert found["gaps"] == ""
-    assert found["format_version"] == "1.1"
+    assert found["format_version"] == "1.2"
     assert found["trials_done_per_point"] == [point.trials() for point in points]
     assert found["bytes"] == path.stat().st_size
     assert found["provenance"]["threads"] == 3
@@ -432,20 +434,22 @@ def change_attribute(path: Path, name: str, value: object) -> None:
         file.attrs[name] = value
 
 
-def set_state(path: Path, name: str, place: Any, value: float) -> None:
-    with h5py.File(path, "r+") as file:
-        file[f"entry/state/{name}"][place] = value
-
-
-def test_a_file_of_format_1_0_is_read(single: Written, tmp_path: Path) -> None:
-    run, points, _ = single
+def test_results_of_format_1_1_are_read_but_not_extended(single: Written, tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
-    whole = replace(points[0], partial=None, partial_histogram=None)
-    write_run(path, run, [whole], complete=True, provenance={})
-    change_attribute(path, "format_version", [1, 0])
-    set_state(path, "trials_done", 0, 200)
-    _, back = read_state(path)
-    assert back[0].trials() == 192
+    path.write_bytes(single[2].read_bytes())
+    change_attribute(path, "format_version", [1, 1])
+    added = ["covariance/log_q1", "covariance/log_q1_mean", "covariance/log_q1_count"]
+    added += [f"state/log_q1/node_cov_{kind}" for kind in ("count", "mean", "m2")]
+    added += [f"{name}/theory_1n{std}" for name in FIRST_ORDER for std in ("", "_std")]
+    with h5py.File(path, "r+") as file:
+        for name in added:
+            del file[f"entry/{name}"]
+    ds, new = open_run(path), open_run(single[2])
+    gone = [name for name in new if name not in ds]
+    assert len(gone) == 3 + 2 * len(FIRST_ORDER)
+    xr.testing.assert_identical(ds, new.drop_vars(gone))
+    with pytest.raises(FileFormatError, match=r"format 1.1.*not extended or merged"):
+        read_state(path)
 
 
 def test_additions_of_a_newer_minor_version_are_ignored(single: Written, tmp_path: Path) -> None:

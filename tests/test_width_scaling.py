@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import simcore
+from simcore.plan import Run
+from simcore.width_scaling import scaling
+
+
+@pytest.fixture(scope="module")
+def runs() -> xr.Dataset:
+    run = Run(depth=6, width=(32, 64, 128, 256), ensemble="correlated", k=(0.0, 1.0), trials=1000)
+    return simcore.simulate(run)
+
+
+def test_a_law_in_the_width_is_found(runs: xr.Dataset) -> None:
+    n = runs["width"]
+    exact = runs.assign(correlation=0.5 + 3.0 / n - 40.0 / n**2 + 0.0 * runs["correlation"])
+    fits = scaling(exact, observables=["correlation"]).fits
+    np.testing.assert_allclose(fits.correlation_limit, 0.5, rtol=1e-9)
+    np.testing.assert_allclose(fits.correlation_slope, 3.0, rtol=1e-7)
+    np.testing.assert_allclose(fits.correlation_curvature, -40.0, rtol=1e-6)
+    np.testing.assert_allclose(fits.correlation_chi2, 0.0, atol=1e-9)
+    assert fits.correlation_limit.dims == ("k", "layer")
+
+
+def test_errors_are_those_of_weighted_least_squares(runs: xr.Dataset) -> None:
+    at = runs.isel(k=1, layer=3)
+    found = scaling(runs, observables=["log_q1"], terms=2).fits.isel(k=1, layer=3)
+    error = at["log_q1_stderr"].to_numpy()
+    design = np.stack([np.ones(4), 1.0 / runs["width"].to_numpy()], axis=1) / error[:, None]
+    expected = np.linalg.lstsq(design, at["log_q1"].to_numpy() / error, rcond=None)[0]
+    errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)))
+    np.testing.assert_allclose([found.log_q1_limit, found.log_q1_slope], expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        [found.log_q1_limit_stderr, found.log_q1_slope_stderr], errors, rtol=1e-9
+    )
+
+
+def test_simulations_reach_mean_field_with_the_slope_of_first_order(runs: xr.Dataset) -> None:
+    found = scaling(runs)
+    fits = found.fits
+    assert found.terms == 3
+    for name in found.observables:
+        # Twelve values each, correlated: |z| > 4.5 is a false alarm in fewer than 1 of 1,000 cases.
+        limit = (fits[f"{name}_limit"] - fits[f"{name}_mean_field"]) / fits[f"{name}_limit_stderr"]
+        slope = (fits[f"{name}_slope"] - fits[f"{name}_slope_theory"]) / fits[
+            f"{name}_slope_stderr"
+        ]
+        assert abs(limit).max() < 4.5
+        assert abs(slope).max() < 4.5
+    # One layer's own sampling: E ln(chi²_N/N) = −1/N − ….
+    np.testing.assert_allclose(fits.log_q1_slope_theory.isel(layer=0), -1.0, rtol=1e-5)
+    text = str(found)
+    assert "k = 1: ln q1: limit" in text
+    assert "Fits of a + b/N + c/N² over N = 32, 64, 128, 256" in text
+    assert "<li>" in found._repr_html_()
+
+
+def test_the_reach_of_first_order_ends_where_it_fails(runs: xr.Dataset) -> None:
+    wrong = runs.copy()
+    limit = 4 / 128
+    shape = runs["layer"] / runs["width"]
+    off = 10.0 * (shape > limit)
+    wrong["correlation"] = runs["correlation_theory_1n"] + off
+    fits = scaling(wrong, observables=["correlation"]).fits
+    assert fits.correlation_first_order_reach.values.tolist() == [limit, limit]
+
+
+def test_two_widths_allow_a_line(runs: xr.Dataset) -> None:
+    found = scaling(runs.isel(width=[0, 3], k=0), observables=["angle"])
+    assert found.terms == 2
+    assert found.fits.angle_chi2.values == pytest.approx(0.0, abs=1e-9)
+
+
+def test_mistakes(runs: xr.Dataset) -> None:
+    with pytest.raises(simcore.InputError, match="has one width"):
+        scaling(runs.isel(width=0))
+    with pytest.raises(simcore.InputError, match="terms"):
+        scaling(runs.isel(width=[0, 1]), terms=3)
+    with pytest.raises(simcore.InputError, match="colour"):
+        scaling(runs, observables=["colour"])
+    with pytest.raises(simcore.InputError, match="unfinished"):
+        scaling(runs.drop_vars([n for n in runs if "theory" in str(n)]))
