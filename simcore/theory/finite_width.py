@@ -281,9 +281,9 @@ def first_order_grid(
         state = _start(law, first, second, gap)
         found = _observables(_follow(law, state, nodes), nodes)
     parallel = (gap == 0.0) & ((bias == 0.0) | (first == second))
-    for name, (mean, std) in _PARALLEL.items():
-        found[name][0][parallel] = mean
-        found[name][1][parallel] = std
+    for name, constants in _PARALLEL.items():
+        for array, constant in zip(found[name], constants, strict=True):
+            array[parallel] = constant
     for mean, std in found.values():
         lost = ~(np.isfinite(mean) & np.isfinite(std))
         mean[lost] = np.nan

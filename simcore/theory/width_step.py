@@ -24,7 +24,11 @@ from .node_moments import FEATURES, Angle, factor, mean_curves, node_covariance
 _SIZE = 3
 """Components of s."""
 
-_PAIRS = ((0, 1), (0, 2), (1, 2))
+_LARGEST_T = 300.0
+"""Largest t that is told from π."""
+
+_LARGEST_FOLD = 1e3
+"""Largest ω times the variance of δ: far above, the angle means nothing, but ln K₁₁ still does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,7 @@ class State:
 def log_half_tangent(log_y: FloatArray, x: FloatArray) -> FloatArray:
     """Return ln tan(θ/2) of the angle of a point with ordinate exp(log_y) and abscissa x."""
     smaller = log_y - np.log(np.hypot(np.exp(log_y), x) + np.abs(x))
-    return np.where(x < 0.0, -smaller, smaller)
+    return np.asarray(np.where(x < 0.0, -smaller, smaller))
 
 
 def rescaled(
@@ -78,7 +82,7 @@ def rescaled(
     The new h is the largest of f = S √(K₂₂/K₁₁) and, up to 1, of λ and its spread.
     """
     log_k, ratio, t = means
-    angle = Angle.of(t)
+    angle = Angle.of(np.minimum(t, _LARGEST_T))
     size = np.log(np.hypot(ratio, np.sqrt(covariance[1, 1]))) + log_unit
     own = angle.log_unit + 0.5 * ratio * np.exp(log_unit)
     unit = np.maximum(own, np.minimum(size, 0.0))
@@ -86,7 +90,8 @@ def rescaled(
     scale = np.stack((np.ones_like(change), change, np.ones_like(change)))
     covariance = covariance * scale * scale[:, None]
     skew = skew * scale * scale[:, None] * scale[:, None, None]
-    return State(log_k, ratio * change, angle, unit, covariance, skew, fold / change**2)
+    fold = np.minimum(fold / change**2, _LARGEST_FOLD / np.maximum(covariance[1, 1], 1e-300))
+    return State(log_k, ratio * change, angle, unit, covariance, skew, fold)
 
 
 @dataclass(frozen=True, eq=False)

@@ -140,9 +140,9 @@ COVARIANCE = np.array([[0.02, 0.003, -0.004], [0.003, 0.001, 0.0004], [-0.004, 0
 
 
 def one_step(g: float, sigma_w: float, sigma_b: float, state: list[float], width: int) -> State:
-    column = [np.array([x]) for x in (g, 2 * math.log(sigma_w))]
     with np.errstate(divide="ignore"):
-        law = Laws(*column, 2 * np.log(np.array([sigma_b])))
+        log_bias = 2 * np.log(np.array([sigma_b]))
+    law = Laws(np.array([g]), np.array([2 * math.log(sigma_w)]), log_bias)
     means = np.array(state)[:, None]
     before = rescaled(
         (means[0], means[1], means[2]),
@@ -184,7 +184,8 @@ def test_third_cumulants_are_carried_by_the_slope() -> None:
     g, sigma_w, sigma_b = correlation_strength(k), 1.3, 0.7
     rng = np.random.default_rng(0)
     cube = rng.normal(size=(3, 3, 3))
-    cube = sum(cube.transpose(order) for order in np.ndindex(3, 3, 3) if len(set(order)) == 3)
+    orders = [order for order in np.ndindex(3, 3, 3) if len(set(order)) == 3]
+    cube = np.sum([cube.transpose(order) for order in orders], axis=0)
     means = np.array(state)[:, None]
     before = rescaled(
         (means[0], means[1], means[2]),
