@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from simcore.errors import InputError, OutputError, SimcoreError
+from simcore.errors import FileFormatError, InputError, OutputError, SimcoreError
+
+if TYPE_CHECKING:
+    from .sources import Source
 
 __all__ = ["Report", "report"]
 
@@ -55,16 +58,35 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
     except ImportError as missing:
         message = "the report needs Bokeh and Jinja: install simcore[report]"
         raise SimcoreError(message) from missing
-    from .page import render
     from .sources import read_sources
 
     sources, problems = read_sources(paths)
-    if not sources:
-        first = problems[0] if problems else "no file was named"
-        raise InputError("files", first, "no file is a run that can be read", "Name a run.")
-    html = render(sources, problems)
+    try:
+        html = _rendered(sources, problems)
+    finally:
+        for source in sources:
+            source.dataset.close()
     notes = tuple(f"{s.path}: {note}" for s in sources for note in s.notes)
     return Report(_written(Path(output), html), tuple(problems), notes)
+
+
+def _rendered(sources: list[Source], problems: list[str]) -> str:
+    """Return the page; runs in which damage comes to light are moved to the problems."""
+    from .page import render
+
+    while sources:
+        try:
+            return render(sources, problems)
+        except FileFormatError as error:
+            damaged = [s for s in sources if os.fspath(s.path) == os.fspath(error.value)]
+            if not damaged:
+                raise
+            sources.remove(damaged[0])
+            damaged[0].dataset.close()
+            problems.append(f"{error.value}: {error.rule}. {error.remedy}")
+    first = problems[0] if problems else "none"
+    rule = "can't be read, and there is no other run to report on"
+    raise InputError("file", first, rule, "Name a file that simulate wrote.")
 
 
 def _written(path: Path, text: str) -> Path:

@@ -98,6 +98,8 @@ def across_widths(sources: Sequence[Source]) -> Widths:
     import simcore
 
     complete = [source for source in sources if source.facts["complete"]]
+    if not complete:
+        return Widths("No fit across widths: every run is unfinished.")
     try:
         paths = [source.path for source in complete]
         together = simcore.open_run(paths) if len(paths) > 1 else complete[0].dataset

@@ -504,6 +504,7 @@
     for (const [name, item] of Object.entries(items)) {
       const views = await Bokeh.embed.embed_item(item, `figure-${name}`);
       figures[name] = views.roots[0].model;
+      byId(`figure-${name}`).dataset.model = figures[name].id;
       chooseTools(figures[name]);
     }
     listen();

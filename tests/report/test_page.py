@@ -1,0 +1,252 @@
+"""The page in a browser: what it asks for, how it fits, and that choices show what the file has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import simcore
+
+from .browser import Browser, Page
+from .conftest import Made
+
+pytestmark = pytest.mark.xdist_group("report")
+
+PHONE, DESK = 390, 1440
+
+Make = Callable[[str], Made]
+
+OVERFLOWING = """
+[...document.querySelectorAll("body *")].filter((element) => {
+  if (element.closest(".scroll, script, style, svg, .plot")) return false;
+  const box = element.getBoundingClientRect();
+  const cut = element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0
+    && getComputedStyle(element).display !== "inline" && element.tagName !== "SELECT";
+  return box.width > 0 && (box.right > innerWidth + 1 || box.left < -1 || cut);
+}).map((element) => `${element.tagName} ${element.className} ${element.textContent.slice(0, 40)}`)
+"""
+
+DRAWN = """
+[...document.querySelectorAll(".plot")].map((place) => {
+  const canvas = place.firstElementChild?.shadowRoot?.querySelector(".bk-Canvas");
+  const drawn = canvas?.shadowRoot?.querySelector("canvas");
+  const inside = place.getBoundingClientRect();
+  const box = drawn?.getBoundingClientRect();
+  return [place.id, box?.width ?? 0, box?.height ?? 0, box ? box.right <= inside.right + 1 : false];
+})
+"""
+
+
+def choose(page: Page, control: str, value: object) -> None:
+    """Set a select or a slider as a reader does."""
+    kind = "input" if control.endswith("-layer") else "change"
+    page.evaluate(
+        f"(() => {{ const e = document.getElementById({json.dumps(control)});"
+        f" e.value = {json.dumps(str(value))}; e.dispatchEvent(new Event('{kind}')); }})()"
+    )
+
+
+def source(page: Page, figure: str, name: str) -> dict[str, list[Any]]:
+    """Return what a figure draws."""
+    found = page.evaluate(
+        "(() => { const clean = (v) => Array.isArray(v) || ArrayBuffer.isView(v)"
+        " ? [...v].map(clean) : Number.isNaN(v) ? null : v;"
+        f" const place = document.getElementById('figure-{figure}');"
+        " const models = Bokeh.documents.filter((d) => place.dataset.model === d.roots()[0].id);"
+        f" const data = models[0].get_model_by_name('{name}').data;"
+        " return Object.fromEntries(Object.entries(data).map(([k, v]) => [k, clean(v)])); })()"
+    )
+    assert isinstance(found, dict)
+    return found
+
+
+def agree(shown: list[Any], values: Any, digits: int = 7) -> None:
+    """Assert that numbers on the page are those of the file, to so many digits."""
+    found = np.array([np.nan if x is None else x for x in shown], dtype=float)
+    np.testing.assert_allclose(found, np.asarray(values), rtol=10.0**-digits, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["single", "few", "widths", "shared", "dead"])
+def test_it_renders_without_network_or_complaints(browser: Browser, made: Make, name: str) -> None:
+    file = made(name).page
+    page = browser.open(file, width=DESK)
+    assert page.complaints() == []
+    assert page.requests() == [file.resolve().as_uri()]
+    drawn = page.evaluate(DRAWN)
+    assert len(drawn) >= 5
+    for place, width, height, inside in drawn:
+        assert width > 250, place
+        assert height > 250, place
+        assert inside, place
+    assert page.evaluate(OVERFLOWING) == []
+    page.resize(PHONE, 844)
+    page.settle()
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE
+    assert page.evaluate(OVERFLOWING) == []
+    assert all(width < PHONE and inside for _, width, _, inside in page.evaluate(DRAWN))
+    assert page.complaints() == []
+
+
+def test_the_choice_of_a_point(browser: Browser, made: Make) -> None:
+    file = made("widths")
+    page, ds = browser.open(file.page), simcore.open_run(file.run)
+    compared = simcore.compare(ds)
+    labels = [point["label"] for point in file.data["points"]]
+    for place in ({"width": 0, "k": 0, "sigma_w": 0}, {"width": 2, "k": 1, "sigma_w": 1}):
+        point = ds.isel(place)
+        values = [float(point[name]) for name in ("width", "k", "sigma_w")]
+        label = "N = {:g}, k = {:g}, σ_w = {:g}".format(*values).replace("-", "−")
+        choose(page, "point", labels.index(label))
+        shown = source(page, "correlation", "correlation")
+        own = point.sel(layer=shown["x"])
+        agree(shown["y"], own.correlation)
+        agree(shown["theory"], own.correlation_theory)
+        agree(shown["first"], own.correlation_theory_1n)
+        agree(shown["high"], own.correlation + 2 * own.correlation_stderr, 4)
+        agree(source(page, "distance", "distance")["y"], own.distance)
+        agree(source(page, "log_q", "log_q1")["y"], own.log_q1)
+        agree(source(page, "inactive", "inactive_both")["y"], own.inactive_both)
+        z = compared.z.correlation_z.isel(place).sel(layer=shown["x"])
+        agree(source(page, "z", "z")["y"], z, 3)
+        words = page.evaluate("document.getElementById('verdicts').innerText")
+        at = {"width": int(values[0]), "k": values[1], "sigma_w": values[2]}
+        told = [verdict.words for verdict in compared.verdicts if dict(verdict.point) == at]
+        assert len(told) == 6
+        assert words.split("\n") == told
+        assert label.split(", ")[1] in page.evaluate("document.querySelector('#z h3').innerText")
+
+
+def test_buttons_and_chips_choose_points(browser: Browser, made: Make) -> None:
+    file = made("few")
+    page, ds = browser.open(file.page), simcore.open_run(file.run)
+
+    def last() -> float:
+        return float(source(page, "correlation", "correlation")["y"][-1])
+
+    expected = [float(x) for x in ds.correlation.isel(layer=-1)]
+    assert last() == pytest.approx(expected[0])
+    page.evaluate("document.getElementById('previous-point').click()")
+    assert last() == pytest.approx(expected[2], rel=1e-6)
+    page.evaluate("document.querySelector('[data-chip=\"1\"]').click()")
+    assert last() == pytest.approx(expected[1])
+    pressed = "document.querySelector('[aria-pressed=\"true\"]').textContent"
+    assert page.evaluate(pressed) == "k = 1"
+    assert len(source(page, "correlation", "context")["xs"]) == 2
+
+
+def test_single_networks(browser: Browser, made: Make) -> None:
+    file = made("few")
+    page, ds = browser.open(file.page), simcore.open_run(file.run)
+    assert source(page, "correlation", "single")["xs"] == []
+    page.evaluate("document.getElementById('single').click()")
+    drawn = source(page, "correlation", "single")["ys"]
+    agree(np.ravel(drawn).tolist(), np.ravel(ds.correlation_trajectories.isel(k=0)), 3)
+
+
+def test_the_distribution_at_a_layer(browser: Browser, made: Make) -> None:
+    file = made("single")
+    page, ds = browser.open(file.page), simcore.open_run(file.run)
+    layers = file.data["points"][0]["distributions"]["layers"]
+    for observable, number in (("correlation", 3), ("log_q1", len(layers) - 1), ("inactive1", 0)):
+        choose(page, "distribution-observable", observable)
+        choose(page, "distribution-layer", number)
+        own = ds.sel(layer=layers[number])
+        counts = own[f"{observable}_histogram"].to_numpy()
+        filled = np.flatnonzero(counts)
+        bars = source(page, "distribution", "bars")
+        assert bars["top"] == counts[filled[0] : filled[-1] + 1].tolist()
+        lower, width = (float(own[f"{observable}_bin_{x}"]) for x in ("lower", "width"))
+        agree(bars["left"][:1], [lower + (filled[0] - 1) * width], 6)
+        agree(source(page, "distribution", "mean")["x"], [float(own[observable])] * 2)
+        shown = page.evaluate("document.getElementById('distribution-layer-shown').textContent")
+        assert shown == f"layer {layers[number]}"
+
+
+def test_the_scaling_with_width(browser: Browser, made: Make) -> None:
+    file = made("widths")
+    page, ds = browser.open(file.page), simcore.open_run(file.run)
+    fits = simcore.scaling(ds).fits
+    layers = file.data["widths"]["layers"]
+    for observable, number in (("correlation", 2), ("log_q1", len(layers) - 1)):
+        choose(page, "widths-observable", observable)
+        choose(page, "widths-layer", number)
+        at = {"k": 0, "sigma_w": 0}
+        own = ds[observable].isel(at).sel(layer=layers[number])
+        means = source(page, "widths", "means")
+        agree(means["x"], 1.0 / ds.width.to_numpy())
+        agree(means["y"], own)
+        limit = fits[f"{observable}_limit"].isel(at).sel(layer=layers[number])
+        agree(source(page, "widths", "limit")["y"], [float(limit)])
+        field = fits[f"{observable}_mean_field"].isel(at).sel(layer=layers[number])
+        agree(source(page, "widths", "mean_field")["y"], [float(field)])
+
+
+def test_all_points_at_the_last_layer(browser: Browser, made: Make) -> None:
+    file = made("widths")
+    page, ds = browser.open(file.page), simcore.open_run(file.run)
+    last: xr.Dataset = ds.isel(layer=-1)
+    choose(page, "last-observable", "inactive_both")
+    choose(page, "last-x", "k")
+    shown = source(page, "last", "matching")
+    assert shown["x"] == [0.5, 1.0, 2.0]
+    agree(shown["y"], last.inactive_both.isel(width=0, sigma_w=0))
+    assert len(source(page, "last", "others")["x"]) == 15
+    cells = source(page, "phase", "cells")
+    agree(cells["c"], np.ravel(last.correlation.isel(width=0)))
+
+
+def test_the_phase_diagram_over_g(browser: Browser, made: Make) -> None:
+    page = browser.open(made("few").page)
+    assert source(page, "phase", "measured")["x"] == [0.0, 0.5, 1.0]
+    curve = source(page, "phase", "curve")
+    middle = int(np.argmin(np.abs(np.array(curve["x"]) - 0.5)))
+    g = curve["x"][middle]
+    star = simcore.theory.fixed_point(k=g / (1 - g)).correlation
+    assert curve["y"][middle] == pytest.approx(star, abs=1e-6)
+    assert curve["y"][-1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_light_dark_and_print(browser: Browser, made: Make, tmp_path: Path) -> None:
+    file = made("single").page
+    ink = (
+        "Bokeh.documents.map((d) => d.roots()[0].left[0].major_label_text_color)"
+        ".filter((c, i, all) => all.indexOf(c) === i)"
+    )
+    page = "getComputedStyle(document.body).backgroundColor"
+    light, dark = browser.open(file), browser.open(file, dark=True)
+    assert light.evaluate(ink) == ["#1b1f24"]
+    assert light.evaluate(page) == "rgb(255, 255, 255)"
+    assert dark.evaluate(ink) == ["#e6edf3"]
+    assert dark.evaluate(page) == "rgb(20, 23, 27)"
+    dark.pdf(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    dark.send("Emulation.setEmulatedMedia", media="print")
+    assert dark.evaluate(page) == "rgb(255, 255, 255)"
+
+
+def test_values_under_the_pointer(browser: Browser, made: Make) -> None:
+    page = browser.open(made("single").page)
+    where = page.evaluate(
+        "(() => { const place = document.getElementById('figure-correlation');"
+        " place.scrollIntoView({ block: 'center' });"
+        " const view = Object.values(Bokeh.index.roots ?? Bokeh.index).find("
+        "   (v) => v.model.id === place.dataset.model);"
+        " const box = place.getBoundingClientRect(); const data = view.model.document"
+        "   .get_model_by_name('correlation').data;"
+        " const frame = view.frame.bbox;"
+        " const x = view.frame.x_scale.compute(data.x[5]);"
+        " const y = view.frame.y_scale.compute(data.y[5]);"
+        " return [box.left + x, box.top + y]; })()"
+    )
+    page.send("Input.dispatchMouseEvent", type="mouseMoved", x=where[0], y=where[1])
+    page.wait_for(
+        "(() => { const seek = (root) => [...root.querySelectorAll('*')].some((e) =>"
+        " (e.className + '').includes('bk-Tooltip') && e.shadowRoot?.textContent.includes('±')"
+        " || e.shadowRoot && seek(e.shadowRoot)); return seek(document); })()"
+    )
