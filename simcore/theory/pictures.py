@@ -268,10 +268,13 @@ def _label_axis(axis: Any, table: xr.Dataset, dim: str) -> None:
     axis.set_label_text(_LABELS[dim])
     if dim != "k":
         return
+    from matplotlib.ticker import NullLocator
+
     low, high = float(table["g"].min()), float(table["g"].max())
     margin = 1e-9 + 0.005 * (high - low)
     ticks = [k for k in K_TICKS if low - margin <= correlation_strength(k) <= high + margin]
     if len(ticks) > 2:
+        axis.set_minor_locator(NullLocator())
         axis.set_ticks([correlation_strength(k) for k in ticks], [_number(k) for k in ticks])
     else:
         axis.set_label_text("$g = k/(1+k)$")

@@ -138,6 +138,7 @@ def test_a_csv_is_tidy() -> None:
     assert theory("trajectory --depth 3 --k 0,inf --width 8,16 -o t.csv") == 0
     frame = pd.read_csv("t.csv")
     assert list(frame.columns[:3]) == ["width", "k", "layer"]
+    assert set(frame.columns[3:8]) == {"g", "sigma_w", "sigma_b", "overlap", "q0"}
     row = frame[(frame.width == 16) & (frame.k == math.inf) & (frame.layer == 3)].iloc[0]
     table = tables.trajectories(3, k=math.inf, width=16)
     assert row.correlation == float(table.correlation[2])
@@ -228,7 +229,8 @@ def test_a_missing_library_is_named(
 def test_a_failed_write_leaves_the_old_file(
     monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_: object, **__: object) -> None:
+    def full(_: object, path: Path, **__: object) -> None:
+        path.write_text("half")
         raise OSError(28, "No space left on device")
 
     Path("t.csv").write_text("mine")
@@ -280,3 +282,18 @@ def test_the_help_tells_the_defaults_of_the_tables() -> None:
     assert (diagram.k.size, diagram.sigma_w.size) == (81, 121)
     assert "81 values" in commands.AxisK.__metadata__[0].help
     assert "121 values" in commands.AxisScale.__metadata__[0].help
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "theory-command.md"
+
+
+def test_the_pictures_of_the_docs_are_made_by_their_commands(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    text = DOCS.read_text()
+    commands_shown = re.findall(r"^simcore theory (.* -o \S+\.png)$", text, re.MULTILINE)
+    assert all(theory(line) == 0 for line in commands_shown)
+    made = {path.name for path in folder.iterdir()}
+    assert made == set(re.findall(r"!\[[^]]*\]\((.*)\)", text))
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    exec(compile(block, str(DOCS), "exec"), {})
+    assert (folder / "phases.pdf").exists()

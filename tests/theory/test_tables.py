@@ -173,14 +173,14 @@ def test_every_point_of_a_grid_is_its_own() -> None:
     assert table.correlation.dims == (*list(SWEPT)[:3], "initial_distance", "q0", "layer")
     assert table.correlation_1n.dims == ("width", *table.correlation.dims)
     point: dict[str, Any] = {"k": 1.0, "sigma_w": 1.6, "sigma_b": 0.4}
-    one = table.sel(width=64, initial_distance=1e-6, q0=0.5, **point)
+    one = table.sel(width=128, initial_distance=1e-6, q0=0.5, **point)
     path = theory.trajectory(6, q1=0.5, distance=1e-6, **point)
-    first = first_order(6, width=64, q1=0.5, distance=1e-6, **point)
+    first = first_order(6, width=128, q1=0.5, distance=1e-6, **point)
     for name in ("correlation", "log_distance", "log_q1", "inactive_both"):
         np.testing.assert_array_equal(one[name], path.observable(name))
         np.testing.assert_allclose(one[f"{name}_1n"], first.mean[name], rtol=1e-12)
         np.testing.assert_allclose(one[f"{name}_1n_std"], first.std[name], rtol=1e-12)
-    np.testing.assert_array_equal(one.dead_network1, theory.dead_network([64] * 6))
+    np.testing.assert_array_equal(one.dead_network1, theory.dead_network([128] * 6))
 
 
 def test_the_first_order_does_not_depend_on_how_points_are_taken_together(
