@@ -1,6 +1,6 @@
 """Claim: first order in 1/N is right where mean field fails, and how far.
 
-    python bench/first_order.py            # about ten minutes on one core
+    python bench/first_order.py            # some eight minutes of one core
 
 Three measurements against Monte Carlo, an observable's *remainder* being what is left of its mean
 after theory.md (8): z-scores and standard deviations at L/N ≤ 0.08; the slope of the remainder
@@ -11,10 +11,12 @@ width does to the mean. What one trial tells is not repeated: errors are over tr
 from __future__ import annotations
 
 import argparse
+import json
 import math
+from collections.abc import Callable
 from typing import Any
 
-from harness import save
+from harness import RESULTS, save
 
 from simcore.numba_setup import prefer_wide_vectors, prepare
 
@@ -64,31 +66,30 @@ def largest(values: np.ndarray) -> float | None:
     return float(f"{numbers[np.argmax(np.abs(numbers))]:.3g}") if numbers.size else None
 
 
-def quality(trials: int) -> list[dict[str, Any]]:
+def quality(width: int, trials: int) -> list[dict[str, Any]]:
     rows = []
-    for width in (256, 1024):
-        for k, sigma_w, sigma_b in SETTINGS:
-            depth = int(0.08 * width)
-            found = measured(width, depth, trials, k, sigma_w, sigma_b)
-            for name, x in found.items():
-                row = {
-                    "width": width,
-                    "depth": depth,
-                    "k": str(k),
-                    "sigma_w": sigma_w,
-                    "sigma_b": sigma_b,
-                    "observable": name,
-                    "layers": int(np.isfinite(x["first_order"]).sum()),
-                    "z_mean_field": largest((x["mean"] - x["mean_field"]) / x["error"]),
-                    "z": largest((x["mean"] - x["first_order"]) / x["error"]),
-                    "std_percent": largest(100.0 * (x["std"] / x["first_order_std"] - 1.0)),
-                }
-                rows.append(row)
-                missed = abs(row["std_percent"] or 0.0) > 3.0 or (
-                    abs(row["z_mean_field"] or 0.0) > 10.0 and abs(row["z"] or 0.0) > 4.0
-                )
-                if missed or row["layers"] < depth:
-                    print("misses" if missed else "stops ", row, flush=True)
+    depth = int(0.08 * width)
+    for k, sigma_w, sigma_b in SETTINGS:
+        found = measured(width, depth, trials, k, sigma_w, sigma_b)
+        for name, x in found.items():
+            row = {
+                "width": width,
+                "depth": depth,
+                "k": str(k),
+                "sigma_w": sigma_w,
+                "sigma_b": sigma_b,
+                "observable": name,
+                "layers": int(np.isfinite(x["first_order"]).sum()),
+                "z_mean_field": largest((x["mean"] - x["mean_field"]) / x["error"]),
+                "z": largest((x["mean"] - x["first_order"]) / x["error"]),
+                "std_percent": largest(100.0 * (x["std"] / x["first_order_std"] - 1.0)),
+            }
+            rows.append(row)
+            missed = abs(row["std_percent"] or 0.0) > 3.0 or (
+                abs(row["z_mean_field"] or 0.0) > 10.0 and abs(row["z"] or 0.0) > 4.0
+            )
+            if missed or row["layers"] < depth:
+                print("misses" if missed else "stops ", row, flush=True)
     return rows
 
 
@@ -159,18 +160,38 @@ def first(beyond: np.ndarray, width: int) -> float | None:
     return round(float(np.argmax(three) + 1) / width, 3) if three.any() else None
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """The L/N of `reach` at N = 128 in Markdown, the mean in deviations and the deviation."""
+    chosen = {(r["observable"], r["k"]): r for r in rows if r["width"] == 128}
+    lines = ["| | mean, k = 0 | std, k = 0 | mean, k = 1 | std, k = 1 |", "|---|---|---|---|---|"]
+    for name in FIRST_ORDER:
+        cells = [
+            chosen[name, k][key] for k in ("0.0", "1.0") for key in ("mean_in_deviations", "std")
+        ]
+        shown = " | ".join("> 1.5" if x is None else f"{x:.2f}" for x in cells)
+        lines.append(f"| `{name}` | {shown} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=100_000)
-    parser.add_argument("--trials-per-node", type=int, default=12_000)
+    parser.add_argument("--trials-per-node", type=int, default=3_000)
+    parser.add_argument("--table", action="store_true", help="print the saved table of reach")
     options = parser.parse_args()
-    result = {
-        "options": vars(options),
-        "reach": reach(options.trials),
-        "falling": falling(options.trials_per_node),
-        "quality": quality(options.trials),
+    if options.table:
+        print(table(json.loads((RESULTS / "first_order.json").read_text())["reach"]))
+        return
+    result: dict[str, Any] = {"options": vars(options)}
+    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "reach": lambda: reach(options.trials),
+        "quality_256": lambda: quality(256, options.trials),
+        "falling": lambda: falling(options.trials_per_node),
+        "quality_1024": lambda: quality(1024, options.trials),
     }
-    save("first_order", result)
+    for name, part in parts.items():
+        result[name] = part()
+        save("first_order", result)
 
 
 if __name__ == "__main__":
