@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from simcore.errors import SimcoreError
+from simcore.errors import InputError, SimcoreError
 
 from .points import Point
 from .sources import Source
@@ -24,9 +24,6 @@ MOST_COMPARED = 2000
 
 MOST_TOLD = 4
 """Points, apart from their width, whose fits are told in words."""
-
-_UNUSED = ("_histogram", "_trajectories", "_quantile", "_bin_lower", "_bin_width")
-"""Endings of variables that neither of them needs."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +79,12 @@ def answer(source: Source, points: Sequence[Point]) -> Answer:
 
 
 def _part(source: Source, points: Sequence[Point]) -> xr.Dataset:
-    """Return what is compared in memory, without what no comparison needs."""
-    dataset = source.dataset
-    kept = [str(name) for name in dataset.data_vars if not str(name).endswith(_UNUSED)]
-    part = dataset[kept]
-    for j, name in enumerate(source.swept):
-        values = sorted({point.place[j] for point in points})
-        if len(values) < dataset.sizes[name] and source.facts["points"] > MOST_COMPARED:
-            part = part.isel({name: values})
-    return part.load()
+    """Return what is compared: the whole grid, or of a large one the points that are shown."""
+    part = source.dataset
+    if source.facts["points"] > MOST_COMPARED:
+        for j, name in enumerate(source.swept):
+            part = part.isel({name: sorted({point.place[j] for point in points})})
+    return part
 
 
 def across_widths(sources: Sequence[Source]) -> Widths:
@@ -101,12 +95,26 @@ def across_widths(sources: Sequence[Source]) -> Widths:
     if not complete:
         return Widths("No fit across widths: every run is unfinished.")
     try:
-        paths = [source.path for source in complete]
-        together = simcore.open_run(paths) if len(paths) > 1 else complete[0].dataset
+        together = _together(complete)
         found = simcore.scaling(together)
     except SimcoreError as error:
         return Widths(_sentence("No fit across widths", error))
     return Widths(_told(found), found.fits, together)
+
+
+def _together(sources: Sequence[Source]) -> xr.Dataset:
+    """Return all runs as one, or the first that sweeps the width if they are no parts of one."""
+    import simcore
+
+    if len(sources) == 1:
+        return sources[0].dataset
+    try:
+        return simcore.open_run([source.path for source in sources])
+    except InputError:
+        alone = [source.dataset for source in sources if "width" in source.swept]
+        if not alone:
+            raise
+        return alone[0]
 
 
 def _told(found: Scaling) -> str:
@@ -120,5 +128,6 @@ def _told(found: Scaling) -> str:
 
 
 def _sentence(what: str, error: SimcoreError) -> str:
-    rule, remedy = getattr(error, "rule", ""), getattr(error, "remedy", "")
-    return f"{what}: the run {rule}. {remedy}" if rule else f"{what}: {error}"
+    if isinstance(error, InputError):
+        return f"{what}: {error.value} {error.rule}. {error.remedy}"
+    return f"{what}: {error}"

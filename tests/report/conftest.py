@@ -30,7 +30,7 @@ RUNS = {
     ),
     "widths": Run(
         depth=52,
-        width=(64, 96, 128),
+        width=(256, 384, 512),
         ensemble="correlated",
         k=(0.5, 1.0, 2.0),
         sigma_w=(1.42, 1.5),
