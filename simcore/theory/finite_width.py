@@ -29,7 +29,7 @@ _TINY = 1e-200
 _LEAST_FOLD = 1e-12
 """Fold below which nothing is folded."""
 
-_MOST_FOLD = 0.25
+_MOST_FOLD = 0.1
 """Fold above which there is no first order: what a spread in length adds to θ² over θ² itself."""
 
 _LENGTHS = ("log_q1", "log_q2", "inactive1", "inactive2")
@@ -269,7 +269,7 @@ def first_order_grid(
         Mean and standard deviation of each of `FIRST_ORDER`, shape (P, depth); both NaN where one
         is not finite, for `log_distance` of parallel signals, and for what two signals share where
         the angle that bias makes of a random difference in length is no small correction (k < 0
-        with bias: from the layer on where it adds a quarter to θ²).
+        with bias: from the layer on where it adds a tenth to θ²).
     """
     nodes = np.asarray(widths, dtype=np.float64).reshape(-1, depth)
     strength, scale, bias, first, second, gap = (
