@@ -68,8 +68,18 @@ def info(
 
 @app.command()
 def plot(
-    file: File,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What to plot: correlation, ...")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="A run, or a quoted pattern of several: 'runs/*.h5'."),
+    ],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="What to plot: correlation, distance, q, inactive, dead, dead-inputs; z (how many "
+            "errors off theory), distribution (over networks, at a layer), scaling (against 1/N).",
+        ),
+    ],
     output: Annotated[
         str | None,
         typer.Option(
@@ -81,21 +91,36 @@ def plot(
             show_default=False,
         ),
     ] = None,
+    observable: Annotated[
+        str | None,
+        typer.Option(help="What z, distribution and scaling show.", show_default="correlation"),
+    ] = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(help="The layer of distribution and scaling.", show_default="the last"),
+    ] = None,
+    size: Annotated[
+        float | None,
+        typer.Option(metavar="MM", help="Width: 86 is one column, 178 two.", show_default="137"),
+    ] = None,
 ) -> None:
-    """Plot a run."""
-    path = existing(file)
+    """Plot a run: one figure, as a paper would have it."""
+    path = Path(file) if any(sign in file for sign in "*?[") else existing(file)
     prepare()
-    from simcore.plots import KINDS
+    from simcore.plots import KINDS, SIZE
     from simcore.plots import plot as draw
 
     if kind not in KINDS:
         rule = f"KIND {kind}: is not known. Choose one of: {', '.join(KINDS)}."
         raise CommandError(rule, InputError.exit_code)
-    picture = Path(output) if output else Path(f"{path.stem}-{kind}.png")
+    stem = path.stem.strip("*?[]") or "runs"
+    picture = Path(output) if output else Path(f"{stem}-{kind}.png")
+    given = {"output": str(picture), "observable": observable or ""}
+    given |= {"layer": str(layer), "size": str(size)}
     try:
-        draw(path, kind, picture)
+        draw(path, kind, picture, observable=observable, layer=layer, size=size or SIZE)
     except InputError as error:
-        raise named(error, Given({"output": str(picture)}), {"output"}) from error
+        raise named(error, Given(given), set(given)) from error
     typer.echo(f"written to {picture}")
 
 

@@ -99,7 +99,7 @@ def checked_output(given: Given) -> Path | None:
         remedy = "Add --overwrite, or name another file."
         raise InputError("output", name, "exists already", remedy)
     if picture:
-        from simcore.theory.pictures import formats
+        from simcore.figure_style import formats
 
         try:
             formats()

@@ -3,75 +3,73 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from .analysis import open_run
-from .errors import InputError, OutputError, SimcoreError
+from .errors import InputError
+from .figure_style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
+from .observables import COVARIANCE, HISTOGRAMMED
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KINDS", "plot"]
+__all__ = ["KINDS", "SIZE", "plot"]
+
+SIZE = 137.0
+"""Width of a figure in mm where it is not given; 86 is one column of most journals, 178 two."""
+
+SIZES = (50.0, 400.0)
+ASPECT = 0.62
+MAX_LINES = 8
+SYMBOLS = {
+    "log_q1": r"$\ln q$",
+    "correlation": "$c$",
+    "log_distance": r"$\ln(1-c)$",
+    "angle": r"$\theta$",
+    "inactive1": "share of inactive nodes",
+    "inactive_both": "share of nodes inactive for both signals",
+}
 
 
 class _Kind(NamedTuple):
-    """What a figure shows: observables, the label of its axis, its scale."""
+    """A figure: how it is drawn, the observables in it, the label and the scale of its axis."""
 
+    draw: Callable[..., None]
     observables: tuple[str, ...]
-    label: str
-    scale: str
+    label: str = ""
+    scale: str = "linear"
 
 
-_FIGURES = {
-    "correlation": _Kind(("correlation",), "correlation $c$", "linear"),
-    "distance": _Kind(("distance",), "distance $1-c$", "log"),
-    "q": _Kind(("log_q1",), r"$\langle\ln q\rangle$", "linear"),
-    "inactive": _Kind(("inactive1", "inactive_both"), "fraction of inactive nodes", "linear"),
-    "dead": _Kind(("dead_network1", "dead_network_both"), "fraction of dead networks", "linear"),
-    "dead-inputs": _Kind(("dead", "dead_inputs"), "fraction of nodes, of inputs", "linear"),
-}
-KINDS = tuple(_FIGURES)
-"""Names of the figures."""
-
-MAX_LINES = 8
-COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#000000",
-    "#f0e442",
-)
-"""Okabe and Ito's colours, told apart with any colour vision."""
-
-THEORY: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.9}
-STYLE: dict[Any, Any] = {
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.dpi": 150,
-    "font.size": 9,
-    "legend.frameon": False,
-    "lines.linewidth": 2.2,
-    "pdf.fonttype": 42,
-    "savefig.bbox": "tight",
-}
-
-
-def plot(path: str | Path, kind: str, output: str | Path) -> Path:
-    """Draw one figure of a run: Monte Carlo with error bands, mean-field theory dashed.
+def plot(
+    path: str | Path,
+    kind: str,
+    output: str | Path,
+    *,
+    observable: str | None = None,
+    layer: int | None = None,
+    size: float = SIZE,
+) -> Path:
+    """Draw one figure of a run: Monte Carlo with error bands, theory in black.
 
     Parameters
     ----------
     path
-        A `simcore-run` file.
+        A `simcore-run` file, or a pattern of several.
     kind
         One of `KINDS`.
     output
         File to write; its ending chooses the format (pdf, png, svg).
+    observable
+        What ``z``, ``distribution`` and ``scaling`` show; left out, the correlation, and for the
+        ``z`` of a single point each observable that has a verdict.
+    layer
+        The layer of ``distribution`` and ``scaling``; left out, the last.
+    size
+        Width in mm.
 
     Returns
     -------
@@ -81,47 +79,71 @@ def plot(path: str | Path, kind: str, output: str | Path) -> Path:
     Raises
     ------
     InputError
-        If the kind or the format is unknown, or the run does not have what the figure shows.
+        If the kind, the observable, the layer or the format is unknown, the run does not have what
+        the figure shows, or matplotlib is not installed.
     FileFormatError
         If `path` is no run.
     OutputError
         If the figure can't be written.
-    SimcoreError
-        If matplotlib is not installed.
     """
-    if kind not in _FIGURES:
+    if kind not in KINDS:
         raise InputError("kind", kind, "is not known", f"Choose one of: {', '.join(KINDS)}.")
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        message = "figures need matplotlib: install simcore[plot]"
-        raise SimcoreError(message) from missing
-    dataset = open_run(path)
-    if _FIGURES[kind].observables[0] not in dataset:
+    if not SIZES[0] <= size <= SIZES[1]:
+        rule = f"must lie between {SIZES[0]:g} and {SIZES[1]:g} mm"
+        raise InputError("size", size, rule, "86 is one column, 178 two.")
+    width = size / 25.4
+    with figure(output, (width, ASPECT * width)) as drawn:
+        dataset = open_run(path)
+        chosen = _FIGURES[kind]
+        names = _observables(chosen, dataset, kind, observable)
+        at = _layer(dataset, layer)
+        chosen.draw(drawn.add_subplot(), dataset, chosen._replace(observables=names), at)
+    return Path(output)
+
+
+def _observables(
+    chosen: _Kind, dataset: xr.Dataset, kind: str, observable: str | None
+) -> tuple[str, ...]:
+    """Return what is shown, or raise what is missing for it."""
+    if observable is None:
+        several = kind == "z" and dataset["correlation"].ndim == 1
+        names = chosen.observables if kind not in _CHOICES or several else ("correlation",)
+    elif kind not in _CHOICES:
+        rule = f"can't be chosen for {kind}"
+        raise InputError("observable", observable, rule, "Leave it out.")
+    elif observable not in _CHOICES[kind]:
+        rule = f"has no {kind}"
+        raise InputError(
+            "observable", observable, rule, f"Choose one of: {', '.join(_CHOICES[kind])}."
+        )
+    else:
+        names = (observable,)
+    if names[0] not in dataset:
         rule = "shows what many inputs through one network have, and this run has one pair"
         raise InputError("kind", kind, rule, "Simulate with --inputs or --shared-network.")
-    target = Path(output)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.4, 3.4))
-        formats = figure.canvas.get_supported_filetypes()
-        if target.suffix[1:] not in formats:
-            known = ", ".join(sorted(formats))
-            raise InputError("output", target, "has no known ending", f"Use one of: {known}.")
-        _draw(figure.add_subplot(), dataset, _FIGURES[kind])
-        try:
-            figure.savefig(target)
-        except OSError as error:
-            message = f"can't write {target}: {error.strerror or error}; choose another folder"
-            raise OutputError(message) from error
-    return target
+    if kind in _CHOICES and f"{names[0]}_theory" not in dataset:
+        rule = "needs what comes with the last write, and this run is unfinished"
+        raise InputError("kind", kind, rule, "Finish it with simcore resume.")
+    if kind == "scaling" and "width" not in dataset.dims:
+        rule = "needs several widths, and this run has one"
+        raise InputError("kind", kind, rule, "Simulate --width 256,512,1024, say.")
+    return names
 
 
-def _draw(axes: Any, dataset: xr.Dataset, kind: _Kind) -> None:
-    lines = list(_lines(dataset[kind.observables[0]]))
-    shown = lines[:: max(1, -(-len(lines) // MAX_LINES))]
+def _layer(dataset: xr.Dataset, layer: int | None) -> int:
+    last = int(dataset["layer"][-1])
+    if layer is not None and not 1 <= layer <= last:
+        raise InputError("layer", layer, f"must lie between 1 and {last}", "Leave it out.")
+    return layer or last
+
+
+# --- the figures ----------------------------------------------------------------------------------
+
+
+def _along_layers(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
     colours = itertools.cycle(COLOURS)
     layer = dataset["layer"].to_numpy()
+    shown, total = _shown(dataset, kind.observables[0])
     for label, place in shown:
         for observable in kind.observables:
             colour = next(colours)
@@ -130,25 +152,167 @@ def _draw(axes: Any, dataset: xr.Dataset, kind: _Kind) -> None:
             error = point[f"{observable}_stderr"].to_numpy()
             words = [label] if label else []
             words += [observable] if len(kind.observables) > 1 else []
-            name = ", ".join(words) or "Monte Carlo"
             axes.fill_between(
-                layer, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.25, lw=0
+                layer, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.3, lw=0
             )
-            axes.plot(layer, mean, color=colour, label=name)
-            if f"{observable}_theory" in point:
-                axes.plot(layer, point[f"{observable}_theory"].to_numpy(), **THEORY)
-    if f"{kind.observables[0]}_theory" in dataset:
-        axes.plot([], [], **THEORY, label="mean-field theory")
-    axes.set(xlabel="layer", ylabel=kind.label, yscale=kind.scale, xlim=(layer[0], layer[-1]))
-    axes.legend(title=None if len(shown) == len(lines) else f"{len(shown)} of {len(lines)} points")
+            axes.plot(layer, mean, color=colour, label=", ".join(words) or "Monte Carlo")
+            _theory(axes, layer, point, observable)
+    _name_theory(axes, dataset, kind.observables[0])
+    axes.set(xlabel="layer", ylabel=kind.label, yscale=kind.scale)
+    _along(axes, layer)
+    _legend(axes, len(shown), total)
 
 
-def _lines(dataset: xr.DataArray) -> Iterator[tuple[str, dict[str, int]]]:
+def _theory(axes: Any, layer: Any, point: xr.Dataset, observable: str) -> None:
+    for suffix, style in (("theory", THEORY), ("theory_1n", FIRST_ORDER)):
+        if f"{observable}_{suffix}" in point:
+            axes.plot(layer, point[f"{observable}_{suffix}"].to_numpy(), **style)
+
+
+def _name_theory(axes: Any, dataset: xr.Dataset, observable: str) -> None:
+    names = {"theory": "mean field", "theory_1n": "first order in $1/N$"}
+    for suffix, style in (("theory", THEORY), ("theory_1n", FIRST_ORDER)):
+        if f"{observable}_{suffix}" in dataset:
+            axes.plot([], [], **style, label=names[suffix])
+
+
+def _scores(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
+    """Draw (mean − theory)/error against mean field, and thinner against first order."""
+    from .comparison import z_scores
+
+    z = z_scores(dataset)
+    layer = dataset["layer"].to_numpy()
+    axes.axhspan(-2, 2, color="0.9", lw=0)
+    colours = itertools.cycle(COLOURS)
+    shown, total = _shown(dataset, kind.observables[0])
+    for label, place in shown:
+        for observable in kind.observables:
+            colour = next(colours)
+            name = SYMBOLS.get(observable, observable) if len(kind.observables) > 1 else label
+            point = z.isel(place)
+            axes.plot(layer, point[f"{observable}_z"], color=colour, label=name or "mean field")
+            if f"{observable}_z_1n" in point:
+                axes.plot(layer, point[f"{observable}_z_1n"], color=colour, lw=0.8, ls=":")
+    if f"{kind.observables[0]}_z_1n" in z:
+        axes.plot([], [], color="0.3", lw=0.8, ls=":", label="against first order in $1/N$")
+    symbol = SYMBOLS.get(kind.observables[0], kind.observables[0])
+    what = f" of {symbol}" if len(kind.observables) == 1 else ""
+    axes.set(xlabel="layer", ylabel=f"$z${what}: (mean − mean field)/error")
+    _along(axes, layer)
+    _legend(axes, len(shown), total)
+
+
+def _distribution(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
+    """Draw the histogram over networks at one layer as a density, and theory's normal law."""
+    (name,) = kind.observables
+    own = dataset.sel(layer=layer)
+    shown, total = _shown(own, name)
+    for (label, place), colour in zip(shown, COLOURS, strict=False):
+        point = own.isel(place)
+        count = point[f"{name}_histogram"].to_numpy().astype(float)
+        step = float(point[f"{name}_bin_width"])
+        if not step > 0.0 or not count.sum():
+            continue
+        edges = float(point[f"{name}_bin_lower"]) + step * np.arange(len(count) - 1)
+        axes.stairs(
+            count[1:-1] / count.sum() / step,
+            edges,
+            color=colour,
+            fill=True,
+            alpha=0.25,
+            lw=0,
+        )
+        axes.stairs(count[1:-1] / count.sum() / step, edges, color=colour, lw=1.2, label=label)
+        if f"{name}_theory" in point:
+            axes.axvline(float(point[f"{name}_theory"]), **THEORY)
+        if f"{name}_theory_1n" in point:
+            mean, std = (float(point[f"{name}_{s}"]) for s in ("theory_1n", "theory_1n_std"))
+            x = np.linspace(edges[0], edges[-1], 400)
+            if std > 0.0:
+                density = np.exp(-0.5 * ((x - mean) / std) ** 2) / (std * np.sqrt(2.0 * np.pi))
+                axes.plot(x, density, **FIRST_ORDER)
+    _name_theory(axes, dataset, name)
+    symbol = SYMBOLS.get(name, name)
+    axes.set(xlabel=f"{symbol} at layer {layer}", ylabel="density over networks")
+    axes.set_ylim(bottom=0.0)
+    _legend(axes, len(shown), total)
+
+
+def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
+    """Draw the deviation from mean field against 1/N, with the fit and the slope of theory."""
+    from .width_scaling import scaling
+
+    (name,) = kind.observables
+    fits = scaling(dataset, observables=kind.observables).fits.sel(layer=layer)
+    own = dataset.sel(layer=layer)
+    inverse = 1.0 / dataset["width"].to_numpy()
+    fine = np.linspace(0.0, 1.05 * inverse.max(), 100)
+    shown, total = _shown(own.isel(width=0), name)
+    for (label, place), colour in zip(shown, COLOURS, strict=False):
+        point, fit = own.isel(place), fits.isel(place)
+        gap = (point[name] - point[f"{name}_theory"]).to_numpy()
+        error = 2.0 * point[f"{name}_stderr"].to_numpy()
+        axes.errorbar(inverse, gap, error, color=colour, fmt="o", lw=1.0, label=label or None)
+        start = float(fit[f"{name}_limit"] - fit[f"{name}_mean_field"])
+        curve = start + float(fit[f"{name}_slope"]) * fine
+        if f"{name}_curvature" in fit:
+            curve = curve + float(fit[f"{name}_curvature"]) * fine**2
+        axes.plot(fine, curve, color=colour, lw=1.0)
+        if f"{name}_slope_theory" in fit:
+            axes.plot(fine, float(fit[f"{name}_slope_theory"]) * fine, **FIRST_ORDER)
+    axes.axhline(0.0, **THEORY, label="mean field")
+    if f"{name}_slope_theory" in fits:
+        axes.plot([], [], **FIRST_ORDER, label="first order in $1/N$")
+    symbol = SYMBOLS.get(name, name)
+    axes.set(xlabel="$1/N$", ylabel=f"{symbol} − mean field, layer {layer}", xlim=(0.0, fine[-1]))
+    _legend(axes, len(shown), total)
+
+
+def _along(axes: Any, layer: Any) -> None:
+    if len(layer) > 1:
+        axes.set_xlim(layer[0], layer[-1])
+
+
+def _legend(axes: Any, shown: int, total: int) -> None:
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        title = None if shown == total else f"{shown} of {total} points"
+        axes.legend(title=title, ncols=1 + (len(handles) > MAX_LINES // 2 + 2))
+
+
+def _shown(dataset: xr.Dataset, observable: str) -> tuple[list[tuple[str, dict[str, int]]], int]:
+    """Return label and place of at most `MAX_LINES` points, spread over the grid; and how many."""
+    lines = list(_lines(dataset[observable]))
+    return lines[:: max(1, -(-len(lines) // MAX_LINES))], len(lines)
+
+
+def _lines(values: xr.DataArray) -> Iterator[tuple[str, dict[str, int]]]:
     """Yield a label and a place for every point of the grid, and every pair, in order."""
-    swept = [name for name in dataset.dims if name != "layer"]
-    for place in itertools.product(*(range(dataset.sizes[name]) for name in swept)):
-        values = {
-            str(name): dataset[name].to_numpy()[i] for name, i in zip(swept, place, strict=True)
-        }
-        label = ", ".join(f"{name} = {value:g}" for name, value in values.items())
-        yield label, {str(name): i for name, i in zip(swept, place, strict=True)}
+    swept = [str(name) for name in values.dims if name != "layer"]
+    for place in itertools.product(*(range(values.sizes[name]) for name in swept)):
+        at = dict(zip(swept, place, strict=True))
+        parts = (_parameter(name, values[name].to_numpy()[i].item()) for name, i in at.items())
+        yield ", ".join(parts), at
+
+
+def _parameter(name: str, value: object) -> str:
+    text = f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return f"{PARAMETER_SYMBOLS.get(name, name)} = {text.replace('inf', '∞')}"
+
+
+_FIGURES = {
+    "correlation": _Kind(_along_layers, ("correlation",), "correlation $c$"),
+    "distance": _Kind(_along_layers, ("distance",), "distance $1-c$", "log"),
+    "q": _Kind(_along_layers, ("log_q1",), r"$\langle\ln q\rangle$"),
+    "inactive": _Kind(_along_layers, ("inactive1", "inactive_both"), "share of inactive nodes"),
+    "dead": _Kind(_along_layers, ("dead_network1", "dead_network_both"), "share of dead networks"),
+    "dead-inputs": _Kind(_along_layers, ("dead", "dead_inputs"), "share of nodes, of inputs"),
+    "z": _Kind(_scores, COVARIANCE),
+    "distribution": _Kind(_distribution, ("correlation",)),
+    "scaling": _Kind(_scaling, ("correlation",)),
+}
+KINDS = tuple(_FIGURES)
+"""Names of the figures."""
+
+_CHOICES = {"z": COVARIANCE, "distribution": HISTOGRAMMED, "scaling": COVARIANCE}
+"""Observables that can be chosen, where they can."""

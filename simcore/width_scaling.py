@@ -120,6 +120,16 @@ def scaling(
     ------
     InputError
         If there are too few widths, no theory (unfinished), or an observable is unknown.
+
+    Examples
+    --------
+    >>> import simcore
+    >>> both = simcore.open_run(["narrow.h5", "run.h5"])
+    >>> found = simcore.scaling(both, observables=["correlation"])
+    >>> found.terms, found.widths
+    (2, (64, 128))
+    >>> found.fits.correlation_limit.dims
+    ('layer',)
     """
     widths = _check(dataset, observables, terms)
     terms = terms or (3 if len(widths) > 3 else 2)

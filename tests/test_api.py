@@ -1,4 +1,4 @@
-"""The public API: what importing costs, `simulate`, figures, docstring examples."""
+"""The public API: what importing costs, `simulate`, docstring examples."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import doctest
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import xarray as xr
 
 import simcore
-from simcore import plots, simulation
+from simcore import analysis, comparison, simulation, width_scaling
 
 
 def test_importing_simcore_loads_nothing_heavy() -> None:
@@ -28,9 +29,16 @@ def test_every_public_name_loads() -> None:
         assert getattr(simcore, name) is not None
 
 
-def test_docstring_examples_run() -> None:
-    assert doctest.testmod(simulation).failed == 0
-    assert doctest.testmod(simulation).attempted > 0
+@pytest.mark.parametrize("module", [simulation, analysis, comparison, width_scaling])
+def test_docstring_examples_run(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, width in (("run.h5", 128), ("narrow.h5", 64)):
+        simcore.simulate(simcore.Ensemble.he(), width=width, depth=5, trials=128, output=name)
+    found = doctest.testmod(module)
+    assert found.failed == 0
+    assert found.attempted > 0
 
 
 def test_simulate_in_memory_and_from_its_file_are_one(tmp_path: Path) -> None:
@@ -65,47 +73,6 @@ def test_simulate_refuses_an_existing_file(tmp_path: Path) -> None:
 def test_simulate_needs_a_depth() -> None:
     with pytest.raises(simcore.InputError, match="depth"):
         simcore.simulate(simcore.Ensemble.he(), width=8)
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("grid") / "grid.h5"
-    plan = simcore.Run(depth=8, width=(16,), k=(0.0, 1.0), ensemble="correlated", trials=128)
-    simcore.simulate(plan, output=path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("shared") / "shared.h5"
-    he = simcore.Ensemble.he()
-    pairs = (0.1, 0.9)
-    simcore.simulate(
-        he, width=16, depth=8, correlation=pairs, shared_network=True, trials=128, output=path
-    )
-    return path
-
-
-@pytest.mark.parametrize("kind", plots.KINDS)
-@pytest.mark.parametrize("ending", ["png", "pdf"])
-def test_figures_are_drawn(
-    grid: Path, shared: Path, tmp_path: Path, kind: str, ending: str
-) -> None:
-    source = shared if kind == "dead-inputs" else grid
-    target = plots.plot(source, kind, tmp_path / f"figure.{ending}")
-    start = target.read_bytes()[:4]
-    assert start == {"png": b"\x89PNG", "pdf": b"%PDF"}[ending]
-
-
-def test_figures_refuse_what_they_do_not_know(grid: Path, tmp_path: Path) -> None:
-    with pytest.raises(simcore.InputError, match="kind"):
-        plots.plot(grid, "magic", tmp_path / "f.png")
-    with pytest.raises(simcore.InputError, match="many inputs"):
-        plots.plot(grid, "dead-inputs", tmp_path / "f.png")
-    with pytest.raises(simcore.InputError, match="ending"):
-        plots.plot(grid, "q", tmp_path / "f.xyz")
-    with pytest.raises(simcore.OutputError):
-        plots.plot(grid, "q", tmp_path / "missing" / "f.png")
 
 
 def test_runs_go_on_and_shards_unite_from_python(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simcore.ensembles import correlation_strength
-from simcore.errors import InputError, OutputError
+from simcore.errors import InputError
+from simcore.figure_style import COLOURS, PARAMETER_SYMBOLS, figure
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["SHOWN", "draw", "formats"]
+__all__ = ["SHOWN", "draw"]
 
 MAX_LINES = 8
 MOST_INSIDE = 5
@@ -56,32 +56,6 @@ SHOWN: dict[str, dict[str, _Quantity]] = {
 }
 """What the figures that have a choice can show, the default first."""
 
-_LABELS = {
-    "width": "$N$",
-    "k": "$k$",
-    "sigma_w": r"$\sigma_w$",
-    "sigma_b": r"$\sigma_b$",
-    "overlap": "$c_0$",
-    "initial_distance": "$1-c_0$",
-    "q0": "$q_0$",
-}
-
-
-def formats() -> list[str]:
-    """Return the endings that a figure can have.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backend_bases import FigureCanvasBase
-    except ImportError as missing:
-        remedy = "Install simcore[plot], or write a .csv or .h5 file."
-        raise InputError("output", "a picture", "needs matplotlib", remedy) from missing
-    return sorted(FigureCanvasBase.get_supported_filetypes())
-
 
 def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path:
     """Draw a table of `simcore.theory.tables`.
@@ -107,41 +81,20 @@ def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path
     OutputError
         If the figure can't be written.
     """
-    target = Path(output)
-    if target.suffix[1:] not in formats():
-        rule, known = "has no known ending", ", ".join(formats())
-        raise InputError("output", str(target), rule, f"Use one of: {known}.")
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    from simcore.plots import STYLE
-
     kind = str(table.attrs["table"])
     quantity = _chosen(kind, show)
-    with mpl.rc_context({**STYLE, "lines.linewidth": 1.5}):
-        figure = Figure(figsize=(5.4, 3.6), layout="constrained")
+    with figure(output, (5.4, 3.6)) as drawn:
         if kind == "trajectory":
-            _draw_trajectories(figure, table, quantity)
+            _draw_trajectories(drawn, table, quantity)
         elif kind == "phase-diagram":
-            _draw_phases(figure, table, quantity)
+            _draw_phases(drawn, table, quantity)
         elif kind == "map":
-            _draw_maps(figure, table)
+            _draw_maps(drawn, table)
         elif kind == "growth":
-            _draw_growth(figure, table)
+            _draw_growth(drawn, table)
         else:
-            _draw_fixed_points(figure, table)
-        # It warns of the dates of fonts that matplotlib brings along, as they are put into a PDF.
-        fonts = logging.getLogger("fontTools")
-        level = fonts.level
-        fonts.setLevel(logging.ERROR)
-        try:
-            figure.savefig(target)
-        except OSError as error:
-            message = f"can't write {target}: {error.strerror or error}; choose another folder"
-            raise OutputError(message) from error
-        finally:
-            fonts.setLevel(level)
-    return target
+            _draw_fixed_points(drawn, table)
+    return Path(output)
 
 
 def _chosen(kind: str, show: str | None) -> _Quantity:
@@ -168,8 +121,6 @@ def _lines(table: xr.Dataset, dims: list[str]) -> tuple[list[_Line], str | None]
 
     A single dimension is named once, in the title.
     """
-    from simcore.plots import COLOURS
-
     every = list(itertools.product(*(range(table.sizes[dim]) for dim in dims)))
     count = min(len(every), MAX_LINES)
     chosen = [every[round(i)] for i in np.linspace(0, len(every) - 1, count)]
@@ -178,9 +129,12 @@ def _lines(table: xr.Dataset, dims: list[str]) -> tuple[list[_Line], str | None]
         values = [_number(float(table[dim][i])) for dim, i in zip(dims, place, strict=True)]
         words = values
         if len(dims) > 1:
-            words = [f"{_LABELS[dim]} = {value}" for dim, value in zip(dims, values, strict=True)]
+            words = [
+                f"{PARAMETER_SYMBOLS[dim]} = {value}"
+                for dim, value in zip(dims, values, strict=True)
+            ]
         lines.append(_Line(", ".join(words), colour, dict(zip(dims, place, strict=True))))
-    title = _LABELS[dims[0]] if len(dims) == 1 else None
+    title = PARAMETER_SYMBOLS[dims[0]] if len(dims) == 1 else None
     if len(chosen) < len(every):
         title = f"{title or ''} ({len(chosen)} of {len(every)})".strip()
     return lines, title
@@ -265,7 +219,7 @@ def _along(table: xr.Dataset, dim: str) -> np.ndarray[Any, np.dtype[np.float64]]
 
 
 def _label_axis(axis: Any, table: xr.Dataset, dim: str) -> None:
-    axis.set_label_text(_LABELS[dim])
+    axis.set_label_text(PARAMETER_SYMBOLS[dim])
     if dim != "k":
         return
     from matplotlib.ticker import NullLocator

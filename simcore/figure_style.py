@@ -1,0 +1,116 @@
+"""What all figures for print share: colours, style, and how they are written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError, OutputError
+
+__all__ = ["COLOURS", "FIRST_ORDER", "PARAMETER_SYMBOLS", "STYLE", "THEORY", "figure", "formats"]
+
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#000000",
+    "#f0e442",
+)
+"""Okabe and Ito's colours, told apart with any colour vision."""
+
+THEORY: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.9}
+FIRST_ORDER: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
+STYLE: dict[Any, Any] = {
+    "axes.linewidth": 0.6,
+    "figure.dpi": 150,
+    "figure.constrained_layout.use": True,
+    "font.size": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "pdf.fonttype": 42,
+    "savefig.bbox": "tight",
+    "savefig.dpi": 300,
+    "svg.fonttype": "none",
+    "xtick.direction": "in",
+    "xtick.minor.visible": True,
+    "xtick.top": True,
+    "ytick.direction": "in",
+    "ytick.minor.visible": True,
+    "ytick.right": True,
+}
+"""What journals ask for: text that stays text, ticks inward on all sides, 8 points at full size."""
+
+PARAMETER_SYMBOLS = {
+    "width": "$N$",
+    "k": "$k$",
+    "sigma_w": r"$\sigma_w$",
+    "sigma_b": r"$\sigma_b$",
+    "overlap": "$c_0$",
+    "initial_distance": "$1-c_0$",
+    "q0": "$q_0$",
+}
+
+
+def formats() -> list[str]:
+    """Return the endings that a figure can have.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError as missing:
+        remedy = "Install simcore[plot]."
+        raise InputError("output", "a picture", "needs matplotlib", remedy) from missing
+    return sorted(FigureCanvasBase.get_supported_filetypes())
+
+
+@contextmanager
+def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
+    """Yield a matplotlib Figure in the common style, and write it in the end.
+
+    Parameters
+    ----------
+    output
+        File to write; its ending chooses the format.
+    size
+        Width and height in inches.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed, or the ending is unknown.
+    OutputError
+        If the figure can't be written.
+    """
+    target, known = Path(output), formats()
+    if target.suffix[1:] not in known:
+        remedy = f"Use one of: {', '.join(known)}."
+        raise InputError("output", str(target), "has no known ending", remedy)
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        drawn = Figure(figsize=size)
+        yield drawn
+        # It warns of the dates of fonts that matplotlib brings along, as they are put into a PDF.
+        fonts = logging.getLogger("fontTools")
+        level = fonts.level
+        fonts.setLevel(logging.ERROR)
+        try:
+            drawn.savefig(target)
+        except OSError as error:
+            message = f"can't write {target}: {error.strerror or error}; choose another folder"
+            raise OutputError(message) from error
+        finally:
+            fonts.setLevel(level)
