@@ -284,6 +284,8 @@ def first_order_grid(
     for name, constants in _PARALLEL.items():
         for array, constant in zip(found[name], constants, strict=True):
             array[parallel] = constant
+    for array, alone in zip(found["inactive_both"], found["inactive1"], strict=True):
+        array[parallel] = alone[parallel]
     for mean, std in found.values():
         lost = ~(np.isfinite(mean) & np.isfinite(std))
         mean[lost] = np.nan
