@@ -32,7 +32,7 @@ _LEAST_FOLD = 1e-12
 _MOST_FOLD = 0.1
 """Fold above which there is no first order: what a spread in length adds to θ² over θ² itself."""
 
-_LENGTHS = ("log_q1", "log_q2", "inactive1", "inactive2")
+_OF_ONE_SIGNAL = ("log_q1", "log_q2", "inactive1", "inactive2")
 """Observables of one signal."""
 
 _BLOCK = 2**13
@@ -125,8 +125,8 @@ def _average(
     middle = values[..., values.shape[-1] // 2]
     departures = values - middle[..., None]
     shift = departures @ weights
-    spread_ = ((departures - shift[..., None]) ** 2) @ weights
-    return np.asarray(middle + shift), np.sqrt(spread_)
+    variance = ((departures - shift[..., None]) ** 2) @ weights
+    return np.asarray(middle + shift), np.sqrt(variance)
 
 
 def _fields(law: _Marginal) -> tuple[FloatArray, ...]:
@@ -210,7 +210,7 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
         "inactive_both": (both, np.sqrt(np.maximum(within, 0.0) + both_std**2)),
     }
     for name in FIRST_ORDER:
-        if name not in _LENGTHS:
+        if name not in _OF_ONE_SIGNAL:
             found[name] = np.where(lost, np.nan, found[name][0]), found[name][1]
     return found
 

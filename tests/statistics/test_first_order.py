@@ -17,7 +17,7 @@ SIGMAS = 4.5
 """Tolerance in standard errors: a false alarm in 150,000 comparisons."""
 
 REMAINDER = 0.02
-"""What order (L/N)² may leave of a mean, in standard deviations, at L/N ≤ 0.08; at most 0.015 was
+"""What order (L/N)² may leave of a mean, in standard deviations, at L/N ≤ 0.08; at most 0.016 was
 found with 10⁵ trials (bench/first_order.py)."""
 
 STD_REMAINDER = 0.05
