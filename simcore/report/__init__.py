@@ -78,7 +78,7 @@ def _rendered(sources: list[Source], problems: list[str]) -> str:
         try:
             return render(sources, problems)
         except FileFormatError as error:
-            damaged = [s for s in sources if os.fspath(s.path) == os.fspath(error.value)]
+            damaged = [s for s in sources if str(s.path) == str(error.value)]
             if not damaged:
                 raise
             sources.remove(damaged[0])

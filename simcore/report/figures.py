@@ -21,6 +21,8 @@ from bokeh.models.annotations import BoxAnnotation, ColorBar, Span
 from bokeh.palettes import Cividis256
 from bokeh.plotting import figure as new_figure
 
+from .series import NETWORK_LINES
+
 __all__ = ["COLOURS", "figures"]
 
 COLOURS = {
@@ -95,13 +97,14 @@ def figures(page: Mapping[str, Any]) -> dict[str, Any]:
         made["widths"] = _widths()
     if page["phase"] is not None:
         made["phase"] = _phase(page["phase"], page["rows"])
-    if page["varied"]:
+    if page["axes"]:
         made["last"] = _last()
     return made
 
 
 def _present(drawn: set[str], *lines: _Line) -> list[_Line]:
-    return [line for line in lines if line.name in drawn]
+    """Leave out what only networks have that several inputs share."""
+    return [line for line in lines if line.name in drawn or line.name not in NETWORK_LINES]
 
 
 def _figure(x_label: str, y_label: str, **settings: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .points import Point, point_label
+from .points import SYMBOLS, Point, point_label
 from .sources import Source, is_asymmetric
 
 __all__ = ["LAST", "MOST_ROWS", "fixed_point_of", "last_layer", "varied_parameters"]
@@ -37,8 +37,10 @@ def varied_parameters(points: Sequence[Point], sources: Sequence[Source]) -> lis
         found.discard("initial_distance")
     if _scale_is_free(points, sources):
         found.add("sigma_w")
-    order = ("width", "k", "sigma_w", "sigma_b", "overlap", "initial_distance", "q0", "pair")
-    return [name for name in order if name in found]
+    names = [name for name in SYMBOLS if name in found]
+    labels = {point_label(point, names) for point in points}
+    clear = len(labels) == len(points) and "" not in labels
+    return names if clear or len(sources) == 1 else ["file", *names]
 
 
 def _distinct(values: Iterable[float | None]) -> set[float]:

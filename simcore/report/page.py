@@ -67,6 +67,7 @@ def render(sources: Sequence[Source], problems: Sequence[str]) -> str:
     answers = [answer(s, [p for p in shown if p.source == i]) for i, s in enumerate(sources)]
     page = _data(sources, everything, shown, varied, answers)
     widths = page.pop("widths_text")
+    page["axes"] = _axes(page)
     html: str = _template().render(
         title=_title(sources),
         command=shlex.join(["simcore", "report", *(s.path.name for s in sources)]),
@@ -75,7 +76,7 @@ def render(sources: Sequence[Source], problems: Sequence[str]) -> str:
         page=page,
         names=NAMES,
         symbols={name: parameter_label(name) for name in [*varied, "g"]},
-        axes=_axes(page),
+        axes=page["axes"],
         observables=[n for n in DISTRIBUTIONS if n in page["distribution_names"]],
         last=[n for n in LAST if n in page["rows"]],
         z_names=page["z_names"],
@@ -240,7 +241,9 @@ def _names(point: Point, varied: Sequence[str]) -> dict[str, Any]:
         "label": point_label(point, varied),
         "parts": {name: point_label(point, [name]) for name in varied if name in point.values},
         "values": dict(zip(varied, numbers(values), strict=True)),
-        "group": group_key(point.values, [name for name in varied if name != "width"]),
+        "group": group_key(
+            point.values, [name for name in varied if name not in ("file", "width")]
+        ),
         "bias": f"{point.values.get('sigma_b', 0.0):.12g}",
     }
 
@@ -269,4 +272,5 @@ def _add_z(drawn: dict[str, Any], found: Answer, point: Point, source: Source) -
 def _axes(page: Mapping[str, Any]) -> list[str]:
     """Return what the points at the last layer can be drawn over; g in place of an infinite k."""
     infinite = "k" in page["varied"] and None in page["rows"]["k"]
-    return [name if name != "k" or not infinite else "g" for name in page["varied"]]
+    names = [name for name in page["varied"] if name != "file"]
+    return ["g" if name == "k" and infinite else name for name in names]

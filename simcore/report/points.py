@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_LAYERS",
     "MOST_POINTS",
+    "SYMBOLS",
     "Point",
     "all_points",
     "chosen_layers",
@@ -63,12 +64,15 @@ class Point:
     place
         Its index along each dimension of the grid.
     values
-        The values of all parameters that have one there, by name.
+        The values of all parameters that have one there, by name; ``file`` is `source`.
+    file
+        The run's file, without its ending.
     """
 
     source: int
     place: tuple[int, ...]
     values: Mapping[str, float]
+    file: str = ""
 
 
 def chosen_layers(layers: Sequence[int], most: int = MOST_LAYERS) -> list[int]:
@@ -115,11 +119,12 @@ def _thinned(sizes: Sequence[int], most: int) -> list[list[int]]:
 
 def _points(source: Source, number: int, places: Iterable[tuple[int, ...]]) -> list[Point]:
     values = parameters(source.dataset)
-    swept = source.swept
-    return [
-        Point(number, place, values_at(values, dict(zip(swept, place, strict=True))))
-        for place in places
-    ]
+    swept, file = source.swept, source.path.stem
+    found = []
+    for place in places:
+        own = values_at(values, dict(zip(swept, place, strict=True)))
+        found.append(Point(number, place, {"file": float(number), **own}, file))
+    return found
 
 
 def parameters(dataset: xr.Dataset) -> dict[str, tuple[tuple[str, ...], Floats]]:
@@ -154,6 +159,8 @@ def point_label(point: Point, varied: Sequence[str]) -> str:
 
 def _told(point: Point, name: str) -> str:
     value = number(point.values[name])
+    if name == "file":
+        return point.file
     if name != "pair":
         return f"{parameter_label(name)} = {value}"
     overlap = point.values.get("overlap", math.nan)

@@ -61,7 +61,7 @@ def widths_data(widths: Widths, varied: Sequence[str]) -> dict[str, Any] | None:
     values = parameters(dataset)
     for place in list(np.ndindex(*shape))[::step]:
         at = dict(zip(others, place, strict=True))
-        key = group_key(values_at(values, at), [n for n in varied if n != "width"])
+        key = group_key(values_at(values, at), [n for n in varied if n not in ("file", "width")])
         groups[key] = {n: _group(chosen, of_layer, n, at) for n in names}
     return {
         "layers": [int(x) for x in of_layer["layer"].values],

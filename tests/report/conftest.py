@@ -41,7 +41,7 @@ RUNS = {
     "shared": Run(
         depth=8, width=(32,), shared_network=True, correlation=(0.1, 0.5, 0.9), trials=100
     ),
-    "dead": Run(depth=10, width=(3,), trials=100),
+    "dead": Run(depth=16, width=(2,), trials=100),
     "rai": Run(depth=6, width=(32,), ensemble="rai", trials=64),
     "profile": Run(depth=4, layer_widths=(48, 32, 32, 24), trials=64, keep=0),
     "same": Run(depth=5, width=(32,), correlation=(1.0,), trials=64),
