@@ -67,26 +67,30 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
         for source in sources:
             source.dataset.close()
     notes = tuple(f"{s.path}: {note}" for s in sources for note in s.notes)
-    return Report(_written(Path(output), html), tuple(problems), notes)
+    return Report(_written(Path(output), html), tuple(map(_line, problems)), notes)
 
 
-def _rendered(sources: list[Source], problems: list[str]) -> str:
+def _rendered(sources: list[Source], problems: list[InputError]) -> str:
     """Return the page; runs in which damage comes to light are moved to the problems."""
     from .page import render
 
     while sources:
         try:
-            return render(sources, problems)
+            return render(sources, [_line(problem) for problem in problems])
         except FileFormatError as error:
             damaged = [s for s in sources if str(s.path) == str(error.value)]
             if not damaged:
                 raise
             sources.remove(damaged[0])
             damaged[0].dataset.close()
-            problems.append(f"{error.value}: {error.rule}. {error.remedy}")
-    first = problems[0] if problems else "none"
-    rule = "can't be read, and there is no other run to report on"
-    raise InputError("file", first, rule, "Name a file that simulate wrote.")
+            problems.append(error)
+    if problems:
+        raise problems[0]
+    raise InputError("file", "none", "is named", "Name a file that simulate wrote.")
+
+
+def _line(problem: InputError) -> str:
+    return f"{problem.value}: {problem.rule}. {problem.remedy}"
 
 
 def _written(path: Path, text: str) -> Path:

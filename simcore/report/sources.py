@@ -70,16 +70,16 @@ def is_asymmetric(source: Source) -> bool:
     return source.config["ensemble"] in ASYMMETRIC
 
 
-def read_sources(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Source], list[str]]:
+def read_sources(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Source], list[InputError]]:
     """Read every file that can be read.
 
     Returns
     -------
     sources, problems
-        The runs in the order given, each file once; and a line for each file that is none.
+        The runs in the order given, each file once; and what is wrong with the other files.
     """
     sources: list[Source] = []
-    problems: list[str] = []
+    problems: list[InputError] = []
     seen: set[Path] = set()
     for given in paths:
         path = Path(given).expanduser()
@@ -89,9 +89,10 @@ def read_sources(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Source],
         try:
             sources.append(_read(path))
         except InputError as error:
-            problems.append(f"{path}: {error.rule}. {error.remedy}")
+            problems.append(InputError("file", path, error.rule, error.remedy))
         except (SimcoreError, OSError) as error:
-            problems.append(f"{path}: {error}")
+            remedy = "Check the file and its permissions."
+            problems.append(InputError("file", path, f"can't be read ({error})", remedy))
     return sources, problems
 
 

@@ -75,7 +75,8 @@ def parsed(command: str) -> Run:
     parser = typer.Typer(add_completion=False)
     parser.command()(read)
     parser(args=shlex.split(command)[1:], standalone_mode=False)
-    return build_request(Given.typed(found[0])).run
+    run: Run = build_request(Given.typed(found[0])).run
+    return run
 
 
 @pytest.mark.parametrize("name", list(REPEATED))
