@@ -170,8 +170,8 @@ def to_dataframe(dataset: xr.Dataset) -> pd.DataFrame:
     chosen = dataset[own]
     order = [str(name) for name in dataset["correlation"].dims]
     table = chosen.to_dataframe(dim_order=order).reset_index()
-    first = [str(name) for name in chosen.coords]
-    return table[first + [str(name) for name in own]]
+    parameters = [str(name) for name in chosen.coords if name != "layer"]
+    return table[[*parameters, "layer", *map(str, own)]]
 
 
 def _dataset(
