@@ -118,7 +118,8 @@ def falling(trials_per_node: int) -> list[dict[str, Any]]:
                 fit, covariance = np.polyfit(np.log(n), np.log(r), 1, w=r / e, cov="unscaled")
                 slope = [round(float(fit[0]), 2), round(math.sqrt(covariance[0, 0]), 2)]
             share = [
-                round(float(r / s), 4) if s else None for r, s in zip(remainder, shift, strict=True)
+                round(float(r / s), 4) if s > 0.0 else None
+                for r, s in zip(remainder, shift, strict=True)
             ]
             row = {
                 "k": str(k),
@@ -127,7 +128,7 @@ def falling(trials_per_node: int) -> list[dict[str, Any]]:
                 "depth": depth,
                 "widths": widths,
                 "observable": name,
-                "remainder": remainder.tolist(),
+                "remainder": [float(r) if np.isfinite(r) else None for r in remainder],
                 "error": error.tolist(),
                 "share_of_shift": share,
                 "slope": slope,
