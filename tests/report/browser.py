@@ -164,10 +164,11 @@ class Page:
             assert time.monotonic() < end, (condition, self.complaints())
             time.sleep(0.02)
 
-    def screenshot(self, file: Path) -> None:
-        """Write a picture of the whole page."""
+    def screenshot(self, file: Path, height: int | None = None) -> None:
+        """Write a picture of the page, whole or from the top."""
         size = self.send("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        tall = height or size["height"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": tall, "scale": 1}
         taken = self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(taken["data"]))
 
