@@ -15,7 +15,7 @@ from simcore.ensembles import SCALE_LIMITS
 from simcore.errors import InputError
 
 from .law import FloatArray, law_of
-from .meanfield import _overlap, _within
+from .meanfield import overlaps, within
 from .width_step import Laws, Nodes, State, advance, log_half_tangent, rescaled, spread
 
 _HERMITE = 9
@@ -330,10 +330,10 @@ def first_order(
         If a parameter is out of range, or not exactly one of distance and correlation is given.
     """
     layers = _checked_depth(depth)
-    law, (gap, _) = law_of(k, sigma_w, sigma_b), _overlap(distance, correlation)
+    law, (gap, _) = law_of(k, sigma_w, sigma_b), overlaps(distance, correlation)
     low, high = SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2
-    start1 = float(_within("q1", q1, low, high))
-    start2 = start1 if q2 is None else float(_within("q2", q2, low, high))
+    start1 = float(within("q1", q1, low, high))
+    start2 = start1 if q2 is None else float(within("q2", q2, low, high))
     means, stds = first_order_grid(
         layers,
         widths=[_checked_widths(width, layers)],

@@ -31,7 +31,8 @@ _LINEAR_BELOW = -100
 """Binary exponent of θ and of the gap in length below which a layer is linear in them."""
 
 
-def _within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
+def within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
+    """Return values as an array; InputError if one lies outside of [low, high]."""
     array = np.asarray(value, dtype=np.float64)
     outside = array[~((array >= low) & (array <= high))]
     if outside.size:
@@ -74,7 +75,7 @@ def correlation_map(
     InputError
         If a parameter is out of range, or there is a bias and q is unbounded.
     """
-    correlation = _within("c", c, -1.0, 1.0)
+    correlation = within("c", c, -1.0, 1.0)
     mapped = 1.0 - _mapped_distance(1.0 - correlation, correlation, law_of(k, sigma_w, sigma_b))
     return cast("Values", mapped if mapped.ndim else float(mapped))
 
@@ -91,7 +92,7 @@ def distance_map(
     k, sigma_w, sigma_b
         As for `correlation_map`, which also says what is returned and raised.
     """
-    checked = _within("distance", distance, 0.0, 2.0)
+    checked = within("distance", distance, 0.0, 2.0)
     mapped = _mapped_distance(checked, 1.0 - checked, law_of(k, sigma_w, sigma_b))
     return cast("Values", mapped if mapped.ndim else float(mapped))
 
@@ -231,13 +232,13 @@ def _observables(
     )
 
 
-def _overlap(distance: float | None, correlation: float | None) -> tuple[float, float]:
+def overlaps(distance: float | None, correlation: float | None) -> tuple[float, float]:
     """1 − c₀ and c₀, each as given or from the other."""
     if distance is not None and correlation is None:
-        given = float(_within("distance", distance, 0.0, 2.0))
+        given = float(within("distance", distance, 0.0, 2.0))
         return given, 1.0 - given
     if correlation is not None and distance is None:
-        given = float(_within("correlation", correlation, -1.0, 1.0))
+        given = float(within("correlation", correlation, -1.0, 1.0))
         return 1.0 - given, given
     field, rule = "distance", "must be given if correlation is not, and only then"
     raise InputError(field, distance, rule, "Give one of distance (1 - c0) and correlation (c0).")
@@ -278,10 +279,10 @@ def trajectory(
     if not hasattr(depth, "__index__") or operator.index(depth) < 1:
         field, rule = "depth", "must be an integer of at least 1"
         raise InputError(field, depth, rule, "Give the number of layers.")
-    law, overlap = law_of(k, sigma_w, sigma_b), _overlap(distance, correlation)
+    law, overlap = law_of(k, sigma_w, sigma_b), overlaps(distance, correlation)
     low, high = SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2
-    start1 = float(_within("q1", q1, low, high))
-    start2 = start1 if q2 is None else float(_within("q2", q2, low, high))
+    start1 = float(within("q1", q1, low, high))
+    start2 = start1 if q2 is None else float(within("q2", q2, low, high))
     lengths = _lengths(operator.index(depth), law, start1, start2)
     return _observables(lengths, *_angles(lengths, law, *overlap))
 
