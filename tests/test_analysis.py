@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import xarray as xr
 
 from simcore.analysis import open_run, to_dataset
+from simcore.dataset import InputSet
 from simcore.moments import PointStatistics
-from simcore.observables import NAMES, column
+from simcore.observables import FIRST_ORDER, NAMES, column
 from simcore.plan import KEPT, Run
 from simcore.published import quantiles
 from simcore.store import write_run
+from simcore.theory import first_order
+from simcore.theory.finite_width import FIRST_ORDER as THEORY_OBSERVABLES
 from simcore.theory.meanfield import dead_network, trajectory
 
 from .helpers_store import point_statistics, random_rows, statistics
+
+Floats = npt.NDArray[np.float64]
 
 SINGLE = Run(depth=5, width=(6,), trials=150, keep=4, seed=2**64 - 1)
 GRID = Run(
@@ -139,3 +146,76 @@ def test_quantiles_interpolate_inside_their_bin() -> None:
 def test_the_number_of_points_must_be_that_of_the_run() -> None:
     with pytest.raises(ValueError, match="1 points given"):
         to_dataset(GRID, statistics(SINGLE, 0))
+
+
+# --- first order in 1/N ---------------------------------------------------------------------------
+
+
+def test_first_order_is_that_of_each_point() -> None:
+    ds = to_dataset(GRID, statistics(GRID, 0))
+    assert set(FIRST_ORDER) == set(THEORY_OBSERVABLES)
+    for width, k in ((6, 0.0), (12, np.inf)):
+        one = ds.sel(width=width, k=k, sigma_b=0.0)
+        found = first_order(3, width=width, k=k, sigma_w=float(one.sigma_w), correlation=0.5)
+        for name in FIRST_ORDER:
+            np.testing.assert_allclose(one[f"{name}_theory_1n"], found.mean[name], rtol=1e-9)
+            np.testing.assert_allclose(one[f"{name}_theory_1n_std"], found.std[name], rtol=1e-9)
+    assert ds.angle_theory_1n.attrs["units"] == "rad"
+
+
+def test_first_order_of_pairs_of_a_file_has_their_lengths() -> None:
+    matrix = np.random.default_rng(2).normal(size=(4, 8)) * [[1.0], [2.0], [0.5], [1.0]]
+    pairs = ((0, 1), (2, 3))
+    run = inputs_run(matrix, pairs)
+    ds = to_dataset(run, statistics(run, 0))
+    for number, (first, second) in enumerate(pairs):
+        x, y = matrix[first], matrix[second]
+        found = first_order(
+            3,
+            width=32,
+            q1=float((x**2).mean()),
+            q2=float((y**2).mean()),
+            correlation=float(x @ y / np.sqrt((x @ x) * (y @ y))),
+        )
+        np.testing.assert_allclose(
+            ds.log_distance_theory_1n.sel(pair=number), found.mean["log_distance"], rtol=1e-9
+        )
+        np.testing.assert_allclose(ds.log_q2_theory_1n.sel(pair=number), found.mean["log_q2"])
+
+
+def inputs_run(matrix: Floats, pairs: tuple[tuple[int, int], ...]) -> Run:
+    """A run through networks of width 32, whose inputs are in the memory."""
+    inputs = InputSet(
+        digest="0" * 64,
+        count=len(matrix),
+        size=matrix.shape[1],
+        pairs=pairs,
+        q1=tuple((matrix[a] ** 2).mean() for a, _ in pairs),
+        q2=tuple((matrix[b] ** 2).mean() for _, b in pairs),
+        distance=tuple(0.5 for _ in pairs),
+    )
+    object.__setattr__(inputs, "load", lambda: matrix)
+    return Run(depth=3, width=(32,), inputs=inputs, trials=64, keep=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "absent"),
+    [
+        ({"ensemble": "rai"}, FIRST_ORDER),
+        ({"weights": "laplace", "sampler": "dense"}, FIRST_ORDER),
+        ({"width": (3,), "depth": 4}, FIRST_ORDER),
+        ({"distance": (0.0, 0.5)}, ("log_distance",)),
+        ({"width": (2, 64)}, ()),
+        ({"width": (), "layer_widths": (8, 16, 4)}, ()),
+    ],
+)
+def test_first_order_is_absent_where_it_does_not_apply(
+    changes: dict[str, Any], absent: tuple[str, ...]
+) -> None:
+    run = Run(**{"depth": 3, "width": (16,), "trials": 64, "keep": 0} | changes)
+    ds = to_dataset(run, statistics(run, 0))
+    for name in FIRST_ORDER:
+        for variable in (f"{name}_theory_1n", f"{name}_theory_1n_std"):
+            assert (variable in ds) == (name not in absent), variable
+            if variable in ds:
+                assert np.isfinite(ds[variable]).all()
