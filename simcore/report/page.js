@@ -496,7 +496,7 @@
 
   // Dragging zooms where there is a mouse; on a touch screen it must go on scrolling the page.
   function chooseTools(model) {
-    if (!matchMedia("(pointer: fine)").matches) return;
+    if (matchMedia("(pointer: coarse)").matches) return;
     for (const tool of model.toolbar.tools) if (tool.type === "BoxZoomTool") tool.active = true;
   }
 

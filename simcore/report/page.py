@@ -26,7 +26,7 @@ from .points import (
     point_label,
 )
 from .series import DISTRIBUTIONS, numbers, series_of
-from .sources import Source, is_asymmetric
+from .sources import Source, is_asymmetric, values_of
 from .widths import widths_data
 from .words import described, provenance_of, summary_of
 
@@ -191,7 +191,7 @@ def _data(
         "rows": {name: _column(values) for name, values in columns.items()},
         "varied": list(varied),
         "phase": phase_data(columns, varied, asymmetric=asymmetric),
-        "widths": widths and widths_data(widths, varied),
+        "widths": widths and widths_data(widths, varied, {point["group"] for point in points}),
         "widths_text": widths.text.splitlines() if widths else [],
         "dead_networks": _any(lines, ("dead_network1", "dead_network2", "dead_inputs")),
         "has_distributions": any(p["distributions"]["observables"] for p in points),
@@ -222,16 +222,13 @@ def _points(
     found = []
     for number, source in enumerate(sources):
         own = [point for point in shown if point.source == number]
-        for point, drawn in zip(own, series_of(source, own), strict=True):
-            _add_z(drawn, answers[number], point, source)
-            found.append(
-                drawn
-                | _names(point, varied)
-                | {
-                    "source": number,
-                    "verdicts": answers[number].verdicts.get(_values(source, point), []),
-                }
-            )
+        drawn = series_of(source, own)
+        _add_z(drawn, answers[number], own, source)
+        coordinates = [values_of(source.dataset, name) for name in source.swept]
+        for point, one in zip(own, drawn, strict=True):
+            key = tuple(x[i] for x, i in zip(coordinates, point.place, strict=True))
+            verdicts = answers[number].verdicts.get(key, [])
+            found.append(one | _names(point, varied) | {"source": number, "verdicts": verdicts})
     return found
 
 
@@ -248,25 +245,25 @@ def _names(point: Point, varied: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _values(source: Source, point: Point) -> tuple[float, ...]:
-    return tuple(
-        float(source.dataset[name].values[i])
-        for name, i in zip(source.swept, point.place, strict=True)
-    )
-
-
-def _add_z(drawn: dict[str, Any], found: Answer, point: Point, source: Source) -> None:
-    """Add the z-scores of a point to its lines."""
-    if found.z is None:
+def _add_z(
+    drawn: Sequence[dict[str, Any]], found: Answer, points: Sequence[Point], source: Source
+) -> None:
+    """Add the z-scores of points to their lines."""
+    if found.z is None or not points:
         return
-    at = dict(zip(source.swept, _values(source, point), strict=True))
-    for name in found.z.data_vars:
+    swept = source.swept
+    coordinates = {name: values_of(source.dataset, name) for name in swept}
+    for name, z in found.z.data_vars.items():
         observable, _, ending = str(name).rpartition("_z")
-        own = {d: x for d, x in at.items() if d in found.z[name].dims}
-        values = found.z[name].sel(own).sel(layer=drawn["layers"]).values
-        if np.isfinite(values).any():
-            part = "z_first" if ending else "z"
-            drawn["lines"].setdefault(observable, {})[part] = numbers(values, 4)
+        dims = [d for d in swept if d in z.dims]
+        values = z.sel(layer=drawn[0]["layers"]).transpose(*dims, "layer").values
+        index = {d: [float(x) for x in z[d].values].index for d in dims}
+        for point, one in zip(points, drawn, strict=True):
+            at = dict(zip(swept, point.place, strict=True))
+            own = values[tuple(index[d](coordinates[d][at[d]]) for d in dims)]
+            if np.isfinite(own).any():
+                part = "z_first" if ending else "z"
+                one["lines"].setdefault(observable, {})[part] = numbers(own, 4)
 
 
 def _axes(page: Mapping[str, Any]) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .answers import Widths
 from .points import chosen_layers, group_key, parameters, values_at
@@ -14,10 +15,7 @@ from .series import numbers
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["MOST_GROUPS", "widths_data"]
-
-MOST_GROUPS = 60
-"""Points, apart from their width, whose scaling is shown."""
+__all__ = ["widths_data"]
 
 LAYERS = 8
 
@@ -27,7 +25,9 @@ FIT = ("limit", "limit_stderr", "slope", "slope_stderr", "mean_field", "slope_th
 OPTIONAL_FIT = ("curvature",)
 
 
-def widths_data(widths: Widths, varied: Sequence[str]) -> dict[str, Any] | None:
+def widths_data(
+    widths: Widths, varied: Sequence[str], wanted: Collection[str]
+) -> dict[str, Any] | None:
     """Return what is drawn of the scaling with width, None if there is nothing.
 
     Parameters
@@ -36,54 +36,57 @@ def widths_data(widths: Widths, varied: Sequence[str]) -> dict[str, Any] | None:
         The fits and their data.
     varied
         Parameters in which points differ.
+    wanted
+        Keys (`points.group_key`) of the groups that are shown: points that differ in width only.
 
     Returns
     -------
     dict
-        ``layers``, ``observables`` and ``groups``: by the key of all points that differ in width
-        only, by observable, ``width`` and lists over the layers of ``mean``, ``error`` (each a list
-        over the widths) and the numbers of the fit.
+        ``layers``, ``observables`` and ``groups``: by key and observable, ``width`` and lists over
+        the layers of ``mean``, ``error`` (each a list over the widths) and the numbers of the fit.
     """
     fits, dataset = widths.fits, widths.dataset
     if fits is None or dataset is None or "width" not in dataset["correlation"].dims:
         return None
     names = [str(n).removesuffix("_limit") for n in fits.data_vars if str(n).endswith("_limit")]
-    layers = chosen_layers([int(x) for x in fits["layer"].values], LAYERS)
-    of_layer = fits.isel(layer=layers)
-    chosen = dataset[[n + s for n in names for s in ("", "_stderr")]].sel(
-        layer=of_layer["layer"].values
-    )
-    chosen = chosen.load()
-    others = [str(d) for d in chosen[names[0]].dims if d not in ("width", "layer")]
-    shape = [chosen.sizes[d] for d in others]
-    step = max(1, -(-int(np.prod(shape)) // MOST_GROUPS))
-    groups = {}
-    values = parameters(dataset)
-    for place in list(np.ndindex(*shape))[::step]:
-        at = dict(zip(others, place, strict=True))
-        key = group_key(values_at(values, at), [n for n in varied if n not in ("file", "width")])
-        groups[key] = {n: _group(chosen, of_layer, n, at) for n in names}
+    every = [int(x) for x in fits["layer"].values]
+    layers = [every[i] for i in chosen_layers(every, LAYERS)]
+    others = [str(d) for d in dataset[names[0]].dims if d not in ("width", "layer")]
+    values, free = parameters(dataset), [n for n in varied if n not in ("file", "width")]
+    places = {}
+    for place in np.ndindex(*(dataset.sizes[d] for d in others)):
+        key = group_key(values_at(values, dict(zip(others, place, strict=True))), free)
+        if key in wanted:
+            places[key] = place
+    groups: dict[str, dict[str, Any]] = {key: {} for key in places}
+    for name in names:
+        arrays = _arrays(dataset, fits, name, layers, others)
+        for key, place in places.items():
+            groups[key][name] = {
+                "width": [int(x) for x in dataset["width"].values],
+                **{part: _listed(array[place]) for part, array in arrays.items()},
+            }
     return {
-        "layers": [int(x) for x in of_layer["layer"].values],
+        "layers": layers,
         "observables": names,
         "curved": any(f"{name}_{part}" in fits for name in names for part in OPTIONAL_FIT),
         "groups": groups,
     }
 
 
-def _group(
-    data: xr.Dataset, fits: xr.Dataset, name: str, place: Mapping[str, int]
-) -> dict[str, Any]:
-    mean = data[name].isel(place).transpose("layer", "width").values
-    error = data[f"{name}_stderr"].isel(place).transpose("layer", "width").values
-    fitted = {
-        part: numbers(fits[f"{name}_{part}"].isel(place).values)
-        for part in FIT + OPTIONAL_FIT
-        if f"{name}_{part}" in fits
+def _arrays(
+    dataset: xr.Dataset, fits: xr.Dataset, name: str, layers: Sequence[int], others: Sequence[str]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return means, errors and fits of an observable, the dimensions of the groups first."""
+    found = {
+        part: dataset[f"{name}{suffix}"].sel(layer=layers).transpose(*others, "layer", "width")
+        for part, suffix in (("mean", ""), ("error", "_stderr"))
     }
-    return {
-        "width": [int(x) for x in data["width"].values],
-        "mean": [numbers(row) for row in mean],
-        "error": [numbers(row) for row in error],
-        **fitted,
-    }
+    for part in FIT + OPTIONAL_FIT:
+        if f"{name}_{part}" in fits:
+            found[part] = fits[f"{name}_{part}"].sel(layer=layers).transpose(*others, "layer")
+    return {part: np.asarray(array.values) for part, array in found.items()}
+
+
+def _listed(values: npt.NDArray[np.float64]) -> list[Any]:
+    return numbers(values) if values.ndim == 1 else [numbers(row) for row in values]

@@ -230,6 +230,18 @@ def test_light_dark_and_print(browser: Browser, made: Make, tmp_path: Path) -> N
     assert dark.evaluate(page) == "rgb(255, 255, 255)"
 
 
+def test_dragging_zooms_only_with_a_mouse(browser: Browser, made: Make) -> None:
+    page = browser.open(made("single").page)
+    zooms = (
+        "Bokeh.documents.map((d) => d.roots()[0].toolbar.tools"
+        ".find((t) => t.type === 'BoxZoomTool').active).filter((x) => x).length"
+    )
+    assert page.evaluate(zooms) == page.evaluate("Bokeh.documents.length")
+    page.send("Emulation.setTouchEmulationEnabled", enabled=True)
+    page.show(made("single").page, width=PHONE)
+    assert page.evaluate(zooms) == 0
+
+
 def test_values_under_the_pointer(browser: Browser, made: Make) -> None:
     page = browser.open(made("single").page)
     where = page.evaluate(

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import typer
+import xarray as xr
 from simcore.cli.config import Given
 from simcore.cli.request import build_request
 from simcore.cli.simulate import simulate
@@ -23,11 +24,13 @@ from simcore.ensembles import CRITICAL
 from simcore.errors import InputError, OutputError
 from simcore.plan import Run
 from simcore.report import report
+from simcore.report.answers import Widths
 from simcore.report.command import repeating_command
 from simcore.report.overview import fixed_point_of
 from simcore.report.phase import phase_data
 from simcore.report.points import MOST_LAYERS, MOST_POINTS, chosen_layers, chosen_points
 from simcore.report.sources import Source
+from simcore.report.widths import widths_data
 from simcore.store import write_run
 
 from ..helpers_store import statistics
@@ -265,6 +268,28 @@ def test_several_runs_are_told_apart(made: Make, tmp_path: Path) -> None:
     data = Made(one, result.path).data
     assert [p["label"] for p in data["points"]] == ["one", "two"]
     assert data["varied"] == ["file"]
+
+
+# --- width scaling --------------------------------------------------------------------------------
+
+
+def test_the_fits_of_all_points_shown_are_there() -> None:
+    ks, widths, layers = np.linspace(0.0, 2.0, 200), [64, 128], [1, 2, 3]
+    coords = {"width": widths, "k": ks, "layer": layers}
+    mean = np.arange(2 * 200 * 3, dtype=float).reshape(2, 200, 3)
+    dims = ("width", "k", "layer")
+    dataset = xr.Dataset(dict.fromkeys(("correlation", "correlation_stderr"), (dims, mean)), coords)
+    fits = xr.Dataset(
+        {f"correlation_{part}": (dims[1:], mean[0]) for part in ("limit", "slope")},
+        {name: coords[name] for name in dims[1:]},
+    )
+    wanted = {f"k={ks[i]:.12g}" for i in (0, 57, 199)}
+    found = widths_data(Widths("", fits, dataset), ["width", "k"], wanted)
+    assert found is not None
+    assert set(found["groups"]) == wanted
+    group = found["groups"][f"k={ks[57]:.12g}"]["correlation"]
+    assert group["mean"] == mean[:, 57].T.tolist()
+    assert group["limit"] == mean[0, 57].tolist()
 
 
 # --- the phase diagram ----------------------------------------------------------------------------
