@@ -390,12 +390,12 @@ def swept_of(dataset: xr.Dataset) -> list[str]:
 def points(dataset: xr.Dataset) -> Iterator[tuple[dict[str, Any], int | None]]:
     """Yield the swept parameters of every point, and its width if it has one for all layers."""
     swept = swept_of(dataset)
+    values = {name: dataset[name].to_numpy().tolist() for name in swept}
     width = dataset["width"]
-    for place in np.ndindex(*(dataset.sizes[name] for name in swept)):
-        at = dict(zip(swept, place, strict=True))
-        point = {name: dataset[name].to_numpy()[i].item() for name, i in at.items()}
-        wide = None if "layer" in width.dims else int(point.get("width", width.values))
-        yield point, wide
+    same = None if "layer" in width.dims or width.ndim else int(width)
+    for place in np.ndindex(*(len(values[name]) for name in swept)):
+        point = {name: values[name][i] for name, i in zip(swept, place, strict=True)}
+        yield point, point.get("width", same)
 
 
 def _missing(evidence: _Evidence, number: int) -> str:
