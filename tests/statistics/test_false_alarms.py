@@ -25,7 +25,7 @@ OBSERVED = ("log_q1", "correlation", "log_distance")
 def runs(k: float, trials: int) -> xr.Dataset:
     """Runs whose ``_theory`` is the mean of all of them."""
     run = Run(
-        depth=20,
+        depth=12,
         width=(64,),
         ensemble="correlated",
         k=(k,),
