@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 from simcore.numba_setup import prepare
+from tests.warm_up import KINDS
 
 prepare()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile what most tests need, before a parallel run has several workers do it at once."""
+    config = session.config
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", default=None):
+        return
+    root = Path(__file__).parents[1]
+    commands = [[sys.executable, "-m", "tests.warm_up", kind] for kind in KINDS]
+    started = [subprocess.Popen(command, cwd=root) for command in commands]
+    for process in started:
+        process.wait()
