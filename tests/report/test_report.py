@@ -303,12 +303,14 @@ def table(**columns: list[float]) -> dict[str, list[Any]]:
 
 
 def test_the_curve_over_sigma_w_is_the_fixed_point() -> None:
-    found = phase_data(table(sigma_w=[1.2, 1.4, 1.6]), ["sigma_w"], asymmetric=False)
+    columns = table(sigma_w=[1.2, 1.4, 1.6], k=[2.0] * 3)
+    found = phase_data(columns, ["sigma_w"], asymmetric=False)
     assert found is not None
     curve = found["curves"]["0.1"]
     for x, y in zip(curve["x"][::10], curve["y"][::10], strict=True):
-        star = fixed_point_of({"k": 0.0, "sigma_w": x, "sigma_b": 0.1}, asymmetric=False)[0]
+        star = fixed_point_of({"k": 2.0, "sigma_w": x, "sigma_b": 0.1}, asymmetric=False)[0]
         assert y == pytest.approx(star, abs=1e-6)
+    assert np.ptp(curve["y"]) > 0.1
 
 
 def test_the_cells_of_the_map_hold_their_points() -> None:
