@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -72,7 +72,29 @@ def agree(shown: list[Any], values: Any, digits: int = 7) -> None:
     np.testing.assert_allclose(found, np.asarray(values), rtol=10.0**-digits, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["single", "few", "widths", "shared", "dead"])
+class Shown(NamedTuple):
+    """A page in the browser, what it holds, and the run that it is about."""
+
+    page: Page
+    data: dict[str, Any]
+    ds: xr.Dataset
+
+
+def shown_page(browser: Browser, file: Made) -> Shown:
+    return Shown(browser.open(file.page), file.data, simcore.open_run(file.run))
+
+
+@pytest.fixture(scope="module")
+def widths(browser: Browser, made: Make) -> Shown:
+    return shown_page(browser, made("widths"))
+
+
+@pytest.fixture(scope="module")
+def few(browser: Browser, made: Make) -> Shown:
+    return shown_page(browser, made("few"))
+
+
+@pytest.mark.parametrize("name", ["single", "widths", "shared", "dead"])
 def test_it_renders_without_network_or_complaints(browser: Browser, made: Make, name: str) -> None:
     file = made(name).page
     page = browser.open(file, width=DESK)
@@ -93,11 +115,10 @@ def test_it_renders_without_network_or_complaints(browser: Browser, made: Make, 
     assert page.complaints() == []
 
 
-def test_the_choice_of_a_point(browser: Browser, made: Make) -> None:
-    file = made("widths")
-    page, ds = browser.open(file.page), simcore.open_run(file.run)
+def test_the_choice_of_a_point(widths: Shown) -> None:
+    page, data, ds = widths
     compared = simcore.compare(ds)
-    labels = [point["label"] for point in file.data["points"]]
+    labels = [point["label"] for point in data["points"]]
     for place in ({"width": 0, "k": 0, "sigma_w": 0}, {"width": 2, "k": 1, "sigma_w": 1}):
         point = ds.isel(place)
         values = [float(point[name]) for name in ("width", "k", "sigma_w")]
@@ -122,14 +143,14 @@ def test_the_choice_of_a_point(browser: Browser, made: Make) -> None:
         assert label.split(", ")[1] in page.evaluate("document.querySelector('#z h3').innerText")
 
 
-def test_buttons_and_chips_choose_points(browser: Browser, made: Make) -> None:
-    file = made("few")
-    page, ds = browser.open(file.page), simcore.open_run(file.run)
+def test_buttons_and_chips_choose_points(few: Shown) -> None:
+    page, _, ds = few
 
     def last() -> float:
         return float(source(page, "correlation", "correlation")["y"][-1])
 
     expected = [float(x) for x in ds.correlation.isel(layer=-1)]
+    choose(page, "point", 0)
     assert last() == pytest.approx(expected[0])
     page.evaluate("document.getElementById('previous-point').click()")
     assert last() == pytest.approx(expected[2], rel=1e-6)
@@ -140,9 +161,9 @@ def test_buttons_and_chips_choose_points(browser: Browser, made: Make) -> None:
     assert len(source(page, "correlation", "context")["xs"]) == 2
 
 
-def test_single_networks(browser: Browser, made: Make) -> None:
-    file = made("few")
-    page, ds = browser.open(file.page), simcore.open_run(file.run)
+def test_single_networks(few: Shown) -> None:
+    page, _, ds = few
+    choose(page, "point", 0)
     assert source(page, "correlation", "single")["xs"] == []
     page.evaluate("document.getElementById('single').click()")
     drawn = source(page, "correlation", "single")["ys"]
@@ -168,15 +189,15 @@ def test_the_distribution_at_a_layer(browser: Browser, made: Make) -> None:
         assert shown == f"layer {layers[number]}"
 
 
-def test_the_scaling_with_width(browser: Browser, made: Make) -> None:
-    file = made("widths")
-    page, ds = browser.open(file.page), simcore.open_run(file.run)
+def test_the_scaling_with_width(widths: Shown) -> None:
+    page, data, ds = widths
     fits = simcore.scaling(ds).fits
-    layers = file.data["widths"]["layers"]
+    layers = data["widths"]["layers"]
     for observable, number in (("correlation", 2), ("log_q1", len(layers) - 1)):
         choose(page, "widths-observable", observable)
         choose(page, "widths-layer", number)
         at = {"k": 0, "sigma_w": 0}
+        choose(page, "point", 0)
         own = ds[observable].isel(at).sel(layer=layers[number])
         means = source(page, "widths", "means")
         agree(means["x"], 1.0 / ds.width.to_numpy())
@@ -187,10 +208,10 @@ def test_the_scaling_with_width(browser: Browser, made: Make) -> None:
         agree(source(page, "widths", "mean_field")["y"], [float(field)])
 
 
-def test_all_points_at_the_last_layer(browser: Browser, made: Make) -> None:
-    file = made("widths")
-    page, ds = browser.open(file.page), simcore.open_run(file.run)
+def test_all_points_at_the_last_layer(widths: Shown) -> None:
+    page, _, ds = widths
     last: xr.Dataset = ds.isel(layer=-1)
+    choose(page, "point", 0)
     choose(page, "last-observable", "inactive_both")
     choose(page, "last-x", "k")
     shown = source(page, "last", "matching")
@@ -201,8 +222,8 @@ def test_all_points_at_the_last_layer(browser: Browser, made: Make) -> None:
     agree(cells["c"], np.ravel(last.correlation.isel(width=0)))
 
 
-def test_the_phase_diagram_over_g(browser: Browser, made: Make) -> None:
-    page = browser.open(made("few").page)
+def test_the_phase_diagram_over_g(few: Shown) -> None:
+    page = few.page
     assert source(page, "phase", "measured")["x"] == [0.0, 0.5, 1.0]
     curve = source(page, "phase", "curve")
     middle = int(np.argmin(np.abs(np.array(curve["x"]) - 0.5)))
