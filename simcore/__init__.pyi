@@ -1,3 +1,4 @@
+from . import report as report
 from . import theory as theory
 from .analysis import open_run as open_run
 from .analysis import to_dataframe as to_dataframe
@@ -34,6 +35,7 @@ __all__ = [
     "compare",
     "merge",
     "open_run",
+    "report",
     "resume",
     "scaling",
     "simulate",

@@ -13,6 +13,14 @@ from .plan import Run
 
 __all__ = ["aligned"]
 
+_FOLLOWING = {
+    "g": ("ensemble", "k"),
+    "sigma_w": ("ensemble", "k"),
+    "initial_distance": ("overlap",),
+    "overlap": ("initial_distance",),
+}
+"""Coordinates that may follow parameters instead of being one, and which."""
+
 
 def aligned(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
     """Put the results of several runs together.
@@ -56,10 +64,10 @@ def aligned(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
     whole = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
     whole.attrs["complete"] = int(all(dataset.attrs["complete"] for dataset in datasets))
     whole.attrs.setdefault("depth", whole.sizes["layer"])
-    first = datasets[0]
-    order = [*varying, *(name for name in first.dims if name not in varying)]
-    whole = whole.transpose(*order, missing_dims="ignore")
-    return _counts_as_integers(whole, first)
+    whole = whole.transpose(*varying, ..., missing_dims="ignore")
+    for dataset in datasets:
+        whole = _counts_as_integers(whole, dataset)
+    return whole
 
 
 def _words(run: Run, runs: Sequence[Run]) -> dict[str, str]:
@@ -84,6 +92,7 @@ def _check(runs: Sequence[Run], names: Sequence[str]) -> None:
             "pairs": pairs,
             "bins": run.bins,
             "levels": run.levels,
+            "weight scales": run.sigma_w if isinstance(run.sigma_w, str) else None,
         }
 
     first = settled(runs[0])
@@ -107,16 +116,16 @@ def _check_points(
 
 
 def _expanded(dataset: xr.Dataset, words: dict[str, str], varying: Sequence[str]) -> xr.Dataset:
-    """Give a Dataset a dimension for each parameter that varies, and what follows k along k."""
+    """Give a Dataset a dimension for each parameter that varies, and what follows it along it."""
     dataset = dataset.assign_coords({n: value for n, value in words.items() if n in varying})
     missing = [name for name in varying if name not in dataset.dims]
     # Coordinates that follow others, as g does k, stay coordinates: expand_dims leaves those out.
-    following: list[Hashable] = [name for name in ("g", "sigma_w") if name not in varying]
+    following: list[Hashable] = [name for name in _FOLLOWING if name not in varying]
     dataset = dataset.reset_coords([name for name in following if name in dataset.coords])
-    along = [name for name in ("ensemble", "k") if name in varying]
     held = {str(name): dataset[name] for name in following if name in dataset}
     dataset = dataset.drop_vars(list(held)).expand_dims(missing)
     for name, values in held.items():
+        along = [dim for dim in _FOLLOWING[name] if dim in varying]
         new = [dim for dim in along if dim not in values.dims]
         wide = values.drop_vars(list(values.coords)).expand_dims(dict.fromkeys(new, 1))
         dataset = dataset.assign_coords({name: (wide.dims, wide.values, values.attrs)})

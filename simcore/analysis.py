@@ -61,7 +61,7 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
         ``_covariance_count``; ``_trajectories`` of the first trials. Dimensions are the swept
         parameters and ``layer`` (and ``level``, ``bin``, ``trial``, ``covariance_layer``,
         ``covariance_layer_2``, ``pair``); parameters with one value are scalar coordinates.
-        Attributes hold the configuration.
+        Attributes hold the configuration, and ``gaps`` the trials that a merged file lacks.
 
         The arrays of one file are read when they are used, and the file stays open until the
         Dataset is closed or forgotten; it shows what was there on opening, even if a run goes on
@@ -121,7 +121,8 @@ def stored_dataset(stored: StoredFile) -> xr.Dataset:
         if not (field.optional and path not in stored.file):
             values = lazy_array(stored, path, shape_of(field.dims, size), field.dtype)
             arrays.append((field, Array(field.dims, values, field.long_name, field.units)))
-    return _dataset(run, arrays, complete=complete, written_by=header.simcore_version)
+    dataset = _dataset(run, arrays, complete=complete, written_by=header.simcore_version)
+    return dataset.assign_attrs({"gaps": header.gaps} if header.gaps else {})
 
 
 def to_dataset(run: Run, points: Sequence[PointStatistics], *, complete: bool = True) -> xr.Dataset:
@@ -165,6 +166,8 @@ def to_dataframe(dataset: xr.Dataset) -> pd.DataFrame:
     0  0.0      1                128
     1  0.0      2                128
     """
+    if "layer" not in dataset["correlation"].dims:
+        dataset = dataset.expand_dims("layer")
     rows = set(dataset["correlation"].dims)
     own = [name for name, values in dataset.data_vars.items() if rows >= set(values.dims)]
     chosen = dataset[own]

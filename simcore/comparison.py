@@ -14,9 +14,10 @@ and Strimmer (2005) say, which can only raise that probability.
 
 Where the law over trials is skewed, as that of the correlation is late in the ordered phase, so is
 a z, by about (skewness)/√trials. Hall's transformation (1992) takes that out, with the skewness of
-the stored histogram (which counts what lies in an open bin at its edge). With it false alarms are
-nominal from 64 trials on, and for ln q and ln(1 − c) from 8 on
-(tests/statistics/test_false_alarms.py).
+the stored histogram (which counts what lies in an open bin at its edge). From 64 trials on false
+alarms are nominal (tests/statistics/test_false_alarms.py), or at most twice as many where the law
+is very skewed (k = -0.5, L/N = 0.23); with 8 trials they are up to eight times as many for the
+correlation and four times for ln(1 − c), and the words say so.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import xarray as xr
 
 from .errors import InputError
 from .observables import COVARIANCE
-from .verdicts import Verdict, listed, summary
+from .verdicts import ABSENT, Verdict, listed, summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,9 @@ Floats = npt.NDArray[np.float64]
 FALSE_ALARM = 0.01
 """Probability that a verdict says "deviates" where theory holds."""
 
+LEAST = 1e-12
+"""Smallest false-alarm probability; smaller ones say nothing about real trials."""
+
 FAR = 3.0
 """Standard errors beyond which a layer is said to deviate, in the words of a verdict."""
 
@@ -66,6 +70,9 @@ THEORIES = {"theory": "mean field", "theory_1n": "first order in 1/N"}
 
 _DECAY = {"theory": 0.5, "theory_1n": 1.5}
 """Powers of 1/N with which z falls: deviations like 1/N and 1/N², errors like 1/N^(1/2)."""
+
+_WIDEST = 2.0**25
+"""Widest network that can be simulated; beyond it no width of agreement is named."""
 
 _NODES = 64
 """Nodes of the quadrature over the tail of a normal law; 1e-8 of a probability is left."""
@@ -145,6 +152,9 @@ def compare(
     ('layer',)
     """
     _check(dataset, observables, false_alarm)
+    # A user may have chosen layers: the test takes those that are left.
+    kept = np.isin(dataset["covariance_layer"], dataset["layer"])
+    dataset = dataset.isel(covariance_layer=kept, covariance_layer_2=kept)
     z = z_scores(dataset)
     found = []
     for observable in observables:
@@ -160,12 +170,18 @@ def _check(dataset: xr.Dataset, observables: Sequence[str], false_alarm: float) 
     if not dataset.attrs.get("complete", 1) or "correlation_theory" not in dataset:
         rule = "is unfinished, and theory comes with the last write"
         raise InputError("dataset", "the run", rule, "Finish it with simcore resume.")
+    if "layer" not in dataset["correlation"].dims:
+        rule = "has a single layer chosen, and no dimension of layers"
+        raise InputError("dataset", "the run", rule, "Choose it by isel(layer=[-1]).")
+    if isinstance(observables, str) or not len(observables):
+        rule = "must be one or more names in a list"
+        raise InputError("observables", observables, rule, f"Choose of: {', '.join(COVARIANCE)}.")
     for name in observables:
         if name not in COVARIANCE:
             rule = "has no joint verdict, for its covariance between layers is not kept"
             raise InputError("observables", name, rule, f"Choose of: {', '.join(COVARIANCE)}.")
-    if not 0.0 < false_alarm < 1.0:
-        rule = "must lie between 0 and 1"
+    if not (isinstance(false_alarm, (int, float)) and LEAST <= false_alarm <= 0.5):
+        rule = f"must lie between {LEAST:g} and 0.5"
         raise InputError("false_alarm", false_alarm, rule, "0.01 is a good choice.")
 
 
@@ -230,8 +246,10 @@ def joint_test(largest: float, correlation: Floats, trials: int) -> float:
     inside = np.sqrt(np.maximum(1.0 - correlation**2, np.finfo(np.float64).tiny))
     within = ndtr((limit - correlation * beyond) / inside)
     within -= ndtr((-limit - correlation * beyond) / inside)
-    first_passages = float((0.5 * weights @ within).sum())
-    return min(1.0, 2.0 * tail * (1.0 + first_passages))
+    p_value = 2.0 * tail * (1.0 + float((0.5 * weights @ within).sum()))
+    if math.isnan(p_value):
+        raise ValueError("a correlation between layers is not defined")
+    return min(1.0, p_value)
 
 
 @cache
@@ -330,8 +348,12 @@ class _Evidence:
     """Of single trials at the chosen layers."""
     expected: Floats | None
     """First order in 1/N less mean field."""
-    decay: float | None
-    """Power of 1/N with which z falls; None where that is not known."""
+    exact: npt.NDArray[np.bool_]
+    """Points whose theory has no error of its own, and is that of a limit."""
+    decay: float
+    """Power of 1/N with which z falls at those."""
+    known: npt.NDArray[np.bool_]
+    """Points that a file has."""
 
 
 def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) -> _Evidence:
@@ -347,8 +369,12 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
     if suffix == "theory" and better in dataset:
         expected = rows(dataset[better] - dataset[theory])
     layer = dataset["layer"].to_numpy()
+    mean, error = rows(dataset[observable]), f"{theory}_stderr"
+    exact = np.ones(len(mean), dtype=bool)
+    if error in dataset:
+        exact = ~np.isfinite(rows(dataset[error])).any(axis=1)
     return _Evidence(
-        mean=rows(dataset[observable]),
+        mean=mean,
         theory=rows(dataset[theory]),
         z=rows(z[theory.replace("_theory", "_z")]),
         layer=layer,
@@ -357,7 +383,9 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
         trials=rows(dataset[f"{observable}_covariance_count"]),
         skewness=rows(skewness(dataset, observable)),
         expected=expected,
-        decay=None if f"{theory}_stderr" in dataset else _DECAY[suffix],
+        exact=exact,
+        decay=_DECAY[suffix],
+        known=rows(dataset["inactive1_count"]).any(axis=1),
     )
 
 
@@ -400,17 +428,27 @@ def points(dataset: xr.Dataset) -> Iterator[tuple[dict[str, Any], int | None]]:
 
 def _missing(evidence: _Evidence, number: int) -> str:
     """Return why there can be no verdict; "" if there can."""
+    if not evidence.known[number]:
+        return ABSENT
     if not np.isfinite(evidence.mean[number]).any():
         return "no trial has a value"
     if not np.isfinite(evidence.theory[number]).any():
         return "theory has no value"
     trials = int(evidence.trials[number])
     if trials < 3:
-        words = f"{trials} trials have a value at every chosen layer, and an error needs 3"
-        return f"{words}; simulate more"
-    if not np.isfinite(evidence.z[number, evidence.chosen]).any():
+        return f"an error needs 3 trials with a value at every layer, and {trials} have one"
+    if not len(_usable(evidence, number)):
         return "all trials have the same value"
     return ""
+
+
+def _usable(evidence: _Evidence, number: int) -> npt.NDArray[np.int64]:
+    """Return which of the chosen layers can be tested: trials vary there, and theory has a value.
+
+    Files of different depth were given different layers.
+    """
+    varied = np.diagonal(evidence.covariance[number]) > 0.0
+    return np.nonzero(varied & np.isfinite(evidence.z[number, evidence.chosen]))[0]
 
 
 def _judged(
@@ -419,22 +457,21 @@ def _judged(
     """Return what `Verdict` says of a point."""
     trials = int(evidence.trials[number])
     z = evidence.z[number]
-    usable = np.nonzero(np.isfinite(z[evidence.chosen]))[0]
+    usable = _usable(evidence, number)
     scale = np.sqrt(np.diagonal(evidence.covariance[number])[usable])
     covariance = evidence.covariance[number][np.ix_(usable, usable)]
     correlation = shrunk(covariance / np.outer(scale, scale), trials)
     tested = evidence.chosen[usable]
     at = int(tested[np.argmax(np.abs(z[tested]))])
     unskewed = symmetric(z[tested], evidence.skewness[number, usable], trials)
-    largest = float(np.abs(unskewed).max())
-    p_value = joint_test(largest, correlation, trials)
+    p_value = joint_test(float(np.abs(unskewed).max()), correlation, trials)
     gap = float(evidence.mean[number, at] - evidence.theory[number, at])
-    within = np.nonzero(~(np.abs(z) > FAR))[0]
-    first = 0 if not len(within) else int(within[-1]) + 1
     agrees_from = None
-    if p_value < false_alarm and width is not None and evidence.decay is not None:
-        limit = critical_value(false_alarm, correlation, trials)
-        agrees_from = width * (largest / limit) ** (1.0 / evidence.decay)
+    if p_value < false_alarm and width is not None and evidence.exact[number]:
+        ratio = abs(float(z[at])) / critical_value(false_alarm, correlation, trials)
+        wide = width * max(1.0, ratio) ** (1.0 / evidence.decay)
+        agrees_from = wide if wide <= _WIDEST else None
+    expected = math.nan if evidence.expected is None else float(evidence.expected[number, at])
     return {
         "agrees": p_value >= false_alarm,
         "p_value": p_value,
@@ -443,7 +480,15 @@ def _judged(
         "z": float(z[at]),
         "deviation": gap,
         "error": gap / float(z[at]) if gap else 0.0,
-        "from_layer": int(evidence.layer[first]) if first < len(z) else None,
-        "expected": None if evidence.expected is None else float(evidence.expected[number, at]),
+        "from_layer": _far_from(evidence.layer, z),
+        "expected": expected if math.isfinite(expected) else None,
         "agrees_from_width": agrees_from,
     }
+
+
+def _far_from(layer: npt.NDArray[np.int64], z: Floats) -> int | None:
+    """Return the layer from which on every z is beyond `FAR`, of those that are defined."""
+    known = np.nonzero(np.isfinite(z))[0]
+    within = np.nonzero(~(np.abs(z[known]) > FAR))[0]
+    first = 0 if not len(within) else int(within[-1]) + 1
+    return int(layer[known[first]]) if first < len(known) else None

@@ -94,7 +94,7 @@ def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
         If the figure can't be written.
     """
     target, known = Path(output), formats()
-    if target.suffix[1:] not in known:
+    if target.suffix[1:].lower() not in known:
         remedy = f"Use one of: {', '.join(known)}."
         raise InputError("output", str(target), "has no known ending", remedy)
     import matplotlib as mpl

@@ -35,6 +35,7 @@ class StoredFile:
 
     def __init__(self, path: str, identity: tuple[int, ...] | None = None) -> None:
         self.path = path
+        self._place = str(Path(path).absolute())
         self.identity = identity or _stamp(path)
         with translated(path):
             self.file = h5py.File(path, "r", locking=False)
@@ -44,7 +45,7 @@ class StoredFile:
             raise FileFormatError("file", path, rule, "Open it again, or load before you copy.")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StoredFile, (self.path, self.identity)
+        return StoredFile, (self._place, self.identity)
 
     def __deepcopy__(self, memo: object) -> StoredFile:
         return self
@@ -77,6 +78,9 @@ class _StoredArray(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> Any:
+        if not self.stored.file.id.valid:
+            rule, remedy = "was closed", "Open it again, or load what is needed before."
+            raise FileFormatError("file", self.stored.path, rule, remedy)
         with translated(self.stored.path):
             return self.stored.file[self.path][key]
 

@@ -132,8 +132,9 @@ def _observables(
 
 def _layer(dataset: xr.Dataset, layer: int | None) -> int:
     last = int(dataset["layer"][-1])
-    if layer is not None and not 1 <= layer <= last:
-        raise InputError("layer", layer, f"must lie between 1 and {last}", "Leave it out.")
+    if layer is not None and layer not in range(1, last + 1):
+        rule = f"must be a whole number between 1 and {last}"
+        raise InputError("layer", layer, rule, "Leave it out.")
     return layer or last
 
 
@@ -158,7 +159,9 @@ def _along_layers(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
             axes.plot(layer, mean, color=colour, label=", ".join(words) or "Monte Carlo")
             _theory(axes, layer, point, observable)
     _name_theory(axes, dataset, kind.observables[0])
-    axes.set(xlabel="layer", ylabel=kind.label, yscale=kind.scale)
+    # Signals that are parallel in every network have no distance that a logarithm could show.
+    positive = bool((dataset[kind.observables[0]] > 0.0).any())
+    axes.set(xlabel="layer", ylabel=kind.label, yscale=kind.scale if positive else "linear")
     _along(axes, layer)
     _legend(axes, len(shown), total)
 

@@ -8,9 +8,14 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
-__all__ = ["SYMBOLS", "Verdict", "listed", "point_words", "rounded", "summary"]
+__all__ = ["ABSENT", "SYMBOLS", "Verdict", "listed", "point_words", "rounded", "summary"]
 
 SYMBOLS = {"log_q1": "ln q1", "correlation": "correlation", "log_distance": "ln(1 - c)"}
+
+ABSENT = "no file has this point"
+
+FEW = 64
+"""Trials below which a verdict errs more often than it claims (`comparison`)."""
 
 MAX_LISTED = 12
 """Deviating points that a text names one by one."""
@@ -123,7 +128,7 @@ def _lines(verdicts: Sequence[Verdict], false_alarm: float) -> Iterator[str]:
     if len({point_words(verdict.point) for verdict in verdicts}) == 1:
         for verdict in verdicts:
             yield verdict.words
-        yield f"(Each says so wrongly in {false_alarm:.0%} of all cases.)"
+        yield _caveat(verdicts, false_alarm)
         return
     ordered = sorted(verdicts, key=_kind)
     for _, group in groupby(ordered, key=_kind):
@@ -141,9 +146,18 @@ def _lines(verdicts: Sequence[Verdict], false_alarm: float) -> Iterator[str]:
             yield f"  {point_words(verdict.point)}: {verdict.words}"
         if len(away) > MAX_LISTED:
             yield f"  and {len(away) - MAX_LISTED} more."
-        missing = [verdict for verdict in own if verdict.agrees is None]
+        missing = [v for v in own if v.agrees is None and v.missing != ABSENT]
         if missing:
             yield f"  no verdict on {len(missing)} points: {missing[0].missing}."
+    yield _caveat(verdicts, false_alarm)
+
+
+def _caveat(verdicts: Sequence[Verdict], false_alarm: float) -> str:
+    text = f"Where theory holds, each deviates by chance in {100.0 * false_alarm:.2g}% of all cases"
+    trials = [verdict.trials for verdict in verdicts if verdict.trials is not None]
+    if trials and min(trials) < FEW:
+        text += f", and with fewer than {FEW} trials, as here, a few times more often"
+    return f"({text}.)"
 
 
 def _kind(verdict: Verdict) -> tuple[str, str]:

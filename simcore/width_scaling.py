@@ -26,6 +26,9 @@ ENOUGH = 0.1
 SURE = 3.0
 """… or what it leaves is within so many standard errors."""
 
+_WORST_CONDITION = 1e6
+"""Condition number of a fit beyond which one width has all the weight, and there is no fit."""
+
 _NEARLY_INFINITE = 2**20
 """Width at which the slope of first order in 1/N is read off; what it leaves of order 1/N² is 1e-6
 of it, and 2^20 times the rounding of a mean 1e-9."""
@@ -42,8 +45,9 @@ class Scaling:
         ``_slope`` (a and b) with ``_limit_stderr`` and ``_slope_stderr``, ``_curvature`` (c, where
         it was fitted), ``_chi2`` of the fit; ``_mean_field``, with which the limit is compared;
         ``_slope_theory``, that of b by theory.md (8), where it applies; and ``_first_order_reach``:
-        the largest L/N of these widths up to which first order leaves less than a tenth of the
-        deviation (or less than three errors), without layers.
+        the largest L/N of these widths up to which first order is seen to leave no more than a
+        tenth of the deviation (or than three errors), without layers. ``_mean_field`` is NaN where
+        theory depends on the width, as for `rai` and `raai`.
     terms
         Fitted terms, 2 or 3.
     widths
@@ -88,13 +92,23 @@ def _words(last: xr.Dataset, name: str) -> str:
 
     def against(what: str, error: str, theory: str) -> str:
         a, e, t = value(what), value(error), value(theory)
-        told = f"{a:.5g} ± {e:.1g}"
+        told = _with_error(a, e)
         return told if math.isnan(t) else f"{told} (theory {t:.5g}, z = {(a - t) / e:+.1f})"
 
+    if math.isnan(value("limit")):
+        return f"{SYMBOLS.get(name, name)}: no fit, for too few widths have a mean with an error"
     text = f"{SYMBOLS.get(name, name)}: limit {against('limit', 'limit_stderr', 'mean_field')}"
     text += f", slope b {against('slope', 'slope_stderr', 'slope_theory')}"
     reach = value("first_order_reach")
-    return text if math.isnan(reach) else f"{text}; first order is enough up to L/N = {reach:.2g}"
+    return text if math.isnan(reach) else f"{text}; no lack of first order up to L/N = {reach:.2g}"
+
+
+def _with_error(value: float, error: float) -> str:
+    """Return a value with two digits of its error."""
+    if not error > 0.0:
+        return f"{value:.6g}"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def scaling(
@@ -137,7 +151,7 @@ def scaling(
     slopes = _slopes(dataset)
     for name in observables:
         own = _fit(dataset, name, widths, terms)
-        own["mean_field"] = dataset[f"{name}_theory"].isel(width=0, drop=True)
+        own["mean_field"] = _limit(dataset[f"{name}_theory"])
         if name in slopes:
             own["slope_theory"] = slopes[name]
         if f"{name}_theory_1n" in dataset:
@@ -146,6 +160,16 @@ def scaling(
             values.attrs = {"long_name": f"{name}: {_MEANINGS[what]}", "units": "1"}
             found[f"{name}_{what}"] = values
     return Scaling(xr.Dataset(found), terms, tuple(int(n) for n in widths))
+
+
+def _limit(theory: xr.DataArray) -> xr.DataArray:
+    """Return what theory says of infinite width; NaN where it depends on the width.
+
+    It does for `rai` and `raai`, whose populations have the fan-in of the run, and for the death of
+    networks.
+    """
+    low, high = theory.min("width"), theory.max("width")
+    return low.where(high - low <= 1e-9 * abs(high))
 
 
 _MEANINGS = {
@@ -157,7 +181,7 @@ _MEANINGS = {
     "chi2": "sum of squared residuals in units of their variances",
     "mean_field": "mean field",
     "slope_theory": "coefficient of 1/N by theory",
-    "first_order_reach": "largest L/N at which first order in 1/N is enough",
+    "first_order_reach": "largest L/N up to which no lack of first order in 1/N is seen",
 }
 
 
@@ -168,6 +192,12 @@ def _check(dataset: xr.Dataset, observables: Sequence[str], terms: int | None) -
     if "correlation_theory" not in dataset:
         rule = "is unfinished, and theory comes with the last write"
         raise InputError("dataset", "the run", rule, "Finish it with simcore resume.")
+    if "layer" not in dataset["correlation"].dims:
+        rule = "has a single layer chosen, and no dimension of layers"
+        raise InputError("dataset", "the run", rule, "Choose it by isel(layer=[-1]).")
+    if isinstance(observables, str) or not len(observables):
+        rule = "must be one or more names in a list"
+        raise InputError("observables", observables, rule, f"Choose of: {', '.join(NAMES)}.")
     for name in observables:
         if name not in NAMES:
             remedy = f"Choose of: {', '.join(NAMES)}."
@@ -187,16 +217,22 @@ def _fit(dataset: xr.Dataset, name: str, widths: Floats, terms: int) -> dict[str
     unit = widths.min() / widths
     design = np.stack([unit**power for power in range(terms)], axis=-1)
     known = np.isfinite(y) & (e > 0.0)
-    weighted = np.where(known[..., None], design / np.where(known, e, 1.0)[..., None], 0.0)
-    target = np.where(known, y / np.where(known, e, 1.0), 0.0)
+    # Errors in units of the smallest of a fit: their squares would leave float64 in deep networks.
+    least = np.where(known, e, np.inf).min(axis=-1)
+    least = np.where(np.isfinite(least), least, 1.0)
+    weight = np.where(known, least[..., None] / np.where(known, e, 1.0), 0.0)
+    weighted = weight[..., None] * design
+    target = weight * np.where(known, y, 0.0)
+    solvable = (known.sum(axis=-1) >= terms) & (np.linalg.cond(weighted) < _WORST_CONDITION)
+    weighted[~solvable] = np.eye(len(widths), terms)
     normal = weighted.swapaxes(-1, -2) @ weighted
-    solvable = known.sum(axis=-1) >= terms
-    normal[~solvable] = np.eye(terms)
     covariance = np.linalg.inv(normal)
     found = (covariance @ (weighted.swapaxes(-1, -2) @ target[..., None]))[..., 0]
-    chi2 = ((target - (weighted @ found[..., None])[..., 0]) ** 2).sum(axis=-1)
+    residual = target - (weighted @ found[..., None])[..., 0]
+    chi2 = ((residual / least[..., None]) ** 2).sum(axis=-1)
     scale = widths.min() ** np.arange(terms)
-    found, errors = found * scale, np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)) * scale
+    errors = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)) * least[..., None] * scale
+    found = found * scale
     like = mean.isel(width=0, drop=True).transpose(*order[:-1])
 
     def shaped(values: Floats) -> xr.DataArray:
@@ -244,18 +280,19 @@ def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
     )
     found: dict[str, xr.DataArray] = {}
     for name in names:
-        theory = dataset[f"{name}_theory"].isel(width=0, drop=True).transpose(*swept, "layer")
+        theory = _limit(dataset[f"{name}_theory"]).transpose(*swept, "layer")
         nearly = theory.copy(data=mean[name].reshape(*shape, depth))
-        found[name] = (nearly - theory) * _NEARLY_INFINITE
+        covered = dataset[f"{name}_theory_1n"].notnull().any("width")
+        found[name] = ((nearly - theory) * _NEARLY_INFINITE).where(covered)
     return found
 
 
 def _reach(dataset: xr.Dataset, name: str) -> xr.DataArray:
-    """Return the largest L/N, over widths and layers, below which first order is always enough."""
+    """Return the largest L/N of any width up to which no lack of first order is seen."""
     better = dataset[f"{name}_theory_1n"]
     left = abs(dataset[name] - better)
     moved = abs(better - dataset[f"{name}_theory"])
     poor = left > np.maximum(ENOUGH * moved, SURE * dataset[f"{name}_stderr"])
-    shape = dataset["layer"] / dataset["width"]
-    failing = shape.where(poor).min(["layer", "width"])
-    return shape.where(~(shape >= failing)).max(["layer", "width"])
+    shape = (dataset["layer"] / dataset["width"]).where((left + moved).notnull())
+    failing = shape.where(poor).min(["layer", "width"]).fillna(np.inf)
+    return shape.where(shape < failing).max(["layer", "width"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("runs")
 
     def write(name: str, **changes: object) -> None:
-        run = Run(**{"depth": DEPTH, "width": (16,), "trials": 64, "keep": 2} | changes)  # type: ignore[arg-type]
+        small: dict[str, Any] = {"depth": DEPTH, "width": (16,), "trials": 64, "keep": 2}
+        run = Run(**small | changes)
         simcore.simulate(run, output=place / f"{name}.h5")
 
     write("he")
@@ -46,6 +48,39 @@ def test_a_parameter_that_differs_becomes_a_dimension(folder: Path) -> None:
     assert len(simcore.compare(ds).verdicts) == 4 * 6
 
 
+@pytest.mark.parametrize("name", ["correlation", "distance"])
+def test_overlaps_become_a_dimension(tmp_path: Path, name: str) -> None:
+    dim, other = ("overlap", "initial_distance")[:: 1 if name == "correlation" else -1]
+    for value in (0.125, 0.5):
+        run = Run(depth=3, width=(8,), trials=64, **{name: (value,)})  # type: ignore[arg-type]
+        simcore.simulate(run, output=tmp_path / f"{value}.h5")
+    ds = simcore.open_run(str(tmp_path / "*.h5"))
+    assert ds.correlation.dims == (dim, "layer")
+    assert ds[other].dims == (dim,)
+    assert ds[other].values.tolist() == [0.875, 0.5]
+
+
+def test_files_may_lack_what_others_have(tmp_path: Path) -> None:
+    """In any order: kept trajectories, what comes with the last write, what was added to files."""
+    from simcore.store import write_run
+
+    from .helpers_store import statistics
+
+    whole = Run(depth=3, width=(8,), trials=64)
+    bare = Run(depth=3, width=(16,), trials=64, keep=0)
+    unfinished = Run(depth=3, width=(32,), trials=64)
+    for run, complete in ((whole, True), (bare, True), (unfinished, False)):
+        path = tmp_path / f"{run.width[0]}.h5"
+        write_run(path, run, statistics(run), complete=complete, provenance={})
+    paths = [tmp_path / f"{n}.h5" for n in (8, 16, 32)]
+    one, other = simcore.open_run(paths), simcore.open_run(paths[::-1])
+    assert one.attrs["complete"] == other.attrs["complete"] == 0
+    assert one.correlation.dims == other.correlation.dims
+    assert set(one) == set(other)
+    assert one.log_q1_covariance_count.dtype == other.log_q1_covariance_count.dtype
+    assert one.log_q1_covariance_count.values.tolist() == [64, 64, 0]
+
+
 def test_points_that_no_file_has_are_empty(folder: Path) -> None:
     ds = simcore.open_run([folder / "k1.h5", folder / "wide.h5"])
     assert ds.correlation.dims == ("width", "k", "layer")
@@ -56,7 +91,7 @@ def test_points_that_no_file_has_are_empty(folder: Path) -> None:
     assert np.isnan(ds.correlation.sel(width=16, k=0.0)).all()
     assert np.isnan(ds.correlation.sel(width=16, k=1.0, layer=DEPTH + 1))
     words = [v.words for v in simcore.compare(ds).verdicts if v.point["width"] == 16]
-    assert "no trial has a value" in words[0]
+    assert "no file has this point" in words[0]
 
 
 def test_a_law_of_weights_is_a_dimension_too(folder: Path) -> None:

@@ -212,7 +212,8 @@ def inputs_run(matrix: Floats, pairs: tuple[tuple[int, int], ...]) -> Run:
 def test_first_order_is_absent_where_it_does_not_apply(
     changes: dict[str, Any], absent: tuple[str, ...]
 ) -> None:
-    run = Run(**{"depth": 3, "width": (16,), "trials": 64, "keep": 0} | changes)
+    small: dict[str, Any] = {"depth": 3, "width": (16,), "trials": 64, "keep": 0}
+    run = Run(**small | changes)
     ds = to_dataset(run, statistics(run, 0))
     for name in FIRST_ORDER:
         for variable in (f"{name}_theory_1n", f"{name}_theory_1n_std"):

@@ -147,7 +147,7 @@ def test_the_answer_is_in_words(narrow: xr.Dataset) -> None:
     assert "at layer 20" in lines[0]
     assert "It would agree from about width" in lines[0]
     assert lines[1].startswith("ln q1 agrees with first order in 1/N (p = ")
-    assert lines[-1] == "(Each says so wrongly in 1% of all cases.)"
+    assert lines[-1] == "(Where theory holds, each deviates by chance in 1% of all cases.)"
 
 
 def test_a_grid_has_a_verdict_for_each_point(grid: xr.Dataset) -> None:
@@ -181,7 +181,8 @@ def test_the_error_of_theory_counts(tmp_path: Path) -> None:
 
 def test_what_can_not_be_judged_says_why() -> None:
     single = simcore.simulate(simcore.Ensemble.he(), width=32, depth=3, trials=1)
-    assert all(v.agrees is None and "simulate more" in v.words for v in compare(single).verdicts)
+    assert all(v.agrees is None for v in compare(single).verdicts)
+    assert "needs 3 trials with a value at every layer, and 1 have one" in str(compare(single))
     equal = simcore.simulate(simcore.Ensemble.he(), width=32, depth=3, distance=0.0, trials=64)
     words = {v.observable: v.words for v in compare(equal).verdicts}
     assert "no trial has a value" in words["log_distance"]
@@ -190,11 +191,50 @@ def test_what_can_not_be_judged_says_why() -> None:
     assert "its covariance is not in the file" in compare(older).verdicts[0].words
 
 
+def test_files_of_different_depth_keep_their_verdicts(tmp_path: Path) -> None:
+    """Each was given its own layers of covariances, which are united."""
+    alone = []
+    for depth, width in ((20, 64), (33, 128)):
+        run = Run(depth=depth, width=(width,), trials=500)
+        alone.append(simcore.simulate(run, output=tmp_path / f"{width}.h5"))
+    both = compare(simcore.open_run(str(tmp_path / "*.h5")))
+    for ds, width in zip(alone, (64, 128), strict=True):
+        expected = [(v.p_value, v.from_layer, v.agrees_from_width) for v in compare(ds).verdicts]
+        own = [v for v in both.verdicts if v.point == {"width": width}]
+        assert [(v.p_value, v.from_layer, v.agrees_from_width) for v in own] == expected
+        assert expected[0][0] is not None
+        assert expected[0][0] < 1e-20
+
+
+def test_layers_can_be_chosen(narrow: xr.Dataset) -> None:
+    first = compare(narrow.sel(layer=slice(1, 9)))
+    assert first.verdicts[0].layer is not None
+    assert first.verdicts[0].layer <= 9
+    assert compare(narrow.isel(layer=[-1])).verdicts[0].layer == 20
+    with pytest.raises(simcore.InputError, match=r"isel\(layer=\[-1\]\)"):
+        compare(narrow.isel(layer=-1))
+
+
+def test_few_trials_come_with_a_caveat() -> None:
+    ds = simcore.simulate(simcore.Ensemble.he(), width=32, depth=3, trials=20)
+    assert str(compare(ds)).endswith("with fewer than 64 trials, as here, a few times more often.)")
+
+
+def test_a_width_of_agreement_that_can_not_be_is_not_named() -> None:
+    ds = simcore.simulate(Run(depth=1000, width=(32,), trials=64))
+    for verdict in compare(ds).verdicts:
+        assert verdict.agrees_from_width is None or verdict.agrees_from_width <= 2**25
+
+
 def test_mistakes(narrow: xr.Dataset) -> None:
     with pytest.raises(simcore.InputError, match="angle: has no joint verdict"):
         compare(narrow, observables=["angle"])
-    with pytest.raises(simcore.InputError, match="false_alarm"):
-        compare(narrow, false_alarm=0.0)
+    for rate in (0.0, 1e-300, "0.01"):
+        with pytest.raises(simcore.InputError, match="false_alarm"):
+            compare(narrow, false_alarm=rate)  # type: ignore[arg-type]
+    for names in ("correlation", ()):
+        with pytest.raises(simcore.InputError, match="in a list"):
+            compare(narrow, observables=names)
     unfinished = narrow.drop_vars([n for n in narrow if "theory" in str(n)])
     with pytest.raises(simcore.InputError, match="simcore resume"):
         compare(unfinished)

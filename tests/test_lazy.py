@@ -77,6 +77,22 @@ def test_it_can_be_pickled_and_copied(path: Path) -> None:
         pickle.loads(text)
 
 
+def test_a_copy_finds_its_file_from_another_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.chdir(path.parent)
+    text = pickle.dumps(simcore.open_run(path.name))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert np.isfinite(pickle.loads(text).angle).all()
+
+
+def test_what_was_closed_says_so(path: Path) -> None:
+    ds = simcore.open_run(path)
+    ds.close()
+    with pytest.raises(simcore.FileFormatError, match="was closed"):
+        ds.angle.load()
+
+
 def test_damage_is_told_when_it_is_read(path: Path) -> None:
     with h5py.File(path) as file:
         chunk = file["entry/angle/std"].id.get_chunk_info(0)

@@ -49,7 +49,7 @@ def test_figures_are_drawn(folder: Path, tmp_path: Path, kind: str, ending: str)
 
 
 @pytest.mark.parametrize("name", ["one", "c1", "rai", "shared"])
-@pytest.mark.parametrize("kind", ["correlation", "q", "z", "distribution", "inactive"])
+@pytest.mark.parametrize("kind", ["correlation", "distance", "q", "z", "distribution"])
 def test_figures_of_odd_runs_are_drawn(folder: Path, tmp_path: Path, name: str, kind: str) -> None:
     assert plots.plot(folder / f"{name}.h5", kind, tmp_path / "figure.svg").stat().st_size > 1000
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -73,6 +75,43 @@ def test_two_widths_allow_a_line(runs: xr.Dataset) -> None:
     found = scaling(runs.isel(width=[0, 3], k=0), observables=["angle"])
     assert found.terms == 2
     assert found.fits.angle_chi2.values == pytest.approx(0.0, abs=1e-9)
+
+
+def test_theory_that_depends_on_the_width_is_no_limit() -> None:
+    run = Run(ensemble="rai", width=(16, 64), depth=4, trials=128)
+    found = scaling(simcore.simulate(run), observables=["log_q1", "dead_network1"])
+    assert np.isnan(found.fits.log_q1_mean_field).all()
+    assert np.isfinite(found.fits.log_q1_limit).all()
+    assert "theory" not in str(found)
+
+
+def test_a_slope_is_only_where_first_order_applies(tmp_path: Path) -> None:
+    for name, weights, sampler in (("a", "normal", "gram"), ("b", "laplace", "dense")):
+        run = Run(width=(16, 32), depth=3, trials=64, weights=weights, sampler=sampler)
+        simcore.simulate(run, output=tmp_path / f"{name}.h5")
+    fits = scaling(simcore.open_run(str(tmp_path / "*.h5"))).fits
+    assert np.isfinite(fits.log_q1_slope_theory.sel(weights="normal")).all()
+    assert np.isnan(fits.log_q1_slope_theory.sel(weights="laplace")).all()
+    assert np.isfinite(fits.log_q1_limit).all()
+
+
+def test_points_that_no_file_has_change_nothing(tmp_path: Path) -> None:
+    he, other = Run(width=(16, 64), depth=6, trials=64), {"ensemble": "correlated", "k": (1.0,)}
+    simcore.simulate(he, output=tmp_path / "a.h5")
+    simcore.simulate(Run(width=(32,), depth=6, trials=64, **other), output=tmp_path / "b.h5")  # type: ignore[arg-type]
+    ds = simcore.open_run(str(tmp_path / "*.h5"))
+    found, alone = scaling(ds), scaling(simcore.open_run(tmp_path / "a.h5"))
+    for name in alone.fits:
+        own = found.fits[name].sel(k=0.0)
+        np.testing.assert_allclose(own, alone.fits[name], rtol=1e-9)
+    assert "k = 1: ln q1: no fit" in str(found)
+    assert float(found.fits.log_q1_first_order_reach.sel(k=1.0)) <= 6 / 32
+
+
+def test_networks_much_deeper_than_wide_are_no_error() -> None:
+    ds = simcore.simulate(Run(width=(8, 32, 128), depth=200, trials=64))
+    fits = scaling(ds, observables=["log_distance", "distance", "q1"]).fits
+    assert np.isfinite(fits.log_distance_limit.isel(layer=slice(0, 20))).all()
 
 
 def test_mistakes(runs: xr.Dataset) -> None:

@@ -21,7 +21,8 @@ def compile_kernels(kind: str) -> None:
     from simcore.plan import Run
     from simcore.run import execute
 
-    run = Run(**{"depth": 2, "width": (8,), "trials": 64, "keep": 1} | KINDS[kind])
+    small: dict[str, Any] = {"depth": 2, "width": (8,), "trials": 64, "keep": 1}
+    run = Run(**small, **KINDS[kind])
     execute(run, threads=1)
 
 
