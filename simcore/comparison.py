@@ -385,7 +385,7 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
         expected=expected,
         exact=exact,
         decay=_DECAY[suffix],
-        known=rows(dataset["inactive1_count"]).any(axis=1),
+        known=rows(dataset["inactive1_count"]).max(axis=1) > 0,
     )
 
 
