@@ -24,3 +24,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     started = [subprocess.Popen(command, cwd=root) for command in commands]
     for process in started:
         process.wait()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the groups that one worker must run alone: they wait much, and would end last."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
