@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -37,10 +39,11 @@ class StoredFile:
         self.path = path
         self._place = str(Path(path).absolute())
         self.identity = identity or _stamp(path)
+        self._bytes = _Bytes(path)
         with translated(path):
-            self.file = h5py.File(path, "r", locking=False)
+            self.file = h5py.File(self._bytes, "r")
         if _stamp(path) != self.identity:
-            self.file.close()
+            self.close()
             rule = "has changed since it was opened"
             raise FileFormatError("file", path, rule, "Open it again, or load before you copy.")
 
@@ -53,6 +56,43 @@ class StoredFile:
     def close(self) -> None:
         """Close the file; what was not read can't be read any more."""
         self.file.close()
+        self._bytes.close()
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes of a file for HDF5, which then does not know that it has the file open.
+
+    It would refuse others of the same process that open the same file in another way.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._close = weakref.finalize(self, os.close, self._descriptor)
+        self._size = os.fstat(self._descriptor).st_size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        done = os.preadv(self._descriptor, [buffer], self._at)
+        self._at += done
+        return done
+
+    def close(self) -> None:
+        self._close()
+        super().close()
 
 
 def _stamp(path: str) -> tuple[int, ...]:
@@ -102,7 +142,8 @@ class RunBackend(BackendEntrypoint):
             pass
         stored = StoredFile(path)
         try:
-            dataset = stored_dataset(stored)
+            with translated(path):
+                dataset = stored_dataset(stored)
         except BaseException:
             stored.close()
             raise

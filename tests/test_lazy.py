@@ -67,6 +67,14 @@ def test_a_closed_dataset_lets_its_file_go(path: Path) -> None:
     assert opened_files() == before
 
 
+def test_others_can_open_it_meanwhile(path: Path) -> None:
+    ds = simcore.open_run(path)
+    for how in ({"locking": False}, {"locking": True}, {"mode": "r+"}, {}):
+        with h5py.File(path, **how) as file:
+            assert file["entry/angle/mean"].shape == (2, 6)
+    assert np.isfinite(ds.angle).all()
+
+
 def test_it_can_be_pickled_and_copied(path: Path) -> None:
     ds = simcore.open_run(path)
     text = pickle.dumps(ds)
