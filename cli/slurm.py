@@ -215,7 +215,7 @@ def _parsed(command: list[str]) -> _Parsed:
             given = with_config(typed, parameters)
             from .request import build_request
 
-            found.append(_Parsed(typed, given, parameters, build_request(given)))
+            found.append(_Parsed(typed, given, parameters, build_request(given, here=False)))
         except InputError as error:
             raise named(error, given, parameters) from error
 
