@@ -29,11 +29,17 @@ __all__ = [
     "automatic",
     "check_kind",
     "described",
+    "dotted",
+    "driver_obstacle",
     "extra",
+    "gpu_obstacle",
     "local_gpus",
     "look",
     "obstacle",
+    "package_obstacle",
     "require_cuda",
+    "used",
+    "visible_names",
 ]
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -180,7 +186,7 @@ def driver_obstacle(found: Findings) -> Obstacle | None:
         )
     if found.driver[0] < min(EXTRAS):
         return Obstacle(
-            f"needs a driver for CUDA {min(EXTRAS)}, and this one is for {_dotted(found.driver)}",
+            f"needs a driver for CUDA {min(EXTRAS)}, and this one is for {dotted(found.driver)}",
             "Update the driver",
         )
     return None
@@ -196,7 +202,7 @@ def package_obstacle(found: Findings) -> Obstacle | None:
     if found.driver is not None:
         for what, major in (("bindings", found.bindings), ("libraries", found.toolkit)):
             if major > found.driver[0]:
-                rule = f"finds {what} for CUDA {major} and a driver for {_dotted(found.driver)}"
+                rule = f"finds {what} for CUDA {major} and a driver for {dotted(found.driver)}"
                 return Obstacle(rule, f"{install}, or update the driver")
     if found.bindings != found.toolkit:
         rule = f"finds bindings for CUDA {found.bindings} and libraries for CUDA {found.toolkit}"
@@ -208,7 +214,7 @@ def gpu_obstacle(found: Findings) -> Obstacle | None:
     """Return what is amiss with the first GPU."""
     gpu = found.gpus[0]
     if gpu.capability < LEAST_CAPABILITY:
-        least, has = _dotted(LEAST_CAPABILITY), _dotted(gpu.capability)
+        least, has = dotted(LEAST_CAPABILITY), dotted(gpu.capability)
         rule = f"needs compute capability {least}, and {gpu.name} has {has}"
         return Obstacle(rule, _another(found))
     if gpu.capability < TOOLKIT_CAPABILITY.get(found.toolkit or 0, LEAST_CAPABILITY):
@@ -230,7 +236,8 @@ def _another(found: Findings) -> str:
     return "Use another GPU"
 
 
-def _dotted(version: tuple[int, int]) -> str:
+def dotted(version: tuple[int, int]) -> str:
+    """Return a version as it is written."""
     return f"{version[0]}.{version[1]}"
 
 
@@ -284,8 +291,16 @@ def automatic(run: Run) -> tuple[Run, str]:
 
 def described(found: Findings) -> str:
     """Return the name of the GPU that is used, and the version of the driver."""
-    driver = "" if found.driver is None else f", driver for CUDA {_dotted(found.driver)}"
+    driver = "" if found.driver is None else f", driver for CUDA {dotted(found.driver)}"
     return f"{found.gpus[0].name}{driver}" if found.gpus else ""
+
+
+def used(run: Run) -> str:
+    """Return what a run is simulated on here, in words, for the provenance of its file."""
+    if run.device == "cpu":
+        return run.device
+    found = look()
+    return f"{run.device}: {described(found)}, numba-cuda {found.numba_cuda}"
 
 
 def check_kind(run: Run, device: str | None) -> None:

@@ -128,7 +128,12 @@ def simulate(
 
     if isinstance(ensemble, Run):
         run = ensemble
-        given = {"width": width, "depth": depth, "trials": trials, "until_stderr": until_stderr}
+        given: dict[str, object] = {
+            "width": width,
+            "depth": depth,
+            "trials": trials,
+            "until_stderr": until_stderr,
+        }
         given["device"] = None if device == "auto" else device
         for name, value in given.items():
             if value is not None:

@@ -20,6 +20,7 @@ from simcore.ensembles import Ensemble
 from simcore.errors import DeviceError, InputError
 from simcore.plan import Run
 from simcore.run import execute, resume
+from simcore.samplers import sampler_for
 
 from .devices import CASES, H100, READY
 
@@ -27,7 +28,8 @@ Pretend = Callable[[Findings], None]
 
 
 def run(**options: Any) -> Run:
-    return Run(**{"width": (8,), "depth": 2, "trials": 70} | options)
+    basic: dict[str, Any] = {"width": (8,), "depth": 2, "trials": 70}
+    return Run(**basic | options)
 
 
 # --- the driver's answers, from a stand-in for its library --------------------------------------
@@ -216,11 +218,10 @@ def test_the_device_is_no_part_of_a_key() -> None:
 @pytest.fixture
 def cpu_for_cuda(monkeypatch: pytest.MonkeyPatch, pretend: Pretend) -> None:
     """A machine with a GPU, whose sampler is that of the CPU."""
-    from simcore import engines
-
     pretend(READY)
-    real = engines.sampler_for
-    monkeypatch.setattr(engines, "sampler_for", lambda plan: real(replace(plan, device="cpu")))
+    monkeypatch.setattr(
+        "simcore.engines.sampler_for", lambda plan: sampler_for(replace(plan, device="cpu"))
+    )
 
 
 def test_a_gpu_is_driven_by_one_thread(cpu_for_cuda: None) -> None:
