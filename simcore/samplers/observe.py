@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
-from ..arithmetic import arctan2, log
+from ..arithmetic import arctan2, log, times
 from ..observables import NAMES
 
 __all__ = [
@@ -47,35 +48,35 @@ COLUMNS = len(NAMES)
 ) = range(COLUMNS)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write q·4^power and its logarithm; q alone is left out beyond Q_RANGE."""
-    value = q if power == 0.0 else math.ldexp(q, int(2.0 * power))
+    value = q if power == 0.0 else math.ldexp(q, np.int32(2.0 * power))
     if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
         row[at_q] = value
     if q > 0.0:
-        row[at_log] = log(q) + power * LN4
+        row[at_log] = log(q) + times(power, LN4)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def write_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write the angle between the signals in all its forms.
 
     The second signal has the component x along the first and y ≥ 0 across it, in any unit; not both
     are 0.
     """
-    h = math.sqrt(x * x + y * y)
+    h = math.sqrt(times(x, x) + times(y, y))
     row[CORRELATION] = x / h
-    half_sine = y / math.sqrt(h * (h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
-    distance = half_sine * half_sine
+    half_sine = y / math.sqrt(times(h, h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
+    distance = times(half_sine, half_sine)
     if half_sine == 0.0 or distance >= DISTANCE_FLOOR:
         row[DISTANCE] = distance
     if half_sine >= SMALLEST_NORMAL:
-        row[LOG_DISTANCE] = 2.0 * log(half_sine)
+        row[LOG_DISTANCE] = times(2.0, log(half_sine))
     row[ANGLE] = arctan2(y, x)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def write_counts(width, n1, n2, both, dead1, dead2, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the shares of inactive nodes, from their numbers, and whether each signal has died."""
     row[INACTIVE1] = n1 / width
@@ -83,4 +84,4 @@ def write_counts(width, n1, n2, both, dead1, dead2, row):  # type: ignore[no-unt
     row[INACTIVE_BOTH] = both / width
     row[DEAD1] = dead1
     row[DEAD2] = dead2
-    row[DEAD_BOTH] = dead1 * dead2
+    row[DEAD_BOTH] = times(dead1, dead2)

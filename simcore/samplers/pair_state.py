@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ..arithmetic import times
 from ..plan import Point
 from ..rng import split_key
 from .observe import (
+    COLUMNS,
     COSINE,
     DEAD1,
     DEAD2,
@@ -27,7 +29,7 @@ from .observe import (
     write_counts,
     write_length,
 )
-from .pair_sums import SUMS
+from .pair_sums import SUMS, TOTALS
 
 __all__ = [
     "LIVE",
@@ -36,6 +38,8 @@ __all__ = [
     "Physics",
     "direction",
     "finish_layer",
+    "move_on",
+    "observe_layer",
     "start",
 ]
 
@@ -97,7 +101,13 @@ def start(physics, states):  # type: ignore[no-untyped-def]  # pragma: no cover 
         _rescale(state)
 
 
-@njit(nogil=True, cache=True)
+@njit(inline="always")
+def _at_least_0(x):  # type: ignore[no-untyped-def]
+    """Return x, or 0 where rounding has left less; `max` treats signed zeros differently by device."""
+    return x if x > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Move powers of four from the mantissa of K₁₁ to its exponent; exact."""
     m = state[MANTISSA]
@@ -105,39 +115,51 @@ def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compi
         return
     _, exponent = math.frexp(m)
     half = exponent // 2
-    state[MANTISSA] = math.ldexp(m, -2 * half)
-    state[GAMMA] = math.ldexp(state[GAMMA], -half)
+    state[MANTISSA] = math.ldexp(m, np.int32(-2 * half))
+    state[GAMMA] = math.ldexp(state[GAMMA], np.int32(-half))
     state[POWER] += half
 
 
 @njit(nogil=True, cache=True, inline="always")
 def direction(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return cos θ, sin θ, √K₂₂, and p/z₁, t/z₂, f of theory.md (4)."""
-    x = state[KAPPA] * math.sqrt(state[MANTISSA])
+    x = times(state[KAPPA], math.sqrt(state[MANTISSA]))
     y = state[GAMMA]
-    r = math.sqrt(x * x + y * y)
+    r = math.sqrt(times(x, x) + times(y, y))
     if r == 0.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     cosine, sine = x / r, y / r
     if x > 0.0:
         cotangent = PARALLEL_COTANGENT
-        if x < PARALLEL_COTANGENT * y:
+        if x < times(PARALLEL_COTANGENT, y):
             cotangent = x / y
         return cosine, sine, r, cotangent, 1.0, y
     return cosine, sine, r, cosine, sine, r
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the observables of a layer to `row` and move `state` to the next layer.
 
     `totals` holds the sums of the layer, of which only the counts are read where both signals are
-    dead. A row is written for the state's first and second signal, which are the pair's second and
-    first where `SWAPPED`.
+    dead.
     """
-    row[:] = np.nan
+    observe_layer(width, totals, state, row)
+    move_on(physics, width, totals, state)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the observables of a layer to `row`.
+
+    They are found for the state's first and second signal, which are the pair's second and first
+    where `SWAPPED`.
+    """
+    for column in range(COLUMNS):
+        row[column] = np.nan
     if state[LIVE] == NONE_LEFT:
-        totals[SUMS:] = width
+        for count in range(SUMS, TOTALS):
+            totals[count] = width
         row[Q1] = 0.0
         row[Q2] = 0.0
     if totals[SUMS] == width:
@@ -146,75 +168,79 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
         state[DIED2] = 1.0
     n1, n2, both = totals[SUMS], totals[SUMS + 1], totals[SUMS + 2]
     write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
-    swapped = state[SWAPPED] == 1.0
     if state[LIVE] > NONE_LEFT:
-        cosine, sine, root2, _, _, f = direction(state)
-        _observe(width, totals, cosine, sine, root2, f, state, row)
-        _update(physics, width, totals, f, state)
-    if swapped:
+        _observe(width, totals, state, row)
+    if state[SWAPPED] == 1.0:
         for first, second in ((Q1, Q2), (LOG_Q1, LOG_Q2), (INACTIVE1, INACTIVE2), (DEAD1, DEAD2)):
             row[first], row[second] = row[second], row[first]
 
 
-@njit(nogil=True, cache=True)
-def _observe(  # type: ignore[no-untyped-def]
-    width, totals, cosine, sine, root2, f, state, row
-):  # pragma: no cover - compiled
+@njit(nogil=True, cache=True, forceinline=True)
+def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the lengths and, where both signals live, the angle in all its forms (theory.md 2)."""
+    cosine, sine, root2, _, _, f = direction(state)
     m, power = state[MANTISSA], state[POWER]
     per_node = 1.0 / width
-    a, b, e = totals[5] * per_node, totals[6] * per_node, totals[7] * per_node
-    write_length(m * a, power, row, Q1, LOG_Q1)
+    a, b = times(totals[5], per_node), times(totals[6], per_node)
+    e = times(totals[7], per_node)
+    write_length(times(m, a), power, row, Q1, LOG_Q1)
     if state[LIVE] == ONE_LEFT:
         row[Q2] = 0.0
         return
-    x = a * cosine - b * sine
-    y = 0.0 if width == 1 else sine * math.sqrt(max(0.0, a * e - b * b))
-    square = x * x + y * y
+    x = times(a, cosine) - times(b, sine)
+    y = 0.0
+    if width > 1:
+        y = times(sine, math.sqrt(_at_least_0(times(a, e) - times(b, b))))
+    square = times(x, x) + times(y, y)
     if a == 0.0 or square == 0.0:  # a float32 zero was drawn in a layer of one node
         return
-    write_length(root2 * root2 * (square / a), power, row, Q2, LOG_Q2)
+    write_length(times(times(root2, root2), square / a), power, row, Q2, LOG_Q2)
     write_angle(x, y, row)
     if totals[SUMS] < width and totals[SUMS + 1] < width:
-        xx, rx, rr = totals[1] * per_node, totals[3] * per_node, totals[4] * per_node
+        xx, rx = times(totals[1], per_node), times(totals[3], per_node)
+        rr = times(totals[4], per_node)
         root1 = math.sqrt(m)
-        across = f * root1 * math.sqrt(max(0.0, xx * rr - rx * rx))
-        along = state[KAPPA] * m * xx - root1 * f * rx
-        length = math.sqrt(along * along + across * across)
+        area = math.sqrt(_at_least_0(times(xx, rr) - times(rx, rx)))
+        across = times(times(f, root1), area)
+        along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
+        length = math.sqrt(times(along, along) + times(across, across))
         if length > 0.0:
             row[COSINE] = along / length
 
 
-@njit(nogil=True, cache=True)
-def _update(physics, width, totals, f, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+@njit(nogil=True, cache=True, forceinline=True)
+def move_on(physics, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Move the state to the next layer by theory.md (4), dead signals apart."""
+    if state[LIVE] == NONE_LEFT:
+        return
+    _, _, _, _, _, f = direction(state)
     m = state[MANTISSA]
     per_node = 1.0 / width
     x1, x2, r1, rx, r2 = (
-        totals[0] * per_node,
-        totals[1] * per_node,
-        totals[2] * per_node,
-        totals[3] * per_node,
-        totals[4] * per_node,
+        times(totals[0], per_node),
+        times(totals[1], per_node),
+        times(totals[2], per_node),
+        times(totals[3], per_node),
+        times(totals[4], per_node),
     )
     g, w2 = physics.g, physics.sigma_w2
-    a = w2 * m * max(0.0, x2 - g * x1 * x1)
-    b = w2 * math.sqrt(m) * (rx - g * r1 * x1)
-    d = w2 * max(0.0, r2 - g * r1 * r1)
+    a = times(times(w2, m), _at_least_0(x2 - times(times(g, x1), x1)))
+    b = times(times(w2, math.sqrt(m)), rx - times(times(g, r1), x1))
+    d = times(w2, _at_least_0(r2 - times(times(g, r1), r1)))
     if width == 1 and g == 1.0:  # the only weight of a node is exactly zero
         a = b = d = 0.0
     s = physics.sigma_b2
     if state[POWER] != 0.0:
-        s = math.ldexp(s, int(-2.0 * state[POWER]))
+        s = math.ldexp(s, np.int32(-2.0 * state[POWER]))
     k11 = a + s
     if k11 == 0.0:
-        _first_died(f * f * d, totals[SUMS + 1] == width, state)
+        _first_died(times(times(f, f), d), totals[SUMS + 1] == width, state)
     else:
         _move(k11, a, b, d, s, f, g, width, totals, state)
     _rescale(state)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _first_died(k22, second_died, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Go on with the second signal alone, in the place of the first, or with none."""
     if state[LIVE] == ONE_LEFT or second_died or k22 == 0.0:
@@ -227,7 +253,7 @@ def _first_died(k22, second_died, state):  # type: ignore[no-untyped-def]  # pra
     state[RHO], state[KAPPA], state[GAMMA] = 1.0, 0.0, 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Apply theory.md (4) where the first signal lives (or the bias revives it)."""
     state[MANTISSA] = k11
@@ -236,21 +262,22 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
     kappa, rho = state[KAPPA], state[RHO]
     if totals[SUMS + 1] == width:  # φ(v) = 0 at every node: no rounding may revive it
         state[KAPPA], state[RHO] = s / k11, a / k11
-        state[GAMMA] = math.sqrt(s * (a / k11))
+        state[GAMMA] = math.sqrt(times(s, a / k11))
         if s == 0.0:
             state[LIVE] = ONE_LEFT
         return
-    fb = f * b
-    determinant = max(0.0, a * d - b * b)
+    fb = times(f, b)
+    determinant = _at_least_0(times(a, d) - times(b, b))
     if _rank_one(width, g, totals):
         determinant = 0.0
-    state[KAPPA] = (kappa * a - fb + s) / k11
-    state[RHO] = (rho * a + fb) / k11
+    state[KAPPA] = (times(kappa, a) - fb + s) / k11
+    state[RHO] = (times(rho, a) + fb) / k11
     if s > 0.0:
-        e = f * f * d + 2.0 * rho * fb + rho * rho * a
-        state[GAMMA] = math.sqrt(max(0.0, f * f * determinant + s * e) / k11)
+        e = times(times(f, f), d) + times(times(2.0, rho), fb) + times(times(rho, rho), a)
+        square = times(times(f, f), determinant) + times(s, e)
+        state[GAMMA] = math.sqrt(_at_least_0(square) / k11)
     else:
-        state[GAMMA] = f * math.sqrt(determinant / k11)
+        state[GAMMA] = times(f, math.sqrt(determinant / k11))
 
 
 @njit(nogil=True, cache=True, inline="always")
