@@ -13,6 +13,10 @@ from ..observables import NAMES
 __all__ = [
     "COLUMNS",
     "Q_RANGE",
+    "finish_angle",
+    "finish_log",
+    "put_angle",
+    "put_length",
     "write_angle",
     "write_counts",
     "write_length",
@@ -51,11 +55,18 @@ COLUMNS = len(NAMES)
 @njit(nogil=True, cache=True, forceinline=True)
 def write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write q·4^power and its logarithm; q alone is left out beyond Q_RANGE."""
+    put_length(q, power, row, at_q, at_log)
+    finish_log(row, at_log, 1.0, power)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def put_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write q·4^power and, for `finish_log`, q in the place of its logarithm."""
     value = q if power == 0.0 else math.ldexp(q, np.int32(2.0 * power))
     if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
         row[at_q] = value
     if q > 0.0:
-        row[at_log] = log(q) + times(power, LN4)
+        row[at_log] = q
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -65,6 +76,14 @@ def write_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover 
     The second signal has the component x along the first and y ≥ 0 across it, in any unit; not both
     are 0.
     """
+    put_angle(x, y, row)
+    finish_log(row, LOG_DISTANCE, 2.0, 0.0)
+    finish_angle(row, x)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def put_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write what needs no logarithm and no arctan2, and in their places what these will need."""
     h = math.sqrt(times(x, x) + times(y, y))
     row[CORRELATION] = x / h
     half_sine = y / math.sqrt(times(h, h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
@@ -72,8 +91,24 @@ def write_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover 
     if half_sine == 0.0 or distance >= DISTANCE_FLOOR:
         row[DISTANCE] = distance
     if half_sine >= SMALLEST_NORMAL:
-        row[LOG_DISTANCE] = times(2.0, log(half_sine))
-    row[ANGLE] = arctan2(y, x)
+        row[LOG_DISTANCE] = half_sine
+    row[ANGLE] = y
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def finish_log(row, at, factor, power):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Replace a positive argument by factor·ln of it + ln 4^power; NaN remains."""
+    argument = row[at]
+    if argument > 0.0:
+        row[at] = times(factor, log(argument)) + times(power, LN4)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def finish_angle(row, x):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Replace y by the angle of the point (x, y); NaN remains."""
+    y = row[ANGLE]
+    if y >= 0.0:
+        row[ANGLE] = arctan2(y, x)
 
 
 @njit(nogil=True, cache=True, forceinline=True)

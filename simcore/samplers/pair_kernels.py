@@ -14,6 +14,19 @@ import numpy as np
 from numba import cuda, njit, types
 
 from ..rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
+from .observe import finish_angle
+from .pair_state import (
+    ALONG,
+    LIVE,
+    LOGS,
+    NONE_LEFT,
+    STATE,
+    direction,
+    finish_row_log,
+    move_on,
+    observe_cosine,
+    observe_layer,
+)
 from .pair_sums import (
     BYTE,
     CHUNK,
@@ -30,25 +43,29 @@ from .pair_sums import (
     add_node,
     add_small_node,
 )
-from .pair_state import LIVE, NONE_LEFT, STATE, direction, move_on, observe_layer
 
 __all__ = ["THREADS", "advance", "group_normals", "lane_chunk"]
 
 THREADS = SLOTS * LANES
 """Threads of a block: one for each lane of each slot."""
 
-WARP = 32
-WARPS = THREADS // WARP
-EVERY_LANE = 0xFFFFFFFF
 BLOCKS_PER_MULTIPROCESSOR = 8
 """At least so many are to fit; it bounds the registers of a thread by 64."""
 
+EVERY_LANE = 0xFFFFFFFF
 COUNTS = TOTALS - SUMS
+WARPS = THREADS // 32
 PARTS, WARP_COUNTS = SUMS * THREADS, COUNTS * WARPS
-ROUND = GROUP_NODES * LANES
-"""Nodes that the lanes of a slot draw with one call of Philox each."""
 
+# Indices are unsigned and their constants typed: Python's negative indices cost registers.
 _f32, _i32, _u32, _u64 = np.float32, np.int32, np.uint32, np.uint64
+U_ONE, U_WARP, U_WARPS, U_LANES, U_THREADS = _u32(1), _u32(32), _u32(WARPS), _u32(16), _u32(128)
+U_SLOTS, U_SUMS, U_TOTALS, U_STATE = _u32(SLOTS), _u32(SUMS), _u32(TOTALS), _u32(STATE)
+U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
+U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(LOGS), _u32(0)
+ANGLE_THREAD, STATE_THREAD = _u32(32), _u32(64)
+"""Threads of warps of their own, so that they work beside those that take logarithms."""
+
 ROW = _u64(0)
 NOTHING = (F_ZERO,) * SUMS + (ZERO,)
 
@@ -73,36 +90,120 @@ def lane_chunk(  # type: ignore[no-untyped-def]
     `group` is the lane's first one of the chunk.
     """
     s = NOTHING
-    left = _i32(nodes)
-    while left >= ROUND:
+    left = nodes
+    while left >= U_ROUND:
         z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
         s = add_node(s, z1, z2, cotangent, scale)
         s = add_node(s, z3, z4, cotangent, scale)
-        group = _u64(group + _u64(LANES))
-        left = _i32(left - _i32(ROUND))
+        group = _u32(group + U_LANES)
+        left = _u32(left - U_ROUND)
     if lane < left:
         z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
         s = add_node(s, z1, z2, cotangent, scale)
-        if lane + LANES < left:
+        if lane + U_LANES < left:
             s = add_node(s, z3, z4, cotangent, scale)
     return s
 
 
 @njit(forceinline=True)
-def _small_lane(  # type: ignore[no-untyped-def]
-    lane, width, trial_word, layer_word, key0, key1, cotangent, scale
+def _sum_slot(  # type: ignore[no-untyped-def]
+    physics, thread, width, trial_word, layer_word, cotangent, scale, parts
 ):
-    """Return the float64 sums and counts of a lane of a layer below 64 nodes."""
+    """Sum a thread's lane of the chunks of its slot into `parts`; return its three counts."""
+    lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
+    at = thread
+    while at < PARTS:
+        parts[at] = 0.0
+        at = _u32(at + U_THREADS)
+    n1 = n2 = both = ZERO
+    chunk = slot
+    while chunk * U_CHUNK < width:
+        s = lane_chunk(
+            _u32(chunk * U_GROUPS + lane),
+            lane,
+            _u32(min(U_CHUNK, _u32(width - chunk * U_CHUNK))),
+            trial_word,
+            layer_word,
+            physics.key0,
+            physics.key1,
+            cotangent,
+            scale,
+        )
+        _add_chunk(s, thread, parts)
+        n1 = _i32(n1 + _i32(s[8] & BYTE))
+        n2 = _i32(n2 + _i32(_i32(s[8] >> 8) & BYTE))
+        both = _i32(both + _i32(s[8] >> 16))
+        chunk = _u32(chunk + U_SLOTS)
+    return n1, n2, both
+
+
+@njit(forceinline=True)
+def _add_chunk(s, at, parts):  # type: ignore[no-untyped-def]
+    parts[at] += s[0]
+    parts[_u32(at + U_THREADS)] += s[1]
+    parts[_u32(at + 2 * THREADS)] += s[2]
+    parts[_u32(at + 3 * THREADS)] += s[3]
+    parts[_u32(at + 4 * THREADS)] += s[4]
+    parts[_u32(at + 5 * THREADS)] += s[5]
+    parts[_u32(at + 6 * THREADS)] += s[6]
+    parts[_u32(at + 7 * THREADS)] += s[7]
+
+
+@njit(forceinline=True)
+def _fold_slots(thread, parts):  # type: ignore[no-untyped-def]
+    """Add the slots of a lane of one of the eight sums, in order."""
+    at = _u32(thread // U_LANES * U_THREADS + thread % U_LANES)
+    total = parts[at]
+    other = U_ONE
+    while other < U_SLOTS:
+        total += parts[_u32(at + other * U_LANES)]
+        other = _u32(other + U_ONE)
+    parts[at] = total
+
+
+@njit(forceinline=True)
+def _fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
+    """Add the lanes of a sum, in order, or the warps' counts."""
+    other = U_ZERO
+    total = 0.0
+    if thread < U_SUMS:
+        while other < U_LANES:
+            total += parts[_u32(thread * U_THREADS + other)]
+            other = _u32(other + U_ONE)
+        totals[thread] = total
+    elif thread < U_TOTALS:
+        while other < U_WARPS:
+            total += counts[_u32((thread - U_SUMS) * U_WARPS + other)]
+            other = _u32(other + U_ONE)
+        totals[thread] = total
+
+
+@njit(forceinline=True)
+def _sum_small_lane(  # type: ignore[no-untyped-def]
+    physics, lane, width, trial_word, layer_word, cotangent, scale, parts
+):
+    """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
     s = SMALL_START
-    node = _i32(lane)
+    node = lane
     while node < width:
-        group = _u64(_u64(node // GROUP_NODES - lane // GROUP_NODES) + _u64(lane))
-        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
+        group = _u32(node // U_ROUND * U_LANES + lane)
+        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, physics.key0, physics.key1)
         s = add_small_node(s, np.float64(z1), np.float64(z2), cotangent, scale)
-        if node + LANES < width:
+        if node + U_LANES < width:
             s = add_small_node(s, np.float64(z3), np.float64(z4), cotangent, scale)
-        node = _i32(node + _i32(ROUND))
-    return s
+        node = _u32(node + U_ROUND)
+    for i in range(TOTALS):
+        parts[_u32(_u32(i) * U_LANES + lane)] = s[i]
+
+
+@njit(forceinline=True)
+def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-def]
+    total = 0.0
+    lane = U_ZERO
+    while lane < min(U_LANES, width):
+        total += parts[_u32(thread * U_LANES + lane)]
+        lane = _u32(lane + U_ONE)
+    totals[thread] = total
 
 
 @cuda.jit(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), cache=True)
@@ -111,107 +212,63 @@ def advance(physics, widths, first_trial, layer0, states, rows):  # type: ignore
 
     Parameters are those of `pair.advance`, in the memory of the device.
     """
-    thread = _i32(cuda.threadIdx.x)
-    block = cuda.blockIdx.x
-    lane, slot, warp = _i32(thread % LANES), thread // LANES, thread // WARP
+    thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(STATE, types.float64)
     aim = cuda.shared.array(2, types.float64)
     totals = cuda.shared.array(TOTALS, types.float64)
     parts = cuda.shared.array(PARTS, types.float64)
     counts = cuda.shared.array(WARP_COUNTS, types.int32)
-    trial = _u64(first_trial + block)
+    trial = _u64(_u64(first_trial) + _u64(block))
     trial_word = _u64(trial & LOW)
-    if thread < STATE:
+    if thread < U_STATE:
         state[thread] = states[block, thread]
     cuda.syncthreads()
-    for j in range(rows.shape[1]):
-        width = _i32(widths[layer0 + j])
-        layer_word = counter_word3(layer0 + j + 1, trial)
-        live = state[LIVE] > NONE_LEFT
-        if thread == 0:
+    j, layers = U_ZERO, _u32(rows.shape[1])
+    while j < layers:
+        layer = _u32(layer0 + j)
+        width = _u32(widths[layer])
+        layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
+        if thread == U_ZERO:
             _, _, _, aim[0], aim[1], _ = direction(state)
         cuda.syncthreads()
-        cotangent, scale = aim[0], aim[1]
-        if live and width < SMALL:
-            if thread < LANES:
-                small = _small_lane(
-                    thread,
-                    width,
-                    trial_word,
-                    layer_word,
-                    physics.key0,
-                    physics.key1,
-                    cotangent,
-                    scale,
+        if state[LIVE] > NONE_LEFT and width < U_SMALL:
+            if thread < U_LANES:
+                _sum_small_lane(
+                    physics, thread, width, trial_word, layer_word, aim[0], aim[1], parts
                 )
-                for s in range(TOTALS):
-                    parts[s * LANES + thread] = small[s]
             cuda.syncthreads()
-            if thread < TOTALS:
-                total = 0.0
-                for other in range(min(LANES, width)):
-                    total += parts[thread * LANES + other]
-                totals[thread] = total
-        elif live:
-            for s in range(SUMS):
-                parts[s * THREADS + thread] = 0.0
-            n1 = n2 = both = ZERO
-            first = _i32(slot * CHUNK)
-            while first < width:
-                sums = lane_chunk(
-                    _u64(_i32(_i32(first // GROUP_NODES) + lane)),
-                    lane,
-                    min(_i32(CHUNK), _i32(width - first)),
-                    trial_word,
-                    layer_word,
-                    physics.key0,
-                    physics.key1,
-                    _f32(cotangent),
-                    _f32(scale),
-                )
-                parts[thread] += sums[0]
-                parts[THREADS + thread] += sums[1]
-                parts[2 * THREADS + thread] += sums[2]
-                parts[3 * THREADS + thread] += sums[3]
-                parts[4 * THREADS + thread] += sums[4]
-                parts[5 * THREADS + thread] += sums[5]
-                parts[6 * THREADS + thread] += sums[6]
-                parts[7 * THREADS + thread] += sums[7]
-                n1 = _i32(n1 + _i32(sums[8] & BYTE))
-                n2 = _i32(n2 + _i32(_i32(sums[8] >> 8) & BYTE))
-                both = _i32(both + _i32(sums[8] >> 16))
-                first = _i32(first + _i32(SLOTS * CHUNK))
+            if thread < U_TOTALS:
+                _fold_small_lanes(thread, width, parts, totals)
+        elif state[LIVE] > NONE_LEFT:
+            cotangent, scale = _f32(aim[0]), _f32(aim[1])
+            n1, n2, both = _sum_slot(
+                physics, thread, width, trial_word, layer_word, cotangent, scale, parts
+            )
             for distance in (16, 8, 4, 2, 1):
                 n1 = _i32(n1 + cuda.shfl_down_sync(EVERY_LANE, n1, distance))
                 n2 = _i32(n2 + cuda.shfl_down_sync(EVERY_LANE, n2, distance))
                 both = _i32(both + cuda.shfl_down_sync(EVERY_LANE, both, distance))
-            if thread % WARP == 0:
+            if thread % U_WARP == U_ZERO:
+                warp = _u32(thread // U_WARP)
                 counts[warp] = n1
-                counts[WARPS + warp] = n2
-                counts[2 * WARPS + warp] = both
+                counts[_u32(warp + U_WARPS)] = n2
+                counts[_u32(warp + 2 * WARPS)] = both
             cuda.syncthreads()
-            at = slot * THREADS + lane
-            total = parts[at]
-            for other in range(1, SLOTS):
-                total += parts[at + other * LANES]
-            parts[at] = total
+            _fold_slots(thread, parts)
             cuda.syncthreads()
-            if thread < SUMS:
-                total = 0.0
-                for other in range(LANES):
-                    total += parts[thread * THREADS + other]
-                totals[thread] = total
-            elif thread < TOTALS:
-                count = 0
-                for w in range(WARPS):
-                    count += counts[(thread - SUMS) * WARPS + w]
-                totals[thread] = count
+            _fold_lanes(thread, parts, counts, totals)
         cuda.syncthreads()
-        if thread == 0:
+        if thread == U_ZERO:
             observe_layer(width, totals, state, rows[block, j])
         cuda.syncthreads()
-        if thread == 0:
+        if thread < U_LOGS:
+            finish_row_log(_i32(thread), totals, rows[block, j])
+        elif thread == ANGLE_THREAD:
+            finish_angle(rows[block, j], totals[ALONG])
+        elif thread == STATE_THREAD:
+            observe_cosine(width, totals, state, rows[block, j])
             move_on(physics, width, totals, state)
         cuda.syncthreads()
-    if thread < STATE:
+        j = _u32(j + U_ONE)
+    if thread < U_STATE:
         states[block, thread] = state[thread]

@@ -16,29 +16,37 @@ from ..plan import Point
 from ..rng import split_key
 from .observe import (
     COLUMNS,
+    CORRELATION,
     COSINE,
     DEAD1,
     DEAD2,
     INACTIVE1,
     INACTIVE2,
+    LOG_DISTANCE,
     LOG_Q1,
     LOG_Q2,
     Q1,
     Q2,
-    write_angle,
+    finish_angle,
+    finish_log,
+    put_angle,
+    put_length,
     write_counts,
-    write_length,
 )
 from .pair_sums import SUMS, TOTALS
 
 __all__ = [
+    "ALONG",
     "LIVE",
+    "LOGS",
     "NONE_LEFT",
     "STATE",
     "Physics",
     "direction",
     "finish_layer",
+    "finish_row_log",
     "move_on",
+    "observe_cosine",
     "observe_layer",
     "start",
 ]
@@ -48,6 +56,12 @@ __all__ = [
 MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2 = range(9)
 STATE = 9
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
+
+ALONG, EXPONENT = 5, 6
+"""Places of the sums of z₁² and z₁z₂, which take x of `put_angle` and POWER once they are used."""
+
+LOGS = 3
+"""Logarithms in a row: of q1, of q2, of the distance."""
 
 RESCALE = 2.0**40
 PARALLEL_COTANGENT = 1e30
@@ -103,7 +117,7 @@ def start(physics, states):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 @njit(inline="always")
 def _at_least_0(x):  # type: ignore[no-untyped-def]
-    """Return x, or 0 where rounding has left less; `max` treats signed zeros differently by device."""
+    """Return x, or 0 where rounding has left less, with one sign of zero on every device."""
     return x if x > 0.0 else 0.0
 
 
@@ -145,15 +159,20 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
     dead.
     """
     observe_layer(width, totals, state, row)
+    observe_cosine(width, totals, state, row)
+    for which in range(LOGS):
+        finish_row_log(which, totals, row)
+    finish_angle(row, totals[ALONG])
     move_on(physics, width, totals, state)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write the observables of a layer to `row`.
+    """Write the observables of a layer to `row`, but logarithms, the angle and the cosine.
 
-    They are found for the state's first and second signal, which are the pair's second and first
-    where `SWAPPED`.
+    In their places is what these need, and `totals` holds the rest of it: `finish_layer` does them
+    next, where on a GPU several threads do them side by side. Observables are found for the
+    state's first and second signal, which are the pair's second and first where `SWAPPED`.
     """
     for column in range(COLUMNS):
         row[column] = np.nan
@@ -176,14 +195,23 @@ def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  #
 
 
 @njit(nogil=True, cache=True, forceinline=True)
+def finish_row_log(which, totals, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Replace one of the arguments that `observe_layer` has left by its logarithm."""
+    lengths = which < LOGS - 1
+    at = LOG_Q1 + which if lengths else LOG_DISTANCE
+    finish_log(row, at, 1.0 if lengths else 2.0, totals[EXPONENT] if lengths else 0.0)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the lengths and, where both signals live, the angle in all its forms (theory.md 2)."""
-    cosine, sine, root2, _, _, f = direction(state)
+    cosine, sine, root2, _, _, _ = direction(state)
     m, power = state[MANTISSA], state[POWER]
     per_node = 1.0 / width
     a, b = times(totals[5], per_node), times(totals[6], per_node)
     e = times(totals[7], per_node)
-    write_length(times(m, a), power, row, Q1, LOG_Q1)
+    totals[EXPONENT] = power
+    put_length(times(m, a), power, row, Q1, LOG_Q1)
     if state[LIVE] == ONE_LEFT:
         row[Q2] = 0.0
         return
@@ -194,18 +222,27 @@ def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # prag
     square = times(x, x) + times(y, y)
     if a == 0.0 or square == 0.0:  # a float32 zero was drawn in a layer of one node
         return
-    write_length(times(times(root2, root2), square / a), power, row, Q2, LOG_Q2)
-    write_angle(x, y, row)
-    if totals[SUMS] < width and totals[SUMS + 1] < width:
-        xx, rx = times(totals[1], per_node), times(totals[3], per_node)
-        rr = times(totals[4], per_node)
-        root1 = math.sqrt(m)
-        area = math.sqrt(_at_least_0(times(xx, rr) - times(rx, rx)))
-        across = times(times(f, root1), area)
-        along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
-        length = math.sqrt(times(along, along) + times(across, across))
-        if length > 0.0:
-            row[COSINE] = along / length
+    put_length(times(times(root2, root2), square / a), power, row, Q2, LOG_Q2)
+    put_angle(x, y, row)
+    totals[ALONG] = x
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the cosine between the activations, where there is an angle and no signal is dead."""
+    if np.isnan(row[CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
+        return
+    _, _, _, _, _, f = direction(state)
+    m, per_node = state[MANTISSA], 1.0 / width
+    xx, rx = times(totals[1], per_node), times(totals[3], per_node)
+    rr = times(totals[4], per_node)
+    root1 = math.sqrt(m)
+    area = math.sqrt(_at_least_0(times(xx, rr) - times(rx, rx)))
+    across = times(times(f, root1), area)
+    along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
+    length = math.sqrt(times(along, along) + times(across, across))
+    if length > 0.0:
+        row[COSINE] = along / length
 
 
 @njit(nogil=True, cache=True, forceinline=True)
