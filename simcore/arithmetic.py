@@ -81,10 +81,10 @@ def _wide_product(typing_context: Any, word: Any, factor: Any) -> Any:  # noqa: 
     return types.uint64(types.uint64, types.uint64), generate
 
 
-times = intrinsic(_times)
+times: Any = intrinsic(_times)
 """a·b, rounded once and never fused with a sum; float32 if both are, else float64."""
 
-wide_product = intrinsic(_wide_product)
+wide_product: Any = intrinsic(_wide_product)
 """The 64-bit product of the low 32 bits of two uint64: one instruction on a GPU, which compilers
 would not find by themselves."""
 

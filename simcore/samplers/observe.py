@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -31,6 +32,7 @@ DISTANCE_FLOOR = 1e-150
 SMALLEST_NORMAL = 2.0**-1022
 """Below this sin(θ/2) has lost digits, at 1 − c < 1e-615; soon after, it is 0 in float64."""
 
+_i32: Any = np.int32
 LN4 = 1.3862943611198906
 COLUMNS = len(NAMES)
 (
@@ -62,7 +64,7 @@ def write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  
 @njit(nogil=True, cache=True, forceinline=True)
 def put_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write q·4^power and, for `finish_log`, q in the place of its logarithm."""
-    value = q if power == 0.0 else math.ldexp(q, np.int32(2.0 * power))
+    value = q if power == 0.0 else math.ldexp(q, _i32(2.0 * power))
     if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
         row[at_q] = value
     if q > 0.0:

@@ -6,7 +6,7 @@ It is carried in the difference form (theory.md (4)), which keeps 1 − c accura
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -55,6 +55,7 @@ __all__ = [
 # neither growth nor decay over any depth leaves the range of float64.
 MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2 = range(9)
 STATE = 9
+_i32: Any = np.int32  # the exponents that every target's ldexp takes
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
 ALONG, EXPONENT = 5, 6
@@ -129,8 +130,8 @@ def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compi
         return
     _, exponent = math.frexp(m)
     half = exponent // 2
-    state[MANTISSA] = math.ldexp(m, np.int32(-2 * half))
-    state[GAMMA] = math.ldexp(state[GAMMA], np.int32(-half))
+    state[MANTISSA] = math.ldexp(m, _i32(-2 * half))
+    state[GAMMA] = math.ldexp(state[GAMMA], _i32(-half))
     state[POWER] += half
 
 
@@ -268,7 +269,7 @@ def move_on(physics, width, totals, state):  # type: ignore[no-untyped-def]  # p
         a = b = d = 0.0
     s = physics.sigma_b2
     if state[POWER] != 0.0:
-        s = math.ldexp(s, np.int32(-2.0 * state[POWER]))
+        s = math.ldexp(s, _i32(-2.0 * state[POWER]))
     k11 = a + s
     if k11 == 0.0:
         _first_died(times(times(f, f), d), totals[SUMS + 1] == width, state)
