@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
@@ -35,6 +37,7 @@ __all__ = [
     "gpu_obstacle",
     "local_gpus",
     "look",
+    "memory_watched",
     "obstacle",
     "package_obstacle",
     "require_cuda",
@@ -52,6 +55,8 @@ TOOLKIT_CAPABILITY = {13: (7, 5)}
 
 LEAST_FREE_BYTES = 512 * 2**20
 """Free memory of a GPU below which nothing is begun: the driver's own share, and some tasks."""
+
+OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
 
 EXTRAS = {12: "cuda12", 13: "cuda13"}
 """The extra for each major version of CUDA."""
@@ -243,6 +248,26 @@ def dotted(version: tuple[int, int]) -> str:
 
 def _mebibytes(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
+
+
+@contextmanager
+def memory_watched() -> Iterator[None]:
+    """Turn a GPU's lack of memory, as Numba tells it, into an error with a remedy.
+
+    Numba's own error can't be named here without importing it.
+
+    Raises
+    ------
+    DeviceError
+        In its place.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "CudaAPIError" or OUT_OF_MEMORY not in str(error):
+            raise
+        remedy = "End what else runs on it (nvidia-smi lists it); a file goes on by simcore resume."
+        raise DeviceError("device", "cuda", "ran out of memory on the GPU", remedy) from error
 
 
 # --- the choice ---------------------------------------------------------------------------------

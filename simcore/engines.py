@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from .costs import SLOW_BLOCK_SECONDS
-from .devices import require_cuda
+from .devices import memory_watched, require_cuda
 from .moments import Bins
 from .plan import Run, Task
 from .samplers import sampler_for
@@ -119,7 +119,8 @@ class ThreadEngine:
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Compile the kernels."""
         del stopping
-        self._sampler.prepare()
+        with memory_watched():
+            self._sampler.prepare()
 
     def plan(self, blocks: int) -> None:
         """Share blocks between threads where they are few or slow."""
@@ -154,12 +155,13 @@ class ThreadEngine:
 
     def _run(self, task: Task, bins: Bins | None, signals: Signals, sharing: bool) -> Done:
         before = time.perf_counter()
-        if sharing:
-            result = self._sampler.run_shared(task, bins, signals, self._pool, self._threads)
-            worker = "all threads"
-        else:
-            result = self._sampler.run(task, bins, signals)
-            worker = threading.current_thread().name.replace("_", " ")
+        with memory_watched():
+            if sharing:
+                result = self._sampler.run_shared(task, bins, signals, self._pool, self._threads)
+                worker = "all threads"
+            else:
+                result = self._sampler.run(task, bins, signals)
+                worker = threading.current_thread().name.replace("_", " ")
         return Done(result, worker, time.perf_counter() - before)
 
     @property

@@ -149,8 +149,11 @@ def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | 
 
 
 def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
+    from .devices import memory_watched
+
     before = time.perf_counter()
-    result = run(task, bins) if task.blocks <= size else _in_pieces(run, size, task, bins)
+    with memory_watched():
+        result = run(task, bins) if task.blocks <= size else _in_pieces(run, size, task, bins)
     return Reply(_narrow(result), time.perf_counter() - before, _address())
 
 

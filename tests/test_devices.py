@@ -277,6 +277,44 @@ def test_runs_of_two_kinds_are_not_merged(cpu_for_cuda: None, tmp_path: Path) ->
         merge([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "c.h5")
 
 
+class CudaAPIError(Exception):
+    """As numba-cuda has it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (CudaAPIError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"), "ran out of"),
+        (CudaAPIError("[700] Call to cuMemcpyDtoH results in CUDA_ERROR_ILLEGAL_ADDRESS"), "700"),
+        (RuntimeError("CUDA_ERROR_OUT_OF_MEMORY"), "CUDA_ERROR_OUT"),
+    ],
+)
+def test_a_gpu_that_runs_out_of_memory_is_one_line(
+    cpu_for_cuda: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: Exception,
+    told: str,
+) -> None:
+    from simcore.samplers.pair_cpu import PairSampler
+
+    real, calls = PairSampler.run, []
+
+    def fail(self: PairSampler, task: Any, *rest: Any) -> Any:
+        calls.append(task)
+        if task.first_block:
+            raise error
+        return real(self, task, *rest)
+
+    monkeypatch.setattr(PairSampler, "run", fail)
+    is_memory = told.startswith("ran")
+    expected = DeviceError if is_memory else type(error)
+    with pytest.raises(expected, match=told):
+        execute(run(device="cuda", trials=256), output=tmp_path / "run.h5")
+    monkeypatch.setattr(PairSampler, "run", real)
+    assert resume(tmp_path / "run.h5").complete
+
+
 def test_each_local_process_sees_a_gpu_of_its_own(pretend: Pretend) -> None:
     pair = (H100, replace(H100, index=1))
     pretend(replace(READY, gpus=pair))
