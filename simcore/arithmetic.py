@@ -63,7 +63,8 @@ def _times(typing_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001 - numba'
         value = context.get_value_type(signature.return_type)
         name = "llvm.nvvm.mul.rn." + ("d" if signature.return_type == types.float64 else "f")
         kind = ir.FunctionType(value, [value, value])
-        return builder.call(get_or_insert_function(builder.module, kind, name), args)
+        function = get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+        return builder.call(function, args)
 
     return float_type(float_type, float_type), generate
 

@@ -2,6 +2,7 @@
 
 Every thread is a greenlet. Barriers and shuffles are real: a thread that reaches one waits for the
 others of its block or warp, so a missing one shows, most often in one order of the threads only.
+A warp goes as far as it can before the next begins.
 Shared memory begins as NaN and −1. Threads of a warp that wait at different kinds of barriers are
 an error. Blocks run one after the other.
 """
@@ -36,7 +37,7 @@ class Index:
     z: int = 0
 
 
-class Thread(greenlet):
+class Thread(greenlet):  # type: ignore[misc]
     """One thread of a block."""
 
     index: Index
@@ -142,18 +143,22 @@ def _thread(body: Callable[..., None], number: int) -> Thread:
 def _run_block(
     cuda: Cuda, threads: list[Thread], arguments: tuple[Any, ...], *, reverse: bool
 ) -> None:
-    ready = threads
-    while threads:
-        for thread in reversed(ready) if reverse else ready:
-            thread.waits = thread.switch(*arguments) if not thread else thread.switch()
+    """Run all threads, a warp as far as it can go before the next begins."""
+    order = list(reversed(threads)) if reverse else threads
+    while order:
+        for warp, members in itertools.groupby(order, lambda thread: thread.number // WARP):
+            _run_warp(cuda, warp, list(members), arguments)
+        order = [thread for thread in order if not thread.dead]
+
+
+def _run_warp(cuda: Cuda, warp: int, threads: list[Thread], arguments: tuple[Any, ...]) -> None:
+    """Run a warp until all its threads wait for the block or have ended."""
+    kinds: set[Hashable] = {"warp"}
+    while kinds == {"warp"}:
+        for thread in threads:
+            thread.waits = thread.switch() if thread else thread.switch(*arguments)
         threads = [thread for thread in threads if not thread.dead]
-        ready = []
-        for warp, members in itertools.groupby(threads, lambda thread: thread.number // WARP):
-            here = list(members)
-            kinds = {thread.waits[0] for thread in here if thread.waits}
-            if len(kinds) > 1:
-                raise BarrierError(f"warp {warp} waits at {sorted(map(str, kinds))}")
-            if kinds == {"warp"}:
-                cuda.posted[warp] = {t.number % WARP: t.waits[1] for t in here if t.waits}
-                ready += here
-        ready = ready or threads
+        kinds = {thread.waits[0] for thread in threads if thread.waits}
+        if len(kinds) > 1:
+            raise BarrierError(f"warp {warp} waits at {sorted(map(str, kinds))}")
+        cuda.posted[warp] = {t.number % WARP: t.waits[1] for t in threads if t.waits}

@@ -49,7 +49,7 @@ def compile_ptx(
 
 
 def tool(name: str) -> str:
-    """Return the path of a program of the CUDA toolkit: the installed wheels' own, or the PATH's."""
+    """Return the path of a program of the CUDA toolkit: of the installed wheels, or the PATH's."""
     import nvidia.cu13
 
     for folder in nvidia.cu13.__path__:

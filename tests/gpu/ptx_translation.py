@@ -27,8 +27,16 @@ SPECIAL = {
     "%laneid": "(threads::current % threads::WARP)",
 }
 COMPARE = {
-    **{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="},
-    **{"lo": "<", "ls": "<=", "hi": ">", "hs": ">="},
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "lo": "<",
+    "ls": "<=",
+    "hi": ">",
+    "hs": ">=",
 }
 UNORDERED = {"equ": "==", "neu": "!=", "ltu": "<", "leu": "<=", "gtu": ">", "geu": ">="}
 INVERSE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -76,9 +84,7 @@ def translate(ptx: str) -> Translation:
     entry = entries[0]
     names = Names(re.findall(r"\.param\s[^,]*?([\w$]+)\s*(?:,|$)", entry[1]))
     end = 0
-    for match in re.finditer(
-        r"\.shared\s+(?:\.align\s+\d+\s+)?\.b8\s+([\w$]+)\[(\d+)\]", ptx
-    ):
+    for match in re.finditer(r"\.shared\s+(?:\.align\s+\d+\s+)?\.b8\s+([\w$]+)\[(\d+)\]", ptx):
         names.shared[match[1]] = end
         end += -(-int(match[2]) // 16) * 16
     body = ptx[entry.end() : ptx.rindex("}")]
@@ -222,8 +228,10 @@ def _compare(how: str, kind: str, first: str, second: str) -> str:
     if how == "ne" and kind.startswith("f"):
         return f"{first} < {second} || {first} > {second}"
     if how in UNORDERED:
-        return f"!({first} {INVERSE[UNORDERED[how]]} {second})" if how != "equ" else (
-            f"!({first} < {second} || {first} > {second})"
+        return (
+            f"!({first} {INVERSE[UNORDERED[how]]} {second})"
+            if how != "equ"
+            else (f"!({first} < {second} || {first} > {second})")
         )
     return f"{first} {COMPARE[how]} {second}"
 
@@ -250,8 +258,10 @@ def _value(parts: list[str], operands: list[str], names: Names) -> str:
         return f"{_read(operands[3], 'pred', names)} ? {a[0]} : {a[1]}"
     if name in ("fma", "mad"):
         third = _read(operands[3], f"{kind[0]}{2 * int(kind[1:])}" if wide else kind, names)
-        return f"std::fma({a[0]}, {a[1]}, {third})" if name == "fma" else (
-            f"({c_type})({a[0]} * {a[1]} + {third})"
+        return (
+            f"std::fma({a[0]}, {a[1]}, {third})"
+            if name == "fma"
+            else (f"({c_type})({a[0]} * {a[1]} + {third})")
         )
     if name in ("prmt", "bfi"):
         words = [_read(operand, "u32", names) for operand in operands[1:]]

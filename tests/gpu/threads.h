@@ -1,5 +1,6 @@
 // Threads of a CUDA block as fibres of one CPU thread, for translated PTX. Barriers and shuffles are
-// real: who reaches one waits for the others. A warp that waits at two kinds of barriers is an error.
+// real: who reaches one waits for the others. A warp goes as far as it can before the next begins. A
+// warp that waits at two kinds of barriers is an error.
 #pragma once
 #include <ucontext.h>
 #include <algorithm>
@@ -75,27 +76,34 @@ static int release_warp(unsigned warp) {
   return at_warp;
 }
 
-static int run_block(bool reverse) {
-  begin();
-  for (;;) {
-    for (unsigned i = 0; i < block_size; i++) {
-      current = reverse ? block_size - 1 - i : i;
+// Runs a warp until all its threads wait for the block or have ended; 1 as above.
+static int run_warp(unsigned warp, bool reverse) {
+  unsigned first = warp * WARP, size = std::min(first + WARP, block_size) - first;
+  for (int released = 1; released > 0;) {
+    for (unsigned i = 0; i < size; i++) {
+      current = first + (reverse ? size - 1 - i : i);
       if (fibres[current].state == RUNS) swapcontext(&scheduler, &fibres[current].context);
     }
-    int released = 0;
-    for (unsigned warp = 0; warp * WARP < block_size; warp++) {
-      int some = release_warp(warp);
-      if (some < 0) return 1;
-      released += some;
-    }
-    bool waiting = false;
+    released = release_warp(warp);
+    if (released < 0) return 1;
+  }
+  return 0;
+}
+
+static int run_block(bool reverse) {
+  begin();
+  unsigned warps = (block_size + WARP - 1) / WARP;
+  for (bool waiting = true; waiting;) {
+    for (unsigned i = 0; i < warps; i++)
+      if (run_warp(reverse ? warps - 1 - i : i, reverse)) return 1;
+    waiting = false;
     for (Fibre &fibre : fibres) {
       if (fibre.state == ENDED) continue;
       waiting = true;
-      if (!released && fibre.state == AT_BLOCK_BARRIER) fibre.state = RUNS;
+      fibre.state = RUNS;
     }
-    if (!waiting) return 0;
   }
+  return 0;
 }
 
 // Runs a kernel block by block; 1 if threads of a warp waited at different barriers.
