@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from . import devices
 from .devices import Findings, Obstacle
@@ -105,13 +105,14 @@ def _numba() -> Check:
     import numba
 
     found = f"Numba {version('numba')}"
-    if numba.config.DISABLE_JIT:
+    config: Any = numba.config
+    if config.DISABLE_JIT:
         remedy = "Unset NUMBA_DISABLE_JIT."
         return Check("Numba", "wrong", f"{found}, its compiler switched off", remedy)
     chosen = os.environ.get(FEATURES_VARIABLE)
     if chosen:
         return Check("Numba", "ok", f"{found}, features of {FEATURES_VARIABLE}: {chosen}")
-    wide = "-prefer-256-bit" in (numba.config.CPU_FEATURES or "")
+    wide = "-prefer-256-bit" in (config.CPU_FEATURES or "")
     return Check("Numba", "ok", f"{found}, {'512-bit vectors' if wide else 'vectors as it likes'}")
 
 
