@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .files import prepare
-from .show import show_json
 
 if TYPE_CHECKING:
     from simcore.doctor import Check
@@ -37,6 +36,8 @@ def _doctor(
     checks = _examined()
     wrong = [check for check in checks if check.state == "wrong"]
     if json:
+        from .show import show_json
+
         show_json({"wrong": len(wrong), "checks": [asdict(check) for check in checks]})
     elif sys.stdout.isatty():
         _draw(checks)
