@@ -85,9 +85,7 @@ def _wide_product(typing_context: Any, word: Any, factor: Any) -> Any:  # noqa: 
 times: Any = intrinsic(_times)
 """a·b, rounded once and never fused with a sum; float32 if both are, else float64."""
 
-wide_product: Any = intrinsic(_wide_product)
-"""The 64-bit product of the low 32 bits of two uint64: one instruction on a GPU, which compilers
-would not find by themselves."""
+_wide: Any = intrinsic(_wide_product)
 
 fma32 = _fma(types.float32)
 """a·b + c in float32, rounded once."""
@@ -114,6 +112,15 @@ HALF_PI = 1.5707963267948966
 HALF_PI_TAIL = 6.123233995736766e-17
 QUARTER_PI = 0.7853981633974483
 TAN_EIGHTH_PI = 0.41421356237309503
+
+
+@njit(inline="always")
+def wide_product(word, factor):  # type: ignore[no-untyped-def]
+    """Return the 64-bit product of the low 32 bits of two uint64.
+
+    One instruction on a GPU, which compilers would not find by themselves.
+    """
+    return _wide(word, factor)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
