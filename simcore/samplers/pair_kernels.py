@@ -10,6 +10,8 @@ Only this module and the driver `pair_cuda` need CUDA; nothing else imports them
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numba import cuda, njit, types
 
@@ -206,7 +208,9 @@ def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-
     totals[thread] = total
 
 
-@cuda.jit(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), cache=True)
+# Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
+# since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
+@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def advance(physics, widths, first_trial, layer0, states, rows):  # type: ignore[no-untyped-def]
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 

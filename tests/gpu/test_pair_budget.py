@@ -69,6 +69,15 @@ def test_nothing_in_the_kernel_is_inexact(
     assert "call" not in ptx
 
 
+def test_what_runs_is_what_is_tested() -> None:
+    """A GPU would run other code if it were optimised again when it is linked."""
+    from simcore.samplers import pair_kernels
+
+    options = pair_kernels.advance.targetoptions
+    assert options["lto"] is False
+    assert not options["fastmath"]
+
+
 @each_capability
 def test_the_loop_over_nodes(capability: tuple[int, int], tmp_path: Path) -> None:
     alone = loop_of(probes.generator, GENERATOR, capability, tmp_path)
