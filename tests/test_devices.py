@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -327,3 +328,21 @@ def test_each_local_process_sees_a_gpu_of_its_own(pretend: Pretend) -> None:
     pretend(Findings())
     with pytest.raises(DeviceError, match="no NVIDIA driver"):
         devices.local_gpus(1)
+
+
+def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Numba does below 128 thread blocks; the launch itself is left out."""
+    dispatcher = pytest.importorskip("numba.cuda.dispatcher")
+    from simcore.samplers.pair_cuda import CudaDevice
+
+    started: list[tuple[object, ...]] = []
+    monkeypatch.setattr(
+        dispatcher._LaunchConfiguration, "__call__", lambda _, *given: started.append(given)
+    )
+    device = CudaDevice()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        device.launch(1, "physics")
+        with pytest.raises(Warning, match="Grid size 2"):
+            device._kernels.advance[2, 128]
+    assert started == [("physics",)]

@@ -7,6 +7,7 @@ the device works on one launch, the host takes in the rows of the one before.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Any, NamedTuple, Protocol
@@ -65,10 +66,12 @@ class CudaDevice:
 
     def __init__(self) -> None:
         from numba import cuda
+        from numba.cuda.core.errors import NumbaPerformanceWarning
 
         from . import pair_kernels
 
         self._cuda: Any = cuda
+        self._too_few_blocks: type[Warning] = NumbaPerformanceWarning
         self._kernels: Any = pair_kernels
 
     def put(self, array: npt.NDArray[Any]) -> Any:
@@ -85,7 +88,11 @@ class CudaDevice:
 
     def launch(self, trials: int, *arguments: Any) -> None:
         """Start the kernel; it returns at once."""
-        self._kernels.advance[trials, self._kernels.THREADS](*arguments)
+        with warnings.catch_warnings():
+            # Numba thinks a few blocks a mistake, and a run may have no more trials.
+            warnings.simplefilter("ignore", self._too_few_blocks)
+            configured = self._kernels.advance[trials, self._kernels.THREADS]
+        configured(*arguments)
 
     def free_bytes(self) -> int:
         """Return how much memory of the device is free."""
