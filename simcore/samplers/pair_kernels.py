@@ -61,7 +61,13 @@ PARTS, WARP_COUNTS = SUMS * THREADS, COUNTS * WARPS
 
 # Indices are unsigned and their constants typed: Python's negative indices cost registers.
 _f32, _i32, _u32, _u64 = np.float32, np.int32, np.uint32, np.uint64
-U_ONE, U_WARP, U_WARPS, U_LANES, U_THREADS = _u32(1), _u32(32), _u32(WARPS), _u32(16), _u32(128)
+U_ONE, U_WARP, U_WARPS, U_LANES, U_THREADS = (
+    _u32(1),
+    _u32(32),
+    _u32(WARPS),
+    _u32(LANES),
+    _u32(THREADS),
+)
 U_SLOTS, U_SUMS, U_TOTALS, U_STATE = _u32(SLOTS), _u32(SUMS), _u32(TOTALS), _u32(STATE)
 U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
 U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(LOGS), _u32(0)
