@@ -36,11 +36,22 @@ Inputs = Annotated[
     ),
 ]
 
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="cpu, cuda or auto, which is that of the run; no other is allowed.",
+        show_default=False,
+    ),
+]
+
 
 def resume(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A run written by simulate.")],
     trials: Trials = None,
     inputs: Inputs = None,
+    device: Device = None,
     threads: options.Threads = None,
     scheduler: options.Scheduler = None,
     checkpoint: options.Checkpoint = None,
@@ -56,6 +67,7 @@ def resume(
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
     prepare()
+    from simcore.devices import check_kind
     from simcore.hdf5 import reading
     from simcore.points import BLOCK
     from simcore.run import extended
@@ -69,6 +81,7 @@ def resume(
         total = None if trials is None else parse_integer("trials", trials)
         with reading(path) as opened:
             stored = read_header(opened, path)
+        check_kind(stored.run, device)
         run = extended(stored.run, total)
         request = Request(run=run, output=path, auto_sampler=False, **execution(given))
         # Format 1.0 has no partial block in its state: it is simulated again, for a merge.

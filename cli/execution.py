@@ -166,8 +166,10 @@ def _show_outcome(request: Request, outcome: Outcome) -> None:
     else:
         _show_rows(result)
         rate = outcome.node_updates / outcome.seconds if outcome.seconds > 0.0 else 0.0
-        threads = f"{request.threads} thread{'s' if request.threads > 1 else ''}"
-        took = f"{duration(outcome.seconds)} ({rate_text(rate)}, {threads})"
+        by = f"{request.threads} thread{'s' if request.threads > 1 else ''}"
+        if outcome.run.device != "cpu":
+            by = outcome.run.device
+        took = f"{duration(outcome.seconds)} ({rate_text(rate)}, {by})"
         typer.echo(f"\n{_size(outcome)} in {took}")
         for line in _unmet(outcome):
             typer.echo(line)
@@ -319,6 +321,7 @@ def _show_plan(request: Request, path: Path) -> None:
     facts: dict[str, object] = {
         "ensemble": run.ensemble,
         "sampler": run.sampler,
+        "device": run.device,
         "points": f"{len(run.points)} ({grid})" if grid else 1,
         "trials per point": _planned_trials(run),
         "layers": run.depth,

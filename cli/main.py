@@ -14,6 +14,7 @@ from simcore.errors import InputError
 
 from .campaign import merge, resume
 from .config import Given, named
+from .doctor import register as register_doctor
 from .errors import CommandError, run_app
 from .files import existing, prepare
 from .numbers import duration, rate_text
@@ -124,6 +125,7 @@ def plot(
     typer.echo(f"written to {picture}")
 
 
+register_doctor(app)
 register_report(app)
 register_slurm(app)
 register_theory(app)

@@ -240,7 +240,13 @@ Weights = Annotated[
 ]
 Device = Annotated[
     str | None,
-    _option("--device", panel=COMPUTING, metavar="NAME", text="auto or cpu. Default: auto."),
+    _option(
+        "--device",
+        panel=COMPUTING,
+        metavar="NAME",
+        text="cpu, cuda (a GPU; needs simcore\\[cuda13] or \\[cuda12]) or auto: cuda where this "
+        "machine can and no cluster simulates, cpu elsewhere. Default: auto.",
+    ),
 ]
 Threads = Annotated[
     str | None,

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from simcore.cluster_address import check_scheduler
 from simcore.costs import sampler_costs
 from simcore.dataset import InputSet
+from simcore.devices import automatic, local_gpus, require_cuda
 from simcore.ensembles import ASYMMETRIC, ENSEMBLES, WITHOUT_K
-from simcore.errors import DeviceError, InputError
+from simcore.errors import InputError
 from simcore.plan import DEFAULTS, Run
 from simcore.threads import resolve_threads
 
@@ -64,6 +66,8 @@ class Request:
         The Dask cluster to use; None is the threads of this process.
     log_json
         The file of the log; None is no log.
+    device_note
+        What is to be said of the choice of the device; "" is nothing.
     """
 
     run: Run
@@ -77,11 +81,12 @@ class Request:
     auto_sampler: bool = True
     scheduler: str | None = None
     log_json: Path | None = None
+    device_note: str = ""
 
     @property
     def notes(self) -> list[str]:
         """What the user should know before the results are read."""
-        run, notes = self.run, []
+        run, notes = self.run, [self.device_note] if self.device_note else []
         if run.sigma_w is None and any(run.sigma_b or ()) and run.ensemble not in ASYMMETRIC:
             notes.append(UNBOUNDED)
         if run.shared:
@@ -93,8 +98,16 @@ class Request:
         return notes
 
 
-def build_request(given: Given) -> Request:
+def build_request(given: Given, *, here: bool = True) -> Request:
     """Read and check all options.
+
+    Parameters
+    ----------
+    given
+        The options.
+    here
+        Whether the run is for this machine, whose devices are then looked at; elsewhere the device
+        ``auto`` is the CPU.
 
     Raises
     ------
@@ -102,11 +115,15 @@ def build_request(given: Given) -> Request:
         Naming field, value, rule and remedy.
     """
     _check_exclusive(given)
-    values = _run_values(given.texts) | _batch(given)
+    run = Run(**_run_values(given.texts), **_batch(given))
+    settings, note = execution(given), ""
+    if here:
+        run, note = _on_device(run, given.texts.get("device", "auto"), settings["scheduler"])
     return Request(
-        run=Run(**values),
+        run=run,
+        device_note=note,
         output=_file(given.texts, "output"),
-        **execution(given),
+        **settings,
         overwrite="overwrite" in given.flags,
         dry_run="dry_run" in given.flags,
         auto_sampler=given.texts.get("sampler", "auto") == "auto",
@@ -123,8 +140,6 @@ def execution(given: Given) -> dict[str, Any]:
     """
     scheduler = given.texts.get("scheduler")
     if scheduler is not None:
-        from simcore.cluster_address import check_scheduler
-
         check_scheduler(scheduler)
     return {
         "threads": resolve_threads(_optional(given.texts, "threads", parse_integer)),
@@ -185,8 +200,24 @@ def _run_values(texts: dict[str, str]) -> dict[str, Any]:
         values["weights"] = texts["weights"]
     values |= _ensemble(texts)
     values["sampler"] = texts.get("sampler", "auto")
-    values["device"] = _device(texts)
+    values["device"] = _auto(texts, "device", "cpu")
     return values
+
+
+def _on_device(run: Run, asked: str, scheduler: str | None) -> tuple[Run, str]:
+    """Settle the device ``auto``, or see that the one that was named can be used.
+
+    A cluster's machines may have other devices than this one: there ``auto`` is the CPU, and a
+    worker that can't use its GPU says so.
+    """
+    processes = None if scheduler is None else check_scheduler(scheduler)
+    if asked == "auto":
+        return automatic(run) if scheduler is None else (run, "")
+    if run.device == "cuda" and scheduler is None:
+        require_cuda()
+    if run.device == "cuda" and processes is not None:
+        local_gpus(processes)
+    return run, ""
 
 
 def _batch(given: Given) -> dict[str, Any]:
@@ -240,13 +271,6 @@ def _ensemble(texts: dict[str, str]) -> dict[str, Any]:
 def _auto(texts: dict[str, str], name: str, meaning: str) -> str:
     text = texts.get(name, "auto")
     return meaning if text == "auto" else text
-
-
-def _device(texts: dict[str, str]) -> str:
-    device = _auto(texts, "device", "cpu")
-    if device == "cuda":
-        raise DeviceError("device", device, "no CUDA support in this version", "Use --device cpu.")
-    return device
 
 
 def _optional(texts: dict[str, str], name: str, parse: Callable[[str, str], T]) -> T | None:

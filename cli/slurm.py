@@ -215,7 +215,7 @@ def _parsed(command: list[str]) -> _Parsed:
             given = with_config(typed, parameters)
             from .request import build_request
 
-            found.append(_Parsed(typed, given, parameters, build_request(given)))
+            found.append(_Parsed(typed, given, parameters, build_request(given, here=False)))
         except InputError as error:
             raise named(error, given, parameters) from error
 
@@ -237,19 +237,47 @@ def _work(parsed: _Parsed, job: Job) -> Work:
     """
     from simcore.slurm import Work
 
-    given, run = parsed.given, parsed.request.run
+    given = parsed.given
+    run = replace(parsed.request.run, device=_device(parsed, job))
     shards = job.array is not None
     for name, rule in REFUSED.items():
         if (name in given.texts or name in given.flags) and (shards or name not in ONLY_ARRAY):
             raise InputError(name, given.texts.get(name, ""), rule, "Leave it out.")
-    apart = {"output", "log_json"} | ({"trials"} if shards else set())
+    apart = {"output", "log_json", "device"} | ({"trials"} if shards else set())
     return Work(
-        simulate=("simulate", *_words(parsed.typed, parsed.parameters.keys() - apart)),
+        simulate=(
+            "simulate",
+            *_words(parsed.typed, parsed.parameters.keys() - apart),
+            *(("--device", run.device) if shards or run.device != "cpu" else ()),
+        ),
         resume=tuple(_words(given, set(RESUMED))),
         output=str(parsed.request.output or run.default_filename()),
         trials=run.trials,
         log=given.texts.get("log_json", ""),
     )
+
+
+def _device(parsed: _Parsed, job: Job) -> str:
+    """Return the kind of device of the job, which its commands name.
+
+    Shards may not choose it on their own; with a scheduler `simulate` takes the CPU by itself.
+
+    Raises
+    ------
+    CommandError
+        If GPUs are asked for and the run can't use them.
+    """
+    from simcore.rules import beyond_cuda
+
+    run = parsed.request.run
+    if parsed.given.texts.get("device", "auto") != "auto" or not job.gpus_per_node:
+        return run.device
+    beyond = beyond_cuda(run)
+    if beyond:
+        text = f"--gpus-per-node {job.gpus_per_node}: the device cuda {beyond}"
+        remedy = "Leave it out, or add --device cpu after simulate."
+        raise CommandError(f"{text}. {remedy}", InputError.exit_code)
+    return "cuda"
 
 
 def _words(given: Given, names: set[str]) -> list[str]:

@@ -3,6 +3,10 @@
 Results may be built from + − × ÷ √ and explicit fused multiply-add only: these are IEEE operations,
 which any processor rounds alike. The polynomials here stand in for libm, whose bits differ between
 instruction sets and releases.
+
+Everything here compiles for a CPU and, inlined into a kernel, for a GPU. There a compiler may fuse
+a product and a sum into one rounding unless the product says that it must not: code that runs on
+both writes `times(a, b)` for a·b. On a CPU that is the plain product.
 """
 
 from __future__ import annotations
@@ -12,9 +16,22 @@ from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
-__all__ = ["arctan2", "float_from_bits", "float_to_bits", "fma32", "fma64", "log"]
+__all__ = [
+    "arctan2",
+    "float_from_bits",
+    "float_to_bits",
+    "fma32",
+    "fma64",
+    "log",
+    "times",
+    "wide_product",
+]
+
+GPU = "nvptx"
+"""How the triple of a module that is compiled for a GPU begins."""
 
 
 def _fma(float_type: Any) -> Any:
@@ -36,6 +53,39 @@ def _bitcast(source: Any, target: Any, target_ir: Any) -> Any:
 
     return intrinsic(bitcast)
 
+
+def _times(typing_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001 - numba's signature
+    float_type = types.float64 if types.float64 in (a, b) else types.float32
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if not builder.module.triple.startswith(GPU):
+            return builder.fmul(*args)
+        value = context.get_value_type(signature.return_type)
+        name = "llvm.nvvm.mul.rn." + ("d" if signature.return_type == types.float64 else "f")
+        kind = ir.FunctionType(value, [value, value])
+        function = get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+        return builder.call(function, args)
+
+    return float_type(float_type, float_type), generate
+
+
+def _wide_product(typing_context: Any, word: Any, factor: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        short, wide = ir.IntType(32), ir.IntType(64)
+        if not builder.module.triple.startswith(GPU):
+            mask = ir.Constant(wide, 0xFFFFFFFF)
+            return builder.mul(*(builder.and_(arg, mask) for arg in args))
+        kind = ir.FunctionType(wide, [short, short])
+        multiply = ir.InlineAsm(kind, "mul.wide.u32 $0, $1, $2;", "=l,r,r")
+        return builder.call(multiply, [builder.trunc(arg, short) for arg in args])
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
+times: Any = intrinsic(_times)
+"""a·b, rounded once and never fused with a sum; float32 if both are, else float64."""
+
+_wide: Any = intrinsic(_wide_product)
 
 fma32 = _fma(types.float32)
 """a·b + c in float32, rounded once."""
@@ -64,7 +114,16 @@ QUARTER_PI = 0.7853981633974483
 TAN_EIGHTH_PI = 0.41421356237309503
 
 
-@njit(nogil=True, cache=True)
+@njit(inline="always")
+def wide_product(word, factor):  # type: ignore[no-untyped-def]
+    """Return the 64-bit product of the low 32 bits of two uint64.
+
+    One instruction on a GPU, which compilers would not find by themselves.
+    """
+    return _wide(word, factor)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def log(x: float) -> float:  # pragma: no cover - compiled
     """Natural logarithm of a positive, finite, normal float64, within 1.5 ulp.
 
@@ -75,7 +134,7 @@ def log(x: float) -> float:  # pragma: no cover - compiled
     exponent = (bits - SQRT_HALF_BITS) >> MANTISSA_BITS
     f = _double_from_bits(bits - (exponent << MANTISSA_BITS)) - 1.0
     s = f / (2.0 + f)
-    z = s * s
+    z = times(s, s)
     p = 1.0 / 23.0
     p = fma64(p, z, 1.0 / 21.0)
     p = fma64(p, z, 1.0 / 19.0)
@@ -88,13 +147,13 @@ def log(x: float) -> float:  # pragma: no cover - compiled
     p = fma64(p, z, 1.0 / 5.0)
     p = fma64(p, z, 1.0 / 3.0)
     # 2s = f - s f exactly in real numbers; this form keeps the rounding of s out of the first term.
-    tail = fma64(2.0 * s * z, p, -s * f)
+    tail = fma64(times(times(2.0, s), z), p, times(-s, f))
     e = float(exponent)
     result: float = fma64(e, LN2, f + fma64(e, LN2_TAIL, tail))
     return result
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def arctan2(y: float, x: float) -> float:  # pragma: no cover - compiled
     """Angle of the point (x, y) for y ≥ 0, in [0, π], within 5 ulp; 0 at the origin.
 
@@ -110,7 +169,7 @@ def arctan2(y: float, x: float) -> float:  # pragma: no cover - compiled
     if turned:
         t = (t - 1.0) / (t + 1.0)
     t = t / (1.0 + math.sqrt(fma64(t, t, 1.0)))
-    z = t * t
+    z = times(t, t)
     p = 1.0 / 25.0
     p = fma64(-p, z, 1.0 / 23.0)
     p = fma64(-p, z, 1.0 / 21.0)
@@ -123,7 +182,7 @@ def arctan2(y: float, x: float) -> float:  # pragma: no cover - compiled
     p = fma64(-p, z, 1.0 / 7.0)
     p = fma64(-p, z, 1.0 / 5.0)
     p = fma64(-p, z, 1.0 / 3.0)
-    angle: float = 2.0 * fma64(-(t * z), p, t)
+    angle: float = times(2.0, fma64(-times(t, z), p, t))
     if turned:
         angle = QUARTER_PI + angle
     if swap:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cluster_address import check_scheduler
 from .costs import SLOW_BLOCK_SECONDS
+from .devices import local_gpus
 from .engines import Done
 from .errors import ClusterError, SimcoreError
 from .local_workers import LocalWorkers
@@ -61,6 +62,11 @@ PREPARE_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 """Between two looks at the cluster: how many threads, which tasks are late."""
 
+NO_GPU = (
+    "no worker offers a GPU; waiting for one. Start it with dask worker --nthreads 1 "
+    "--resources GPU=1"
+)
+
 LOCAL_FAILURES = 100
 """Workers of this machine that may die under a task: each is started again."""
 
@@ -98,7 +104,10 @@ class ClusterEngine:
     Raises
     ------
     InputError
-        If `scheduler` is not understood, or Dask is not installed.
+        If `scheduler` is not understood, or Dask is not installed; if the run is for GPUs and
+        ``"local:N"`` names more processes than this machine has.
+    DeviceError
+        If it has none that can be used.
     """
 
     phase = "waiting"
@@ -117,7 +126,10 @@ class ClusterEngine:
         self._log, self._announce = log, announce
         self._estimate = sampler_for(run)
         self._points = len(run.points)
-        self._resources = {"GPU": 1} if run.device == "cuda" else None
+        self._resources = {"GPU": 1} if run.device == "cuda" else {}
+        self._gpus: list[str] = []
+        if self._resources and self._processes is not None:
+            self._gpus = local_gpus(self._processes)
         source = "" if run.inputs is None else run.inputs.absolute_source
         self._job = Job(run.config_json(), source, versions())
         self._run_id = secrets.token_hex(4)
@@ -175,13 +187,14 @@ class ClusterEngine:
 
         assert self._client is not None
         under_way: dict[str, Future] = {}
-        ready, patience = False, 0.0
+        ready, told, patience = False, False, 0.0
         while not stopping():
             present = self._ask("ncores", workers=None)
             for worker in present.keys() - under_way.keys():
                 under_way[worker] = self._client.submit(
                     prepare,
                     self._job,
+                    self._resources,
                     key=f"simcore-{self._run_id}-prepare-{worker}",
                     pure=False,
                     workers=[worker],
@@ -192,11 +205,22 @@ class ClusterEngine:
                 error = under_way[worker].exception()
                 if not isinstance(error, KilledWorker):
                     raise _unfit(worker, error or RuntimeError("it says nothing"))
-            if not ready and "finished" in status.values():
+            done = [under_way[worker] for worker, how in status.items() if how == "finished"]
+            if not ready and self._any_able(done):
                 ready, patience = True, time.monotonic() + PREPARE_SECONDS
+            if done and not (ready or told) and len(done) == len(status):
+                told = True
+                self._announce(NO_GPU)
             if ready and ("pending" not in status.values() or time.monotonic() > patience):
                 return
             time.sleep(0.1)
+
+    def _any_able(self, prepared: list[Future]) -> bool:
+        """Return whether any worker that is ready offers what the run needs."""
+        if not self._resources:
+            return bool(prepared)
+        assert self._client is not None
+        return any(self._client.gather(prepared, errors="skip"))
 
     def _silence(self) -> None:
         for name in logging.root.manager.loggerDict:
@@ -251,8 +275,10 @@ class ClusterEngine:
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
-        threads = max(1, self._threads // processes)
-        self._workers = LocalWorkers(cluster.scheduler_address, processes, threads)
+        # A GPU is driven by one thread.
+        threads = 1 if self._gpus else max(1, self._threads // processes)
+        address = cluster.scheduler_address
+        self._workers = LocalWorkers(address, processes, threads, self._gpus)
         return cluster
 
     # --- tasks ----------------------------------------------------------------------------------
@@ -303,7 +329,7 @@ class ClusterEngine:
                 None if flight.bins is None else tuple(flight.bins),
                 key=key,
                 pure=False,
-                resources=self._resources,
+                resources=self._resources or None,
                 workers=elsewhere,
                 allow_other_workers=elsewhere is not None,
             )

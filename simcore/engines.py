@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from .costs import SLOW_BLOCK_SECONDS
+from .devices import memory_watched, require_cuda
 from .moments import Bins
 from .plan import Run, Task
 from .samplers import sampler_for
@@ -81,7 +82,8 @@ class ThreadEngine:
     """Threads of this process.
 
     Two ways of work, which give the same bytes: many blocks at once, one thread each; or, where
-    blocks are few or slow, one block after the other with all threads.
+    blocks are few or slow, one block after the other with all threads. A GPU is driven by one
+    thread, since its own are enough.
 
     Parameters
     ----------
@@ -89,11 +91,19 @@ class ThreadEngine:
         The run.
     threads
         Number of threads.
+
+    Raises
+    ------
+    DeviceError
+        If the run is for a GPU and none can be used.
     """
 
     phase = "compiling"
 
     def __init__(self, run: Run, threads: int) -> None:
+        if run.device == "cuda":
+            require_cuda()
+            threads = 1
         self._sampler: Sampler = sampler_for(run)
         self._threads = threads
         self._points = len(run.points)
@@ -109,7 +119,8 @@ class ThreadEngine:
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Compile the kernels."""
         del stopping
-        self._sampler.prepare()
+        with memory_watched():
+            self._sampler.prepare()
 
     def plan(self, blocks: int) -> None:
         """Share blocks between threads where they are few or slow."""
@@ -144,12 +155,13 @@ class ThreadEngine:
 
     def _run(self, task: Task, bins: Bins | None, signals: Signals, sharing: bool) -> Done:
         before = time.perf_counter()
-        if sharing:
-            result = self._sampler.run_shared(task, bins, signals, self._pool, self._threads)
-            worker = "all threads"
-        else:
-            result = self._sampler.run(task, bins, signals)
-            worker = threading.current_thread().name.replace("_", " ")
+        with memory_watched():
+            if sharing:
+                result = self._sampler.run_shared(task, bins, signals, self._pool, self._threads)
+                worker = "all threads"
+            else:
+                result = self._sampler.run(task, bins, signals)
+                worker = threading.current_thread().name.replace("_", " ")
         return Done(result, worker, time.perf_counter() - before)
 
     @property

@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from itertools import count
 from typing import IO
 
+from .devices import VISIBLE
 from .errors import ClusterError
 
 __all__ = ["LocalWorkers"]
@@ -28,23 +30,31 @@ class LocalWorkers:
         The scheduler's.
     processes, threads
         How many processes, and threads in each.
+    gpus
+        For each process the GPU that it is to see alone (`devices.local_gpus`); empty for none.
     """
 
-    def __init__(self, address: str, processes: int, threads: int) -> None:
-        self._address, self._threads = address, threads
+    def __init__(
+        self, address: str, processes: int, threads: int, gpus: Sequence[str] = ()
+    ) -> None:
+        self._address, self._threads, self._gpus = address, threads, gpus
         self._numbers = count()
         self._told = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
         self._folder = tempfile.TemporaryDirectory(prefix="simcore-workers-")
-        self._processes = [self._spawn() for _ in range(processes)]
+        self._processes = [self._spawn(place) for place in range(processes)]
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, place: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", self._address]
         command += ["--no-nanny", "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60"]
         command += ["--nthreads", str(self._threads), "--name", f"local-{next(self._numbers)}"]
         command += ["--local-directory", self._folder.name]
+        environment = os.environ | dict.fromkeys(SINGLE_THREADED, "1")
+        if self._gpus:
+            command += ["--resources", "GPU=1"]
+            environment[VISIBLE] = self._gpus[place]
         return subprocess.Popen(
             command,
-            env=os.environ | dict.fromkeys(SINGLE_THREADED, "1"),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._told,
@@ -56,7 +66,7 @@ class LocalWorkers:
         """Start processes in place of those that have ended; return how many."""
         dead = [i for i, process in enumerate(self._processes) if process.poll() is not None]
         for i in dead:
-            self._processes[i] = self._spawn()
+            self._processes[i] = self._spawn(i)
         return len(dead)
 
     def check(self) -> None:

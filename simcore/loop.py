@@ -18,6 +18,7 @@ from typing import TypedDict
 import numpy as np
 
 from .agenda import Agenda
+from .devices import used
 from .engines import Done, Engine, ThreadEngine
 from .errors import ClusterError, OutputError
 from .moments import PointStatistics
@@ -132,6 +133,8 @@ class Loop:
         self.agenda = Agenda(run, points)
         self.throughput = Throughput()
         self.engine = self._engine(options.get("scheduler"))
+        here = options.get("scheduler") is None
+        self.device = used(run) if here else run.device
         self.pending: Task | None = None
         self.done_trials = sum(point.trials() for point in points)
         self.resumed = self._updates([point.trials() for point in points])
@@ -328,7 +331,7 @@ class Loop:
 
         assert self.output is not None
         before = time.monotonic()
-        notes = collect_provenance(threads=self.threads, device=self.run.device)
+        notes = collect_provenance(threads=self.threads, device=self.device)
         write_run(
             self.output,
             self.run,

@@ -19,6 +19,8 @@ __all__ = ["prefer_wide_vectors", "prepare", "source_digest", "wide_vector_featu
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 FEATURES_VARIABLE = "NUMBA_CPU_FEATURES"
+TEMPORARY = "simcore-kernels-"
+"""How the name of a private, temporary folder begins."""
 
 
 def prepare() -> Path:
@@ -37,7 +39,7 @@ def prepare() -> Path:
         return Path(chosen)
     folder = _user_folder()
     if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix="simcore-kernels-"))
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ[CACHE_VARIABLE] = str(folder)
     return folder

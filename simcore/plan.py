@@ -94,7 +94,8 @@ class Run:
     weights
         Law of the weights, `weights.parse_weights`; all but ``"normal"`` need explicit weights.
     device
-        Only ``"cpu"`` for now.
+        ``"cpu"`` or ``"cuda"``, the kind that draws the samples. It is part of the configuration
+        and of no key: the numbers of a point do not depend on it.
 
     Raises
     ------

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .arithmetic import float_from_bits, float_to_bits, fma32
+from .arithmetic import float_from_bits, float_to_bits, fma32, times, wide_product
 
 __all__ = [
     "GROUP_NODES",
@@ -114,8 +114,8 @@ def _round(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     # Words live in the low halves of 64-bit integers, and what is above them is never cleared: the
     # multiplication ignores it. That saves the shuffles between 32- and 64-bit vectors (three times
     # the speed with AVX2).
-    p0 = _u64(_u64(c0 & LOW) * MULTIPLIER_0)
-    p1 = _u64(_u64(c2 & LOW) * MULTIPLIER_1)
+    p0 = wide_product(c0, MULTIPLIER_0)
+    p1 = wide_product(c2, MULTIPLIER_1)
     return (
         _u64(_u64(_u64(p1 >> HALF_WORD) ^ c1) ^ k0),
         p1,
@@ -201,11 +201,11 @@ def _minus_two_log(u):  # type: ignore[no-untyped-def]
     bits = float_to_bits(u)
     exponent = _i32(_i32(bits - TWO_THIRDS_BITS) & EXPONENT_MASK)
     f = _f32(float_from_bits(_i32(bits - exponent)) - ONE)
-    f2 = _f32(f * f)
-    f4 = _f32(f2 * f2)
+    f2 = times(f, f)
+    f4 = times(f2, f2)
     low = fma32(fma32(L3, f, L2), f2, fma32(L1, f, L0))
     high = fma32(fma32(L7, f, L6), f2, fma32(L5, f, L4))
-    series = fma32(f2, fma32(high, f4, low), _f32(MINUS_TWO * f))
+    series = fma32(f2, fma32(high, f4, low), times(MINUS_TWO, f))
     return fma32(_f32(exponent), MINUS_TWO_LN2, series)
 
 
@@ -221,14 +221,14 @@ def _turned(squared_radius, word):  # type: ignore[no-untyped-def]
     bits = _i32(word)
     r = _f32(math.sqrt(squared_radius))
     r = float_from_bits(_i32(float_to_bits(r) | _i32(bits & SIGN_BIT)))
-    a = _f32(_f32(_i32(_u32(word << SHIFT_2))) * ANGLE_SCALE)
-    a2 = _f32(a * a)
-    sine = fma32(_f32(fma32(fma32(S2, a2, S1), a2, S0) * a2), a, a)
+    a = times(_f32(_i32(_u32(word << SHIFT_2))), ANGLE_SCALE)
+    a2 = times(a, a)
+    sine = fma32(times(fma32(fma32(S2, a2, S1), a2, S0), a2), a, a)
     cosine = fma32(fma32(fma32(C2, a2, C1), a2, C0), a2, ONE)
     swap = _i32(bits & SWAP_BIT) != NO_BIT
     first = sine if swap else cosine
     second = cosine if swap else sine
-    return _f32(r * first), _f32(r * second)
+    return times(r, first), times(r, second)
 
 
 @njit(inline="always")

@@ -16,13 +16,13 @@ from .ensembles import (
     check_scale,
     correlation_strength,
 )
-from .errors import InputError
+from .errors import DeviceError, InputError
 from .points import BLOCK
 
 if TYPE_CHECKING:
     from .plan import Run
 
-__all__ = ["DEFAULTS", "Defaults", "check_grid", "check_profile", "check_run"]
+__all__ = ["DEFAULTS", "Defaults", "beyond_cuda", "check_grid", "check_profile", "check_run"]
 
 MAX_WIDTH = 2**25
 """Nodes of a layer: 24 bits of node groups in the counter, two nodes to a group."""
@@ -50,7 +50,7 @@ MAX_INPUTS = 2**22
 """Inputs through one network, and components of an input."""
 
 SAMPLERS = ("gram", "dense")
-DEVICES = ("cpu",)
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,20 @@ def check_run(run: Run) -> None:
     check_profile(run)
     _check_ensemble(run)
     _check_inputs(run)
+    beyond = beyond_cuda(run) if run.device == "cuda" else ""
+    if beyond:
+        raise DeviceError("device", run.device, beyond, "Use the device cpu, or auto.")
+
+
+def beyond_cuda(run: Run) -> str:
+    """Return why a run has no sampler for a GPU, as the rest of a sentence; "" if it has one."""
+    if run.shared:
+        return "has no sampler for several inputs through one network"
+    if run.sampler == "dense" or run.weights != "normal":
+        return "has no sampler of explicit weights"
+    if run.ensemble in ASYMMETRIC:
+        return f"has no sampler of {run.ensemble}"
+    return ""
 
 
 def _check_target(run: Run) -> None:

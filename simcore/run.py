@@ -8,6 +8,7 @@ from typing import Unpack
 
 import numpy as np
 
+from .devices import STAYS, check_kind, require_cuda
 from .errors import InputError
 from .locking import only_writer
 from .loop import Loop, Options, Outcome
@@ -57,6 +58,7 @@ def resume(
     *,
     trials: int | None = None,
     inputs: str | None = None,
+    device: str | None = None,
     **options: Unpack[Options],
 ) -> Outcome:
     """Go on with a run from its file, to its end or to a new number of trials.
@@ -71,6 +73,8 @@ def resume(
         New number of trials per point, at least the run's; None leaves it.
     inputs
         File of the inputs, for a run that has any; None is where they were.
+    device
+        The run's own kind of device, or None: no other is allowed (`devices.check_kind`).
     **options
         `Options`.
 
@@ -78,6 +82,8 @@ def resume(
     ------
     InputError
         If `trials` is less than the run has, or the inputs are not those of the run.
+    DeviceError
+        If `device` is another kind, or this machine can't use it.
     FileFormatError
         If the file is no run, is damaged, or was written by a newer program.
     OutputError, ClusterError
@@ -87,6 +93,9 @@ def resume(
 
     with only_writer(path):
         stored, points = read_state(path)
+        check_kind(stored, device)
+        if stored.device == "cuda" and options.get("scheduler") is None:
+            require_cuda(STAYS)
         run = with_inputs(extended(stored, trials), path, inputs)
         if run.end_trial != stored.end_trial:
             for point in points:

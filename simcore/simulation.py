@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .dataset import InputSet
+from .devices import automatic
 from .ensembles import Ensemble
 from .errors import InputError
 from .plan import DEFAULTS, Run
@@ -39,6 +40,7 @@ def simulate(
     trials: int | None = None,
     until_stderr: float | None = None,
     seed: int = DEFAULTS.seed,
+    device: str = "auto",
     layer_widths: Sequence[int] | None = None,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -77,6 +79,9 @@ def simulate(
         looked at after 256, 512, 1024, … trials. `trials` then is the most that a point may have.
     seed
         The same seed gives the same bytes.
+    device
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: cuda where this machine and the run allow it and no
+        `scheduler` is named, else cpu.
     layer_widths
         A width for each layer, instead of `width`.
     output
@@ -101,6 +106,8 @@ def simulate(
     ------
     InputError
         If a value breaks a rule, or `output` exists.
+    DeviceError
+        If the GPU that was asked for can't be used.
     OutputError
         If the file can't be written.
     ClusterError
@@ -121,7 +128,13 @@ def simulate(
 
     if isinstance(ensemble, Run):
         run = ensemble
-        given = {"width": width, "depth": depth, "trials": trials, "until_stderr": until_stderr}
+        given: dict[str, object] = {
+            "width": width,
+            "depth": depth,
+            "trials": trials,
+            "until_stderr": until_stderr,
+        }
+        given["device"] = None if device == "auto" else device
         for name, value in given.items():
             if value is not None:
                 remedy = "Give the Run alone, or an Ensemble."
@@ -145,8 +158,11 @@ def simulate(
             seed=seed,
             sampler=sampler,
             weights=weights,
+            device="cpu" if device == "auto" else device,
             **_batch(inputs, pairs, shared_network, seed),
         )
+        if device == "auto" and scheduler is None:
+            run, _ = automatic(run)
     path = None if output is None else Path(output)
     if path is not None and path.exists() and not overwrite:
         raise InputError("output", path, "exists already", "Pass overwrite=True or another name.")
@@ -160,6 +176,7 @@ def resume(
     *,
     trials: int | None = None,
     inputs: str | os.PathLike[str] | None = None,
+    device: str | None = None,
     threads: int | None = None,
     scheduler: str | None = None,
     report: Report | None = None,
@@ -174,6 +191,8 @@ def resume(
         New number of trials per point, at least the run's.
     inputs
         Where the inputs of the run are now, if they were moved.
+    device
+        The run's own kind of device, or None: no other is allowed.
     threads, scheduler, report
         As for `simulate`.
 
@@ -198,6 +217,7 @@ def resume(
         Path(path),
         trials=trials,
         inputs=None if inputs is None else os.fspath(inputs),
+        device=device,
         threads=threads,
         scheduler=scheduler,
         report=report,

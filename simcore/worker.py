@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -78,16 +78,40 @@ def versions() -> tuple[tuple[str, str], ...]:
     return (("python", python), ("simcore", source_digest(Path(__file__).parent)), *packages)
 
 
-def prepare(job: Job) -> None:
+def prepare(job: Job, resources: Mapping[str, int]) -> bool:
     """Check the versions and compile the kernels.
+
+    Parameters
+    ----------
+    job
+        What will be run.
+    resources
+        What a worker must offer for it, as Dask has it.
+
+    Returns
+    -------
+    bool
+        Whether this worker offers that; one that does not will get no tasks, and need not compile.
 
     Raises
     ------
     VersionMismatchError
         If the worker's software is not the client's.
+    DeviceError
+        If the run is for a GPU and this worker can't use the one it offers.
     """
     _check(job)
+    if not _offers(resources):
+        return False
     _sampler(job)
+    return True
+
+
+def _offers(resources: Mapping[str, int]) -> bool:
+    from distributed import get_worker
+
+    offered = get_worker().state.total_resources if resources else {}
+    return all(offered.get(name, 0) >= amount for name, amount in resources.items())
 
 
 def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | None) -> Reply:
@@ -125,8 +149,11 @@ def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | 
 
 
 def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
+    from .devices import memory_watched
+
     before = time.perf_counter()
-    result = run(task, bins) if task.blocks <= size else _in_pieces(run, size, task, bins)
+    with memory_watched():
+        result = run(task, bins) if task.blocks <= size else _in_pieces(run, size, task, bins)
     return Reply(_narrow(result), time.perf_counter() - before, _address())
 
 
@@ -201,10 +228,13 @@ def _made(job: Job) -> Sampler:
     import numba  # noqa: F401 - the features are set between this import and the kernels'
 
     prefer_wide_vectors()
+    from .devices import require_cuda
     from .plan import Run
     from .samplers import sampler_for
 
     run = Run.from_config(json.loads(job.config_json))
+    if run.device == "cuda":
+        require_cuda()
     if run.inputs is not None:
         run = replace(run, inputs=replace(run.inputs, source=job.source))
     sampler = sampler_for(run)

@@ -1,13 +1,19 @@
-"""Shared set-up: compiled kernels are cached by the digest of the sources, as for a user."""
+"""Shared set-up: compiled kernels are cached by the digest of the sources, as for a user.
+
+Tests run as on a machine without a GPU, whatever it has; those marked `gpu` use it.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from simcore import devices
+from simcore.devices import Findings
 from simcore.numba_setup import prepare
 from tests.warm_up import KINDS
 
@@ -29,3 +35,38 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the groups that one worker must run alone: they wait much, and would end last."""
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-gpu",
+        action="store_true",
+        help="fail, instead of skipping, the tests that need a GPU where none can be used",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that needs a GPU where there is none; fail it if a GPU is required."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    problem = devices.obstacle(devices.look())
+    if problem is None:
+        return
+    told = f"cuda {problem.rule}"
+    if item.config.getoption("--require-gpu"):
+        pytest.fail(told, pytrace=False)
+    pytest.skip(told)
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Findings], None]:
+    """Let a machine have what is given, for `simcore.devices` in this process."""
+    return lambda found: monkeypatch.setattr(devices, "look", lambda: found)
+
+
+@pytest.fixture(autouse=True)
+def _no_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the GPUs of this machine from a test, and from the processes that it starts."""
+    if request.node.get_closest_marker("gpu") is None:
+        monkeypatch.setenv(devices.VISIBLE, "-1")
+        monkeypatch.setattr(devices, "look", Findings)

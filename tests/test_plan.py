@@ -48,7 +48,7 @@ def run(**options: Any) -> Run:
         ({"first_trial": 63}, "first_trial"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**64}, "seed"),
-        ({"device": "cuda"}, "device"),
+        ({"device": "tpu"}, "device"),
         ({"levels": (0.5, 1.0)}, "levels"),
         ({"correlation": tuple(i / 1000 for i in range(1000)), "q0": tuple(range(1, 102))}, "grid"),
     ],

@@ -23,6 +23,10 @@ def sampler_for(run: Run) -> Sampler:
         from .asymmetric_cpu import AsymmetricSampler
 
         return AsymmetricSampler(run)
+    if run.device == "cuda":
+        from .pair_cuda import PairCudaSampler
+
+        return PairCudaSampler(run)
     from .pair_cpu import PairSampler
 
     return PairSampler(run)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 from numba import njit
 
-from ..arithmetic import arctan2, log
+from ..arithmetic import arctan2, log, times
 from ..observables import NAMES
 
 __all__ = [
     "COLUMNS",
     "Q_RANGE",
+    "finish_angle",
+    "finish_log",
+    "put_angle",
+    "put_length",
     "write_angle",
     "write_counts",
     "write_length",
@@ -26,6 +32,7 @@ DISTANCE_FLOOR = 1e-150
 SMALLEST_NORMAL = 2.0**-1022
 """Below this sin(θ/2) has lost digits, at 1 − c < 1e-615; soon after, it is 0 in float64."""
 
+_i32: Any = np.int32
 LN4 = 1.3862943611198906
 COLUMNS = len(NAMES)
 (
@@ -47,35 +54,66 @@ COLUMNS = len(NAMES)
 ) = range(COLUMNS)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write q·4^power and its logarithm; q alone is left out beyond Q_RANGE."""
-    value = q if power == 0.0 else math.ldexp(q, int(2.0 * power))
+    put_length(q, power, row, at_q, at_log)
+    finish_log(row, at_log, 1.0, power)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def put_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write q·4^power and, for `finish_log`, q in the place of its logarithm."""
+    value = q if power == 0.0 else math.ldexp(q, _i32(2.0 * power))
     if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
         row[at_q] = value
     if q > 0.0:
-        row[at_log] = log(q) + power * LN4
+        row[at_log] = q
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def write_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write the angle between the signals in all its forms.
 
     The second signal has the component x along the first and y ≥ 0 across it, in any unit; not both
     are 0.
     """
-    h = math.sqrt(x * x + y * y)
+    put_angle(x, y, row)
+    finish_log(row, LOG_DISTANCE, 2.0, 0.0)
+    finish_angle(row, x)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def put_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write what needs no logarithm and no arctan2, and in their places what these will need."""
+    h = math.sqrt(times(x, x) + times(y, y))
     row[CORRELATION] = x / h
-    half_sine = y / math.sqrt(h * (h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
-    distance = half_sine * half_sine
+    half_sine = y / math.sqrt(times(h, h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
+    distance = times(half_sine, half_sine)
     if half_sine == 0.0 or distance >= DISTANCE_FLOOR:
         row[DISTANCE] = distance
     if half_sine >= SMALLEST_NORMAL:
-        row[LOG_DISTANCE] = 2.0 * log(half_sine)
-    row[ANGLE] = arctan2(y, x)
+        row[LOG_DISTANCE] = half_sine
+    row[ANGLE] = y
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
+def finish_log(row, at, factor, power):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Replace a positive argument by factor·ln of it + ln 4^power; NaN remains."""
+    argument = row[at]
+    if argument > 0.0:
+        row[at] = times(factor, log(argument)) + times(power, LN4)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def finish_angle(row, x):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Replace y by the angle of the point (x, y); NaN remains."""
+    y = row[ANGLE]
+    if y >= 0.0:
+        row[ANGLE] = arctan2(y, x)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def write_counts(width, n1, n2, both, dead1, dead2, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the shares of inactive nodes, from their numbers, and whether each signal has died."""
     row[INACTIVE1] = n1 / width
@@ -83,4 +121,4 @@ def write_counts(width, n1, n2, both, dead1, dead2, row):  # type: ignore[no-unt
     row[INACTIVE_BOTH] = both / width
     row[DEAD1] = dead1
     row[DEAD2] = dead2
-    row[DEAD_BOTH] = dead1 * dead2
+    row[DEAD_BOTH] = times(dead1, dead2)

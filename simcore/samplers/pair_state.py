@@ -6,36 +6,48 @@ It is carried in the difference form (theory.md (4)), which keeps 1 − c accura
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
+from ..arithmetic import times
 from ..plan import Point
 from ..rng import split_key
 from .observe import (
+    COLUMNS,
+    CORRELATION,
     COSINE,
     DEAD1,
     DEAD2,
     INACTIVE1,
     INACTIVE2,
+    LOG_DISTANCE,
     LOG_Q1,
     LOG_Q2,
     Q1,
     Q2,
-    write_angle,
+    finish_angle,
+    finish_log,
+    put_angle,
+    put_length,
     write_counts,
-    write_length,
 )
-from .pair_sums import SUMS
+from .pair_sums import SUMS, TOTALS
 
 __all__ = [
+    "ALONG",
     "LIVE",
+    "LOGS",
     "NONE_LEFT",
     "STATE",
     "Physics",
     "direction",
     "finish_layer",
+    "finish_row_log",
+    "move_on",
+    "observe_cosine",
+    "observe_layer",
     "start",
 ]
 
@@ -43,7 +55,14 @@ __all__ = [
 # neither growth nor decay over any depth leaves the range of float64.
 MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2 = range(9)
 STATE = 9
+_i32: Any = np.int32  # the exponents that every target's ldexp takes
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
+
+ALONG, EXPONENT = 5, 6
+"""Places of the sums of z₁² and z₁z₂, which take x of `put_angle` and POWER once they are used."""
+
+LOGS = 3
+"""Logarithms in a row: of q1, of q2, of the distance."""
 
 RESCALE = 2.0**40
 PARALLEL_COTANGENT = 1e30
@@ -97,7 +116,13 @@ def start(physics, states):  # type: ignore[no-untyped-def]  # pragma: no cover 
         _rescale(state)
 
 
-@njit(nogil=True, cache=True)
+@njit(inline="always")
+def _at_least_0(x):  # type: ignore[no-untyped-def]
+    """Return x, or 0 where rounding has left less, with one sign of zero on every device."""
+    return x if x > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Move powers of four from the mantissa of K₁₁ to its exponent; exact."""
     m = state[MANTISSA]
@@ -105,39 +130,56 @@ def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compi
         return
     _, exponent = math.frexp(m)
     half = exponent // 2
-    state[MANTISSA] = math.ldexp(m, -2 * half)
-    state[GAMMA] = math.ldexp(state[GAMMA], -half)
+    state[MANTISSA] = math.ldexp(m, _i32(-2 * half))
+    state[GAMMA] = math.ldexp(state[GAMMA], _i32(-half))
     state[POWER] += half
 
 
 @njit(nogil=True, cache=True, inline="always")
 def direction(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return cos θ, sin θ, √K₂₂, and p/z₁, t/z₂, f of theory.md (4)."""
-    x = state[KAPPA] * math.sqrt(state[MANTISSA])
+    x = times(state[KAPPA], math.sqrt(state[MANTISSA]))
     y = state[GAMMA]
-    r = math.sqrt(x * x + y * y)
+    r = math.sqrt(times(x, x) + times(y, y))
     if r == 0.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     cosine, sine = x / r, y / r
     if x > 0.0:
         cotangent = PARALLEL_COTANGENT
-        if x < PARALLEL_COTANGENT * y:
+        if x < times(PARALLEL_COTANGENT, y):
             cotangent = x / y
         return cosine, sine, r, cotangent, 1.0, y
     return cosine, sine, r, cosine, sine, r
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the observables of a layer to `row` and move `state` to the next layer.
 
     `totals` holds the sums of the layer, of which only the counts are read where both signals are
-    dead. A row is written for the state's first and second signal, which are the pair's second and
-    first where `SWAPPED`.
+    dead.
     """
-    row[:] = np.nan
+    observe_layer(width, totals, state, row)
+    observe_cosine(width, totals, state, row)
+    for which in range(LOGS):
+        finish_row_log(which, totals, row)
+    finish_angle(row, totals[ALONG])
+    move_on(physics, width, totals, state)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the observables of a layer to `row`, but logarithms, the angle and the cosine.
+
+    In their places is what these need, and `totals` holds the rest of it: `finish_layer` does them
+    next, where on a GPU several threads do them side by side. Observables are found for the
+    state's first and second signal, which are the pair's second and first where `SWAPPED`.
+    """
+    for column in range(COLUMNS):
+        row[column] = np.nan
     if state[LIVE] == NONE_LEFT:
-        totals[SUMS:] = width
+        for count in range(SUMS, TOTALS):
+            totals[count] = width
         row[Q1] = 0.0
         row[Q2] = 0.0
     if totals[SUMS] == width:
@@ -146,75 +188,97 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
         state[DIED2] = 1.0
     n1, n2, both = totals[SUMS], totals[SUMS + 1], totals[SUMS + 2]
     write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
-    swapped = state[SWAPPED] == 1.0
     if state[LIVE] > NONE_LEFT:
-        cosine, sine, root2, _, _, f = direction(state)
-        _observe(width, totals, cosine, sine, root2, f, state, row)
-        _update(physics, width, totals, f, state)
-    if swapped:
+        _observe(width, totals, state, row)
+    if state[SWAPPED] == 1.0:
         for first, second in ((Q1, Q2), (LOG_Q1, LOG_Q2), (INACTIVE1, INACTIVE2), (DEAD1, DEAD2)):
             row[first], row[second] = row[second], row[first]
 
 
-@njit(nogil=True, cache=True)
-def _observe(  # type: ignore[no-untyped-def]
-    width, totals, cosine, sine, root2, f, state, row
-):  # pragma: no cover - compiled
+@njit(nogil=True, cache=True, forceinline=True)
+def finish_row_log(which, totals, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Replace one of the arguments that `observe_layer` has left by its logarithm."""
+    lengths = which < LOGS - 1
+    at = LOG_Q1 + which if lengths else LOG_DISTANCE
+    finish_log(row, at, 1.0 if lengths else 2.0, totals[EXPONENT] if lengths else 0.0)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the lengths and, where both signals live, the angle in all its forms (theory.md 2)."""
+    cosine, sine, root2, _, _, _ = direction(state)
     m, power = state[MANTISSA], state[POWER]
     per_node = 1.0 / width
-    a, b, e = totals[5] * per_node, totals[6] * per_node, totals[7] * per_node
-    write_length(m * a, power, row, Q1, LOG_Q1)
+    a, b = times(totals[5], per_node), times(totals[6], per_node)
+    e = times(totals[7], per_node)
+    totals[EXPONENT] = power
+    put_length(times(m, a), power, row, Q1, LOG_Q1)
     if state[LIVE] == ONE_LEFT:
         row[Q2] = 0.0
         return
-    x = a * cosine - b * sine
-    y = 0.0 if width == 1 else sine * math.sqrt(max(0.0, a * e - b * b))
-    square = x * x + y * y
+    x = times(a, cosine) - times(b, sine)
+    y = 0.0
+    if width > 1:
+        y = times(sine, math.sqrt(_at_least_0(times(a, e) - times(b, b))))
+    square = times(x, x) + times(y, y)
     if a == 0.0 or square == 0.0:  # a float32 zero was drawn in a layer of one node
         return
-    write_length(root2 * root2 * (square / a), power, row, Q2, LOG_Q2)
-    write_angle(x, y, row)
-    if totals[SUMS] < width and totals[SUMS + 1] < width:
-        xx, rx, rr = totals[1] * per_node, totals[3] * per_node, totals[4] * per_node
-        root1 = math.sqrt(m)
-        across = f * root1 * math.sqrt(max(0.0, xx * rr - rx * rx))
-        along = state[KAPPA] * m * xx - root1 * f * rx
-        length = math.sqrt(along * along + across * across)
-        if length > 0.0:
-            row[COSINE] = along / length
+    put_length(times(times(root2, root2), square / a), power, row, Q2, LOG_Q2)
+    put_angle(x, y, row)
+    totals[ALONG] = x
 
 
-@njit(nogil=True, cache=True)
-def _update(physics, width, totals, f, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+@njit(nogil=True, cache=True, forceinline=True)
+def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the cosine between the activations, where there is an angle and no signal is dead."""
+    if np.isnan(row[CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
+        return
+    _, _, _, _, _, f = direction(state)
+    m, per_node = state[MANTISSA], 1.0 / width
+    xx, rx = times(totals[1], per_node), times(totals[3], per_node)
+    rr = times(totals[4], per_node)
+    root1 = math.sqrt(m)
+    area = math.sqrt(_at_least_0(times(xx, rr) - times(rx, rx)))
+    across = times(times(f, root1), area)
+    along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
+    length = math.sqrt(times(along, along) + times(across, across))
+    if length > 0.0:
+        row[COSINE] = along / length
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def move_on(physics, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Move the state to the next layer by theory.md (4), dead signals apart."""
+    if state[LIVE] == NONE_LEFT:
+        return
+    _, _, _, _, _, f = direction(state)
     m = state[MANTISSA]
     per_node = 1.0 / width
     x1, x2, r1, rx, r2 = (
-        totals[0] * per_node,
-        totals[1] * per_node,
-        totals[2] * per_node,
-        totals[3] * per_node,
-        totals[4] * per_node,
+        times(totals[0], per_node),
+        times(totals[1], per_node),
+        times(totals[2], per_node),
+        times(totals[3], per_node),
+        times(totals[4], per_node),
     )
     g, w2 = physics.g, physics.sigma_w2
-    a = w2 * m * max(0.0, x2 - g * x1 * x1)
-    b = w2 * math.sqrt(m) * (rx - g * r1 * x1)
-    d = w2 * max(0.0, r2 - g * r1 * r1)
+    a = times(times(w2, m), _at_least_0(x2 - times(times(g, x1), x1)))
+    b = times(times(w2, math.sqrt(m)), rx - times(times(g, r1), x1))
+    d = times(w2, _at_least_0(r2 - times(times(g, r1), r1)))
     if width == 1 and g == 1.0:  # the only weight of a node is exactly zero
         a = b = d = 0.0
     s = physics.sigma_b2
     if state[POWER] != 0.0:
-        s = math.ldexp(s, int(-2.0 * state[POWER]))
+        s = math.ldexp(s, _i32(-2.0 * state[POWER]))
     k11 = a + s
     if k11 == 0.0:
-        _first_died(f * f * d, totals[SUMS + 1] == width, state)
+        _first_died(times(times(f, f), d), totals[SUMS + 1] == width, state)
     else:
         _move(k11, a, b, d, s, f, g, width, totals, state)
     _rescale(state)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _first_died(k22, second_died, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Go on with the second signal alone, in the place of the first, or with none."""
     if state[LIVE] == ONE_LEFT or second_died or k22 == 0.0:
@@ -227,7 +291,7 @@ def _first_died(k22, second_died, state):  # type: ignore[no-untyped-def]  # pra
     state[RHO], state[KAPPA], state[GAMMA] = 1.0, 0.0, 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Apply theory.md (4) where the first signal lives (or the bias revives it)."""
     state[MANTISSA] = k11
@@ -236,21 +300,22 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
     kappa, rho = state[KAPPA], state[RHO]
     if totals[SUMS + 1] == width:  # φ(v) = 0 at every node: no rounding may revive it
         state[KAPPA], state[RHO] = s / k11, a / k11
-        state[GAMMA] = math.sqrt(s * (a / k11))
+        state[GAMMA] = math.sqrt(times(s, a / k11))
         if s == 0.0:
             state[LIVE] = ONE_LEFT
         return
-    fb = f * b
-    determinant = max(0.0, a * d - b * b)
+    fb = times(f, b)
+    determinant = _at_least_0(times(a, d) - times(b, b))
     if _rank_one(width, g, totals):
         determinant = 0.0
-    state[KAPPA] = (kappa * a - fb + s) / k11
-    state[RHO] = (rho * a + fb) / k11
+    state[KAPPA] = (times(kappa, a) - fb + s) / k11
+    state[RHO] = (times(rho, a) + fb) / k11
     if s > 0.0:
-        e = f * f * d + 2.0 * rho * fb + rho * rho * a
-        state[GAMMA] = math.sqrt(max(0.0, f * f * determinant + s * e) / k11)
+        e = times(times(f, f), d) + times(times(2.0, rho), fb) + times(times(rho, rho), a)
+        square = times(times(f, f), determinant) + times(s, e)
+        state[GAMMA] = math.sqrt(_at_least_0(square) / k11)
     else:
-        state[GAMMA] = f * math.sqrt(determinant / k11)
+        state[GAMMA] = times(f, math.sqrt(determinant / k11))
 
 
 @njit(nogil=True, cache=True, inline="always")

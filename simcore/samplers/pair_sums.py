@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..arithmetic import fma32, fma64
+from ..arithmetic import fma32, fma64, times
 from ..rng import GROUP_NODES, LANES, Stream, as_normal, fill_normals
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "TOTALS",
     "Accumulators",
     "accumulators",
+    "add_node",
+    "add_small_node",
     "chunk_sums",
     "fold_chunk",
     "fold_lanes",
@@ -51,14 +53,15 @@ _f32, _i32 = np.float32, np.int32
 ZERO, FLAG1, FLAG2, FLAG_BOTH = _i32(0), _i32(1), _i32(1 << 8), _i32(1 << 16)
 BYTE = _i32(255)
 F_ZERO = _f32(0.0)
+SMALL_START = (0.0,) * TOTALS
 PAIR_STREAM = np.uint64(Stream.PAIR)
 
 
 @njit(inline="always")
-def _add_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
+def add_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
     """Return a lane's sums with one node added; the last packs three counts, a byte each."""
-    p = _f32(cotangent * z1)
-    t = _f32(scale * z2)
+    p = times(cotangent, z1)
+    t = times(scale, z2)
     active = z1 > F_ZERO
     gap = _f32(t - p)
     x = z1 if active else F_ZERO
@@ -129,9 +132,9 @@ def _sum_rounds(  # type: ignore[no-untyped-def]
             j = b * LANES + lane
             s = _load(sums, flags, lane)
             z1, z2 = as_normal(normals[j]), as_normal(normals[GROUPS + j])
-            s = _add_node(s, z1, z2, cotangent, scale)
+            s = add_node(s, z1, z2, cotangent, scale)
             z1, z2 = as_normal(normals[2 * GROUPS + j]), as_normal(normals[3 * GROUPS + j])
-            s = _add_node(s, z1, z2, cotangent, scale)
+            s = add_node(s, z1, z2, cotangent, scale)
             _store(s, sums, flags, lane)
 
 
@@ -163,7 +166,7 @@ def chunk_sums(  # type: ignore[no-untyped-def]
     for i in range(full * 2 * LANES, nodes):
         lane = i % LANES
         z1, z2 = _node_normals(words, i)
-        s = _add_node(_load(sums, flags, lane), z1, z2, cotangent, scale)
+        s = add_node(_load(sums, flags, lane), z1, z2, cotangent, scale)
         _store(s, sums, flags, lane)
 
 
@@ -245,6 +248,32 @@ def fold_lanes(into, totals):  # type: ignore[no-untyped-def]  # pragma: no cove
     totals[8], totals[9], totals[10] = n1, n2, both
 
 
+@njit(inline="always")
+def add_small_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
+    """Return the sums and counts of a lane with one node added, all in float64."""
+    p, t = times(cotangent, z1), times(scale, z2)
+    active = z1 > 0.0
+    inactive2 = p <= t
+    gap = t - p
+    x = z1 if active else 0.0
+    smaller = t if t < p else p
+    negative = gap if gap < 0.0 else 0.0
+    r = smaller if active else negative
+    return (
+        s[0] + x,
+        fma64(x, x, s[1]),
+        s[2] + r,
+        fma64(r, x, s[3]),
+        fma64(r, r, s[4]),
+        fma64(z1, z1, s[5]),
+        fma64(z1, z2, s[6]),
+        fma64(z2, z2, s[7]),
+        s[8] + (0.0 if active else 1.0),
+        s[9] + (1.0 if inactive2 else 0.0),
+        s[10] + (1.0 if inactive2 and not active else 0.0),
+    )
+
+
 @njit(nogil=True, cache=True)
 def small_layer(  # type: ignore[no-untyped-def]
     physics, trial, layer, width, cotangent, scale, words, totals
@@ -254,26 +283,9 @@ def small_layer(  # type: ignore[no-untyped-def]
     fill_normals(words, 0, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1)
     totals[:] = 0.0
     for lane in range(min(LANES, width)):
-        x1 = x2 = r1 = rx = r2 = a = b = e = n1 = n2 = both = 0.0
+        sums = SMALL_START
         for i in range(lane, width, LANES):
-            y1, y2 = _node_normals(words, i)
-            z1, z2 = np.float64(y1), np.float64(y2)
-            p, t = cotangent * z1, scale * z2
-            active = z1 > 0.0
-            inactive2 = p <= t
-            x = z1 if active else 0.0
-            r = min(p, t) if active else min(t - p, 0.0)
-            x1 += x
-            x2 = fma64(x, x, x2)
-            r1 += r
-            rx = fma64(r, x, rx)
-            r2 = fma64(r, r, r2)
-            a = fma64(z1, z1, a)
-            b = fma64(z1, z2, b)
-            e = fma64(z2, z2, e)
-            n1 += 0.0 if active else 1.0
-            n2 += 1.0 if inactive2 else 0.0
-            both += 1.0 if inactive2 and not active else 0.0
-        lane_sums = (x1, x2, r1, rx, r2, a, b, e, n1, n2, both)
+            z1, z2 = _node_normals(words, i)
+            sums = add_small_node(sums, np.float64(z1), np.float64(z2), cotangent, scale)
         for s in range(TOTALS):
-            totals[s] += lane_sums[s]
+            totals[s] += sums[s]

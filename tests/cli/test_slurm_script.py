@@ -146,7 +146,7 @@ def test_a_configuration_file_is_read_here_and_there(printed: Printed, tmp_path:
     script = printed("--array 2 -- simulate --config run.toml")
     assert "\noutput=mine.h5\n" in script
     assert "\ntrials=300 block=64 blocks=5 shards=2\n" in script
-    assert '\nstart=(simulate --config run.toml --first-trial "$first"' in script
+    assert '\nstart=(simulate --config run.toml --device cpu --first-trial "$first"' in script
     assert '\nresume=(simcore resume "$output" --checkpoint 7)' in script
 
 

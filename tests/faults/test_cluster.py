@@ -11,17 +11,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from simcore.devices import Findings
+from simcore.errors import ClusterError, InputError
 from simcore.plan import Run
-from simcore.progress import EventLog
+from simcore.progress import Control, EventLog
 from simcore.run import execute
+from simcore.samplers import sampler_for
 from simcore.store import info
+from tests.devices import H100, READY
 from tests.same_results import differences
 
 pytest.importorskip("distributed")
@@ -340,20 +345,91 @@ def test_one_that_joins_later_is_sent_away(
     assert differences(tmp_path / "run.h5", expected) == []
 
 
+# --- GPUs, pretended -----------------------------------------------------------------------------
+
+GPU_RUN: dict[str, Any] = RUN | {"trials": 10_000, "device": "cuda"}
+
+PRETENDED = """
+import os
+from dataclasses import replace
+from pathlib import Path
+import simcore.devices as devices
+import simcore.samplers as samplers
+gpu = devices.Gpu(0, "NVIDIA H100", (9, 0), 80 * 2**30, 79 * 2**30)
+found = devices.Findings((13, 1), "", (gpu,), None, "0.30.4", 13, 13)
+if devices.look() != found:  # Dask runs this twice
+    real = samplers.sampler_for
+    devices.look = lambda: found
+    samplers.sampler_for = lambda run: real(replace(run, device="cpu"))
+    with Path({seen!r}).open("a") as file:
+        file.write(os.environ["CUDA_VISIBLE_DEVICES"] + chr(10))
+"""
+"""Preloaded by a worker: a GPU, and the sampler of the CPU in place of the GPU's."""
+
+
+@pytest.fixture
+def preload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretend: Callable[[Findings], None]
+) -> str:
+    """A file that gives a worker a GPU; this process, which simulates nothing, has two."""
+    pretend(replace(READY, gpus=(H100, replace(H100, index=1)), visible="4,6"))
+    monkeypatch.setattr(
+        "simcore.cluster.sampler_for", lambda run: sampler_for(replace(run, device="cpu"))
+    )
+    path = tmp_path / "pretended.py"
+    path.write_text(PRETENDED.format(seen=str(tmp_path / "seen")))
+    return str(path)
+
+
 def test_tasks_of_a_gpu_run_go_to_workers_with_a_gpu(
-    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cluster: Cluster, preload: str
 ) -> None:
-    """With a pretended device, since there is no sampler for a real one."""
-    monkeypatch.setattr("simcore.rules.DEVICES", ("cpu", "cuda"))
-    preload = tmp_path / "device.py"
-    preload.write_text("import simcore.rules; simcore.rules.DEVICES = ('cpu', 'cuda')")
-    cluster.worker("--preload", str(preload), "--name", "plain")
-    cluster.worker("--preload", str(preload), "--resources", "GPU=1", "--name", "gpu")
+    cluster.worker("--name", "plain")
+    cluster.worker("--preload", preload, "--resources", "GPU=1", "--name", "gpu")
     with EventLog(tmp_path / "log") as log:
-        run = Run(**RUN | {"trials": 10_000, "device": "cuda"})
-        assert execute(run, scheduler=cluster.address, log=log).complete
+        assert execute(Run(**GPU_RUN), scheduler=cluster.address, log=log).complete
     assert len(events(tmp_path / "log", "task")) > 1
     assert len({event["worker"] for event in events(tmp_path / "log", "task")}) == 1
+
+
+def test_each_process_of_this_machine_has_a_gpu(
+    tmp_path: Path, preload: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", preload)
+    with EventLog(tmp_path / "log") as log:
+        assert execute(Run(**GPU_RUN), scheduler="local:2", threads=8, log=log).complete
+    assert sorted((tmp_path / "seen").read_text().split()) == ["4", "6"]
+    (workers,) = events(tmp_path / "log", "workers")
+    assert sorted(workers["threads"].values()) == [1, 1]
+
+
+def test_more_processes_than_gpus_are_refused(preload: str) -> None:
+    with pytest.raises(InputError, match=r"more processes than there are GPUs, 2\. Use local:2"):
+        execute(Run(**GPU_RUN), scheduler="local:3")
+
+
+def test_waiting_for_a_gpu_is_said(cluster: Cluster, preload: str) -> None:
+    cluster.worker("--name", "plain")
+    control, said = Control(), []
+
+    def announce(text: str) -> None:
+        said.append(text)
+        if "GPU" in text:
+            control.stop.set()
+
+    scheduler = cluster.address
+    outcome = execute(Run(**GPU_RUN), scheduler=scheduler, control=control, announce=announce)
+    assert not outcome.complete
+    assert [text for text in said if text.startswith("no worker offers a GPU; waiting for one.")]
+
+
+def test_a_worker_that_can_not_use_its_gpu_says_why(cluster: Cluster, preload: str) -> None:
+    cluster.worker("--resources", "GPU=1")
+    with pytest.raises(ClusterError, match=r"can't be used \(DeviceError: device = cuda: finds no"):
+        execute(Run(**GPU_RUN), scheduler=cluster.address)
+
+
+# --- mistakes ------------------------------------------------------------------------------------
 
 
 def test_no_scheduler_is_one_line(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ def assert_same_results(path: Path, plain: Path) -> None:
     assert differences(path, plain) == []
 
 
-def printed(cluster: Cluster, words: str, folder: Path) -> Path:
-    """Print a script for `RUN` into a file of the folder."""
+def printed(cluster: Cluster, words: str, folder: Path, options: str = "") -> Path:
+    """Print a script for `RUN`, with more options, into a file of the folder."""
     script = folder / "job.sh"
-    told = cluster.run("simcore", "slurm", *shlex.split(f"{words} -- {RUN}"), cwd=folder)
+    told = cluster.run("simcore", "slurm", *shlex.split(f"{words} -- {RUN} {options}"), cwd=folder)
     script.write_text(told)
     return script
 
@@ -108,7 +108,8 @@ def test_a_job_with_gpus_that_is_warned(cluster: Cluster, plain: Path, tmp_path:
     wrapper.chmod(0o755)
     words = "--nodes 2 --gpus-per-node 2 --cpus-per-task 1 --mem 2000 --time 10 "
     words += f"--setup 'export PATH={wrapper.parent}:$PATH' --sbatch=--output=mine-%j.log"
-    number = submit(cluster, printed(cluster, words, tmp_path))
+    # The GPUs are pretended, and can do nothing.
+    number = submit(cluster, printed(cluster, words, tmp_path, "--device cpu"))
     wait_for_work(tmp_path / "run.jsonl")
     cluster.run("scancel", "--batch", "--signal=USR1", number)
     (job,) = cluster.wait_for(number)

@@ -1,0 +1,303 @@
+"""Claim: the GPU gives the bytes of the CPU, at a rate near what its instructions allow.
+
+    python bench/gpu.py            # needs a GPU and the extra cuda12 or cuda13; torch for a ratio
+
+Not yet run on hardware. First it verifies: the statistics of runs of many widths, byte for byte
+against the CPU; and, if they differ, whether they still have the same law. Then it measures, for
+widths from 256 to a million and interleaved in the same rounds, node updates a second of: the
+kernel alone; the whole sampler, statistics included; its normals alone, compiled alike; PyTorch
+with explicit weights (randn and matmul in float32, many networks at a time), where these fit in
+memory. The static limit is what the multiprocessors can issue over the instructions of a node.
+Prints a table and writes bench/results/gpu.json. Without a GPU it says so and exits
+with 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from harness import interleaved, save
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # from a checkout, not installed
+
+from simcore.devices import look, obstacle
+from simcore.numba_setup import prefer_wide_vectors, prepare
+
+prepare()
+
+WIDTHS = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_000_000)
+VERIFIED = (1, 5, 63, 64, 511, 512, 4096, 70_000)
+KS = (-0.5, 0.0, 1.0, float("inf"))
+
+TARGET_NODES = 4e10
+"""Node updates of a launch: a tenth of a second of a fast GPU."""
+
+ROWS_BYTES = 2**30
+EXPLICIT_BYTES = 2**31
+"""Room for the rows of a launch, and for PyTorch's weights."""
+
+FILL = 2048
+"""Trials that keep every multiprocessor busy, a thread block each."""
+
+INSTRUCTIONS = 114
+"""Machine instructions of a node, at most: tests/gpu/test_pair_budget.py holds the kernel to it."""
+
+WARP, SCHEDULERS = 32, 4
+"""Threads that issue together, and how many such issues a multiprocessor makes in a cycle."""
+
+LEAST_P = 1e-4
+"""False alarms of the two-sample tests, all widths together: one in a thousand."""
+
+
+# --- verifying ----------------------------------------------------------------------------------
+
+
+def runs():
+    """Return small runs of every kind that the kernel knows."""
+    from simcore.plan import Run
+
+    for width in VERIFIED:
+        depth, trials = (3, 70) if width > 5000 else (20, 200)
+        yield Run(
+            width=(width,),
+            depth=depth,
+            trials=trials,
+            ensemble="correlated",
+            k=KS,
+            sigma_b=(0.0, 0.1),
+        )
+
+
+def verify():
+    """Compare the GPU with the CPU; return a line for each run, and whether all agree in law."""
+    from simcore.doctor import digest
+
+    lines, good = [], True
+    for run in runs():
+        same = digest(run) == digest(replace(run, device="cuda"))
+        least = 1.0 if same else least_p(run)
+        good = good and least > LEAST_P
+        lines.append({"width": run.width[0], "same_bytes": same, "least_p": least})
+        print(f"N = {run.width[0]}: {'same bytes' if same else f'other bytes, p = {least:.2g}'}")
+    return lines, good
+
+
+def least_p(run):
+    """Return the least p-value, over the points, of two-sample tests of the last layer."""
+    import numpy as np
+    from scipy.stats import ks_2samp
+
+    from simcore.run import execute
+
+    many = replace(run, trials=1000, keep=1000)
+    kinds = (many, replace(many, device="cuda", seed=1))
+    points = [execute(plan, threads=1).points for plan in kinds]
+    found = []
+    for one, other in zip(*points, strict=True):
+        last = [np.nan_to_num(point.trajectories[:, -1, 1], nan=1e3) for point in (one, other)]
+        found.append(ks_2samp(*last).pvalue)
+    return min(1.0, float(min(found)) * len(found))
+
+
+# --- measuring ----------------------------------------------------------------------------------
+
+
+def measured(width):
+    """Return a run of one width that fills a GPU for a while."""
+    from simcore.plan import Run
+    from simcore.samplers.observe import COLUMNS
+
+    depth = 100 if width <= 4096 else 8
+    most = ROWS_BYTES // (8 * COLUMNS * depth)
+    trials = int(min(max(TARGET_NODES / (width * depth), FILL), most))
+    return Run(width=(width,), depth=depth, trials=trials // 64 * 64, keep=0, device="cuda")
+
+
+def kernel_alone(run):
+    """Return work that launches the sampler's kernel once for all trials of a run."""
+    import numpy as np
+    from numba import cuda
+
+    from simcore.samplers import pair
+    from simcore.samplers.observe import COLUMNS
+    from simcore.samplers.pair_cuda import PairCudaSampler
+
+    sampler = PairCudaSampler(run)
+    device, physics = sampler.device, sampler.physics[0]
+    start = np.empty((run.trials, pair.STATE))
+    pair.start(physics, start)
+    widths = device.put(sampler.widths[0])
+    rows = device.room((run.trials, run.depth, COLUMNS))
+
+    def work():
+        states = device.put(start)
+        return on_device(
+            cuda, lambda: device.launch(run.trials, physics, widths, 0, 0, states, rows)
+        )
+
+    return work
+
+
+def normals_kernel():
+    """Return a kernel that draws the normals of trials, a block each, and adds them up."""
+    import numpy as np
+    from numba import cuda
+
+    from simcore.rng import counter_word3
+    from simcore.samplers.pair_kernels import THREADS, group_normals
+
+    @cuda.jit
+    def kernel(key0, key1, groups, layers, sums):
+        trial, thread = np.uint64(cuda.blockIdx.x), np.uint32(cuda.threadIdx.x)
+        total = np.float32(0.0)
+        layer = np.uint32(0)
+        while layer < layers:
+            word = counter_word3(np.uint64(layer) + np.uint64(1), trial)
+            group = thread
+            while group < groups:
+                z1, z2, z3, z4 = group_normals(group, trial, word, key0, key1)
+                total += (z1 + z2) + (z3 + z4)
+                group = np.uint32(group + np.uint32(THREADS))
+            layer = np.uint32(layer + np.uint32(1))
+        sums[cuda.blockIdx.x, thread] = total
+
+    return kernel
+
+
+def normals_alone(run):
+    """Return work that draws as many normals as a run, by as many threads."""
+    import numpy as np
+    from numba import cuda
+
+    from simcore.samplers.pair_cuda import PairCudaSampler
+    from simcore.samplers.pair_kernels import THREADS
+
+    physics = PairCudaSampler(run).physics[0]
+    groups, layers = np.uint32(run.width[0] // 2), np.uint32(run.depth)
+    sums = cuda.device_array((run.trials, THREADS), np.float32)
+    launch = normals_kernel()[run.trials, THREADS]
+    return lambda: on_device(cuda, lambda: launch(physics.key0, physics.key1, groups, layers, sums))
+
+
+def on_device(cuda, launch):
+    """Return the seconds that a launch takes."""
+    cuda.synchronize()
+    before = time.perf_counter()
+    launch()
+    cuda.synchronize()
+    return time.perf_counter() - before
+
+
+def explicit_weights(run):
+    """Return work of PyTorch for one layer of some networks, and their number; None if too wide."""
+    import torch
+
+    width = run.width[0]
+    networks = EXPLICIT_BYTES // (4 * width * width)
+    if not networks:
+        return None, 0
+    scale = (2.0 / width) ** 0.5
+    signals = torch.randn(networks, width, 2, device="cuda")
+    weights = torch.empty(networks, width, width, device="cuda")
+
+    @torch.inference_mode()
+    def work():
+        torch.cuda.synchronize()
+        before = time.perf_counter()
+        weights.normal_(std=scale)
+        torch.relu(torch.bmm(weights, signals))
+        torch.cuda.synchronize()
+        return time.perf_counter() - before
+
+    return work, networks
+
+
+def measure(width, rounds, with_torch):
+    """Return node updates a second of every kind of work at one width."""
+    from simcore.run import execute
+
+    run = measured(width)
+    work = {
+        "kernel": kernel_alone(run),
+        "sampler": lambda: execute(run).seconds,
+        "normals": normals_alone(run),
+    }
+    nodes = dict.fromkeys(work, run.trials * run.depth * width)
+    if with_torch:
+        explicit, networks = explicit_weights(run)
+        if explicit is not None:
+            work["torch"], nodes["torch"] = explicit, networks * width
+    times = interleaved(work, rounds)
+    rates = {name: [nodes[name] / seconds for seconds in times[name]] for name in work}
+    return {
+        "width": width,
+        "depth": run.depth,
+        "trials": run.trials,
+        **{
+            name: {"median": statistics.median(own), "min": min(own), "max": max(own)}
+            for name, own in rates.items()
+        },
+    }
+
+
+def static_limit(instructions):
+    """Return node updates a second if every cycle issued what it can."""
+    from numba import cuda
+
+    device = cuda.get_current_device()
+    cycles = device.MULTIPROCESSOR_COUNT * SCHEDULERS * device.CLOCK_RATE * 1e3
+    return cycles * WARP / instructions
+
+
+def show(rows, limit):
+    """Print the table."""
+    names = ("kernel", "sampler", "normals", "torch")
+    print("".join(f"{heading:>12}" for heading in ("width", *names, "of limit", "over torch")))
+    for row in rows:
+        rates = [row[name]["median"] if name in row else float("nan") for name in names]
+        cells = [f"{rate:.3g}" for rate in rates]
+        cells += [f"{rates[0] / limit:.2f}", f"{rates[1] / rates[3]:.3g}"]
+        print(f"{row['width']:>12}" + "".join(f"{cell:>12}" for cell in cells))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--instructions", type=float, default=INSTRUCTIONS, help="of a node")
+    options = parser.parse_args()
+    problem = obstacle(look())
+    if problem is not None:
+        print(f"no GPU can be used: cuda {problem.rule}. {problem.remedy}.", file=sys.stderr)
+        return 2
+    import numba  # noqa: F401 - the features are set between this import and the kernels'
+
+    prefer_wide_vectors()
+    verified, good = verify()
+    if not good:
+        print("the GPU's results have another law than the CPU's: nothing is timed")
+        return 1
+    try:
+        import torch
+
+        with_torch = torch.cuda.is_available()
+    except ImportError:
+        with_torch = False
+    if not with_torch:
+        print("PyTorch for CUDA is not installed: no comparison with explicit weights")
+    rows = [measure(width, options.rounds, with_torch) for width in options.widths]
+    limit = static_limit(options.instructions)
+    show(rows, limit)
+    found = asdict(look())
+    result = {"device": found, "static_limit": limit, "options": vars(options)}
+    save("gpu", result | {"verified": verified, "node_updates_per_second": rows})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""What `simcore doctor` looks at: the CPU, Numba, its caches, CUDA, and a run of known answer.
+
+Call `numba_setup.prepare` and `prefer_wide_vectors` before, as the commands do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from . import devices
+from .devices import Findings, Obstacle
+from .moments import Moments
+from .numba_setup import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
+from .plan import Run
+from .provenance import version
+from .threads import cgroup_limit, default_threads
+
+__all__ = ["KNOWN_ANSWER", "Check", "digest", "examine", "known_run"]
+
+KNOWN_ANSWER = "828110295f0fa763"
+"""`digest` of `known_run`, on whatever device."""
+
+LONGEST = 300
+"""Of what an error says so much is shown."""
+
+REPORT = "Report this, with the output of simcore doctor --json"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    state
+        ``"ok"``; ``"absent"``, which is not wrong; or ``"wrong"``.
+    found
+        What was found.
+    remedy
+        What to do if it is not as wanted; "" if there is nothing to do.
+    """
+
+    name: str
+    state: Literal["ok", "absent", "wrong"]
+    found: str
+    remedy: str = ""
+
+
+def examine() -> list[Check]:
+    """Look at everything."""
+    return list(_checks())
+
+
+def _checks() -> Iterator[Check]:
+    yield _processor()
+    yield _threads()
+    yield _numba()
+    yield _cache()
+    answer, check = _known_answer("cpu")
+    yield check
+    found = devices.look()
+    yield _driver(found)
+    yield _gpu(found)
+    yield _packages(found)
+    yield _known_answer_of_gpu(found, answer)
+
+
+# --- the CPU ------------------------------------------------------------------------------------
+
+
+def _processor() -> Check:
+    from llvmlite import binding
+
+    try:
+        features: Mapping[str, bool] = binding.get_host_cpu_features()
+    except RuntimeError:
+        return Check("CPU", "ok", "of a kind whose features LLVM does not tell")
+    name = binding.get_host_cpu_name()
+    if features.get("avx512f", False):
+        return Check("CPU", "ok", f"{name}, AVX-512")
+    if features.get("avx2", False) and features.get("fma", False):
+        return Check("CPU", "ok", f"{name}, AVX2")
+    if "avx2" in features:
+        remedy = "It works, but slowly: take a machine of the last ten years for large runs."
+        return Check("CPU", "absent", f"{name}, without AVX2 and fused multiply-add", remedy)
+    return Check("CPU", "ok", name)
+
+
+def _threads() -> Check:
+    found = f"{default_threads()} of {os.cpu_count() or 1} processors"
+    quota = cgroup_limit()
+    return Check("threads", "ok", found if quota is None else f"{found}, cgroup limit {quota:g}")
+
+
+def _numba() -> Check:
+    import numba
+
+    found = f"Numba {version('numba')}"
+    config: Any = numba.config
+    if config.DISABLE_JIT:
+        remedy = "Unset NUMBA_DISABLE_JIT."
+        return Check("Numba", "wrong", f"{found}, its compiler switched off", remedy)
+    chosen = os.environ.get(FEATURES_VARIABLE)
+    if chosen:
+        return Check("Numba", "ok", f"{found}, features of {FEATURES_VARIABLE}: {chosen}")
+    wide = "-prefer-256-bit" in (config.CPU_FEATURES or "")
+    return Check("Numba", "ok", f"{found}, {'512-bit vectors' if wide else 'vectors as it likes'}")
+
+
+def _cache() -> Check:
+    folder = Path(os.environ.get(CACHE_VARIABLE, ""))
+    remedy = f"Set {CACHE_VARIABLE} to a folder that can be written, on a disk of this machine."
+    if folder.name.startswith(TEMPORARY):
+        return Check("cache", "wrong", f"{folder}, for this process only", remedy)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Check("cache", "ok", str(folder))
+    except OSError as error:
+        return Check("cache", "wrong", f"{folder}: {error.strerror}", remedy)
+
+
+# --- CUDA ---------------------------------------------------------------------------------------
+
+
+def _wanted(found: Findings) -> bool:
+    """Return whether somebody means to use a GPU here: without the extra nothing of it is wrong."""
+    return bool(found.numba_cuda)
+
+
+def _of(problem: Obstacle, name: str, *, wrong: bool) -> Check:
+    state: Literal["absent", "wrong"] = "wrong" if wrong else "absent"
+    return Check(name, state, problem.rule, f"{problem.remedy}.")
+
+
+def _driver(found: Findings) -> Check:
+    if found.driver is None:
+        remedy = "For a GPU, install NVIDIA's driver."
+        return Check("driver", "absent", "no NVIDIA driver", remedy)
+    problem = devices.driver_obstacle(replace(found, gpus=found.gpus or (NO_GPU,)))
+    if problem is not None:
+        return _of(problem, "driver", wrong=_wanted(found))
+    return Check("driver", "ok", f"for CUDA {devices.dotted(found.driver)}")
+
+
+NO_GPU = devices.Gpu(0, "", devices.LEAST_CAPABILITY, 0)
+"""Stands for a GPU where the driver alone is judged."""
+
+
+def _gpu(found: Findings) -> Check:
+    if not found.gpus:
+        silent = found.driver is None or found.failure
+        problem = None if silent else devices.driver_obstacle(found)
+        return Check("GPU", "absent", "none", "" if problem is None else f"{problem.remedy}.")
+    problem = devices.gpu_obstacle(found)
+    if problem is not None:
+        return _of(problem, "GPU", wrong=_wanted(found))
+    return Check("GPU", "ok", "; ".join(_described(gpu) for gpu in found.gpus))
+
+
+def _described(gpu: devices.Gpu) -> str:
+    total = f"{gpu.total_bytes / 2**30:.1f} GiB"
+    memory = total if gpu.free_bytes is None else f"{gpu.free_bytes / 2**30:.1f} of {total} free"
+    return f"{gpu.name}, compute capability {devices.dotted(gpu.capability)}, {memory}"
+
+
+def _packages(found: Findings) -> Check:
+    problem = devices.package_obstacle(found)
+    if not found.numba_cuda:
+        remedy = "" if problem is None or not found.gpus else f"{problem.remedy}."
+        return Check("CUDA packages", "absent", "not installed", remedy)
+    if problem is not None:
+        return _of(problem, "CUDA packages", wrong=True)
+    told = f"numba-cuda {found.numba_cuda}, for CUDA {found.toolkit}"
+    return Check("CUDA packages", "ok", told)
+
+
+# --- known answers ------------------------------------------------------------------------------
+
+
+def known_run() -> Run:
+    """Return a run that takes no time and goes through every step of the pair sampler."""
+    return Run(
+        depth=4,
+        width=(37, 700),
+        ensemble="correlated",
+        k=(1.0,),
+        sigma_b=(0.1,),
+        trials=70,
+        keep=0,
+        bins=1,
+    )
+
+
+def digest(run: Run) -> str:
+    """Simulate a run and return a digest of its statistics."""
+    from .run import execute
+
+    found = hashlib.sha256()
+    for point in execute(run, threads=1).points:
+        moments = point.published()
+        assert moments is not None
+        _feed(found, moments)
+    return found.hexdigest()[:16]
+
+
+def _feed(found: hashlib._Hash, moments: Moments) -> None:
+    for array in moments:
+        found.update(array.astype("<f8").tobytes())
+
+
+def _known_answer(device: str) -> tuple[str, Check]:
+    """Simulate what is known, on a device."""
+    name = f"known answer, {device}"
+    before = time.perf_counter()
+    try:
+        answer = digest(replace(known_run(), device=device))
+    except Exception as error:  # noqa: BLE001 - whatever a driver or a compiler raises
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        return "", Check(name, "wrong", told[:LONGEST], f"{REPORT}.")
+    took = f"{time.perf_counter() - before:.1f} s"
+    if answer != KNOWN_ANSWER:
+        found = f"{answer}, and not {KNOWN_ANSWER}"
+        remedy = f"Empty the folder of the cache and try again. {REPORT}."
+        return answer, Check(name, "wrong", found, remedy)
+    return answer, Check(name, "ok", f"{answer} in {took}")
+
+
+def _known_answer_of_gpu(found: Findings, on_cpu: str) -> Check:
+    name = "known answer, cuda"
+    if devices.obstacle(found) is not None:
+        return Check(name, "absent", "not tried, since no GPU can be used")
+    answer, check = _known_answer("cuda")
+    if check.state == "wrong":
+        return replace(check, remedy=f"Use --device cpu. {REPORT}.")
+    same = "the CPU's bytes" if answer == on_cpu else "but not the CPU's"
+    return replace(check, found=f"{check.found}, {same}")

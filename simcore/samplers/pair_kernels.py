@@ -1,0 +1,284 @@
+"""The pair sampler's kernel for CUDA: one thread block takes one trial through its layers.
+
+The scalar functions are those of the CPU kernels, and so is the order of summation (`pair_sums`):
+128 threads are the 16 lanes of 8 slots, so that thread 16·slot + lane sums its lane of the chunks
+slot, slot + 8, …; slots, then lanes, are added in order. With IEEE square roots and divisions,
+explicit fma and products that can't be fused the bytes are those of the CPU.
+
+Only this module and the driver `pair_cuda` need CUDA; nothing else imports them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numba import cuda, njit, types
+
+from ..rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
+from .observe import finish_angle
+from .pair_state import (
+    ALONG,
+    LIVE,
+    LOGS,
+    NONE_LEFT,
+    STATE,
+    direction,
+    finish_row_log,
+    move_on,
+    observe_cosine,
+    observe_layer,
+)
+from .pair_sums import (
+    BYTE,
+    CHUNK,
+    F_ZERO,
+    GROUPS,
+    LANES,
+    PAIR_STREAM,
+    SLOTS,
+    SMALL,
+    SMALL_START,
+    SUMS,
+    TOTALS,
+    ZERO,
+    add_node,
+    add_small_node,
+)
+
+__all__ = ["THREADS", "advance", "group_normals", "lane_chunk"]
+
+THREADS = SLOTS * LANES
+"""Threads of a block: one for each lane of each slot."""
+
+BLOCKS_PER_MULTIPROCESSOR = 8
+"""At least so many are to fit; it bounds the registers of a thread by 64."""
+
+EVERY_LANE = 0xFFFFFFFF
+COUNTS = TOTALS - SUMS
+WARPS = THREADS // 32
+PARTS, WARP_COUNTS = SUMS * THREADS, COUNTS * WARPS
+
+# Indices are unsigned and their constants typed: Python's negative indices cost registers.
+_f32, _i32, _u32, _u64 = np.float32, np.int32, np.uint32, np.uint64
+U_ONE, U_WARP, U_WARPS, U_LANES, U_THREADS = (
+    _u32(1),
+    _u32(32),
+    _u32(WARPS),
+    _u32(LANES),
+    _u32(THREADS),
+)
+U_SLOTS, U_SUMS, U_TOTALS, U_STATE = _u32(SLOTS), _u32(SUMS), _u32(TOTALS), _u32(STATE)
+U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
+U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(LOGS), _u32(0)
+ANGLE_THREAD, STATE_THREAD = _u32(32), _u32(64)
+"""Threads of warps of their own, so that they work beside those that take logarithms."""
+
+ROW = _u64(0)
+NOTHING = (F_ZERO,) * SUMS + (ZERO,)
+
+
+@njit(forceinline=True)
+def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no-untyped-def]
+    """Return the normals of a group's two nodes: z₁, z₂ of the one, then of the other."""
+    w0, w1, w2, w3 = philox(
+        counter_word0(group, PAIR_STREAM), ROW, trial_word, layer_word, key0, key1
+    )
+    z1, z2 = normal_pair(_u32(w0), _u32(w1))
+    z3, z4 = normal_pair(_u32(w2), _u32(w3))
+    return z1, z2, z3, z4
+
+
+@njit(forceinline=True)
+def lane_chunk(  # type: ignore[no-untyped-def]
+    group, lane, nodes, trial_word, layer_word, key0, key1, cotangent, scale
+):
+    """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
+
+    `group` is the lane's first one of the chunk.
+    """
+    s = NOTHING
+    left = nodes
+    while left >= U_ROUND:
+        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
+        s = add_node(s, z1, z2, cotangent, scale)
+        s = add_node(s, z3, z4, cotangent, scale)
+        group = _u32(group + U_LANES)
+        left = _u32(left - U_ROUND)
+    if lane < left:
+        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
+        s = add_node(s, z1, z2, cotangent, scale)
+        if lane + U_LANES < left:
+            s = add_node(s, z3, z4, cotangent, scale)
+    return s
+
+
+@njit(forceinline=True)
+def _sum_slot(  # type: ignore[no-untyped-def]
+    physics, thread, width, trial_word, layer_word, cotangent, scale, parts
+):
+    """Sum a thread's lane of the chunks of its slot into `parts`; return its three counts."""
+    lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
+    at = thread
+    while at < PARTS:
+        parts[at] = 0.0
+        at = _u32(at + U_THREADS)
+    n1 = n2 = both = ZERO
+    chunk = slot
+    while chunk * U_CHUNK < width:
+        s = lane_chunk(
+            _u32(chunk * U_GROUPS + lane),
+            lane,
+            _u32(min(U_CHUNK, _u32(width - chunk * U_CHUNK))),
+            trial_word,
+            layer_word,
+            physics.key0,
+            physics.key1,
+            cotangent,
+            scale,
+        )
+        _add_chunk(s, thread, parts)
+        n1 = _i32(n1 + _i32(s[8] & BYTE))
+        n2 = _i32(n2 + _i32(_i32(s[8] >> 8) & BYTE))
+        both = _i32(both + _i32(s[8] >> 16))
+        chunk = _u32(chunk + U_SLOTS)
+    return n1, n2, both
+
+
+@njit(forceinline=True)
+def _add_chunk(s, at, parts):  # type: ignore[no-untyped-def]
+    parts[at] += s[0]
+    parts[_u32(at + U_THREADS)] += s[1]
+    parts[_u32(at + 2 * THREADS)] += s[2]
+    parts[_u32(at + 3 * THREADS)] += s[3]
+    parts[_u32(at + 4 * THREADS)] += s[4]
+    parts[_u32(at + 5 * THREADS)] += s[5]
+    parts[_u32(at + 6 * THREADS)] += s[6]
+    parts[_u32(at + 7 * THREADS)] += s[7]
+
+
+@njit(forceinline=True)
+def _fold_slots(thread, parts):  # type: ignore[no-untyped-def]
+    """Add the slots of a lane of one of the eight sums, in order."""
+    at = _u32(thread // U_LANES * U_THREADS + thread % U_LANES)
+    total = parts[at]
+    other = U_ONE
+    while other < U_SLOTS:
+        total += parts[_u32(at + other * U_LANES)]
+        other = _u32(other + U_ONE)
+    parts[at] = total
+
+
+@njit(forceinline=True)
+def _fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
+    """Add the lanes of a sum, in order, or the warps' counts."""
+    other = U_ZERO
+    total = 0.0
+    if thread < U_SUMS:
+        while other < U_LANES:
+            total += parts[_u32(thread * U_THREADS + other)]
+            other = _u32(other + U_ONE)
+        totals[thread] = total
+    elif thread < U_TOTALS:
+        while other < U_WARPS:
+            total += counts[_u32((thread - U_SUMS) * U_WARPS + other)]
+            other = _u32(other + U_ONE)
+        totals[thread] = total
+
+
+@njit(forceinline=True)
+def _sum_small_lane(  # type: ignore[no-untyped-def]
+    physics, lane, width, trial_word, layer_word, cotangent, scale, parts
+):
+    """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
+    s = SMALL_START
+    node = lane
+    while node < width:
+        group = _u32(node // U_ROUND * U_LANES + lane)
+        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, physics.key0, physics.key1)
+        s = add_small_node(s, np.float64(z1), np.float64(z2), cotangent, scale)
+        if node + U_LANES < width:
+            s = add_small_node(s, np.float64(z3), np.float64(z4), cotangent, scale)
+        node = _u32(node + U_ROUND)
+    for i in range(TOTALS):
+        parts[_u32(_u32(i) * U_LANES + lane)] = s[i]
+
+
+@njit(forceinline=True)
+def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-def]
+    total = 0.0
+    lane = U_ZERO
+    while lane < min(U_LANES, width):
+        total += parts[_u32(thread * U_LANES + lane)]
+        lane = _u32(lane + U_ONE)
+    totals[thread] = total
+
+
+# Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
+# since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
+@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+def advance(physics, widths, first_trial, layer0, states, rows):  # type: ignore[no-untyped-def]
+    """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
+
+    Parameters are those of `pair.advance`, in the memory of the device.
+    """
+    thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
+    state = cuda.shared.array(STATE, types.float64)
+    aim = cuda.shared.array(2, types.float64)
+    totals = cuda.shared.array(TOTALS, types.float64)
+    parts = cuda.shared.array(PARTS, types.float64)
+    counts = cuda.shared.array(WARP_COUNTS, types.int32)
+    trial = _u64(_u64(first_trial) + _u64(block))
+    trial_word = _u64(trial & LOW)
+    if thread < U_STATE:
+        state[thread] = states[block, thread]
+    cuda.syncthreads()
+    j, layers = U_ZERO, _u32(rows.shape[1])
+    while j < layers:
+        layer = _u32(layer0 + j)
+        width = _u32(widths[layer])
+        layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
+        if thread == U_ZERO:
+            _, _, _, aim[0], aim[1], _ = direction(state)
+        cuda.syncthreads()
+        if state[LIVE] > NONE_LEFT and width < U_SMALL:
+            if thread < U_LANES:
+                _sum_small_lane(
+                    physics, thread, width, trial_word, layer_word, aim[0], aim[1], parts
+                )
+            cuda.syncthreads()
+            if thread < U_TOTALS:
+                _fold_small_lanes(thread, width, parts, totals)
+        elif state[LIVE] > NONE_LEFT:
+            cotangent, scale = _f32(aim[0]), _f32(aim[1])
+            n1, n2, both = _sum_slot(
+                physics, thread, width, trial_word, layer_word, cotangent, scale, parts
+            )
+            for distance in (16, 8, 4, 2, 1):
+                n1 = _i32(n1 + cuda.shfl_down_sync(EVERY_LANE, n1, distance))
+                n2 = _i32(n2 + cuda.shfl_down_sync(EVERY_LANE, n2, distance))
+                both = _i32(both + cuda.shfl_down_sync(EVERY_LANE, both, distance))
+            if thread % U_WARP == U_ZERO:
+                warp = _u32(thread // U_WARP)
+                counts[warp] = n1
+                counts[_u32(warp + U_WARPS)] = n2
+                counts[_u32(warp + 2 * WARPS)] = both
+            cuda.syncthreads()
+            _fold_slots(thread, parts)
+            cuda.syncthreads()
+            _fold_lanes(thread, parts, counts, totals)
+        cuda.syncthreads()
+        if thread == U_ZERO:
+            observe_layer(width, totals, state, rows[block, j])
+        cuda.syncthreads()
+        if thread < U_LOGS:
+            finish_row_log(_i32(thread), totals, rows[block, j])
+        elif thread == ANGLE_THREAD:
+            finish_angle(rows[block, j], totals[ALONG])
+        elif thread == STATE_THREAD:
+            observe_cosine(width, totals, state, rows[block, j])
+            move_on(physics, width, totals, state)
+        cuda.syncthreads()
+        j = _u32(j + U_ONE)
+    if thread < U_STATE:
+        states[block, thread] = state[thread]

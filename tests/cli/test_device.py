@@ -1,0 +1,212 @@
+"""--device: what is chosen, what is said, and every way in which a GPU can't be used."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from simcore.cli.main import main as simcore
+from simcore.cli.simulate import main
+
+from simcore.devices import Findings
+from simcore.plan import Run
+from simcore.run import execute
+from tests.devices import CASES, H100, READY
+
+from .fakes import BASIC, FakeRun
+
+Pretend = Callable[[Findings], None]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_that_can_not_be_used_is_one_line(
+    fake: FakeRun,
+    pretend: Pretend,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    case: str,
+) -> None:
+    found, told = CASES[case]
+    pretend(found)
+    for more in ([], ["--dry-run"]):
+        assert main([*BASIC, "--device", "cuda", *more]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(f"--device cuda: {told}")
+        assert err.endswith(", or use the device cpu.\n")
+        assert err.count("\n") == 1
+    assert fake.calls == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [[], ["--device", "auto"], ["--device", "cuda"]])
+def test_a_gpu_that_can_be_used_is(
+    fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    pretend(READY)
+    assert main([*BASIC, *words]) == 0
+    assert fake.run == Run(depth=5, width=(64,), device="cuda")
+    out, err = capsys.readouterr()
+    assert ("note: device cuda: NVIDIA H100, driver for CUDA 13.1\n" in err) == (
+        words != ["--device", "cuda"]
+    )
+    assert "node updates/s, cuda)" in out
+
+
+def test_auto_without_a_gpu_is_the_cpu_and_silent(
+    fake: FakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(BASIC) == 0
+    assert fake.run == Run(depth=5, width=(64,))
+    out, err = capsys.readouterr()
+    assert "device" not in err
+    assert " threads)" in out or " thread)" in out
+
+
+def test_auto_says_why_it_takes_the_cpu(
+    fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, told = CASES["no extra"]
+    pretend(found)
+    assert main(BASIC) == 0
+    assert fake.run.device == "cpu"
+    assert f"note: device cpu, since cuda {told}.\n" in capsys.readouterr().err
+    pretend(READY)
+    fake.calls.clear()
+    assert main([*BASIC, "--sampler", "dense"]) == 0
+    assert fake.run.device == "cpu"
+    assert "since cuda has no sampler of explicit weights" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_the_device(
+    fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(READY)
+    assert main([*BASIC, "--dry-run", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["configuration"]["device"] == "cuda"
+    assert shown["notes"][0].startswith("device cuda: NVIDIA H100")
+
+
+def test_a_cluster_is_not_judged_by_this_machine(fake: FakeRun, pretend: Pretend) -> None:
+    pretend(READY)
+    assert main([*BASIC, "--scheduler", "tcp://127.0.0.1:9"]) == 0
+    assert fake.run.device == "cpu"
+    pretend(Findings())
+    fake.calls.clear()
+    options = ["--scheduler", "tcp://127.0.0.1:9", "--device", "cuda", "--overwrite"]
+    assert main([*BASIC, *options]) == 0
+    assert fake.run.device == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Findings(), "--device cuda: finds no NVIDIA driver"),
+        (READY, "--scheduler local:2: asks for more processes than there are GPUs, 1."),
+    ],
+)
+def test_processes_of_this_machine_need_gpus(
+    fake: FakeRun,
+    pretend: Pretend,
+    capsys: pytest.CaptureFixture[str],
+    found: Findings,
+    told: str,
+) -> None:
+    pretend(found)
+    assert main([*BASIC, "--device", "cuda", "--scheduler", "local:2"]) == 2
+    assert capsys.readouterr().err.startswith(told)
+    assert fake.calls == []
+    pretend(replace(READY, gpus=(H100, replace(H100, index=1))))
+    assert main([*BASIC, "--device", "cuda", "--scheduler", "local:2"]) == 0
+
+
+# --- resume -------------------------------------------------------------------------------------
+
+
+def test_resume_keeps_the_kind_of_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    execute(Run(depth=2, width=(8,), trials=64), output=tmp_path / "run.h5")
+    before = Path("run.h5").read_bytes()
+    assert simcore(["resume", "run.h5", "--trials", "128", "--device", "cuda"]) == 2
+    told = "--device cuda: is not the device of this run, cpu. Leave it out, or begin a new run.\n"
+    assert capsys.readouterr().err == told
+    assert Path("run.h5").read_bytes() == before
+    assert simcore(["resume", "run.h5", "--trials", "128", "--device", "cpu", "--quiet"]) == 0
+
+
+def test_resume_without_the_gpu_of_the_run_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pretend: Pretend,
+) -> None:
+    from simcore.samplers import sampler_for
+
+    monkeypatch.chdir(tmp_path)
+    pretend(READY)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "simcore.engines.sampler_for", lambda run: sampler_for(replace(run, device="cpu"))
+        )
+        execute(Run(depth=2, width=(8,), trials=64, device="cuda"), output=tmp_path / "run.h5")
+    pretend(Findings())
+    assert simcore(["resume", "run.h5", "--trials", "128", "--quiet"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("--device cuda: finds no NVIDIA driver on this machine. Install one")
+    assert err.endswith(
+        "or resume where there is a GPU, since a run stays on its kind of device.\n"
+    )
+    assert err.count("\n") == 1
+
+
+# --- job scripts --------------------------------------------------------------------------------
+
+COMMAND = "simulate --width 64 --depth 5"
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (f"--gpus-per-node 2 -- {COMMAND}", "--depth 5 --device cuda "),
+        (f"--gpus-per-node 2 -- {COMMAND} --device auto", "--depth 5 --device cuda "),
+        (f"--gpus-per-node 2 -- {COMMAND} --device cpu --trials 9", "--depth 5 --trials 9 --sch"),
+        (f"-- {COMMAND} --device cuda", "--depth 5 --device cuda "),
+        (f"-- {COMMAND}", "--depth 5 --scheduler"),
+        (f"--array 2 -- {COMMAND}", "--depth 5 --device cpu "),
+        (f"--array 2 --gpus-per-node 1 -- {COMMAND}", "--depth 5 --device cuda "),
+        (f"--gpus-per-node 1 -- {COMMAND} --device cpu --sampler dense", "dense --scheduler"),
+    ],
+)
+def test_a_job_names_its_device(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    shown: str,
+) -> None:
+    """Whatever the machine has on which the script is printed."""
+    monkeypatch.chdir(tmp_path)
+    assert simcore(["slurm", *shlex.split(words)]) == 0
+    out = capsys.readouterr().out
+    (start,) = [line for line in out.splitlines() if line.strip().startswith("start=(")]
+    assert shown in start
+    assert start.count("--device") <= 1
+
+
+def test_gpus_for_a_run_that_can_not_use_them_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = f"slurm --gpus-per-node 4 -- {COMMAND} --ensemble rai"
+    assert simcore(shlex.split(words)) == 2
+    assert capsys.readouterr().err == (
+        "--gpus-per-node 4: the device cuda has no sampler of rai. Leave it out, or add "
+        "--device cpu after simulate.\n"
+    )

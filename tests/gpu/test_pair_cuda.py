@@ -1,0 +1,142 @@
+"""The driver of the pair sampler on CUDA, with a device that runs compiled kernels on the CPU."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from simcore.errors import DeviceError
+from simcore.plan import Run, Task
+from simcore.samplers import pair_cuda
+from simcore.samplers.contract import Signals, TaskResult
+from simcore.samplers.pair_cpu import PairSampler
+from simcore.samplers.pair_cuda import PairCudaSampler
+
+from .launches import THREADS, one_point
+from .ptx_program import Program
+
+pytestmark = pytest.mark.xdist_group("gpu")
+
+
+class Emulated:
+    """A device whose memory is the host's."""
+
+    def __init__(self, program: Program, free: int = 2**33) -> None:
+        self.program = program
+        self.free = free
+        self.launches: list[tuple[int, int, int]] = []
+
+    def put(self, array: npt.NDArray[Any]) -> Any:
+        return array.copy()
+
+    def room(self, shape: tuple[int, ...]) -> Any:
+        return np.full(shape, 7.0)
+
+    def get(self, array: Any, into: npt.NDArray[np.float64]) -> None:
+        into[:] = array
+
+    def launch(self, trials: int, *arguments: Any) -> None:
+        _, _, first, layer0, _, _ = arguments
+        self.launches.append((trials, first, layer0))
+        self.program.launch(trials, THREADS, *arguments)
+
+    def free_bytes(self) -> int:
+        return self.free
+
+
+def equal(a: TaskResult, b: TaskResult) -> bool:
+    pairs: list[Any] = [*zip(a.moments, b.moments, strict=True), *zip(a.bins, b.bins, strict=True)]
+    pairs += [(a.kept, b.kept), (a.histogram, b.histogram)]
+    return all(x.tobytes() == y.tobytes() for x, y in pairs)
+
+
+def signals() -> Signals:
+    return Signals.sharing(np.zeros(1, dtype=np.int64))
+
+
+@pytest.mark.parametrize("trials", [64, 40, 128])
+def test_results_have_the_bytes_of_the_cpu(program: Program, trials: int) -> None:
+    run = one_point(70, 1.0, depth=6, trials=trials)
+    task = Task.cut(0, 0, -(-trials // 64), 4) if trials % 64 == 0 else Task(0, 0, 1, 40)
+    device, seen = Emulated(program), signals()
+    expected = PairSampler(run).run(task, None, signals())
+    made = PairCudaSampler(run, device).run(task, None, seen)
+    assert equal(expected, made)
+    assert seen.progress[0] == task.trials * 6 * 70
+    assert len(device.launches) == 1
+
+
+def test_launches_are_cut_to_the_room(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks by blocks, and layers by layers where one block does not fit; the bytes stay."""
+    run = one_point(70, -0.5, depth=4, trials=128)
+    task, per_layer = Task(0, 0, 2, 128), 8 * 15 * 64
+    expected = PairSampler(run).run(task, None, signals())
+    cut = {}
+    for layers in (8, 7, 3, 1):
+        monkeypatch.setattr(pair_cuda, "ROWS_BYTES", layers * per_layer)
+        device = Emulated(program)
+        assert equal(expected, PairCudaSampler(run, device).run(task, None, signals()))
+        cut[layers] = device.launches
+    assert cut[8] == [(128, 0, 0)]
+    assert cut[7] == [(64, 0, 0), (64, 64, 0)]
+    assert cut[3] == [(64, 0, 0), (64, 0, 3), (64, 64, 0), (64, 64, 3)]
+    assert len(cut[1]) == 8
+
+
+def test_given_bins_later_blocks_and_a_pool(program: Program) -> None:
+    run = one_point(100, 0.0, depth=4, trials=256)
+    first = PairSampler(run).run(Task(0, 0, 1, 64), None, signals())
+    later = Task(0, 2, 2, 128)
+    expected = PairSampler(run).run(later, first.bins, signals())
+    with ThreadPoolExecutor(1) as pool:
+        sampler = PairCudaSampler(run, Emulated(program))
+        assert equal(expected, sampler.run_shared(later, first.bins, signals(), pool, 1))
+
+
+def test_a_task_that_is_stopped_ends_early(program: Program) -> None:
+    run = one_point(10, 0.0, depth=4, trials=64)
+    stopped, device = signals(), Emulated(program)
+    stopped.stop[0] = 1
+    PairCudaSampler(run, device).run(Task(0, 0, 1, 64), None, stopped)
+    assert len(device.launches) == 1
+
+
+def test_trials_and_segments_through_the_contract_of_blocks(program: Program) -> None:
+    run = one_point(80, 1.0, depth=5, trials=10)
+    cpu, gpu = PairSampler(run), PairCudaSampler(run, Emulated(program))
+    rows = []
+    for sampler in (cpu, gpu):
+        states, made = sampler.carry(0, 10), np.empty((2, 10, 2, 15))
+        for part, layer0 in enumerate((0, 2)):
+            sampler.advance(0, 0, layer0, states, made[part], signals())
+        rows.append(made.tobytes() + states.tobytes())
+    assert rows[0] == rows[1]
+
+
+def test_tasks_are_powers_of_two_within_the_room() -> None:
+    for width, depth in ((4096, 200), (10, 3), (10**6, 1000), (64, 2**20)):
+        blocks = PairCudaSampler(one_point(width, 0.0, depth=depth)).blocks_per_task(0)
+        assert blocks & (blocks - 1) == 0
+        assert blocks == 1 or blocks * 64 * depth * 120 <= pair_cuda.ROWS_BYTES
+
+
+def test_prepare_compiles_what_a_task_needs(program: Program) -> None:
+    device = Emulated(program)
+    PairCudaSampler(one_point(70, 1.0), device).prepare()
+    assert device.launches == [(1, 0, 0)]
+
+
+def test_too_little_memory_is_one_line(program: Program) -> None:
+    sampler = PairCudaSampler(one_point(70, 1.0, trials=64), Emulated(program, free=10_000))
+    with pytest.raises(DeviceError, match=r"device = cuda: has 0\.00954 MiB .* --device cpu\."):
+        sampler.run(Task(0, 0, 1, 64), None, signals())
+
+
+def test_other_runs_are_refused() -> None:
+    run = Run(depth=2, width=(10,), ensemble="rai", trials=1)
+    with pytest.raises(DeviceError, match=r"not rai\. Use --device cpu\."):
+        PairCudaSampler(run)
