@@ -383,10 +383,13 @@ class ClusterEngine:
         """Hand out a task again that came back without a result, or say why that is no use."""
         from distributed import KilledWorker
 
-        if future.status != "error":
+        assert self._client is not None
+        # Its worker may have died between the end of the task and the sending of the result.
+        lost = future.status != "error"
+        if lost and (future.status == "cancelled" or self._client.status != "running"):
             raise self._lost()
-        error = result[1]
-        if isinstance(error, KilledWorker):
+        error = None if lost else result[1]
+        if lost or isinstance(error, KilledWorker):
             flight.losses += 1
             self._log("lost", **_named(flight.task), losses=flight.losses)
             if flight.losses >= MOST_LOSSES:
