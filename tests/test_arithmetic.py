@@ -289,6 +289,7 @@ def reports() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("instructions")
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "host"])
 def test_bytes_do_not_depend_on_the_instruction_set(
@@ -300,6 +301,7 @@ def test_bytes_do_not_depend_on_the_instruction_set(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("instructions")
 def test_the_variants_are_different_programs(reports: dict[str, dict[str, Any]]) -> None:
     # Else equal bytes would show nothing.
     assert not reports["x86-64"]["fused"]

@@ -32,7 +32,12 @@ PYTHON = [block for language, block in BLOCKS if language == "python"]
 
 
 def run(line: str, place: Path) -> None:
-    """Run a command; what it prints goes to the file behind a ">"."""
+    """Run a command; what it prints goes to the file behind a ">".
+
+    Of the digits it takes 2 networks instead of 16, which take a minute.
+    """
+    if "digits.h5" in line:
+        line = line.replace("--trials 16", "--trials 2")
     line, _, printed = line.partition(" > ")
     name, *arguments = shlex.split(line)
     command = [str(Path(sys.executable).with_name(name)), *arguments]
