@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from .analysis import open_run
 from .errors import InputError
 from .figure_style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
 from .observables import COVARIANCE, HISTOGRAMMED
+from .results import points
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -285,17 +286,11 @@ def _legend(axes: Any, shown: int, total: int) -> None:
 
 def _shown(dataset: xr.Dataset, observable: str) -> tuple[list[tuple[str, dict[str, int]]], int]:
     """Return label and place of at most `MAX_LINES` points, spread over the grid; and how many."""
-    lines = list(_lines(dataset[observable]))
+    lines = [
+        (", ".join(_parameter(name, value) for name, value in point.items()), place)
+        for point, place in points(dataset[observable])
+    ]
     return lines[:: max(1, -(-len(lines) // MAX_LINES))], len(lines)
-
-
-def _lines(values: xr.DataArray) -> Iterator[tuple[str, dict[str, int]]]:
-    """Yield a label and a place for every point of the grid, and every pair, in order."""
-    swept = [str(name) for name in values.dims if name != "layer"]
-    for place in itertools.product(*(range(values.sizes[name]) for name in swept)):
-        at = dict(zip(swept, place, strict=True))
-        parts = (_parameter(name, values[name].to_numpy()[i].item()) for name, i in at.items())
-        yield ", ".join(parts), at
 
 
 def _parameter(name: str, value: object) -> str:

@@ -14,6 +14,7 @@ import xarray as xr
 
 from .errors import InputError
 from .observables import COVARIANCE, NAMES
+from .results import check_results, points
 from .verdicts import SYMBOLS, point_words
 
 __all__ = ["Scaling", "scaling"]
@@ -73,10 +74,7 @@ class Scaling:
         widths = ", ".join(map(str, self.widths))
         yield f"Fits of {law} over N = {widths}, at the last layer:"
         last = self.fits.isel(layer=-1)
-        swept = [str(dim) for dim in last.dims]
-        for place in np.ndindex(*(last.sizes[name] for name in swept)):
-            at = dict(zip(swept, place, strict=True))
-            point = {name: last[name].to_numpy()[i].item() for name, i in at.items()}
+        for point, at in points(last[f"{self.observables[0]}_limit"]):
             for name in self.observables:
                 yield f"{point_words(point)}{': ' if point else ''}{_words(last.isel(at), name)}"
 
@@ -157,7 +155,8 @@ def scaling(
         if f"{name}_theory_1n" in dataset:
             own["first_order_reach"] = _reach(dataset, name)
         for what, values in own.items():
-            values.attrs = {"long_name": f"{name}: {_MEANINGS[what]}", "units": "1"}
+            units = "1" if what in _PURE else dataset[name].attrs.get("units", "1")
+            values.attrs = {"long_name": f"{name}: {_MEANINGS[what]}", "units": units}
             found[f"{name}_{what}"] = values
     return Scaling(xr.Dataset(found), terms, tuple(int(n) for n in widths))
 
@@ -185,23 +184,15 @@ _MEANINGS = {
 }
 
 
+_PURE = ("chi2", "first_order_reach")
+"""What has no unit; the others have that of the observable."""
+
+
 def _check(dataset: xr.Dataset, observables: Sequence[str], terms: int | None) -> Floats:
     if "width" not in dataset["correlation"].dims:
         rule = "has one width, and a fit needs two or more"
         raise InputError("dataset", "the run", rule, "Simulate --width 256,512,1024, say.")
-    if "correlation_theory" not in dataset:
-        rule = "is unfinished, and theory comes with the last write"
-        raise InputError("dataset", "the run", rule, "Finish it with simcore resume.")
-    if "layer" not in dataset["correlation"].dims:
-        rule = "has a single layer chosen, and no dimension of layers"
-        raise InputError("dataset", "the run", rule, "Choose it by isel(layer=[-1]).")
-    if isinstance(observables, str) or not len(observables):
-        rule = "must be one or more names in a list"
-        raise InputError("observables", observables, rule, f"Choose of: {', '.join(NAMES)}.")
-    for name in observables:
-        if name not in NAMES:
-            remedy = f"Choose of: {', '.join(NAMES)}."
-            raise InputError("observables", name, "is not known", remedy)
+    check_results(dataset, observables, NAMES, "is not known")
     widths = dataset["width"].to_numpy().astype(np.float64)
     if terms not in (None, 2, 3) or (terms or 2) > len(widths):
         rule = f"must be 2 or 3, and at most the number of widths, {len(widths)}"

@@ -11,15 +11,8 @@ import xarray as xr
 from scipy import stats
 
 import simcore
-from simcore.comparison import (
-    compare,
-    critical_value,
-    joint_test,
-    shrunk,
-    skewness,
-    symmetric,
-    z_scores,
-)
+from simcore.comparison import compare, skewness, z_scores
+from simcore.joint_statistics import critical_value, joint_test, shrunk, symmetric
 from simcore.plan import Run
 
 Floats = npt.NDArray[np.float64]

@@ -74,6 +74,8 @@ def test_the_reach_of_first_order_ends_where_it_fails(runs: xr.Dataset) -> None:
 def test_two_widths_allow_a_line(runs: xr.Dataset) -> None:
     found = scaling(runs.isel(width=[0, 3], k=0), observables=["angle"])
     assert found.terms == 2
+    assert found.fits.angle_slope.attrs["units"] == "rad"
+    assert found.fits.angle_chi2.attrs["units"] == "1"
     assert found.fits.angle_chi2.values == pytest.approx(0.0, abs=1e-9)
 
 

@@ -1,0 +1,72 @@
+"""What analyses ask of a Dataset of results: its points, and whether it has what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .errors import InputError
+
+__all__ = ["check_results", "points", "swept_of"]
+
+
+def swept_of(dataset: xr.Dataset | xr.DataArray) -> list[str]:
+    """Return the dimensions of the points: the swept parameters and the pairs.
+
+    Parameters
+    ----------
+    dataset
+        Results, of which ``correlation`` tells; or one array along points, and layers or not.
+    """
+    values = dataset["correlation"] if isinstance(dataset, xr.Dataset) else dataset
+    return [str(name) for name in values.dims if name != "layer"]
+
+
+def points(
+    dataset: xr.Dataset | xr.DataArray,
+) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
+    """Yield the swept parameters of every point, and its place for ``isel``, in order."""
+    swept = swept_of(dataset)
+    values = {name: dataset[name].to_numpy().tolist() for name in swept}
+    for place in np.ndindex(*(len(values[name]) for name in swept)):
+        at = dict(zip(swept, place, strict=True))
+        yield {name: values[name][i] for name, i in at.items()}, at
+
+
+def check_results(
+    dataset: xr.Dataset, observables: Sequence[str], allowed: Sequence[str], rule: str
+) -> None:
+    """Check that results can be compared with theory along their layers.
+
+    Parameters
+    ----------
+    dataset
+        Results.
+    observables
+        What is asked for.
+    allowed
+        What may be asked for.
+    rule
+        What is wrong with others.
+
+    Raises
+    ------
+    InputError
+        If the run is unfinished, has no dimension of layers, or others are asked for, or none.
+    """
+    if not dataset.attrs.get("complete", 1) or "correlation_theory" not in dataset:
+        wrong = "is unfinished, and theory comes with the last write"
+        raise InputError("dataset", "the run", wrong, "Finish it with simcore resume.")
+    if "layer" not in dataset["correlation"].dims:
+        wrong = "has a single layer chosen, and no dimension of layers"
+        raise InputError("dataset", "the run", wrong, "Choose it by isel(layer=[-1]).")
+    remedy = f"Choose of: {', '.join(allowed)}."
+    if isinstance(observables, str) or not len(observables):
+        wrong = "must be one or more names in a list"
+        raise InputError("observables", observables, wrong, remedy)
+    for name in observables:
+        if name not in allowed:
+            raise InputError("observables", name, rule, remedy)
