@@ -127,13 +127,17 @@ def least_p(case: Case, law: Law, seed: int, folder: Path) -> tuple[float, str]:
 
 # --- the cases ----------------------------------------------------------------------------------
 
-ALL = (("he", 0.0), ("correlated", 1.0), ("rai", 0.0), ("raai", 1.0))
-SIZES = ((6, 8_000), (20, 4_000), (64, 1_500))
+RICHEST = (("correlated", 1.0), ("raai", 1.0))
+"""Laws that need all of the code: `he` and `rai` are theirs at k = 0, and compared at N = 6."""
+
+SMALL, LARGER = (6, 8_000), ((20, 4_000), (64, 1_500))
+"""Width and trials. A batch has more columns than a layer of 6 nodes, and fewer than the others."""
 
 
 def asymmetric_pairs() -> Iterator[Case]:
-    for width, trials in SIZES:
-        for ensemble, k in (("rai", 0.0), ("raai", 1.0), ("raai", math.inf), ("raai", -0.5)):
+    for width, trials in (SMALL, *LARGER):
+        laws = (("rai", 0.0), ("raai", 1.0), ("raai", math.inf), ("raai", -0.5))
+        for ensemble, k in laws if width < 64 else laws[:2]:
             for sigma_b in (None, 0.0, 0.3):
                 yield Case(ensemble, "gram", width, trials, k, sigma_b)
     for width in (1, 2, 3):
@@ -145,8 +149,10 @@ def asymmetric_pairs() -> Iterator[Case]:
 
 
 def dense_pairs() -> Iterator[Case]:
-    for width, trials in SIZES:
-        for ensemble, k in (*ALL, ("raai", math.inf)):
+    for ensemble, k in (("he", 0.0), ("rai", 0.0), *RICHEST, ("raai", math.inf)):
+        yield Case(ensemble, "dense", *SMALL, k)
+    for width, trials in LARGER:
+        for ensemble, k in RICHEST:
             yield Case(ensemble, "dense", width, trials, k)
     yield Case("correlated", "dense", 6, 8_000, math.inf, 0.3)
     yield Case("raai", "dense", 6, 8_000, -0.5, 0.0)
@@ -154,24 +160,29 @@ def dense_pairs() -> Iterator[Case]:
 
 
 def other_weights() -> Iterator[Case]:
+    """Yield each law, and two also with what is no weight: replacements, and a bias."""
     for weights in ("uniform", "rademacher", "laplace", "student:5", "bernoulli:0.3"):
         yield Case("correlated", "dense", 6, 8_000, 1.0, 0.0, weights)
+    for weights in ("rademacher", "bernoulli:0.3"):
         yield Case("raai", "dense", 6, 8_000, 1.0, None, weights)
         yield Case("he", "dense", 20, 4_000, 0.0, 0.3, weights)
 
 
 def batches() -> Iterator[Case]:
     for sampler in ("gram", "dense"):
-        for width, trials in SIZES:
-            for ensemble, k in ALL:
-                yield Case(ensemble, sampler, width, trials, k, inputs="one pair")
+        for ensemble in ("he", "rai"):
+            yield Case(ensemble, sampler, *SMALL, inputs="two pairs")
+        for width, trials in (SMALL, *LARGER):
+            for ensemble, k in RICHEST:
                 yield Case(ensemble, sampler, width, trials, k, inputs="eight")
-        for ensemble, k in ALL:
-            yield Case(ensemble, sampler, 6, 8_000, k, inputs="two pairs")
-            yield Case(ensemble, sampler, 6, 6_000, k, inputs="many")
+        yield Case("raai", sampler, *SMALL, 1.0, inputs="one pair")
+        for width, trials in LARGER:
+            yield Case("correlated", sampler, width, trials, 1.0, inputs="one pair")
+        yield Case("raai", sampler, 6, 6_000, 1.0, inputs="many")
         yield Case("correlated", sampler, 6, 8_000, math.inf, 0.3, inputs="eight")
         yield Case("raai", sampler, 6, 8_000, math.inf, 0.0, inputs="eight")
         yield Case("raai", sampler, 5, 8_000, 1.0, inputs="eight", widths=(5, 16, 7, 3, 6, 4))
+    yield Case("correlated", "gram", 6, 6_000, 1.0, inputs="many")
     yield Case("raai", "dense", 6, 6_000, 1.0, None, "rademacher", inputs="many")
 
 
@@ -188,20 +199,15 @@ def test_every_observable_has_the_law_of_explicit_networks(case: Case, tmp_path:
 
 
 WRONG = [
-    ("wrong replaced index", Case("rai", "gram", 6, 40_000)),
-    ("wrong replaced index", Case("raai", "dense", 6, 40_000, 1.0)),
-    ("wrong replaced index", Case("rai", "gram", 6, 8_000, inputs="eight")),
+    ("wrong replaced index", Case("raai", "gram", 6, 40_000, 1.0)),
     ("wrong replaced index", Case("rai", "dense", 6, 8_000, inputs="eight")),
     ("no bias replaced", Case("rai", "gram", 6, 8_000)),
-    ("no bias replaced", Case("raai", "dense", 6, 8_000, 1.0)),
-    ("no bias replaced", Case("raai", "gram", 6, 8_000, 1.0, inputs="eight")),
     ("no bias replaced", Case("rai", "dense", 6, 8_000, inputs="two pairs")),
     ("g + 0.15", Case("raai", "gram", 6, 40_000, 0.5)),
-    ("g + 0.15", Case("correlated", "dense", 6, 20_000, 0.5)),
-    ("g + 0.15", Case("correlated", "gram", 6, 20_000, 0.5, inputs="eight")),
-    ("g + 0.15", Case("raai", "gram", 6, 20_000, 0.5, inputs="eight")),
+    ("g + 0.15", Case("correlated", "dense", 6, 20_000, 0.5, inputs="eight")),
     ("normal weights", Case("he", "dense", 6, 20_000, weights="uniform")),
 ]
+"""What it takes to notice a law does not depend on the sampler, so the quicker one is taken."""
 
 
 def wrong(law: Law, how: str) -> Law:
