@@ -1,9 +1,9 @@
 """The verdicts of `compare` say "deviates" as rarely as they claim where theory holds.
 
-Two thousand runs at once: the points of a grid over q0, on which neither the correlation nor the
+A thousand runs at once: the points of a grid over q0, on which neither the correlation nor the
 growth of ln q depends. Their theory is the exact mean, that of all of them together, so the claimed
 rate of 1 % is the true one if the joint test is right. It is an upper bound, which close layers
-undercut. 2,000 runs exceed 1.8 % by chance with probability 4e-4; six rates are looked at.
+undercut. 1,000 runs exceed 2.2 % by chance with probability 3e-4; six rates are looked at.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from simcore.comparison import compare
 from simcore.plan import Run
 from simcore.simulation import simulate
 
-RUNS = 2000
+RUNS = 1000
 RATE = 0.01
-MOST = 0.018
+MOST = 0.022
 OBSERVED = ("log_q1", "correlation", "log_distance")
 
 
