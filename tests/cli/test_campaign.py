@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,19 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a complete run, run.h5, and another far behind its trials, far.h5."""
+    folder = tmp_path_factory.mktemp("made")
+    for name, trials in (("run.h5", "0 --trials 128"), ("far.h5", "640 --trials 10")):
+        options = [*SMALL, "--device", "cpu", "--first-trial", *trials.split(), "--quiet"]
+        assert simulate([*options, "-o", str(folder / name)]) == 0
+    return folder
+
+
 @pytest.fixture
-def run(here: Path) -> Path:
-    assert simulate([*SMALL, "--trials", "128", "-o", "run.h5", "--quiet"]) == 0
-    return here / "run.h5"
+def run(here: Path, made: Path) -> Path:
+    return Path(shutil.copy(made / "run.h5", here))
 
 
 Told = pytest.CaptureFixture[str]
@@ -98,10 +108,11 @@ def test_resume_as_json(run: Path, capsys: Told) -> None:
         (["merge", "run.h5", "-o", "no/out.h5"], "--output no/out.h5: is in no folder"),
     ],
 )
-def test_mistakes_are_one_line(run: Path, arguments: list[str], line: str, capsys: Told) -> None:
+def test_mistakes_are_one_line(
+    run: Path, made: Path, arguments: list[str], line: str, capsys: Told
+) -> None:
     Path("text.h5").write_text("text")
-    simulate([*SMALL, "--first-trial", "640", "--trials", "10", "-o", "far.h5", "--quiet"])
-    capsys.readouterr()
+    shutil.copy(made / "far.h5", "far.h5")
     files = {path: path.read_bytes() for path in Path().iterdir()}
     assert simcore(arguments) == 2
     told = capsys.readouterr()
