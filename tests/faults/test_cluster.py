@@ -81,7 +81,7 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 
 
 def test_a_worker_killed_every_second(tmp_path: Path, expected: Path) -> None:
-    """… for half a minute; a run that gets to its end meanwhile begins anew."""
+    """… for twenty seconds; a run that gets to its end meanwhile begins anew."""
     chance, killed, end = random.Random(1), 0, math.inf
     while time.monotonic() < end:
         log, path = tmp_path / "log", tmp_path / "run.h5"
@@ -90,7 +90,7 @@ def test_a_worker_killed_every_second(tmp_path: Path, expected: Path) -> None:
         options = ["--scheduler", "local:3", "--log-json", "log", "-o", "run.h5"]
         with start(*options, cwd=tmp_path) as process:
             wait_for_tasks(process, log)
-            end = min(end, time.monotonic() + 30.0)
+            end = min(end, time.monotonic() + 20.0)
             while process.poll() is None and time.monotonic() < end:
                 if workers := workers_of(process.pid):
                     os.kill(chance.choice(workers), signal.SIGKILL)
@@ -99,7 +99,7 @@ def test_a_worker_killed_every_second(tmp_path: Path, expected: Path) -> None:
             _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         assert differences(path, expected) == []
-    assert killed >= 10
+    assert killed >= 7
     names = {event["worker"] for event in events(log, "task")}
     kept = json.loads(info(path)["provenance"]["throughput"])
     assert names == kept.keys()

@@ -18,7 +18,7 @@ from simcore.plan import Run
 from simcore.store import info, read_state, write_run
 from tests.helpers_store import statistics
 
-FLIPS = 250
+FLIPS = 150
 """Bits flipped in a file of each kind, half of them anywhere and half where numbers are not."""
 
 RUN = Run(depth=3, width=(8, 16), trials=104, keep=2, bins=6)
