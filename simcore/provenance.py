@@ -51,6 +51,7 @@ def collect_provenance(*, device: str = "cpu", threads: int | None = None) -> di
     }
 
 
+@cache
 def version(package: str) -> str:
     """Return the version of an installed package, or "unknown"."""
     try:

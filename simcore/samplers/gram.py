@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,12 @@ def _integer(value: int) -> Any:
     return ctypes.byref(ctypes.c_int(value))
 
 
+@lru_cache(maxsize=2)  # a large batch needs two: of its inputs, and of its layers
+def _lower_triangle(columns: int, rank: int) -> npt.NDArray[np.bool_]:
+    """Return where R, in T's place, has numbers; `np.tril` would work it out for every layer."""
+    return np.tri(columns, rank, dtype=np.bool_)
+
+
 class _Factors:
     """Householder's QR of T, in place.
 
@@ -80,7 +86,7 @@ class _Factors:
 
     def r(self) -> Floats:
         """Return R's columns, shape (C, rank)."""
-        return np.tril(self.v[:, : self.rank])
+        return np.where(_lower_triangle(len(self.v), self.rank), self.v[:, : self.rank], 0.0)
 
     def q(self) -> Floats:
         """Return Q's rows, shape (m, rank)."""
