@@ -1,3 +1,4 @@
+from . import initializers as initializers
 from . import report as report
 from . import theory as theory
 from .analysis import open_run as open_run
@@ -33,6 +34,7 @@ __all__ = [
     "SimcoreError",
     "Verdict",
     "compare",
+    "initializers",
     "merge",
     "open_run",
     "report",
