@@ -1,6 +1,7 @@
 from . import initializers as initializers
 from . import report as report
 from . import theory as theory
+from . import torch as torch
 from .analysis import open_run as open_run
 from .analysis import to_dataframe as to_dataframe
 from .comparison import Comparison as Comparison
@@ -43,4 +44,5 @@ __all__ = [
     "simulate",
     "theory",
     "to_dataframe",
+    "torch",
 ]

@@ -14,7 +14,7 @@ from .checks import check_integer
 from .ensembles import ASYMMETRIC, Ensemble
 from .errors import InputError
 
-__all__ = ["bias_scale", "centring", "check_fan_in", "layer"]
+__all__ = ["layer"]
 
 Floats = npt.NDArray[np.float64]
 
