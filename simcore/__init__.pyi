@@ -2,6 +2,7 @@ from . import initializers as initializers
 from . import report as report
 from . import theory as theory
 from . import torch as torch
+from . import training as training
 from .analysis import open_run as open_run
 from .analysis import to_dataframe as to_dataframe
 from .comparison import Comparison as Comparison
@@ -45,4 +46,5 @@ __all__ = [
     "theory",
     "to_dataframe",
     "torch",
+    "training",
 ]
