@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from scipy.stats import binomtest
 
 from .statistics import baseline_of, final, reference_losses, steps_to_reach, trained
 
@@ -201,6 +200,8 @@ def _unclipped(value: Any) -> float:
 def _sign_test(for_it: int, pairs: int) -> float:
     if 2 * for_it <= pairs:
         return 1.0
+    from scipy.stats import binomtest
+
     return float(binomtest(for_it, pairs).pvalue)
 
 

@@ -157,16 +157,24 @@ def grid_words(dataset: xr.Dataset) -> list[str]:
     """Return what is to be known of the learning rates, each chosen from a grid by pilot runs."""
     names = [str(x) for x in dataset["ensemble"].to_numpy()]
     rates = {str(e): float(r) for e, r in _of_ensembles(dataset["learning_rate"])}
+    chosen = [e for e in names if math.isfinite(rates[e])]
     at_edge = {str(e) for e, flag in _of_ensembles(dataset["at_edge"]) if flag}
     extended = [str(e) for e, flag in _of_ensembles(dataset["extended"]) if flag]
-    edge = [f"{e} ({rates[e]:g})" for e in names if e in at_edge and math.isfinite(rates[e])]
+    none = dataset["pilot_loss"].isnull().all("rate")
+    unstable = [e for e, flag in _of_ensembles(none) if flag and e in chosen]
+    edge = [f"{e} ({rates[e]:g})" for e in chosen if e in at_edge and e not in unstable]
     lines = []
+    if unstable:
+        lines.append(
+            f"Some pilot of {_listed(unstable)} diverged at every learning rate of the grid, so "
+            "that the smallest was taken."
+        )
     if edge:
         lines.append(
             f"At the edge of the grid of learning rates lies the best of {_listed(edge)}: a better "
             "one may lie beyond, so that what is said of it is no last word."
         )
-    inside = [e for e in extended if e not in at_edge]
+    inside = [e for e in extended if e in chosen and e not in at_edge]
     if inside:
         lines.append(
             f"For {_listed(inside)} the grid of learning rates was extended, and holds the best "
