@@ -23,6 +23,7 @@ from .report import register as register_report
 from .signals import ignore_checkpoint_requests
 from .slurm import register as register_slurm
 from .theory import register as register_theory
+from .train import register as register_train
 
 __all__ = ["app", "main"]
 
@@ -78,7 +79,8 @@ def plot(
         typer.Argument(
             metavar="KIND",
             help="What to plot: correlation, distance, q, inactive, dead, dead-inputs; z (how many "
-            "errors off theory), distribution (over networks, at a layer), scaling (against 1/N).",
+            "errors off theory), distribution (over networks, at a layer), scaling (against 1/N). "
+            "Of training: loss, accuracy, steps, final, differences, dead.",
         ),
     ],
     output: Annotated[
@@ -105,15 +107,12 @@ def plot(
         typer.Option(metavar="MM", help="Width: 86 is one column, 178 two.", show_default="137"),
     ] = None,
 ) -> None:
-    """Plot a run: one figure, as a paper would have it."""
+    """Plot a run, or training: one figure, as a paper would have it."""
     path = Path(file) if any(sign in file for sign in "*?[") else existing(file)
     prepare()
-    from simcore.plots import KINDS, SIZE
+    from simcore.plots import SIZE
     from simcore.plots import plot as draw
 
-    if kind not in KINDS:
-        rule = f"KIND {kind}: is not known. Choose one of: {', '.join(KINDS)}."
-        raise CommandError(rule, InputError.exit_code)
     stem = path.stem.strip("*?[]") or "runs"
     picture = Path(output) if output else Path(f"{stem}-{kind}.png")
     given = {"output": str(picture), "observable": observable or ""}
@@ -121,6 +120,9 @@ def plot(
     try:
         draw(path, kind, picture, observable=observable, layer=layer, size=size or SIZE)
     except InputError as error:
+        if error.field == "kind":
+            text = f"KIND {kind}: {error.rule}. {error.remedy}"
+            raise CommandError(text, error.exit_code) from error
         raise named(error, Given(given), set(given)) from error
     typer.echo(f"written to {picture}")
 
@@ -129,6 +131,7 @@ register_doctor(app)
 register_report(app)
 register_slurm(app)
 register_theory(app)
+register_train(app)
 
 
 def _readable(facts: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import xarray as xr
-
 from ..errors import DeviceError, InputError
 from ..locking import only_writer
 from ..progress import Control, Progress, Report
@@ -22,9 +20,12 @@ from ..threads import resolve_threads
 from .agenda import Job, networks_in_all, outstanding
 from .plan import Plan
 from .results import Results
+from .room import check_room
 from .store import read_results, to_dataset, write_training
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from .engine import Trained
 
 __all__ = ["Outcome", "check_torch", "execute", "go_on", "resume", "train"]
@@ -142,6 +143,7 @@ def execute(
         Added to what is found out about this process.
     """
     check_torch(plan)
+    check_room(plan, resolve_threads(threads))
     loop = _Loop(Results(plan), output, threads, report, control, provenance)
     if output is None:
         return loop.run()

@@ -7,11 +7,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from ..chunks import Packing
 from ..errors import FileFormatError, InputError
@@ -22,11 +21,15 @@ from .agenda import choose_rate
 from .plan import Plan, plan_from_config
 from .results import Pilots, Results
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = [
     "FILETYPE",
     "FORMAT_VERSION",
     "is_training",
     "open_training",
+    "read_header",
     "read_results",
     "to_dataset",
     "write_training",
@@ -150,6 +153,8 @@ def _values(results: Results) -> dict[str, Numbers]:
 
 def to_dataset(results: Results, *, complete: bool = True) -> xr.Dataset:
     """Return the Dataset that `open_training` would read from the run's file, without a file."""
+    import xarray as xr
+
     plan, values = results.plan, _values(results)
     coords = _coordinates(results) | {"ensemble": np.array(plan.ensembles)}
     variables = {
@@ -345,7 +350,7 @@ def _read_header(file: Any, path: str | os.PathLike[str]) -> tuple[Plan, bool]:
         raise ValueError(str(error)) from error
 
 
-def header(path: str | os.PathLike[str]) -> tuple[Plan, bool]:
+def read_header(path: str | os.PathLike[str]) -> tuple[Plan, bool]:
     """Read what a file's run is, and whether it is complete.
 
     Raises
