@@ -74,28 +74,28 @@ def _ensemble(own: Sequence[Difference], target: float | None) -> str:
     name, against = own[0].ensemble, own[0].baseline
     words = [_speed(d) for d in speed]
     if not speed:
-        words = [f"{name}: of speed nothing can be said, since most of {against} diverged"]
+        words = [f"{name}: of speed nothing can be said, since too few runs of {against} learn"]
     return ". ".join([*words, *map(_ending, ends)]) + "."
 
 
 def _speed(d: Difference) -> str:
-    how = f"it takes {difference_words(d)} the steps to a test loss of {d.target:g}"
+    kind = "faster" if d.is_better else "more slowly"
     if d.decided:
-        kind = "faster" if d.is_better else "more slowly"
-        return f"{d.ensemble} trains {kind} than {d.baseline}: {how}"
-    return f"{d.ensemble} is not shown to train faster or more slowly than {d.baseline}: {how}"
+        claim = f"{d.ensemble} trains {kind} than {d.baseline}"
+    elif d.hinted:
+        claim = f"{d.ensemble} may train {kind} than {d.baseline}, which is not shown"
+    else:
+        claim = f"{d.ensemble} is not shown to train faster or more slowly than {d.baseline}"
+    return f"{claim}: it takes {difference_words(d)} the steps to a test loss of {d.target:g}"
 
 
 def _ending(d: Difference) -> str:
-    what = "loss" if d.measure == "loss" else "accuracy"
     better, worse = ("lower", "higher") if d.measure == "loss" else ("higher", "lower")
-    kind = (better if d.is_better else worse) if d.decided else "not shown to differ"
-    size = (
-        f"{difference_words(d)} that of {d.baseline}"
-        if d.measure == "loss"
-        else difference_words(d)
-    )
-    return f"Its final {what} is {kind}: {size}"
+    kind = better if d.is_better else worse
+    if not d.decided:
+        kind = f"perhaps {kind}, which is not shown" if d.hinted else "not shown to differ"
+    of = f" that of {d.baseline}" if d.measure == "loss" else ""
+    return f"Its final {d.measure} is {kind}: {difference_words(d)}{of}"
 
 
 def difference_words(d: Difference) -> str:
@@ -198,7 +198,7 @@ def _basis(judged: Sequence[Difference]) -> str:
         f"(Medians over {pairs} pair{'s' if pairs > 1 else ''} of runs with the same seed, data "
         f"and batches; intervals by bootstrap, each for itself. A difference is called one where "
         f"the sign test, corrected by Holm for all {count} differences, errs in at most "
-        f"{100.0 * (1.0 - CONFIDENCE):.0f} % of cases."
+        f"{100.0 * (1.0 - CONFIDENCE):.0f} % of files; an interval alone shows less."
     )
     if any(d.estimate[0] != d.estimate[1] for d in judged):
         text += " Two numbers where one is due: it lies between them, for some runs ended early."
