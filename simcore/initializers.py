@@ -83,8 +83,8 @@ def _replace_one(weight: Floats, bias: Floats, rng: np.random.Generator) -> None
 def centring(ensemble: Ensemble) -> tuple[float, ...]:
     """Return what part of its mean is taken off a row of independent weights, step by step.
 
-    The part is a = 1 − √(1−g), theory.md 1; what rounding leaves of a mean that is to be 0
-    (k = ∞) goes in a second step.
+    The part is a = 1 − √(1−g), theory.md 1 [SS]. At k = ∞ rounding leaves a mean, which is large
+    beside the few weights of a row that were nearly equal; it goes in a second step.
     """
     a = 1.0 - math.sqrt(1.0 - ensemble.g)
     if a == 0.0:

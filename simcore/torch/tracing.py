@@ -42,6 +42,9 @@ LAYERS = (
 PAIR_NAMES = NAMES[: NAMES.index("dead_network1")]
 """Observables of a pair in one layer; those that follow take the layers for a chain."""
 
+PARALLEL = 4.0
+"""1 − c below so many ε² is 0: rounding of h, by ε of itself or a little more, could make it."""
+
 NODE_NAMES = ("dead", "activation_rate")
 """Observables of the nodes of one layer, over all inputs."""
 
@@ -72,7 +75,8 @@ def trace(
     xarray.Dataset
         Of every pair and layer, dimensions ``pair`` and ``layer``: ``q1``, ``q2``, ``log_q1``,
         ``log_q2``, ``correlation``, ``distance``, ``log_distance``, ``angle``, ``cosine``,
-        ``inactive1``, ``inactive2``, ``inactive_both`` (theory.md 3), NaN where they are undefined.
+        ``inactive1``, ``inactive2``, ``inactive_both`` (theory.md 3), NaN where they are undefined;
+        a distance that the rounding of h alone could make (5e-14 in float32) is 0.
         Of all inputs: ``dead``, dimension ``layer``, the fraction of nodes with h ≤ 0 for every
         input, and ``activation_rate``, dimensions ``layer`` and ``rate``. Coordinates ``module``
         and ``width`` are the name of each layer and its nodes; ``first_input``, ``second_input``,
@@ -187,17 +191,22 @@ def _observe(h: Tensor, pairs: Pairs) -> dict[str, Any]:
 
     `h` has shape (M, nodes).
     """
-    rows = [_observe_pair(_doubles(h[[a, b]])) for a, b in pairs]
+    parallel = PARALLEL * torch.finfo(h.dtype).eps ** 2
+    rows = [_observe_pair(_doubles(h[[a, b]]), parallel) for a, b in pairs]
     of_pairs = {name: np.array([row[name] for row in rows]) for name in PAIR_NAMES}
     active = np.asarray((h > 0).sum(dim=0).cpu().numpy())
     rates = np.bincount(_rate_bin(active, h.shape[0]), minlength=RATE_BINS) / active.size
     return {**of_pairs, "dead": rates[0], "activation_rate": rates}
 
 
-def _observe_pair(h: Floats) -> dict[str, float]:
-    """Return the observables of the two signals h, shape (2, nodes)."""
+def _observe_pair(h: Floats, parallel: float) -> dict[str, float]:
+    """Return the observables of the two signals h, shape (2, nodes).
+
+    A distance below `parallel` is 0.
+    """
     before, after = _geometry(h), _geometry(np.maximum(h, 0.0))
     q1, q2, distance = (float(x[0]) for x in (before.q1, before.q2, before.distance))
+    distance = 0.0 if distance < parallel else distance
     inactive = h <= 0.0
     return {
         "q1": q1,
