@@ -270,14 +270,14 @@ def test_models_that_are_refused_stay_as_they_are(name: str) -> None:
         (lambda: he_(torch.zeros(3, 4, dtype=torch.int8)), "torch.int8, torch.strided: must hold"),
         (lambda: he_(torch.zeros(3, 4, dtype=torch.complex64)), "must hold half"),
         (lambda: he_(torch.zeros(3)), r"shape \(3,\): must have two dimensions"),
-        (lambda: he_(np.zeros((3, 3))), "ndarray: must be a tensor"),
+        (lambda: he_(np.zeros((3, 3))), "ndarray: must be a tensor"),  # type: ignore[arg-type]
         (lambda: he_(torch.zeros(3, 3), sigma_w=-1.0), "sigma_w = -1.0"),
         (lambda: correlated_(torch.zeros(3, 3), -1.0), "must be above -1"),
         (lambda: correlated_(torch.zeros(3, 1), math.inf), "fan_in = 1"),
-        (lambda: rai_(torch.zeros(3, 4), None), "bias = NoneType: must be a tensor"),
+        (lambda: rai_(torch.zeros(3, 4), None), "bias = NoneType: must be a tensor"),  # type: ignore[arg-type]
         (lambda: raai_(torch.zeros(3, 4), torch.zeros(4), 1.0), r"must have the shape \(3,\)"),
-        (lambda: initialize_(nn.Linear(3, 3), "he"), "must be a simcore.Ensemble"),
-        (lambda: initialize_(torch.zeros(3, 3), Ensemble.he()), "is no torch.nn.Module"),
+        (lambda: initialize_(nn.Linear(3, 3), "he"), "must be a simcore.Ensemble"),  # type: ignore[arg-type]
+        (lambda: initialize_(torch.zeros(3, 3), Ensemble.he()), "is no torch.nn.Module"),  # type: ignore[arg-type]
     ],
 )
 def test_tensors_that_are_refused(fill: Callable[[], object], message: str) -> None:

@@ -74,7 +74,7 @@ def dense_sample(ensemble: Ensemble, n: int, rows: int, seed: int) -> Sample:
 
 def least_p(ensemble: Ensemble, sample: Sample, expected: Sample) -> tuple[float, str]:
     """Return the least p-value of all comparisons, times their number, and what it compares."""
-    found = {}
+    found: dict[str, float] = {}
     theirs = dict(_features(ensemble, *expected))
     for name, mine in _features(ensemble, *sample):
         found |= {f"{name}, {kind}": p for kind, p in compare(mine, theirs[name])}
