@@ -55,17 +55,20 @@ def info(
     path = existing(file)
     prepare()
     from simcore.store import info as read_info
+    from simcore.training.facts import info as read_training_info
+    from simcore.training.store import is_training
 
     from .show import show_facts, show_json
 
     try:
-        facts = read_info(path)
+        training = is_training(path)
+        facts = read_training_info(path) if training else read_info(path)
     except InputError as error:
         raise named(error, Given({}), ()) from error
     if json:
         show_json(facts)
     else:
-        show_facts(_readable(facts))
+        show_facts(_readable_training(facts) if training else _readable(facts))
 
 
 @app.command()
@@ -154,6 +157,13 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
     shown = {name: x for name, x in facts.items() if name not in hidden and x not in ({}, "")}
     done = f"{least}" if least == most else f"{least} to {most}, by point"
     return shown | {"trials_done": done, **_progress(facts), "config": config}
+
+
+def _readable_training(facts: dict[str, Any]) -> dict[str, Any]:
+    writer = facts["writer"] or "none, nobody writes this file now"
+    done = f"{facts['networks']} of {facts['networks_in_all']}, pilots included"
+    shown = {name: x for name, x in facts.items() if name != "networks_in_all"}
+    return shown | {"networks": done, "writer": writer}
 
 
 def _progress(facts: dict[str, Any]) -> dict[str, Any]:

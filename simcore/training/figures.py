@@ -190,9 +190,12 @@ def _differences(axes: Any, dataset: xr.Dataset) -> None:
     names = list(dict.fromkeys(d.ensemble for d in ratios))
     ends = [abs(x) for d in ratios for x in (*d.interval, *d.estimate) if math.isfinite(x)]
     limit = 1.15 * max([*ends, 0.1])
-    for measure, shift, marker in (("steps", -0.12, "o"), ("loss", 0.12, "D")):
+    speed = "" if target is None else f"steps to a test loss of {target:g}"
+    for measure, shift, marker, label in (
+        ("steps", -0.12, "o", speed),
+        ("loss", 0.12, "D", "final test loss"),
+    ):
         own = [d for d in ratios if d.measure == measure]
-        label = f"steps to a test loss of {target:g}" if measure == "steps" else "final test loss"
         _intervals(axes, own, [names.index(d.ensemble) + shift for d in own], limit, marker, label)
     axes.axvline(1.0, **THEORY)
     axes.set(xlabel=f"ratio to {against} (95 % intervals)", xscale="log")
