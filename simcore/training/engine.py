@@ -144,7 +144,8 @@ class _Group:
     def judge(self, values: torch.Tensor, step: int) -> None:
         """Freeze the networks whose training loss is that of a network that has diverged."""
         found = values.double().cpu().numpy()
-        fresh = ~(found <= self._limit) & (self.diverged_step < 0)
+        healthy = np.isfinite(found) & (found <= self._limit)
+        fresh = ~healthy & (self.diverged_step < 0)
         if fresh.any():
             self.diverged_step[fresh] = step
             self._optimizer.freeze(self._frozen())

@@ -77,7 +77,10 @@ PLACES = {
     "pilot_diverged": _Place("pilots/diverged", ("ensemble", "rate"), "i8", "pilots that diverged"),
     "diverged": _Place("divergence/diverged", _PLANE, "u1", "1 where training diverged"),
     "diverged_step": _Place(
-        "divergence/step", _PLANE, "i8", "updates after which it had diverged; -1 if it did not"
+        "divergence/diverged_step",
+        _PLANE,
+        "i8",
+        "updates after which it had diverged; -1 if it did not",
     ),
     "dead_before": _Place(
         "dead/before",
