@@ -34,7 +34,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A run written by simulate.")]
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A file written by simulate or simcore train.")
+]
 
 
 @app.callback()
@@ -75,7 +77,9 @@ def info(
 def plot(
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="A run, or a quoted pattern of several: 'runs/*.h5'."),
+        typer.Argument(
+            metavar="FILE", help="A run, a quoted pattern of several: 'runs/*.h5', or training."
+        ),
     ],
     kind: Annotated[
         str,
