@@ -11,7 +11,7 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -39,6 +39,15 @@ FALSE_ALARM = 1e-3
 SEED = 1
 FAN_IN, ROWS = 12, 4000
 PAGE = Path(__file__).parents[1] / "docs" / "initializers.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep PyTorch to a thread: matrices are small, and its threads wait busily for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def seeded(seed: int) -> torch.Generator:
