@@ -77,7 +77,7 @@ PLACES = {
     "pilot_diverged": _Place("pilots/diverged", ("ensemble", "rate"), "i8", "pilots that diverged"),
     "diverged": _Place("divergence/diverged", _PLANE, "u1", "1 where training diverged"),
     "diverged_step": _Place(
-        "divergence/diverged_step",
+        "divergence/step",
         _PLANE,
         "i8",
         "updates after which it had diverged; -1 if it did not",

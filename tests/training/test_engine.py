@@ -38,6 +38,14 @@ def test_a_batch_of_networks_is_networks_one_by_one(plan: Plan) -> None:
     assert np.ptp(together.loss[:, -1]) > 1e-3  # the seeds differ
 
 
+def test_students_of_full_size_are_the_same_in_a_batch() -> None:
+    # Here a last bit that differs grows ten thousandfold, wherever it makes a node active.
+    plan = TeacherStudent(steps=30)
+    job = Job("he", "measured", 0.01, 0, 3)
+    alone = train_group(plan, job._replace(end=1))
+    np.testing.assert_allclose(alone.loss[0], train_group(plan, job).loss[0], rtol=1e-5)
+
+
 def plain_network(plan: Plan, label: str) -> torch.nn.Sequential:
     """The first measured network, as anybody would write it."""
     sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
