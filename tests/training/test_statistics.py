@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.stats import CensoredData, ecdf
+from scipy.stats import CensoredData, bootstrap, ecdf
 
 from simcore.errors import InputError
 from simcore.training.differences import Difference, _corrected, differences
@@ -20,7 +20,7 @@ from simcore.training.statistics import (
     steps_to_reach,
     trained,
 )
-from simcore.training.verdict import verdict
+from simcore.training.verdict import grid_words, verdict
 
 from .synthetic import LAST, STEPS, runs
 
@@ -145,12 +145,33 @@ def test_differences_are_those_of_the_law() -> None:
 
 
 def test_what_pairs_share_cancels() -> None:
-    calm, wild = (
-        one(differences(runs({"he": 1.0, "other": 2.0}, pair_scatter=x), losses=[0.5]), "steps")
-        for x in (0.0, 0.7)
-    )
-    # What is left is the interpolation.
-    np.testing.assert_allclose(wild.interval, calm.interval, atol=0.02)
+    speeds = {"he": 1.0, "other": 2.0}
+    calm, wild = (differences(runs(speeds, pair_scatter=x), losses=[0.5]) for x in (0.0, 0.7))
+    # What is left is the interpolation, and that the law of the loss is no power in the end.
+    for measure, left in (("steps", 0.02), ("loss", 0.15)):
+        np.testing.assert_allclose(
+            one(wild, measure).interval, one(calm, measure).interval, atol=left
+        )
+
+
+def test_intervals_are_those_of_scipys_bootstrap() -> None:
+    ds = runs({"he": 1.0, "other": 1.4})
+    shown = one(differences(ds), "loss").interval
+    last = np.log(ds["loss"].isel(step=-1).to_numpy())
+
+    def ends(level: float) -> tuple[float, float]:
+        of: Any = bootstrap(
+            (last[1] - last[0],),
+            np.median,
+            confidence_level=level,
+            method="percentile",
+            rng=np.random.default_rng(5),
+        )
+        return float(of.confidence_interval.low), float(of.confidence_interval.high)
+
+    # Medians of resamples lie on few values, so that the ends hardly depend on the resamples.
+    np.testing.assert_allclose(shown, ends(0.95), atol=1e-3)
+    assert not np.allclose(shown, ends(0.9), atol=1e-3)
 
 
 def test_whatever_comes_after_the_end_the_interval_holds() -> None:
@@ -230,6 +251,16 @@ def test_the_verdict_in_words() -> None:
     assert "Medians over 20 pairs" in lines[-1]
     assert "all 20 differences" in lines[-1]
     assert verdict(ds) == verdict(ds)
+
+
+def test_rates_at_which_pilots_diverged_are_told() -> None:
+    ds = runs({"he": 1.0, "wild": 1.0})
+    ds["pilot_loss"][1] = np.nan
+    ds["at_edge"][1] = 1
+    (line,) = grid_words(ds)
+    assert line.startswith("Some pilot of wild diverged at every learning rate of the grid")
+    ds["learning_rate"][1] = np.nan
+    assert grid_words(ds) == []
 
 
 @pytest.mark.parametrize(
