@@ -144,6 +144,7 @@ def execute(
     """
     check_torch(plan)
     check_room(plan, resolve_threads(threads))
+    _check_data(plan)
     loop = _Loop(Results(plan), output, threads, report, control, provenance)
     if output is None:
         return loop.run()
@@ -177,6 +178,14 @@ def check_torch(plan: Plan) -> None:
     if plan.device == "cuda" and not torch.cuda.is_available():
         rule = f"can't be used: PyTorch {torch.__version__} sees no GPU here"
         raise DeviceError("device", "cuda", rule, "Leave it out, or install PyTorch for CUDA.")
+
+
+def _check_data(plan: Plan) -> None:
+    """Raise InputError if the task has no data, before there is a file; pilots need it anyway."""
+    from .tasks import draw_data
+
+    with _one_thread_each():
+        draw_data(plan, "pilot", 0, plan.pilots)
 
 
 class _Loop:

@@ -15,7 +15,7 @@ import xarray as xr
 from simcore.errors import FileFormatError, InputError, OutputError
 from simcore.locking import only_writer
 from simcore.progress import Control, Progress
-from simcore.training import Digits, TeacherStudent, open_training, resume, run, train
+from simcore.training import Digits, TeacherStudent, open_training, resume, run, tasks, train
 from simcore.training.agenda import outstanding
 from simcore.training.store import read_results
 
@@ -166,6 +166,13 @@ def test_the_format_is_the_one_that_is_documented(whole: Path) -> None:
         assert file.attrs["ensembles"].tolist() == [b"he", b"raai:10", b"orthogonal"]
     assert told.pop("/entry/accuracy/test") == ("f8", "ensemble, seed, step")
     assert found == told
+
+
+def test_without_data_there_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "ATTEMPTS", 2)
+    with pytest.raises(InputError, match="2 teachers that answer all inputs alike"):
+        train(replace(PLAN, teacher_width=2, teacher_depth=99), output=tmp_path / "run.h5")
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_left_to_do(whole: Path) -> None:
