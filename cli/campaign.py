@@ -48,7 +48,9 @@ Device = Annotated[
 
 
 def resume(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A run written by simulate.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A run written by simulate or simcore train.")
+    ],
     trials: Trials = None,
     inputs: Inputs = None,
     device: Device = None,
@@ -61,12 +63,19 @@ def resume(
 ) -> int:
     """Go on with a run that was stopped or killed, or extend a finished one.
 
-    The results are the same, to the last bit, as those of one long run.
+    The results are the same, to the last bit, as those of one long run. Runs of simcore train are
+    gone on with, too, but not extended.
     """
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
     prepare()
+    from simcore.training.store import is_training
+
+    if is_training(path):
+        from .train import resume_training
+
+        return resume_training(path, given)
     from simcore.devices import check_kind
     from simcore.hdf5 import reading
     from simcore.points import BLOCK

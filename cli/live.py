@@ -46,21 +46,30 @@ def describe(progress: Progress) -> str:
     return ", ".join(parts)
 
 
-def choose_report(*, quiet: bool) -> AbstractContextManager[Report | None]:
-    """Return the report that suits stderr, as a context manager; None where nothing is wanted."""
+def choose_report(
+    *, quiet: bool, words: Callable[[Progress], str] = describe
+) -> AbstractContextManager[Report | None]:
+    """Return the report that suits stderr, as a context manager; None where nothing is wanted.
+
+    `words` say how far what is reported on is.
+    """
     if quiet:
         return nullcontext()
     # A terminal that can't move its cursor would show a live line not at all.
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-        return LiveReport()
-    return PlainReport()
+        return LiveReport(words)
+    return PlainReport(words=words)
 
 
 class PlainReport:
     """A line when the phase changes and then at most every few seconds, ever more rarely."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        words: Callable[[Progress], str] = describe,
+    ) -> None:
+        self._clock, self._words = clock, words
         self._start = clock()
         self._due = 0.0
         self._phase = ""
@@ -86,7 +95,7 @@ class PlainReport:
         self._phase = progress.phase
         elapsed = now - self._start
         self._due = now + min(max(FIRST_INTERVAL, elapsed / 10.0), LONGEST_INTERVAL)
-        detail = describe(progress)
+        detail = self._words(progress)
         label = PHASES.get(progress.phase, progress.phase)
         typer.echo(f"{label}: {detail}" if detail else label, err=True)
 
@@ -94,7 +103,8 @@ class PlainReport:
 class LiveReport:
     """A live line with a bar."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Callable[[Progress], str] = describe) -> None:
+        self._words = words
         from rich.console import Console
         from rich.progress import BarColumn, SpinnerColumn, TextColumn
         from rich.progress import Progress as Bar
@@ -129,5 +139,5 @@ class LiveReport:
             description=PHASES.get(progress.phase, progress.phase),
             total=None if preparing else float(progress.total_node_updates),
             completed=float(progress.node_updates),
-            detail=describe(progress),
+            detail=self._words(progress),
         )

@@ -23,6 +23,7 @@ from .report import register as register_report
 from .signals import ignore_checkpoint_requests
 from .slurm import register as register_slurm
 from .theory import register as register_theory
+from .train import register as register_train
 
 __all__ = ["app", "main"]
 
@@ -33,7 +34,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A run written by simulate.")]
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A file written by simulate or simcore train.")
+]
 
 
 @app.callback()
@@ -54,31 +57,37 @@ def info(
     path = existing(file)
     prepare()
     from simcore.store import info as read_info
+    from simcore.training.facts import info as read_training_info
+    from simcore.training.store import is_training
 
     from .show import show_facts, show_json
 
     try:
-        facts = read_info(path)
+        training = is_training(path)
+        facts = read_training_info(path) if training else read_info(path)
     except InputError as error:
         raise named(error, Given({}), ()) from error
     if json:
         show_json(facts)
     else:
-        show_facts(_readable(facts))
+        show_facts(_readable_training(facts) if training else _readable(facts))
 
 
 @app.command()
 def plot(
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="A run, or a quoted pattern of several: 'runs/*.h5'."),
+        typer.Argument(
+            metavar="FILE", help="A run, a quoted pattern of several: 'runs/*.h5', or training."
+        ),
     ],
     kind: Annotated[
         str,
         typer.Argument(
             metavar="KIND",
             help="What to plot: correlation, distance, q, inactive, dead, dead-inputs; z (how many "
-            "errors off theory), distribution (over networks, at a layer), scaling (against 1/N).",
+            "errors off theory), distribution (over networks, at a layer), scaling (against 1/N). "
+            "Of training: loss, accuracy, steps, final, differences, dead.",
         ),
     ],
     output: Annotated[
@@ -105,15 +114,12 @@ def plot(
         typer.Option(metavar="MM", help="Width: 86 is one column, 178 two.", show_default="137"),
     ] = None,
 ) -> None:
-    """Plot a run: one figure, as a paper would have it."""
+    """Plot a run, or training: one figure, as a paper would have it."""
     path = Path(file) if any(sign in file for sign in "*?[") else existing(file)
     prepare()
-    from simcore.plots import KINDS, SIZE
+    from simcore.plots import SIZE
     from simcore.plots import plot as draw
 
-    if kind not in KINDS:
-        rule = f"KIND {kind}: is not known. Choose one of: {', '.join(KINDS)}."
-        raise CommandError(rule, InputError.exit_code)
     stem = path.stem.strip("*?[]") or "runs"
     picture = Path(output) if output else Path(f"{stem}-{kind}.png")
     given = {"output": str(picture), "observable": observable or ""}
@@ -121,6 +127,9 @@ def plot(
     try:
         draw(path, kind, picture, observable=observable, layer=layer, size=size or SIZE)
     except InputError as error:
+        if error.field == "kind":
+            text = f"KIND {kind}: {error.rule}. {error.remedy}"
+            raise CommandError(text, error.exit_code) from error
         raise named(error, Given(given), set(given)) from error
     typer.echo(f"written to {picture}")
 
@@ -129,6 +138,7 @@ register_doctor(app)
 register_report(app)
 register_slurm(app)
 register_theory(app)
+register_train(app)
 
 
 def _readable(facts: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +161,13 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
     shown = {name: x for name, x in facts.items() if name not in hidden and x not in ({}, "")}
     done = f"{least}" if least == most else f"{least} to {most}, by point"
     return shown | {"trials_done": done, **_progress(facts), "config": config}
+
+
+def _readable_training(facts: dict[str, Any]) -> dict[str, Any]:
+    writer = facts["writer"] or "none, nobody writes this file now"
+    done = f"{facts['networks']} of {facts['networks_in_all']}, pilots included"
+    shown = {name: x for name, x in facts.items() if name != "networks_in_all"}
+    return shown | {"networks": done, "writer": writer}
 
 
 def _progress(facts: dict[str, Any]) -> dict[str, Any]:

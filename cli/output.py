@@ -7,10 +7,10 @@ import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from simcore.errors import InputError
 from simcore.locking import protected
-from simcore.plan import Run
 
 from .errors import CommandError
 
@@ -18,6 +18,16 @@ __all__ = ["GO_ON", "Destination", "check_destination", "resolve_destination"]
 
 GO_ON = "Go on with: simcore resume"
 """What to do with an unfinished file."""
+
+
+class Described(Protocol):
+    """What a file is made of: a run, or a plan of training."""
+
+    def digest(self) -> str:
+        """SHA-256 of the configuration, hexadecimal."""
+
+    def default_filename(self) -> str:
+        """Name of the file where the user names none."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Destination:
     path: Path
     named: bool
 
-    def finished(self, run: Run, *, overwrite: bool) -> bool:
+    def finished(self, run: Described, *, overwrite: bool) -> bool:
         """Return whether the default file holds this very run, complete; refuse anything else.
 
         Raises
@@ -61,7 +71,7 @@ class Destination:
         return True
 
 
-def resolve_destination(run: Run, output: Path | None) -> Destination:
+def resolve_destination(run: Described, output: Path | None) -> Destination:
     """Return the file that was named, or the run's default name in the current folder."""
     if output is None:
         return Destination(Path(run.default_filename()), named=False)

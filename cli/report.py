@@ -1,4 +1,4 @@
-"""The command `simcore report`: runs as one page that needs no network."""
+"""The command `simcore report`: runs and training as one page that needs no network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ simcore report narrow.h5 wide.h5 -o widths.html
 
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE...", help="Runs written by simulate; several are shown together."),
+    typer.Argument(
+        metavar="FILE...",
+        help="Files written by simulate or simcore train; several are shown together.",
+    ),
 ]
 Output = Annotated[
     str | None,
@@ -46,7 +49,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _report(files: Files, output: Output = None) -> None:
-    """Write one page about runs: verdict, figures, provenance. It needs no network."""
+    """Write one page about runs or training: verdict, figures, provenance. It needs no network."""
     page = Path(output).expanduser() if output else Path(f"{Path(files[0]).stem}.html")
     if page.is_dir():
         text = f"--output {page}: is a folder. Name a file, such as report.html."

@@ -1,5 +1,8 @@
+from . import initializers as initializers
 from . import report as report
 from . import theory as theory
+from . import torch as torch
+from . import training as training
 from .analysis import open_run as open_run
 from .analysis import to_dataframe as to_dataframe
 from .comparison import Comparison as Comparison
@@ -33,6 +36,7 @@ __all__ = [
     "SimcoreError",
     "Verdict",
     "compare",
+    "initializers",
     "merge",
     "open_run",
     "report",
@@ -41,4 +45,6 @@ __all__ = [
     "simulate",
     "theory",
     "to_dataframe",
+    "torch",
+    "training",
 ]

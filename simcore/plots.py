@@ -1,4 +1,4 @@
-"""Single figures of a run, through matplotlib: `simcore plot FILE KIND`."""
+"""Single figures of a run, or of training, through matplotlib: `simcore plot FILE KIND`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from .errors import InputError
 from .figure_style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
 from .observables import COVARIANCE, HISTOGRAMMED
 from .results import points
+from .training.figures import KINDS as TRAINING_KINDS
+from .training.figures import draw as draw_training
+from .training.store import is_training, open_training
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KINDS", "SIZE", "plot"]
+__all__ = ["KINDS", "SIZE", "TRAINING_KINDS", "plot"]
 
 SIZE = 137.0
 """Width of a figure in mm where it is not given; 86 is one column of most journals, 178 two."""
@@ -54,14 +57,14 @@ def plot(
     layer: int | None = None,
     size: float = SIZE,
 ) -> Path:
-    """Draw one figure of a run: Monte Carlo with error bands, theory in black.
+    """Draw one figure of a run: Monte Carlo with error bands, theory in black; or one of training.
 
     Parameters
     ----------
     path
-        A `simcore-run` file, or a pattern of several.
+        A `simcore-run` file, or a pattern of several; or a `simcore-training` file.
     kind
-        One of `KINDS`.
+        One of `KINDS`; of training one of `TRAINING_KINDS`.
     output
         File to write; its ending chooses the format (pdf, png, svg).
     observable
@@ -83,23 +86,37 @@ def plot(
         If the kind, the observable, the layer or the format is unknown, the run does not have what
         the figure shows, or matplotlib is not installed.
     FileFormatError
-        If `path` is no run.
+        If `path` is neither.
     OutputError
         If the figure can't be written.
     """
-    if kind not in KINDS:
-        raise InputError("kind", kind, "is not known", f"Choose one of: {', '.join(KINDS)}.")
+    training = Path(path).is_file() and is_training(path)
+    kinds, others = (TRAINING_KINDS, KINDS) if training else (KINDS, TRAINING_KINDS)
+    if kind not in kinds:
+        held = "training, not a run" if training else "a run, not training"
+        rule = f"needs another file, this is {held}" if kind in others else "is not known"
+        raise InputError("kind", kind, rule, f"Choose one of: {', '.join(kinds)}.")
     if not SIZES[0] <= size <= SIZES[1]:
         rule = f"must lie between {SIZES[0]:g} and {SIZES[1]:g} mm"
         raise InputError("size", size, rule, "86 is one column, 178 two.")
     width = size / 25.4
     with figure(output, (width, ASPECT * width)) as drawn:
+        if training:
+            _refuse_choices(kind, observable=observable, layer=layer)
+            draw_training(drawn.add_subplot(), open_training(path), kind)
+            return Path(output)
         dataset = open_run(path)
         chosen = _FIGURES[kind]
         names = _observables(chosen, dataset, kind, observable)
         at = _layer(dataset, layer)
         chosen.draw(drawn.add_subplot(), dataset, chosen._replace(observables=names), at)
     return Path(output)
+
+
+def _refuse_choices(kind: str, **choices: object) -> None:
+    for name, value in choices.items():
+        if value is not None:
+            raise InputError(name, value, f"can't be chosen for {kind}", "Leave it out.")
 
 
 def _observables(

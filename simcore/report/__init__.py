@@ -1,4 +1,4 @@
-"""`simcore report`: one self-contained page about one or several runs."""
+"""`simcore report`: one self-contained page about one or several files, runs or training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from simcore.errors import FileFormatError, InputError, OutputError, SimcoreErro
 
 if TYPE_CHECKING:
     from .sources import Source
+    from .training_source import Training
 
 __all__ = ["Report", "report"]
 
@@ -25,7 +26,7 @@ class Report(NamedTuple):
     problems
         A line for each file that is not on it, with the reason and the remedy.
     notes
-        What the runs on it lack, and how to get it: each a file and a line.
+        What the files on it lack, and how to get it: each a file and a line.
     """
 
     path: Path
@@ -39,7 +40,8 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
     Parameters
     ----------
     paths
-        Files that `simulate` wrote. Those that can't be read are named on the page.
+        Files that `simulate` or `simcore train` wrote, in any mixture. Those that can't be read are
+        named on the page.
     output
         The page to write (HTML); an earlier one is replaced.
 
@@ -60,23 +62,24 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
         raise SimcoreError(message) from missing
     from .sources import read_sources
 
-    sources, problems = read_sources(paths)
+    sources, trainings, problems = read_sources(paths)
     try:
-        html = _rendered(sources, problems)
+        html = _rendered(sources, trainings, problems)
     finally:
         for source in sources:
             source.dataset.close()
-    notes = tuple(f"{s.path}: {note}" for s in sources for note in s.notes)
+    files: list[Source | Training] = [*sources, *trainings]
+    notes = tuple(f"{file.path}: {note}" for file in files for note in file.notes)
     return Report(_written(Path(output), html), tuple(map(_line, problems)), notes)
 
 
-def _rendered(sources: list[Source], problems: list[InputError]) -> str:
+def _rendered(sources: list[Source], trainings: list[Training], problems: list[InputError]) -> str:
     """Return the page; runs in which damage comes to light are moved to the problems."""
     from .page import render
 
-    while sources:
+    while sources or trainings:
         try:
-            return render(sources, [_line(problem) for problem in problems])
+            return render(sources, trainings, [_line(problem) for problem in problems])
         except FileFormatError as error:
             damaged = [s for s in sources if str(s.path) == str(error.value)]
             if not damaged:

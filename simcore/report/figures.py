@@ -23,7 +23,7 @@ from bokeh.plotting import figure as new_figure
 
 from .series import NETWORK_LINES
 
-__all__ = ["COLOURS", "figures"]
+__all__ = ["COLOURS", "FEW", "empty_figure", "figures", "hover"]
 
 COLOURS = {
     "first": "#0072B2",
@@ -34,6 +34,9 @@ COLOURS = {
     "muted": "#8b949e",
 }
 """Okabe and Ito's colours by role, on white; `page.js` has those of a dark page."""
+
+FEW = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1b1f24")
+"""Colours of a few things side by side, on white, by the roles few0, few1, …"""
 
 HEIGHT = 340
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
@@ -107,7 +110,7 @@ def _present(drawn: set[str], *lines: _Line) -> list[_Line]:
     return [line for line in lines if line.name in drawn or line.name not in NETWORK_LINES]
 
 
-def _figure(x_label: str, y_label: str, **settings: Any) -> Any:
+def empty_figure(x_label: str, y_label: str, **settings: Any) -> Any:
     """Return an empty figure that follows the width of its place on the page."""
     options: dict[str, Any] = {
         "height": HEIGHT,
@@ -143,7 +146,8 @@ def _source(name: str, *columns: str) -> ColumnDataSource:
     return ColumnDataSource(data=data, name=name)
 
 
-def _hover(made: Any, renderers: Sequence[Any], tips: Sequence[Tip], **settings: Any) -> None:
+def hover(made: Any, renderers: Sequence[Any], tips: Sequence[Tip], **settings: Any) -> None:
+    """Show tips at renderers."""
     made.add_tools(HoverTool(renderers=list(renderers), tooltips=list(tips), **settings))
 
 
@@ -158,7 +162,7 @@ def _layer_axis(made: Any) -> None:
 
 
 def _along_layers(y_label: str, lines: Sequence[_Line], **settings: Any) -> Any:
-    made = _figure("layer", y_label, x_axis_type="log", **settings)
+    made = empty_figure("layer", y_label, x_axis_type="log", **settings)
     _layer_axis(made)
     _bundle(made, "context", 1.0)
     if lines[0].name in SINGLE_OF:
@@ -180,7 +184,7 @@ def _bundle(made: Any, name: str, width: float) -> None:
     )
     drawn.tags = [name]
     if name == "context":
-        _hover(made, [drawn], [("point", "@label")], line_policy="interp")
+        hover(made, [drawn], [("point", "@label")], line_policy="interp")
 
 
 def _context_theory(made: Any) -> None:
@@ -215,11 +219,11 @@ def _layer_line(made: Any, line: _Line) -> None:
         ("first order in 1/N", "@first_text"),
         ("z", "@z"),
     ]
-    _hover(made, [dots], tips, mode="vline")
+    hover(made, [dots], tips, mode="vline")
 
 
 def _z_figure() -> Any:
-    made = _figure("layer", "z", x_axis_type="log")
+    made = empty_figure("layer", "z", x_axis_type="log")
     _layer_axis(made)
     band = BoxAnnotation(bottom=-2, top=2, fill_color=COLOURS["muted"], fill_alpha=0.16)
     band.tags = ["muted"]
@@ -234,7 +238,7 @@ def _z_figure() -> Any:
             "x", "y", source=source, marker=marker, size=7, color=COLOURS[role], line_color=None
         )
         line.tags = dots.tags = [role]
-        _hover(made, [dots], [("layer", "@x"), ("z", "@text")], mode="vline")
+        hover(made, [dots], [("layer", "@x"), ("z", "@text")], mode="vline")
     return made
 
 
@@ -242,7 +246,7 @@ def _z_figure() -> Any:
 
 
 def _distribution() -> Any:
-    made = _figure("value", "networks per bin")
+    made = empty_figure("value", "networks per bin")
     made.y_range.start = 0
     source = _source("bars", "left", "right", "top", "text")
     bars = made.quad(
@@ -265,12 +269,12 @@ def _distribution() -> Any:
         rule = made.line("x", "y", source=_source(name, "x", "y"), line_width=2)
         rule.glyph.line_color, rule.glyph.line_dash = COLOURS[role], dash
         rule.tags = [role]
-    _hover(made, [bars], [("between", "@text"), ("networks", "@top{0}")])
+    hover(made, [bars], [("between", "@text"), ("networks", "@top{0}")])
     return made
 
 
 def _widths() -> Any:
-    made = _figure("1/N", "mean at the layer")
+    made = empty_figure("1/N", "mean at the layer")
     made.xaxis.formatter = PrintfTickFormatter(format="%.3g")
     made.xaxis.ticker.desired_num_ticks = 4
     fit = made.line("x", "y", source=_source("fit", "x", "y"), line_width=1.6)
@@ -284,7 +288,7 @@ def _widths() -> Any:
         "x", "y", source=_source("mean_field", "x", "y", "text"), marker="x", size=12, line_width=2
     )
     mean_field.glyph.line_color, mean_field.tags = COLOURS["ink"], ["ink"]
-    _hover(made, [dots, limit, mean_field], [("", "@text")])
+    hover(made, [dots, limit, mean_field], [("", "@text")])
     return made
 
 
@@ -303,7 +307,7 @@ def _with_errors(made: Any, name: str, role: str, marker: str) -> Any:
 
 
 def _last() -> Any:
-    made = _figure("parameter", "at the last layer")
+    made = empty_figure("parameter", "at the last layer")
     others = made.scatter(
         "x", "y", source=_source("others", "x", "y", "text"), size=6, fill_alpha=0.8
     )
@@ -313,19 +317,19 @@ def _last() -> Any:
     theory.glyph.line_color, theory.glyph.line_dash = COLOURS["ink"], [7, 4]
     theory.tags = ["ink"]
     dots = _with_errors(made, "matching", "first", "circle")
-    _hover(made, [dots, others], [("", "@text")])
+    hover(made, [dots, others], [("", "@text")])
     return made
 
 
 def _phase(phase: Mapping[str, Any], rows: Mapping[str, Sequence[Any]]) -> Any:
     labels = {"k": "k", "g": "g = k/(1 + k)", "sigma_w": "σ_w", "correlation": "correlation c*"}
-    made = _figure(labels[phase["x"]], labels[phase["y"]])
+    made = empty_figure(labels[phase["x"]], labels[phase["y"]])
     if phase["y"] == "correlation":
         curve = made.line("x", "y", source=_source("curve", "x", "y"), line_width=1.6)
         curve.glyph.line_color, curve.glyph.line_dash = COLOURS["ink"], [7, 4]
         curve.tags = ["ink"]
         dots = _with_errors(made, "measured", "first", "circle")
-        _hover(made, [dots], [("", "@text")])
+        hover(made, [dots], [("", "@text")])
     else:
         _add_map(made, rows)
     return made
@@ -350,4 +354,4 @@ def _add_map(made: Any, rows: Mapping[str, Sequence[Any]]) -> None:
         halo = made.line("x", "y", source=_source(name, "x", "y"), line_width=4, color="#ffffff")
         line = made.line("x", "y", source=halo.data_source, line_width=2, color="#000000")
         line.glyph.line_dash = dash
-    _hover(made, [cells], [("", "@text")])
+    hover(made, [cells], [("", "@text")])

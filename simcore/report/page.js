@@ -23,6 +23,7 @@
   const few = page.points.length > 1 && page.points.length <= colours.few.length;
   const known = (x) => x !== null && x !== undefined;
   const chosenPoint = () => page.points[Number(byId("point")?.value ?? 0)];
+  const ensembleButtons = document.querySelectorAll("[data-ensemble]");
 
   // --- numbers as text -------------------------------------------------------------------------
 
@@ -416,14 +417,30 @@
 
   function drawPoint() {
     const point = chosenPoint();
-    tellPoint(point);
-    drawLayers(point);
-    drawZ();
-    drawDistribution();
-    drawWidths();
-    drawLast();
-    drawPhase();
+    if (point) {
+      tellPoint(point);
+      drawLayers(point);
+      drawZ();
+      drawDistribution();
+      drawWidths();
+      drawLast();
+      drawPhase();
+    }
     colour();
+  }
+
+  // --- training --------------------------------------------------------------------------------
+
+  // Show or hide an ensemble in the figures of its file.
+  function toggle(button) {
+    const shown = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(shown));
+    for (const [name, model] of Object.entries(figures)) {
+      if (!name.startsWith(`${button.dataset.training}-`)) continue;
+      for (const renderer of model.renderers) {
+        if (renderer.tags[1] === button.dataset.ensemble) renderer.visible = shown;
+      }
+    }
   }
 
   // --- colours ---------------------------------------------------------------------------------
@@ -434,7 +451,13 @@
     }
   }
 
+  // The colour of a role: few0, few1, … are things side by side.
+  const ofRole = (role) => role?.startsWith("few") ? colours.few[Number(role.slice(3))] : colours[role];
+
   function colour() {
+    for (const button of ensembleButtons) {
+      button.style.setProperty("--chip", colours.few[button.dataset.few % colours.few.length]);
+    }
     for (const [name, model] of Object.entries(figures)) {
       for (const axis of [...model.below, ...model.left]) {
         axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = colours.axis;
@@ -447,8 +470,8 @@
         if (part.type === "BoxAnnotation") part.fill_color = colours[part.tags[0]];
       }
       for (const renderer of model.renderers) {
-        const role = renderer.tags[0];
-        if (colours[role]) recolour(renderer, colours[role]);
+        const own = ofRole(renderer.tags[0]);
+        if (own) recolour(renderer, own);
       }
       if (few && name === "correlation") {
         for (const renderer of model.renderers) {
@@ -491,6 +514,7 @@
         drawPoint();
       });
     }
+    for (const button of ensembleButtons) button.addEventListener("click", () => toggle(button));
     darkScheme.addEventListener("change", () => setScheme(darkScheme.matches));
   }
 

@@ -1,4 +1,4 @@
-"""The page: data and words of all runs, put into the template."""
+"""The page: data and words of all files, put into the template."""
 
 from __future__ import annotations
 
@@ -27,12 +27,20 @@ from .points import (
 )
 from .series import DISTRIBUTIONS, numbers, series_of
 from .sources import Source, is_asymmetric, values_of
+from .training import shown as shown_training
+from .training_source import Training
 from .widths import widths_data
 from .words import described, provenance_of, summary_of
 
 __all__ = ["render"]
 
 HERE = Path(__file__).parent
+
+SUBJECTS = {
+    True: "Signal propagation in random ReLU networks",
+    False: "Training of ReLU networks from random weights",
+}
+"""What a page is about: with runs on it, and with training only."""
 
 NAMES = {
     "correlation": "correlation c",
@@ -51,16 +59,51 @@ NAMES = {
 """Observables as the page names them."""
 
 
-def render(sources: Sequence[Source], problems: Sequence[str]) -> str:
+def render(
+    sources: Sequence[Source], trainings: Sequence[Training], problems: Sequence[str]
+) -> str:
     """Return the page as HTML.
 
     Parameters
     ----------
-    sources
-        The runs, at least one.
+    sources, trainings
+        The runs and the files of training, at least one of them.
     problems
         A line for each file that could not be read.
     """
+    from bokeh.embed import json_item
+
+    from .figures import figures
+    from .training_figures import training_figures
+
+    paths = [*(source.path for source in sources), *(training.path for training in trainings)]
+    files = [path.name for path in paths]
+    page, about_runs = _of_runs(sources) if sources else ({"points": []}, {"runs": []})
+    made = figures(page) if sources else {}
+    told = []
+    for number, training in enumerate(trainings):
+        name = f"training{number}"
+        told.append(shown_training(training) | {"id": name})
+        drawn = training_figures(training.dataset)
+        made |= {f"{name}-{figure}": model for figure, model in drawn.items()}
+    html: str = _template().render(
+        title=files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more",
+        subject=SUBJECTS[bool(sources)],
+        command=shlex.join(["simcore", "report", *files]),
+        problems=problems,
+        trainings=told,
+        style=(HERE / "style.css").read_text(encoding="utf-8"),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        bokeh=_bokeh(),
+        data=_json(page),
+        figures=_json({name: json_item(model) for name, model in made.items()}),
+        **about_runs,
+    )
+    return html
+
+
+def _of_runs(sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the page shows of runs, and what the template says of them."""
     everything = all_points(sources)
     shown = chosen_points(sources)
     varied = varied_parameters(everything, sources)
@@ -68,37 +111,28 @@ def render(sources: Sequence[Source], problems: Sequence[str]) -> str:
     page = _data(sources, everything, shown, varied, answers)
     widths = page.pop("widths_text")
     page["axes"] = _axes(page)
-    html: str = _template().render(
-        title=_title(sources),
-        command=shlex.join(["simcore", "report", *(s.path.name for s in sources)]),
-        problems=problems,
-        runs=[_run(source, found) for source, found in zip(sources, answers, strict=True)],
-        page=page,
-        names=NAMES,
-        symbols={name: parameter_label(name) for name in [*varied, "g"]},
-        axes=page["axes"],
-        observables=[n for n in DISTRIBUTIONS if n in page["distribution_names"]],
-        last=[n for n in LAST if n in page["rows"]],
-        z_names=page["z_names"],
-        widths_text=widths,
-        chips=1 < len(shown) <= 7,
-        counts={
+    return page, {
+        "runs": [_run(source, found) for source, found in zip(sources, answers, strict=True)],
+        "page": page,
+        "names": NAMES,
+        "symbols": {name: parameter_label(name) for name in [*varied, "g"]},
+        "axes": page["axes"],
+        "observables": [n for n in DISTRIBUTIONS if n in page["distribution_names"]],
+        "last": [n for n in LAST if n in page["rows"]],
+        "z_names": page["z_names"],
+        "widths_text": widths,
+        "chips": 1 < len(shown) <= 7,
+        "counts": {
             "points": len(everything),
             "shown": len(shown),
             "most_points": MOST_POINTS,
             "most_layers": MOST_LAYERS,
             "rows": len(page["rows"]["label"]),
         },
-        asymmetric=any(is_asymmetric(source) for source in sources),
-        shared=any("pair" in source.swept for source in sources),
-        biased=any(any(s.config["sigma_b"] or [1.0]) for s in sources),
-        style=(HERE / "style.css").read_text(encoding="utf-8"),
-        script=(HERE / "page.js").read_text(encoding="utf-8"),
-        bokeh=_bokeh(),
-        data=_json(page),
-        figures=_json(_figures(page)),
-    )
-    return html
+        "asymmetric": any(is_asymmetric(source) for source in sources),
+        "shared": any("pair" in source.swept for source in sources),
+        "biased": any(any(s.config["sigma_b"] or [1.0]) for s in sources),
+    }
 
 
 def _template() -> Any:
@@ -133,19 +167,6 @@ def _json(value: object) -> str:
     """Return JSON that can stand inside a script element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return text.replace("<", "\\u003c")
-
-
-def _figures(page: Mapping[str, Any]) -> dict[str, Any]:
-    from bokeh.embed import json_item
-
-    from .figures import figures
-
-    return {name: json_item(made) for name, made in figures(page).items()}
-
-
-def _title(sources: Sequence[Source]) -> str:
-    names = [source.path.name for source in sources]
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _run(source: Source, found: Answer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The runs of a report: files that can be read, what each of them lacks, and those that can't."""
+"""The files of a report: runs and training, what each run lacks, and files that can't be read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simcore.errors import InputError, SimcoreError
+
+from .training_source import Training, read_training
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,15 +72,19 @@ def is_asymmetric(source: Source) -> bool:
     return source.config["ensemble"] in ASYMMETRIC
 
 
-def read_sources(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Source], list[InputError]]:
+def read_sources(
+    paths: Sequence[str | os.PathLike[str]],
+) -> tuple[list[Source], list[Training], list[InputError]]:
     """Read every file that can be read.
 
     Returns
     -------
-    sources, problems
-        The runs in the order given, each file once; and what is wrong with the other files.
+    sources, trainings, problems
+        The runs and the files of training in the order given, each file once; and what is wrong
+        with the other files.
     """
     sources: list[Source] = []
+    trainings: list[Training] = []
     problems: list[InputError] = []
     seen: set[Path] = set()
     for given in paths:
@@ -87,22 +93,30 @@ def read_sources(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Source],
             continue
         seen.add(path.resolve())
         try:
-            sources.append(_read(path))
+            found = _read(path)
         except InputError as error:
             problems.append(InputError("file", path, error.rule, error.remedy))
         except (SimcoreError, OSError) as error:
             remedy = "Check the file and its permissions."
             problems.append(InputError("file", path, f"can't be read ({error})", remedy))
-    return sources, problems
+        else:
+            if isinstance(found, Source):
+                sources.append(found)
+            else:
+                trainings.append(found)
+    return sources, trainings, problems
 
 
-def _read(path: Path) -> Source:
+def _read(path: Path) -> Source | Training:
     from simcore import open_run
     from simcore.store import info
+    from simcore.training.store import is_training
 
     if not path.is_file():
         rule = "is a folder, not a run" if path.is_dir() else "does not exist"
         raise InputError("file", path, rule, "Name a file that simulate wrote.")
+    if is_training(path):
+        return read_training(path)
     facts = info(path)
     source = Source(path, open_run(path), facts)
     return Source(path, source.dataset, facts, tuple(_notes(source)))

@@ -9,7 +9,7 @@ from .command import repeating_command
 from .points import number
 from .sources import Source
 
-__all__ = ["described", "provenance_of", "summary_of"]
+__all__ = ["described", "known_provenance", "provenance_of", "summary_of"]
 
 ENSEMBLES = {
     "he": "independent Gaussian weights of variance σ_w²/n at fan-in n",
@@ -35,6 +35,7 @@ PROVENANCE = {
     "hdf5_version": "HDF5",
     "platform": "platform",
     "cpu": "processor",
+    "torch_version": "PyTorch",
     "device": "device",
     "threads": "threads",
 }
@@ -144,18 +145,22 @@ def _profile(widths: Sequence[int]) -> str:
 def provenance_of(source: Source) -> dict[str, Any]:
     """Return where a file came from, and the command that repeats it."""
     facts = source.facts
-    known = {
-        label: str(facts["provenance"][name])
-        for name, label in PROVENANCE.items()
-        if str(facts["provenance"].get(name, "unknown")) not in ("unknown", "")
-    }
     return {
         "file": source.path.name,
         "rows": [
-            *known.items(),
+            *known_provenance(facts["provenance"]),
             ("format", f"simcore-run {facts['format_version']}"),
             ("configuration", f"SHA-256 {facts['config_sha256']}"),
         ],
         "command": repeating_command(source.config, source.path.name),
         "inputs": source.config["inputs"] is not None,
     }
+
+
+def known_provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return name and value of what is known of where a file came from."""
+    return [
+        (label, str(provenance[name]))
+        for name, label in PROVENANCE.items()
+        if str(provenance.get(name, "unknown")) not in ("unknown", "")
+    ]

@@ -1,0 +1,109 @@
+"""Weights and biases of a layer as NumPy arrays, by the law that the simulator samples.
+
+`simcore.torch` draws the same into PyTorch tensors.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import check_integer
+from .ensembles import ASYMMETRIC, Ensemble
+from .errors import InputError
+
+__all__ = ["layer"]
+
+Floats = npt.NDArray[np.float64]
+
+MAX_NODES = 2**31 - 1
+"""Largest fan-in and fan-out; memory ends before."""
+
+
+def layer(
+    ensemble: Ensemble, fan_in: int, fan_out: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Draw the weights and the biases of a layer.
+
+    Parameters
+    ----------
+    ensemble
+        Law of the weights and biases.
+    fan_in, fan_out
+        Nodes that the layer reads, n, and that it has.
+    rng
+        Source of all draws.
+
+    Returns
+    -------
+    weight
+        Shape (fan_out, fan_in), rows independent, as in theory.md 1 [SS, L]: the pre-activations
+        are weight @ x + bias.
+    bias
+        Shape (fan_out,); zeros where the ensemble has none.
+
+    Raises
+    ------
+    InputError
+        If a size is not a whole number from 1 on, or all weights would be 0: k = ∞ at fan-in 1.
+
+    Examples
+    --------
+    >>> import numpy as np, simcore
+    >>> rng = np.random.default_rng(0)
+    >>> weight, bias = simcore.initializers.layer(simcore.Ensemble.correlated(k=1.0), 784, 512, rng)
+    >>> weight.shape, bias.shape
+    ((512, 784), (512,))
+    """
+    check_fan_in(ensemble, fan_in)
+    check_integer("fan_out", fan_out, 1, MAX_NODES)
+    weight = rng.standard_normal((fan_out, fan_in))
+    weight *= ensemble.resolved_sigma_w / math.sqrt(fan_in)
+    for a in centring(ensemble):
+        weight -= a * weight.mean(axis=1, keepdims=True)
+    scale = bias_scale(ensemble, fan_in)
+    bias = scale * rng.standard_normal(fan_out) if scale else np.zeros(fan_out)
+    if ensemble.name in ASYMMETRIC:
+        _replace_one(weight, bias, rng)
+    return weight, bias
+
+
+def _replace_one(weight: Floats, bias: Floats, rng: np.random.Generator) -> None:
+    """Replace one of the n + 1 numbers of each node by a Beta(2,1) draw, theory.md 1 [L]."""
+    fan_out, fan_in = weight.shape
+    index = rng.integers(fan_in + 1, size=fan_out)
+    beta = np.sqrt(rng.random(fan_out))
+    weights = np.flatnonzero(index < fan_in)
+    weight[weights, index[weights]] = beta[weights]
+    bias[index == fan_in] = beta[index == fan_in]
+
+
+def centring(ensemble: Ensemble) -> tuple[float, ...]:
+    """Return what part of its mean is taken off a row of independent weights, step by step.
+
+    The part is a = 1 − √(1−g), theory.md 1 [SS]. At k = ∞ rounding leaves a mean, which is large
+    beside the few weights of a row that were nearly equal; it goes in a second step.
+    """
+    a = 1.0 - math.sqrt(1.0 - ensemble.g)
+    if a == 0.0:
+        return ()
+    return (a, 1.0) if a == 1.0 else (a,)
+
+
+def bias_scale(ensemble: Ensemble, fan_in: int) -> float:
+    """Return σ_b of a layer: as given, or 0, or σ_w/√n for the asymmetric ensembles."""
+    if ensemble.sigma_b is not None:
+        return float(ensemble.sigma_b)
+    if ensemble.name in ASYMMETRIC:
+        return ensemble.resolved_sigma_w / math.sqrt(fan_in)
+    return 0.0
+
+
+def check_fan_in(ensemble: Ensemble, fan_in: int) -> None:
+    """Raise InputError unless an ensemble has weights of this fan-in that are not all 0."""
+    check_integer("fan_in", fan_in, 1, MAX_NODES)
+    if fan_in == 1 and ensemble.name not in ASYMMETRIC and ensemble.g == 1.0:
+        rule = f"leaves no weights but 0 where k = {ensemble.k:g}: the only weight of a node is 0"
+        raise InputError("fan_in", fan_in, rule, "Use a finite k, or a larger fan-in.")

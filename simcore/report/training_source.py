@@ -1,0 +1,61 @@
+"""A file of training on a page, and what it lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simcore.training.facts import info
+from simcore.training.store import open_training
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Training", "read_training"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One file of training.
+
+    Parameters
+    ----------
+    path
+        The file.
+    dataset
+        What `open_training` gives.
+    facts
+        What `simcore.training.facts.info` gives.
+    notes
+        What it lacks, and how to get it.
+    """
+
+    path: Path
+    dataset: xr.Dataset
+    facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def read_training(path: Path) -> Training:
+    """Read a file of training whole.
+
+    Raises
+    ------
+    FileFormatError
+        If it is damaged, or newer than this program.
+    """
+    facts = info(path)
+    notes = []
+    if not facts["complete"]:
+        done = f"{facts['networks']} of about {facts['networks_in_all']} networks"
+        notes.append(
+            f"Training is unfinished ({done}): only ensembles whose networks are all trained are "
+            f"shown. Finish it: simcore resume {path.name}"
+        )
+    if facts["config"]["seeds"] == 1:
+        notes.append(
+            "With one seed there is one pair of networks, and neither bands nor intervals nor a "
+            "verdict. Get them: simcore train with --seeds 20."
+        )
+    return Training(path, open_training(path), facts, tuple(notes))

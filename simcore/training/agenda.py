@@ -1,0 +1,131 @@
+"""What is left to train: pilots at each rate, an extension of the grid, measured networks.
+
+Everything follows from the results so far, so that a run that is resumed goes on by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+from .plan import Plan
+from .results import Pilots, Results
+
+__all__ = ["Choice", "Job", "choose_rate", "networks_in_all", "outstanding"]
+
+EXTENSION = 2
+"""Rates that a grid is extended by where its best one lies at its edge."""
+
+
+class Job(NamedTuple):
+    """Networks of an ensemble that are trained as one batched model at one rate.
+
+    Parameters
+    ----------
+    ensemble
+        Label of their hidden layers.
+    role
+        ``"pilot"`` or ``"measured"``.
+    rate
+        Learning rate.
+    first, end
+        Number of the first network and of the one after the last.
+    """
+
+    ensemble: str
+    role: str
+    rate: float
+    first: int
+    end: int
+
+
+class Choice(NamedTuple):
+    """The learning rate of an ensemble, as far as pilots have told.
+
+    Parameters
+    ----------
+    rate
+        The best one so far; None before all rates of the grid were tried.
+    missing
+        Rates that are still to be tried.
+    extended
+        Whether the grid was extended.
+    at_edge
+        Whether the best is at the edge of all rates that are to be tried.
+    """
+
+    rate: float | None
+    missing: tuple[float, ...]
+    extended: bool
+    at_edge: bool
+
+
+def choose_rate(grid: tuple[float, ...], tried: Mapping[float, Pilots]) -> Choice:
+    """Choose a rate by the one rule for all ensembles.
+
+    The best has the lowest mean validation loss among the rates at which no pilot diverged; where
+    pilots diverged at all rates it is the smallest. If it is the first or the last of the grid, the
+    grid is extended on that side by two rates of its spacing, once.
+
+    Parameters
+    ----------
+    grid
+        The rates that all ensembles are tried at, ascending.
+    tried
+        What pilots gave, by rate.
+    """
+    missing = tuple(rate for rate in grid if rate not in tried)
+    if missing:
+        return Choice(None, missing, extended=False, at_edge=False)
+    best = _best(grid, tried)
+    extension = _extension(grid, best)
+    rates = tuple(sorted((*grid, *extension)))
+    missing = tuple(rate for rate in extension if rate not in tried)
+    if missing:
+        return Choice(None, missing, extended=True, at_edge=False)
+    best = _best(rates, tried)
+    return Choice(best, (), bool(extension), best in (rates[0], rates[-1]))
+
+
+def _best(rates: tuple[float, ...], tried: Mapping[float, Pilots]) -> float:
+    usable = [rate for rate in rates if not tried[rate].diverged]
+    return min(usable, key=lambda rate: tried[rate].loss) if usable else rates[0]
+
+
+def _extension(grid: tuple[float, ...], best: float) -> tuple[float, ...]:
+    """Return the rates beyond the edge that the best one lies at; a single rate has no spacing."""
+    if len(grid) < 2 or best not in (grid[0], grid[-1]):
+        return ()
+    # The ratios at the edge are repeated, so that 0.01, 0.03, 0.1 goes on as 0.3, 1.
+    edge = grid[:3] if best == grid[0] else grid[:-4:-1]
+    ratios = [inner / outer for outer, inner in pairwise(edge)]
+    rate, found = best, []
+    for number in range(EXTENSION):
+        rate /= ratios[-1 - number % len(ratios)]
+        found.append(float(f"{rate:.12g}"))
+    return tuple(found)
+
+
+def outstanding(plan: Plan, results: Results) -> list[Job]:
+    """Return the jobs that are not done and need no other job's result."""
+    jobs = []
+    for label in plan.ensembles:
+        choice = choose_rate(plan.grid, results.pilots_of(label))
+        jobs += [Job(label, "pilot", rate, 0, plan.pilots) for rate in choice.missing]
+        if choice.rate is not None:
+            for first in range(0, plan.seeds, plan.group):
+                if not results.is_done(label, first):
+                    end = min(first + plan.group, plan.seeds)
+                    jobs.append(Job(label, "measured", choice.rate, first, end))
+    return jobs
+
+
+def networks_in_all(plan: Plan, results: Results) -> int:
+    """Return how many networks are trained from the beginning to the end, as far as is known."""
+    networks = 0
+    for label in plan.ensembles:
+        tried = results.pilots_of(label)
+        choice = choose_rate(plan.grid, tried)
+        networks += plan.pilots * len({*plan.grid, *tried, *choice.missing}) + plan.seeds
+    return networks

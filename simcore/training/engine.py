@@ -1,0 +1,209 @@
+"""Training of one group of networks at one rate, as one batched model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .agenda import Job
+from .initial import Layers, draw_networks
+from .network import OPTIMIZERS, accuracies, dead_fractions, forward, losses
+from .plan import Plan
+from .tasks import Batches, Data, Samples, draw_data
+
+__all__ = ["DIVERGED", "SUBSET", "Stopped", "Trained", "train_group"]
+
+Numbers = npt.NDArray[Any]
+
+DIVERGED = 1e6
+"""A network has diverged once its training loss is this many times the initial one, or not finite.
+
+It is at the initial loss that a network which learns nothing stays.
+"""
+
+SUBSET = 256
+"""Samples of the training set, the first ones, that `train_loss` is taken on."""
+
+
+class Stopped(Exception):  # noqa: N818 - a request, not an error
+    """Training was given up because that was asked for."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of a group of networks; NaN from the step at which one diverged.
+
+    Parameters
+    ----------
+    validation
+        Loss at the end on validation samples, shape (networks,). Empty but for pilots.
+    diverged_step
+        Updates after which a network was found to have diverged, −1 if it did not, (networks,).
+    loss, train_loss, accuracy
+        Of the test set and of a part of the training set, (networks, recorded); no accuracy for a
+        number. Empty for pilots.
+    dead_before, dead_after
+        Fraction of nodes inactive for all inputs of the test set, (networks, hidden layers). Empty
+        for pilots.
+    """
+
+    validation: Numbers
+    diverged_step: Numbers
+    loss: Numbers
+    train_loss: Numbers
+    accuracy: Numbers
+    dead_before: Numbers
+    dead_after: Numbers
+
+
+def train_group(plan: Plan, job: Job, advance: Callable[[], None] = lambda: None) -> Trained:
+    """Train the networks of a job, all at once.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    job
+        Which networks, at which rate.
+    advance
+        Called before each update; raises `Stopped` to give the training up.
+
+    Raises
+    ------
+    InputError
+        If the task has no data.
+    Stopped
+        If `advance` did.
+    """
+    data = draw_data(plan, job.role, job.first, job.end)
+    group = _Group(plan, job, data)
+    measured = job.role == "measured"
+    recorder = _Recorder(plan, group, data) if measured else None
+    due = set(plan.recorded)
+    for step in range(plan.steps):
+        if recorder is not None and step in due:
+            recorder.record(step)
+        advance()
+        if not group.update(step):
+            break
+    if recorder is not None:
+        recorder.record(plan.steps)
+        return Trained(np.empty(0), group.diverged_step, **recorder.results())
+    return Trained(group.validate(data.validation, plan.steps), group.diverged_step, **_NOTHING)
+
+
+_NOTHING = {
+    name: np.empty((0, 0))
+    for name in ("loss", "train_loss", "accuracy", "dead_before", "dead_after")
+}
+
+
+class _Group:
+    """Networks that are trained together; those that diverge are frozen, the others go on."""
+
+    def __init__(self, plan: Plan, job: Job, data: Data) -> None:
+        sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
+        owners = [(job.role, trial) for trial in range(job.first, job.end)]
+        drawn = draw_networks(plan.start(job.ensemble), sizes, plan.seed, owners)
+        self.layers: Layers = [
+            (weight.to(plan.device).requires_grad_(), bias.to(plan.device).requires_grad_())
+            for weight, bias in drawn
+        ]
+        self.diverged_step = np.full(len(owners), -1, dtype=np.int64)
+        self._parameters = [tensor for layer in self.layers for tensor in layer]
+        self._optimizer = OPTIMIZERS[plan.optimizer](self._parameters, job.rate)
+        self._batches = Batches(plan, job.role, job.first, job.end)
+        self._train = data.train
+        inputs, targets = _subset(data.train)
+        with torch.no_grad():
+            initial = losses(forward(self.layers, inputs), targets)
+        self._limit = DIVERGED * initial.double().cpu().numpy()
+
+    def update(self, step: int) -> bool:
+        """Make the next update; return whether any network is left that learns."""
+        batch = self._batches.take(self._train)
+        each = losses(forward(self.layers, batch.inputs), batch.targets)
+        self.judge(each.detach(), step)
+        frozen = self._frozen()
+        if len(frozen) == len(each):
+            return False
+        gradients = torch.autograd.grad(each.sum(), self._parameters)
+        with torch.no_grad():
+            if len(frozen):
+                for gradient in gradients:
+                    gradient[frozen] = 0.0
+            self._optimizer.step(gradients)
+        return True
+
+    def judge(self, values: torch.Tensor, step: int) -> None:
+        """Freeze the networks whose training loss is that of a network that has diverged."""
+        found = values.double().cpu().numpy()
+        healthy = np.isfinite(found) & (found <= self._limit)
+        fresh = ~healthy & (self.diverged_step < 0)
+        if fresh.any():
+            self.diverged_step[fresh] = step
+            self._optimizer.freeze(self._frozen())
+
+    @torch.no_grad()
+    def validate(self, samples: Samples, step: int) -> Numbers:
+        """Return the loss of samples that are not trained on, by network."""
+        values = losses(forward(self.layers, samples.inputs), samples.targets)
+        self.judge(values, step)
+        return self.living(values)
+
+    def living(self, values: torch.Tensor) -> Numbers:
+        """Return values by network, in float64, NaN for those that have diverged."""
+        found: Numbers = values.double().cpu().numpy()
+        found[self.diverged_step >= 0] = math.nan
+        return found
+
+    def _frozen(self) -> torch.Tensor:
+        return torch.from_numpy(np.flatnonzero(self.diverged_step >= 0))
+
+
+class _Recorder:
+    """Follows a group on its test set and on a part of its training set."""
+
+    def __init__(self, plan: Plan, group: _Group, data: Data) -> None:
+        self._plan, self._group = plan, group
+        self._test, self._train = data.test, _subset(data.train)
+        shape = (len(data.test.targets), len(plan.recorded))
+        self._loss, self._train_loss = np.full(shape, np.nan), np.full(shape, np.nan)
+        self._accuracy = np.full(shape if plan.classes else (0, 0), np.nan)
+        with torch.no_grad():
+            self._before = group.living(dead_fractions(group.layers, self._test.inputs))
+
+    @torch.no_grad()
+    def record(self, step: int) -> None:
+        """Take the losses, and the accuracy of classes, after so many updates."""
+        layers, column = self._group.layers, self._plan.recorded.index(step)
+        train = losses(forward(layers, self._train.inputs), self._train.targets)
+        self._group.judge(train, step)
+        outputs = forward(layers, self._test.inputs)
+        self._train_loss[:, column] = self._group.living(train)
+        self._loss[:, column] = self._group.living(losses(outputs, self._test.targets))
+        if self._plan.classes:
+            values = accuracies(outputs, self._test.targets)
+            self._accuracy[:, column] = self._group.living(values)
+
+    @torch.no_grad()
+    def results(self) -> dict[str, Numbers]:
+        """Return what `Trained` holds of measured networks."""
+        dead = dead_fractions(self._group.layers, self._test.inputs)
+        return {
+            "loss": self._loss,
+            "train_loss": self._train_loss,
+            "accuracy": self._accuracy,
+            "dead_before": self._before,
+            "dead_after": self._group.living(dead),
+        }
+
+
+def _subset(train: Samples) -> Samples:
+    return Samples(train.inputs[:, :SUBSET], train.targets[:, :SUBSET])

@@ -1,0 +1,93 @@
+"""What a training file is: configuration, progress, provenance, and the command that repeats it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..hdf5 import reading
+from ..locking import writer
+from .agenda import choose_rate, networks_in_all
+from .store import FILETYPE, read_results
+
+__all__ = ["info", "repeating_command"]
+
+
+def info(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Describe a training file by plain values (JSON can hold them).
+
+    Returns
+    -------
+    dict
+        file, bytes, filetype, format_version, complete, config, config_sha256, networks (trained,
+        pilots included) and networks_in_all, diverged and learning_rates by ensemble, provenance,
+        and the writer, in words, if a process writes the file now.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, foreign, damaged or newer than this program.
+    """
+    results, complete = read_results(path)
+    plan = results.plan
+    choices = {name: choose_rate(plan.grid, results.pilots_of(name)) for name in plan.ensembles}
+    version, provenance = _attributes(path)
+    diverged = (results.diverged_step >= 0).sum(axis=1).tolist()
+    return {
+        "file": os.fspath(path),
+        "bytes": Path(path).stat().st_size,
+        "filetype": FILETYPE,
+        "format_version": version,
+        "complete": complete,
+        "networks": results.networks(),
+        "networks_in_all": networks_in_all(plan, results),
+        "config_sha256": plan.digest(),
+        "writer": writer(path),
+        "config": plan.config(),
+        "learning_rates": {name: choice.rate for name, choice in choices.items()},
+        "diverged": dict(zip(plan.ensembles, diverged, strict=True)),
+        "provenance": provenance,
+    }
+
+
+def _attributes(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
+    """Return the version of a file's format, and its provenance."""
+    with reading(path) as file:
+        version = ".".join(str(int(number)) for number in file.attrs["format_version"])
+        attributes = dict(file["entry/provenance"].attrs)
+    return version, {
+        name: value.decode() if isinstance(value, bytes) else np.asarray(value).tolist()
+        for name, value in attributes.items()
+        if name != "NX_class"
+    }
+
+
+def repeating_command(config: Mapping[str, Any], output: str = "") -> str:
+    """Return a command line of `simcore train` that trains the same networks again.
+
+    Parameters
+    ----------
+    config
+        `Plan.config`.
+    output
+        Name of the file to write; "" leaves it to the command.
+    """
+    words = ["simcore", "train", config["task"]]
+    for name, value in config.items():
+        if name != "task" and value is not None:
+            words += [f"--{name.replace('_', '-')}", _typed(value)]
+    return shlex.join(words + (["-o", output] if output else []))
+
+
+def _typed(value: Any) -> str:
+    """Return a value as it is typed, with all its digits."""
+    if isinstance(value, list | tuple):
+        return ",".join(_typed(x) for x in value)
+    if isinstance(value, float):
+        return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return str(value)

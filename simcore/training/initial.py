@@ -1,0 +1,89 @@
+"""Initial weights of many networks, stacked along a leading axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .labels import REFERENCES, Purpose, Start, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Layers", "draw_networks"]
+
+Floats = npt.NDArray[np.float64]
+
+Layers = list[tuple[torch.Tensor, torch.Tensor]]
+"""Weights (networks, fan-in, fan-out) and biases (networks, 1, fan-out), layer by layer."""
+
+
+def draw_networks(
+    start: Start,
+    sizes: Sequence[int],
+    seed: int,
+    owners: Iterable[tuple[int | str, ...]],
+    dtype: torch.dtype = torch.float32,
+) -> Layers:
+    """Draw networks: hidden layers as `start` says, the output layer alike for all.
+
+    Parameters
+    ----------
+    start
+        The law of the hidden layers.
+    sizes
+        Components of the input, nodes of each hidden layer, outputs.
+    seed
+        The run's.
+    owners
+        What tells the networks apart, the key of their random streams. That of a network's output
+        layer has no ensemble in it: Gaussian weights of variance 1/n and no bias, whatever the
+        hidden layers.
+    dtype
+        Type of the weights; they are drawn in float64.
+    """
+    networks = [_draw(start, sizes, seed, owner) for owner in owners]
+    return [
+        (
+            torch.from_numpy(np.stack([weight.T for weight, _ in layer])).to(dtype).contiguous(),
+            torch.from_numpy(np.stack([bias for _, bias in layer])).to(dtype).unsqueeze(1),
+        )
+        for layer in zip(*networks, strict=True)
+    ]
+
+
+def _draw(
+    start: Start, sizes: Sequence[int], seed: int, owner: tuple[int | str, ...]
+) -> list[tuple[Floats, Floats]]:
+    hidden = []
+    for number, (fan_in, fan_out) in enumerate(pairwise(sizes[:-1]), 1):
+        rng = stream(seed, Purpose.HIDDEN, *owner, start.key, number)
+        hidden.append(_hidden(start, fan_in, fan_out, rng))
+    rng = stream(seed, Purpose.OUTPUT, *owner)
+    last = rng.standard_normal((sizes[-1], sizes[-2])) / math.sqrt(sizes[-2])
+    return [*hidden, (last, np.zeros(sizes[-1]))]
+
+
+def _hidden(
+    start: Start, fan_in: int, fan_out: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    if start.name not in REFERENCES:
+        from ..initializers import layer
+
+        return layer(start.ensemble, fan_in, fan_out, rng)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    weight, bias = torch.empty(fan_out, fan_in), torch.zeros(fan_out)
+    if start.name == "orthogonal":
+        torch.nn.init.orthogonal_(weight, gain=math.sqrt(2.0), generator=generator)
+    else:
+        # As torch.nn.Linear.reset_parameters, which takes no generator.
+        torch.nn.init.kaiming_uniform_(weight, a=math.sqrt(5.0), generator=generator)
+        bound = 1.0 / math.sqrt(fan_in)
+        torch.nn.init.uniform_(bias, -bound, bound, generator=generator)
+    return weight.double().numpy(), bias.double().numpy()

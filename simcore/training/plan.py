@@ -1,0 +1,296 @@
+"""What is trained: a task, networks, an optimizer and its grid of rates; validated in one place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..checks import check_choice, check_integer, sorted_grid
+from ..errors import InputError
+from .labels import Start, parse_label
+
+__all__ = [
+    "DIGIT_IMAGES",
+    "ENSEMBLES",
+    "OPTIMIZERS",
+    "RATES",
+    "TEST_IMAGES",
+    "VALIDATION",
+    "Digits",
+    "Plan",
+    "TeacherStudent",
+    "plan_from_config",
+]
+
+ENSEMBLES = ("he", "correlated:1", "rai", "raai:10", "torch", "orthogonal")
+"""What is compared unless said otherwise."""
+
+OPTIMIZERS = ("sgd", "momentum", "adam")
+
+RATES = {
+    "sgd": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+    "momentum": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+    "adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+}
+"""The grid of learning rates of each optimizer, a factor of about 3 apart."""
+
+RATE_LIMITS = (1e-12, 1e6)
+
+RECORDED = 60
+"""About how many steps are recorded, spaced by equal ratios."""
+
+VALIDATION = 1000
+"""Samples of the teacher that rates are chosen by, and as many that tests are made on."""
+
+DIGIT_IMAGES = 1797
+TEST_IMAGES = 400
+"""Images that nothing is trained or chosen by; the same for all seeds of a run."""
+
+LEAST_VALIDATION = 100
+"""Images that rates are chosen by, at least: all that are neither trained nor tested on."""
+
+GROUP = 10
+"""Networks that the CPU trains as one batched model: more are no faster, and keep cores waiting.
+
+It is part of the arithmetic, so it does not depend on the number of threads.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(ABC):
+    """A comparison of initial weights by training; use `TeacherStudent` or `Digits`.
+
+    Parameters
+    ----------
+    ensembles
+        Labels of the initial weights of the hidden layers: ``he``, ``correlated:K``, ``rai``,
+        ``raai:K``, ``torch`` (PyTorch's default), ``orthogonal``.
+    width, depth
+        Nodes of a hidden layer, and number of hidden layers.
+    samples
+        Samples of the training set.
+    optimizer
+        ``"sgd"``, ``"momentum"`` (0.9) or ``"adam"`` (0.9, 0.999).
+    rates
+        Grid of learning rates; None is the optimizer's in `RATES`.
+    steps, batch
+        Updates of the weights, and samples of each.
+    seeds
+        Networks of each ensemble that are measured. One seed has the same data, the same order of
+        batches and the same output layer for all ensembles.
+    pilots
+        Networks that each rate is tried on; their seeds are others.
+    seed
+        The same seed gives the same bytes on one machine, for any number of threads.
+    device
+        ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    InputError
+        Naming field, value, rule and remedy.
+    """
+
+    task: ClassVar[str]
+    classes: ClassVar[int]
+    """Classes to tell apart; 0 where a number is to be predicted."""
+
+    ensembles: tuple[str, ...] = ENSEMBLES
+    width: int = 100
+    depth: int = 10
+    samples: int = 0
+    optimizer: str = "sgd"
+    rates: tuple[float, ...] | None = None
+    steps: int = 1000
+    batch: int = 128
+    seeds: int = 20
+    pilots: int = 5
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("device", self.device, ("cpu", "cuda"))
+        self._set("ensembles", tuple(label.strip() for label in self.ensembles))
+        self._check_ensembles()
+        for name, low, high in (
+            ("width", 2, 2**16),
+            ("depth", 1, 10_000),
+            ("steps", 1, 10**9),
+            ("seeds", 1, 10_000),
+            ("pilots", 1, 1000),
+            ("seed", 0, 2**64 - 1),
+            ("samples", 2, self._most_samples()),
+        ):
+            check_integer(name, getattr(self, name), low, high)
+            self._set(name, int(getattr(self, name)))
+        check_integer("batch", self.batch, 1, 10**9)
+        if self.batch > self.samples:
+            rule = f"is more than the {self.samples} samples of the training set"
+            raise InputError("batch", self.batch, rule, "Take a smaller batch, or more samples.")
+        rates = RATES[self.optimizer] if self.rates is None else self.rates
+        self._set("rates", sorted_grid("rates", [float(rate) for rate in rates]))
+        for rate in self.grid:
+            if not RATE_LIMITS[0] <= rate <= RATE_LIMITS[1]:
+                rule = "must be between {:g} and {:g}".format(*RATE_LIMITS)
+                raise InputError("rates", rate, rule, "Give rates such as 0.001,0.003,0.01.")
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_ensembles(self) -> None:
+        starts = [parse_label("ensembles", label) for label in self.ensembles]
+        shown = ",".join(self.ensembles)
+        if not starts:
+            raise InputError("ensembles", "none", "is empty", "Name one at least, such as he.")
+        if len(set(starts)) < len(starts):
+            raise InputError("ensembles", shown, "names one twice", "Name each once.")
+
+    @abstractmethod
+    def _most_samples(self) -> int:
+        """Return the largest training set that the task has."""
+
+    @property
+    @abstractmethod
+    def fan_in(self) -> int:
+        """Components of an input."""
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a network: a number, or a logit for each class."""
+        return max(1, self.classes)
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The learning rates that every ensemble is tried at."""
+        return self.rates or ()
+
+    @cached_property
+    def recorded(self) -> tuple[int, ...]:
+        """Numbers of updates after which the losses are recorded, from 0 to `steps`."""
+        spaced = np.rint(np.geomspace(1, self.steps, RECORDED)).astype(np.int64)
+        return (0, *np.unique(spaced).tolist())
+
+    @property
+    def group(self) -> int:
+        """Networks that are trained as one batched model."""
+        return self.seeds if self.device == "cuda" else min(GROUP, self.seeds)
+
+    def start(self, label: str) -> Start:
+        """Return what a label stands for."""
+        return parse_label("ensembles", label)
+
+    def config(self) -> dict[str, Any]:
+        """Return what is trained as plain values: what `config_json` holds."""
+        values = {name: list(x) if isinstance(x, tuple) else x for name, x in asdict(self).items()}
+        return {"task": self.task, **values}
+
+    def config_json(self) -> str:
+        """`config` as canonical JSON: sorted keys, no spaces."""
+        return json.dumps(self.config(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def digest(self) -> str:
+        """SHA-256 of `config_json`, hexadecimal."""
+        return hashlib.sha256(self.config_json().encode()).hexdigest()
+
+    def default_filename(self) -> str:
+        """`<task>-n100-l10-<8 hex of the configuration>.h5`."""
+        return f"{self.task}-n{self.width}-l{self.depth}-{self.digest()[:8]}.h5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherStudent(Plan):
+    """Students that learn a random teacher network from samples of what it answers.
+
+    Inputs are standard normal. Targets have mean 0 and variance 1 over the training set; each seed
+    has a teacher of its own. Further parameters are those of `Plan`.
+
+    Parameters
+    ----------
+    inputs
+        Components of an input.
+    noise
+        Standard deviation of the noise on the targets that are trained and chosen by, in units of
+        the teacher's; those of the test set have none.
+    teacher
+        Label of the teacher's weights.
+    teacher_width, teacher_depth
+        Its hidden layers; None is the students'.
+    """
+
+    task: ClassVar[str] = "teacher-student"
+    classes: ClassVar[int] = 0
+
+    samples: int = 2000
+    inputs: int = 20
+    noise: float = 0.0
+    teacher: str = "he"
+    teacher_width: int | None = None
+    teacher_depth: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_integer("inputs", self.inputs, 2, 2**16)
+        self._set("teacher", self.teacher.strip())
+        parse_label("teacher", self.teacher)
+        for name, default, low, high in (
+            ("teacher_width", self.width, 2, 2**16),
+            ("teacher_depth", self.depth, 1, 10_000),
+        ):
+            value = getattr(self, name)
+            value = default if value is None else value
+            check_integer(name, value, low, high)
+            self._set(name, int(value))
+        if not 0.0 <= self.noise < math.inf:
+            rule = "must be a finite number from 0 on"
+            raise InputError("noise", self.noise, rule, "Give a standard deviation such as 0.1.")
+        self._set("noise", float(self.noise) + 0.0)
+
+    def _most_samples(self) -> int:
+        return 10**7
+
+    @property
+    def fan_in(self) -> int:
+        """Components of an input."""
+        return self.inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits(Plan):
+    """Networks that learn to tell the 8×8 handwritten digits apart, by cross entropy.
+
+    400 images, the same for all seeds, are the test set. Each seed divides the other 1397 anew into
+    a training set and the rest, by which rates are chosen. Parameters are those of `Plan`.
+    """
+
+    task: ClassVar[str] = "digits"
+    classes: ClassVar[int] = 10
+
+    samples: int = 1000
+
+    def _most_samples(self) -> int:
+        return DIGIT_IMAGES - TEST_IMAGES - LEAST_VALIDATION
+
+    @property
+    def fan_in(self) -> int:
+        """Pixels of an image."""
+        return 64
+
+
+_TASKS: dict[str, type[Plan]] = {task.task: task for task in (TeacherStudent, Digits)}
+
+
+def plan_from_config(config: Mapping[str, Any]) -> Plan:
+    """Rebuild a plan from `Plan.config` (or its JSON read back)."""
+    values: dict[str, Any] = {
+        name: tuple(x) if isinstance(x, list) else x for name, x in config.items()
+    }
+    return _TASKS[values.pop("task")](**values)

@@ -1,0 +1,110 @@
+"""What training has given so far, and the arrays that are published of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from .agenda import Job
+    from .engine import Trained
+
+__all__ = ["MEASURED", "Pilots", "Results"]
+
+Numbers = npt.NDArray[Any]
+
+MEASURED = ("loss", "train_loss", "accuracy", "dead_before", "dead_after")
+"""What is kept of each measured network, a row of numbers each."""
+
+
+class Pilots(NamedTuple):
+    """What pilots gave at a rate.
+
+    Parameters
+    ----------
+    loss
+        Mean over pilots of the validation loss at the end; NaN if any diverged.
+    diverged
+        How many did.
+    """
+
+    loss: float
+    diverged: int
+
+
+@dataclass
+class Results:
+    """What is known of each ensemble; NaN where nothing is known.
+
+    Parameters
+    ----------
+    plan
+        What is trained.
+    pilots
+        By label and rate.
+    arrays
+        By the names of `MEASURED`, shape (ensembles, seeds, recorded steps or hidden layers).
+    diverged_step
+        Shape (ensembles, seeds), −1 where a network has not diverged.
+    done
+        Whether a network has been trained, same shape.
+    """
+
+    plan: Plan
+    pilots: dict[tuple[str, float], Pilots] = field(default_factory=dict)
+    arrays: dict[str, Numbers] = field(init=False)
+    diverged_step: Numbers = field(init=False)
+    done: Numbers = field(init=False)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.plan.ensembles), self.plan.seeds)
+        last = {"dead_before": self.plan.depth, "dead_after": self.plan.depth}
+        self.arrays = {
+            name: np.full((*shape, last.get(name, len(self.plan.recorded))), np.nan)
+            for name in MEASURED
+            if name != "accuracy" or self.plan.classes
+        }
+        self.diverged_step = np.full(shape, -1, dtype=np.int64)
+        self.done = np.zeros(shape, dtype=np.uint8)
+
+    def add(self, job: Job, trained: Trained) -> None:
+        """Take in what a job gave."""
+        if job.role == "pilot":
+            diverged = int(np.count_nonzero(trained.diverged_step >= 0))
+            self.pilots[job.ensemble, job.rate] = Pilots(
+                float(np.mean(trained.validation)), diverged
+            )
+            return
+        row, seeds = self.plan.ensembles.index(job.ensemble), slice(job.first, job.end)
+        for name, values in self.arrays.items():
+            values[row, seeds] = getattr(trained, name)
+        self.diverged_step[row, seeds] = trained.diverged_step
+        self.done[row, seeds] = 1
+
+    def pilots_of(self, label: str) -> dict[float, Pilots]:
+        """Return what the pilots of an ensemble gave, by rate."""
+        return {rate: each for (own, rate), each in self.pilots.items() if own == label}
+
+    def is_done(self, label: str, seed: int) -> bool:
+        """Return whether a measured network has been trained."""
+        return bool(self.done[self.plan.ensembles.index(label), seed])
+
+    def networks(self) -> int:
+        """Return how many networks have been trained."""
+        return len(self.pilots) * self.plan.pilots + int(self.done.sum())
+
+    def rates(self) -> tuple[float, ...]:
+        """Return the grid and its extensions, ascending."""
+        return tuple(sorted({*self.plan.grid, *(rate for _, rate in self.pilots)}))
+
+    def pilot_rows(self) -> Iterator[tuple[int, int, Pilots]]:
+        """Yield the row of an ensemble, the column of a rate, and what pilots gave there."""
+        rates = self.rates()
+        for (label, rate), each in self.pilots.items():
+            yield self.plan.ensembles.index(label), rates.index(rate), each

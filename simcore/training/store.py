@@ -1,0 +1,365 @@
+"""The file of a training run, `simcore-training` format 1.0 (docs/training.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..chunks import Packing
+from ..errors import FileFormatError, InputError
+from ..hdf5 import Writer, read_array, reading, replacing, text
+from ..provenance import version
+from ..schema import Array
+from .agenda import choose_rate
+from .plan import Plan, plan_from_config
+from .results import Pilots, Results
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "FILETYPE",
+    "FORMAT_VERSION",
+    "is_training",
+    "open_training",
+    "read_header",
+    "read_results",
+    "to_dataset",
+    "write_training",
+]
+
+Numbers = npt.NDArray[Any]
+
+FILETYPE = "simcore-training"
+FORMAT_VERSION = (1, 0)
+"""Readers accept every file of the same first number; the second one counts additions."""
+
+_PLANE = ("ensemble", "seed")
+
+
+class _Place(NamedTuple):
+    """Where an array of the Dataset is in a file, and what it is."""
+
+    path: str
+    dims: tuple[str, ...]
+    dtype: str
+    long_name: str
+
+
+PLACES = {
+    "loss": _Place("loss/test", (*_PLANE, "step"), "f8", "loss of the test set"),
+    "train_loss": _Place(
+        "loss/train", (*_PLANE, "step"), "f8", "loss of a part of the training set"
+    ),
+    "accuracy": _Place(
+        "accuracy/test", (*_PLANE, "step"), "f8", "fraction of the test set told right"
+    ),
+    "learning_rate": _Place(
+        "rates/learning_rate", ("ensemble",), "f8", "chosen learning rate; NaN before it is"
+    ),
+    "extended": _Place("rates/extended", ("ensemble",), "u1", "1 where the grid was extended"),
+    "at_edge": _Place(
+        "rates/at_edge", ("ensemble",), "u1", "1 where the chosen rate is the last tried on a side"
+    ),
+    "pilot_loss": _Place(
+        "pilots/loss",
+        ("ensemble", "rate"),
+        "f8",
+        "mean validation loss of pilots at the end; NaN where one diverged or none was trained",
+    ),
+    "pilot_diverged": _Place("pilots/diverged", ("ensemble", "rate"), "i8", "pilots that diverged"),
+    "diverged": _Place("divergence/diverged", _PLANE, "u1", "1 where training diverged"),
+    "diverged_step": _Place(
+        "divergence/step",
+        _PLANE,
+        "i8",
+        "updates after which it had diverged; -1 if it did not",
+    ),
+    "dead_before": _Place(
+        "dead/before",
+        (*_PLANE, "layer"),
+        "f8",
+        "fraction of nodes inactive for the whole test set, before training",
+    ),
+    "dead_after": _Place(
+        "dead/after",
+        (*_PLANE, "layer"),
+        "f8",
+        "fraction of nodes inactive for the whole test set, after training",
+    ),
+}
+"""The arrays of a Dataset by name, and where they are in a file, below /entry."""
+
+_STATE = {
+    "done": _Place("state/done", _PLANE, "u1", "1 where the network was trained"),
+    "tried": _Place(
+        "state/tried", ("ensemble", "rate"), "u1", "1 where pilots were trained at the rate"
+    ),
+}
+
+_COORDINATES = {
+    "ensemble": ("i8", "number of the ensemble, in the order of the attribute ensembles"),
+    "seed": ("i8", "number of the seed"),
+    "step": ("i8", "updates of the weights"),
+    "rate": ("f8", "learning rate"),
+    "layer": ("i8", "hidden layer, from 1"),
+}
+
+
+# --- what is published ---------------------------------------------------------------------------
+
+
+def _coordinates(results: Results) -> dict[str, Numbers]:
+    plan = results.plan
+    return {
+        "ensemble": np.arange(len(plan.ensembles)),
+        "seed": np.arange(plan.seeds),
+        "step": np.array(plan.recorded),
+        "rate": np.array(results.rates()),
+        "layer": np.arange(1, plan.depth + 1),
+    }
+
+
+def _values(results: Results) -> dict[str, Numbers]:
+    """Return every array by its name, in the order of `PLACES`."""
+    plan = results.plan
+    choices = [choose_rate(plan.grid, results.pilots_of(label)) for label in plan.ensembles]
+    shape = (len(plan.ensembles), len(results.rates()))
+    loss, diverged, tried = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
+    for row, column, pilots in results.pilot_rows():
+        loss[row, column], diverged[row, column] = pilots
+        tried[row, column] = 1
+    found = {
+        **results.arrays,
+        "learning_rate": np.array([np.nan if c.rate is None else c.rate for c in choices]),
+        "extended": np.array([choice.extended for choice in choices]),
+        "at_edge": np.array([choice.at_edge for choice in choices]),
+        "pilot_loss": loss,
+        "pilot_diverged": diverged,
+        "diverged": results.diverged_step >= 0,
+        "diverged_step": results.diverged_step,
+        "done": results.done,
+        "tried": tried,
+    }
+    places = {**PLACES, **_STATE}
+    return {
+        name: found[name].astype(place.dtype) for name, place in places.items() if name in found
+    }
+
+
+def to_dataset(results: Results, *, complete: bool = True) -> xr.Dataset:
+    """Return the Dataset that `open_training` would read from the run's file, without a file."""
+    import xarray as xr
+
+    plan, values = results.plan, _values(results)
+    coords = _coordinates(results) | {"ensemble": np.array(plan.ensembles)}
+    variables = {
+        name: xr.Variable(place.dims, values[name], {"long_name": place.long_name, "units": "1"})
+        for name, place in PLACES.items()
+        if name in values
+    }
+    attributes = {
+        "task": plan.task,
+        "complete": int(complete),
+        "config": plan.config_json(),
+        "config_sha256": plan.digest(),
+        "simcore_version": version("simcore"),
+    }
+    return xr.Dataset(variables, coords, attributes)
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def write_training(
+    path: str | os.PathLike[str],
+    results: Results,
+    *,
+    complete: bool,
+    provenance: Mapping[str, object],
+) -> None:
+    """Write the file of a run whole, in place of an earlier one.
+
+    Parameters
+    ----------
+    path
+        The file; NAME.part beside it is used on the way.
+    results
+        What is known so far.
+    complete
+        Whether that is all.
+    provenance
+        Texts and numbers by name; they are no part of the results.
+
+    Raises
+    ------
+    OutputError
+        If the file can't be written. An earlier file is untouched.
+    """
+    plan = results.plan
+    with replacing(path) as writer:
+        writer.group(
+            "/",
+            {
+                "NX_class": "NXroot",
+                "default": "entry",
+                "filetype": FILETYPE,
+                "format_version": np.array(FORMAT_VERSION, dtype=np.int64),
+                "simcore_version": version("simcore"),
+                "config_json": plan.config_json(),
+                "config_sha256": plan.digest(),
+                "seed": np.uint64(plan.seed),
+                "ensembles": list(plan.ensembles),
+                "complete": np.uint8(complete),
+            },
+        )
+        writer.group("/entry", {"NX_class": "NXentry", "default": "loss"})
+        values, coordinates = _values(results), _coordinates(results)
+        for folder, members in _folders(values):
+            _write_folder(writer, folder, members, coordinates)
+        writer.group("/entry/provenance", {"NX_class": "NXcollection", **provenance})
+
+
+def _folders(values: Mapping[str, Numbers]) -> Iterator[tuple[str, list[tuple[_Place, Numbers]]]]:
+    """Yield each group of a file with its arrays."""
+    places = {**PLACES, **_STATE}
+    for folder in dict.fromkeys(place.path.split("/")[0] for place in places.values()):
+        members = [
+            (place, values[name])
+            for name, place in places.items()
+            if name in values and place.path.startswith(f"{folder}/")
+        ]
+        if members:
+            yield folder, members
+
+
+def _write_folder(
+    writer: Writer,
+    folder: str,
+    members: Sequence[tuple[_Place, Numbers]],
+    coordinates: Mapping[str, Numbers],
+) -> None:
+    signal, _ = members[0]
+    attributes: dict[str, object] = {"NX_class": "NXcollection"}
+    if folder != "state":
+        name = signal.path.split("/")[1]
+        attributes = {"NX_class": "NXdata", "signal": name, "axes": list(signal.dims)}
+    writer.group(f"/entry/{folder}", attributes)
+    used = {dim for place, _ in members for dim in place.dims}
+    for name, (dtype, meaning) in _COORDINATES.items():
+        if name in used:
+            array = Array((name,), coordinates[name].astype(dtype), meaning)
+            writer.array(f"/entry/{folder}/{name}", array.values, array)
+    for place, values in members:
+        described = Array(place.dims, values, place.long_name)
+        writer.array(f"/entry/{place.path}", values, described, packing=Packing.SMALL)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def is_training(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file says that it is one of training; False if it can't be read."""
+    try:
+        with reading(path) as file:
+            return "filetype" in file.attrs and text(file.attrs["filetype"]) == FILETYPE
+    except FileFormatError:
+        return False
+
+
+def open_training(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Read the results of a training run.
+
+    Parameters
+    ----------
+    path
+        A file that `simcore train` wrote, complete or not.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``loss``, ``train_loss`` and, for classes, ``accuracy`` (ensemble, seed, step); the
+        ``learning_rate`` of each ensemble, whether its grid was ``extended`` and is ``at_edge``;
+        ``pilot_loss``, ``pilot_diverged`` (ensemble, rate); ``diverged``, ``diverged_step``
+        (ensemble, seed); ``dead_before``, ``dead_after`` (ensemble, seed, layer). NaN where nothing
+        is known yet, and from the step on at which a network diverged. Attributes: ``task``,
+        ``config`` (JSON), ``complete``.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, foreign, damaged or newer than this program.
+    """
+    results, complete = read_results(path)
+    return to_dataset(results, complete=complete)
+
+
+def read_results(path: str | os.PathLike[str]) -> tuple[Results, bool]:
+    """Read back everything that is known, bit by bit as it was written, and whether that is all.
+
+    Raises
+    ------
+    FileFormatError
+        As for `open_training`.
+    """
+    with reading(path) as file:
+        plan, complete = _read_header(file, path)
+        results = Results(plan)
+        rates = len(file["entry/pilots/rate"])
+        sizes = {name: len(values) for name, values in _coordinates(results).items()}
+        sizes["rate"] = rates
+
+        def read(place: _Place) -> Numbers:
+            shape = [sizes[dim] for dim in place.dims]
+            return read_array(file, f"entry/{place.path}", shape, place.dtype)
+
+        for name in results.arrays:
+            results.arrays[name] = read(PLACES[name])
+        results.diverged_step = read(PLACES["diverged_step"])
+        results.done = read(_STATE["done"])
+        tried, loss, diverged = (
+            read(place)
+            for place in (_STATE["tried"], PLACES["pilot_loss"], PLACES["pilot_diverged"])
+        )
+        grid = read_array(file, "entry/pilots/rate", [rates], "f8").tolist()
+        for row, column in np.argwhere(tried).tolist():
+            key = plan.ensembles[row], grid[column]
+            results.pilots[key] = Pilots(float(loss[row, column]), int(diverged[row, column]))
+        return results, complete
+
+
+def _read_header(file: Any, path: str | os.PathLike[str]) -> tuple[Plan, bool]:
+    shown, root = os.fspath(path), file.attrs
+    if "filetype" not in root or text(root["filetype"]) != FILETYPE:
+        remedy = "Give a file that simcore train wrote."
+        raise FileFormatError("file", shown, "is not the file of a training run", remedy)
+    first, second = (int(number) for number in root["format_version"])
+    if first != FORMAT_VERSION[0]:
+        rule = f"has format version {first}.{second}, this simcore reads {FORMAT_VERSION[0]}"
+        raise FileFormatError("file", shown, rule, "Update simcore.")
+    config = text(root["config_json"])
+    if hashlib.sha256(config.encode()).hexdigest() != text(root["config_sha256"]):
+        raise ValueError("its configuration does not have the checksum that was written")
+    try:
+        return plan_from_config(json.loads(config)), bool(root["complete"])
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+def read_header(path: str | os.PathLike[str]) -> tuple[Plan, bool]:
+    """Read what a file's run is, and whether it is complete.
+
+    Raises
+    ------
+    FileFormatError
+        As for `open_training`.
+    """
+    with reading(Path(path)) as file:
+        return _read_header(file, path)

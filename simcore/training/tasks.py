@@ -1,0 +1,182 @@
+"""What networks learn: the samples of a random teacher, or handwritten digits."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..errors import FileFormatError, InputError
+from .initial import draw_networks
+from .labels import Purpose, stream
+from .network import forward
+from .plan import DIGIT_IMAGES, TEST_IMAGES, VALIDATION, Digits, Plan, TeacherStudent
+
+__all__ = ["Batches", "Data", "Samples", "draw_data", "read_digits"]
+
+Numbers = npt.NDArray[Any]
+
+ATTEMPTS = 100
+"""Teachers that are drawn until one is alive."""
+
+CONSTANT = 1e-12
+"""A teacher whose answers spread less than this, relative to their size, is dead."""
+
+
+class Samples(NamedTuple):
+    """Inputs (networks, samples, fan-in) and targets (networks, samples)."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+
+
+class Data(NamedTuple):
+    """What the networks of one group are trained, chosen and tested on."""
+
+    train: Samples
+    validation: Samples
+    test: Samples
+
+
+@lru_cache(maxsize=4)
+def draw_data(plan: Plan, role: str, first: int, end: int) -> Data:
+    """Return the data of some trials, the same for every ensemble and rate.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    role
+        ``"pilot"`` or ``"measured"``, whose trials are different ones.
+    first, end
+        Numbers of the first trial and of the one after the last.
+
+    Raises
+    ------
+    InputError
+        If no teacher is alive.
+    """
+    if isinstance(plan, TeacherStudent):
+        trials = [_ask_teacher(plan, role, trial) for trial in range(first, end)]
+    else:
+        assert isinstance(plan, Digits)
+        trials = [_split_digits(plan, role, trial) for trial in range(first, end)]
+    parts = [
+        Samples(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*samples, strict=True)))
+        for samples in zip(*trials, strict=True)
+    ]
+    return Data(*(Samples(*(x.to(plan.device) for x in part)) for part in parts))
+
+
+# --- a teacher -----------------------------------------------------------------------------------
+
+
+def _ask_teacher(plan: TeacherStudent, role: str, trial: int) -> list[tuple[Numbers, Numbers]]:
+    rng = stream(plan.seed, Purpose.INPUTS, role, trial)
+    count = plan.samples + 2 * VALIDATION
+    inputs = rng.standard_normal((count, plan.inputs))
+    answers = _answers(plan, role, trial, inputs)
+    trained = answers[: plan.samples]
+    targets = (answers - trained.mean()) / trained.std()
+    noisy = plan.samples + VALIDATION
+    targets[:noisy] += plan.noise * stream(plan.seed, Purpose.NOISE, role, trial).standard_normal(
+        noisy
+    )
+    cuts = [plan.samples, noisy]
+    return [
+        (x.astype(np.float32), y.astype(np.float32))
+        for x, y in zip(np.split(inputs, cuts), np.split(targets, cuts), strict=True)
+    ]
+
+
+def _answers(plan: TeacherStudent, role: str, trial: int, inputs: Numbers) -> Numbers:
+    """Return what the first living teacher of a trial answers to inputs."""
+    start = plan.start(plan.teacher)
+    sizes = [plan.inputs, *[plan.teacher_width or 0] * (plan.teacher_depth or 0), 1]
+    asked = torch.from_numpy(inputs).unsqueeze(0)
+    for attempt in range(ATTEMPTS):
+        owner = ("teacher", role, trial, attempt)
+        teacher = draw_networks(start, sizes, plan.seed, [owner], torch.float64)
+        answers: Numbers = forward(teacher, asked).reshape(-1).numpy()
+        trained = answers[: plan.samples]
+        if trained.std() > CONSTANT * abs(trained).max():
+            return answers
+    rule = f"gave {ATTEMPTS} teachers that answer all inputs alike"
+    raise InputError("teacher", plan.teacher, rule, "Take a wider or shallower teacher.")
+
+
+# --- digits --------------------------------------------------------------------------------------
+
+
+def digits_file() -> Path:
+    """Return the file of the digits: beside the package in a checkout, within it in a wheel."""
+    checkout = Path(__file__).resolve().parents[2] / "data" / "digits.h5"
+    return checkout if checkout.is_file() else Path(str(files("simcore") / "data" / "digits.h5"))
+
+
+@lru_cache(maxsize=1)
+def read_digits() -> tuple[Numbers, Numbers]:
+    """Return images, shape (1797, 64), 0 to 16, and their digits, shape (1797,).
+
+    Raises
+    ------
+    FileFormatError
+        If the file that comes with simcore is missing or damaged.
+    """
+    from ..hdf5 import reading
+
+    path = digits_file()
+    with reading(path) as file:
+        images, labels = file["inputs"][...], file["labels"][...]
+    if images.shape != (DIGIT_IMAGES, 64) or labels.shape != (DIGIT_IMAGES,):
+        raise FileFormatError("file", str(path), "holds other images", "Install simcore again.")
+    return images.astype(np.float64), labels.astype(np.int64)
+
+
+def _split_digits(plan: Digits, role: str, trial: int) -> list[tuple[Numbers, Numbers]]:
+    """Divide the images; pixels are centred one by one and scaled together, by the training set."""
+    images, labels = read_digits()
+    order = stream(plan.seed, Purpose.TEST_IMAGES).permutation(DIGIT_IMAGES)
+    test, rest = order[:TEST_IMAGES], order[TEST_IMAGES:]
+    rest = stream(plan.seed, Purpose.SPLIT, role, trial).permutation(rest)
+    train, validation = rest[: plan.samples], rest[plan.samples :]
+    centre, scale = images[train].mean(axis=0), images[train].std(axis=0)
+    # Some pixels are white in all images: one by one they could not be scaled.
+    pixels = (images - centre) / np.sqrt(np.mean(scale**2))
+    return [(pixels[part].astype(np.float32), labels[part]) for part in (train, validation, test)]
+
+
+# --- batches -------------------------------------------------------------------------------------
+
+
+class Batches:
+    """The order of a group's batches: each trial goes through its samples again and again.
+
+    Parameters
+    ----------
+    plan, role, first, end
+        As for `draw_data`.
+    """
+
+    def __init__(self, plan: Plan, role: str, first: int, end: int) -> None:
+        self._plan = plan
+        self._streams = [
+            stream(plan.seed, Purpose.BATCHES, role, trial) for trial in range(first, end)
+        ]
+        self._rows = torch.arange(end - first).unsqueeze(1)
+        self._ahead = np.empty((end - first, 0), dtype=np.int64)
+
+    def take(self, samples: Samples) -> Samples:
+        """Return the next batch; it may end one round through the samples and begin another."""
+        size = self._plan.batch
+        while self._ahead.shape[1] < size:
+            round_ = np.stack([rng.permutation(self._plan.samples) for rng in self._streams])
+            self._ahead = np.concatenate([self._ahead, round_], axis=1)
+        chosen = torch.from_numpy(self._ahead[:, :size])
+        self._ahead = self._ahead[:, size:]
+        return Samples(samples.inputs[self._rows, chosen], samples.targets[self._rows, chosen])

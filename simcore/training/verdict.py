@@ -1,0 +1,209 @@
+"""What training runs say, in words: who learns faster than the baseline, and who diverged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import xarray as xr
+
+from .differences import CONFIDENCE, Difference, differences
+from .statistics import baseline_of, final, reference_loss, trained
+
+__all__ = ["difference_words", "grid_words", "interval_words", "ratio_words", "verdict"]
+
+FEWEST = 6
+"""Pairs without which the sign test can decide nothing: 2 · 2⁻⁵ is more than 5 %."""
+
+
+def verdict(
+    dataset: xr.Dataset,
+    baseline: str | None = None,
+    found: Sequence[Difference] | None = None,
+) -> str:
+    """Return which ensembles train faster than the baseline, in words.
+
+    Parameters
+    ----------
+    dataset
+        Training runs.
+    baseline
+        As for `differences`.
+    found
+        Their differences, if they are known already; the correction is for as many as there are.
+
+    Returns
+    -------
+    str
+        One line for each ensemble, one on runs that diverged, those on learning rates, and what
+        all of it rests on.
+
+    Raises
+    ------
+    InputError
+        If the baseline is not in the file.
+    """
+    against = baseline_of(dataset, baseline)
+    judged = differences(dataset, against) if found is None else tuple(found)
+    lines = [*_ensembles(dataset, against, judged), *_diverged(dataset), *grid_words(dataset)]
+    lines += [_basis(judged)] if judged else []
+    return "\n".join(lines)
+
+
+def _ensembles(dataset: xr.Dataset, against: str, judged: Sequence[Difference]) -> Iterator[str]:
+    names, ended = [str(x) for x in dataset["ensemble"].to_numpy()], trained(dataset)
+    missing = [name for name in names if name not in ended]
+    if missing:
+        yield f"No result yet of {_listed(missing)}: not trained to the end."
+    if against not in ended:
+        yield f"Nothing can be compared to {against}."
+        return
+    target = reference_loss(dataset, against)
+    for name in ended:
+        if name != against:
+            yield _ensemble([d for d in judged if d.ensemble == name], target)
+    if ended == [against]:
+        yield f"There is nothing to compare {against} to."
+
+
+def _ensemble(own: Sequence[Difference], target: float | None) -> str:
+    """Return the line of one ensemble: its speed first, then where it ends."""
+    speed = [d for d in own if d.measure == "steps" and d.target == target]
+    ends = [d for d in own if d.measure != "steps"]
+    name, against = own[0].ensemble, own[0].baseline
+    words = [_speed(d) for d in speed]
+    if not speed:
+        words = [f"{name}: of speed nothing can be said, since too few runs of {against} learn"]
+    return ". ".join([*words, *map(_ending, ends)]) + "."
+
+
+def _speed(d: Difference) -> str:
+    kind = "faster" if d.is_better else "more slowly"
+    if d.decided:
+        claim = f"{d.ensemble} trains {kind} than {d.baseline}"
+    elif d.hinted:
+        claim = f"{d.ensemble} may train {kind} than {d.baseline}, which is not shown"
+    else:
+        claim = f"{d.ensemble} is not shown to train faster or more slowly than {d.baseline}"
+    return f"{claim}: it takes {difference_words(d)} the steps to a test loss of {d.target:g}"
+
+
+def _ending(d: Difference) -> str:
+    better, worse = ("lower", "higher") if d.measure == "loss" else ("higher", "lower")
+    kind = better if d.is_better else worse
+    if not d.decided:
+        kind = f"perhaps {kind}, which is not shown" if d.hinted else "not shown to differ"
+    of = f" that of {d.baseline}" if d.measure == "loss" else ""
+    return f"Its final {d.measure} is {kind}: {difference_words(d)}{of}"
+
+
+def difference_words(d: Difference) -> str:
+    """Return estimate and interval: "0.62 times (95 % interval 0.5 to 0.81)"."""
+    if d.measure == "accuracy":
+        return f"{_points(d.estimate[0])} points ({interval_words(d)})"
+    return f"{ratio_words(d)} times ({interval_words(d)})"
+
+
+def ratio_words(d: Difference) -> str:
+    """Return the estimate alone: a ratio, or between what it lies; points for the accuracy."""
+    if d.measure == "accuracy":
+        return _points(d.estimate[0])
+    low, high = (_ratio(x) for x in d.estimate)
+    if low == high:
+        return low
+    if d.estimate[1] == math.inf:
+        return "0 to ∞" if d.estimate[0] == -math.inf else f"at least {low}"
+    return f"at most {high}" if d.estimate[0] == -math.inf else f"{low} to {high}"
+
+
+def interval_words(d: Difference) -> str:
+    """Return the interval: "95 % interval 0.5 to 0.81"."""
+    shown = _points if d.measure == "accuracy" else _ratio
+    low, high = (shown(x) for x in d.interval)
+    return f"{100.0 * CONFIDENCE:.0f} % interval {low} to {high}"
+
+
+def _ratio(log_ratio: float) -> str:
+    if math.isinf(log_ratio):
+        return "∞" if log_ratio > 0.0 else "0"
+    ratio = math.exp(min(log_ratio, 700.0))
+    return f"{float(f'{ratio:.2g}'):g}"
+
+
+def _points(share: float) -> str:
+    if math.isinf(share):
+        return "∞" if share > 0.0 else "−∞"
+    return f"{100.0 * share:+.1f}".replace("-", "−")
+
+
+# --- runs and learning rates ----------------------------------------------------------------------
+
+
+def _diverged(dataset: xr.Dataset) -> Iterator[str]:
+    counts = final(dataset)["diverged"]
+    seeds = dataset.sizes["seed"]
+    told = [f"{int(n)} of {seeds} runs of {e}" for e, n in _of_ensembles(counts) if n]
+    if told:
+        yield (
+            f"Diverged: {_listed(told)}. They count as runs that never reach a loss and end with "
+            "an infinite one."
+        )
+    elif counts.size:
+        yield "No run diverged."
+
+
+def grid_words(dataset: xr.Dataset) -> list[str]:
+    """Return what is to be known of the learning rates, each chosen from a grid by pilot runs."""
+    names = [str(x) for x in dataset["ensemble"].to_numpy()]
+    rates = {str(e): float(r) for e, r in _of_ensembles(dataset["learning_rate"])}
+    chosen = [e for e in names if math.isfinite(rates[e])]
+    at_edge = {str(e) for e, flag in _of_ensembles(dataset["at_edge"]) if flag}
+    extended = [str(e) for e, flag in _of_ensembles(dataset["extended"]) if flag]
+    none = dataset["pilot_loss"].isnull().all("rate")
+    unstable = [e for e, flag in _of_ensembles(none) if flag and e in chosen]
+    edge = [f"{e} ({rates[e]:g})" for e in chosen if e in at_edge and e not in unstable]
+    lines = []
+    if unstable:
+        lines.append(
+            f"Some pilot of {_listed(unstable)} diverged at every learning rate of the grid, so "
+            "that the smallest was taken."
+        )
+    if edge:
+        lines.append(
+            f"At the edge of the grid of learning rates lies the best of {_listed(edge)}: a better "
+            "one may lie beyond, so that what is said of it is no last word."
+        )
+    inside = [e for e in extended if e in chosen and e not in at_edge]
+    if inside:
+        lines.append(
+            f"For {_listed(inside)} the grid of learning rates was extended, and holds the best "
+            "within it now."
+        )
+    return lines
+
+
+def _of_ensembles(array: xr.DataArray) -> Iterable[tuple[str, float]]:
+    names = [str(x) for x in array["ensemble"].to_numpy()]
+    return zip(names, np.asarray(array.to_numpy(), dtype=float).tolist(), strict=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _basis(judged: Sequence[Difference]) -> str:
+    pairs, count = judged[0].pairs, len(judged)
+    text = (
+        f"(Medians over {pairs} pair{'s' if pairs > 1 else ''} of runs with the same seed, data "
+        f"and batches; intervals by bootstrap, each for itself. A difference is called one where "
+        f"the sign test, corrected by Holm for all {count} differences, errs in at most "
+        f"{100.0 * (1.0 - CONFIDENCE):.0f} % of files; an interval alone shows less."
+    )
+    if any(d.estimate[0] != d.estimate[1] for d in judged):
+        text += " Two numbers where one is due: it lies between them, for some runs ended early."
+    if pairs < FEWEST:
+        text += f" With fewer than {FEWEST} pairs, as here, it can call none."
+    elif min(count * 2.0 ** (1 - pairs), 1.0) >= 1.0 - CONFIDENCE:
+        text += f" With {pairs} pairs it can call none of so many: train more seeds."
+    return text + ")"

@@ -1,0 +1,122 @@
+"""Plans: what they refuse, what they are on paper, and how learning rates are chosen."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from simcore.errors import InputError
+from simcore.training.agenda import Choice, choose_rate
+from simcore.training.labels import Start, parse_label
+from simcore.training.plan import Digits, Plan, TeacherStudent, plan_from_config
+from simcore.training.results import Pilots
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "field"),
+    [
+        (TeacherStudent, {"ensembles": ("he", "lecun")}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("raai",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("torch:1",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("correlated:-1",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("correlated:1", "correlated:1.0")}, "ensembles"),
+        (TeacherStudent, {"ensembles": ()}, "ensembles"),
+        (TeacherStudent, {"width": 1}, "width"),
+        (TeacherStudent, {"inputs": 1}, "inputs"),
+        (TeacherStudent, {"depth": 0}, "depth"),
+        (TeacherStudent, {"batch": 2001}, "batch"),
+        (TeacherStudent, {"rates": ()}, "rates"),
+        (TeacherStudent, {"rates": (0.1, 0.1)}, "rates"),
+        (TeacherStudent, {"rates": (0.0, 0.1)}, "rates"),
+        (TeacherStudent, {"noise": math.nan}, "noise"),
+        (TeacherStudent, {"teacher": "rai:2"}, "teacher"),
+        (TeacherStudent, {"optimizer": "lbfgs"}, "optimizer"),
+        (TeacherStudent, {"device": "tpu"}, "device"),
+        (TeacherStudent, {"seeds": 2.5}, "seeds"),
+        (Digits, {"samples": 1298}, "samples"),
+    ],
+)
+def test_what_a_plan_refuses(task: type[Plan], values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError) as refused:
+        task(**values)
+    assert refused.value.field == field
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_plan_is_rebuilt_from_its_configuration() -> None:
+    for plan in (TeacherStudent(rates=(0.1, 0.01), noise=0.5), Digits(optimizer="adam", seeds=3)):
+        again = plan_from_config(json.loads(plan.config_json()))
+        assert again == plan
+        assert again.digest() == plan.digest()
+    assert TeacherStudent(rates=(0.1, 0.01)).grid == (0.01, 0.1)
+    assert TeacherStudent().digest() == TeacherStudent(teacher_width=100).digest()
+    assert TeacherStudent().digest() != TeacherStudent(seed=1).digest()
+
+
+def test_recorded_steps_are_spaced_by_ratios_from_0_to_the_last() -> None:
+    recorded = TeacherStudent(steps=1000).recorded
+    assert recorded[:3] == (0, 1, 2)
+    assert recorded[-1] == 1000
+    assert 45 <= len(recorded) <= 61
+    assert list(recorded) == sorted(set(recorded))
+    assert Digits(steps=1).recorded == (0, 1)
+
+
+def test_labels_are_names_with_a_k_where_the_ensemble_has_one() -> None:
+    assert parse_label("ensembles", " correlated : inf ") == Start("correlated", math.inf)
+    assert parse_label("ensembles", "raai:10").ensemble.k == 10.0
+    assert Start("correlated", 1.0).key != Start("correlated", 2.0).key
+
+
+GRID = (0.01, 0.03, 0.1)
+
+
+def tried(**losses: float | None) -> dict[float, Pilots]:
+    """Pilots by rate, written r0_01=…; None is diverged."""
+    return {
+        float(name[1:].replace("_", ".")): Pilots(math.nan, 1) if loss is None else Pilots(loss, 0)
+        for name, loss in losses.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("pilots", "choice"),
+    [
+        (tried(r0_01=1.0), Choice(None, (0.03, 0.1), extended=False, at_edge=False)),
+        (tried(r0_01=3, r0_03=1, r0_1=2), Choice(0.03, (), extended=False, at_edge=False)),
+        # The best of those at which no pilot diverged is inside: one beyond it was tried.
+        (tried(r0_01=3, r0_03=1, r0_1=None), Choice(0.03, (), extended=False, at_edge=False)),
+        (tried(r0_01=3, r0_03=2, r0_1=1), Choice(None, (0.3, 1.0), extended=True, at_edge=False)),
+        (
+            tried(r0_01=3, r0_03=2, r0_1=1, r0_3=2, r1=None),
+            Choice(0.1, (), extended=True, at_edge=False),
+        ),
+        (
+            tried(r0_01=3, r0_03=2, r0_1=1, r0_3=0.5, r1=0.2),
+            Choice(1.0, (), extended=True, at_edge=True),
+        ),
+        (
+            tried(r0_01=1, r0_03=2, r0_1=3),
+            Choice(None, (0.003, 0.001), extended=True, at_edge=False),
+        ),
+        (
+            tried(r0_01=None, r0_03=None, r0_1=None),
+            Choice(None, (0.003, 0.001), extended=True, at_edge=False),
+        ),
+        (
+            tried(r0_01=None, r0_03=None, r0_1=None, r0_003=None, r0_001=None),
+            Choice(0.001, (), extended=True, at_edge=True),
+        ),
+    ],
+)
+def test_the_rule_by_which_rates_are_chosen(pilots: dict[float, Pilots], choice: Choice) -> None:
+    found = choose_rate(GRID, pilots)
+    assert found._replace(missing=()) == choice._replace(missing=())
+    assert found.missing == pytest.approx(choice.missing)
+
+
+def test_a_grid_of_one_rate_is_at_its_edge_and_not_extended() -> None:
+    assert choose_rate((0.1,), tried(r0_1=1.0)) == Choice(0.1, (), extended=False, at_edge=True)
