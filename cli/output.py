@@ -78,18 +78,18 @@ def resolve_destination(run: Described, output: Path | None) -> Destination:
     return Destination(output, named=True)
 
 
-def check_destination(path: Path) -> None:
-    """Raise InputError unless a file can be made at `path`, or put in place of one there."""
+def check_destination(path: Path, field: str = "output") -> None:
+    """Raise InputError, about `field`, unless a file can be made, or replaced, at `path`."""
     try:
         if path.is_dir():
-            raise InputError("output", str(path), "is a folder", "Name a file in it.")
+            raise InputError(field, str(path), "is a folder", "Name a file in it.")
         if path.exists() and not path.is_file():
-            raise InputError("output", str(path), "is no ordinary file", "Name another file.")
+            raise InputError(field, str(path), "is no ordinary file", "Name another file.")
         if not path.parent.is_dir():
-            raise InputError("output", str(path), "is in no folder", f"Create {path.parent} first.")
+            raise InputError(field, str(path), "is in no folder", f"Create {path.parent} first.")
         if protected(path):
             remedy = "Make it writable, or name another file."
-            raise InputError("output", str(path), "is read-only", remedy)
+            raise InputError(field, str(path), "is read-only", remedy)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except (OSError, ValueError) as error:
@@ -97,7 +97,7 @@ def check_destination(path: Path) -> None:
             raise
         reason = getattr(error, "strerror", None) or str(error)
         rule = f"can't be written ({reason})"
-        raise InputError("output", str(path), rule, "Name a file elsewhere with -o.") from error
+        raise InputError(field, str(path), rule, "Name a file elsewhere.") from error
 
 
 def _identity(path: Path) -> tuple[str, bool]:

@@ -31,7 +31,7 @@ __all__ = ["register", "resume_training"]
 EPILOG = """\
 [bold]Examples[/bold]
 
-simcore train teacher-student
+simcore train teacher-student --figure losses.png
 
 simcore train teacher-student --width 50 --depth 20 --ensembles he,raai:10 --optimizer adam
 
@@ -117,6 +117,11 @@ Device = Annotated[
     _value("--device", options.COMPUTING, "NAME", "cpu, or cuda where PyTorch has a GPU."),
 ]
 
+Figure = Annotated[
+    str | None,
+    _value("--figure", options.OUTPUT, "FILE", "Also draw the losses, as simcore plot FILE loss."),
+]
+
 INTEGERS = (
     "width",
     "depth",
@@ -168,6 +173,7 @@ def _teacher_student(
     device: Device = None,
     threads: options.Threads = None,
     output: options.Output = None,
+    figure: Figure = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -191,6 +197,7 @@ def _digits(
     device: Device = None,
     threads: options.Threads = None,
     output: options.Output = None,
+    figure: Figure = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -243,19 +250,40 @@ def _threads(given: Given) -> int:
 
 def _perform(plan: Plan, given: Given) -> int:
     threads = _threads(given)
-    if given.texts.get("output") == "":
-        raise InputError("output", "''", "is empty", "Name a file, or leave it out.")
+    for name in ("output", "figure"):
+        if given.texts.get(name) == "":
+            raise InputError(name, "''", "is empty", "Name a file, or leave it out.")
+    figure = _figure(given)
     typed = given.texts.get("output")
     named_file = None if typed is None else Path(typed).expanduser()
     destination = resolve_destination(plan, named_file)
     if destination.finished(plan, overwrite="overwrite" in given.flags):
         _show_finished(destination.path, given)
-        return 0
-    check_destination(destination.path)
-    prepare()
-    from simcore.training.run import execute
+        exit_code = 0
+    else:
+        check_destination(destination.path)
+        prepare()
+        from simcore.training.run import execute
 
-    return _carry_out(partial(execute, plan, output=destination.path), threads, given)
+        exit_code = _carry_out(partial(execute, plan, output=destination.path), threads, given)
+    if exit_code == 0 and figure is not None:
+        from simcore.plots import plot
+
+        plot(destination.path, "loss", figure)
+    return exit_code
+
+
+def _figure(given: Given) -> Path | None:
+    """Return the figure that is asked for, which must be possible before anything is trained."""
+    typed = given.texts.get("figure")
+    if typed is None:
+        return None
+    from simcore.figure_style import check_ending
+
+    figure = Path(typed).expanduser()
+    check_ending(figure, "figure")
+    check_destination(figure, "figure")
+    return figure
 
 
 def resume_training(path: Path, given: Given) -> int:
@@ -328,8 +356,11 @@ def _show(outcome: Outcome, path: Path, given: Given) -> None:
 
     _show_results(to_dataset(outcome.results), path, given)
     if not {"quiet", "json"} & given.flags:
+        quoted = shlex.quote(str(path))
         typer.echo(f"\n{outcome.results.networks()} networks in {duration(outcome.seconds)}")
         typer.echo(f"results are in {path}; next:")
+        typer.echo(f"  simcore report {quoted}")
+        typer.echo(f"  simcore plot {quoted} differences")
         typer.echo(f"  python: simcore.training.open_training({str(path)!r})")
 
 
@@ -354,6 +385,9 @@ def _show_results(dataset: Any, path: Path, given: Given) -> None:
         show_table(headings, [[_cell(row[name]) for name in _shown(row)] for row in rows])
         for line in _notes(rows):
             typer.echo(line)
+        from simcore.training.verdict import verdict
+
+        typer.echo(f"\n{verdict(dataset)}")
 
 
 _NOTED = ("extended", "at_edge")

@@ -10,7 +10,16 @@ from typing import Any
 
 from .errors import InputError, OutputError
 
-__all__ = ["COLOURS", "FIRST_ORDER", "PARAMETER_SYMBOLS", "STYLE", "THEORY", "figure", "formats"]
+__all__ = [
+    "COLOURS",
+    "FIRST_ORDER",
+    "PARAMETER_SYMBOLS",
+    "STYLE",
+    "THEORY",
+    "check_ending",
+    "figure",
+    "formats",
+]
 
 COLOURS = (
     "#0072b2",
@@ -75,6 +84,14 @@ def formats() -> list[str]:
     return sorted(FigureCanvasBase.get_supported_filetypes())
 
 
+def check_ending(output: str | Path, field: str = "output") -> None:
+    """Raise InputError, about `field`, unless a figure can be written to a file of this name."""
+    known = formats()
+    if Path(output).suffix[1:].lower() not in known:
+        remedy = f"Use one of: {', '.join(known)}."
+        raise InputError(field, str(output), "has no known ending", remedy)
+
+
 @contextmanager
 def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
     """Yield a matplotlib Figure in the common style, and write it in the end.
@@ -93,10 +110,8 @@ def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
     OutputError
         If the figure can't be written.
     """
-    target, known = Path(output), formats()
-    if target.suffix[1:].lower() not in known:
-        remedy = f"Use one of: {', '.join(known)}."
-        raise InputError("output", str(target), "has no known ending", remedy)
+    target = Path(output)
+    check_ending(target)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -20,10 +20,12 @@ def test_a_run_its_table_and_the_same_command_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(TEACHER) == 0
+    assert main([*TEACHER, "--figure", "losses.png"]) == 0
     told = capsys.readouterr()
     assert "running: 0 of 10 networks" in told.err
     assert "dead after" in told.out
+    assert "With fewer than 6 pairs, as here, it can call none." in told.out
+    assert Path("losses.png").read_bytes().startswith(b"\x89PNG")
     (file,) = tmp_path.glob("teacher-student-n6-l2-*.h5")
     assert open_training(file).loss.shape[:2] == (2, 3)
     assert main([*TEACHER, "--json"]) == 0
@@ -33,6 +35,18 @@ def test_a_run_its_table_and_the_same_command_again(
     assert "complete; nothing was trained" in capsys.readouterr().out
     assert main([*TEACHER, "-o", file.name]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "losses.h5", "nowhere/losses.png"])
+def test_a_figure_that_can_not_be_written_is_refused_before_anything_is_trained(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*TEACHER, "--figure", name]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "--figure" in told
+    assert not list(tmp_path.iterdir())
 
 
 def test_resume_goes_on_with_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
