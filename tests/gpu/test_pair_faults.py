@@ -112,7 +112,7 @@ def test_each_barrier_of_the_compiled_kernel_is_needed(
     for number, barrier in enumerate(barriers(ptx)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        program = Program(ptx[: barrier.start()] + ptx[barrier.end() :], folder)
+        program = Program.of(ptx[: barrier.start()] + ptx[barrier.end() :], folder)
         orders = (from_ptx(program), from_ptx(program, reverse=True))
         if all(passes(launched, run) for launched in orders for run in RUNS):
             needless.append(number)
@@ -128,7 +128,7 @@ def test_a_counter_word_swapped_in_the_compiled_kernel_is_found(
     pairs = {"-845247145": "-766435501", "-766435501": "-845247145"}
     swapped = re.sub("|".join(pairs), lambda match: pairs[match[0]], ptx)
     assert swapped != ptx, factors
-    assert not passes(from_ptx(Program(swapped, tmp_path)), RUNS[1])
+    assert not passes(from_ptx(Program.of(swapped, tmp_path)), RUNS[1])
 
 
 def test_waiting_at_different_barriers_is_an_error() -> None:
