@@ -36,7 +36,9 @@ __all__ = [
     "empty_moments",
     "finish_block",
     "join_blocks",
+    "join_weights",
     "joined",
+    "joined_mean",
     "joined_product",
     "mean_of",
     "standard_errors",
@@ -184,6 +186,19 @@ def joined(na, mean_a, m2_a, nb, mean_b, m2_b):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
+def join_weights(na, nb):  # type: ignore[no-untyped-def]
+    """Return na + nb > 0, na nb/(na + nb) and nb/(na + nb)."""
+    n = na + nb
+    return n, times(na, nb) / n, nb / n
+
+
+@njit(inline="always")
+def joined_mean(mean_a, mean_b, share):  # type: ignore[no-untyped-def]
+    """Return the mean of two parts, of which `b` has the given share."""
+    return mean_a + times(mean_b - mean_a, share)
+
+
+@njit(inline="always")
 def joined_product(a, b, dj, dk, weight):  # type: ignore[no-untyped-def]
     """Return a sum of products of deviations of two parts whose means differ by dj and dk.
 
@@ -219,11 +234,8 @@ def bin_of(x, lower, width, last):  # type: ignore[no-untyped-def]
 def combine(a: Moments, b: Moments) -> None:  # pragma: no cover - compiled
     """Fold the moments `b` of later trials into `a`, in place."""
     for i in range(a.cov_count.size):
-        na, nb = a.cov_count[i], b.cov_count[i]
-        if nb > 0.0:
-            n = na + nb
-            weight = na * nb / n
-            share = nb / n
+        if b.cov_count[i] > 0.0:
+            n, weight, share = join_weights(a.cov_count[i], b.cov_count[i])
             for j in range(a.cov_mean.shape[1]):
                 dj = b.cov_mean[i, j] - a.cov_mean[i, j]
                 for k in range(a.cov_mean.shape[1]):
@@ -231,7 +243,7 @@ def combine(a: Moments, b: Moments) -> None:  # pragma: no cover - compiled
                     m2 = joined_product(a.cov_m2[i, j, k], b.cov_m2[i, j, k], dj, dk, weight)
                     a.cov_m2[i, j, k] = m2
             for j in range(a.cov_mean.shape[1]):
-                a.cov_mean[i, j] += (b.cov_mean[i, j] - a.cov_mean[i, j]) * share
+                a.cov_mean[i, j] = joined_mean(a.cov_mean[i, j], b.cov_mean[i, j], share)
             a.cov_count[i] = n
     for layer in range(a.count.shape[0]):
         for i in range(a.count.shape[1]):

@@ -34,6 +34,10 @@ class Device(Protocol):
         """Return how much memory of the device is free."""
         ...
 
+    def multiprocessors(self) -> int:
+        """Return how many multiprocessors the device has."""
+        ...
+
 
 class CudaDevice:
     """The current CUDA device, through Numba."""
@@ -68,3 +72,7 @@ class CudaDevice:
     def free_bytes(self) -> int:
         """Return how much memory of the device is free."""
         return int(self._cuda.current_context().get_memory_info().free)
+
+    def multiprocessors(self) -> int:
+        """Return how many multiprocessors the device has."""
+        return int(self._cuda.get_current_device().MULTIPROCESSOR_COUNT)

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda, njit, types
 
-from ..arithmetic import times
 from ..moments import (
     add_product,
     add_square,
     add_value,
     bin_edges,
     bin_of,
+    join_weights,
     joined,
+    joined_mean,
     joined_product,
     mean_of,
 )
@@ -278,8 +279,7 @@ def join_covariances(moments, step):  # type: ignore[no-untyped-def]
     na, nb = moments.cov_count[a, i], moments.cov_count[b, i]
     if nb == 0.0:
         return
-    n = na + nb
-    weight, share = times(na, nb) / n, nb / n
+    n, weight, share = join_weights(na, nb)
     own = thread
     while own < chosen * chosen:
         j, k = _u32(own // chosen), _u32(own % chosen)
@@ -294,8 +294,8 @@ def join_covariances(moments, step):  # type: ignore[no-untyped-def]
     cuda.syncthreads()
     j = thread
     while j < chosen:
-        d = moments.cov_mean[b, i, j] - moments.cov_mean[a, i, j]
-        moments.cov_mean[a, i, j] += times(d, share)
+        mean = joined_mean(moments.cov_mean[a, i, j], moments.cov_mean[b, i, j], share)
+        moments.cov_mean[a, i, j] = mean
         j = _u32(j + U_THREADS)
     if thread == U_ZERO:
         moments.cov_count[a, i] = n

@@ -11,10 +11,11 @@ from .ptx_program import Program, compile_ptx, programs
 
 CAPABILITIES = [(8, 0), (9, 0)]
 Capability = tuple[int, int]
+AllPtx = dict[Capability, dict[str, str]]
 
 
 @pytest.fixture(scope="session")
-def all_ptx() -> dict[Capability, dict[str, str]]:
+def all_ptx() -> AllPtx:
     """PTX of every kernel, by compute capability and name."""
     return {
         c: {name: compile_ptx(kernel(name), signature(name), c) for name in KERNELS}
@@ -23,7 +24,7 @@ def all_ptx() -> dict[Capability, dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def kernel_ptx(all_ptx: dict[Capability, dict[str, str]]) -> dict[Capability, str]:
+def kernel_ptx(all_ptx: AllPtx) -> dict[Capability, str]:
     """PTX of the pair sampler's kernel, by compute capability."""
     return {capability: ptx["advance"] for capability, ptx in all_ptx.items()}
 
@@ -31,7 +32,7 @@ def kernel_ptx(all_ptx: dict[Capability, dict[str, str]]) -> dict[Capability, st
 @pytest.fixture(scope="session", params=CAPABILITIES, ids=["cc80", "cc90"])
 def compiled(
     request: pytest.FixtureRequest,
-    all_ptx: dict[Capability, dict[str, str]],
+    all_ptx: AllPtx,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Program]:
     """Every compiled kernel, to be run on the CPU, by name."""

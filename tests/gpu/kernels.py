@@ -7,14 +7,15 @@ from typing import Any, cast
 from numba import types
 
 from simcore.moments import Bins, Moments
-from simcore.samplers import moment_kernels, pair_kernels
+from simcore.samplers import moment_kernels, pair_kernels, pair_wide_kernels
 from simcore.samplers.pair import Physics
 
 __all__ = ["KERNELS", "kernel", "signature"]
 
-f32, f64, i64, u32, u64 = types.float32, types.float64, types.int64, types.uint32, types.uint64
+f32, f64, i32, i64 = types.float32, types.float64, types.int32, types.int64
+u32, u64 = types.uint32, types.uint64
 _named = cast(Any, types.NamedTuple)
-ROWS, VALUES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], i64[::1]
+ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1], i64[::1]
 PHYSICS = _named((f64,) * 5 + (u64,) * 2, Physics)
 MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
 BINS = _named((f64[:, ::1],) * 2, Bins)
@@ -22,7 +23,22 @@ PLACES = _named((INTEGERS,) * 4, moment_kernels.Places)
 COUNTS = u32[:, :, ::1]
 
 KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "advance": (pair_kernels.advance, (PHYSICS, INTEGERS, i64, i64, f64[:, ::1], ROWS)),
+    "advance": (
+        pair_kernels.advance,
+        (PHYSICS, INTEGERS, i64, i64, i64, i64, STATES, ROWS),
+    ),
+    "sum_chunks": (
+        pair_wide_kernels.sum_chunks,
+        (PHYSICS, i64, i64, i64, STATES, f32[:, :, ::1], i32[:, :, ::1]),
+    ),
+    "fold_chunks": (
+        pair_wide_kernels.fold_chunks,
+        (i64, f32[:, :, ::1], i32[:, :, ::1], f64[:, ::1]),
+    ),
+    "finish_wide": (
+        pair_wide_kernels.finish_wide,
+        (PHYSICS, i64, i64, STATES, f64[:, ::1], ROWS),
+    ),
     "collect": (
         moment_kernels.collect,
         (ROWS, PLACES, types.boolean, MOMENTS, BINS, COUNTS, VALUES, ROWS),

@@ -86,7 +86,7 @@ def test_launches_go_on_where_others_ended(program: Program) -> None:
     run = one_point(130, 1.0, depth=7)
     whole = device_walk(from_ptx(program), run, 3)
     states, rows = walk(one_point(130, 1.0, depth=3), 3).states, np.empty((3, 4, 15))
-    program.launch(3, 128, whole.physics, whole.widths, 0, 3, states, rows)
+    program.launch(3, 128, whole.physics, whole.widths, 0, 3, 0, 4, states, rows)
     assert rows.tobytes() == np.ascontiguousarray(whole.rows[:, 3:]).tobytes()
     assert states.tobytes() == whole.states.tobytes()
 
