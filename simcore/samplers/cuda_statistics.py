@@ -96,7 +96,7 @@ class DeviceStatistics:
             kernels.THREADS,
             rows,
             there,
-            collector.first and piece.block == 0,
+            int(collector.first and piece.block == 0),
             reduced.moments,
             reduced.bins,
             reduced.histogram,

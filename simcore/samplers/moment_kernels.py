@@ -87,11 +87,11 @@ def collect(  # type: ignore[no-untyped-def]
     places
         Where they go.
     first
-        Whether the launch's first block is the point's block 0, which lays the bins.
+        1 where the launch's first block is the point's block 0, which lays the bins; else 0.
     moments
         Written: `moments.Moments` with a leading block axis, those of layers and columns.
     bins
-        Written if `first`: `moments.Bins`, shape (layer, histogram).
+        Written for block 0: `moments.Bins`, shape (layer, histogram).
     histogram
         Set to no counts: uint32, shape (layer, histogram, bins + 2).
     values
@@ -126,7 +126,7 @@ def collect(  # type: ignore[no-untyped-def]
         while each < many:
             histogram[layer, _u32(place), each] = U_ZERO
             each = _u32(each + U_ONE)
-        if first:
+        if first != 0:
             lower, width = bin_edges(count, mean, m2, _i32(many - U_TWO))
             bins.lower[layer, _u32(place)] = lower
             bins.width[layer, _u32(place)] = width

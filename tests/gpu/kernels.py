@@ -41,7 +41,7 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     ),
     "collect": (
         moment_kernels.collect,
-        (ROWS, PLACES, types.boolean, MOMENTS, BINS, COUNTS, VALUES, ROWS),
+        (ROWS, PLACES, i64, MOMENTS, BINS, COUNTS, VALUES, ROWS),
     ),
     "count_bins": (moment_kernels.count_bins, (ROWS, INTEGERS, BINS, COUNTS)),
     "finish_blocks": (moment_kernels.finish_blocks, (VALUES, i64, MOMENTS)),

@@ -43,11 +43,11 @@ def kernel_with(
     return mutant
 
 
-def sums_with(found: str, put: str, folder: Path) -> Any:
+def sums_with(found: str, put: str, folder: Path, others: Collection[str] = ()) -> Any:
     """Return the module of the pair sampler's kernel with the sums of a node changed."""
     changed = _loaded(pair_sums, found, put, folder / "sums")
     nothing = "WARPS = THREADS // 32"
-    module = kernel_with(nothing, nothing, folder, others=["add_node"])
+    module = kernel_with(nothing, nothing, folder, others=["add_node", *others])
     module.add_node = changed.add_node
     return module
 
