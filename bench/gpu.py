@@ -75,7 +75,7 @@ def runs():
             k=KS,
             sigma_b=(0.0, 0.1),
         )
-    yield Run(width=(20_000,), depth=2, trials=2048)
+    yield Run(width=(70_000,), depth=2, trials=1024)
 
 
 def verify():

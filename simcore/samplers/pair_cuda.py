@@ -22,8 +22,8 @@ __all__ = ["PairCudaSampler"]
 NODE_SECONDS, LAYER_SECONDS = 1e-11, 2e-9
 """Rough costs of a node and of a trial's layer on a device that is full; they size tasks only."""
 
-WIDE = 2**14
-"""From this width on, several blocks may share a trial's layer: 32 chunks, four to a thread."""
+WIDE = 2**16
+"""From this width on, several blocks may share a trial's layer: its three launches then pay."""
 
 FILL = 4
 """They do where each multiprocessor would get at most so many trials, half of what it can hold."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -29,15 +30,20 @@ def kernel_ptx(all_ptx: AllPtx) -> dict[Capability, str]:
     return {capability: ptx["advance"] for capability, ptx in all_ptx.items()}
 
 
+@pytest.fixture(scope="session")
+def libraries(
+    all_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Capability], dict[str, Program]]:
+    """Compiles every kernel for a capability, once."""
+    return cache(lambda capability: programs(all_ptx[capability], tmp_path_factory.mktemp("ptx")))
+
+
 @pytest.fixture(scope="session", params=CAPABILITIES, ids=["cc80", "cc90"])
 def compiled(
-    request: pytest.FixtureRequest,
-    all_ptx: AllPtx,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, libraries: Callable[[Capability], dict[str, Program]]
 ) -> dict[str, Program]:
     """Every compiled kernel, to be run on the CPU, by name."""
-    folder: Path = tmp_path_factory.mktemp("program")
-    return programs(all_ptx[request.param], folder)
+    return libraries(request.param)
 
 
 @pytest.fixture(scope="session")
