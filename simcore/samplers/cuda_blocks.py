@@ -1,0 +1,204 @@
+"""What the drivers of all samplers on a CUDA device share: it allocates, launches, copies.
+
+A launch takes a whole number of blocks of trials through some layers; `cuda_statistics` reduces the
+rows of observables where they are. A sampler of its own says how its trials start (`start`), how
+rows are made of them (`make_rows`) and what that costs.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DeviceError
+from ..moments import Bins, join_blocks
+from ..plan import BLOCK, Run, Task
+from .blocks import BlockSampler, Floats
+from .contract import Signals, TaskResult
+from .cuda_device import CudaDevice, Device
+from .cuda_statistics import DeviceStatistics
+
+__all__ = ["CudaBlockSampler", "CudaDevice", "Device", "Piece"]
+
+TASK_SECONDS = 0.2
+ROWS_BYTES = 256 * 2**20
+"""Room for the rows of a launch, on the device."""
+
+SHARE = 0.25
+"""Of the free memory of the device, rows and what trials carry take at most so much."""
+
+
+class Piece(NamedTuple):
+    """What one launch does: trials of a task from its block `block` on, layers from `layer0` on.
+
+    `places` of the trials go through the layers at a time: all of them, unless what they carry
+    leaves room for fewer.
+    """
+
+    block: int
+    trials: int
+    layer0: int
+    layers: int
+    places: int
+
+
+class CudaBlockSampler(BlockSampler):
+    """A sampler (`contract.Sampler`) whose trials go through their layers on a CUDA device.
+
+    Parameters
+    ----------
+    run
+        The run to sample.
+    device
+        Where to run the kernels; None is the current CUDA device.
+
+    Raises
+    ------
+    DeviceError
+        If a launch needs more memory than the device has free.
+    """
+
+    def __init__(self, run: Run, device: Device | None = None) -> None:
+        super().__init__(run)
+        self._given = device
+
+    @property
+    def device(self) -> Device:
+        """The device; looking at it for the first time may start CUDA."""
+        if self._given is None:
+            self._given = CudaDevice()
+        return self._given
+
+    # --- what a sampler says of itself -----------------------------------------------------------
+
+    def start(self, point: int, first_trial: int, trials: int) -> Any:
+        """Return what trials carry before their first layer, shape (trial, numbers), on the device.
+
+        Room that is not initialised, unless a sampler does otherwise.
+        """
+        return self.device.room((trials, self.carried_bytes(point) // 8))
+
+    @abc.abstractmethod
+    def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
+        """Launch what takes consecutive trials through consecutive layers; it need not wait.
+
+        Parameters
+        ----------
+        point
+            Number of the point.
+        first_trial, layer0
+            Number of the first trial, and of the first layer from 0.
+        carried
+            On the device: from `start`, and then as the layers before have left it.
+        rows
+            On the device, written: shape (trial, layer, column), NaN where undefined.
+        """
+
+    # --- tasks -----------------------------------------------------------------------------------
+
+    def blocks_per_task(self, point: int) -> int:
+        """Return a power of two: tasks of about 0.2 s that need one launch."""
+        by_time = TASK_SECONDS / self.seconds_per_block(point)
+        by_memory = ROWS_BYTES / (BLOCK * self.run_plan.depth * self._row_bytes)
+        return 1 << max(0, int(np.log2(max(1.0, min(by_time, by_memory)))))
+
+    def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
+        """Run a task; the calling thread drives the device."""
+        collector = self.collector(task, bins)
+        statistics = DeviceStatistics(self.device, collector)
+        widths, rows, carried = self.widths[task.point], None, None
+        pieces = 0
+        for piece in self._pieces(task):
+            if signals.stop[0]:
+                return self.result(task, collector)
+            shape = (piece.trials, piece.layers, self.run_plan.columns.count)
+            if rows is None or rows.shape != shape:
+                rows = self.device.room(shape)
+            carried = self._launch(task, piece, carried, rows)
+            pieces += piece.layer0 == 0
+            statistics.take(piece, rows, pieces - 1)
+            taken = widths[piece.layer0 : piece.layer0 + piece.layers]
+            signals.progress[0] += piece.trials * int(taken.sum())
+        join_blocks(collector, pieces)
+        return self.result(task, collector)
+
+    def run_shared(
+        self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int
+    ) -> TaskResult:
+        """Run a task; more threads are of no use to a device."""
+        return self.run(task, bins, signals)
+
+    def _launch(self, task: Task, piece: Piece, carried: Any, rows: Any) -> Any:
+        """Launch what makes the rows of a piece; return what its trials carry."""
+        first = (task.first_block + piece.block) * BLOCK
+        for t in range(0, piece.trials, piece.places):
+            part = rows[t : t + piece.places]
+            if piece.layer0 == 0:
+                carried = self.start(task.point, first + t, part.shape[0])
+            self.make_rows(task.point, first + t, piece.layer0, carried, part)
+        return carried
+
+    # --- cutting tasks into launches -------------------------------------------------------------
+
+    @property
+    def _row_bytes(self) -> int:
+        """Size of the columns of a layer of a trial."""
+        return 8 * self.run_plan.columns.count
+
+    def _pieces(self, task: Task) -> Iterator[Piece]:
+        """Cut a task into launches: many blocks and all layers, or one block and some layers."""
+        blocks, layers, places = self._cut(task.point, min(BLOCK, task.trials))
+        depth = self.run_plan.depth
+        for block in range(0, task.blocks, blocks):
+            trials = min(blocks * BLOCK, task.trials - block * BLOCK)
+            for layer0 in range(0, depth, layers):
+                yield Piece(block, trials, layer0, min(layers, depth - layer0), places)
+
+    def _cut(self, point: int, trials: int) -> tuple[int, int, int]:
+        """Return how many blocks, a power of two, layers and places of trials to take at a time.
+
+        `trials` is how many a block has. Where what they carry fits for some of them only, these go
+        through all layers before the next begin.
+        """
+        free, depth = self.device.free_bytes(), self.run_plan.depth
+        room, carried, row = int(SHARE * free), self.carried_bytes(point), self._row_bytes
+        blocks = min(ROWS_BYTES // (BLOCK * depth * row), room // (BLOCK * (depth * row + carried)))
+        if blocks:
+            blocks = 1 << (blocks.bit_length() - 1)
+            return blocks, depth, blocks * BLOCK
+        layers = min(ROWS_BYTES, room - trials * carried) // (trials * row)
+        if layers > 0:
+            return 1, min(layers, depth), trials
+        places = (room - trials * depth * row) // carried
+        if places > 0:
+            return 1, depth, places
+        raise DeviceError(
+            "device",
+            "cuda",
+            f"has {free / 2**20:.3g} MiB of memory free, too little for one layer of a block",
+            "End other programs on it, choose another with CUDA_VISIBLE_DEVICES,"
+            " or use --device cpu.",
+        )
+
+    # --- the contract of BlockSampler ------------------------------------------------------------
+
+    def advance(
+        self,
+        point: int,
+        first_trial: int,
+        layer0: int,
+        carried: Floats,
+        rows: Floats,
+        signals: Signals,
+    ) -> None:
+        """Take trials through layers, what they carry and their rows on the host."""
+        begins = layer0 == 0
+        there = self.start(point, first_trial, len(carried)) if begins else self.device.put(carried)
+        made = self.device.room(rows.shape)
+        self.make_rows(point, first_trial, layer0, there, made)
+        self.device.get(made, rows)
+        self.device.get(there, carried)
