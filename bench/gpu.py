@@ -1,4 +1,4 @@
-"""Claim: the GPU gives the bytes of the CPU, at a rate near what its instructions allow.
+"""Claim: the GPU gives the bytes of the CPU for pairs, at a rate near what its instructions allow.
 
     python bench/gpu.py            # needs a GPU and the extra cuda12 or cuda13; torch for a ratio
 
@@ -9,6 +9,9 @@ kernel alone; a task of the sampler, statistics included; a whole run; its norma
 alike; PyTorch with explicit weights (randn and matmul in float32, many networks at a time), where
 these fit in memory. And of 1, 8 and 64 trials: a thread block for each, against many for a layer of
 each. The static limit is what the multiprocessors can issue over the instructions of a node.
+Then, where CuPy is installed, batches and explicit weights: their rows against the CPU's, to six
+digits, and for some widths and numbers of pairs the weights a second of `dense`, with and without
+TF32, and of PyTorch (randn and bmm, float32, ReLU); and those that `gram` need not draw.
 Prints tables and writes bench/results/gpu.json. Without a GPU it says so and exits with 2.
 """
 
@@ -27,7 +30,7 @@ from harness import interleaved, save, timed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # from a checkout, not installed
 
-from simcore.devices import look, obstacle
+from simcore.devices import cupy_obstacle, look, obstacle
 from simcore.numba_setup import prefer_wide_vectors, prepare
 
 prepare()
@@ -285,6 +288,110 @@ def measure(width, rounds, with_torch):
     }
 
 
+# --- matrix products ----------------------------------------------------------------------------
+
+BATCHES = ((1024, 1), (4096, 1), (1024, 64), (4096, 64), (4096, 512))
+"""Widths and numbers of pairs."""
+
+TARGET_WEIGHTS = 2e11
+"""Weights of a run of `dense`."""
+
+SIX_DIGITS = 3e-6
+"""What nine of ten values keep, relative, of the CPU's."""
+
+
+def batch(width, pairs, trials, **options):
+    """Return a run of explicit weights, or of another sampler."""
+    from simcore.plan import Run
+
+    settings = {"depth": 4, "keep": 0, "device": "cuda", "sampler": "dense"} | options
+    return Run(width=(width,), pairs=pairs, shared_network=True, trials=trials, **settings)
+
+
+def rows_of(run):
+    """Return the observables of the trials of a run, shape (trial, layer, column)."""
+    import numpy as np
+
+    from simcore.samplers import sampler_for
+    from simcore.samplers.contract import Signals
+
+    sampler, rows = sampler_for(run), np.empty((run.trials, run.depth, run.columns.count))
+    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    sampler.advance(0, 0, 0, sampler.carry(0, 1), rows, signals)
+    return rows
+
+
+def batches_agree():
+    """Return what nine of ten values of small batches lose, relative, at most, by sampler."""
+    import numpy as np
+
+    lost = {}
+    for name in ("dense", "gram"):
+        run = batch(300, 8, 20, sampler=name)
+        made, expected = rows_of(run), rows_of(replace(run, device="cpu"))
+        off = np.abs(made - expected) / (1e-300 + np.abs(expected))
+        lost[name] = float(np.nanquantile(off, 0.9))
+        print(f"{name}: nine of ten values lose {lost[name]:.2g}")
+    return lost
+
+
+def torch_networks(width, columns):
+    """Return work of PyTorch for one layer of some networks with many signals, and their number."""
+    import torch
+
+    networks = max(1, EXPLICIT_BYTES // (4 * width * width))
+    signals = torch.randn(networks, width, columns, device="cuda")
+    weights = torch.empty(networks, width, width, device="cuda")
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+    @torch.inference_mode()
+    def work():
+        torch.cuda.synchronize()
+        before = time.perf_counter()
+        weights.normal_(std=(2.0 / width) ** 0.5)
+        torch.relu(torch.bmm(weights, signals))
+        torch.cuda.synchronize()
+        return time.perf_counter() - before
+
+    return work, networks
+
+
+def measure_batch(width, pairs, rounds, with_torch):
+    """Return weights a second of every kind of work, for one width and number of pairs."""
+    from simcore.run import execute
+
+    trials = max(64, int(TARGET_WEIGHTS / (4 * width * width)) // 64 * 64)
+    runs = {
+        "dense": batch(width, pairs, trials),
+        "tf32": batch(width, pairs, trials, tf32=True),
+        "gram": batch(width, pairs, min(trials, 256), sampler="gram"),
+    }
+    work = {name: lambda run=run: execute(run).seconds for name, run in runs.items()}
+    weights = {name: run.trials * run.depth * width * width for name, run in runs.items()}
+    if with_torch:
+        work["torch"], networks = torch_networks(width, 2 * pairs)
+        weights["torch"] = networks * width * width
+    times = interleaved(work, rounds)
+    return {"width": width, "pairs": pairs} | {
+        name: statistics.median(weights[name] / seconds for seconds in times[name]) for name in work
+    }
+
+
+def measure_batches(rounds, with_torch):
+    """Verify batches, then measure them; return both, or None where they are wrong."""
+    lost = batches_agree()
+    if max(lost.values()) > SIX_DIGITS:
+        print("the GPU's batches are not the CPU's: nothing of them is timed")
+        return None
+    rows = [measure_batch(width, pairs, rounds, with_torch) for width, pairs in BATCHES]
+    names = ("width", "pairs", "dense", "tf32", "gram", "torch")
+    print("weights a second (of gram: those that it need not draw)")
+    print("".join(f"{name:>12}" for name in names))
+    for row in rows:
+        print("".join(f"{row.get(name, float('nan')):>12.4g}" for name in names))
+    return {"lost": lost, "weights_per_second": rows}
+
+
 def static_limit(instructions):
     """Return node updates a second if every cycle issued what it can."""
     from numba import cuda
@@ -347,9 +454,15 @@ def main() -> int:
     show_few(few)
     found = asdict(look())
     result = {"device": found, "static_limit": limit, "options": vars(options)}
-    rates = {"node_updates_per_second": rows, "few_trials": few}
-    save("gpu", result | {"verified": verified} | rates)
-    return 0
+    result |= {"verified": verified, "node_updates_per_second": rows, "few_trials": few}
+    problem = cupy_obstacle(look())
+    if problem is not None:
+        print(f"no batches: cuda {problem.rule}. {problem.remedy}.")
+        save("gpu", result)
+        return 0
+    batches = measure_batches(options.rounds, with_torch)
+    save("gpu", result | {"batches": batches})
+    return 0 if batches is not None else 1
 
 
 if __name__ == "__main__":

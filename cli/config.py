@@ -67,7 +67,7 @@ def named(error: InputError, given: Given, known: Container[str]) -> CommandErro
     if typed is not None and not any(mark in typed for mark in ",:"):
         value = typed
     option = option_name(name)
-    if error.rule == "is missing":
+    if error.rule == "is missing" or error.value is True:
         value = ""
     where = f" (in {given.source})" if name in given.from_file else ""
     subject = shorten(f"{option} {value}".strip())

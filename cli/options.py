@@ -248,6 +248,15 @@ Device = Annotated[
         "machine can and no cluster simulates, cpu elsewhere. Default: auto.",
     ),
 ]
+Tf32 = Annotated[
+    bool,
+    _option(
+        "--tf32",
+        panel=COMPUTING,
+        text="With --device cuda: let matrix products round float32 factors to 10 bits (TF32), "
+        "which is faster and costs three digits. Batches and explicit weights only.",
+    ),
+]
 Threads = Annotated[
     str | None,
     _option(

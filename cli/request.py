@@ -115,7 +115,7 @@ def build_request(given: Given, *, here: bool = True) -> Request:
         Naming field, value, rule and remedy.
     """
     _check_exclusive(given)
-    run = Run(**_run_values(given.texts), **_batch(given))
+    run = Run(**_run_values(given.texts), **_batch(given), tf32="tf32" in given.flags)
     settings, note = execution(given), ""
     if here:
         run, note = _on_device(run, given.texts.get("device", "auto"), settings["scheduler"])
@@ -214,9 +214,9 @@ def _on_device(run: Run, asked: str, scheduler: str | None) -> tuple[Run, str]:
     if asked == "auto":
         return automatic(run) if scheduler is None else (run, "")
     if run.device == "cuda" and scheduler is None:
-        require_cuda()
+        require_cuda(run)
     if run.device == "cuda" and processes is not None:
-        local_gpus(processes)
+        local_gpus(processes, run)
     return run, ""
 
 

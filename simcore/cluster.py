@@ -129,7 +129,7 @@ class ClusterEngine:
         self._resources = {"GPU": 1} if run.device == "cuda" else {}
         self._gpus: list[str] = []
         if self._resources and self._processes is not None:
-            self._gpus = local_gpus(self._processes)
+            self._gpus = local_gpus(self._processes, run)
         source = "" if run.inputs is None else run.inputs.absolute_source
         self._job = Job(run.config_json(), source, versions())
         self._run_id = secrets.token_hex(4)

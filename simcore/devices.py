@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .cuda_driver import CudaDriver, DriverError, Gpu
 from .errors import DeviceError, InputError
@@ -30,6 +30,7 @@ __all__ = [
     "Obstacle",
     "automatic",
     "check_kind",
+    "cupy_obstacle",
     "described",
     "dotted",
     "driver_obstacle",
@@ -56,7 +57,18 @@ TOOLKIT_CAPABILITY = {13: (7, 5)}
 LEAST_FREE_BYTES = 512 * 2**20
 """Free memory of a GPU below which nothing is begun: the driver's own share, and some tasks."""
 
-OUT_OF_MEMORY = "CUDA_ERROR_OUT_OF_MEMORY"
+OUT_OF_MEMORY = {
+    "CudaAPIError": ("CUDA_ERROR_OUT_OF_MEMORY",),
+    "OutOfMemoryError": ("Out of memory allocating",),
+    "CUDADriverError": ("CUDA_ERROR_OUT_OF_MEMORY",),
+    "CUDARuntimeError": ("cudaErrorMemoryAllocation",),
+    "CUBLASError": ("CUBLAS_STATUS_ALLOC_FAILED",),
+    "CUSOLVERError": ("CUSOLVER_STATUS_ALLOC_FAILED",),
+}
+"""Names of the errors of Numba and of CuPy that say so, and what they say then."""
+
+LEAST_CUPY = 14
+"""Major version of CuPy from which on it has the names of the array API standard."""
 
 EXTRAS = {12: "cuda12", 13: "cuda13"}
 """The extra for each major version of CUDA."""
@@ -92,6 +104,12 @@ class Findings:
         Major version of CUDA for which its bindings were made; None without them.
     toolkit
         Major version of the CUDA libraries that it finds; None if it finds none.
+    cupy
+        Version of CuPy; "" if it is not installed.
+    cupy_cuda
+        Major version of CUDA for which it was made; None if that is not known.
+    solvers
+        Whether there are cuBLAS and cuSOLVER, which CuPy loads.
     """
 
     driver: tuple[int, int] | None = None
@@ -101,6 +119,9 @@ class Findings:
     numba_cuda: str = ""
     bindings: int | None = None
     toolkit: int | None = None
+    cupy: str = ""
+    cupy_cuda: int | None = None
+    solvers: bool = False
 
 
 @cache
@@ -126,7 +147,20 @@ def _with_packages(found: Findings) -> Findings:
         numba_cuda=_version("numba-cuda"),
         bindings=int(bindings.split(".")[0]) if bindings else None,
         toolkit=_toolkit(),
+        **_cupy(),
     )
+
+
+def _cupy() -> dict[str, Any]:
+    """Return the findings about CuPy. One that was built from source has no CUDA in its name."""
+    names: dict[str, int | None] = {f"cupy-cuda{major}x": major for major in EXTRAS} | {
+        "cupy": None
+    }
+    for name, major in names.items():
+        if version := _version(name):
+            solvers = all(_library(library) for library in ("cublas", "cusolver"))
+            return {"cupy": version, "cupy_cuda": major, "solvers": solvers}
+    return {}
 
 
 def _version(package: str) -> str:
@@ -138,16 +172,20 @@ def _version(package: str) -> str:
 
 def _toolkit() -> int | None:
     """Return the major version of the compiler library that numba-cuda would load."""
+    match = re.search(r"\.so\.(\d+)", _library("nvrtc"))
+    return int(match[1]) if match else None
+
+
+def _library(name: str) -> str:
+    """Return the path of a library of CUDA; "" where there is none."""
     try:
         from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
     except ImportError:
-        return None
+        return ""
     try:
-        path = load_nvidia_dynamic_lib("nvrtc").abs_path or ""
+        return load_nvidia_dynamic_lib(name).abs_path or ""
     except (DynamicLibNotFoundError, RuntimeError, OSError):
-        return None
-    match = re.search(r"\.so\.(\d+)", path)
-    return int(match[1]) if match else None
+        return ""
 
 
 def extra(found: Findings) -> str:
@@ -162,9 +200,20 @@ def extra(found: Findings) -> str:
 # --- what stands in the way ---------------------------------------------------------------------
 
 
-def obstacle(found: Findings) -> Obstacle | None:
-    """Return what keeps the first GPU from being used; None if nothing does."""
-    return driver_obstacle(found) or package_obstacle(found) or gpu_obstacle(found)
+def obstacle(found: Findings, run: Run | None = None) -> Obstacle | None:
+    """Return what keeps the first GPU from being used; None if nothing does.
+
+    `run` is what it is wanted for: matrix products need packages of their own.
+    """
+    from .rules import multiplies
+
+    needs_cupy = run is not None and multiplies(run)
+    return (
+        driver_obstacle(found)
+        or package_obstacle(found)
+        or (cupy_obstacle(found) if needs_cupy else None)
+        or gpu_obstacle(found)
+    )
 
 
 def driver_obstacle(found: Findings) -> Obstacle | None:
@@ -215,6 +264,24 @@ def package_obstacle(found: Findings) -> Obstacle | None:
     return None
 
 
+def cupy_obstacle(found: Findings) -> Obstacle | None:
+    """Return what is amiss with CuPy, which batches and explicit weights need."""
+    install = f"Run pip install 'simcore[{extra(found)}]'"
+    if not found.cupy:
+        return Obstacle("needs CuPy for several inputs or explicit weights", install)
+    if int(found.cupy.split(".")[0]) < LEAST_CUPY:
+        return Obstacle(f"needs CuPy {LEAST_CUPY}, and {found.cupy} is installed", install)
+    if found.cupy_cuda not in (None, found.toolkit):
+        rule = f"finds CuPy for CUDA {found.cupy_cuda} and libraries for CUDA {found.toolkit}"
+        return Obstacle(
+            rule, f"Run pip uninstall cupy-cuda{found.cupy_cuda}x, and then {install[4:]}"
+        )
+    if not found.solvers:
+        rule = f"finds no cuBLAS or cuSOLVER, which the extra {extra(found)} brings"
+        return Obstacle(rule, install)
+    return None
+
+
 def gpu_obstacle(found: Findings) -> Obstacle | None:
     """Return what is amiss with the first GPU."""
     gpu = found.gpus[0]
@@ -252,9 +319,9 @@ def _mebibytes(size: int) -> str:
 
 @contextmanager
 def memory_watched() -> Iterator[None]:
-    """Turn a GPU's lack of memory, as Numba tells it, into an error with a remedy.
+    """Turn a GPU's lack of memory, as Numba or CuPy tells it, into an error with a remedy.
 
-    Numba's own error can't be named here without importing it.
+    Their own errors can't be named here without importing them.
 
     Raises
     ------
@@ -264,7 +331,7 @@ def memory_watched() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__name__ != "CudaAPIError" or OUT_OF_MEMORY not in str(error):
+        if not any(told in str(error) for told in OUT_OF_MEMORY.get(type(error).__name__, ())):
             raise
         remedy = "End what else runs on it (nvidia-smi lists it); a file goes on by simcore resume."
         raise DeviceError("device", "cuda", "ran out of memory on the GPU", remedy) from error
@@ -273,15 +340,17 @@ def memory_watched() -> Iterator[None]:
 # --- the choice ---------------------------------------------------------------------------------
 
 
-def require_cuda(otherwise: str = CPU_INSTEAD) -> None:
+def require_cuda(run: Run | None = None, otherwise: str = CPU_INSTEAD) -> None:
     """Raise DeviceError, with the remedy, unless a GPU of this machine can be used.
 
     Parameters
     ----------
+    run
+        What it is wanted for; None is a pair in a network of its own.
     otherwise
         What else could be done, the end of the remedy.
     """
-    problem = obstacle(look())
+    problem = obstacle(look(), run)
     if problem is not None:
         raise DeviceError("device", "cuda", problem.rule, f"{problem.remedy}, {otherwise}.")
 
@@ -305,7 +374,7 @@ def automatic(run: Run) -> tuple[Run, str]:
     found = look()
     if found.driver is None:
         return run, ""
-    problem = obstacle(found)
+    problem = obstacle(found, run)
     if problem is not None:
         return run, f"device cpu, since cuda {problem.rule}. {problem.remedy}."
     beyond = beyond_cuda(run)
@@ -324,8 +393,11 @@ def used(run: Run) -> str:
     """Return what a run is simulated on here, in words, for the provenance of its file."""
     if run.device == "cpu":
         return run.device
+    from .rules import multiplies
+
     found = look()
-    return f"{run.device}: {described(found)}, numba-cuda {found.numba_cuda}"
+    text = f"{run.device}: {described(found)}, numba-cuda {found.numba_cuda}"
+    return f"{text}, CuPy {found.cupy}" if multiplies(run) else text
 
 
 def check_kind(run: Run, device: str | None) -> None:
@@ -352,8 +424,8 @@ def visible_names(found: Findings) -> list[str]:
     return [str(gpu.index) for gpu in found.gpus]
 
 
-def local_gpus(processes: int) -> list[str]:
-    """Return for each process of this machine the GPU that it is to see alone.
+def local_gpus(processes: int, run: Run | None = None) -> list[str]:
+    """Return for each process of this machine the GPU that it is to see alone, for a run.
 
     Raises
     ------
@@ -362,7 +434,7 @@ def local_gpus(processes: int) -> list[str]:
     InputError
         If there are fewer than processes.
     """
-    require_cuda()
+    require_cuda(run)
     names = visible_names(look())
     if processes > len(names):
         rule = f"asks for more processes than there are GPUs, {len(names)}"

@@ -71,6 +71,7 @@ def _checks() -> Iterator[Check]:
     yield _driver(found)
     yield _gpu(found)
     yield _packages(found)
+    yield _cupy(found)
     yield _known_answer_of_gpu(found, answer)
 
 
@@ -182,6 +183,15 @@ def _packages(found: Findings) -> Check:
         return _of(problem, "CUDA packages", wrong=True)
     told = f"numba-cuda {found.numba_cuda}, for CUDA {found.toolkit}"
     return Check("CUDA packages", "ok", told)
+
+
+def _cupy(found: Findings) -> Check:
+    problem = devices.cupy_obstacle(found)
+    if problem is None:
+        return Check("CuPy", "ok", f"CuPy {found.cupy}")
+    if _wanted(found):
+        return _of(problem, "CuPy", wrong=bool(found.cupy))
+    return Check("CuPy", "absent", "not installed" if not found.cupy else f"CuPy {found.cupy}")
 
 
 # --- known answers ------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ class ThreadEngine:
 
     def __init__(self, run: Run, threads: int) -> None:
         if run.device == "cuda":
-            require_cuda()
+            require_cuda(run)
             threads = 1
         self._sampler: Sampler = sampler_for(run)
         self._threads = threads

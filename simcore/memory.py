@@ -36,7 +36,12 @@ def memory_bytes(run: Run, threads: int) -> int:
 
 
 def _signals(run: Run, columns: int) -> int:
-    """Return the bytes of a layer's signals and of the matrices made of them, in one thread."""
+    """Return the bytes of a layer's signals and of the matrices made of them, in one thread.
+
+    A GPU has them in its own memory.
+    """
+    if run.device == "cuda":
+        return 0
     nodes = max(max(*point.widths, point.inputs_n) for point in run.points)
     if run.shared or run.sampler == "dense":
         return COPIES * 8 * columns * (nodes + min(nodes, columns))
@@ -85,7 +90,7 @@ def check_memory(run: Run, threads: int) -> None:
         return
     need = f"needs about {_gigabytes(memory_bytes(run, threads))} of memory"
     rule = f"{need}, {_gigabytes(room)} are free"
-    if run.inputs is not None:
+    if run.inputs is not None and run.device == "cpu":
         rest = memory_bytes(run, threads) - threads * _signals(run, batch_columns(run))
         per_input = (SHARE * room - rest) / threads / _signals(run, 1)
         fitting = max(0, int(per_input) - len(run.inputs.pairs))

@@ -96,6 +96,8 @@ class Run:
     device
         ``"cpu"`` or ``"cuda"``, the kind that draws the samples. It is part of the configuration
         and of no key: the numbers of a point do not depend on it.
+    tf32
+        Whether matrix products on a GPU may round float32 factors to 10 bits (TF32); not otherwise.
 
     Raises
     ------
@@ -127,6 +129,7 @@ class Run:
     inputs: InputSet | None = None
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
     until_stderr: float | None = None
+    tf32: bool = False
 
     def __post_init__(self) -> None:
         self._settle_inputs()
@@ -336,8 +339,10 @@ class Run:
     def config(self) -> dict[str, Any]:
         """Physics and statistics as plain values ("inf" as a string): what `config_json` holds."""
         # An option that came later is named only where it is used: earlier files keep their digest.
-        target = {} if self.until_stderr is None else {"until_stderr": self.until_stderr}
-        return target | {
+        later: dict[str, Any] = {}
+        later |= {} if self.until_stderr is None else {"until_stderr": self.until_stderr}
+        later |= {"tf32": True} if self.tf32 else {}
+        return later | {
             "ensemble": self.ensemble,
             "depth": self.depth,
             "width": list(self.width),

@@ -22,7 +22,15 @@ from .points import BLOCK
 if TYPE_CHECKING:
     from .plan import Run
 
-__all__ = ["DEFAULTS", "Defaults", "beyond_cuda", "check_grid", "check_profile", "check_run"]
+__all__ = [
+    "DEFAULTS",
+    "Defaults",
+    "beyond_cuda",
+    "check_grid",
+    "check_profile",
+    "check_run",
+    "multiplies",
+]
 
 MAX_WIDTH = 2**25
 """Nodes of a layer: 24 bits of node groups in the counter, two nodes to a group."""
@@ -101,17 +109,30 @@ def check_run(run: Run) -> None:
     beyond = beyond_cuda(run) if run.device == "cuda" else ""
     if beyond:
         raise DeviceError("device", run.device, beyond, "Use the device cpu, or auto.")
+    _check_tf32(run)
 
 
 def beyond_cuda(run: Run) -> str:
     """Return why a run has no sampler for a GPU, as the rest of a sentence; "" if it has one."""
-    if run.shared:
-        return "has no sampler for several inputs through one network"
-    if run.sampler == "dense" or run.weights != "normal":
-        return "has no sampler of explicit weights"
-    if run.ensemble in ASYMMETRIC:
+    if run.ensemble in ASYMMETRIC and not multiplies(run):
         return f"has no sampler of {run.ensemble}"
     return ""
+
+
+def multiplies(run: Run) -> bool:
+    """Return whether a run's layers are products of matrices: batches, and explicit weights."""
+    return run.shared or run.sampler == "dense" or run.weights != "normal"
+
+
+def _check_tf32(run: Run) -> None:
+    if not run.tf32:
+        return
+    if run.device != "cuda":
+        rule = f"is a way of a GPU to multiply, and the device is {run.device}"
+        raise InputError("tf32", run.tf32, rule, "Name the device cuda, or leave it out.")
+    if not multiplies(run):
+        rule = "goes with matrix products, and a pair in a network of its own has none"
+        raise InputError("tf32", run.tf32, rule, "Leave it out.")
 
 
 def _check_target(run: Run) -> None:

@@ -95,7 +95,7 @@ def resume(
         stored, points = read_state(path)
         check_kind(stored, device)
         if stored.device == "cuda" and options.get("scheduler") is None:
-            require_cuda(STAYS)
+            require_cuda(stored, STAYS)
         run = with_inputs(extended(stored, trials), path, inputs)
         if run.end_trial != stored.end_trial:
             for point in points:

@@ -41,6 +41,7 @@ def simulate(
     until_stderr: float | None = None,
     seed: int = DEFAULTS.seed,
     device: str = "auto",
+    tf32: bool = False,
     layer_widths: Sequence[int] | None = None,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -82,6 +83,8 @@ def simulate(
     device
         ``"cpu"``, ``"cuda"``, or ``"auto"``: cuda where this machine and the run allow it and no
         `scheduler` is named, else cpu.
+    tf32
+        Whether a GPU may multiply matrices in TF32 (`Run.tf32`); with ``device="cuda"`` only.
     layer_widths
         A width for each layer, instead of `width`.
     output
@@ -135,6 +138,7 @@ def simulate(
             "until_stderr": until_stderr,
         }
         given["device"] = None if device == "auto" else device
+        given["tf32"] = tf32 or None
         for name, value in given.items():
             if value is not None:
                 remedy = "Give the Run alone, or an Ensemble."
@@ -159,6 +163,7 @@ def simulate(
             sampler=sampler,
             weights=weights,
             device="cpu" if device == "auto" else device,
+            tf32=tf32,
             **_batch(inputs, pairs, shared_network, seed),
         )
         if device == "auto" and scheduler is None:

@@ -234,7 +234,7 @@ def _made(job: Job) -> Sampler:
 
     run = Run.from_config(json.loads(job.config_json))
     if run.device == "cuda":
-        require_cuda()
+        require_cuda(run)
     if run.inputs is not None:
         run = replace(run, inputs=replace(run.inputs, source=job.source))
     sampler = sampler_for(run)

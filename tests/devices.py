@@ -10,7 +10,16 @@ __all__ = ["CASES", "H100", "READY"]
 
 H100 = Gpu(0, "NVIDIA H100", (9, 0), 80 * 2**30, 79 * 2**30)
 
-READY = Findings(driver=(13, 1), gpus=(H100,), numba_cuda="0.30.4", bindings=13, toolkit=13)
+READY = Findings(
+    driver=(13, 1),
+    gpus=(H100,),
+    numba_cuda="0.30.4",
+    bindings=13,
+    toolkit=13,
+    cupy="14.2.0",
+    cupy_cuda=13,
+    solvers=True,
+)
 """A machine on which everything is right."""
 
 PASCAL = replace(H100, name="Tesla P100", capability=(6, 0))
@@ -87,3 +96,23 @@ CASES = {
     ),
 }
 """What a machine has, and how the error begins, rule and remedy."""
+
+FOR_PRODUCTS = {
+    "no CuPy": (
+        replace(READY, cupy="", cupy_cuda=None, solvers=False),
+        "needs CuPy for several inputs or explicit weights. Run pip install 'simcore[cuda13]'",
+    ),
+    "old CuPy": (
+        replace(READY, cupy="13.4.0"),
+        "needs CuPy 14, and 13.4.0 is installed. Run pip install 'simcore[cuda13]'",
+    ),
+    "CuPy for another CUDA": (
+        replace(READY, cupy_cuda=12),
+        "finds CuPy for CUDA 12 and libraries for CUDA 13. Run pip uninstall cupy-cuda12x, and",
+    ),
+    "no solvers": (
+        replace(READY, solvers=False),
+        "finds no cuBLAS or cuSOLVER, which the extra cuda13 brings. Run pip install",
+    ),
+}
+"""What only matrix products need."""

@@ -23,7 +23,7 @@ from simcore.plan import Run
 from simcore.run import execute, resume
 from simcore.samplers import sampler_for
 
-from .devices import CASES, H100, READY
+from .devices import CASES, FOR_PRODUCTS, H100, READY
 
 Pretend = Callable[[Findings], None]
 
@@ -149,6 +149,38 @@ def test_what_is_amiss_is_one_line_with_a_remedy(case: str, pretend: Pretend) ->
     assert caught.value.exit_code == 2
 
 
+PRODUCTS: list[dict[str, Any]] = [
+    {"sampler": "dense"},
+    {"weights": "uniform"},
+    {"ensemble": "rai", "sampler": "dense"},
+    {"shared_network": True, "pairs": 2},
+]
+
+
+@pytest.mark.parametrize("case", FOR_PRODUCTS)
+def test_only_matrix_products_need_cupy(case: str, pretend: Pretend) -> None:
+    found, told = FOR_PRODUCTS[case]
+    pretend(found)
+    devices.require_cuda()
+    devices.require_cuda(run(device="cuda"))
+    for options in PRODUCTS:
+        with pytest.raises(DeviceError) as caught:
+            devices.require_cuda(run(device="cuda", **options))
+        assert str(caught.value).startswith(f"device = cuda: {told}")
+        chosen, note = devices.automatic(run(**options))
+        assert chosen.device == "cpu"
+        assert note.startswith(f"device cpu, since cuda {told}")
+
+
+@pytest.mark.parametrize("options", PRODUCTS)
+def test_matrix_products_have_a_sampler(options: dict[str, Any], pretend: Pretend) -> None:
+    for cupy_cuda in (13, None):
+        pretend(replace(READY, cupy_cuda=cupy_cuda))
+        assert devices.automatic(run(**options))[0] == run(device="cuda", **options)
+    assert devices.used(run(device="cuda", **options)).endswith("CuPy 14.2.0")
+    assert "CuPy" not in devices.used(run(device="cuda"))
+
+
 def test_nothing_is_amiss(pretend: Pretend) -> None:
     for found in (
         READY,
@@ -187,11 +219,8 @@ def test_auto_takes_the_cpu_and_says_why(case: str, pretend: Pretend) -> None:
 
 
 BEYOND: list[tuple[dict[str, Any], str]] = [
-    ({"sampler": "dense"}, "has no sampler of explicit weights"),
-    ({"weights": "uniform"}, "has no sampler of explicit weights"),
     ({"ensemble": "rai"}, "has no sampler of rai"),
     ({"ensemble": "raai", "k": (1.0,)}, "has no sampler of raai"),
-    ({"shared_network": True, "pairs": 2}, "has no sampler for several inputs"),
 ]
 
 
@@ -247,8 +276,9 @@ def test_simulate_chooses(cpu_for_cuda: None, pretend: Pretend) -> None:
     he = Ensemble.he()
     assert simulate(he, width=8, depth=2, trials=64).attrs["device"] == "cuda"
     assert simulate(he, width=8, depth=2, trials=64, device="cpu").attrs["device"] == "cpu"
-    with pytest.raises(InputError, match="is part of the Run"):
-        simulate(run(), device="cpu")
+    for options in ({"device": "cpu"}, {"tf32": True}):
+        with pytest.raises(InputError, match="is part of the Run"):
+            simulate(run(), **options)
     pretend(Findings())
     assert simulate(he, width=8, depth=2, trials=64).attrs["device"] == "cpu"
     with pytest.raises(DeviceError, match="no NVIDIA driver"):
@@ -282,11 +312,25 @@ class CudaAPIError(Exception):
     """As numba-cuda has it."""
 
 
+class OutOfMemoryError(Exception):
+    """As CuPy has it."""
+
+
+class CUBLASError(Exception):
+    """As CuPy has it."""
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
         (CudaAPIError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"), "ran out of"),
         (CudaAPIError("[700] Call to cuMemcpyDtoH results in CUDA_ERROR_ILLEGAL_ADDRESS"), "700"),
+        (
+            OutOfMemoryError("Out of memory allocating 1,024 bytes (allocated so far: 0)."),
+            "ran out",
+        ),
+        (CUBLASError("CUBLAS_STATUS_ALLOC_FAILED"), "ran out of"),
+        (CUBLASError("CUBLAS_STATUS_EXECUTION_FAILED"), "EXECUTION"),
         (RuntimeError("CUDA_ERROR_OUT_OF_MEMORY"), "CUDA_ERROR_OUT"),
     ],
 )

@@ -11,12 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from scipy.stats import ks_2samp
 
-from simcore import devices, doctor
+from simcore import devices, doctor, open_run
 from simcore.errors import DeviceError
 from simcore.plan import Run
 from simcore.run import execute, resume
+from simcore.samplers import sampler_for
+from simcore.samplers.contract import Signals
 from tests.same_results import differences
 
 pytestmark = pytest.mark.gpu
@@ -48,6 +53,88 @@ RUNS: dict[str, dict[str, Any]] = {
 def test_the_bytes_are_those_of_the_cpu(name: str) -> None:
     run = Run(**RUNS[name])
     assert doctor.digest(replace(run, device="cuda")) == doctor.digest(run)
+
+
+BATCHES: dict[str, dict[str, Any]] = {
+    "gram": {"sampler": "gram", "pairs": 4, "shared_network": True},
+    "gram, replaced": {
+        "sampler": "gram",
+        "ensemble": "raai",
+        "k": (1.0,),
+        "pairs": 3,
+        "shared_network": True,
+    },
+    "dense": {"sampler": "dense", "pairs": 40, "shared_network": True, "sigma_b": (0.3,)},
+    "dense, close": {"sampler": "dense", "distance": (1e-17,), "ensemble": "correlated"},
+    "dense, replaced": {"sampler": "dense", "ensemble": "rai"},
+    "dense, Student": {"weights": "student:5"},
+    "few nodes": {"sampler": "gram", "pairs": 9, "shared_network": True, "layer_widths": (8,) * 6},
+}
+
+
+def rows_on(run: Run, trials: int) -> npt.NDArray[np.float64]:
+    """Return the observables of trials of a run's first point, on its device."""
+    sampler: Any = sampler_for(run)
+    rows = np.empty((trials, run.depth, run.columns.count))
+    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    sampler.advance(0, 0, 0, sampler.carry(0, 1), rows, signals)
+    return rows
+
+
+def of_batch(name: str, **changes: Any) -> Run:
+    settings: dict[str, Any] = {"depth": 6, "layer_widths": (300, 100, 200, 150, 80, 120)}
+    return Run(**(settings | BATCHES[name] | changes))
+
+
+@pytest.mark.parametrize("name", [name for name in BATCHES if name != "few nodes"])
+def test_products_in_float32_keep_six_digits(name: str) -> None:
+    """Of the same networks: random numbers are the CPU's, and cuSOLVER's signs are LAPACK's."""
+    run = of_batch(name)
+    made, expected = rows_on(replace(run, device="cuda"), 40), rows_on(run, 40)
+    np.testing.assert_array_equal(np.isnan(made), np.isnan(expected))
+    off = np.nan_to_num(np.abs(made - expected) / (1e-300 + np.abs(expected)))
+    distance = run.columns.of("distance")
+    assert np.quantile(off[..., distance], 0.9) < 3e-6
+    assert np.quantile(off, 0.9) < 3e-6
+    assert np.quantile(off, 0.99) < 1e-3  # a node may be active for one, inactive for the other
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_batches_have_the_law_of_the_cpu(name: str) -> None:
+    """Kolmogorov and Smirnov on the last layer; all names together, a false alarm in 1e4."""
+    run = of_batch(name)
+    made = rows_on(replace(run, device="cuda"), 2000)
+    expected = rows_on(replace(run, seed=1), 2000)
+    p = []
+    for observable in ("log_q1", "log_q2", "angle", "correlation", "inactive1"):
+        at = run.columns.of(observable)[0]
+        a, b = (rows[:, -1, at] for rows in (made, expected))
+        p.append(ks_2samp(a[~np.isnan(a)], b[~np.isnan(b)], method="asymp").pvalue)
+    assert min(p) > 1e-4 / (len(p) * len(BATCHES))
+
+
+def test_tf32_is_used_only_where_it_is_asked_for() -> None:
+    """Its products lose three digits more; compute capability 8.0 and more have them."""
+    run = of_batch("dense", device="cuda")
+    expected = rows_on(replace(run, device="cpu"), 20)[:, 0]
+    off = {}
+    for tf32 in (False, True):
+        made = rows_on(replace(run, tf32=tf32), 20)[:, 0, run.columns.of("q1")]
+        off[tf32] = np.abs(made / expected[:, run.columns.of("q1")] - 1.0).max()
+    assert off[False] < 2e-6
+    if devices.look().gpus[0].capability >= (8, 0):
+        assert 1e-5 < off[True] < 1e-2
+
+
+def test_a_batch_is_resumed(tmp_path: Path) -> None:
+    """To rounding: cuBLAS may add in another order for another number of trials at a time."""
+    run = of_batch("dense", device="cuda", trials=200)
+    execute(run, output=tmp_path / "long.h5")
+    execute(replace(run, trials=100), output=tmp_path / "short.h5")
+    resume(tmp_path / "short.h5", trials=200)
+    long, short = (open_run(tmp_path / f"{name}.h5") for name in ("long", "short"))
+    np.testing.assert_allclose(long.log_q1, short.log_q1, rtol=1e-4)
+    np.testing.assert_array_equal(long.log_q1_count, short.log_q1_count)
 
 
 def test_files_differ_in_their_device_only(tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ __all__ = ["sampler_for"]
 def sampler_for(run: Run) -> Sampler:
     """Return the sampler that a run names, on the device it names."""
     if run.shared or run.sampler == "dense":
+        if run.device == "cuda":
+            from .batch_cuda import BatchCudaSampler
+
+            return BatchCudaSampler(run)
         from .batch import BatchSampler
 
         return BatchSampler(run)

@@ -17,15 +17,14 @@ import numpy.typing as npt
 from numba import njit
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from ..costs import batch_columns, sampler_costs
+from ..costs import sampler_costs
 from ..plan import BLOCK, Run, Task
 from ..rng import ROOM
 from . import dense, gram
+from .batch_common import BatchFacts
 from .batch_layer import (
     Batch,
     Floats,
-    Law,
-    Pairing,
     bias_scale,
     finish_layer,
     layer_factor,
@@ -36,8 +35,6 @@ from .blocks import BlockSampler
 from .contract import Signals
 
 __all__ = ["BatchSampler"]
-
-Columns = npt.NDArray[np.float64]
 
 LAYER_SECONDS = 3e-5
 """Rough cost of a layer beside its operations."""
@@ -110,7 +107,7 @@ def _fused_layers(  # type: ignore[no-untyped-def]
         progress[0] += width
 
 
-class BatchSampler(BlockSampler):
+class BatchSampler(BatchFacts, BlockSampler):
     """Inputs of one network through its layers together (`contract.Sampler`).
 
     Parameters
@@ -120,35 +117,10 @@ class BatchSampler(BlockSampler):
     """
 
     def __init__(self, run: Run) -> None:
-        super().__init__(run)
-        self.laws = [Law.of(point, run.weights) for point in run.points]
-        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
-        self.columns = batch_columns(run)
-        self.pairs = run.pairs or 1
-        first = range(self.pairs) if run.inputs is None else [a for a, _ in run.inputs.pairs]
-        self.pairing = Pairing(
-            np.array(first, dtype=np.int64), self.columns - self.pairs, run.batch, run.shared
-        )
+        BlockSampler.__init__(self, run)
+        BatchFacts.__init__(self, run)
         self.fused = run.sampler == "dense" and self.columns <= dense.FUSED_COLUMNS
         self.step = dense.dense_layer if run.sampler == "dense" else gram.gram_layer
-
-    @cached_property
-    def inputs(self) -> tuple[Columns, Columns, Columns] | None:
-        """The inputs of a file, (M, N₀), the residuals of the pairs, (P, N₀), and their κ, (P,).
-
-        κ is the power of two that comes nearest to equal lengths: 1, and r the difference, where
-        lengths are alike; and the shorter one is not lost beside the other where they are not.
-        """
-        if self.run_plan.inputs is None:
-            return None
-        inputs = self.run_plan.inputs.load()
-        first, second = np.array(self.run_plan.inputs.pairs, dtype=np.int64).T
-        length = np.sqrt(np.einsum("ij,ij->i", inputs, inputs))
-        both = (length[first] > 0.0) & (length[second] > 0.0)
-        share = np.divide(length[second], length[first], out=np.ones(first.size), where=both)
-        mantissa, exponent = np.frexp(share)
-        kappa = np.ldexp(1.0, exponent - (mantissa < np.sqrt(0.5))) * (length[second] > 0.0)
-        return inputs, kappa[:, None] * inputs[first] - inputs[second], kappa
 
     def prepare(self) -> None:
         """Load the inputs; compile the kernels, or load them from the cache, by a small trial."""
@@ -176,10 +148,6 @@ class BatchSampler(BlockSampler):
         """Return a rough estimate of one thread's time for a block of 64 trials."""
         run = self.run_plan
         return BLOCK * (sampler_costs(run)[run.sampler] + run.depth * LAYER_SECONDS)
-
-    def nodes(self, point: int) -> int:
-        """Return the nodes of the widest layer, the inputs included."""
-        return int(max(self.fan_ins[point].max(), self.widths[point].max()))
 
     def carry(self, point: int, trials: int) -> list[Batch]:
         """Return room for the signals of trials."""

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..arithmetic import float_from_bits, float_to_bits, fma32
+from ..arithmetic import float_from_bits, float_to_bits, fma32, times
 from ..rng import (
     LANES,
     ROOM,
@@ -34,7 +34,18 @@ from ..rng import (
 )
 from ..weights import BERNOULLI, NORMAL, RADEMACHER, STUDENT, UNIFORM
 
-__all__ = ["fill_choices", "fill_variates", "make_variates"]
+__all__ = [
+    "PAIRS",
+    "SINGLES",
+    "choice",
+    "fill_choices",
+    "fill_variates",
+    "law_constants",
+    "make_variates",
+    "single",
+    "sparse",
+    "student",
+]
 
 _u32, _i32, _u64, _f32, _f64 = np.uint32, np.int32, np.uint64, np.float32, np.float64
 
@@ -57,6 +68,7 @@ EXPONENT_BIAS, EXPONENT_SHIFT = _i32(127), _i32(23)
 E2, E3, E4, E5, E6, E7 = (_f32(1.0 / math.factorial(n)) for n in range(2, 8))
 
 WORD = 2.0**32
+PART = 2.0**-32
 HALF = 0.5
 HALF_WORD = _u64(32)
 
@@ -79,7 +91,7 @@ def _rademacher(word):  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def _laplace(word):  # type: ignore[no-untyped-def]
     """−ln(u)/√2 of the high 31 bits (`rng.normal_pair`'s u), negative where the last bit is set."""
-    magnitude = _f32(_squared_radius(word) * LAPLACE_SCALE)
+    magnitude = times(_squared_radius(word), LAPLACE_SCALE)
     return float_from_bits(_i32(float_to_bits(magnitude) | _i32(_u32(word << SIGN_SHIFT))))
 
 
@@ -90,18 +102,80 @@ def _expm1_product(s, high, low):  # type: ignore[no-untyped-def]
     With n ln 2 taken off the product, and its rounding with it, what is left is below 0.35, where
     seven terms of the Taylor series leave 2e-8 of the sum.
     """
-    n = _i32(fma32(_f32(s * high), LOG2_E, F_HALF))
+    n = _i32(fma32(times(s, high), LOG2_E, F_HALF))
     twos = _f32(n)
-    r = fma32(s, high, _f32(-_f32(twos * LN2_HIGH)))
+    r = fma32(s, high, _f32(-times(twos, LN2_HIGH)))
     r = fma32(s, low, fma32(_f32(-twos), LN2_LOW, r))
     p = fma32(E7, r, E6)
     p = fma32(p, r, E5)
     p = fma32(p, r, E4)
     p = fma32(p, r, E3)
     p = fma32(p, r, E2)
-    p = fma32(_f32(r * r), p, r)
+    p = fma32(times(r, r), p, r)
     power = float_from_bits(_i32(_i32(n + EXPONENT_BIAS) << EXPONENT_SHIFT))
     return fma32(power, p, _f32(power - F_ONE))
+
+
+@njit(nogil=True, cache=True)
+def law_constants(law, parameter):  # type: ignore[no-untyped-def]
+    """Return what Student's t and the sparse normal need of their parameter.
+
+    1/ν in two parts and ν − 2 as `high`, `low` and `scale` of `student`; the scale 1/√P and the
+    largest word that is kept, the last two; 0 for other laws.
+    """
+    high = low = scale = F_ZERO
+    last_kept = _u32(0)
+    if law == STUDENT:
+        inverse = 1.0 / parameter
+        high = _f32(inverse)
+        low = _f32(inverse - _f64(high))
+        scale = _f32(parameter - 2.0)
+    elif law == BERNOULLI:
+        kept = math.ceil(parameter * WORD)
+        scale = _f32(math.sqrt(WORD / kept))
+        last_kept = _u32(kept - 1)
+    return high, low, scale, last_kept
+
+
+@njit(inline="always")
+def single(word, law):  # type: ignore[no-untyped-def]
+    """Return the uniform, Rademacher or Laplace variate of a word."""
+    if law == UNIFORM:
+        return _uniform(word)
+    if law == RADEMACHER:
+        return _rademacher(word)
+    return _laplace(word)
+
+
+@njit(inline="always")
+def _student_square(squared_radius, high, low, scale):  # type: ignore[no-untyped-def]
+    return times(scale, _expm1_product(squared_radius, high, low))
+
+
+@njit(inline="always")
+def student(radius_word, angle_word, high, low, scale):  # type: ignore[no-untyped-def]
+    """Return Student's t of two words.
+
+    Bailey's polar form (Math. Comp. 62, 779 (1994)): √(ν (U^(−2/ν) − 1)) cos 2πV has the law, and
+    U^(−2/ν) − 1 = exp(−2 ln U/ν) − 1; `scale` is ν − 2, and `high` + `low` is 1/ν.
+    """
+    square = _student_square(_squared_radius(radius_word), high, low, scale)
+    first, _ = _turned(square, angle_word)
+    return first
+
+
+@njit(inline="always")
+def sparse(normal, word, last_kept, scale):  # type: ignore[no-untyped-def]
+    """Return the scaled normal, or 0 where its word is above the last that is kept."""
+    return times(scale, normal) if word <= last_kept else F_ZERO
+
+
+@njit(inline="always")
+def choice(index_word, beta_word, choices):  # type: ignore[no-untyped-def]
+    """Return ⌊w choices/2³²⌋ of a word, int64, and √((w + ½)/2³²) of another."""
+    product = _u64(_u64(index_word) * choices)
+    beta = math.sqrt(times(_f64(beta_word) + HALF, PART))
+    return np.int64(_u64(product >> HALF_WORD)), beta
 
 
 # --- sixteen groups at a time ---------------------------------------------------------------------
@@ -129,11 +203,7 @@ def _make_singles(  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _make_student(flat, start, rounds, high, low, scale):  # type: ignore[no-untyped-def]
-    """Turn words[start …] and words[start + ROOM …] into Student's t in words[start …].
-
-    Bailey's polar form (Math. Comp. 62, 779 (1994)): √(ν (U^(−2/ν) − 1)) cos 2πV has the law, and
-    U^(−2/ν) − 1 = exp(−2 ln U/ν) − 1; `scale` is ν − 2, and `high` + `low` is 1/ν.
-    """
+    """Turn words[start …] and words[start + ROOM …] into `student` in words[start …]."""
     for b in range(rounds):
         for lane in range(LANES):
             j = start + b * LANES + lane
@@ -141,8 +211,8 @@ def _make_student(flat, start, rounds, high, low, scale):  # type: ignore[no-unt
     for b in range(rounds):
         for lane in range(LANES):
             j = start + b * LANES + lane
-            excess = _expm1_product(as_normal(flat[j]), high, low)
-            flat[j] = _u32(float_to_bits(_f32(scale * excess)))
+            square = _student_square(as_normal(flat[j]), high, low, scale)
+            flat[j] = _u32(float_to_bits(square))
     for b in range(rounds):
         for lane in range(LANES):
             j = start + b * LANES + lane
@@ -156,10 +226,8 @@ def _make_sparse(flat, rounds, last_kept, scale):  # type: ignore[no-untyped-def
     for b in range(rounds):
         for lane in range(LANES):
             j = b * LANES + lane
-            first = _f32(scale * as_normal(flat[j]))
-            second = _f32(scale * as_normal(flat[ROOM + j]))
-            first = first if flat[2 * ROOM + j] <= last_kept else F_ZERO
-            second = second if flat[3 * ROOM + j] <= last_kept else F_ZERO
+            first = sparse(as_normal(flat[j]), flat[2 * ROOM + j], last_kept, scale)
+            second = sparse(as_normal(flat[ROOM + j]), flat[3 * ROOM + j], last_kept, scale)
             flat[j] = _u32(float_to_bits(first))
             flat[2 * ROOM + j] = _u32(float_to_bits(second))
 
@@ -176,20 +244,16 @@ def make_variates(  # type: ignore[no-untyped-def]
     `rng.normal_pair`, uniform and Laplace variates are within 3e-7 of the exact ones.
     """
     flat = words.reshape(4 * ROOM)
+    high, low, scale, last_kept = law_constants(law, parameter)
     if law == NORMAL:
         _make_normals(flat, 0, rounds)
         _make_normals(flat, 2 * ROOM, rounds)
     elif law == STUDENT:
-        inverse = 1.0 / parameter
-        high = _f32(inverse)
-        low = _f32(inverse - _f64(high))
-        scale = _f32(parameter - 2.0)
         _make_student(flat, 0, rounds, high, low, scale)
         _make_student(flat, 2 * ROOM, rounds, high, low, scale)
     elif law == BERNOULLI:
-        kept = math.ceil(parameter * WORD)
         _make_normals(flat, 0, rounds)
-        _make_sparse(flat, rounds, _u32(kept - 1), _f32(math.sqrt(WORD / kept)))
+        _make_sparse(flat, rounds, last_kept, scale)
     else:
         _make_singles(flat, rounds, law)
 
@@ -322,6 +386,6 @@ def fill_choices(  # type: ignore[no-untyped-def]
         for i in range(nodes):
             group = i // PAIRS * LANES + i % LANES
             v = i % PAIRS // LANES
-            product = _u64(_u64(words[2 * v, group]) * choices)
-            index[start + i] = np.int64(_u64(product >> HALF_WORD))
-            beta[start + i] = math.sqrt((_f64(words[2 * v + 1, group]) + HALF) / WORD)
+            index[start + i], beta[start + i] = choice(
+                words[2 * v, group], words[2 * v + 1, group], choices
+            )

@@ -15,7 +15,7 @@ from simcore.cli.simulate import main
 from simcore.devices import Findings
 from simcore.plan import Run
 from simcore.run import execute
-from tests.devices import CASES, H100, READY
+from tests.devices import CASES, FOR_PRODUCTS, H100, READY
 
 from .fakes import BASIC, FakeRun
 
@@ -75,11 +75,25 @@ def test_auto_says_why_it_takes_the_cpu(
     assert main(BASIC) == 0
     assert fake.run.device == "cpu"
     assert f"note: device cpu, since cuda {told}.\n" in capsys.readouterr().err
-    pretend(READY)
+    found, told = FOR_PRODUCTS["no CuPy"]
+    pretend(found)
     fake.calls.clear()
     assert main([*BASIC, "--sampler", "dense"]) == 0
     assert fake.run.device == "cpu"
-    assert "since cuda has no sampler of explicit weights" in capsys.readouterr().err
+    assert f"note: device cpu, since cuda {told}.\n" in capsys.readouterr().err
+
+
+def test_tf32_goes_with_the_device_cuda_and_products(
+    fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(READY)
+    assert main([*BASIC, "--sampler", "dense", "--tf32", "--device", "cuda"]) == 0
+    assert fake.run.tf32
+    for words in (["--sampler", "dense"], ["--device", "cuda"]):
+        capsys.readouterr()
+        assert main([*BASIC, "--tf32", *words]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("--tf32")
 
 
 def test_a_dry_run_tells_the_device(

@@ -33,6 +33,7 @@ NAMES = [
     "driver",
     "GPU",
     "CUDA packages",
+    "CuPy",
     "known answer, cuda",
 ]
 

@@ -7,7 +7,12 @@ from typing import Any, cast
 from numba import types
 
 from simcore.moments import Bins, Moments
-from simcore.samplers import moment_kernels, pair_kernels, pair_wide_kernels
+from simcore.samplers import (
+    moment_kernels,
+    pair_kernels,
+    pair_wide_kernels,
+    variates_kernels,
+)
 from simcore.samplers.pair import Physics
 
 __all__ = ["KERNELS", "kernel", "signature"]
@@ -21,6 +26,7 @@ MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
 BINS = _named((f64[:, ::1],) * 2, Bins)
 PLACES = _named((INTEGERS,) * 4, moment_kernels.Places)
 COUNTS = u32[:, :, ::1]
+DRAW = _named((i32, f32, f32, f32, u32, u64, u64, u64, u64), variates_kernels.Draw)
 
 KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "advance": (
@@ -47,6 +53,8 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "finish_blocks": (moment_kernels.finish_blocks, (VALUES, i64, MOMENTS)),
     "join_moments": (moment_kernels.join_moments, (MOMENTS, i64)),
     "join_covariances": (moment_kernels.join_covariances, (MOMENTS, i64)),
+    "fill": (variates_kernels.fill, (DRAW, i64, i64, f32[:, :, ::1])),
+    "choose": (variates_kernels.choose, (DRAW, i64, i64, i64[:, ::1], f64[:, ::1])),
 }
 """By the name of its function."""
 

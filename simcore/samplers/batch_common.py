@@ -1,0 +1,60 @@
+"""What the drivers of batches know of a run, on whichever device."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..costs import batch_columns
+from ..plan import Run
+from .batch_layer import Law, Pairing
+
+__all__ = ["BatchFacts"]
+
+Columns = npt.NDArray[np.float64]
+
+
+class BatchFacts:
+    """The laws of a run's points, its layers, pairs and inputs.
+
+    Parameters
+    ----------
+    run
+        A run with a shared network, or of a single pair with explicit weights.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.of_run = run
+        self.laws = [Law.of(point, run.weights) for point in run.points]
+        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
+        self.columns = batch_columns(run)
+        self.pairs = run.pairs or 1
+        first = range(self.pairs) if run.inputs is None else [a for a, _ in run.inputs.pairs]
+        self.pairing = Pairing(
+            np.array(first, dtype=np.int64), self.columns - self.pairs, run.batch, run.shared
+        )
+
+    @cached_property
+    def inputs(self) -> tuple[Columns, Columns, Columns] | None:
+        """The inputs of a file, (M, N₀), the residuals of the pairs, (P, N₀), and their κ, (P,).
+
+        κ is the power of two that comes nearest to equal lengths: 1, and r the difference, where
+        lengths are alike; and the shorter one is not lost beside the other where they are not.
+        """
+        if self.of_run.inputs is None:
+            return None
+        inputs = self.of_run.inputs.load()
+        first, second = np.array(self.of_run.inputs.pairs, dtype=np.int64).T
+        length = np.sqrt(np.einsum("ij,ij->i", inputs, inputs))
+        both = (length[first] > 0.0) & (length[second] > 0.0)
+        share = np.divide(length[second], length[first], out=np.ones(first.size), where=both)
+        mantissa, exponent = np.frexp(share)
+        kappa = np.ldexp(1.0, exponent - (mantissa < np.sqrt(0.5))) * (length[second] > 0.0)
+        return inputs, kappa[:, None] * inputs[first] - inputs[second], kappa
+
+    def nodes(self, point: int) -> int:
+        """Return the nodes of the widest layer, the inputs included."""
+        widths = self.of_run.points[point].layer_widths(self.of_run.depth)
+        return int(max(self.fan_ins[point].max(), widths.max()))

@@ -1,0 +1,308 @@
+"""Driver of the batch samplers on a CUDA device: many trials at once, layer by layer.
+
+What is drawn comes from kernels of ours (`variates_kernels`), the products and factorisations from
+cuBLAS and cuSOLVER through CuPy, and the rest is the array code of `batch_arrays` and
+`batch_draws`. The random numbers are those of the CPU; results agree with its to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..plan import BLOCK, Run, Task
+from ..rng import Stream
+from . import batch_draws
+from .batch_arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs
+from .batch_common import BatchFacts
+from .batch_layer import Law
+from .blocks import Floats
+from .contract import Signals
+from .cuda_blocks import CudaBlockSampler, CudaDevice, Device
+
+__all__ = ["ArrayDevice", "BatchCudaSampler", "CupyDevice"]
+
+WEIGHT_SECONDS, PRODUCT_SECONDS, FACTOR_SECONDS = 5e-12, 5e-14, 5e-13
+"""Rough costs, on a device that is full, of a variate, and of an operation of a product and of a
+factorisation; all of these size tasks only."""
+
+FACTOR_START_SECONDS, NUMBER_SECONDS = 2e-4, 2e-10
+"""… of a factorisation beside its operations, and of a number of a signal, for all that is done
+with it in a layer."""
+
+COPIES = 16
+"""Arrays as large as a layer's signals that are there at once, at most: 11 with NumPy, and what a
+library takes for itself."""
+
+TILE_SHARE = 0.25
+"""Of the free memory of the device a tile of variates takes at most so much."""
+
+TILE_BYTES = 2**31
+"""… and no more than this, which is enough for any device to be full."""
+
+DEFAULT_MATH, TF32_MATH = 0, 3
+"""cuBLAS's modes (cublasMath_t): IEEE float32, and products of float32 rounded to 10 bits."""
+
+
+class ArrayDevice(Device, Protocol):
+    """What the driver needs of a device beside memory and launches: array code."""
+
+    @property
+    def xp(self) -> Any:
+        """The namespace (`batch_arrays`)."""
+        ...
+
+    def as_array(self, array: Any) -> Array:
+        """Return the array of the namespace in the memory of an array of the device."""
+        ...
+
+    def for_kernel(self, array: Array) -> Any:
+        """Return what a kernel takes for an array of the namespace: the same memory."""
+        ...
+
+    def multiplying(self, *, tf32: bool) -> AbstractContextManager[None]:
+        """Let products of float32 matrices be IEEE's meanwhile, or TF32's."""
+        ...
+
+
+class CupyDevice(CudaDevice):
+    """The current CUDA device, through CuPy and Numba, both on its default stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import cupy
+
+        self.xp: Any = cupy
+
+    def as_array(self, array: Any) -> Array:
+        """Return a CuPy array in the memory of a Numba array."""
+        return self.xp.asarray(array)
+
+    def for_kernel(self, array: Array) -> Any:
+        """Return a Numba array in the memory of a CuPy array.
+
+        Without waiting: one stream does what both launch in order.
+        """
+        return self._cuda.as_cuda_array(array, sync=False)
+
+    @contextmanager
+    def multiplying(self, *, tf32: bool) -> Iterator[None]:
+        """Set the mode of this thread's cuBLAS, whatever CUPY_TF32 says, and set it back."""
+        cuda = self.xp.cuda
+        handle = cuda.device.get_cublas_handle()
+        before = cuda.cublas.getMathMode(handle)
+        cuda.cublas.setMathMode(handle, TF32_MATH if tf32 else DEFAULT_MATH)
+        try:
+            yield
+        finally:
+            cuda.cublas.setMathMode(handle, before)
+
+    def free_bytes(self) -> int:
+        """Return how much memory of the device is free, with what CuPy keeps for itself."""
+        return super().free_bytes() + int(self.xp.get_default_memory_pool().free_bytes())
+
+
+@dataclass(frozen=True)
+class KernelSource:
+    """Draws of consecutive trials by the kernels (`batch_arrays.Source`)."""
+
+    device: ArrayDevice
+    law: Law
+    first_trial: int
+    trials: int
+
+    def variates(
+        self, law: int, parameter: float, stream: int, rows: range, columns: int, layer: int
+    ) -> Array:
+        """Return standardised variates, float32, shape (B, rows, columns)."""
+        from . import variates_kernels as kernels
+
+        xp = self.device.xp
+        out = xp.empty((self.trials, len(rows), columns), dtype=xp.float32)
+        threads = kernels.threads_of_rows(len(rows), columns, law)
+        draw = kernels.Draw.of(law, parameter, stream, layer, self._key)
+        self._launch(kernels.fill, threads, draw, rows.start, self.first_trial, out)
+        return out
+
+    def choices(self, nodes: int, n: int, layer: int) -> tuple[Array, Array]:
+        """Return replaced indices and the weights in their place, shape (B, nodes)."""
+        from . import variates_kernels as kernels
+
+        xp, shape = self.device.xp, (self.trials, nodes)
+        index, beta = xp.empty(shape, dtype=xp.int64), xp.empty(shape, dtype=xp.float64)
+        threads = kernels.threads_of_choices(nodes)
+        draw = kernels.Draw.of(0, 0.0, int(Stream.REPLACEMENT), layer, self._key)
+        self._launch(kernels.choose, threads, draw, n, self.first_trial, index, beta)
+        return index, beta
+
+    @property
+    def _key(self) -> tuple[np.uint64, np.uint64]:
+        return self.law.key0, self.law.key1
+
+    def _launch(self, kernel: Any, threads: int, draw: Any, *arguments: Any) -> None:
+        from . import variates_kernels as kernels
+
+        blocks = kernels.blocks_of(self.trials, threads)
+        numbers = [a for a in arguments if isinstance(a, int)]
+        arrays = [self.device.for_kernel(a) for a in arguments if not isinstance(a, int)]
+        self.device.launch(kernel, blocks, kernels.THREADS, draw, *numbers, *arrays)
+
+
+@dataclass
+class Carried:
+    """What trials carry, on the device, from one call of `make_rows` to the next."""
+
+    group: Group
+
+
+class BatchCudaSampler(BatchFacts, CudaBlockSampler):
+    """Inputs of one network through its layers together, on a CUDA device (`contract.Sampler`).
+
+    Parameters
+    ----------
+    run
+        The run to sample: with a shared network, or of a single pair with explicit weights.
+    device
+        Where to run it; None is the current CUDA device.
+
+    Raises
+    ------
+    DeviceError
+        If a launch needs more memory than the device has free.
+    """
+
+    def __init__(self, run: Run, device: ArrayDevice | None = None) -> None:
+        CudaBlockSampler.__init__(self, run, device)
+        BatchFacts.__init__(self, run)
+        explicit = run.sampler == "dense"
+        self.step = batch_draws.dense_layer if explicit else batch_draws.gram_layer
+
+    @property
+    def device(self) -> ArrayDevice:
+        """The device; looking at it for the first time may start CUDA."""
+        if self._given is None:
+            self._given = CupyDevice()
+        given: Any = self._given
+        return given  # type: ignore[no-any-return]
+
+    @cached_property
+    def _pairs(self) -> Pairs:
+        return Pairs(self.device.xp.asarray(self.pairing.first), *self.pairing[1:])
+
+    @cached_property
+    def _inputs(self) -> tuple[Array, ...]:
+        """The inputs of a file, the residuals of the pairs and their κ, on the device."""
+        return tuple(self.device.xp.asarray(array) for array in self.inputs or ())
+
+    def prepare(self) -> None:
+        """Compile the kernels by a small trial, or load them from the caches."""
+        run = self.run_plan
+        small = Run(
+            depth=1,
+            width=(4,),
+            ensemble=run.ensemble,
+            k=run.k[:1],
+            sigma_w=(1.0,),
+            trials=1,
+            keep=0,
+            bins=1,
+            sampler=run.sampler,
+            shared_network=True,
+            pairs=1,
+            device=run.device,
+            tf32=run.tf32,
+        )
+        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        BatchCudaSampler(small, self.device).run(Task(0, 0, 1, 1), None, signals)
+
+    def seconds_per_block(self, point: int) -> float:
+        """Return a rough estimate of the time for a block of 64 trials, with many others."""
+        n, width = self.fan_ins[point].astype(float), self.widths[point].astype(float)
+        rank = np.minimum(n + 1, self.columns)
+        seconds = NUMBER_SECONDS * self.columns * (n + width)
+        if self.run_plan.sampler == "gram":
+            seconds += FACTOR_START_SECONDS + FACTOR_SECONDS * 2 * n * self.columns * rank
+            drawn = rank * width
+        else:
+            drawn = n * width
+        seconds += drawn * (WEIGHT_SECONDS + 2 * self.columns * PRODUCT_SECONDS)
+        return float(BLOCK * seconds.sum())
+
+    def carried_bytes(self, point: int) -> int:
+        """Return an estimate of the memory that a trial needs, at work and between."""
+        return 8 * COPIES * self.columns * (self.nodes(point) + 1)
+
+    def carry(self, point: int, trials: int) -> list[Carried | None]:
+        """Return what trials carry: nothing yet, and all of them one thing."""
+        return [None] * trials
+
+    def start(self, point: int, first_trial: int, trials: int) -> Carried:
+        """Return trials at their inputs."""
+        xp, run = self.device.xp, self.run_plan
+        if run.inputs is not None:
+            return Carried(start_inputs(xp, trials, *self._inputs))
+        p = run.points[point]
+        source = KernelSource(self.device, self.laws[point], first_trial, trials)
+        distances = xp.asarray(np.array(p.distances))
+        return Carried(start_pairs(xp, source, trials, p.inputs_n, p.q0, distances))
+
+    def make_rows(
+        self, point: int, first_trial: int, layer0: int, carried: Carried, rows: Any
+    ) -> None:
+        """Take trials through layers together."""
+        xp, law = self.device.xp, self.laws[point]
+        shown = self.device.as_array(rows)
+        trials, layers, _ = shown.shape
+        source = KernelSource(self.device, law, first_trial, trials)
+        group, room = carried.group, self._tile_bytes()
+        with self.device.multiplying(tf32=self.run_plan.tf32):
+            for j in range(layers):
+                n = int(self.fan_ins[point][layer0 + j])
+                width = int(self.widths[point][layer0 + j])
+                tile = self._tile(law, room // trials, n, width)
+                group, h = self.step(
+                    xp,
+                    law,
+                    self._pairs,
+                    group,
+                    source,
+                    layer0 + j + 1,
+                    width,
+                    tile,
+                    xp.float32,
+                )
+                group, row = finish_layer(xp, self._pairs, group, h)
+                shown[:, j, :] = row
+        carried.group = group
+
+    def _tile_bytes(self) -> int:
+        """Return how much memory the variates of all trials may take at a time."""
+        return int(min(TILE_BYTES, TILE_SHARE * self.device.free_bytes()))
+
+    def _tile(self, law: Law, room: int, n: int, width: int) -> int:
+        """Return for how many nodes the variates of a trial are drawn at a time."""
+        drawn = n if self.run_plan.sampler == "dense" else min(n + 1, self.columns)
+        replaced = self.run_plan.sampler == "gram" and law.asymmetric
+        each = 4 * drawn + (5 * 8 * drawn if replaced else 0)
+        return max(1, min(width, room // each))
+
+    def advance(
+        self,
+        point: int,
+        first_trial: int,
+        layer0: int,
+        carried: Any,
+        rows: Floats,
+        signals: Signals,
+    ) -> None:
+        """Take trials through layers; their rows come to the host."""
+        if layer0 == 0:
+            carried[0] = self.start(point, first_trial, rows.shape[0])
+        made = self.device.room(rows.shape)
+        self.make_rows(point, first_trial, layer0, carried[0], made)
+        self.device.get(made, rows)

@@ -1,0 +1,208 @@
+"""What a batch's layers draw, as array code on a namespace `xp`: their exact law, or every weight.
+
+The formulas are those of `gram` and `dense`, and so are the random numbers, with an axis of trials
+before all others. The big product of variates and columns of T is float32, as the variates are:
+every column is rounded in a unit of its own, and residuals are columns of their own, so that 1 − c
+keeps six digits however small it is. Its type is a parameter: with float64 the pre-activations are
+those of the CPU, to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from ..rng import Stream
+from ..weights import NORMAL
+from .batch_arrays import Array, Group, Pairs, Source, layer_factor, scaled, sigma_b_of
+from .batch_layer import Law
+from .gram import LEAST_REST
+
+__all__ = ["dense_layer", "gram_layer"]
+
+
+class Choices(NamedTuple):
+    """Replaced weights of a layer: which, what they were and what they become, shape (B, N)."""
+
+    index: Array
+    old: Array
+    new: Array
+
+
+# --- products -------------------------------------------------------------------------------------
+
+
+class Rounded(NamedTuple):
+    """Columns in units of their own, ready for a product: (B, m, C), and exponents, (B, C)."""
+
+    columns: Array
+    exponents: Array
+
+
+def _rounded(xp: Any, t: Array, dtype: Any) -> Rounded:
+    """Round columns, shape (B, C, m), to a type, each divided by a power of two."""
+    _, exponent = xp.frexp(xp.max(xp.abs(t), axis=-1))
+    exponent = xp.astype(exponent, xp.float64)
+    t = xp.astype(scaled(xp, t, -exponent[..., None]), dtype)
+    return Rounded(xp.permute_dims(t, (0, 2, 1)), exponent)
+
+
+def _product(xp: Any, z: Array, t: Rounded) -> Array:
+    """Return the columns times the variates of nodes, (B, nodes, m): float64, (B, C, nodes)."""
+    made = xp.matmul(xp.astype(z, t.columns.dtype, copy=False), t.columns)
+    made = xp.astype(xp.permute_dims(made, (0, 2, 1)), xp.float64)
+    return scaled(xp, made, t.exponents[..., None])
+
+
+# --- explicit weights -----------------------------------------------------------------------------
+
+
+def dense_layer(
+    xp: Any,
+    law: Law,
+    pairs: Pairs,
+    group: Group,
+    source: Source,
+    layer: int,
+    width: int,
+    tile: int,
+    dtype: Any,
+) -> tuple[Group, Array]:
+    """Return the group, regressed, and pre-activations, (B, C, N), by explicit weights.
+
+    Parameters
+    ----------
+    xp, law, pairs, group, source
+        The namespace, the point, its pairs, what the trials carry, and their random numbers.
+    layer, width
+        Number of the layer, from 1, and its nodes.
+    tile
+        For how many nodes weights are drawn at a time.
+    dtype
+        Type of the product.
+    """
+    n = group.signals.shape[-1]
+    group, t, bias = layer_factor(xp, law, pairs, group)
+    columns = _rounded(xp, t, dtype)
+    index, new = source.choices(width, n, layer) if law.asymmetric else (None, None)
+    parts, olds = [], []
+    for first in range(0, width, tile):
+        rows = range(first, min(first + tile, width))
+        z = source.variates(law.code, law.parameter, int(Stream.WEIGHT), rows, n, layer)
+        parts.append(_product(xp, z, columns))
+        if index is not None:
+            olds.append(_drawn_weight(xp, law, z, index[:, rows.start : rows.stop]))
+    h = parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
+    draws = source.variates(NORMAL, 0.0, int(Stream.BIAS), range(1), width, layer)
+    draws = xp.astype(draws, xp.float64)
+    if bias is not None:
+        h = h + bias[..., None] * draws
+    if index is None:
+        return group, h
+    old = xp.where(index == n, sigma_b_of(law, n) * draws[:, 0, :], xp.concat(olds, axis=-1))
+    return group, _replaced(xp, pairs, group, Choices(index, old, new), h)
+
+
+def _drawn_weight(xp: Any, law: Law, z: Array, index: Array) -> Array:
+    """Return the weights of an index in each of the rows z, shape (B, nodes, n), which has one."""
+    trials, nodes, n = z.shape
+    at = xp.reshape(xp.arange(trials * nodes), (trials, nodes)) * n
+    at = at + xp.where(index < n, index, 0)
+    found = xp.take(xp.reshape(z, (-1,)), xp.reshape(at, (-1,)), axis=0)
+    found = xp.astype(xp.reshape(found, (trials, nodes)), xp.float64)
+    if law.a != 0.0:
+        found = found - law.a * xp.sum(z, axis=-1, dtype=xp.float64) / n
+    return law.sigma_w / math.sqrt(n) * found
+
+
+def _replaced(xp: Any, pairs: Pairs, group: Group, choices: Choices, h: Array) -> Array:
+    """Replace a weight of each node, or its bias, in its pre-activations (theory.md (3))."""
+    x = group.signals
+    trials, columns, n = x.shape
+    at_bias = choices.index == n
+    one = xp.ones((trials, pairs.explicit), dtype=xp.float64)
+    bias = scaled(xp, xp.concat([one, -group.rho], axis=1), -group.power)
+    place = xp.where(at_bias, 0, choices.index)
+    place = place + n * xp.reshape(xp.arange(trials), (trials, 1))
+    by_node = xp.reshape(xp.permute_dims(x, (0, 2, 1)), (trials * n, columns))
+    met = xp.reshape(xp.take(by_node, xp.reshape(place, (-1,)), axis=0), (trials, -1, columns))
+    met = xp.permute_dims(met, (0, 2, 1))
+    met = xp.where(at_bias[:, None, :], bias[..., None], met)
+    return h + (choices.new - choices.old)[:, None, :] * met
+
+
+# --- the exact law --------------------------------------------------------------------------------
+
+
+def gram_layer(
+    xp: Any,
+    law: Law,
+    pairs: Pairs,
+    group: Group,
+    source: Source,
+    layer: int,
+    width: int,
+    tile: int,
+    dtype: Any,
+) -> tuple[Group, Array]:
+    """Return the group, regressed, and pre-activations, (B, C, N), by their exact law.
+
+    The parameters are those of `dense_layer`; `tile` is of normals.
+    """
+    n = group.signals.shape[-1]
+    group, t, bias = layer_factor(xp, law, pairs, group)
+    if bias is not None:
+        t = xp.concat([t, bias[..., None]], axis=-1)
+    by_row = xp.permute_dims(t, (0, 2, 1))
+    q: Array = None
+    index: Array = None
+    new: Array = None
+    spare: Array = None
+    if law.asymmetric:
+        q, r = xp.linalg.qr(by_row, mode="reduced")
+        index, new = source.choices(width, n, layer)
+        spare = source.variates(NORMAL, 0.0, int(Stream.REPLACED), range(1), width, layer)
+    else:
+        r = xp.linalg.qr(by_row, mode="r")
+    columns = _rounded(xp, xp.permute_dims(r, (0, 2, 1)), dtype)
+    rank = r.shape[1]
+    parts, olds = [], []
+    for first in range(0, width, tile):
+        rows = range(first, min(first + tile, width))
+        z = source.variates(NORMAL, 0.0, int(Stream.BATCH), rows, rank, layer)
+        parts.append(_product(xp, z, columns))
+        if law.asymmetric:
+            part = slice(rows.start, rows.stop)
+            olds.append(_given_weight(xp, law, n, q, z, index[:, part], spare[:, 0, part]))
+    h = parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
+    if not law.asymmetric:
+        return group, h
+    old = xp.concat(olds, axis=-1)
+    return group, _replaced(xp, pairs, group, Choices(index, old, new), h)
+
+
+def _given_weight(
+    xp: Any, law: Law, n: int, q: Array, z: Array, index: Array, spare: Array
+) -> Array:
+    """Return the weights to be replaced, given the normals z behind the pre-activations.
+
+    `gram._old_weights` says why. q has shape (B, m, rank), z (B, nodes, rank), the others
+    (B, nodes).
+    """
+    trials, m, rank = q.shape
+    sigma_b = sigma_b_of(law, n)
+    at_bias = index == n
+    known = (index < m)[..., None]
+    place = xp.where(index < m, index, 0) + m * xp.reshape(xp.arange(trials), (trials, 1))
+    met = xp.take(xp.reshape(q, (trials * m, rank)), xp.reshape(place, (-1,)), axis=0)
+    met = xp.reshape(met, (*index.shape, rank))
+    if law.a != 0.0:
+        mean = law.a / n * xp.sum(q[:, :n, :], axis=1)[:, None, :]
+        met = xp.where(at_bias[..., None], met, met - mean)
+    met = xp.where(known, met, 0.0)
+    spare = xp.astype(spare, xp.float64)
+    rest = xp.where(at_bias, 1.0, xp.full(spare.shape, 1.0 - law.g / n, dtype=xp.float64))
+    rest = rest - xp.sum(met * met, axis=-1)
+    more = xp.sqrt(xp.where(rest > LEAST_REST, rest, 0.0)) * spare
+    seen = xp.sum(met * xp.astype(z, xp.float64), axis=-1) + more
+    return xp.where(at_bias, sigma_b * seen, law.sigma_w / math.sqrt(n) * seen)

@@ -1,0 +1,131 @@
+"""Batches as array code on the host: random numbers of the CPU, NumPy or a strict namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.observables import NAMES, NETWORK
+from simcore.plan import Run
+from simcore.rng import ROOM, Stream
+from simcore.samplers import batch_arrays, batch_draws
+from simcore.samplers.batch import BatchSampler
+from simcore.samplers.batch_layer import Law
+from simcore.samplers.contract import Signals
+from simcore.samplers.variates import fill_choices, fill_variates
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class HostSource:
+    """Draws of the CPU (`batch_arrays.Source`), as arrays of a namespace."""
+
+    law: Law
+    first_trial: int
+    trials: int
+    xp: Any = np
+
+    def variates(
+        self, law: int, parameter: float, stream: int, rows: range, columns: int, layer: int
+    ) -> Any:
+        out = np.empty((self.trials, len(rows), columns), dtype=np.float32)
+        words, key = np.empty((4, ROOM), dtype=np.uint32), (self.law.key0, self.law.key1)
+        for t in range(self.trials):
+            for i, row in enumerate(rows):
+                place = (np.uint64(stream), row, self.first_trial + t, layer, *key)
+                fill_variates(out[t, i], law, parameter, words, *place)
+        return self.xp.asarray(out)
+
+    def choices(self, nodes: int, n: int, layer: int) -> Any:
+        index = np.empty((self.trials, nodes), dtype=np.int64)
+        beta, words = np.empty((self.trials, nodes)), np.empty((4, ROOM), dtype=np.uint32)
+        for t in range(self.trials):
+            place = (np.uint64(Stream.REPLACEMENT), self.first_trial + t, layer)
+            fill_choices(index[t], beta[t], n, *place, self.law.key0, self.law.key1, words)
+        return self.xp.asarray(index), self.xp.asarray(beta)
+
+
+class Strict:
+    """array-api-strict, and beyond the standard only what `batch_arrays` says that it needs."""
+
+    def __init__(self) -> None:
+        import array_api_strict
+
+        self._xp: Any = array_api_strict
+        self.linalg = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._xp, name)
+
+    def ldexp(self, a: Any, exponent: Any) -> Any:
+        return self.asarray(np.ldexp(np.asarray(a), np.asarray(exponent)))
+
+    def frexp(self, a: Any) -> Any:
+        return tuple(self.asarray(part) for part in np.frexp(np.asarray(a)))
+
+    def qr(self, a: Any, mode: str) -> Any:
+        q, r = self._xp.linalg.qr(a, mode="reduced")
+        return r if mode == "r" else (q, r)
+
+
+def array_rows(
+    run: Run,
+    trials: int,
+    *,
+    first_trial: int = 0,
+    dtype: Any = np.float32,
+    tile: int = 7,
+    xp: Any = np,
+) -> Floats:
+    """Return the observables of trials of a run's first point by array code.
+
+    Products have the type `dtype`, of as many nodes at a time as `tile` says.
+
+    Returns
+    -------
+    ndarray
+        Shape (trial, layer, column).
+    """
+    cpu = BatchSampler(run)
+    law, point = cpu.laws[0], run.points[0]
+    pairing = cpu.pairing
+    pairs = batch_arrays.Pairs(xp.asarray(pairing.first), *pairing[1:])
+    source = HostSource(law, first_trial, trials, xp)
+    if cpu.inputs is None:
+        distances = xp.asarray(np.array(point.distances))
+        group = batch_arrays.start_pairs(xp, source, trials, point.inputs_n, point.q0, distances)
+    else:
+        group = batch_arrays.start_inputs(xp, trials, *map(xp.asarray, cpu.inputs))
+    step = batch_draws.dense_layer if run.sampler == "dense" else batch_draws.gram_layer
+    kind = xp.float32 if dtype == np.float32 else xp.float64
+    rows = []
+    with np.errstate(over="ignore"):
+        for layer, width in enumerate(cpu.widths[0].tolist(), 1):
+            group, h = step(xp, law, pairs, group, source, layer, width, tile, kind)
+            group, row = batch_arrays.finish_layer(xp, pairs, group, h)
+            rows.append(np.asarray(row))
+    return np.stack(rows, axis=1)
+
+
+def cpu_rows(run: Run, trials: int, *, first_trial: int = 0) -> Floats:
+    """Return the same by the CPU sampler."""
+    cpu = BatchSampler(run)
+    rows = np.empty((trials, run.depth, run.columns.count))
+    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    cpu.advance(0, first_trial, 0, cpu.carry(0, 1), rows, signals)
+    return rows
+
+
+def named(run: Run, rows: Floats) -> dict[str, Floats]:
+    """Return observables of shared networks by name, as `network_driver.sample` does."""
+    found = {}
+    for name in NAMES:
+        found[name] = np.moveaxis(rows[:, :, run.columns.of(name)], 2, 1)
+    for observable in NETWORK:
+        of_network = rows[:, :, run.columns.of(observable.name)]
+        found[observable.name] = of_network if observable.rates else of_network[:, :, 0]
+    return found
