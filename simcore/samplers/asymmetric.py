@@ -88,6 +88,7 @@ from .asymmetric_state import (
     observe_layer,
     plan_move,
     settled_across,
+    steps_of,
     write_law,
 )
 from .observe import finish_angle
@@ -386,16 +387,18 @@ def _observe(physics, trial, layer, width, n, x, r, room, state, row):  # type: 
 
 @njit(nogil=True, cache=True)
 def _change_nodes(n, totals, change, x, r):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Change n nodes as planned."""
-    for i in range(n):
-        x[i], r[i] = changed_node(x[i], r[i], change)
-    if change[SUBTRACT] == 0.0:
-        return
+    """Change n nodes as planned, and sum their r anew where that says so."""
+    steps = steps_of(change)
     r1 = rx = r2 = 0.0
     for i in range(n):
-        r1 += r[i]
-        rx = fma64(r[i], x[i], rx)
-        r2 = fma64(r[i], r[i], r2)
+        xi, ri = changed_node(x[i], r[i], steps)
+        x[i] = xi
+        r[i] = ri
+        r1 += ri
+        rx = fma64(ri, xi, rx)
+        r2 = fma64(ri, ri, r2)
+    if change[SUBTRACT] == 0.0:
+        return
     if finish_subtraction(r1, rx, r2, totals):
         r[:n] = 0.0
 

@@ -207,8 +207,8 @@ def _signals(z1, z2, beta, xx, xr, rr, at_x, at_r):  # type: ignore[no-untyped-d
     return u, fma64(tilt, z1, fma64(width, z2, times(beta, at_r)))
 
 
-@njit(nogil=True, cache=True, forceinline=True)
-def bias_signals(z1, z2, beta, law):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+@njit(inline="always")
+def bias_signals(z1, z2, beta, law):  # type: ignore[no-untyped-def]
     """Return (h₁, s) of a node that has its bias replaced: about one in a layer."""
     xx, xr, rr = law[OWN_XX], law[OWN_XR], law[OWN_RR]
     return _signals(z1, z2, beta, xx, xr, rr, law[ONE_AT_X], law[ONE_AT_R])

@@ -76,6 +76,7 @@ __all__ = [
     "observe_layer",
     "plan_move",
     "settled_across",
+    "steps_of",
     "write_law",
 ]
 
@@ -285,11 +286,18 @@ def plan_move(physics, n, totals, state, change):  # type: ignore[no-untyped-def
 
 
 @njit(inline="always")
-def changed_node(x, r, change):  # type: ignore[no-untyped-def]
-    """Return x and r of a node as `plan_move` wants them."""
-    x = times(x, change[SCALE_X])
-    r = 0.0 if change[FORGET] == 1.0 else r
-    return x, fma64(-change[BY], x, times(r, change[SCALE_R]))
+def steps_of(change):  # type: ignore[no-untyped-def]
+    """Return what `changed_node` is to do, as scalars, which loops can keep in registers."""
+    return change[FORGET] == 1.0, change[SCALE_X], change[SCALE_R], change[BY]
+
+
+@njit(inline="always")
+def changed_node(x, r, steps):  # type: ignore[no-untyped-def]
+    """Return x and r of a node as `plan_move` wants them; where nothing is to be done, as given."""
+    forget, scale_x, scale_r, by = steps
+    x = times(x, scale_x)
+    r = times(0.0 if forget else r, scale_r)
+    return x, fma64(-by, x, r)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
