@@ -120,25 +120,17 @@ def measured(width):
 
 def kernel_alone(run):
     """Return work that launches the sampler's kernel once for all trials of a run."""
-    import numpy as np
     from numba import cuda
 
-    from simcore.samplers import pair
     from simcore.samplers.observe import COLUMNS
     from simcore.samplers.pair_cuda import PairCudaSampler
 
     sampler = PairCudaSampler(run)
-    device, physics = sampler.device, sampler.physics[0]
-    start = np.empty((run.trials, pair.STATE))
-    pair.start(physics, start)
-    widths = device.put(sampler.widths[0])
-    rows = device.room((run.trials, run.depth, COLUMNS))
+    rows = sampler.device.room((run.trials, run.depth, COLUMNS))
 
     def work():
-        states = device.put(start)
-        return on_device(
-            cuda, lambda: device.launch(run.trials, physics, widths, 0, 0, states, rows)
-        )
+        states = sampler.start(0, 0, run.trials)
+        return on_device(cuda, lambda: sampler.make_rows(0, 0, 0, states, rows))
 
     return work
 

@@ -333,7 +333,8 @@ def test_each_local_process_sees_a_gpu_of_its_own(pretend: Pretend) -> None:
 def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Numba does below 128 thread blocks; the launch itself is left out."""
     dispatcher = pytest.importorskip("numba.cuda.dispatcher")
-    from simcore.samplers.pair_cuda import CudaDevice
+    from simcore.samplers import pair_kernels
+    from simcore.samplers.cuda_blocks import CudaDevice
 
     started: list[tuple[object, ...]] = []
     monkeypatch.setattr(
@@ -342,7 +343,7 @@ def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> No
     device = CudaDevice()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        device.launch(1, "physics")
+        device.launch(pair_kernels.advance, 1, 128, "physics")
         with pytest.raises(Warning, match="Grid size 2"):
-            device._kernels.advance[2, 128]
+            pair_kernels.advance[2, 128]
     assert started == [("physics",)]

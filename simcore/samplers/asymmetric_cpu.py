@@ -41,12 +41,8 @@ class AsymmetricSampler(BlockSampler):
         widths = self.widths[point]
         return BLOCK * (float(widths.sum()) * NODE_SECONDS + widths.size * LAYER_SECONDS)
 
-    def carry(self, point: int, trials: int) -> Floats:
-        """Return room for the state and the activations of trials, shape (trial, numbers)."""
-        return np.empty((trials, self.carried_bytes(point) // 8))
-
     def carried_bytes(self, point: int) -> int:
-        """Return the size of what one trial carries."""
+        """Return the size of what one trial carries: its state and its activations."""
         nodes = int(max(self.widths[point].max(), self.fan_ins[point].max()))
         return 8 * (asymmetric.HEAD + asymmetric.PARTS * (nodes + 1))
 

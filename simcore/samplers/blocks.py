@@ -60,9 +60,12 @@ class BlockSampler(abc.ABC):
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of one thread's time for a block of 64 trials."""
 
-    @abc.abstractmethod
     def carry(self, point: int, trials: int) -> Any:
-        """Return room for what trials carry from layer to layer: a sequence, one item for each."""
+        """Return room for what trials carry from layer to layer: a sequence, one item for each.
+
+        Float64 of shape (trial, numbers), unless a sampler does otherwise.
+        """
+        return np.empty((trials, self.carried_bytes(point) // 8))
 
     @abc.abstractmethod
     def carried_bytes(self, point: int) -> int:

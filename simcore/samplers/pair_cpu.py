@@ -56,16 +56,12 @@ class PairSampler(BlockSampler):
         widths = self.widths[point]
         return BLOCK * (float(widths.sum()) * NODE_SECONDS + widths.size * LAYER_SECONDS)
 
-    def carry(self, point: int, trials: int) -> Floats:
-        """Return the states of trials, shape (trial, STATE)."""
-        return np.empty((trials, pair.STATE))
-
     def places(self, point: int, trials: int) -> int:
         """Carry all trials: their states are small."""
         return trials
 
     def carried_bytes(self, point: int) -> int:
-        """Return the size of one."""
+        """Return the size of a state."""
         return 8 * pair.STATE
 
     def advance(

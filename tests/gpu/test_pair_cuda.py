@@ -11,12 +11,12 @@ import pytest
 
 from simcore.errors import DeviceError
 from simcore.plan import Run, Task
-from simcore.samplers import pair_cuda
+from simcore.samplers import cuda_blocks
 from simcore.samplers.contract import Signals, TaskResult
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_cuda import PairCudaSampler
 
-from .launches import THREADS, one_point
+from .launches import one_point
 from .ptx_program import Program
 
 pytestmark = pytest.mark.xdist_group("gpu")
@@ -39,10 +39,10 @@ class Emulated:
     def get(self, array: Any, into: npt.NDArray[np.float64]) -> None:
         into[:] = array
 
-    def launch(self, trials: int, *arguments: Any) -> None:
+    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         _, _, first, layer0, _, _ = arguments
-        self.launches.append((trials, first, layer0))
-        self.program.launch(trials, THREADS, *arguments)
+        self.launches.append((blocks, first, layer0))
+        self.program.launch(blocks, threads, *arguments)
 
     def free_bytes(self) -> int:
         return self.free
@@ -77,7 +77,7 @@ def test_launches_are_cut_to_the_room(program: Program, monkeypatch: pytest.Monk
     expected = PairSampler(run).run(task, None, signals())
     cut = {}
     for layers in (8, 7, 3, 1):
-        monkeypatch.setattr(pair_cuda, "ROWS_BYTES", layers * per_layer)
+        monkeypatch.setattr(cuda_blocks, "ROWS_BYTES", layers * per_layer)
         device = Emulated(program)
         assert equal(expected, PairCudaSampler(run, device).run(task, None, signals()))
         cut[layers] = device.launches
@@ -121,7 +121,7 @@ def test_tasks_are_powers_of_two_within_the_room() -> None:
     for width, depth in ((4096, 200), (10, 3), (10**6, 1000), (64, 2**20)):
         blocks = PairCudaSampler(one_point(width, 0.0, depth=depth)).blocks_per_task(0)
         assert blocks & (blocks - 1) == 0
-        assert blocks == 1 or blocks * 64 * depth * 120 <= pair_cuda.ROWS_BYTES
+        assert blocks == 1 or blocks * 64 * depth * 120 <= cuda_blocks.ROWS_BYTES
 
 
 def test_prepare_compiles_what_a_task_needs(program: Program) -> None:
@@ -140,3 +140,22 @@ def test_other_runs_are_refused() -> None:
     run = Run(depth=2, width=(10,), ensemble="rai", trials=1)
     with pytest.raises(DeviceError, match=r"not rai\. Use --device cpu\."):
         PairCudaSampler(run)
+
+
+def test_trials_take_turns_where_they_carry_much(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for a block's rows and for what 24 trials carry, were a state a megabyte."""
+    run = one_point(70, 1.0, depth=4, trials=100)
+    monkeypatch.setattr(PairCudaSampler, "carried_bytes", lambda *_: 2**20)
+    free = int((24.5 * 2**20 + 64 * 4 * 120) / cuda_blocks.SHARE)
+    for task in (Task(0, 0, 1, 64), Task(0, 1, 1, 36)):
+        device, bins = Emulated(program, free), None
+        if task.first_block:
+            bins = PairSampler(run).run(Task(0, 0, 1, 64), None, signals()).bins
+        expected = PairSampler(run).run(task, bins, signals())
+        assert equal(expected, PairCudaSampler(run, device).run(task, bins, signals()))
+        first = 64 * task.first_block
+        starts = range(first, first + task.trials, 24)
+        ends = [*starts[1:], first + task.trials]
+        assert device.launches == [(b - a, a, 0) for a, b in zip(starts, ends, strict=True)]
