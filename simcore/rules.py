@@ -109,8 +109,6 @@ def beyond_cuda(run: Run) -> str:
         return "has no sampler for several inputs through one network"
     if run.sampler == "dense" or run.weights != "normal":
         return "has no sampler of explicit weights"
-    if run.ensemble in ASYMMETRIC:
-        return f"has no sampler of {run.ensemble}"
     return ""
 
 

@@ -58,16 +58,16 @@ from .asymmetric_nodes import (
     RX,
     SMALL,
     SUMS,
-    TOTALS,
     X1,
     X2,
     AsymmetricPhysics,
     add_node,
-    bias_signals,
     choices_of,
-    few_signals,
+    few_law,
+    own_law,
     replaced_index,
     scales,
+    signals,
     sums_of_others,
     usual_signals,
     weight,
@@ -78,6 +78,7 @@ from .asymmetric_state import (
     CHANGED,
     HEAD,
     LOGS,
+    PLACES,
     SUBTRACT,
     begin_state,
     changed_node,
@@ -85,6 +86,7 @@ from .asymmetric_state import (
     finish_row_log,
     finish_subtraction,
     first_across,
+    input_across,
     observe_layer,
     plan_move,
     settled_across,
@@ -94,7 +96,7 @@ from .asymmetric_state import (
 from .observe import finish_angle
 from .random_inputs import draw_pair
 
-__all__ = ["HEAD", "PARTS", "TOTALS", "AsymmetricPhysics", "Scratch", "advance", "scratch"]
+__all__ = ["HEAD", "PARTS", "AsymmetricPhysics", "Scratch", "advance", "scratch"]
 
 PARTS = 2
 """Arrays of nodes that a trial carries after its state: x and r."""
@@ -108,7 +110,7 @@ class Scratch(NamedTuple):
 
     `words` uint32 (4, ROOM); `work` float64 (4 · ROOM,): x and r of the replaced nodes, then h₁
     and s; `sums` float64 (SUMS · LANES,) of a chunk, `layer` of the layer; `flags` int64 (LANES,),
-    three counts packed; `which` from `_find_biases`; `totals` (TOTALS,); `law` (LAW,); `change`
+    three counts packed; `which` from `_find_biases`; `totals` (PLACES,); `law` (LAW,); `change`
     (CHANGE,); `others` from `sums_of_others`; `x` and `r` of a layer.
     """
 
@@ -136,7 +138,7 @@ def scratch(room):  # type: ignore[no-untyped-def]  # pragma: no cover - compile
         np.empty(SUMS * LANES),
         np.empty(LANES, np.int64),
         np.empty(ROOM + 1, np.int64),
-        np.empty(TOTALS),
+        np.empty(PLACES),
         np.empty(LAW),
         np.empty(CHANGE),
         np.empty((5, SMALL)),
@@ -224,7 +226,8 @@ def _draw_replaced_biases(flat, which, law, work):  # type: ignore[no-untyped-de
     for k in range(1, which[0] + 1):
         j = which[k]
         z1, z2, beta = _draws(flat, j)
-        work[2 * ROOM + j], work[3 * ROOM + j] = bias_signals(z1, z2, beta, law)
+        u, s = signals(z1, z2, beta, own_law(law))
+        work[2 * ROOM + j], work[3 * ROOM + j] = u, s
 
 
 @njit(nogil=True, cache=True)
@@ -233,7 +236,10 @@ def _draw_few(flat, nodes, n, law, x, r, others, work):  # type: ignore[no-untyp
     for i in range(nodes):
         z1, z2, beta = _draws(flat, i)
         j = np.int64(flat[2 * ROOM + i])
-        u, s = few_signals(z1, z2, beta, j, n, law, x, r, others)
+        if j == n:
+            u, s = signals(z1, z2, beta, own_law(law))
+        else:
+            u, s = signals(z1, z2, beta, few_law(j, law, x, r, others))
         work[2 * ROOM + i], work[3 * ROOM + i] = u, s
 
 
@@ -419,8 +425,8 @@ def _move(physics, n, state, x, r, room):  # type: ignore[no-untyped-def]  # pra
 def _start(physics, n, trial, state, x, r, room):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Draw the inputs and make the law of the first layer."""
     draw_pair(n, physics.q0, 0, trial, physics.key0, physics.key1, room.words, x, r)
-    across = begin_state(physics.distance, state)
-    totals = room.totals
+    begin_state(physics.distance, state)
+    totals, across = room.totals, input_across(physics.distance)
     totals[:] = 0.0
     for i in range(n):
         r[i] *= across

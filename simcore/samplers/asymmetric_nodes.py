@@ -1,4 +1,4 @@
-"""One node of the pair sampler of `rai` and `raai`: scalar functions, for CPU loops and GPU threads.
+"""One node of the pair sampler of `rai` and `raai`: scalar functions for CPU loops and GPU threads.
 
 What is drawn and what it means says the module `asymmetric`; the law of a layer is made by
 `asymmetric_state.write_law`.
@@ -29,11 +29,12 @@ __all__ = [
     "AsymmetricPhysics",
     "Scales",
     "add_node",
-    "bias_signals",
     "choices_of",
-    "few_signals",
+    "few_law",
+    "own_law",
     "replaced_index",
     "scales",
+    "signals",
     "sums_of_others",
     "usual_signals",
     "weight",
@@ -181,8 +182,8 @@ def usual_signals(x, r, z1, z2, beta, k):  # type: ignore[no-untyped-def]
     xr = fma64(x, fma64(k.a_xr, r, k.mean_rx), times(k.mean_xr, r))
     rr = fma64(r, fma64(k.a_rr, r, k.mean_rr), 1.0)
     safe = xx if xx > TINY else 1.0
-    y = np.float64(_f32(F_ONE / _f32(math.sqrt(_f32(safe)))))
-    y = times(y, fma64(times(-0.5, safe), times(y, y), 1.5))
+    start = np.float64(_f32(F_ONE / _f32(math.sqrt(_f32(safe)))))
+    y = times(start, fma64(times(-0.5, safe), times(start, start), 1.5))
     y = y if xx > TINY else 0.0
     tilt = times(xr, y)
     rest = fma64(-tilt, tilt, rr)
@@ -194,8 +195,9 @@ def usual_signals(x, r, z1, z2, beta, k):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _signals(z1, z2, beta, xx, xr, rr, at_x, at_r):  # type: ignore[no-untyped-def]
-    """Return (h₁, s) of β (at_x, at_r) plus Gaussians of covariances xx, xr, rr."""
+def signals(z1, z2, beta, law_of_node):  # type: ignore[no-untyped-def]
+    """Return (h₁, s) of a node by its own law: `own_law`, or `few_law`."""
+    xx, xr, rr, at_x, at_r = law_of_node
     root = tilt = width = 0.0
     if xx > 0.0:
         root = math.sqrt(xx)
@@ -208,23 +210,26 @@ def _signals(z1, z2, beta, xx, xr, rr, at_x, at_r):  # type: ignore[no-untyped-d
 
 
 @njit(inline="always")
-def bias_signals(z1, z2, beta, law):  # type: ignore[no-untyped-def]
-    """Return (h₁, s) of a node that has its bias replaced: about one in a layer."""
-    xx, xr, rr = law[OWN_XX], law[OWN_XR], law[OWN_RR]
-    return _signals(z1, z2, beta, xx, xr, rr, law[ONE_AT_X], law[ONE_AT_R])
+def own_law(law):  # type: ignore[no-untyped-def]
+    """Return the covariances xx, xr, rr of (h₁, s) where the bias is replaced, and what β is of.
+
+    That is about one node in a layer.
+    """
+    return law[OWN_XX], law[OWN_XR], law[OWN_RR], law[ONE_AT_X], law[ONE_AT_R]
 
 
-@njit(nogil=True, cache=True, forceinline=True)
-def few_signals(z1, z2, beta, j, n, law, x, r, others):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return (h₁, s) where the layer before has n < SMALL nodes, and number j is replaced."""
-    if j == n:
-        return bias_signals(z1, z2, beta, law)
+@njit(inline="always")
+def few_law(j, law, x, r, others):  # type: ignore[no-untyped-def]
+    """Return the same where weight j is replaced and the layer before has fewer than SMALL nodes.
+
+    `others` is from `sums_of_others`.
+    """
     c, g = law[PER_NODE], law[COUPLING]
     sx, sr = others[0, j], others[1, j]
     xx = times(c, others[2, j] - times(times(g, sx), sx)) + law[BIAS_XX]
     xr = times(c, others[3, j] - times(times(g, sx), sr)) + law[BIAS_XR]
     rr = times(c, others[4, j] - times(times(g, sr), sr)) + law[BIAS_RR]
-    return _signals(z1, z2, beta, xx, xr, rr, x[j], r[j])
+    return xx, xr, rr, x[j], r[j]
 
 
 @njit(nogil=True, cache=True, forceinline=True)

@@ -43,6 +43,7 @@ from .asymmetric_nodes import (
     SMALL,
     SS,
     TINY,
+    TOTALS,
     US,
     UU,
     X1,
@@ -67,12 +68,14 @@ __all__ = [
     "CHANGE",
     "HEAD",
     "LOGS",
+    "PLACES",
     "begin_state",
     "changed_node",
     "finish_move",
     "finish_row_log",
     "finish_subtraction",
     "first_across",
+    "input_across",
     "observe_layer",
     "plan_move",
     "settled_across",
@@ -107,8 +110,9 @@ CHANGE = 6
 ) = range(CHANGE)
 """What `plan_move` finds that is to be done to the nodes of a layer."""
 
-ALONG, LOG_POWER_X, LOG_POWER_R = UU, US, SS
-"""Places in the totals which take, once they are used, x of `put_angle` and the powers."""
+PLACES = TOTALS + 3
+ALONG, LOG_POWER_X, LOG_POWER_R = range(TOTALS, PLACES)
+"""Places beside the totals of a layer: x of `put_angle`, and the powers that logarithms need."""
 
 LOGS = 3
 """Logarithms in a row: of q1, of q2, of the distance."""
@@ -145,13 +149,18 @@ def _bias_variance(physics, n):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def begin_state(distance, state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Write the state of a trial whose inputs have an overlap of 1 − distance.
+    """Write the state of a trial whose inputs have an overlap of 1 − distance, but for the law.
 
-    Returns r of the second input's direction, in units of it.
+    Those of its columns that come from sums, from SLOPE on, are left to the first move.
     """
-    for column in range(HEAD):
+    for column in range(SLOPE):
         state[column] = 0.0
     state[KAPPA], state[ONE_R] = 1.0 - distance, -distance
+
+
+@njit(inline="always")
+def input_across(distance):  # type: ignore[no-untyped-def]
+    """Return r of the inputs, per second direction that was drawn."""
     return -math.sqrt(times(distance, 2.0 - distance))
 
 
@@ -338,7 +347,7 @@ def _rescale(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
     by_r = _half_exponent(totals[R2], n)
     if totals[R2] == 0.0 and state[KAPPA] != 0.0:
         by_r = kappa if abs(kappa) > COMFORT else 0
-    by_r = max(by_r, max(kappa - reach, _exponent(state[ONE_R]) + bias - reach))
+    by_r = max(by_r, kappa - reach, _exponent(state[ONE_R]) + bias - reach)
     if by_x == 0 and by_r == 0:
         return
     x, r = scaled(1.0, -by_x), scaled(1.0, -by_r)
