@@ -189,8 +189,7 @@ def test_auto_takes_the_cpu_and_says_why(case: str, pretend: Pretend) -> None:
 BEYOND: list[tuple[dict[str, Any], str]] = [
     ({"sampler": "dense"}, "has no sampler of explicit weights"),
     ({"weights": "uniform"}, "has no sampler of explicit weights"),
-    ({"ensemble": "rai"}, "has no sampler of rai"),
-    ({"ensemble": "raai", "k": (1.0,)}, "has no sampler of raai"),
+    ({"ensemble": "rai", "sampler": "dense"}, "has no sampler of explicit weights"),
     ({"shared_network": True, "pairs": 2}, "has no sampler for several inputs"),
 ]
 

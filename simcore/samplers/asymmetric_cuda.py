@@ -10,7 +10,7 @@ from ..ensembles import ASYMMETRIC
 from ..errors import DeviceError
 from ..plan import BLOCK, Run, Task
 from .asymmetric_nodes import AsymmetricPhysics
-from .asymmetric_state import HEAD
+from .asymmetric_state import DEVICE_HEAD
 from .contract import Signals
 from .cuda_blocks import CudaBlockSampler, Device
 
@@ -68,7 +68,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
     def carried_bytes(self, point: int) -> int:
         """Return the size of what one trial carries: its state, and the nodes of two layers."""
         nodes = int(max(self.widths[point].max(), self.fan_ins[point].max()))
-        return 8 * (HEAD + PARTS * (nodes + 1))
+        return 8 * (DEVICE_HEAD + PARTS * (nodes + 1))
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
         """Return room with the inputs of trials, which a thread block draws for each."""

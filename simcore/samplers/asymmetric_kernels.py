@@ -6,11 +6,11 @@ after each round thread 16·sum + lane adds the slots of its lane of one of the 
 has of it, in order. With that, and what `pair_kernels` says of arithmetic, the bytes are those of
 the CPU.
 
-x and r of two layers are in the device's memory, those of layer l (0 is the inputs) in half l mod 2
-of what a trial carries after its state, and nothing is copied. What few layers need is done in the
-CPU's order by few threads: one after the other are summed the inputs, r of layers that are changed
-(always below 64 nodes), and the squares of `first_across` where they are recounted; before that the
-nodes are drawn, and changed, by all threads.
+x and r of two layers are in the device's memory, node by node, those of layer l (0 is the inputs)
+in half l mod 2 of what a trial carries after its state, and nothing is copied. What few layers need
+is done in the CPU's order by few threads: one after the other are summed the inputs, r of layers
+that are changed (always below 64 nodes), and the squares of `first_across` where they are
+recounted; before that the nodes are drawn, and changed, by all threads.
 
 Only this module and the driver `asymmetric_cuda` need CUDA; nothing else imports them.
 """
@@ -56,6 +56,7 @@ from .asymmetric_state import (
     ALONG,
     CHANGE,
     CHANGED,
+    DEVICE_HEAD,
     HEAD,
     LOGS,
     PLACES,
@@ -95,7 +96,8 @@ PARTS, WARP_COUNTS, TWICE_LANES = SUMS * THREADS, COUNTS * WARPS, 2 * LANES
 _f64, _i32, _i64, _u32, _u64 = np.float64, np.int32, np.int64, np.uint32, np.uint64
 U_ZERO, U_ONE, U_TWO, U_WARP, U_WARPS = _u32(0), _u32(1), _u32(2), _u32(32), _u32(WARPS)
 U_LANES, U_THREADS, U_SLOTS, U_SUMS = _u32(LANES), _u32(THREADS), _u32(SLOTS), _u32(SUMS)
-U_TOTALS, U_HEAD, U_SLOPE, U_LOGS = _u32(TOTALS), _u32(HEAD), _u32(SLOPE), _u32(LOGS)
+U_TOTALS, U_HEAD, U_NODES = _u32(TOTALS), _u32(HEAD), _u32(DEVICE_HEAD)
+U_SLOPE, U_LOGS = _u32(SLOPE), _u32(LOGS)
 U_CHUNK, U_ROUND, U_SMALL, U_PARTS = _u32(CHUNK), _u32(SLOTS * CHUNK), _u32(SMALL), _u32(PARTS)
 U_X1, U_X2, U_R1, U_RX, U_R2 = _u32(X1), _u32(X2), _u32(R1), _u32(RX), _u32(R2)
 U_COLUMNS = _u32(COLUMNS)
@@ -349,16 +351,17 @@ def begin(physics, size, first_trial, carried):  # type: ignore[no-untyped-def]
     first_trial
         Number of the first trial.
     carried
-        Written: shape (trial, HEAD + 4 · room), room for more than `size` nodes: the state, but in
-        its columns from SLOPE on the sums X1 … R2, and x and r of the inputs in the first half.
+        Written: shape (trial, DEVICE_HEAD + 4 · room), room for more than `size` nodes: the state,
+        but in its columns from SLOPE on the sums X1 … R2, and (x, r) of the inputs in the first
+        half of the rest.
     """
     thread, block, n = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x), _u32(size)
     lanes = cuda.shared.array(TWICE_LANES, types.float64)
     trial = _u64(_u64(first_trial) + _u64(block))
     trial_word, layer_word = _u64(trial & LOW), counter_word3(_u64(U_ZERO), trial)
-    room = _u32((carried.shape[1] - HEAD) // 4)
-    x = carried[block, U_HEAD : U_HEAD + room]
-    r = carried[block, U_HEAD + room : U_HEAD + U_TWO * room]
+    room = _u32((carried.shape[1] - DEVICE_HEAD) // 4)
+    end = _u32(U_NODES + U_TWO * room)
+    x, r = carried[block, U_NODES:end:2], carried[block, U_NODES + U_ONE : end : 2]
     lane, upper = _u32(thread % U_LANES), thread >= U_LANES
     _draw_components(thread, n, ROW, trial_word, layer_word, physics.key0, physics.key1, x)
     _draw_components(thread, n, ROW_1, trial_word, layer_word, physics.key0, physics.key1, r)
@@ -403,8 +406,8 @@ def advance(  # type: ignore[no-untyped-def]
     first_trial, layer0
         Number of the first trial, and of the first layer from 0.
     carried
-        Shape (trial, HEAD + 4 · room): from `begin`, where layer0 is 0, or as the layers before
-        have left it.
+        Shape (trial, DEVICE_HEAD + 4 · room): from `begin`, where layer0 is 0, or as the layers
+        before have left it.
     rows
         Written: the observables, shape (trial, layer, observable), NaN where undefined.
     """
@@ -419,7 +422,7 @@ def advance(  # type: ignore[no-untyped-def]
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
     trial = _u64(_u64(first_trial) + _u64(block))
     trial_word, key0, key1 = _u64(trial & LOW), physics.key0, physics.key1
-    room = _u32((carried.shape[1] - HEAD) // 4)
+    room = _u32((carried.shape[1] - DEVICE_HEAD) // 4)
     if thread < U_HEAD:
         state[thread] = carried[block, thread]
     if thread < U_TOTALS:  # of the inputs, where these begin
@@ -428,14 +431,15 @@ def advance(  # type: ignore[no-untyped-def]
     layer = U_ZERO if before == U_ZERO else _u32(before + U_ONE)
     cuda.syncthreads()
     while layer <= last:
-        new = _u32(U_HEAD + _u32(layer % U_TWO) * U_TWO * room)
-        x, r = carried[block, new : new + room], carried[block, new + room : new + U_TWO * room]
+        new = _u32(U_NODES + _u32(layer % U_TWO) * U_TWO * room)
+        end = _u32(new + U_TWO * room)
+        x, r = carried[block, new:end:2], carried[block, new + U_ONE : end : 2]
         width = _u32(fan_ins[0])
         if layer > U_ZERO:
             n, width = _u32(fan_ins[layer - U_ONE]), _u32(widths[layer - U_ONE])
-            old = _u32(U_HEAD + _u32(U_ONE - layer % U_TWO) * U_TWO * room)
-            old_x = carried[block, old : old + room]
-            old_r = carried[block, old + room : old + U_TWO * room]
+            old = _u32(U_NODES + _u32(U_ONE - layer % U_TWO) * U_TWO * room)
+            end = _u32(old + U_TWO * room)
+            old_x, old_r = carried[block, old:end:2], carried[block, old + U_ONE : end : 2]
             row = rows[block, layer - U_ONE - before]
             layer_word = counter_word3(_u64(layer), trial)
             if thread == U_ZERO:

@@ -66,6 +66,7 @@ from .observe import (
 __all__ = [
     "ALONG",
     "CHANGE",
+    "DEVICE_HEAD",
     "HEAD",
     "LOGS",
     "PLACES",
@@ -98,6 +99,9 @@ HEAD = 11
     MEAN_R,  # … of r
 ) = range(HEAD)
 """Columns of what a trial carries, before its x and r."""
+
+DEVICE_HEAD = 12
+"""Where the nodes begin on a GPU, so that each (x, r) lies within 32 bytes, what a read fetches."""
 
 CHANGE = 6
 (

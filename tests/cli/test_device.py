@@ -204,9 +204,9 @@ def test_gpus_for_a_run_that_can_not_use_them_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = f"slurm --gpus-per-node 4 -- {COMMAND} --ensemble rai"
+    words = f"slurm --gpus-per-node 4 -- {COMMAND} --sampler dense"
     assert simcore(shlex.split(words)) == 2
     assert capsys.readouterr().err == (
-        "--gpus-per-node 4: the device cuda has no sampler of rai. Leave it out, or add "
-        "--device cpu after simulate.\n"
+        "--gpus-per-node 4: the device cuda has no sampler of explicit weights. Leave it out, "
+        "or add --device cpu after simulate.\n"
     )

@@ -40,3 +40,42 @@ def program(
     """The compiled kernel, to be run on the CPU."""
     folder: Path = tmp_path_factory.mktemp("program")
     return Program(kernel_ptx[request.param], folder)
+
+
+def asymmetric_signatures() -> dict[str, Any]:
+    """Types of the parameters of the kernels of `rai` and `raai`, by name."""
+    from numba import types
+
+    from simcore.samplers.asymmetric_nodes import AsymmetricPhysics
+
+    i, f, named = types.int64, types.float64, cast(Any, types.NamedTuple)
+    physics = named((f,) * 5 + (types.uint64,) * 2, AsymmetricPhysics)
+    return {
+        "begin": (physics, i, i, f[:, ::1]),
+        "advance": (physics, i[::1], i[::1], i, i, f[:, ::1], f[:, :, ::1]),
+    }
+
+
+@pytest.fixture(scope="session")
+def asymmetric_ptx() -> dict[tuple[int, int], dict[str, str]]:
+    """PTX of the kernels of `rai` and `raai`, by compute capability and name."""
+    from simcore.samplers import asymmetric_kernels
+
+    return {
+        c: {
+            name: compile_ptx(getattr(asymmetric_kernels, name), types, c)
+            for name, types in asymmetric_signatures().items()
+        }
+        for c in CAPABILITIES
+    }
+
+
+@pytest.fixture(scope="session")
+def asymmetric_programs(
+    asymmetric_ptx: dict[tuple[int, int], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Program]:
+    """The compiled kernels, to be run on the CPU; those of the other capability are the same."""
+    return {
+        name: Program(ptx, tmp_path_factory.mktemp(name))
+        for name, ptx in asymmetric_ptx[9, 0].items()
+    }
