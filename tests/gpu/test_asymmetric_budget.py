@@ -33,10 +33,10 @@ pytestmark = pytest.mark.xdist_group("gpu")
 
 each_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=["cc80", "cc90"])
 
-REGISTERS = 96
-"""Five blocks of 128 threads in the 65,536 registers of a multiprocessor."""
+REGISTERS = {"begin": 96, "advance": 72}
+"""Five blocks of 128 threads, and seven, in the 65,536 registers of a multiprocessor."""
 
-NODE_BUDGET, FLOAT64_BUDGET = 300, 60
+NODE_BUDGET, FLOAT64_BUDGET = 280, 48
 """Instructions per node, those of docs/gpu.md and a few; and how many are of double precision."""
 
 f, u32, u64 = types.float64, types.uint32, types.uint64
@@ -88,7 +88,7 @@ def test_what_the_kernels_take(
     taken, _ = assemble(asymmetric_ptx[capability][name], capability, tmp_path)
     assert taken.spills == 0
     assert taken.stack == 0
-    assert taken.registers <= REGISTERS
+    assert taken.registers <= REGISTERS[name]
     assert taken.shared <= 12 * 1024
 
 
@@ -122,10 +122,9 @@ def test_what_runs_is_what_is_tested() -> None:
         assert not kernel.targetoptions["fastmath"]
 
 
-@each_capability
-def test_the_loop_over_nodes(capability: tuple[int, int], tmp_path: Path) -> None:
-    ptx = compile_ptx(usual_nodes, USUAL_NODES, capability)
-    loop = drawing_loop(assemble(ptx, capability, tmp_path)[1])
+def test_the_loop_over_nodes(tmp_path: Path) -> None:
+    ptx = compile_ptx(usual_nodes, USUAL_NODES, (9, 0))
+    loop = drawing_loop(assemble(ptx, (9, 0), tmp_path)[1])
     assert loop.per_node * NODES <= NODE_BUDGET
     assert loop.float64 <= FLOAT64_BUDGET
     assert loop.wide_products >= 20

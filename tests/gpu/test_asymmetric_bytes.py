@@ -55,10 +55,10 @@ def test_the_source_with_real_barriers(width: int, reverse: bool) -> None:
 
 
 @both_orders
-@pytest.mark.parametrize("width", [*WIDTHS, 2, 65, 513, 9000])
+@pytest.mark.parametrize("width", [*WIDTHS, 2, 65, 513])
 def test_the_compiled_kernels(asymmetric_programs: Programs, width: int, reverse: bool) -> None:
     launched = from_ptx(asymmetric_programs, reverse=reverse)
-    for k, sigma_b in LAWS if width < 4096 else FEW_LAWS:
+    for k, sigma_b in FEW_LAWS if reverse or width >= 4096 else LAWS:
         assert same(launched, one_point(width, k, sigma_b=(sigma_b,))), (k, sigma_b)
 
 
@@ -72,7 +72,7 @@ def test_a_wide_layer(asymmetric_programs: Programs, reverse: bool) -> None:
 @pytest.mark.parametrize("which", SPECIAL)
 def test_where_layers_are_special(asymmetric_programs: Programs, which: str, reverse: bool) -> None:
     """Parallel signals, deaths, powers of two apart, layers of many widths."""
-    assert same(from_ptx(asymmetric_programs, reverse=reverse), SPECIAL[which], trials=6)
+    assert same(from_ptx(asymmetric_programs, reverse=reverse), SPECIAL[which], trials=3)
 
 
 def test_the_special_layers_are_special() -> None:
