@@ -5,11 +5,11 @@
 Not yet run on hardware. First it verifies: the statistics of runs of many widths, byte for byte
 against the CPU; and, if they differ, whether they still have the same law. Then it measures, for
 widths from 256 to a million and interleaved in the same rounds, node updates a second of: the
-kernel alone; the whole sampler, statistics included; its normals alone, compiled alike; PyTorch
-with explicit weights (randn and matmul in float32, many networks at a time), where these fit in
-memory. The static limit is what the multiprocessors can issue over the instructions of a node.
-Prints a table and writes bench/results/gpu.json. Without a GPU it says so and exits
-with 2.
+kernel alone; a task of the sampler, statistics included; a whole run; its normals alone, compiled
+alike; PyTorch with explicit weights (randn and matmul in float32, many networks at a time), where
+these fit in memory. And of 1, 8 and 64 trials: a thread block for each, against many for a layer of
+each. The static limit is what the multiprocessors can issue over the instructions of a node.
+Prints tables and writes bench/results/gpu.json. Without a GPU it says so and exits with 2.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import statistics
 import sys
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
-from harness import interleaved, save
+from harness import interleaved, save, timed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # from a checkout, not installed
 
@@ -33,6 +35,8 @@ prepare()
 WIDTHS = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_000_000)
 VERIFIED = (1, 5, 63, 64, 511, 512, 4096, 70_000)
 KS = (-0.5, 0.0, 1.0, float("inf"))
+FEW = (1, 8, 64)
+"""Trials that leave most of a GPU idle, a thread block each."""
 
 TARGET_NODES = 4e10
 """Node updates of a launch: a tenth of a second of a fast GPU."""
@@ -58,7 +62,7 @@ LEAST_P = 1e-4
 
 
 def runs():
-    """Return small runs of every kind that the kernel knows."""
+    """Return small runs of every kind that the kernels know."""
     from simcore.plan import Run
 
     for width in VERIFIED:
@@ -71,6 +75,7 @@ def runs():
             k=KS,
             sigma_b=(0.0, 0.1),
         )
+    yield Run(width=(70_000,), depth=2, trials=1024)
 
 
 def verify():
@@ -119,7 +124,7 @@ def measured(width):
 
 
 def kernel_alone(run):
-    """Return work that launches the sampler's kernel once for all trials of a run."""
+    """Return work that takes all trials of a run through all layers at once, without statistics."""
     from numba import cuda
 
     from simcore.samplers.observe import COLUMNS
@@ -133,6 +138,48 @@ def kernel_alone(run):
         return on_device(cuda, lambda: sampler.make_rows(0, 0, 0, states, rows))
 
     return work
+
+
+def whole_task(run):
+    """Return work that runs the largest task of a run, and its nodes."""
+    import numpy as np
+
+    from simcore.plan import BLOCK, Task
+    from simcore.samplers.contract import Signals
+    from simcore.samplers.pair_cuda import PairCudaSampler
+
+    sampler = PairCudaSampler(run)
+    task = Task.cut(0, 0, run.trials // BLOCK, sampler.blocks_per_task(0))
+    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    nodes = task.trials * run.depth * run.width[0]
+    return lambda: timed(lambda: sampler.run(task, None, signals)), nodes
+
+
+def shared_from(width, work):
+    """Do some work with layers shared between thread blocks from a width on."""
+    from simcore.samplers import pair_cuda
+
+    with patch.object(pair_cuda, "WIDE", width):
+        return work()
+
+
+def few_trials(width, rounds):
+    """Return node updates a second of few trials, by their number and by who sums a layer."""
+    from simcore.plan import Run
+
+    found = []
+    for trials in FEW:
+        run = Run(width=(width,), depth=20, trials=trials, keep=0, device="cuda")
+        kernel = kernel_alone(run)
+        work = {
+            "one block": partial(shared_from, width + 1, kernel),
+            "many blocks": partial(shared_from, width, kernel),
+        }
+        times = interleaved(work, rounds)
+        nodes = trials * run.depth * width
+        rates = {name: nodes / statistics.median(own) for name, own in times.items()}
+        found.append({"width": width, "trials": trials, **rates})
+    return found
 
 
 def normals_kernel():
@@ -216,10 +263,11 @@ def measure(width, rounds, with_torch):
     run = measured(width)
     work = {
         "kernel": kernel_alone(run),
-        "sampler": lambda: execute(run).seconds,
+        "run": lambda: execute(run).seconds,
         "normals": normals_alone(run),
     }
     nodes = dict.fromkeys(work, run.trials * run.depth * width)
+    work["task"], nodes["task"] = whole_task(run)
     if with_torch:
         explicit, networks = explicit_weights(run)
         if explicit is not None:
@@ -248,13 +296,23 @@ def static_limit(instructions):
 
 def show(rows, limit):
     """Print the table."""
-    names = ("kernel", "sampler", "normals", "torch")
+    names = ("kernel", "task", "run", "normals", "torch")
     print("".join(f"{heading:>12}" for heading in ("width", *names, "of limit", "over torch")))
     for row in rows:
         rates = [row[name]["median"] if name in row else float("nan") for name in names]
         cells = [f"{rate:.3g}" for rate in rates]
-        cells += [f"{rates[0] / limit:.2f}", f"{rates[1] / rates[3]:.3g}"]
+        cells += [f"{rates[0] / limit:.2f}", f"{rates[2] / rates[4]:.3g}"]
         print(f"{row['width']:>12}" + "".join(f"{cell:>12}" for cell in cells))
+
+
+def show_few(rows):
+    """Print the table of few trials."""
+    names = ("width", "trials", "one block", "many blocks", "ratio")
+    print("".join(f"{name:>12}" for name in names))
+    for row in rows:
+        one, many = row["one block"], row["many blocks"]
+        cells = (row["width"], row["trials"], f"{one:.3g}", f"{many:.3g}", f"{many / one:.3g}")
+        print("".join(f"{cell:>12}" for cell in cells))
 
 
 def main() -> int:
@@ -285,9 +343,12 @@ def main() -> int:
     rows = [measure(width, options.rounds, with_torch) for width in options.widths]
     limit = static_limit(options.instructions)
     show(rows, limit)
+    few = [row for width in options.widths for row in few_trials(width, options.rounds)]
+    show_few(few)
     found = asdict(look())
     result = {"device": found, "static_limit": limit, "options": vars(options)}
-    save("gpu", result | {"verified": verified, "node_updates_per_second": rows})
+    rates = {"node_updates_per_second": rows, "few_trials": few}
+    save("gpu", result | {"verified": verified} | rates)
     return 0
 
 

@@ -6,6 +6,7 @@ a result do not depend on threads, on the order of arrival, or on how a run was 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from .arithmetic import times
 from .observables import COVARIANCE, HISTOGRAMMED, Columns
 from .plan import BLOCK, KEPT
 
@@ -24,11 +26,21 @@ __all__ = [
     "MomentTree",
     "Moments",
     "PointStatistics",
+    "add_product",
+    "add_square",
+    "add_value",
+    "bin_edges",
+    "bin_of",
     "collect",
     "combine",
     "empty_moments",
     "finish_block",
     "join_blocks",
+    "join_weights",
+    "joined",
+    "joined_mean",
+    "joined_product",
+    "mean_of",
     "standard_errors",
     "take_statistics",
     "zero_histogram",
@@ -134,34 +146,115 @@ def standard_errors(moments: Moments) -> tuple[Floats, Floats]:
         return np.sqrt(variance), np.sqrt(variance / moments.count)
 
 
+# --- one number at a time: what a CPU and a GPU share ---------------------------------------------
+
+
+@njit(inline="always")
+def add_value(count, total, x):  # type: ignore[no-untyped-def]
+    """Return the number and the sum of values with one more; NaN is left out."""
+    defined = x == x
+    return count + (1.0 if defined else 0.0), total + (x if defined else 0.0)
+
+
+@njit(inline="always")
+def mean_of(count, total):  # type: ignore[no-untyped-def]
+    """Return the mean of `count` values, 0 of none."""
+    return total / (count if count > 1.0 else 1.0)
+
+
+@njit(inline="always")
+def add_square(m2, x, mean):  # type: ignore[no-untyped-def]
+    """Return a sum of squared deviations with one more; NaN is left out."""
+    d = x - mean
+    return m2 + (times(d, d) if x == x else 0.0)
+
+
+@njit(inline="always")
+def add_product(m2, dj, dk):  # type: ignore[no-untyped-def]
+    """Return a sum of products of deviations with one more."""
+    return m2 + times(dj, dk)
+
+
+@njit(inline="always")
+def joined(na, mean_a, m2_a, nb, mean_b, m2_b):  # type: ignore[no-untyped-def]
+    """Return count, mean and m2 of `a` and later trials `b` together (Chan's pairwise update)."""
+    both = na + nb
+    n = both if both > 1.0 else 1.0
+    d = mean_b - mean_a
+    m2 = m2_a + m2_b + times(times(d, d), times(na, nb) / n)
+    return both, mean_a + times(d, nb / n), m2
+
+
+@njit(inline="always")
+def join_weights(na, nb):  # type: ignore[no-untyped-def]
+    """Return na + nb > 0, na nb/(na + nb) and nb/(na + nb)."""
+    n = na + nb
+    return n, times(na, nb) / n, nb / n
+
+
+@njit(inline="always")
+def joined_mean(mean_a, mean_b, share):  # type: ignore[no-untyped-def]
+    """Return the mean of two parts, of which `b` has the given share."""
+    return mean_a + times(mean_b - mean_a, share)
+
+
+@njit(inline="always")
+def joined_product(a, b, dj, dk, weight):  # type: ignore[no-untyped-def]
+    """Return a sum of products of deviations of two parts whose means differ by dj and dk.
+
+    `weight` is na nb/(na + nb).
+    """
+    return a + b + times(times(dj, dk), weight)
+
+
+@njit(inline="always")
+def bin_edges(count, mean, m2, inner):  # type: ignore[no-untyped-def]
+    """Return lower edge and width of `inner` bins over mean ± 5 std; width 0 where std is 0."""
+    freedom = count - 1.0
+    std = math.sqrt(m2 / (freedom if freedom > 1.0 else 1.0))
+    reach = times(BIN_REACH, std)
+    return mean - reach, times(2.0, reach) / inner
+
+
+@njit(inline="always")
+def bin_of(x, lower, width, last):  # type: ignore[no-untyped-def]
+    """Return the bin of x: 0 below, 1 … last − 1, `last` above; of width 0 there is one."""
+    if x < lower:
+        return 0
+    if width == 0.0:
+        return 1 if x == lower else last
+    place = (x - lower) / width
+    return 1 + int(place) if place < last - 1 else last
+
+
 # --- merging ------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True)
 def combine(a: Moments, b: Moments) -> None:  # pragma: no cover - compiled
-    """Fold the moments `b` of later trials into `a`, in place (Chan's pairwise update)."""
+    """Fold the moments `b` of later trials into `a`, in place."""
     for i in range(a.cov_count.size):
-        na, nb = a.cov_count[i], b.cov_count[i]
-        if nb > 0.0:
-            n = na + nb
-            weight = na * nb / n
-            share = nb / n
+        if b.cov_count[i] > 0.0:
+            n, weight, share = join_weights(a.cov_count[i], b.cov_count[i])
             for j in range(a.cov_mean.shape[1]):
                 dj = b.cov_mean[i, j] - a.cov_mean[i, j]
                 for k in range(a.cov_mean.shape[1]):
                     dk = b.cov_mean[i, k] - a.cov_mean[i, k]
-                    a.cov_m2[i, j, k] = a.cov_m2[i, j, k] + b.cov_m2[i, j, k] + dj * dk * weight
+                    m2 = joined_product(a.cov_m2[i, j, k], b.cov_m2[i, j, k], dj, dk, weight)
+                    a.cov_m2[i, j, k] = m2
             for j in range(a.cov_mean.shape[1]):
-                a.cov_mean[i, j] += (b.cov_mean[i, j] - a.cov_mean[i, j]) * share
+                a.cov_mean[i, j] = joined_mean(a.cov_mean[i, j], b.cov_mean[i, j], share)
             a.cov_count[i] = n
     for layer in range(a.count.shape[0]):
         for i in range(a.count.shape[1]):
-            na, nb = a.count[layer, i], b.count[layer, i]
-            n = max(na + nb, 1.0)
-            d = b.mean[layer, i] - a.mean[layer, i]
-            a.m2[layer, i] = a.m2[layer, i] + b.m2[layer, i] + d * d * (na * nb / n)
-            a.mean[layer, i] += d * (nb / n)
-            a.count[layer, i] = na + nb
+            a.count[layer, i], a.mean[layer, i], a.m2[layer, i] = joined(
+                a.count[layer, i],
+                a.mean[layer, i],
+                a.m2[layer, i],
+                b.count[layer, i],
+                b.mean[layer, i],
+                b.m2[layer, i],
+            )
 
 
 class MomentTree:
@@ -363,8 +456,8 @@ def take_statistics(  # pragma: no cover - compiled
             for h in range(histogram.shape[1]):
                 x = rows[trial, layer, histogrammed[h]]
                 if x == x:
-                    b = _bin(x, bins.lower[layer0 + layer, h], bins.width[layer0 + layer, h])
-                    b = min(b, histogram.shape[2] - 1)
+                    lower, width = bins.lower[layer0 + layer, h], bins.width[layer0 + layer, h]
+                    b = bin_of(x, lower, width, histogram.shape[2] - 1)
                     histogram[layer0 + layer, h, b] += np.uint32(1)
 
 
@@ -379,17 +472,12 @@ def _block_moments(  # pragma: no cover - compiled
         m2[i] = 0.0
     for trial in range(rows.shape[0]):
         for i in range(count.size):
-            x = rows[trial, i]
-            defined = x == x
-            count[i] += 1.0 if defined else 0.0
-            mean[i] += x if defined else 0.0
+            count[i], mean[i] = add_value(count[i], mean[i], rows[trial, i])
     for i in range(count.size):
-        mean[i] = mean[i] / max(count[i], 1.0)
+        mean[i] = mean_of(count[i], mean[i])
     for trial in range(rows.shape[0]):
         for i in range(count.size):
-            x = rows[trial, i]
-            d = x - mean[i]
-            m2[i] += d * d if x == x else 0.0
+            m2[i] = add_square(m2[i], rows[trial, i], mean[i])
 
 
 @njit(nogil=True, cache=True)
@@ -401,26 +489,16 @@ def _set_bins(  # pragma: no cover - compiled
     histogrammed: npt.NDArray[np.int64],
     inner: int,
 ) -> None:
-    """Lay the bins over mean ± 5 std of the block; where std is 0, one bin of width 0."""
+    """Lay the bins by the moments of the block."""
     for layer in range(layer0, layer0 + layers):
         for h in range(bins.lower.shape[1]):
             column = histogrammed[h]
-            n = moments.count[layer, column]
-            std = np.sqrt(moments.m2[layer, column] / max(n - 1.0, 1.0))
-            reach = BIN_REACH * std
-            bins.lower[layer, h] = moments.mean[layer, column] - reach
-            bins.width[layer, h] = 2.0 * reach / inner
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _bin(x: float, lower: float, width: float) -> int:  # pragma: no cover - compiled
-    """Return the bin of x: 0 below, 1 … inner, more above (the caller caps it)."""
-    if x < lower:
-        return 0
-    if width == 0.0:
-        return 1 if x == lower else 1 << 30
-    place = (x - lower) / width
-    return 1 + int(min(place, 1e9))
+            bins.lower[layer, h], bins.width[layer, h] = bin_edges(
+                moments.count[layer, column],
+                moments.mean[layer, column],
+                moments.m2[layer, column],
+                inner,
+            )
 
 
 @njit(nogil=True, cache=True)
@@ -442,13 +520,13 @@ def take_covariance(values: Floats, trials: int, moments: Moments) -> None:  # p
                 for j in range(chosen):
                     mean[j] += values[i, t, j]
         for j in range(chosen):
-            mean[j] = mean[j] / max(n, 1.0)
+            mean[j] = mean_of(n, mean[j])
         for t in range(trials):
             if _complete(values[i, t]):
                 for j in range(chosen):
                     dj = values[i, t, j] - mean[j]
                     for k in range(chosen):
-                        m2[j, k] += dj * (values[i, t, k] - mean[k])
+                        m2[j, k] = add_product(m2[j, k], dj, values[i, t, k] - mean[k])
         moments.cov_count[i] = n
 
 

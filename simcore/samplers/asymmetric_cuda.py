@@ -55,10 +55,11 @@ class AsymmetricCudaSampler(CudaBlockSampler):
         self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
 
     def prepare(self) -> None:
-        """Compile the kernels and those of the statistics, by running one trial."""
-        run = Run(depth=1, width=(1,), ensemble="rai", trials=1, keep=0, bins=1)
+        """Compile the kernels, and those of the statistics, by running one trial and two blocks."""
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
-        AsymmetricCudaSampler(run, self.device).run(Task(0, 0, 1, 1), None, signals)
+        for task in (Task(0, 0, 1, 1), Task(0, 0, 2, 2 * BLOCK)):
+            run = Run(depth=1, width=(1,), ensemble="rai", trials=task.trials, keep=0, bins=1)
+            AsymmetricCudaSampler(run, self.device).run(task, None, signals)
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time for a block of 64 trials, with many others."""

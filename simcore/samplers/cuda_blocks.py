@@ -1,95 +1,35 @@
 """What the drivers of all samplers on a CUDA device share: it allocates, launches, copies.
 
-A launch takes a whole number of blocks of trials through some layers; the rows of observables come
-back to the host, where the statistics are those of the CPU samplers. While the device works on one
-launch, the host takes in the rows of the one before. A sampler of its own says how its trials start
-(`start`), how rows are made of them (`make_rows`) and what that costs.
+A launch takes a whole number of blocks of trials through some layers; `cuda_statistics` reduces the
+rows of observables where they are. A sampler of its own says how its trials start (`start`), how
+rows are made of them (`make_rows`) and what that costs.
 """
 
 from __future__ import annotations
 
 import abc
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import DeviceError
-from ..moments import Bins, Collector, collect, finish_block, join_blocks
+from ..moments import Bins, join_blocks
 from ..plan import BLOCK, Run, Task
 from .blocks import BlockSampler, Floats
 from .contract import Signals, TaskResult
+from .cuda_device import CudaDevice, Device
+from .cuda_statistics import DeviceStatistics
 
 __all__ = ["CudaBlockSampler", "CudaDevice", "Device", "Piece"]
 
 TASK_SECONDS = 0.2
 ROWS_BYTES = 256 * 2**20
-"""Room for the rows of a launch, on the device and on the host."""
+"""Room for the rows of a launch, on the device."""
 
 SHARE = 0.25
 """Of the free memory of the device, rows and what trials carry take at most so much."""
-
-
-class Device(Protocol):
-    """What a driver needs of a device. Its arrays have a shape and can be sliced, as NumPy's."""
-
-    def put(self, array: npt.NDArray[Any]) -> Any:
-        """Return a copy of an array on the device."""
-        ...
-
-    def room(self, shape: tuple[int, ...]) -> Any:
-        """Return an array of float64 on the device, not initialised."""
-        ...
-
-    def get(self, array: Any, into: npt.NDArray[Any]) -> None:
-        """Copy from the device to an array, after what was launched before."""
-        ...
-
-    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
-        """Start a kernel, what `cuda.jit` has made, after those before; it may return at once."""
-        ...
-
-    def free_bytes(self) -> int:
-        """Return how much memory of the device is free."""
-        ...
-
-
-class CudaDevice:
-    """The current CUDA device, through Numba."""
-
-    def __init__(self) -> None:
-        from numba import cuda
-        from numba.cuda.core.errors import NumbaPerformanceWarning
-
-        self._cuda: Any = cuda
-        self._too_few_blocks: type[Warning] = NumbaPerformanceWarning
-
-    def put(self, array: npt.NDArray[Any]) -> Any:
-        """Return a copy of an array on the device."""
-        return self._cuda.to_device(array)
-
-    def room(self, shape: tuple[int, ...]) -> Any:
-        """Return an array of float64 on the device, not initialised."""
-        return self._cuda.device_array(shape, np.float64)
-
-    def get(self, array: Any, into: npt.NDArray[Any]) -> None:
-        """Copy from the device to an array, after what was launched before."""
-        array.copy_to_host(into)
-
-    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
-        """Start a kernel; it returns at once."""
-        with warnings.catch_warnings():
-            # Numba thinks a few blocks a mistake, and a run may have no more trials.
-            warnings.simplefilter("ignore", self._too_few_blocks)
-            configured = kernel[blocks, threads]
-        configured(*arguments)
-
-    def free_bytes(self) -> int:
-        """Return how much memory of the device is free."""
-        return int(self._cuda.current_context().get_memory_info().free)
 
 
 class Piece(NamedTuple):
@@ -169,18 +109,21 @@ class CudaBlockSampler(BlockSampler):
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
         """Run a task; the calling thread drives the device."""
         collector = self.collector(task, bins)
-        before: tuple[Piece, Floats] | None = None
-        for piece, rows in self._launched(task, signals):
-            if before is not None:
-                self._take_in(collector, *before)
+        statistics = DeviceStatistics(self.device, collector)
+        widths, rows, carried = self.widths[task.point], None, None
+        pieces = 0
+        for piece in self._pieces(task):
             if signals.stop[0]:
                 return self.result(task, collector)
-            host = np.empty(rows.shape)
-            self.device.get(rows, host)
-            before = (piece, host)
-        if before is not None:
-            self._take_in(collector, *before)
-        join_blocks(collector, task.blocks)
+            shape = (piece.trials, piece.layers, self.run_plan.columns.count)
+            if rows is None or rows.shape != shape:
+                rows = self.device.room(shape)
+            carried = self._launch(task, piece, carried, rows)
+            pieces += piece.layer0 == 0
+            statistics.take(piece, rows, pieces - 1)
+            taken = widths[piece.layer0 : piece.layer0 + piece.layers]
+            signals.progress[0] += piece.trials * int(taken.sum())
+        join_blocks(collector, pieces)
         return self.result(task, collector)
 
     def run_shared(
@@ -189,31 +132,15 @@ class CudaBlockSampler(BlockSampler):
         """Run a task; more threads are of no use to a device."""
         return self.run(task, bins, signals)
 
-    def _launched(self, task: Task, signals: Signals) -> Iterator[tuple[Piece, Any]]:
-        """Start the launches of a task one after the other, and yield the rows of each."""
-        widths = self.widths[task.point]
-        carried = rows = None
-        for piece in self._pieces(task):
-            first = (task.first_block + piece.block) * BLOCK
-            if rows is None or rows.shape[:2] != (piece.trials, piece.layers):
-                rows = self.device.room((piece.trials, piece.layers, self.run_plan.columns.count))
-            for t in range(0, piece.trials, piece.places):
-                part = rows[t : t + piece.places]
-                if piece.layer0 == 0:
-                    carried = self.start(task.point, first + t, part.shape[0])
-                self.make_rows(task.point, first + t, piece.layer0, carried, part)
-            yield piece, rows
-            taken = widths[piece.layer0 : piece.layer0 + piece.layers]
-            signals.progress[0] += piece.trials * int(taken.sum())
-
-    def _take_in(self, collector: Collector, piece: Piece, rows: Floats) -> None:
-        """Add the rows of a launch to the statistics, block by block."""
-        last = piece.layer0 + piece.layers == self.run_plan.depth
-        for i in range(0, piece.trials, BLOCK):
-            part = rows[i : i + BLOCK]
-            collect(collector, piece.block + i // BLOCK, piece.layer0, part)
-            if last:
-                finish_block(collector, piece.block + i // BLOCK, part.shape[0])
+    def _launch(self, task: Task, piece: Piece, carried: Any, rows: Any) -> Any:
+        """Launch what makes the rows of a piece; return what its trials carry."""
+        first = (task.first_block + piece.block) * BLOCK
+        for t in range(0, piece.trials, piece.places):
+            part = rows[t : t + piece.places]
+            if piece.layer0 == 0:
+                carried = self.start(task.point, first + t, part.shape[0])
+            self.make_rows(task.point, first + t, piece.layer0, carried, part)
+        return carried
 
     # --- cutting tasks into launches -------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from .pair_sums import (
 __all__ = [
     "CHUNK",
     "LANES",
+    "SLOTS",
     "STATE",
     "SUMS",
     "TOTALS",

@@ -1,8 +1,12 @@
-"""Driver of the pair sampler on a CUDA device: how trials start, and what is launched for them."""
+"""Driver of the pair sampler on a CUDA device: how trials start, and what is launched for them.
+
+One thread block takes a trial through its layers, all of them in one launch. Where trials are too
+few for that to fill the device and a layer is wide, many blocks sum the layer of each trial.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +21,23 @@ __all__ = ["PairCudaSampler"]
 
 NODE_SECONDS, LAYER_SECONDS = 1e-11, 2e-9
 """Rough costs of a node and of a trial's layer on a device that is full; they size tasks only."""
+
+WIDE = 2**16
+"""From this width on, several blocks may share a trial's layer: its three launches then pay."""
+
+FILL = 4
+"""They do where each multiprocessor would get at most so many trials, half of what it can hold."""
+
+SUMS_BYTES = 64 * 2**20
+"""Room for the sums of chunks; trials take turns where they are more, or one has more by itself."""
+
+
+class Room(NamedTuple):
+    """Where sums of a layer are on their way, on the device: see `pair_wide_kernels`."""
+
+    sums: Any
+    counts: Any
+    totals: Any
 
 
 class PairCudaSampler(CudaBlockSampler):
@@ -50,9 +71,11 @@ class PairCudaSampler(CudaBlockSampler):
         self.physics = [pair.Physics.of(point) for point in run.points]
 
     def prepare(self) -> None:
-        """Compile the kernel and those of the statistics, by running one trial."""
-        tiny = PairCudaSampler(Run(depth=1, width=(1,), trials=1, keep=0, bins=1), self.device)
-        tiny.run(Task(0, 0, 1, 1), None, Signals.sharing(np.zeros(1, dtype=np.int64)))
+        """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
+        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        for task, width in ((Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)):
+            run = Run(depth=1, width=(width,), trials=task.trials, keep=0, bins=1)
+            PairCudaSampler(run, self.device).run(task, None, signals)
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time for a block of 64 trials, with many others."""
@@ -70,17 +93,55 @@ class PairCudaSampler(CudaBlockSampler):
         return self.device.put(states)
 
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
-        """Launch a thread block for each trial."""
+        """Launch a thread block for each trial, or many for a wide layer of few trials."""
         from . import pair_kernels
 
-        self.device.launch(
-            pair_kernels.advance,
-            rows.shape[0],
-            pair_kernels.THREADS,
-            self.physics[point],
-            self.device.put(self.widths[point]),
-            first_trial,
-            layer0,
-            carried,
-            rows,
+        layers = rows.shape[1]
+        widths = self.widths[point][layer0 : layer0 + layers]
+        few = rows.shape[0] <= FILL * self.device.multiprocessors()
+        shared = [j for j in range(layers) if few and widths[j] >= WIDE]
+        on_device = self.device.put(self.widths[point])
+        room = self._room(int(widths[shared].max()), rows.shape[0]) if shared else None
+        at = 0
+        for j in [*shared, layers]:
+            if j > at:
+                place = (first_trial, layer0, at, j)
+                kernel, threads = pair_kernels.advance, pair_kernels.THREADS
+                given = (self.physics[point], on_device, *place, carried, rows)
+                self.device.launch(kernel, rows.shape[0], threads, *given)
+            if room is not None and j < layers:
+                self._share(point, (first_trial, layer0, j), carried, rows, room)
+            at = j + 1
+
+    def _room(self, width: int, trials: int) -> Room:
+        """Return room for the sums of a layer, of as many trials at a time as there are to be."""
+        room, chunks, lanes = self.device.room, -(-width // pair.CHUNK), pair.LANES
+        of_trial = 4 * chunks * lanes * (pair.SUMS + 1)
+        together = min(trials, max(1, SUMS_BYTES // of_trial))
+        return Room(
+            room((together, chunks, pair.SUMS * lanes), np.float32),
+            room((together, chunks, lanes), np.int32),
+            room((together, pair.TOTALS)),
         )
+
+    def _share(
+        self, point: int, place: tuple[int, int, int], states: Any, rows: Any, room: Room
+    ) -> None:
+        """Launch many thread blocks for a layer of each trial, some trials at a time."""
+        from . import pair_wide_kernels as wide
+        from .pair_kernels import THREADS
+
+        first_trial, layer0, j = place
+        layer, physics = layer0 + j, self.physics[point]
+        width = int(self.widths[point][layer])
+        blocks = -(-width // (pair.CHUNK * pair.SLOTS))
+        sums, counts, totals = room
+        for t in range(0, rows.shape[0], totals.shape[0]):
+            of, to = (array[t : t + totals.shape[0]] for array in (states, rows))
+            trials, first = to.shape[0], first_trial + t
+            drawn = (physics, width, first, layer, of, sums, counts)
+            self.device.launch(wide.sum_chunks, trials * blocks, THREADS, *drawn)
+            folded = (width, *room)
+            self.device.launch(wide.fold_chunks, trials * pair.TOTALS, THREADS, *folded)
+            ended = (physics, width, j, of, totals, to)
+            self.device.launch(wide.finish_wide, trials, THREADS, *ended)

@@ -46,7 +46,7 @@ from .pair_sums import (
     add_small_node,
 )
 
-__all__ = ["THREADS", "advance", "group_normals", "lane_chunk"]
+__all__ = ["THREADS", "advance", "fold_slots", "group_normals", "lane_chunk"]
 
 THREADS = SLOTS * LANES
 """Threads of a block: one for each lane of each slot."""
@@ -158,7 +158,7 @@ def _add_chunk(s, at, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _fold_slots(thread, parts):  # type: ignore[no-untyped-def]
+def fold_slots(thread, parts):  # type: ignore[no-untyped-def]
     """Add the slots of a lane of one of the eight sums, in order."""
     at = _u32(thread // U_LANES * U_THREADS + thread % U_LANES)
     total = parts[at]
@@ -217,10 +217,17 @@ def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-
 # Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
 # since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def advance(physics, widths, first_trial, layer0, states, rows):  # type: ignore[no-untyped-def]
+def advance(  # type: ignore[no-untyped-def]
+    physics, widths, first_trial, layer0, begin, end, states, rows
+):
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 
-    Parameters are those of `pair.advance`, in the memory of the device.
+    Parameters
+    ----------
+    physics, widths, first_trial, layer0, states, rows
+        As for `pair.advance`, in the memory of the device.
+    begin, end
+        The layers to take, from `layer0` on: rows[:, begin] … rows[:, end − 1].
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(STATE, types.float64)
@@ -233,8 +240,8 @@ def advance(physics, widths, first_trial, layer0, states, rows):  # type: ignore
     if thread < U_STATE:
         state[thread] = states[block, thread]
     cuda.syncthreads()
-    j, layers = U_ZERO, _u32(rows.shape[1])
-    while j < layers:
+    j = _u32(begin)
+    while j < _u32(end):
         layer = _u32(layer0 + j)
         width = _u32(widths[layer])
         layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
@@ -264,7 +271,7 @@ def advance(physics, widths, first_trial, layer0, states, rows):  # type: ignore
                 counts[_u32(warp + U_WARPS)] = n2
                 counts[_u32(warp + 2 * WARPS)] = both
             cuda.syncthreads()
-            _fold_slots(thread, parts)
+            fold_slots(thread, parts)
             cuda.syncthreads()
             _fold_lanes(thread, parts, counts, totals)
         cuda.syncthreads()

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import pytest
 
-from .ptx_program import Program, compile_ptx
+from .kernels import KERNELS, kernel, signature
+from .ptx_program import Program, compile_ptx, programs
 
 CAPABILITIES = [(8, 0), (9, 0)]
-
-
-def signature() -> Any:
-    """Types of the parameters of the pair sampler's kernel."""
-    from numba import types
-
-    from simcore.samplers.pair import Physics
-
-    i, f, named = types.int64, types.float64, cast(Any, types.NamedTuple)
-    physics = named((f,) * 5 + (types.uint64,) * 2, Physics)
-    return (physics, i[::1], i, i, f[:, ::1], f[:, :, ::1])
+Capability = tuple[int, int]
+AllPtx = dict[Capability, dict[str, str]]
 
 
 @pytest.fixture(scope="session")
-def kernel_ptx() -> dict[tuple[int, int], str]:
-    """PTX of the pair sampler's kernel, by compute capability."""
-    from simcore.samplers import pair_kernels
+def all_ptx() -> AllPtx:
+    """PTX of every kernel, by compute capability and name."""
+    return {
+        c: {name: compile_ptx(kernel(name), signature(name), c) for name in KERNELS}
+        for c in CAPABILITIES
+    }
 
-    return {c: compile_ptx(pair_kernels.advance, signature(), c) for c in CAPABILITIES}
+
+@pytest.fixture(scope="session")
+def kernel_ptx(all_ptx: AllPtx) -> dict[Capability, str]:
+    """PTX of the pair sampler's kernel, by compute capability."""
+    return {capability: ptx["advance"] for capability, ptx in all_ptx.items()}
+
+
+@pytest.fixture(scope="session")
+def libraries(
+    all_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Capability], dict[str, Program]]:
+    """Compiles every kernel for a capability, once."""
+    return cache(lambda capability: programs(all_ptx[capability], tmp_path_factory.mktemp("ptx")))
 
 
 @pytest.fixture(scope="session", params=CAPABILITIES, ids=["cc80", "cc90"])
-def program(
-    request: pytest.FixtureRequest,
-    kernel_ptx: dict[tuple[int, int], str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Program:
-    """The compiled kernel, to be run on the CPU."""
-    folder: Path = tmp_path_factory.mktemp("program")
-    return Program(kernel_ptx[request.param], folder)
+def compiled(
+    request: pytest.FixtureRequest, libraries: Callable[[Capability], dict[str, Program]]
+) -> dict[str, Program]:
+    """Every compiled kernel, to be run on the CPU, by name."""
+    return libraries(request.param)
+
+
+@pytest.fixture(scope="session")
+def program(compiled: dict[str, Program]) -> Program:
+    """The pair sampler's compiled kernel."""
+    return compiled["advance"]
 
 
 def asymmetric_signatures() -> dict[str, Any]:
@@ -75,7 +86,4 @@ def asymmetric_programs(
     asymmetric_ptx: dict[tuple[int, int], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Program]:
     """The compiled kernels, to be run on the CPU; those of the other capability are the same."""
-    return {
-        name: Program(ptx, tmp_path_factory.mktemp(name))
-        for name, ptx in asymmetric_ptx[9, 0].items()
-    }
+    return programs(asymmetric_ptx[9, 0], tmp_path_factory.mktemp("asymmetric"))

@@ -65,6 +65,16 @@ class Shared:
         return self.arrays[number]
 
 
+class Atomic:
+    """Operations on memory that threads share; here no thread is interrupted."""
+
+    def add(self, array: Any, at: tuple[int, ...], value: Any) -> Any:
+        """Add to an item of an array; return what it was."""
+        before = array[at]
+        array[at] += value
+        return before
+
+
 @dataclass
 class Cuda:
     """What a kernel sees as `cuda`."""
@@ -74,6 +84,7 @@ class Cuda:
     blockDim: Index  # noqa: N815
     blockIdx: Index  # noqa: N815
     shared: Shared = field(default_factory=Shared)
+    atomic: Atomic = field(default_factory=Atomic)
     posted: dict[int, dict[int, Any]] = field(default_factory=dict)
     without_line: int = 0
 

@@ -49,7 +49,7 @@ def device_walk(launched: Launch, run: Run, trials: int, first_trial: int = 0) -
     states = np.empty((trials, pair.STATE))
     pair.start(physics, states)
     rows: Floats = np.empty((trials, run.depth, len(NAMES)))
-    launched(trials, physics, widths, first_trial, 0, states, rows)
+    launched(trials, physics, widths, first_trial, 0, 0, run.depth, states, rows)
     return Walk(physics, widths, states, rows)
 
 

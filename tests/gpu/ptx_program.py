@@ -6,6 +6,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,15 @@ import pytest
 
 from .ptx_translation import translate
 
-__all__ = ["Program", "Resources", "assemble", "compile_ptx", "numba_arguments", "tool"]
+__all__ = [
+    "Program",
+    "Resources",
+    "assemble",
+    "compile_ptx",
+    "numba_arguments",
+    "programs",
+    "tool",
+]
 
 HERE = Path(__file__).parent
 
@@ -90,31 +99,23 @@ def assemble(ptx: str, capability: tuple[int, int], folder: Path) -> tuple[Resou
 
 
 class Program:
-    """PTX of one kernel, translated and compiled for this CPU.
+    """PTX of one kernel, translated and compiled for this CPU: one of `programs`.
 
     Parameters
     ----------
-    ptx
-        The module.
-    folder
-        Where to compile it.
+    run
+        The compiled function.
+    parameters
+        Names of the kernel's parameters.
     """
 
-    def __init__(self, ptx: str, folder: Path) -> None:
-        translation = translate(ptx)
-        self.parameters = translation.parameters
-        source, library = folder / "kernel.cpp", folder / "kernel.so"
-        source.write_text(
-            '#include "threads.h"\n'
-            f"static void kernel(const uint64_t *parameters) {{\n{translation.source}\n}}\n"
-            'extern "C" int run(unsigned grid, unsigned block, int reverse, const uint64_t *p) {\n'
-            "  return threads::launch(grid, block, reverse, [p] { kernel(p); });\n}\n"
-        )
-        flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-w", "-fPIC", "-shared"]
-        command = ["g++", *flags, f"-I{HERE}", str(source), "-o", str(library)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[:2000]
-        self._run = ctypes.CDLL(str(library)).run
+    def __init__(self, run: Any, parameters: Sequence[str]) -> None:
+        self._run, self.parameters = run, parameters
+
+    @classmethod
+    def of(cls, ptx: str, folder: Path) -> Program:
+        """Translate and compile one kernel alone."""
+        return programs({"kernel": ptx}, folder)["kernel"]
 
     def launch(self, grid: int, block: int, *arguments: Any, reverse: bool = False) -> None:
         """Run the kernel; arguments as Numba passes them."""
@@ -124,6 +125,43 @@ class Program:
         divergent = self._run(grid, block, int(reverse), words)
         del kept
         assert not divergent, "threads of a warp waited at different barriers"
+
+
+def programs(ptx: Mapping[str, str], folder: Path) -> dict[str, Program]:
+    """Translate kernels and compile them for this CPU, all at once, in a folder of theirs.
+
+    Parameters
+    ----------
+    ptx
+        A module for each name.
+    """
+    translations = {name: translate(text) for name, text in ptx.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    source, library = folder / "kernels.cpp", folder / "kernels.so"
+    functions = [
+        f"static void kernel_{name}(const uint64_t *parameters) {{\n{translation.source}\n}}\n"
+        f'extern "C" int {name}(unsigned grid, unsigned block, int reverse, const uint64_t *p) {{\n'
+        f"  return threads::launch(grid, block, reverse, [p] {{ kernel_{name}(p); }});\n}}\n"
+        for name, translation in translations.items()
+    ]
+    source.write_text('#include "threads.h"\n' + "".join(functions))
+    flags = [
+        "-std=c++17",
+        "-O1",
+        "-U_FORTIFY_SOURCE",
+        "-ffp-contract=off",
+        "-w",
+        "-fPIC",
+        "-shared",
+    ]
+    command = ["g++", *flags, f"-I{HERE}", str(source), "-o", str(library)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:2000]
+    compiled = ctypes.CDLL(str(library))
+    return {
+        name: Program(getattr(compiled, name), translation.parameters)
+        for name, translation in translations.items()
+    }
 
 
 def numba_arguments(*arguments: Any) -> tuple[list[int], list[Any]]:

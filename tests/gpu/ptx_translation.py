@@ -40,7 +40,8 @@ COMPARE = {
 }
 UNORDERED = {"equ": "==", "neu": "!=", "ltu": "<", "leu": "<=", "gtu": ">", "geu": ">="}
 INVERSE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
+INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "rem": "%"}
+INFIX |= {"and": "&", "or": "|", "xor": "^"}
 LOGIC = {"and": "&", "or": "|", "xor": "^"}
 UNARY = {
     "neg": "-({})",
@@ -164,6 +165,8 @@ def _instruction(parts: list[str], operands: list[str], names: Names) -> str:
         return f"threads::wait(threads::AT_{'WARP' if 'warp' in parts else 'BLOCK'}_BARRIER);"
     if name in ("ld", "st"):
         return _memory(parts, operands, names)
+    if name == "atom":
+        return _atomic(parts, operands, names)
     if name == "mov" and any(operand.startswith("{") for operand in operands):
         return _move_halves(operands, names)
     value = _predicate(parts, operands, names) if kind == "pred" or name == "setp" else None
@@ -191,6 +194,18 @@ def _memory(parts: list[str], operands: list[str], names: Names) -> str:
     if at == 0:
         return f"store<{c_type}>({place}, {_read(operands[1], parts[-1], names)});"
     return f"put({_register(operands[0])}, load<{c_type}>({place}));"
+
+
+def _atomic(parts: list[str], operands: list[str], names: Names) -> str:
+    """Return an addition to global memory; no other thread comes between, as none does on a GPU."""
+    if parts[1:3] != ["global", "add"] or parts[-1] not in ("u32", "u64"):
+        raise NotImplementedError(".".join(parts))
+    match = re.fullmatch(r"\[(%\w+)(?:\+(-?\d+))?\]", operands[1])
+    if match is None:
+        raise NotImplementedError(f"operand {operands[1]}")
+    place = f"(char *)({_read(match[1], 'u64', names)} + ({match[2] or 0}))"
+    value = _read(operands[2], parts[-1], names)
+    return f"put({_register(operands[0])}, added<{C_TYPES[parts[-1]]}>({place}, {value}));"
 
 
 def _move_halves(operands: list[str], names: Names) -> str:
@@ -225,6 +240,8 @@ def _predicate(parts: list[str], operands: list[str], names: Names) -> str:
 def _compare(how: str, kind: str, first: str, second: str) -> str:
     if how == "nan":
         return f"{first} != {first} || {second} != {second}"
+    if how == "num":
+        return f"{first} == {first} && {second} == {second}"
     if how == "ne" and kind.startswith("f"):
         return f"{first} < {second} || {first} > {second}"
     if how in UNORDERED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,42 +14,36 @@ from simcore.samplers.asymmetric_cpu import AsymmetricSampler
 from simcore.samplers.asymmetric_cuda import AsymmetricCudaSampler
 
 from .asymmetric_launches import one_point
-from .ptx_program import Program
-from .test_pair_cuda import Emulated, equal, signals
+from .emulated import Compiled, Emulated, equal, signals
 
 pytestmark = pytest.mark.xdist_group("gpu")
 
 
-class AsymmetricEmulated(Emulated):
-    """A device that knows the two kernels of `rai` and `raai`."""
+@pytest.fixture(scope="session")
+def kernels(
+    asymmetric_programs: Compiled, libraries: Callable[[tuple[int, int]], Compiled]
+) -> Compiled:
+    """The kernels of `rai` and `raai`, and those of the statistics."""
+    return {**libraries((9, 0)), **asymmetric_programs}
 
-    def __init__(self, programs: dict[str, Program], free: int = 2**33) -> None:
-        super().__init__(programs["advance"], free)
-        self.programs = programs
-        self.names: list[str] = []
 
-    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
-        name = kernel.py_func.__name__
-        self.names.append(name)
-        self.programs[name].launch(blocks, threads, *arguments)
+def samplers_launches(device: Emulated) -> list[str]:
+    """Return which kernels of the sampler were launched."""
+    return [name for name in device.names if name in ("begin", "advance")]
 
 
 @pytest.mark.parametrize("sigma_b", [None, 0.0])
-def test_results_have_the_bytes_of_the_cpu(
-    asymmetric_programs: dict[str, Program], sigma_b: float | None
-) -> None:
+def test_results_have_the_bytes_of_the_cpu(kernels: Compiled, sigma_b: float | None) -> None:
     run = one_point(70, 1.0, depth=5, sigma_b=(sigma_b,))
     task, seen = Task(0, 0, 1, 64), signals()
-    device = AsymmetricEmulated(asymmetric_programs)
+    device = Emulated(kernels)
     expected = AsymmetricSampler(run).run(task, None, signals())
     assert equal(expected, AsymmetricCudaSampler(run, device).run(task, None, seen))
-    assert device.names == ["begin", "advance"]
+    assert samplers_launches(device) == ["begin", "advance"]
     assert seen.progress[0] == 64 * 5 * 70
 
 
-def test_launches_are_cut_to_the_room(
-    asymmetric_programs: dict[str, Program], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_launches_are_cut_to_the_room(kernels: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
     """By layers where rows need room, by trials where what these carry does; the bytes stay."""
     run = one_point(30, 0.0, depth=4)
     task, row = Task(0, 0, 1, 64), 64 * 15 * 8
@@ -57,30 +51,28 @@ def test_launches_are_cut_to_the_room(
     carried = AsymmetricCudaSampler(run).carried_bytes(0)
     assert carried == 8 * (12 + 4 * 31)
 
-    device = AsymmetricEmulated(
-        asymmetric_programs, int((20.5 * carried + 4 * row) / cuda_blocks.SHARE)
-    )
+    device = Emulated(kernels, int((20.5 * carried + 4 * row) / cuda_blocks.SHARE))
     assert equal(expected, AsymmetricCudaSampler(run, device).run(task, None, signals()))
-    assert device.names == ["begin", "advance"] * 4
+    assert samplers_launches(device) == ["begin", "advance"] * 4
 
     monkeypatch.setattr(cuda_blocks, "ROWS_BYTES", 3 * row)
-    device = AsymmetricEmulated(asymmetric_programs)
+    device = Emulated(kernels)
     assert equal(expected, AsymmetricCudaSampler(run, device).run(task, None, signals()))
-    assert device.names == ["begin", "advance", "advance"]
+    assert samplers_launches(device) == ["begin", "advance", "advance"]
 
 
-def test_later_blocks_of_a_grid(asymmetric_programs: dict[str, Program]) -> None:
+def test_later_blocks_of_a_grid(kernels: Compiled) -> None:
     run = Run(depth=3, width=(5, 66), ensemble="rai", trials=128)
     first = AsymmetricSampler(run).run(Task(1, 0, 1, 64), None, signals())
     later = Task(1, 1, 1, 64)
     expected = AsymmetricSampler(run).run(later, first.bins, signals())
-    made = AsymmetricCudaSampler(run, AsymmetricEmulated(asymmetric_programs))
+    made = AsymmetricCudaSampler(run, Emulated(kernels))
     assert equal(expected, made.run(later, first.bins, signals()))
 
 
-def test_what_trials_carry_goes_on_from_the_host(asymmetric_programs: dict[str, Program]) -> None:
+def test_what_trials_carry_goes_on_from_the_host(kernels: Compiled) -> None:
     run = one_point(80, 1.0, depth=4)
-    sampler = AsymmetricCudaSampler(run, AsymmetricEmulated(asymmetric_programs))
+    sampler = AsymmetricCudaSampler(run, Emulated(kernels))
     carried = np.empty((5, sampler.carried_bytes(0) // 8))
     made = np.empty((2, 5, 2, 15))
     for part, layer0 in enumerate((0, 2)):
@@ -91,10 +83,10 @@ def test_what_trials_carry_goes_on_from_the_host(asymmetric_programs: dict[str, 
     assert np.concatenate(made, axis=1).tobytes() == rows.tobytes()
 
 
-def test_prepare_compiles_what_a_task_needs(asymmetric_programs: dict[str, Program]) -> None:
-    device = AsymmetricEmulated(asymmetric_programs)
+def test_prepare_compiles_what_a_task_needs(kernels: Compiled) -> None:
+    device = Emulated(kernels)
     AsymmetricCudaSampler(one_point(70, 1.0), device).prepare()
-    assert device.names == ["begin", "advance"]
+    assert samplers_launches(device) == ["begin", "advance"] * 2
 
 
 def test_a_run_for_cuda_gets_this_sampler() -> None:

@@ -107,7 +107,7 @@ def test_a_barrier_left_out_of_the_compiled_kernel_is_found(
     found = list(re.finditer(r"\bbar\.sync[^;]*;", asymmetric_ptx[9, 0]["advance"]))
     assert len(found) == 14
     ptx = asymmetric_ptx[9, 0]["advance"]
-    worse = Program(ptx[: found[number].start()] + ptx[found[number].end() :], tmp_path)
+    worse = Program.of(ptx[: found[number].start()] + ptx[found[number].end() :], tmp_path)
     programs = {**asymmetric_programs, "advance": worse}
     orders = [from_ptx(programs, reverse=order) for order in (False, True)]
     assert not all(passes(launched, RUNS[2]) for launched in orders)

@@ -11,11 +11,13 @@ import pytest
 from numba import njit, types
 
 from simcore import rng
+from simcore.samplers import moment_kernels
 
 from . import probes
-from .conftest import CAPABILITIES
+from .conftest import CAPABILITIES, AllPtx
+from .kernels import KERNELS, kernel, signature
 from .machine_code import Loop, drawing_loop
-from .mutants import sums_with
+from .mutants import kernel_with, sums_with
 from .ptx_program import assemble, compile_ptx
 
 pytestmark = pytest.mark.xdist_group("gpu")
@@ -30,9 +32,9 @@ GENERATOR_BUDGET, LOOP_BUDGET = 92, 114
 each_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=["cc80", "cc90"])
 
 
-def bare_products(ptx: str) -> list[str]:
-    """Float products that an assembler may fuse with a sum, but those of ldexp, which are exact."""
-    return re.findall(r"\bmul\.f32\b.*", ptx) + re.findall(r"\bmul\.f64\b.*", ptx)[LDEXP:]
+def bare_products(ptx: str, exact: int = 0) -> list[str]:
+    """Float products that an assembler may fuse with a sum, but for some that are exact."""
+    return re.findall(r"\bmul\.f32\b.*", ptx) + re.findall(r"\bmul\.f64\b.*", ptx)[exact:]
 
 
 LDEXP = 2
@@ -49,31 +51,45 @@ def loop_is_sound(loop: Loop) -> bool:
 
 
 @each_capability
-def test_what_the_kernel_takes(
-    capability: tuple[int, int], kernel_ptx: dict[tuple[int, int], str], tmp_path: Path
+@pytest.mark.parametrize("name", KERNELS)
+def test_what_a_kernel_takes(
+    name: str, capability: tuple[int, int], all_ptx: AllPtx, tmp_path: Path
 ) -> None:
-    taken, _ = assemble(kernel_ptx[capability], capability, tmp_path)
+    taken, _ = assemble(all_ptx[capability][name], capability, tmp_path)
     assert taken.spills == 0
     assert taken.stack == 0
     assert taken.registers <= 64
-    assert taken.shared <= 9 * 1024
+    assert taken.shared <= (9 if name == "advance" else 1) * 1024
 
 
 @each_capability
-def test_nothing_in_the_kernel_is_inexact(
-    capability: tuple[int, int], kernel_ptx: dict[tuple[int, int], str]
+@pytest.mark.parametrize("name", KERNELS)
+def test_nothing_in_a_kernel_is_inexact(
+    name: str, capability: tuple[int, int], all_ptx: AllPtx
 ) -> None:
-    ptx = kernel_ptx[capability]
+    ptx = all_ptx[capability][name]
     assert not re.search(r"\.(approx|ftz|full)\b", ptx)
-    assert bare_products(ptx) == []
+    assert bare_products(ptx, LDEXP if name in ("advance", "finish_wide") else 0) == []
     assert "call" not in ptx
 
 
-def test_what_runs_is_what_is_tested() -> None:
-    """A GPU would run other code if it were optimised again when it is linked."""
-    from simcore.samplers import pair_kernels
+@pytest.mark.parametrize("name", [n for n in KERNELS if "moment_kernels" in kernel(n).__module__])
+def test_statistics_fuse_nothing(name: str, all_ptx: AllPtx) -> None:
+    assert all("fma.rn.f64" not in ptx[name] for ptx in all_ptx.values())
 
-    options = pair_kernels.advance.targetoptions
+
+def test_a_product_that_may_be_fused_in_statistics_is_noticed(tmp_path: Path) -> None:
+    nothing = "THREADS = 128"
+    worse = kernel_with(nothing, nothing, tmp_path, moment_kernels, others=["add_square"])
+    square = lambda m2, x, mean: m2 + (x - mean) * (x - mean)  # noqa: E731
+    worse.add_square = njit(square, inline="always")
+    assert "fma.rn.f64" in compile_ptx(worse.collect, signature("collect"), (9, 0))
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_what_runs_is_what_is_tested(name: str) -> None:
+    """A GPU would run other code if it were optimised again when it is linked."""
+    options = kernel(name).targetoptions
     assert options["lto"] is False
     assert not options["fastmath"]
 
@@ -110,7 +126,7 @@ def test_a_lost_wide_product_is_noticed(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(rng, "wide_product", plain)
     for name, function in fresh.items():
         monkeypatch.setattr(rng, name, function)
-    worse = sums_with("_f32, _i32 =", "_f32, _i32 =", tmp_path)
+    worse = sums_with("_f32, _i32 =", "_f32, _i32 =", tmp_path, ["philox"])
     namespace = {**probes.inner_loop.py_func.__globals__, "lane_chunk": worse.lane_chunk}
     assert not loop_is_sound(_loop_in(namespace, tmp_path))
 

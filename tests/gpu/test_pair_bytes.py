@@ -86,7 +86,7 @@ def test_launches_go_on_where_others_ended(program: Program) -> None:
     run = one_point(130, 1.0, depth=7)
     whole = device_walk(from_ptx(program), run, 3)
     states, rows = walk(one_point(130, 1.0, depth=3), 3).states, np.empty((3, 4, 15))
-    program.launch(3, 128, whole.physics, whole.widths, 0, 3, states, rows)
+    program.launch(3, 128, whole.physics, whole.widths, 0, 3, 0, 4, states, rows)
     assert rows.tobytes() == np.ascontiguousarray(whole.rows[:, 3:]).tobytes()
     assert states.tobytes() == whole.states.tobytes()
 
@@ -98,7 +98,7 @@ def test_words_of_philox(capability: tuple[int, int], row: int, tmp_path: Path) 
     ptx = compile_ptx(probes.words, (u64, u64, u64, u64, u64, u32[:, ::1]), capability)
     out, expected = np.zeros((2, 4, 300), dtype=np.uint32)
     trial, layer = np.uint64(2**39 + 5), np.uint64(2**24 - 1)
-    Program(ptx, tmp_path).launch(3, 128, trial, layer, np.uint64(row), *KEY, out)
+    Program.of(ptx, tmp_path).launch(3, 128, trial, layer, np.uint64(row), *KEY, out)
     fill_words(expected, 0, 300, np.uint64(Stream.PAIR), row, trial, layer, *KEY)
     assert out.tobytes() == expected.tobytes()
     assert np.unique(out).size > 1190
@@ -108,7 +108,7 @@ def test_words_of_philox(capability: tuple[int, int], row: int, tmp_path: Path) 
 def test_normals(capability: tuple[int, int], tmp_path: Path) -> None:
     u64 = types.uint64
     ptx = compile_ptx(probes.normals, (u64, u64, u64, u64, types.float32[:, ::1]), capability)
-    program = Program(ptx, tmp_path)
+    program = Program.of(ptx, tmp_path)
     for layer in range(1, 40):
         out, words = np.zeros((4, ROOM), dtype=np.float32), np.zeros((4, ROOM), dtype=np.uint32)
         program.launch(2, 128, np.uint64(7), np.uint64(layer), *KEY, out)

@@ -2,67 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from simcore.errors import DeviceError
 from simcore.plan import Run, Task
-from simcore.samplers import cuda_blocks
-from simcore.samplers.contract import Signals, TaskResult
+from simcore.samplers import cuda_blocks, moment_kernels, pair_kernels, pair_wide_kernels
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_cuda import PairCudaSampler
 
+from .emulated import Compiled, Emulated, equal, signals
+from .kernels import KERNELS, kernel
 from .launches import one_point
-from .ptx_program import Program
 
 pytestmark = pytest.mark.xdist_group("gpu")
 
 
-class Emulated:
-    """A device whose memory is the host's."""
-
-    def __init__(self, program: Program, free: int = 2**33) -> None:
-        self.program = program
-        self.free = free
-        self.launches: list[tuple[int, int, int]] = []
-
-    def put(self, array: npt.NDArray[Any]) -> Any:
-        return array.copy()
-
-    def room(self, shape: tuple[int, ...]) -> Any:
-        return np.full(shape, 7.0)
-
-    def get(self, array: Any, into: npt.NDArray[np.float64]) -> None:
-        into[:] = array
-
-    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
-        _, _, first, layer0, _, _ = arguments
-        self.launches.append((blocks, first, layer0))
-        self.program.launch(blocks, threads, *arguments)
-
-    def free_bytes(self) -> int:
-        return self.free
-
-
-def equal(a: TaskResult, b: TaskResult) -> bool:
-    pairs: list[Any] = [*zip(a.moments, b.moments, strict=True), *zip(a.bins, b.bins, strict=True)]
-    pairs += [(a.kept, b.kept), (a.histogram, b.histogram)]
-    return all(x.tobytes() == y.tobytes() for x, y in pairs)
-
-
-def signals() -> Signals:
-    return Signals.sharing(np.zeros(1, dtype=np.int64))
-
-
 @pytest.mark.parametrize("trials", [64, 40, 128])
-def test_results_have_the_bytes_of_the_cpu(program: Program, trials: int) -> None:
+def test_results_have_the_bytes_of_the_cpu(compiled: Compiled, trials: int) -> None:
     run = one_point(70, 1.0, depth=6, trials=trials)
     task = Task.cut(0, 0, -(-trials // 64), 4) if trials % 64 == 0 else Task(0, 0, 1, 40)
-    device, seen = Emulated(program), signals()
+    device, seen = Emulated(compiled), signals()
     expected = PairSampler(run).run(task, None, signals())
     made = PairCudaSampler(run, device).run(task, None, seen)
     assert equal(expected, made)
@@ -70,7 +33,7 @@ def test_results_have_the_bytes_of_the_cpu(program: Program, trials: int) -> Non
     assert len(device.launches) == 1
 
 
-def test_launches_are_cut_to_the_room(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launches_are_cut_to_the_room(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks by blocks, and layers by layers where one block does not fit; the bytes stay."""
     run = one_point(70, -0.5, depth=4, trials=128)
     task, per_layer = Task(0, 0, 2, 128), 8 * 15 * 64
@@ -78,7 +41,7 @@ def test_launches_are_cut_to_the_room(program: Program, monkeypatch: pytest.Monk
     cut = {}
     for layers in (8, 7, 3, 1):
         monkeypatch.setattr(cuda_blocks, "ROWS_BYTES", layers * per_layer)
-        device = Emulated(program)
+        device = Emulated(compiled)
         assert equal(expected, PairCudaSampler(run, device).run(task, None, signals()))
         cut[layers] = device.launches
     assert cut[8] == [(128, 0, 0)]
@@ -87,27 +50,27 @@ def test_launches_are_cut_to_the_room(program: Program, monkeypatch: pytest.Monk
     assert len(cut[1]) == 8
 
 
-def test_given_bins_later_blocks_and_a_pool(program: Program) -> None:
+def test_given_bins_later_blocks_and_a_pool(compiled: Compiled) -> None:
     run = one_point(100, 0.0, depth=4, trials=256)
     first = PairSampler(run).run(Task(0, 0, 1, 64), None, signals())
     later = Task(0, 2, 2, 128)
     expected = PairSampler(run).run(later, first.bins, signals())
     with ThreadPoolExecutor(1) as pool:
-        sampler = PairCudaSampler(run, Emulated(program))
+        sampler = PairCudaSampler(run, Emulated(compiled))
         assert equal(expected, sampler.run_shared(later, first.bins, signals(), pool, 1))
 
 
-def test_a_task_that_is_stopped_ends_early(program: Program) -> None:
+def test_a_task_that_is_stopped_ends_early(compiled: Compiled) -> None:
     run = one_point(10, 0.0, depth=4, trials=64)
-    stopped, device = signals(), Emulated(program)
+    stopped, device = signals(), Emulated(compiled)
     stopped.stop[0] = 1
     PairCudaSampler(run, device).run(Task(0, 0, 1, 64), None, stopped)
-    assert len(device.launches) == 1
+    assert device.launches == []
 
 
-def test_trials_and_segments_through_the_contract_of_blocks(program: Program) -> None:
+def test_trials_and_segments_through_the_contract_of_blocks(compiled: Compiled) -> None:
     run = one_point(80, 1.0, depth=5, trials=10)
-    cpu, gpu = PairSampler(run), PairCudaSampler(run, Emulated(program))
+    cpu, gpu = PairSampler(run), PairCudaSampler(run, Emulated(compiled))
     rows = []
     for sampler in (cpu, gpu):
         states, made = sampler.carry(0, 10), np.empty((2, 10, 2, 15))
@@ -124,14 +87,16 @@ def test_tasks_are_powers_of_two_within_the_room() -> None:
         assert blocks == 1 or blocks * 64 * depth * 120 <= cuda_blocks.ROWS_BYTES
 
 
-def test_prepare_compiles_what_a_task_needs(program: Program) -> None:
-    device = Emulated(program)
+def test_prepare_compiles_what_a_task_needs(compiled: Compiled) -> None:
+    device = Emulated(compiled)
     PairCudaSampler(one_point(70, 1.0), device).prepare()
-    assert device.launches == [(1, 0, 0)]
+    modules = (pair_kernels, pair_wide_kernels, moment_kernels)
+    known = {name for name in KERNELS if sys.modules[kernel(name).__module__] in modules}
+    assert set(device.names) == known
 
 
-def test_too_little_memory_is_one_line(program: Program) -> None:
-    sampler = PairCudaSampler(one_point(70, 1.0, trials=64), Emulated(program, free=10_000))
+def test_too_little_memory_is_one_line(compiled: Compiled) -> None:
+    sampler = PairCudaSampler(one_point(70, 1.0, trials=64), Emulated(compiled, free=10_000))
     with pytest.raises(DeviceError, match=r"device = cuda: has 0\.00954 MiB .* --device cpu\."):
         sampler.run(Task(0, 0, 1, 64), None, signals())
 
@@ -143,14 +108,14 @@ def test_other_runs_are_refused() -> None:
 
 
 def test_trials_take_turns_where_they_carry_much(
-    program: Program, monkeypatch: pytest.MonkeyPatch
+    compiled: Compiled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room for a block's rows and for what 24 trials carry, were a state a megabyte."""
     run = one_point(70, 1.0, depth=4, trials=100)
     monkeypatch.setattr(PairCudaSampler, "carried_bytes", lambda *_: 2**20)
     free = int((24.5 * 2**20 + 64 * 4 * 120) / cuda_blocks.SHARE)
     for task in (Task(0, 0, 1, 64), Task(0, 1, 1, 36)):
-        device, bins = Emulated(program, free), None
+        device, bins = Emulated(compiled, free), None
         if task.first_block:
             bins = PairSampler(run).run(Task(0, 0, 1, 64), None, signals()).bins
         expected = PairSampler(run).run(task, bins, signals())

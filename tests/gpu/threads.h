@@ -2,6 +2,7 @@
 // real: who reaches one waits for the others. A warp goes as far as it can before the next begins. A
 // warp that waits at two kinds of barriers is an error.
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 #include <algorithm>
 #include <cmath>
@@ -16,13 +17,14 @@ constexpr int WARP = 32, STACK = 65536, SHARED = 49152;
 enum State { RUNS, AT_BLOCK_BARRIER, AT_WARP_BARRIER, ENDED };
 
 struct Fibre {
-  ucontext_t context;
+  jmp_buf context;  // where it waits; jumps cost no system call, as swapcontext does
+  bool begun = false;
   State state;
   uint32_t posted;
   std::vector<char> stack = std::vector<char>(STACK);
 };
 
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static std::vector<Fibre> fibres;
 static std::function<void()> body;
 static unsigned current, block_number, block_size, blocks;
@@ -34,7 +36,7 @@ inline void wait(State at, uint32_t value = 0) {
   Fibre &self = fibres[current];
   self.state = at;
   self.posted = value;
-  swapcontext(&self.context, &scheduler);
+  if (!_setjmp(self.context)) _longjmp(scheduler, 1);
 }
 
 inline uint32_t shuffle_down(uint32_t value, unsigned distance) {
@@ -43,21 +45,32 @@ inline uint32_t shuffle_down(uint32_t value, unsigned distance) {
   return other < WARP && present[warp][other] ? posted[warp][other] : value;
 }
 
+// A fibre serves one block after the other.
 static void enter() {
-  body();
-  wait(ENDED);
+  for (;;) {
+    body();
+    wait(ENDED);
+  }
+}
+
+// Lets the current fibre go on until it waits or ends.
+static void resume() {
+  Fibre &fibre = fibres[current];
+  if (_setjmp(scheduler)) return;
+  if (fibre.begun) _longjmp(fibre.context, 1);
+  fibre.begun = true;
+  ucontext_t start;
+  getcontext(&start);
+  start.uc_stack.ss_sp = fibre.stack.data();
+  start.uc_stack.ss_size = STACK;
+  start.uc_link = nullptr;
+  makecontext(&start, enter, 0);
+  setcontext(&start);
 }
 
 static void begin() {
   std::memset(shared, 0xFF, SHARED);  // NaN and -1: reading before writing shows
-  for (Fibre &fibre : fibres) {
-    fibre.state = RUNS;
-    getcontext(&fibre.context);
-    fibre.context.uc_stack.ss_sp = fibre.stack.data();
-    fibre.context.uc_stack.ss_size = STACK;
-    fibre.context.uc_link = nullptr;
-    makecontext(&fibre.context, enter, 0);
-  }
+  for (Fibre &fibre : fibres) fibre.state = RUNS;
 }
 
 // Lets a warp go on whose threads all wait at a warp barrier; -1 for a warp at two kinds of barriers.
@@ -82,7 +95,7 @@ static int run_warp(unsigned warp, bool reverse) {
   for (int released = 1; released > 0;) {
     for (unsigned i = 0; i < size; i++) {
       current = first + (reverse ? size - 1 - i : i);
-      if (fibres[current].state == RUNS) swapcontext(&scheduler, &fibres[current].context);
+      if (fibres[current].state == RUNS) resume();
     }
     released = release_warp(warp);
     if (released < 0) return 1;
@@ -111,7 +124,10 @@ inline int launch(unsigned grid, unsigned block, bool reverse, std::function<voi
   body = kernel, blocks = grid, block_size = block;
   fibres.resize(block);
   for (block_number = 0; block_number < grid; block_number++)
-    if (run_block(reverse)) return 1;
+    if (run_block(reverse)) {
+      fibres.clear();  // they stopped half-way
+      return 1;
+    }
   return 0;
 }
 
@@ -136,6 +152,12 @@ template <class T> static inline T load(const void *at) {
 }
 
 template <class T> static inline void store(void *at, T value) { std::memcpy(at, &value, sizeof value); }
+
+template <class T> static inline T added(void *at, T value) {
+  T before = load<T>(at);
+  store<T>(at, before + value);
+  return before;
+}
 
 static inline uint32_t permuted(uint64_t bytes, uint32_t selector) {
   uint32_t out = 0;

@@ -1,0 +1,78 @@
+"""What the drivers need of a CUDA device: memory, copies and launches."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CudaDevice", "Device"]
+
+
+class Device(Protocol):
+    """What a driver needs of a device. Its arrays have a shape and can be sliced, as NumPy's."""
+
+    def put(self, array: npt.NDArray[Any]) -> Any:
+        """Return a copy of an array on the device."""
+        ...
+
+    def room(self, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64) -> Any:
+        """Return an array on the device, not initialised."""
+        ...
+
+    def get(self, array: Any, into: npt.NDArray[Any]) -> None:
+        """Copy from the device to an array, after what was launched before."""
+        ...
+
+    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
+        """Start a kernel, what `cuda.jit` has made, after those before; it may return at once."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Return how much memory of the device is free."""
+        ...
+
+    def multiprocessors(self) -> int:
+        """Return how many multiprocessors the device has."""
+        ...
+
+
+class CudaDevice:
+    """The current CUDA device, through Numba."""
+
+    def __init__(self) -> None:
+        from numba import cuda
+        from numba.cuda.core.errors import NumbaPerformanceWarning
+
+        self._cuda: Any = cuda
+        self._too_few_blocks: type[Warning] = NumbaPerformanceWarning
+
+    def put(self, array: npt.NDArray[Any]) -> Any:
+        """Return a copy of an array on the device."""
+        return self._cuda.to_device(array)
+
+    def room(self, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64) -> Any:
+        """Return an array on the device, not initialised."""
+        return self._cuda.device_array(shape, kind)
+
+    def get(self, array: Any, into: npt.NDArray[Any]) -> None:
+        """Copy from the device to an array, after what was launched before."""
+        array.copy_to_host(into)
+
+    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
+        """Start a kernel; it returns at once."""
+        with warnings.catch_warnings():
+            # Numba thinks a few blocks a mistake, and a run may have no more trials.
+            warnings.simplefilter("ignore", self._too_few_blocks)
+            configured = kernel[blocks, threads]
+        configured(*arguments)
+
+    def free_bytes(self) -> int:
+        """Return how much memory of the device is free."""
+        return int(self._cuda.current_context().get_memory_info().free)
+
+    def multiprocessors(self) -> int:
+        """Return how many multiprocessors the device has."""
+        return int(self._cuda.get_current_device().MULTIPROCESSOR_COUNT)

@@ -1,0 +1,193 @@
+"""Kernels for CUDA that sum one wide layer of few trials with many thread blocks for each trial.
+
+`sum_chunks` draws the nodes and leaves the float32 sums of every lane of every chunk in the memory
+of the device; `fold_chunks` adds them in the order of `pair_sums`; `finish_wide` ends the layer as
+`pair_kernels.advance` does. No sum depends on how many blocks there are, so no byte does.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numba import cuda, njit, types
+
+from ..rng import LOW, counter_word3
+from .observe import finish_angle
+from .pair_kernels import (
+    ANGLE_THREAD,
+    BLOCKS_PER_MULTIPROCESSOR,
+    STATE_THREAD,
+    THREADS,
+    U_CHUNK,
+    U_GROUPS,
+    U_LANES,
+    U_LOGS,
+    U_ONE,
+    U_SLOTS,
+    U_STATE,
+    U_SUMS,
+    U_TOTALS,
+    U_ZERO,
+    fold_slots,
+    lane_chunk,
+)
+from .pair_state import (
+    ALONG,
+    LIVE,
+    NONE_LEFT,
+    STATE,
+    direction,
+    finish_row_log,
+    move_on,
+    observe_cosine,
+    observe_layer,
+)
+from .pair_sums import BYTE, LANES, TOTALS
+
+__all__ = ["finish_wide", "fold_chunks", "sum_chunks"]
+
+_f32, _i32, _u32, _u64 = np.float32, np.int32, np.uint32, np.uint64
+
+U_BITS = _u32(8)
+"""Distance of the counts in a packed word."""
+
+
+@njit(forceinline=True)
+def _chunks(width):  # type: ignore[no-untyped-def]
+    """Return how many chunks a layer has."""
+    return _u32(_u32(_u32(width) + U_CHUNK - U_ONE) // U_CHUNK)
+
+
+@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+def sum_chunks(  # type: ignore[no-untyped-def]
+    physics, width, first_trial, layer, states, sums, counts
+):
+    """Draw and sum a layer of consecutive trials, a thread for each lane of each chunk.
+
+    Parameters
+    ----------
+    physics, first_trial, states
+        As for `pair_kernels.advance`; the states stay.
+    width, layer
+        Width and number, from 0, of the layer.
+    sums
+        Written: float32, shape (trial, chunk, SUMS · LANES), as `pair_sums.chunk_sums` leaves them;
+        there may be room for more chunks than the layer has.
+    counts
+        Written: int32, shape (trial, chunk, LANES), packed.
+    """
+    aim = cuda.shared.array(2, types.float64)
+    thread, chunks = _u32(cuda.threadIdx.x), _chunks(width)
+    blocks = _u32(_u32(chunks + U_SLOTS - U_ONE) // U_SLOTS)
+    place = _u32(_u32(cuda.blockIdx.x) // blocks)
+    lane = _u32(thread % U_LANES)
+    chunk = _u32(_u32(_u32(cuda.blockIdx.x) % blocks) * U_SLOTS + thread // U_LANES)
+    if thread == U_ZERO:
+        _, _, _, aim[0], aim[1], _ = direction(states[place])
+    cuda.syncthreads()
+    if states[place, LIVE] == NONE_LEFT or chunk >= chunks:
+        return
+    trial = _u64(_u64(first_trial) + _u64(place))
+    s = lane_chunk(
+        _u32(chunk * U_GROUPS + lane),
+        lane,
+        _u32(min(U_CHUNK, _u32(_u32(width) - chunk * U_CHUNK))),
+        _u64(trial & LOW),
+        counter_word3(_u64(layer) + _u64(U_ONE), trial),
+        physics.key0,
+        physics.key1,
+        _f32(aim[0]),
+        _f32(aim[1]),
+    )
+    sums[place, chunk, lane] = s[0]
+    sums[place, chunk, _u32(lane + U_LANES)] = s[1]
+    sums[place, chunk, _u32(lane + 2 * LANES)] = s[2]
+    sums[place, chunk, _u32(lane + 3 * LANES)] = s[3]
+    sums[place, chunk, _u32(lane + 4 * LANES)] = s[4]
+    sums[place, chunk, _u32(lane + 5 * LANES)] = s[5]
+    sums[place, chunk, _u32(lane + 6 * LANES)] = s[6]
+    sums[place, chunk, _u32(lane + 7 * LANES)] = s[7]
+    counts[place, chunk, lane] = s[8]
+
+
+@partial(cuda.jit, lto=False, cache=True)
+def fold_chunks(width, sums, counts, totals):  # type: ignore[no-untyped-def]
+    """Add the chunks of a layer in order, a thread block for each sum and each count of a trial.
+
+    Parameters
+    ----------
+    width
+        Width of the layer.
+    sums, counts
+        From `sum_chunks`.
+    totals
+        Written: shape (trial, TOTALS).
+    """
+    parts = cuda.shared.array(THREADS, types.float64)
+    thread, chunks = _u32(cuda.threadIdx.x), _chunks(width)
+    place = _u32(_u32(cuda.blockIdx.x) // U_TOTALS)
+    which = _u32(_u32(cuda.blockIdx.x) % U_TOTALS)
+    lane, chunk = _u32(thread % U_LANES), _u32(thread // U_LANES)
+    total = 0.0
+    if which < U_SUMS:
+        at = _u32(which * U_LANES + lane)
+        while chunk < chunks:
+            total += np.float64(sums[place, chunk, at])
+            chunk = _u32(chunk + U_SLOTS)
+    else:
+        shift = _i32(_u32(which - U_SUMS) * U_BITS)
+        while chunk < chunks:
+            total += np.float64(_i32(counts[place, chunk, lane] >> shift) & BYTE)
+            chunk = _u32(chunk + U_SLOTS)
+    parts[thread] = total
+    cuda.syncthreads()
+    if thread < U_LANES:
+        fold_slots(thread, parts)
+    cuda.syncthreads()
+    if thread == U_ZERO:
+        total = 0.0
+        lane = U_ZERO
+        while lane < U_LANES:
+            total += parts[lane]
+            lane = _u32(lane + U_ONE)
+        totals[place, which] = total
+
+
+@partial(cuda.jit, lto=False, cache=True)
+def finish_wide(physics, width, j, states, totals, rows):  # type: ignore[no-untyped-def]
+    """Observe a layer and move on, a thread block for each trial: the end of a layer of `advance`.
+
+    Parameters
+    ----------
+    physics, width, states
+        As for `sum_chunks`; the states move on.
+    j
+        Number of the layer in `rows`.
+    totals
+        From `fold_chunks`.
+    rows
+        Written: rows[:, j].
+    """
+    state = cuda.shared.array(STATE, types.float64)
+    sums = cuda.shared.array(TOTALS, types.float64)
+    thread, place = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
+    layer, nodes = _u32(j), _u32(width)
+    if thread < U_STATE:
+        state[thread] = states[place, thread]
+    if thread < U_TOTALS:
+        sums[thread] = totals[place, thread]
+    cuda.syncthreads()
+    if thread == U_ZERO:
+        observe_layer(nodes, sums, state, rows[place, layer])
+    cuda.syncthreads()
+    if thread < U_LOGS:
+        finish_row_log(_i32(thread), sums, rows[place, layer])
+    elif thread == ANGLE_THREAD:
+        finish_angle(rows[place, layer], sums[ALONG])
+    elif thread == STATE_THREAD:
+        observe_cosine(nodes, sums, state, rows[place, layer])
+        move_on(physics, nodes, sums, state)
+    cuda.syncthreads()
+    if thread < U_STATE:
+        states[place, thread] = state[thread]

@@ -1,0 +1,61 @@
+"""The kernels that samplers launch, and the types of their parameters."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from numba import types
+
+from simcore.moments import Bins, Moments
+from simcore.samplers import moment_kernels, pair_kernels, pair_wide_kernels
+from simcore.samplers.pair import Physics
+
+__all__ = ["KERNELS", "kernel", "signature"]
+
+f32, f64, i32, i64 = types.float32, types.float64, types.int32, types.int64
+u32, u64 = types.uint32, types.uint64
+_named = cast(Any, types.NamedTuple)
+ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1], i64[::1]
+PHYSICS = _named((f64,) * 5 + (u64,) * 2, Physics)
+MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
+BINS = _named((f64[:, ::1],) * 2, Bins)
+PLACES = _named((INTEGERS,) * 4, moment_kernels.Places)
+COUNTS = u32[:, :, ::1]
+
+KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "advance": (
+        pair_kernels.advance,
+        (PHYSICS, INTEGERS, i64, i64, i64, i64, STATES, ROWS),
+    ),
+    "sum_chunks": (
+        pair_wide_kernels.sum_chunks,
+        (PHYSICS, i64, i64, i64, STATES, f32[:, :, ::1], i32[:, :, ::1]),
+    ),
+    "fold_chunks": (
+        pair_wide_kernels.fold_chunks,
+        (i64, f32[:, :, ::1], i32[:, :, ::1], f64[:, ::1]),
+    ),
+    "finish_wide": (
+        pair_wide_kernels.finish_wide,
+        (PHYSICS, i64, i64, STATES, f64[:, ::1], ROWS),
+    ),
+    "collect": (
+        moment_kernels.collect,
+        (ROWS, PLACES, i64, MOMENTS, BINS, COUNTS, VALUES, ROWS),
+    ),
+    "count_bins": (moment_kernels.count_bins, (ROWS, INTEGERS, BINS, COUNTS)),
+    "finish_blocks": (moment_kernels.finish_blocks, (VALUES, i64, MOMENTS)),
+    "join_moments": (moment_kernels.join_moments, (MOMENTS, i64)),
+    "join_covariances": (moment_kernels.join_covariances, (MOMENTS, i64)),
+}
+"""By the name of its function."""
+
+
+def kernel(name: str) -> Any:
+    """Return a kernel."""
+    return KERNELS[name][0]
+
+
+def signature(name: str) -> tuple[Any, ...]:
+    """Return the types of its parameters."""
+    return KERNELS[name][1]
