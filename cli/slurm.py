@@ -261,22 +261,10 @@ def _device(parsed: _Parsed, job: Job) -> str:
     """Return the kind of device of the job, which its commands name.
 
     Shards may not choose it on their own; with a scheduler `simulate` takes the CPU by itself.
-
-    Raises
-    ------
-    CommandError
-        If GPUs are asked for and the run can't use them.
     """
-    from simcore.rules import beyond_cuda
-
     run = parsed.request.run
     if parsed.given.texts.get("device", "auto") != "auto" or not job.gpus_per_node:
         return run.device
-    beyond = beyond_cuda(run)
-    if beyond:
-        text = f"--gpus-per-node {job.gpus_per_node}: the device cuda {beyond}"
-        remedy = "Leave it out, or add --device cpu after simulate."
-        raise CommandError(f"{text}. {remedy}", InputError.exit_code)
     return "cuda"
 
 

@@ -21,11 +21,13 @@ from numba.extending import intrinsic
 
 __all__ = [
     "arctan2",
+    "binary_exponent",
     "float_from_bits",
     "float_to_bits",
     "fma32",
     "fma64",
     "log",
+    "scaled",
     "times",
     "wide_product",
 ]
@@ -104,6 +106,13 @@ _double_from_bits = _bitcast(types.int64, types.float64, ir.DoubleType())
 
 SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 MANTISSA_BITS = 52
+EXPONENT_FIELD = 0x7FF
+BIAS, LEAST_NORMAL = 1023, -1022
+"""Of the exponents of float64."""
+
+FAR_UP, FAR_DOWN = 2.0**1023, 2.0**-969
+SUBNORMAL_SHIFT = 54
+LIFT = 2.0**SUBNORMAL_SHIFT
 LN2 = 0.6931471805599453
 LN2_TAIL = 2.3190468138462996e-17
 """ln 2 − LN2, so that an exponent times ln 2 keeps its last bits."""
@@ -121,6 +130,31 @@ def wide_product(word, factor):  # type: ignore[no-untyped-def]
     One instruction on a GPU, which compilers would not find by themselves.
     """
     return _wide(word, factor)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def binary_exponent(x):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return e of |x| = m·2^e with ½ ≤ m < 1, of a finite float64 other than 0, as `frexp` does."""
+    field = (_double_to_bits(x) >> MANTISSA_BITS) & EXPONENT_FIELD
+    if field == 0:
+        lifted = _double_to_bits(times(x, LIFT))
+        field = ((lifted >> MANTISSA_BITS) & EXPONENT_FIELD) - SUBNORMAL_SHIFT
+    return field - (BIAS - 1)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def scaled(x, exponent):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return x·2^exponent, rounded once even where it is subnormal, as `ldexp` does.
+
+    Steps down leave a last one of at least 2⁻⁵³, so that only that one can round.
+    """
+    for _ in range(2):
+        if exponent > BIAS:
+            x, exponent = times(x, FAR_UP), exponent - BIAS
+        elif exponent < LEAST_NORMAL:
+            x, exponent = times(x, FAR_DOWN), exponent - (LEAST_NORMAL + 53)
+    exponent = min(max(exponent, LEAST_NORMAL), BIAS)
+    return times(x, _double_from_bits((exponent + BIAS) << MANTISSA_BITS))
 
 
 @njit(nogil=True, cache=True, forceinline=True)

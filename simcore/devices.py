@@ -366,20 +366,15 @@ def automatic(run: Run) -> tuple[Run, str]:
     Returns
     -------
     Run, str
-        On the GPU if this machine and the run allow it. The text is "" where nothing is to be
+        On the GPU if this machine allows it. The text is "" where nothing is to be
         said: on a machine without a driver.
     """
-    from .rules import beyond_cuda
-
     found = look()
     if found.driver is None:
         return run, ""
     problem = obstacle(found, run)
     if problem is not None:
         return run, f"device cpu, since cuda {problem.rule}. {problem.remedy}."
-    beyond = beyond_cuda(run)
-    if beyond:
-        return run, f"device cpu, since cuda {beyond}"
     return replace(run, device="cuda"), f"device cuda: {described(found)}"
 
 

@@ -16,7 +16,7 @@ from .ensembles import (
     check_scale,
     correlation_strength,
 )
-from .errors import DeviceError, InputError
+from .errors import InputError
 from .points import BLOCK
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULTS",
     "Defaults",
-    "beyond_cuda",
     "check_grid",
     "check_profile",
     "check_run",
@@ -106,17 +105,7 @@ def check_run(run: Run) -> None:
     check_profile(run)
     _check_ensemble(run)
     _check_inputs(run)
-    beyond = beyond_cuda(run) if run.device == "cuda" else ""
-    if beyond:
-        raise DeviceError("device", run.device, beyond, "Use the device cpu, or auto.")
     _check_tf32(run)
-
-
-def beyond_cuda(run: Run) -> str:
-    """Return why a run has no sampler for a GPU, as the rest of a sentence; "" if it has one."""
-    if run.ensemble in ASYMMETRIC and not multiplies(run):
-        return f"has no sampler of {run.ensemble}"
-    return ""
 
 
 def multiplies(run: Run) -> bool:

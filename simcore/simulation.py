@@ -81,7 +81,7 @@ def simulate(
     seed
         The same seed gives the same bytes.
     device
-        ``"cpu"``, ``"cuda"``, or ``"auto"``: cuda where this machine and the run allow it and no
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: cuda where this machine allows it and no
         `scheduler` is named, else cpu.
     tf32
         Whether a GPU may multiply matrices in TF32 (`Run.tf32`); with ``device="cuda"`` only.

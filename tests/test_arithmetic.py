@@ -37,6 +37,28 @@ COMPILES = settings(deadline=None)
 
 RNG = np.random.default_rng(20250101)
 
+# --- powers of two --------------------------------------------------------------------------------
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@COMPILES
+@given(FINITE, st.integers(-4500, 4500) | st.integers(-1100, -1000))
+def test_scaling_is_that_of_ldexp(x: float, exponent: int) -> None:
+    """Subnormal results are rounded once, of subnormal numbers too."""
+    try:
+        expected = math.ldexp(x, exponent)
+    except OverflowError:
+        expected = math.copysign(math.inf, x)
+    assert repr(arithmetic.scaled(x, exponent)) == repr(expected)
+
+
+@COMPILES
+@given(FINITE.filter(bool))
+def test_exponents_are_those_of_frexp(x: float) -> None:
+    assert arithmetic.binary_exponent(x) == math.frexp(x)[1]
+
+
 # --- log and arctan2 ------------------------------------------------------------------------------
 
 LOG_ULPS = 1.5

@@ -218,25 +218,6 @@ def test_auto_takes_the_cpu_and_says_why(case: str, pretend: Pretend) -> None:
     assert note.endswith(".")
 
 
-BEYOND: list[tuple[dict[str, Any], str]] = [
-    ({"ensemble": "rai"}, "has no sampler of rai"),
-    ({"ensemble": "raai", "k": (1.0,)}, "has no sampler of raai"),
-]
-
-
-@pytest.mark.parametrize(("options", "told"), BEYOND)
-def test_what_has_no_sampler_for_a_gpu(
-    pretend: Pretend, options: dict[str, Any], told: str
-) -> None:
-    pretend(READY)
-    with pytest.raises(DeviceError, match=told) as caught:
-        run(device="cuda", **options)
-    assert caught.value.field == "device"
-    chosen, note = devices.automatic(run(**options))
-    assert chosen == run(**options)
-    assert note.startswith(f"device cpu, since cuda {told}")
-
-
 def test_the_device_is_no_part_of_a_key() -> None:
     assert run(device="cuda").points[0].key == run().points[0].key
     assert run(device="cuda").digest() != run().digest()

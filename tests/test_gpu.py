@@ -45,6 +45,24 @@ RUNS: dict[str, dict[str, Any]] = {
         "trials": 200,
     },
     "close": {"width": (512,), "depth": 100, "distance": (1e-20,), "trials": 200},
+    "rai": {"ensemble": "rai", "width": (1, 5, 63, 512), "depth": 20, "trials": 200},
+    "raai": {
+        "ensemble": "raai",
+        "width": (64, 4600),
+        "depth": 10,
+        "k": (1.0, float("inf")),
+        "sigma_b": (0.0, 0.3),
+        "trials": 70,
+    },
+    "rai, close": {"ensemble": "rai", "width": (512,), "depth": 50, "distance": (1e-20,)},
+    "rai, most of it one bias": {
+        "ensemble": "rai",
+        "width": (4600,),
+        "depth": 2,
+        "q0": (1e-12,),
+        "sigma_b": (0.0,),
+        "trials": 64,
+    },
     "profile": {"layer_widths": (784, 30, 600), "depth": 3, "trials": 100},
 }
 

@@ -23,6 +23,10 @@ def sampler_for(run: Run) -> Sampler:
         from .batch import BatchSampler
 
         return BatchSampler(run)
+    if run.ensemble in ASYMMETRIC and run.device == "cuda":
+        from .asymmetric_cuda import AsymmetricCudaSampler
+
+        return AsymmetricCudaSampler(run)
     if run.ensemble in ASYMMETRIC:
         from .asymmetric_cpu import AsymmetricSampler
 

@@ -195,7 +195,7 @@ COMMAND = "simulate --width 64 --depth 5"
         (f"-- {COMMAND}", "--depth 5 --scheduler"),
         (f"--array 2 -- {COMMAND}", "--depth 5 --device cpu "),
         (f"--array 2 --gpus-per-node 1 -- {COMMAND}", "--depth 5 --device cuda "),
-        (f"--gpus-per-node 1 -- {COMMAND} --device cpu --sampler dense", "dense --scheduler"),
+        (f"--gpus-per-node 1 -- {COMMAND} --sampler dense", "dense --device cuda "),
     ],
 )
 def test_a_job_names_its_device(
@@ -212,15 +212,3 @@ def test_a_job_names_its_device(
     (start,) = [line for line in out.splitlines() if line.strip().startswith("start=(")]
     assert shown in start
     assert start.count("--device") <= 1
-
-
-def test_gpus_for_a_run_that_can_not_use_them_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    words = f"slurm --gpus-per-node 4 -- {COMMAND} --ensemble rai"
-    assert simcore(shlex.split(words)) == 2
-    assert capsys.readouterr().err == (
-        "--gpus-per-node 4: the device cuda has no sampler of rai. Leave it out, or add "
-        "--device cpu after simulate.\n"
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any, cast
 
 import pytest
 
@@ -50,3 +51,39 @@ def compiled(
 def program(compiled: dict[str, Program]) -> Program:
     """The pair sampler's compiled kernel."""
     return compiled["advance"]
+
+
+def asymmetric_signatures() -> dict[str, Any]:
+    """Types of the parameters of the kernels of `rai` and `raai`, by name."""
+    from numba import types
+
+    from simcore.samplers.asymmetric_nodes import AsymmetricPhysics
+
+    i, f, named = types.int64, types.float64, cast(Any, types.NamedTuple)
+    physics = named((f,) * 5 + (types.uint64,) * 2, AsymmetricPhysics)
+    return {
+        "begin": (physics, i, i, f[:, ::1]),
+        "advance": (physics, i[::1], i[::1], i, i, f[:, ::1], f[:, :, ::1]),
+    }
+
+
+@pytest.fixture(scope="session")
+def asymmetric_ptx() -> dict[tuple[int, int], dict[str, str]]:
+    """PTX of the kernels of `rai` and `raai`, by compute capability and name."""
+    from simcore.samplers import asymmetric_kernels
+
+    return {
+        c: {
+            name: compile_ptx(getattr(asymmetric_kernels, name), types, c)
+            for name, types in asymmetric_signatures().items()
+        }
+        for c in CAPABILITIES
+    }
+
+
+@pytest.fixture(scope="session")
+def asymmetric_programs(
+    asymmetric_ptx: dict[tuple[int, int], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Program]:
+    """The compiled kernels, to be run on the CPU; those of the other capability are the same."""
+    return programs(asymmetric_ptx[9, 0], tmp_path_factory.mktemp("asymmetric"))

@@ -10,6 +10,7 @@ an error. Blocks run one after the other.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -85,6 +86,7 @@ class Cuda:
     shared: Shared = field(default_factory=Shared)
     atomic: Atomic = field(default_factory=Atomic)
     posted: dict[int, dict[int, Any]] = field(default_factory=dict)
+    without_line: int = 0
 
     @property
     def threadIdx(self) -> Index:  # noqa: N802
@@ -104,6 +106,8 @@ class Cuda:
 
     def syncthreads(self) -> None:
         """Wait for the block."""
+        if sys._getframe(1).f_lineno == self.without_line:
+            return
         self.scheduler.switch(("block", None))
 
     def syncwarp(self, mask: int = 0xFFFFFFFF) -> None:
@@ -119,7 +123,13 @@ class Cuda:
 
 
 def launch(
-    kernel: Any, grid: int, block: int, *arguments: Any, reverse: bool = False, without: str = ""
+    kernel: Any,
+    grid: int,
+    block: int,
+    *arguments: Any,
+    reverse: bool = False,
+    without: str = "",
+    without_line: int = 0,
 ) -> None:
     """Run a kernel's Python source.
 
@@ -133,10 +143,13 @@ def launch(
         Whether the last thread of a block goes first.
     without
         A method of `cuda` that is to do nothing, "syncthreads": the fault of leaving it out.
+    without_line
+        … or the line of the kernel's file whose barrier of a block is left out.
     """
     function = getattr(kernel, "py_func", kernel)
     for number in range(grid):
         cuda = Cuda(getcurrent(), Index(grid), Index(block), Index(number))
+        cuda.without_line = without_line
         if without:
             setattr(cuda, without, lambda *_: None)
         namespace = {**function.__globals__, "cuda": cuda}

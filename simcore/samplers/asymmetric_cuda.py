@@ -1,0 +1,99 @@
+"""Driver of the pair sampler of `rai` and `raai` on a CUDA device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ensembles import ASYMMETRIC
+from ..errors import DeviceError
+from ..plan import BLOCK, Run, Task
+from .asymmetric_nodes import AsymmetricPhysics
+from .asymmetric_state import DEVICE_HEAD
+from .contract import Signals
+from .cuda_blocks import CudaBlockSampler, Device
+
+__all__ = ["AsymmetricCudaSampler"]
+
+NODE_SECONDS, LAYER_SECONDS = 2e-11, 5e-9
+"""Rough costs of a node and of a trial's layer on a device that is full; they size tasks only."""
+
+PARTS = 4
+"""Arrays of nodes that a trial carries after its state: x and r of two layers."""
+
+
+class AsymmetricCudaSampler(CudaBlockSampler):
+    """The pair sampler of the asymmetric ensembles on a CUDA device (`contract.Sampler`).
+
+    Its bytes are those of `asymmetric_cpu.AsymmetricSampler`.
+
+    Parameters
+    ----------
+    run
+        The run to sample.
+    device
+        Where to run the kernels; None is the current CUDA device.
+
+    Raises
+    ------
+    DeviceError
+        If the run is of another kind, or a launch needs more memory than the device has free.
+    """
+
+    def __init__(self, run: Run, device: Device | None = None) -> None:
+        super().__init__(run, device)
+        if run.ensemble not in ASYMMETRIC or run.shared or run.sampler == "dense":
+            kind = run.sampler if run.ensemble in ASYMMETRIC else run.ensemble
+            raise DeviceError(
+                "device",
+                "cuda",
+                f"samples rai and raai pairs in networks of their own here, not {kind}",
+                "Use --device cpu.",
+            )
+        self.physics = [AsymmetricPhysics.of(point) for point in run.points]
+        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
+
+    def prepare(self) -> None:
+        """Compile the kernels, and those of the statistics, by running one trial and two blocks."""
+        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        for task in (Task(0, 0, 1, 1), Task(0, 0, 2, 2 * BLOCK)):
+            run = Run(depth=1, width=(1,), ensemble="rai", trials=task.trials, keep=0, bins=1)
+            AsymmetricCudaSampler(run, self.device).run(task, None, signals)
+
+    def seconds_per_block(self, point: int) -> float:
+        """Return a rough estimate of the time for a block of 64 trials, with many others."""
+        widths = self.widths[point]
+        return BLOCK * (float(widths.sum()) * NODE_SECONDS + widths.size * LAYER_SECONDS)
+
+    def carried_bytes(self, point: int) -> int:
+        """Return the size of what one trial carries: its state, and the nodes of two layers."""
+        nodes = int(max(self.widths[point].max(), self.fan_ins[point].max()))
+        return 8 * (DEVICE_HEAD + PARTS * (nodes + 1))
+
+    def start(self, point: int, first_trial: int, trials: int) -> Any:
+        """Return room with the inputs of trials, which a thread block draws for each."""
+        from . import asymmetric_kernels as kernels
+
+        carried = super().start(point, first_trial, trials)
+        size = int(self.fan_ins[point][0])
+        arguments = (self.physics[point], size, first_trial, carried)
+        self.device.launch(kernels.begin, trials, kernels.THREADS, *arguments)
+        return carried
+
+    def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
+        """Launch a thread block for each trial."""
+        from . import asymmetric_kernels as kernels
+
+        self.device.launch(
+            kernels.advance,
+            rows.shape[0],
+            kernels.THREADS,
+            self.physics[point],
+            self.device.put(self.fan_ins[point]),
+            self.device.put(self.widths[point]),
+            first_trial,
+            layer0,
+            carried,
+            rows,
+        )
