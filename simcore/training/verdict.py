@@ -69,11 +69,13 @@ def _ensembles(dataset: xr.Dataset, against: str, judged: Sequence[Difference]) 
 
 def _ensemble(own: Sequence[Difference], target: float | None) -> str:
     """Return the line of one ensemble: its speed first, then where it ends."""
-    speed = [d for d in own if d.measure == "steps" and d.target == target]
+    steps = [d for d in own if d.measure == "steps"] if target is not None else []
+    # Differences that were asked for at other losses have none at this one.
+    speed = [d for d in steps if d.target == target] or steps
     ends = [d for d in own if d.measure != "steps"]
     name, against = own[0].ensemble, own[0].baseline
-    words = [_speed(d) for d in speed]
-    if not speed:
+    words = [_speed(d) for d in speed] or [name]
+    if target is None:
         words = [f"{name}: of speed nothing can be said, since too few runs of {against} learn"]
     return ". ".join([*words, *map(_ending, ends)]) + "."
 

@@ -256,6 +256,13 @@ def test_the_verdict_in_words() -> None:
     assert verdict(ds) == verdict(ds)
 
 
+def test_the_verdict_is_on_the_losses_that_were_asked_for() -> None:
+    ds = runs({"he": 1.0, "other": 3.0})
+    told = verdict(ds, found=differences(ds, losses=[0.3]))
+    assert "other trains faster than he: it takes" in told
+    assert "to a test loss of 0.3." in told
+
+
 def test_rates_at_which_pilots_diverged_are_told() -> None:
     ds = runs({"he": 1.0, "wild": 1.0})
     ds["pilot_loss"][1] = np.nan
