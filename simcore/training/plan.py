@@ -138,6 +138,7 @@ class Plan(ABC):
             check_integer(name, getattr(self, name), low, high)
             self._set(name, int(getattr(self, name)))
         check_integer("batch", self.batch, 1, 10**9)
+        self._set("batch", int(self.batch))
         if self.batch > self.samples:
             rule = f"is more than the {self.samples} samples of the training set"
             raise InputError("batch", self.batch, rule, "Take a smaller batch, or more samples.")
@@ -256,6 +257,7 @@ class TeacherStudent(Plan):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_integer("inputs", self.inputs, 2, 2**16)
+        self._set("inputs", int(self.inputs))
         self._set("teacher", self.teacher.strip())
         parse_label("teacher", self.teacher)
         for name, default, low, high in (

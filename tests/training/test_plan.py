@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simcore.ensembles import Ensemble
@@ -60,6 +61,8 @@ def test_a_plan_is_rebuilt_from_its_configuration() -> None:
         assert again == plan
         assert again.digest() == plan.digest()
     assert TeacherStudent(rates=(0.1, 0.01)).grid == (0.01, 0.1)
+    counted = TeacherStudent(batch=np.int64(128), inputs=np.int64(20))  # type: ignore[arg-type]
+    assert counted.digest() == TeacherStudent().digest()
     assert TeacherStudent().digest() == TeacherStudent(teacher_width=100).digest()
     assert TeacherStudent().digest() != TeacherStudent(seed=1).digest()
 
