@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -383,10 +383,10 @@ def _show_results(dataset: Any, path: Path, given: Given) -> None:
     elif "quiet" not in given.flags:
         headings = [name.replace("_", " ") for name in rows[0] if name not in _NOTED]
         show_table(headings, [[_cell(row[name]) for name in _shown(row)] for row in rows])
-        for line in _notes(rows):
-            typer.echo(line)
-        from simcore.training.verdict import verdict
+        from simcore.training.verdict import unstable, verdict
 
+        for line in _notes(rows, unstable(dataset)):
+            typer.echo(line)
         typer.echo(f"\n{verdict(dataset)}")
 
 
@@ -424,11 +424,12 @@ def _rows(dataset: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def _notes(rows: list[dict[str, Any]]) -> list[str]:
+def _notes(rows: list[dict[str, Any]], unstable: Collection[str]) -> list[str]:
+    """Return the lines below the table; of `unstable` ensembles no rate is the best."""
     meaning = "loss and accuracy: of the test set, medians over networks; dead: mean share of nodes"
     notes = [f"\n{meaning} that no input of it activates"]
     for row in rows:
-        if row["at_edge"]:
+        if row["at_edge"] and row["ensemble"] not in unstable:
             also = ", though it was extended" if row["extended"] else ""
             notes.append(
                 f"note: {row['ensemble']}: the best rate, {row['rate']:g}, is at the edge of the "

@@ -86,7 +86,10 @@ def formats() -> list[str]:
 
 def check_ending(output: str | Path, field: str = "output") -> None:
     """Raise InputError, about `field`, unless a figure can be written to a file of this name."""
-    known = formats()
+    try:
+        known = formats()
+    except InputError as missing:
+        raise InputError(field, str(output), missing.rule, missing.remedy) from missing
     if Path(output).suffix[1:].lower() not in known:
         remedy = f"Use one of: {', '.join(known)}."
         raise InputError(field, str(output), "has no known ending", remedy)

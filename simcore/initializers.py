@@ -47,7 +47,8 @@ def layer(
     Raises
     ------
     InputError
-        If a size is not a whole number from 1 on, or all weights would be 0: k = ∞ at fan-in 1.
+        If a size is not a whole number from 1 on, all weights would be 0 (k = ∞ at fan-in 1), or
+        `ensemble` or `rng` is of another kind.
 
     Examples
     --------
@@ -57,6 +58,12 @@ def layer(
     >>> weight.shape, bias.shape
     ((512, 784), (512,))
     """
+    if not isinstance(ensemble, Ensemble):
+        remedy = "Give simcore.Ensemble.he(), say."
+        raise InputError("ensemble", repr(ensemble), "must be a simcore.Ensemble", remedy)
+    if not isinstance(rng, np.random.Generator):
+        remedy = "Give numpy.random.default_rng(0), say."
+        raise InputError("rng", repr(rng), "must be a numpy.random.Generator", remedy)
     check_fan_in(ensemble, fan_in)
     check_integer("fan_out", fan_out, 1, MAX_NODES)
     weight = rng.standard_normal((fan_out, fan_in))

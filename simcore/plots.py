@@ -12,6 +12,7 @@ import numpy as np
 from .analysis import open_run
 from .errors import InputError
 from .figure_style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
+from .hdf5 import reading
 from .observables import COVARIANCE, HISTOGRAMMED
 from .results import points
 from .training.figures import KINDS as TRAINING_KINDS
@@ -90,10 +91,16 @@ def plot(
     OutputError
         If the figure can't be written.
     """
-    training = Path(path).is_file() and is_training(path)
+    one = Path(path).is_file()
+    training = one and is_training(path)
     kinds, others = (TRAINING_KINDS, KINDS) if training else (KINDS, TRAINING_KINDS)
     if kind not in kinds:
-        held = "training, not a run" if training else "a run, not training"
+        if kind in others and one:
+            # What can't be read is neither, and says so here.
+            with reading(path):
+                pass
+        held = "a run, not training" if one else "a pattern, which runs may be given by"
+        held = "training, not a run" if training else held
         rule = f"needs another file, this is {held}" if kind in others else "is not known"
         raise InputError("kind", kind, rule, f"Choose one of: {', '.join(kinds)}.")
     if not SIZES[0] <= size <= SIZES[1]:

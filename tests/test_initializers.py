@@ -95,5 +95,12 @@ def test_what_is_refused(ensemble: Ensemble, fan_in: int, fan_out: int, field: s
     assert refused.value.field == field
 
 
+def test_other_kinds_of_arguments_are_refused() -> None:
+    with pytest.raises(InputError, match="rng = 0: must be a numpy"):
+        layer(Ensemble.he(), 3, 3, 0)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="ensemble = 'he': must be a simcore"):
+        layer("he", 3, 3, np.random.default_rng(0))  # type: ignore[arg-type]
+
+
 def test_the_docstring_example_runs() -> None:
     assert doctest.testmod(initializers).failed == 0

@@ -229,6 +229,24 @@ def test_a_lazy_model_can_be_initialized_once_it_has_run() -> None:
     assert initialize_(model, Ensemble.he()).layers == ("0",)
 
 
+class Scaled(nn.Linear):
+    """A layer with a parameter of its own beside weight and bias."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 4)
+        self.scale = nn.Parameter(torch.ones(4))
+
+
+def test_parameters_beside_weight_and_bias_are_named() -> None:
+    assert initialize_(Scaled(), Ensemble.he()).left_alone == ("Scaled",)
+
+
+def with_computed_bias() -> nn.Module:
+    layer = nn.Linear(3, 4)
+    nn.utils.parametrize.register_parametrization(layer, "bias", nn.Tanh())
+    return layer
+
+
 def tied() -> nn.Module:
     first, second = nn.Linear(4, 4), nn.Linear(4, 4)
     second.weight = first.weight
@@ -257,6 +275,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], Ensemble, str]] = {
         Ensemble.he(),
         "computed from other parameters",
     ),
+    "computed bias": (with_computed_bias, Ensemble.he(), "a bias that is computed from other"),
     "shared": (tied, Ensemble.rai(), r"1 \(Linear\): shares a parameter with 0"),
     "no layers": (nn.ReLU, Ensemble.he(), "has no Linear"),
 }

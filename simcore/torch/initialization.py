@@ -208,8 +208,8 @@ def initialize_(
     ------
     InputError
         If there is no such layer, or one, which is named, can't have the law: it lacks a bias, its
-        weight is computed from other parameters, is on the meta device or no float, or would be 0
-        throughout.
+        weight or bias is computed from other parameters, is on the meta device or no float, or the
+        weight would be 0 throughout.
 
     Warns
     -----
@@ -240,7 +240,7 @@ def initialize_(
         _check_unshared(layers, ensemble)
     for layer in layers.values():
         _draw_into(ensemble, layer.weight, layer.bias, generator)
-    drawn = {id(p) for layer in layers.values() for p in layer.parameters(recurse=False)}
+    drawn = {id(p) for layer in layers.values() for p in (layer.weight, layer.bias)}
     others = {_shown(name, part): shape for name, part, shape in _others(module, drawn)}
     _warn_of([name for name, dimensions in others.items() if dimensions > 1])
     return Initialized(tuple(layers), tuple(others))
@@ -313,9 +313,10 @@ def _check_layer(
     """As `_check`, of a layer whose parameters are its own; errors name it."""
     own = dict(layer.named_parameters(recurse=False))
     shown = _shown(name, layer)
-    if "weight" not in own:
-        rule = "has a weight that is computed from other parameters (weight_norm, pruning)"
-        raise InputError("module", shown, rule, "Initialize it before that is added.")
+    for part in ("weight", "bias"):
+        if part not in own and (part == "weight" or layer.bias is not None):
+            rule = f"has a {part} that is computed from other parameters (weight_norm, pruning)"
+            raise InputError("module", shown, rule, "Initialize it before that is added.")
     needs_bias = ensemble.name in ASYMMETRIC or bool(ensemble.sigma_b)
     if needs_bias and "bias" not in own:
         rule = f"has no bias of its own, and {ensemble.name} draws one"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from .plan import Plan
+from .plan import RATE_LIMITS, Plan
 from .results import Pilots, Results
 
 __all__ = ["Choice", "Job", "choose_rate", "networks_in_all", "outstanding"]
@@ -94,7 +94,10 @@ def _best(rates: tuple[float, ...], tried: Mapping[float, Pilots]) -> float:
 
 
 def _extension(grid: tuple[float, ...], best: float) -> tuple[float, ...]:
-    """Return the rates beyond the edge that the best one lies at; a single rate has no spacing."""
+    """Return the rates beyond the edge that the best one lies at, as far as `RATE_LIMITS` let.
+
+    A single rate has no spacing.
+    """
     if len(grid) < 2 or best not in (grid[0], grid[-1]):
         return ()
     # The ratios at the edge are repeated, so that 0.01, 0.03, 0.1 goes on as 0.3, 1.
@@ -104,7 +107,7 @@ def _extension(grid: tuple[float, ...], best: float) -> tuple[float, ...]:
     for number in range(EXTENSION):
         rate /= ratios[-1 - number % len(ratios)]
         found.append(float(f"{rate:.12g}"))
-    return tuple(found)
+    return tuple(rate for rate in found if RATE_LIMITS[0] <= rate <= RATE_LIMITS[1])
 
 
 def outstanding(plan: Plan, results: Results) -> list[Job]:

@@ -49,7 +49,8 @@ def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
         raise InputError("kind", kind, rule, "Finish it with simcore resume.")
     if kind == "accuracy" and kind not in dataset:
         rule = "is what networks that tell classes apart have"
-        raise InputError("kind", kind, rule, f"Choose one of: {', '.join(KINDS)}.")
+        remedy = f"Choose one of: {', '.join(x for x in KINDS if x != kind)}."
+        raise InputError("kind", kind, rule, remedy)
     _FIGURES[kind](axes, dataset)
 
 

@@ -78,7 +78,9 @@ def _hidden(
 
         return layer(start.ensemble, fan_in, fan_out, rng)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    weight, bias = torch.empty(fan_out, fan_in), torch.zeros(fan_out)
+    # Of this type whatever torch.set_default_dtype was told: another one draws other numbers.
+    weight = torch.empty(fan_out, fan_in, dtype=torch.float32)
+    bias = torch.zeros(fan_out, dtype=torch.float32)
     if start.name == "orthogonal":
         torch.nn.init.orthogonal_(weight, gain=math.sqrt(2.0), generator=generator)
     else:

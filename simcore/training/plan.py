@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ __all__ = [
     "ENSEMBLES",
     "OPTIMIZERS",
     "RATES",
+    "RATE_LIMITS",
     "TEST_IMAGES",
     "VALIDATION",
     "Digits",
@@ -43,6 +43,10 @@ RATES = {
 """The grid of learning rates of each optimizer, a factor of about 3 apart."""
 
 RATE_LIMITS = (1e-12, 1e6)
+"""Smallest and largest learning rate, of an extended grid too."""
+
+MOST_NOISE = 1e6
+"""Largest noise: squares of much more leave the range of float32, and nothing could be learned."""
 
 RECORDED = 60
 """About how many steps are recorded, spaced by equal ratios."""
@@ -119,6 +123,7 @@ class Plan(ABC):
     def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("device", self.device, ("cpu", "cuda"))
+        self._check_kinds()
         self._set("ensembles", tuple(label.strip() for label in self.ensembles))
         self._check_ensembles()
         for name, low, high in (
@@ -133,6 +138,7 @@ class Plan(ABC):
             check_integer(name, getattr(self, name), low, high)
             self._set(name, int(getattr(self, name)))
         check_integer("batch", self.batch, 1, 10**9)
+        self._set("batch", int(self.batch))
         if self.batch > self.samples:
             rule = f"is more than the {self.samples} samples of the training set"
             raise InputError("batch", self.batch, rule, "Take a smaller batch, or more samples.")
@@ -145,6 +151,18 @@ class Plan(ABC):
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+    def _check_kinds(self) -> None:
+        """Refuse a text where labels are due, and a number where rates are."""
+        labels, rates = self.ensembles, self.rates
+        if not isinstance(labels, tuple | list) or not all(isinstance(x, str) for x in labels):
+            remedy = 'Give ("he", "torch"), say.'
+            raise InputError("ensembles", repr(labels), "must be a tuple of labels", remedy)
+        if rates is not None and not (
+            isinstance(rates, tuple | list | np.ndarray) and all(map(_is_number, rates))
+        ):
+            remedy = "Give (0.01, 0.1), say."
+            raise InputError("rates", repr(rates), "must be a tuple of numbers", remedy)
 
     def _check_ensembles(self) -> None:
         starts = [parse_label("ensembles", label) for label in self.ensembles]
@@ -239,6 +257,7 @@ class TeacherStudent(Plan):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_integer("inputs", self.inputs, 2, 2**16)
+        self._set("inputs", int(self.inputs))
         self._set("teacher", self.teacher.strip())
         parse_label("teacher", self.teacher)
         for name, default, low, high in (
@@ -249,8 +268,8 @@ class TeacherStudent(Plan):
             value = default if value is None else value
             check_integer(name, value, low, high)
             self._set(name, int(value))
-        if not 0.0 <= self.noise < math.inf:
-            rule = "must be a finite number from 0 on"
+        if not (_is_number(self.noise) and 0.0 <= self.noise <= MOST_NOISE):
+            rule = f"must be a number from 0 to {MOST_NOISE:g}"
             raise InputError("noise", self.noise, rule, "Give a standard deviation such as 0.1.")
         self._set("noise", float(self.noise) + 0.0)
 
@@ -283,6 +302,10 @@ class Digits(Plan):
     def fan_in(self) -> int:
         """Pixels of an image."""
         return 64
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 _TASKS: dict[str, type[Plan]] = {task.task: task for task in (TeacherStudent, Digits)}

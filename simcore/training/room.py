@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from ..errors import InputError
 from ..memory import SHARE, available_bytes
-from .plan import TEST_IMAGES, VALIDATION, Plan
+from .plan import TEST_IMAGES, VALIDATION, Plan, TeacherStudent
 
-__all__ = ["check_room", "training_bytes"]
+__all__ = ["check_room", "is_memory_error", "no_room", "training_bytes"]
 
 WEIGHT_COPIES = 6
 """Weights, gradients, up to two numbers of an optimizer, and the float64 that they are drawn in."""
@@ -16,26 +17,68 @@ WEIGHT_COPIES = 6
 NODE_COPIES = 3
 """Activations, their gradients, and what an operation needs on the way."""
 
+TEACHER_COPIES = 2
+"""Weights as drawn and as used; activations of a layer and of the one before."""
+
+REMEDY = "Take a smaller width, depth or training set, or fewer threads."
+
 
 def training_bytes(plan: Plan, groups: int) -> int:
-    """Return about how many bytes it takes to train some groups at once, PyTorch's own apart."""
+    """Return about how many bytes it takes to train some groups at once.
+
+    PyTorch's own are apart, and those of teachers.
+    """
     networks = max(plan.group, plan.pilots)
     sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
-    weights = sum((n + 1) * m for n, m in pairwise(sizes))
     tested = TEST_IMAGES if plan.classes else VALIDATION
     nodes = max(plan.batch * sum(sizes), tested * max(sizes))
     data = 3 * (plan.samples + 2 * tested) * (plan.fan_in + 1)
-    network = 4 * (WEIGHT_COPIES * weights + NODE_COPIES * nodes + data)
+    network = 4 * (WEIGHT_COPIES * _weights(sizes) + NODE_COPIES * nodes + data)
     return groups * networks * network
+
+
+def teacher_bytes(plan: Plan) -> int:
+    """Return about how many bytes it takes to ask a teacher, in float64, for all samples."""
+    if not isinstance(plan, TeacherStudent):
+        return 0
+    sizes = [plan.inputs, *[plan.teacher_width or 0] * (plan.teacher_depth or 0), 1]
+    answers = (plan.samples + 2 * VALIDATION) * max(sizes)
+    return 8 * TEACHER_COPIES * (_weights(sizes) + answers)
+
+
+def _weights(sizes: list[int]) -> int:
+    return sum((n + 1) * m for n, m in pairwise(sizes))
+
+
+def _groups(plan: Plan, threads: int) -> int:
+    """Return how many groups the CPU trains at once at most: no more than there are jobs."""
+    jobs = max(len(plan.grid), math.ceil(plan.seeds / plan.group))
+    return min(threads, len(plan.ensembles) * jobs)
 
 
 def check_room(plan: Plan, threads: int) -> None:
     """Raise InputError if training needs more memory than there is; a GPU's is not looked at."""
     room = available_bytes()
-    groups = threads if plan.device == "cpu" else 0
-    if room is None or training_bytes(plan, groups) <= SHARE * room:
+    groups = _groups(plan, threads) if plan.device == "cpu" else 1
+    students = training_bytes(plan, groups) if plan.device == "cpu" else 0
+    need = students + groups * teacher_bytes(plan)
+    if room is None or need <= SHARE * room:
         return
-    need = training_bytes(plan, groups)
     rule = f"needs about {need / 1e9:.3g} GB of memory, {room / 1e9:.3g} GB are free"
-    remedy = "Take a smaller width, depth or training set, or fewer threads."
-    raise InputError("width", plan.width, rule, remedy)
+    if isinstance(plan, TeacherStudent) and students <= SHARE * room:
+        remedy = "Take a smaller teacher or training set, or fewer threads."
+        raise InputError("teacher_width", plan.teacher_width, rule, remedy)
+    raise InputError("width", plan.width, rule, REMEDY)
+
+
+def is_memory_error(error: RuntimeError) -> bool:
+    """Return whether PyTorch says by an error that memory is at an end, a GPU's or the host's."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def no_room(plan: Plan) -> InputError:
+    """Return what to say where memory came to an end on the way."""
+    rule = f"needs more memory than the {'GPU' if plan.device == 'cuda' else 'machine'} has left"
+    return InputError("width", plan.width, rule, REMEDY)

@@ -20,7 +20,7 @@ from ..threads import resolve_threads
 from .agenda import Job, networks_in_all, outstanding
 from .plan import Plan
 from .results import Results
-from .room import check_room
+from .room import check_room, is_memory_error, no_room
 from .store import read_results, to_dataset, write_training
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def resume(
     Parameters
     ----------
     path
-        The file of the run; it is replaced.
+        The file of the run; it is replaced, unless it is complete.
     threads, report
         As for `train`.
 
@@ -163,8 +163,11 @@ def go_on(
 ) -> Outcome:
     """Go on with the run of a file; parameters as for `execute`."""
     with only_writer(path):
-        results, _ = read_results(path)
+        results, complete = read_results(path)
+        if complete:
+            return Outcome(results, complete=True, seconds=0.0)
         check_torch(results.plan)
+        check_room(results.plan, resolve_threads(threads))
         return _Loop(results, path, threads, report, control, provenance).run()
 
 
@@ -262,7 +265,13 @@ class _Loop:
                 raise Stopped
             self._updates[job] += networks
 
-        return train_group(self._results.plan, job, advance)
+        plan = self._results.plan
+        try:
+            return train_group(plan, job, advance)
+        except RuntimeError as error:
+            if is_memory_error(error):
+                raise no_room(plan) from error
+            raise
 
     def _tell(self) -> None:
         if self._report is None:

@@ -84,7 +84,7 @@ def baseline_of(dataset: xr.Dataset, baseline: str | None = None) -> str:
 def trained(dataset: xr.Dataset) -> list[str]:
     """Return the ensembles all of whose runs have come to their end, diverged or not.
 
-    The others are not trained yet, or no learning rate of theirs was free of divergence.
+    The others are not trained yet, or not all of their runs.
     """
     loss = _ordered(dataset["loss"])[:, :, -1]
     diverged = _ordered(dataset["diverged"]).astype(bool)
@@ -195,8 +195,11 @@ def reference_loss(dataset: xr.Dataset, baseline: str) -> float | None:
     """
     if baseline not in trained(dataset):
         return None
-    loss = _outcomes(dataset.sel(ensemble=[baseline]), "loss")[0]
-    lowest = float(np.quantile(loss.min(axis=1), REACHED_BY, method="higher"))
+    own = dataset.sel(ensemble=[baseline])
+    loss = _outcomes(own, "loss")[0]
+    # What a run had before it diverged is not what training reached.
+    least = np.where(_ordered(own["diverged"])[0].astype(bool), np.inf, loss.min(axis=1))
+    lowest = float(np.quantile(least, REACHED_BY, method="higher"))
     if not 0.0 < lowest < min(_unit(dataset), float(np.median(loss[:, 0]))):
         return None
     power = 10.0 ** (math.floor(math.log10(lowest)) - 1)

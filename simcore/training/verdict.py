@@ -11,7 +11,7 @@ import xarray as xr
 from .differences import CONFIDENCE, Difference, differences
 from .statistics import baseline_of, final, reference_loss, trained
 
-__all__ = ["difference_words", "grid_words", "interval_words", "ratio_words", "verdict"]
+__all__ = ["difference_words", "grid_words", "interval_words", "ratio_words", "unstable", "verdict"]
 
 FEWEST = 6
 """Pairs without which the sign test can decide nothing: 2 · 2⁻⁵ is more than 5 %."""
@@ -69,11 +69,13 @@ def _ensembles(dataset: xr.Dataset, against: str, judged: Sequence[Difference]) 
 
 def _ensemble(own: Sequence[Difference], target: float | None) -> str:
     """Return the line of one ensemble: its speed first, then where it ends."""
-    speed = [d for d in own if d.measure == "steps" and d.target == target]
+    steps = [d for d in own if d.measure == "steps"] if target is not None else []
+    # Differences that were asked for at other losses have none at this one.
+    speed = [d for d in steps if d.target == target] or steps
     ends = [d for d in own if d.measure != "steps"]
     name, against = own[0].ensemble, own[0].baseline
-    words = [_speed(d) for d in speed]
-    if not speed:
+    words = [_speed(d) for d in speed] or [name]
+    if target is None:
         words = [f"{name}: of speed nothing can be said, since too few runs of {against} learn"]
     return ". ".join([*words, *map(_ending, ends)]) + "."
 
@@ -153,6 +155,12 @@ def _diverged(dataset: xr.Dataset) -> Iterator[str]:
         yield "No run diverged."
 
 
+def unstable(dataset: xr.Dataset) -> list[str]:
+    """Return the ensembles of which some pilot diverged at every rate that was tried."""
+    none = dataset["pilot_loss"].isnull().all("rate") & dataset["learning_rate"].notnull()
+    return [e for e, flag in _of_ensembles(none) if flag]
+
+
 def grid_words(dataset: xr.Dataset) -> list[str]:
     """Return what is to be known of the learning rates, each chosen from a grid by pilot runs."""
     names = [str(x) for x in dataset["ensemble"].to_numpy()]
@@ -160,13 +168,12 @@ def grid_words(dataset: xr.Dataset) -> list[str]:
     chosen = [e for e in names if math.isfinite(rates[e])]
     at_edge = {str(e) for e, flag in _of_ensembles(dataset["at_edge"]) if flag}
     extended = [str(e) for e, flag in _of_ensembles(dataset["extended"]) if flag]
-    none = dataset["pilot_loss"].isnull().all("rate")
-    unstable = [e for e, flag in _of_ensembles(none) if flag and e in chosen]
-    edge = [f"{e} ({rates[e]:g})" for e in chosen if e in at_edge and e not in unstable]
+    nowhere = unstable(dataset)
+    edge = [f"{e} ({rates[e]:g})" for e in chosen if e in at_edge and e not in nowhere]
     lines = []
-    if unstable:
+    if nowhere:
         lines.append(
-            f"Some pilot of {_listed(unstable)} diverged at every learning rate of the grid, so "
+            f"Some pilot of {_listed(nowhere)} diverged at every learning rate of the grid, so "
             "that the smallest was taken."
         )
     if edge:
@@ -194,10 +201,11 @@ def _listed(names: Sequence[str]) -> str:
 
 def _basis(judged: Sequence[Difference]) -> str:
     pairs, count = judged[0].pairs, len(judged)
+    corrected = f", corrected by Holm for all {count} differences," if count > 1 else ""
     text = (
         f"(Medians over {pairs} pair{'s' if pairs > 1 else ''} of runs with the same seed, data "
         f"and batches; intervals by bootstrap, each for itself. A difference is called one where "
-        f"the sign test, corrected by Holm for all {count} differences, errs in at most "
+        f"the sign test{corrected} errs in at most "
         f"{100.0 * (1.0 - CONFIDENCE):.0f} % of files; an interval alone shows less."
     )
     if any(d.estimate[0] != d.estimate[1] for d in judged):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,25 @@ def test_a_figure_that_can_not_be_written_is_refused_before_anything_is_trained(
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "--figure" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_no_rate_is_stable_none_is_called_the_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*TEACHER, "-o", str(tmp_path / "wild.h5"), "--rates", "1e5,1e6"]) == 0
+    told = capsys.readouterr().out
+    assert "note:" not in told
+    assert "Some pilot of he and torch diverged at every learning rate" in told
+
+
+def test_a_figure_without_matplotlib_is_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
+    assert main([*TEACHER, "-o", "run.h5", "--figure", "losses.png"]) == 2
+    assert capsys.readouterr().err.startswith("--figure losses.png: needs matplotlib")
     assert not list(tmp_path.iterdir())
 
 

@@ -173,3 +173,14 @@ def test_networks_depend_on_trial_and_ensemble_and_output_layers_on_the_trial_al
     for number in range(3):
         alone = draw_networks(Start("he"), sizes, 0, owners[number : number + 1])
         assert torch.equal(alone[1][0][0], he[1][0][number])
+
+
+@pytest.mark.parametrize("label", ["torch", "orthogonal"])
+def test_initial_weights_do_not_depend_on_the_default_type(label: str) -> None:
+    drawn = draw_networks(Start(label), [5, 6, 1], 0, [("measured", 0)])
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = draw_networks(Start(label), [5, 6, 1], 0, [("measured", 0)])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(drawn[0][0], again[0][0])

@@ -6,13 +6,16 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
+from simcore.ensembles import Ensemble
 from simcore.errors import InputError
 from simcore.training.agenda import Choice, choose_rate
 from simcore.training.labels import Start, parse_label
 from simcore.training.plan import Digits, Plan, TeacherStudent, plan_from_config
 from simcore.training.results import Pilots
+from simcore.training.room import check_room
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,12 @@ from simcore.training.results import Pilots
         (TeacherStudent, {"rates": (0.1, 0.1)}, "rates"),
         (TeacherStudent, {"rates": (0.0, 0.1)}, "rates"),
         (TeacherStudent, {"noise": math.nan}, "noise"),
+        (TeacherStudent, {"noise": 1e30}, "noise"),
+        (TeacherStudent, {"noise": "much"}, "noise"),
+        (TeacherStudent, {"rates": 0.1}, "rates"),
+        (TeacherStudent, {"rates": "0.1"}, "rates"),
+        (TeacherStudent, {"ensembles": "he"}, "ensembles"),
+        (TeacherStudent, {"ensembles": (Ensemble.he(),)}, "ensembles"),
         (TeacherStudent, {"teacher": "rai:2"}, "teacher"),
         (TeacherStudent, {"optimizer": "lbfgs"}, "optimizer"),
         (TeacherStudent, {"device": "tpu"}, "device"),
@@ -52,6 +61,8 @@ def test_a_plan_is_rebuilt_from_its_configuration() -> None:
         assert again == plan
         assert again.digest() == plan.digest()
     assert TeacherStudent(rates=(0.1, 0.01)).grid == (0.01, 0.1)
+    counted = TeacherStudent(batch=np.int64(128), inputs=np.int64(20))  # type: ignore[arg-type]
+    assert counted.digest() == TeacherStudent().digest()
     assert TeacherStudent().digest() == TeacherStudent(teacher_width=100).digest()
     assert TeacherStudent().digest() != TeacherStudent(seed=1).digest()
 
@@ -120,3 +131,31 @@ def test_the_rule_by_which_rates_are_chosen(pilots: dict[float, Pilots], choice:
 
 def test_a_grid_of_one_rate_is_at_its_edge_and_not_extended() -> None:
     assert choose_rate((0.1,), tried(r0_1=1.0)) == Choice(0.1, (), extended=False, at_edge=True)
+
+
+def test_a_grid_is_not_extended_beyond_the_rates_that_are_allowed() -> None:
+    # PyTorch has no float32 of the second one, 1e42.
+    found = {1e-12: Pilots(2.0, 0), 1e6: Pilots(1.0, 0)}
+    assert choose_rate((1e-12, 1e6), found) == Choice(1e6, (), extended=False, at_edge=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "threads", "field"),
+    [
+        ({}, 4096, ""),  # 30 jobs at most, however many threads there are
+        ({"width": 4000}, 1, "width"),
+        ({"teacher_width": 40_000}, 1, "teacher_width"),
+        ({"teacher_width": 20_000, "teacher_depth": 1, "samples": 10**6}, 1, "teacher_width"),
+    ],
+)
+def test_the_memory_that_training_takes_is_looked_at(
+    values: dict[str, Any], threads: int, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simcore.training.room.available_bytes", lambda: 10**10)
+    plan = TeacherStudent(**values)
+    if not field:
+        check_room(plan, threads)
+        return
+    with pytest.raises(InputError, match=f"^{field} = .* needs about") as refused:
+        check_room(plan, threads)
+    assert refused.value.field == field

@@ -180,7 +180,9 @@ def test_single_figures_have_the_values_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "choice", "words"),
     [
-        ("teacher", "accuracy", {}, "networks that tell classes apart"),
+        ("teacher", "accuracy", {}, "tell classes apart have. Choose one of: loss, steps"),
+        ("teache?", "loss", {}, "needs another file, this is a pattern"),
+        ("cut", "loss", {}, "is damaged"),
         ("teacher", "z", {}, "needs another file, this is training"),
         ("teacher", "pie", {}, "is not known"),
         ("teacher", "loss", {"layer": 2}, "can't be chosen for loss"),
@@ -191,6 +193,8 @@ def test_single_figures_have_the_values_of_the_file() -> None:
 def test_a_figure_that_cannot_be_is_told(
     folder: Path, tmp_path: Path, name: str, kind: str, choice: dict[str, Any], words: str
 ) -> None:
+    whole = (folder / "teacher.h5").read_bytes()
+    (folder / "cut.h5").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=words):
         plots.plot(folder / f"{name}.h5", kind, tmp_path / "figure.png", **choice)
 

@@ -10,12 +10,22 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from simcore.errors import FileFormatError, InputError, OutputError
 from simcore.locking import only_writer
 from simcore.progress import Control, Progress
-from simcore.training import Digits, TeacherStudent, open_training, resume, run, tasks, train
+from simcore.training import (
+    Digits,
+    TeacherStudent,
+    engine,
+    open_training,
+    resume,
+    run,
+    tasks,
+    train,
+)
 from simcore.training.agenda import outstanding
 from simcore.training.store import read_results
 
@@ -177,3 +187,24 @@ def test_without_data_there_is_no_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_nothing_is_left_to_do(whole: Path) -> None:
     assert outstanding(PLAN, read_results(whole)[0]) == []
+
+
+def test_a_complete_file_is_left_as_it_is(whole: Path) -> None:
+    before = whole.read_bytes()
+    assert resume(whole).attrs["complete"] == 1
+    assert whole.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory: you tried")]
+)
+def test_memory_that_comes_to_an_end_is_told_in_words(
+    error: RuntimeError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(engine, "train_group", fail)
+    with pytest.raises(InputError, match=r"^width = 6: needs more memory than the machine has"):
+        train(PLAN, output=tmp_path / "run.h5")
+    assert open_training(tmp_path / "run.h5").attrs["complete"] == 0

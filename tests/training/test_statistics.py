@@ -117,7 +117,10 @@ def test_reference_losses() -> None:
     assert 15 <= int((lowest <= own).sum()) <= 17
     assert reference_losses(ds) == sorted({0.5, 0.1, own}, reverse=True)
     assert reference_losses(until(ds, 5)) == [reference_loss(until(ds, 5), "he")]
-    assert reference_loss(runs(diverged={"he": dict.fromkeys(range(6), 0)}), "he") is None
+    # What runs had before they diverged is no loss that training reaches.
+    for step in (0, 500):
+        gone = {"he": dict.fromkeys(range(6), step)}
+        assert reference_loss(runs(diverged=gone), "he") is None
     digits = reference_losses(runs(task="digits"))
     assert 1.15 in digits
     assert 0.23 in digits
@@ -253,6 +256,13 @@ def test_the_verdict_in_words() -> None:
     assert verdict(ds) == verdict(ds)
 
 
+def test_the_verdict_is_on_the_losses_that_were_asked_for() -> None:
+    ds = runs({"he": 1.0, "other": 3.0})
+    told = verdict(ds, found=differences(ds, losses=[0.3]))
+    assert "other trains faster than he: it takes" in told
+    assert "to a test loss of 0.3." in told
+
+
 def test_rates_at_which_pilots_diverged_are_told() -> None:
     ds = runs({"he": 1.0, "wild": 1.0})
     ds["pilot_loss"][1] = np.nan
@@ -270,6 +280,7 @@ def test_rates_at_which_pilots_diverged_are_told() -> None:
         ({"seeds": 5}, "With fewer than 6 pairs, as here, it can call none"),
         ({"seeds": 6}, "With 6 pairs it can call none of so many"),
         ({"diverged": {"he": dict.fromkeys(range(12), 0)}}, "of speed nothing can be said"),
+        ({"diverged": {"he": dict.fromkeys(range(20), 3)}}, "of speed nothing can be said"),
         ({"speed": {"he": 1.0}}, "There is nothing to compare he to."),
         ({"speed": {"rai": 1.0, "torch": 3.0}}, "torch trains faster than rai"),
     ],
