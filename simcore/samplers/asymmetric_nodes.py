@@ -112,8 +112,8 @@ class AsymmetricPhysics(NamedTuple):
         """Take the scalars of a point."""
         key0, key1 = split_key(point.key)
         sigma_b2 = FAN_IN_RULE if point.sigma_b is None else point.sigma_b * point.sigma_b
-        sigma_w2 = point.sigma_w * point.sigma_w
-        return cls(point.g, sigma_w2, sigma_b2, point.q0, point.distance, key0, key1)
+        numbers = (point.g, point.sigma_w * point.sigma_w, sigma_b2, point.q0, point.distance)
+        return cls(*map(float, numbers), key0, key1)
 
 
 class Scales(NamedTuple):

@@ -86,15 +86,10 @@ class Physics(NamedTuple):
     def of(cls, point: Point) -> Physics:
         """Take the scalars of a point."""
         key0, key1 = split_key(point.key)
-        return cls(
-            point.g,
-            point.sigma_w * point.sigma_w,
-            -1.0 if point.sigma_b is None else point.sigma_b * point.sigma_b,
-            point.q0,
-            point.distance,
-            key0,
-            key1,
-        )
+        sigma_b2 = -1.0 if point.sigma_b is None else point.sigma_b * point.sigma_b
+        numbers = (point.g, point.sigma_w * point.sigma_w, sigma_b2, point.q0, point.distance)
+        # Whole numbers would have kernels of their own compiled.
+        return cls(*map(float, numbers), key0, key1)
 
 
 @njit(nogil=True, cache=True)
