@@ -59,6 +59,7 @@ LEAST_FREE_BYTES = 512 * 2**20
 
 OUT_OF_MEMORY = {
     "CudaAPIError": ("CUDA_ERROR_OUT_OF_MEMORY",),
+    "CUDAError": ("CUDA_ERROR_OUT_OF_MEMORY",),
     "OutOfMemoryError": ("Out of memory allocating",),
     "CUDADriverError": ("CUDA_ERROR_OUT_OF_MEMORY",),
     "CUDARuntimeError": ("cudaErrorMemoryAllocation",),
