@@ -86,10 +86,16 @@ class Physics(NamedTuple):
     def of(cls, point: Point) -> Physics:
         """Take the scalars of a point."""
         key0, key1 = split_key(point.key)
-        sigma_b2 = -1.0 if point.sigma_b is None else point.sigma_b * point.sigma_b
-        numbers = (point.g, point.sigma_w * point.sigma_w, sigma_b2, point.q0, point.distance)
-        # Whole numbers would have kernels of their own compiled.
-        return cls(*map(float, numbers), key0, key1)
+        # Python's whole numbers would have kernels of their own compiled.
+        return cls(
+            float(point.g),
+            float(point.sigma_w * point.sigma_w),
+            -1.0 if point.sigma_b is None else float(point.sigma_b * point.sigma_b),
+            float(point.q0),
+            float(point.distance),
+            key0,
+            key1,
+        )
 
 
 @njit(nogil=True, cache=True)

@@ -15,6 +15,8 @@ from .emulated import signals
 from .kernels import KERNELS
 from .test_batch_cuda import EmulatedArrays
 
+pytestmark = pytest.mark.xdist_group("gpu")
+
 
 class Typed(EmulatedArrays):
     """Runs nothing: kernels write 1, and what they were launched with is noted, as Numba has it."""
