@@ -59,6 +59,7 @@ LEAST_FREE_BYTES = 512 * 2**20
 
 OUT_OF_MEMORY = {
     "CudaAPIError": ("CUDA_ERROR_OUT_OF_MEMORY",),
+    "CUDAError": ("CUDA_ERROR_OUT_OF_MEMORY",),
     "OutOfMemoryError": ("Out of memory allocating",),
     "CUDADriverError": ("CUDA_ERROR_OUT_OF_MEMORY",),
     "CUDARuntimeError": ("cudaErrorMemoryAllocation",),
@@ -66,6 +67,9 @@ OUT_OF_MEMORY = {
     "CUSOLVERError": ("CUSOLVER_STATUS_ALLOC_FAILED",),
 }
 """Names of the errors of Numba and of CuPy that say so, and what they say then."""
+
+LEAST_NUMBA_CUDA = (0, 30)
+"""Version of numba-cuda from which on it has what is imported of it."""
 
 LEAST_CUPY = 14
 """Major version of CuPy from which on it has the names of the array API standard."""
@@ -251,6 +255,9 @@ def package_obstacle(found: Findings) -> Obstacle | None:
     install = f"Run pip install 'simcore[{extra(found)}]'"
     if not found.numba_cuda or found.bindings is None:
         return Obstacle(f"needs the extra {extra(found)}, which is not installed", install)
+    if tuple(map(int, re.findall(r"\d+", found.numba_cuda)[:2])) < LEAST_NUMBA_CUDA:
+        least = dotted(LEAST_NUMBA_CUDA)
+        return Obstacle(f"needs numba-cuda {least}, and {found.numba_cuda} is installed", install)
     if found.toolkit is None:
         return Obstacle(f"finds no CUDA libraries, which the extra {extra(found)} brings", install)
     if found.driver is not None:

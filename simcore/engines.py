@@ -101,9 +101,10 @@ class ThreadEngine:
     phase = "compiling"
 
     def __init__(self, run: Run, threads: int) -> None:
+        self._shares = 4 * threads
         if run.device == "cuda":
             require_cuda(run)
-            threads = 1
+            threads = self._shares = 1
         self._sampler: Sampler = sampler_for(run)
         self._threads = threads
         self._points = len(run.points)
@@ -125,10 +126,13 @@ class ThreadEngine:
     def plan(self, blocks: int) -> None:
         """Share blocks between threads where they are few or slow."""
         self._few = blocks < 4 * self._threads or self._slowest > SLOW_BLOCK_SECONDS
-        self._share = max(1, blocks // (4 * self._threads))
+        self._share = max(1, blocks // self._shares)
 
     def task_blocks(self, point: int) -> int:
-        """Return the sampler's choice, but so few that every thread gets several tasks."""
+        """Return the sampler's choice, but so few that every thread gets several tasks.
+
+        Not so on a GPU, which small tasks would leave half empty.
+        """
         if self._few and self._threads > 1:
             return 1
         share = 1 << (self._share.bit_length() - 1)

@@ -18,6 +18,9 @@ from typing import Any
 __all__ = ["prefer_wide_vectors", "prepare", "source_digest", "wide_vector_features"]
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+CUPY_CACHE_VARIABLE = "CUPY_CACHE_DIR"
+"""CuPy's own folder is in the home folder, and it fails where that can't be written."""
+
 FEATURES_VARIABLE = "NUMBA_CPU_FEATURES"
 TEMPORARY = "simcore-kernels-"
 """How the name of a private, temporary folder begins."""
@@ -41,6 +44,7 @@ def prepare() -> Path:
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ.setdefault(CUPY_CACHE_VARIABLE, str(folder / "cupy"))
     os.environ[CACHE_VARIABLE] = str(folder)
     return folder
 

@@ -228,7 +228,7 @@ def _made(job: Job) -> Sampler:
     import numba  # noqa: F401 - the features are set between this import and the kernels'
 
     prefer_wide_vectors()
-    from .devices import require_cuda
+    from .devices import memory_watched, require_cuda
     from .plan import Run
     from .samplers import sampler_for
 
@@ -238,7 +238,8 @@ def _made(job: Job) -> Sampler:
     if run.inputs is not None:
         run = replace(run, inputs=replace(run.inputs, source=job.source))
     sampler = sampler_for(run)
-    sampler.prepare()
+    with memory_watched():
+        sampler.prepare()
     return sampler
 
 

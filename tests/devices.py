@@ -62,6 +62,10 @@ CASES = {
         replace(READY, driver=(14, 0), numba_cuda="", bindings=None, toolkit=None),
         "needs the extra cuda13, which is not installed. Run pip install 'simcore[cuda13]'",
     ),
+    "old numba-cuda": (
+        replace(READY, numba_cuda="0.9.0"),
+        "needs numba-cuda 0.30, and 0.9.0 is installed. Run pip install 'simcore[cuda13]'",
+    ),
     "no libraries": (
         replace(READY, toolkit=None),
         "finds no CUDA libraries, which the extra cuda13 brings. Run pip install",

@@ -293,6 +293,10 @@ class CudaAPIError(Exception):
     """As numba-cuda has it."""
 
 
+class CUDAError(Exception):
+    """As cuda-core has it, which loads and launches kernels for numba-cuda."""
+
+
 class OutOfMemoryError(Exception):
     """As CuPy has it."""
 
@@ -306,6 +310,7 @@ class CUBLASError(Exception):
     [
         (CudaAPIError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"), "ran out of"),
         (CudaAPIError("[700] Call to cuMemcpyDtoH results in CUDA_ERROR_ILLEGAL_ADDRESS"), "700"),
+        (CUDAError("CUDA_ERROR_OUT_OF_MEMORY: The API call failed"), "ran out of"),
         (
             OutOfMemoryError("Out of memory allocating 1,024 bytes (allocated so far: 0)."),
             "ran out",

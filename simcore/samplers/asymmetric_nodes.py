@@ -111,9 +111,16 @@ class AsymmetricPhysics(NamedTuple):
     def of(cls, point: Point) -> AsymmetricPhysics:
         """Take the scalars of a point."""
         key0, key1 = split_key(point.key)
-        sigma_b2 = FAN_IN_RULE if point.sigma_b is None else point.sigma_b * point.sigma_b
-        sigma_w2 = point.sigma_w * point.sigma_w
-        return cls(point.g, sigma_w2, sigma_b2, point.q0, point.distance, key0, key1)
+        # Python's whole numbers would have kernels of their own compiled.
+        return cls(
+            float(point.g),
+            float(point.sigma_w * point.sigma_w),
+            float(FAN_IN_RULE if point.sigma_b is None else point.sigma_b * point.sigma_b),
+            float(point.q0),
+            float(point.distance),
+            key0,
+            key1,
+        )
 
 
 class Scales(NamedTuple):

@@ -7,6 +7,7 @@ cuBLAS and cuSOLVER through CuPy, and the rest is the array code of `batch_array
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ..plan import BLOCK, Run, Task
 from ..rng import Stream
@@ -101,6 +103,12 @@ class CupyDevice(CudaDevice):
             yield
         finally:
             cuda.cublas.setMathMode(handle, before)
+
+    def room(self, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64) -> Any:
+        """Return an array on the device; where it is large, CuPy gives back what it keeps."""
+        if 2 * math.prod(shape) * np.dtype(kind).itemsize > super().free_bytes():
+            self.xp.get_default_memory_pool().free_all_blocks()
+        return super().room(shape, kind)
 
     def free_bytes(self) -> int:
         """Return how much memory of the device is free, with what CuPy keeps for itself."""

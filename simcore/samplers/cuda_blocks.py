@@ -25,6 +25,8 @@ from .cuda_statistics import DeviceStatistics
 __all__ = ["CudaBlockSampler", "CudaDevice", "Device", "Piece"]
 
 TASK_SECONDS = 0.2
+"""Of a task, and roughly of a launch: only between launches is it seen that a run is to stop."""
+
 ROWS_BYTES = 256 * 2**20
 """Room for the rows of a launch, on the device."""
 
@@ -167,12 +169,13 @@ class CudaBlockSampler(BlockSampler):
         free, depth = self.device.free_bytes(), self.run_plan.depth
         room, carried, row = int(SHARE * free), self.carried_bytes(point), self._row_bytes
         blocks = min(ROWS_BYTES // (BLOCK * depth * row), room // (BLOCK * (depth * row + carried)))
-        if blocks:
+        in_time = max(1, int(depth * TASK_SECONDS / self.seconds_per_block(point)))
+        if blocks and in_time >= depth:
             blocks = 1 << (blocks.bit_length() - 1)
             return blocks, depth, blocks * BLOCK
         layers = min(ROWS_BYTES, room - trials * carried) // (trials * row)
         if layers > 0:
-            return 1, min(layers, depth), trials
+            return 1, min(layers, depth, in_time), trials
         places = (room - trials * depth * row) // carried
         if places > 0:
             return 1, depth, places

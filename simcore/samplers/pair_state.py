@@ -86,12 +86,13 @@ class Physics(NamedTuple):
     def of(cls, point: Point) -> Physics:
         """Take the scalars of a point."""
         key0, key1 = split_key(point.key)
+        # Python's whole numbers would have kernels of their own compiled.
         return cls(
-            point.g,
-            point.sigma_w * point.sigma_w,
-            -1.0 if point.sigma_b is None else point.sigma_b * point.sigma_b,
-            point.q0,
-            point.distance,
+            float(point.g),
+            float(point.sigma_w * point.sigma_w),
+            -1.0 if point.sigma_b is None else float(point.sigma_b * point.sigma_b),
+            float(point.q0),
+            float(point.distance),
             key0,
             key1,
         )

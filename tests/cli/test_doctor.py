@@ -154,6 +154,7 @@ STATES = {
     "no extra": ("ok", "ok", "absent", "absent"),
     "no extra, older driver": ("ok", "ok", "absent", "absent"),
     "no extra, newer driver": ("ok", "ok", "absent", "absent"),
+    "old numba-cuda": ("ok", "ok", "wrong", "absent"),
     "no libraries": ("ok", "ok", "wrong", "absent"),
     "other CUDA": ("ok", "ok", "wrong", "absent"),
     "other libraries": ("ok", "ok", "wrong", "absent"),

@@ -12,7 +12,7 @@ from simcore import numba_setup
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Set before it is deleted, so that what `prepare` sets is undone after the test.
-    for name in (numba_setup.CACHE_VARIABLE, "SLURM_JOB_ID"):
+    for name in (numba_setup.CACHE_VARIABLE, numba_setup.CUPY_CACHE_VARIABLE, "SLURM_JOB_ID"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -23,6 +23,7 @@ def test_the_cache_is_named_after_the_sources(tmp_path: Path) -> None:
     digest = numba_setup.source_digest(Path(simcore.__file__).parent)
     assert folder == tmp_path / "cache" / "simcore" / digest
     assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
+    assert "CUPY_CACHE_DIR" not in os.environ
     assert folder.is_dir()
 
 
@@ -46,6 +47,7 @@ def test_without_a_writable_cache_it_is_temporary(
     folder = numba_setup.prepare()
     assert folder.name.startswith("simcore-kernels-")
     assert folder.is_dir()
+    assert os.environ["CUPY_CACHE_DIR"] == str(folder / "cupy")
     folder.rmdir()
 
 

@@ -19,12 +19,12 @@ __all__ = ["KERNELS", "kernel", "signature"]
 
 f32, f64, i32, i64 = types.float32, types.float64, types.int32, types.int64
 u32, u64 = types.uint32, types.uint64
-_named = cast(Any, types.NamedTuple)
+_named, _alike = cast(Any, types.NamedTuple), cast(Any, types.NamedUniTuple)
 ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1], i64[::1]
 PHYSICS = _named((f64,) * 5 + (u64,) * 2, Physics)
 MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
-BINS = _named((f64[:, ::1],) * 2, Bins)
-PLACES = _named((INTEGERS,) * 4, moment_kernels.Places)
+BINS = _alike(f64[:, ::1], 2, Bins)
+PLACES = _alike(INTEGERS, 4, moment_kernels.Places)
 COUNTS = u32[:, :, ::1]
 DRAW = _named((i32, f32, f32, f32, u32, u64, u64, u64, u64), variates_kernels.Draw)
 

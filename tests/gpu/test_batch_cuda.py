@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from simcore.plan import Run, Task
 from simcore.rules import DEVICES
 from simcore.samplers import cuda_blocks, sampler_for
 from simcore.samplers.batch import BatchSampler
-from simcore.samplers.batch_cuda import BatchCudaSampler
+from simcore.samplers.batch_cuda import BatchCudaSampler, CupyDevice
 from simcore.samplers.contract import TaskResult
 from tests.array_driver import array_rows
 
@@ -194,3 +196,27 @@ def test_tf32_is_refused_where_nothing_of_it_would_come() -> None:
         run_of("dense", tf32=True, device="cpu")
     with pytest.raises(InputError, match="a pair in a network of its own has none"):
         Run(width=(8,), depth=2, device="cuda", tf32=True)
+
+
+# --- CuPy's memory --------------------------------------------------------------------------------
+
+
+def test_what_cupy_keeps_is_there_for_large_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba takes its memory from the driver, which knows nothing of what CuPy would give back."""
+    free, kept = {"driver": 2**20}, {"bytes": 2**30}
+
+    def give_back() -> None:
+        free["driver"] += kept["bytes"]
+        kept["bytes"] = 0
+
+    pool = SimpleNamespace(free_bytes=lambda: kept["bytes"], free_all_blocks=give_back)
+    cupy = SimpleNamespace(get_default_memory_pool=lambda: pool)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    device = CupyDevice()
+    memory = SimpleNamespace(get_memory_info=lambda: SimpleNamespace(free=free["driver"]))
+    device._cuda = SimpleNamespace(current_context=lambda: memory, device_array=np.empty)
+    assert device.free_bytes() == 2**30 + 2**20
+    assert device.room((2, 10)).shape == (2, 10)
+    assert kept["bytes"] == 2**30
+    assert device.room((2**10, 2**7), np.float64).nbytes == 2**20
+    assert kept["bytes"] == 0

@@ -50,6 +50,17 @@ def test_launches_are_cut_to_the_room(compiled: Compiled, monkeypatch: pytest.Mo
     assert len(cut[1]) == 8
 
 
+def test_launches_are_cut_to_the_time(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers by layers where a block takes long, for only then is it seen that a run is to stop."""
+    run = one_point(70, 1.0, depth=5, trials=64)
+    task, device = Task(0, 0, 1, 64), Emulated(compiled)
+    sampler = PairCudaSampler(run, device)
+    monkeypatch.setattr(cuda_blocks, "TASK_SECONDS", 0.5 * sampler.seconds_per_block(0))
+    expected = PairSampler(run).run(task, None, signals())
+    assert equal(expected, sampler.run(task, None, signals()))
+    assert device.launches == [(64, 0, 0), (64, 0, 2), (64, 0, 4)]
+
+
 def test_given_bins_later_blocks_and_a_pool(compiled: Compiled) -> None:
     run = one_point(100, 0.0, depth=4, trials=256)
     first = PairSampler(run).run(Task(0, 0, 1, 64), None, signals())
