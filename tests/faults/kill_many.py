@@ -31,6 +31,7 @@ from tests.same_results import differences  # noqa: E402
 
 RUN = Run(depth=20, width=(200, 300), ensemble="correlated", k=(0.0, 1.0), trials=3000)
 LONGEST_LIFE = 0.6
+"""Seconds until a kill, at most; twice as long as a run takes, where that is more."""
 
 
 def fork(work: Callable[[], object]) -> int:
@@ -73,11 +74,16 @@ def main(folder: Path, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     expected, path = folder / "expected.h5", folder / "run.h5"
     simcore.run.execute(RUN, output=expected)  # compiles for all the children, too
+    began = time.monotonic()
+    os.waitpid(fork(lambda: go_on(path)), 0)
+    longest = max(LONGEST_LIFE, 2.0 * (time.monotonic() - began))
+    assert differences(expected, path) == []
+    path.unlink()
     killed = resumed = finished = trials = 0
     while killed < kills or path.exists():
         resumed += path.exists()
         child = fork(lambda: go_on(path))
-        end = time.monotonic() + chance.uniform(0.0, LONGEST_LIFE)
+        end = time.monotonic() + chance.uniform(0.0, longest)
         alive = True
         while alive and (killed == kills or time.monotonic() < end):
             done, status = os.waitpid(child, os.WNOHANG)

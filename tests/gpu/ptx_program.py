@@ -22,6 +22,7 @@ __all__ = [
     "Resources",
     "assemble",
     "compile_ptx",
+    "instructions",
     "numba_arguments",
     "programs",
     "tool",
@@ -31,7 +32,7 @@ HERE = Path(__file__).parent
 
 
 def compile_ptx(
-    kernel: Any, signature: Any, capability: tuple[int, int], *, fastmath: bool = False
+    kernel: Any, signature: Any, capability: tuple[Any, ...], *, fastmath: bool = False
 ) -> str:
     """Return the PTX that Numba makes of a kernel for a compute capability.
 
@@ -55,6 +56,15 @@ def compile_ptx(
             launch_bounds=kernel.targetoptions.get("launch_bounds"),
         )
     return str(code)
+
+
+def instructions(ptx: str) -> str:
+    """Return a kernel's body without names, its shared arrays numbered from 0."""
+    body = re.sub(r"//.*", "", ptx[ptx.index("{") :])
+    numbers = [int(number) for number in re.findall(r"smem_(\d+)", ptx)]
+    first = min(numbers, default=0)
+    body = re.sub(r"smem_(\d+)", lambda m: f"smem_{int(m[1]) - first}", body)
+    return re.sub(r"_ZN\w+", "kernel", body)
 
 
 def tool(name: str) -> str:

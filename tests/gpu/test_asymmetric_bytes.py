@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from simcore.observables import column
 from simcore.plan import Run
 
 from .asymmetric_launches import from_ptx, from_source, on_cpu, on_device, one_point, same
-from .ptx_program import Program
+from .ptx_program import Program, instructions
 
 pytestmark = pytest.mark.xdist_group("gpu")
 
@@ -104,14 +103,6 @@ def test_capabilities_run_the_same_instructions(
     asymmetric_ptx: dict[tuple[int, int], dict[str, str]],
 ) -> None:
     """So that what one of them gives the other gives too: the PTX differs in names only."""
-
-    def instructions(ptx: str) -> str:
-        """Return the kernel's body, its shared arrays numbered from 0."""
-        body = re.sub(r"//.*", "", ptx[ptx.index("{") :])
-        first = min(int(number) for number in re.findall(r"smem_(\d+)", ptx))
-        body = re.sub(r"smem_(\d+)", lambda m: f"smem_{int(m[1]) - first}", body)
-        return re.sub(r"_ZN\w+", "kernel", body)
-
     old, new = asymmetric_ptx[8, 0], asymmetric_ptx[9, 0]
     for name in old:
         assert ".target sm_80" in old[name]

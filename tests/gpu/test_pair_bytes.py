@@ -16,9 +16,10 @@ from simcore.samplers import pair_kernels
 from tests.pair_driver import walk
 
 from . import probes
-from .conftest import CAPABILITIES
+from .conftest import CAPABILITIES, AllPtx
+from .kernels import kernel, signature
 from .launches import device_walk, from_ptx, from_source, one_point, same
-from .ptx_program import Program, compile_ptx
+from .ptx_program import Program, compile_ptx, instructions
 
 pytestmark = pytest.mark.xdist_group("gpu")
 
@@ -46,6 +47,15 @@ def test_the_compiled_kernel(program: Program, width: int, reverse: bool) -> Non
     for k in STRENGTHS:
         for sigma_b in BIASES:
             assert same(launched, one_point(width, k, sigma_b=(sigma_b,))), (k, sigma_b)
+
+
+@pytest.mark.parametrize("name", ["advance", "sum_chunks", "collect"])
+def test_an_h100_runs_the_ptx_of_its_compute_capability(name: str, all_ptx: AllPtx) -> None:
+    """Numba compiles for 9.0a there, which may use more: the PTX is the same but for names."""
+    general = all_ptx[9, 0][name]
+    special = compile_ptx(kernel(name), signature(name), (9, 0, "a"))
+    assert ".target sm_90a" in special
+    assert instructions(special) == instructions(general)
 
 
 SPECIAL = {
