@@ -215,7 +215,7 @@ def _minus_two_log(u):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def uniform_of(word):  # type: ignore[no-untyped-def]
-    """u = (w + ½)/2³¹ of the high 31 bits w of a uint32 word, rounded to float32: in (0, 1]."""
+    """Return u = (w + ½)/2³¹, in (0, 1], of the high 31 bits w of a uint32 word, in float32."""
     return fma32(_f32(_i32(_u32(word >> SHIFT_1))), SCALE_31, HALF_STEP)
 
 

@@ -5,14 +5,15 @@ functions differ, so that the normals of both agree to rounding. A kernel draws 
 physics is a `FastPhysics`: the type alone chooses, when the kernel is compiled.
 
 PTX promises (ISA 9.1, 9.7.3) lg2 to 2⁻²², absolute for arguments in (½, 2) and relative below; sqrt
-to 2⁻²³, relative; sin and cos to 2^−20.5, absolute. With the roundings between, a normal of radius r
-is off from the exact one of the same words by at most
+to 2⁻²³, relative; sin and cos to 2^−20.5, absolute. With the roundings between, a normal of radius
+r is off from Box–Muller's of the same u and angle by at most
 
-    1.2e-6 r + min(3.4e-7 / r, 5.8e-4) and the 5 ulp of `normal_pair`.
+    1.2e-6 r + min(3.4e-7 / r, 5.8e-4).
 
-The second term is the logarithm near u = 1, where float32 leaves steps of 1.2e-7 in r² to both: it
-is known to 3.4e-7 only, relatively to 3.4e-7 / r². E z² is off by less than 2e-6 of itself, and by
-so much only if all errors of the hardware had one sign.
+(The exact sampler is within 5 ulp of that.) The second term is the logarithm near u = 1: r² is known
+there to 3.4e-7, where the steps of u, in both samplers, are 1.2e-7 of r²; relatively r is good to
+3.4e-7 / r². E z² is off by less than 2e-6 of itself, and by more than half of that only if all
+errors of the hardware have one sign.
 """
 
 from __future__ import annotations

@@ -75,9 +75,15 @@ class PairCudaSampler(CudaBlockSampler):
         """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
         for task, width in ((Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)):
-            shape: dict[str, Any] = {"depth": 1, "width": (width,), "trials": task.trials}
-            same = {"device": "cuda", "fast_normals": self.run_plan.fast_normals}
-            run = Run(**shape, **same, keep=0, bins=1)
+            run = Run(
+                depth=1,
+                width=(width,),
+                trials=task.trials,
+                keep=0,
+                bins=1,
+                device="cuda",
+                fast_normals=self.run_plan.fast_normals,
+            )
             PairCudaSampler(run, self.device).run(task, None, signals)
 
     def seconds_per_block(self, point: int) -> float:

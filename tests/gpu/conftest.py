@@ -63,9 +63,7 @@ def fast_ptx() -> AllPtx:
 
 
 @pytest.fixture(scope="session")
-def fast_programs(
-    fast_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Program]:
+def fast_programs(fast_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
     """These kernels, to be run on the CPU; those of the other capability are the same."""
     return programs(fast_ptx[9, 0], tmp_path_factory.mktemp("fast"), approximations=True)
 

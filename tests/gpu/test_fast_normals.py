@@ -108,7 +108,8 @@ def test_the_loop_over_nodes(
 @each_capability
 def test_the_loop_alone(capability: Capability, tmp_path: Path) -> None:
     """As tests/gpu/test_pair_budget.py has it of the exact one; two products leave the loop."""
-    chunk = njit(lambda *given: lane_chunk(*given, True), forceinline=True)
+    exact: Any = lane_chunk
+    chunk = njit(lambda *given: exact(*given, True), forceinline=True)
     namespace = {**probes.inner_loop.py_func.__globals__, "lane_chunk": chunk}
     function = FunctionType(probes.inner_loop.py_func.__code__, namespace, "inner_loop")
     kernel = SimpleNamespace(py_func=function, targetoptions={})
@@ -135,7 +136,7 @@ def normals(program: Program, words: npt.NDArray[np.uint32], errors: float) -> F
 
 
 def some_words() -> npt.NDArray[np.uint32]:
-    """Return random words; radii next to 0, whose u is nearly 1, and the largest; edges of angles."""
+    """Return random words, some of radii next to 0 and of the largest, some of edges of angles."""
     random = np.random.default_rng(20)
     words = random.integers(0, 2**32, (2, 4 * 2**14), dtype=np.uint32)
     near = np.arange(2**14, dtype=np.uint32)
