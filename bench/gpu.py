@@ -8,8 +8,9 @@ widths from 256 to a million and interleaved in the same rounds, node updates a 
 kernel alone; a task of the sampler, statistics included; a whole run; its normals alone, compiled
 alike; the kernel with approximate normals (--fast-normals), after its trajectories were held to the
 exact ones; PyTorch with explicit weights (randn and matmul in float32, many networks at a time),
-where these fit in memory. And of 1, 8 and 64 trials: a thread block for each, against many for a layer of
-each. The static limit is what the multiprocessors can issue over the instructions of a node.
+where these fit in memory. And of 1, 8 and 64 trials: a thread block for each, against many for a
+layer of each. The static limit is what the multiprocessors can issue over the instructions of a
+node.
 Then, where CuPy is installed, batches and explicit weights: their rows against the CPU's, to six
 digits, and for some widths and numbers of pairs the weights a second of `dense`, with and without
 TF32, and of PyTorch (randn and bmm, float32, ReLU); and those that `gram` need not draw.

@@ -10,10 +10,10 @@ r is off from Box–Muller's of the same u and angle by at most
 
     1.2e-6 r + min(3.4e-7 / r, 5.8e-4).
 
-(The exact sampler is within 5 ulp of that.) The second term is the logarithm near u = 1: r² is known
-there to 3.4e-7, where the steps of u, in both samplers, are 1.2e-7 of r²; relatively r is good to
-3.4e-7 / r². E z² is off by less than 2e-6 of itself, and by more than half of that only if all
-errors of the hardware have one sign.
+(The exact sampler is within 5 ulp of that.) The second term is the logarithm near u = 1: r² is
+known there to 3.4e-7, where the steps of u make 1.2e-7 in either sampler; so the relative error of
+r is up to 3.4e-7 / r² there. E z² is off by less than 2e-6 of itself, and by more than half of that
+only if all errors of the hardware have one sign.
 """
 
 from __future__ import annotations
