@@ -6,9 +6,11 @@ Not yet run on hardware. First it verifies: the statistics of runs of many width
 against the CPU; and, if they differ, whether they still have the same law. Then it measures, for
 widths from 256 to a million and interleaved in the same rounds, node updates a second of: the
 kernel alone; a task of the sampler, statistics included; a whole run; its normals alone, compiled
-alike; PyTorch with explicit weights (randn and matmul in float32, many networks at a time), where
-these fit in memory. And of 1, 8 and 64 trials: a thread block for each, against many for a layer of
-each. The static limit is what the multiprocessors can issue over the instructions of a node.
+alike; the kernel with approximate normals (--fast-normals), after its trajectories were held to the
+exact ones; PyTorch with explicit weights (randn and matmul in float32, many networks at a time),
+where these fit in memory. And of 1, 8 and 64 trials: a thread block for each, against many for a
+layer of each. The static limit is what the multiprocessors can issue over the instructions of a
+node.
 Then, where CuPy is installed, batches and explicit weights: their rows against the CPU's, to six
 digits, and for some widths and numbers of pairs the weights a second of `dense`, with and without
 TF32, and of PyTorch (randn and bmm, float32, ReLU); and those that `gram` need not draw.
@@ -54,6 +56,9 @@ FILL = 2048
 INSTRUCTIONS = 114
 """Machine instructions of a node, at most: tests/gpu/test_pair_budget.py holds the kernel to it."""
 
+OFF_PER_LAYER = 2e-6
+"""How far approximate normals may move the logarithm of q, and of 1 - c, in the median."""
+
 WARP, SCHEDULERS = 32, 4
 """Threads that issue together, and how many such issues a multiprocessor makes in a cycle."""
 
@@ -93,6 +98,29 @@ def verify():
         lines.append({"width": run.width[0], "same_bytes": same, "least_p": least})
         print(f"N = {run.width[0]}: {'same bytes' if same else f'other bytes, p = {least:.2g}'}")
     return lines, good
+
+
+def fast_is_close():
+    """Return how far approximate normals move log q and log(1 - c) a layer, over what is allowed.
+
+    In the median over the trials of small runs, of the same networks. Networks of a few nodes are
+    left out: whether they die may hang on one of them.
+    """
+    import numpy as np
+
+    found = []
+    for run in runs():
+        if run.width[0] < 64:
+            continue
+        exact = replace(run, device="cuda")
+        approximate = replace(exact, fast_normals=True)
+        off = rows_of(approximate, run.trials) - rows_of(exact, run.trials)
+        layer = np.arange(1, run.depth + 1)
+        for name in ("log_q1", "log_q2", "log_distance"):
+            typical = np.nanmedian(off[..., run.columns.of(name)[0]], axis=0)
+            found.append(float(np.max(np.abs(typical) / layer)) / OFF_PER_LAYER)
+    print(f"approximate normals: {max(found):.2g} of what they may be off")
+    return max(found)
 
 
 def least_p(run):
@@ -266,6 +294,7 @@ def measure(width, rounds, with_torch):
     run = measured(width)
     work = {
         "kernel": kernel_alone(run),
+        "fast": kernel_alone(replace(run, fast_normals=True)),
         "run": lambda: execute(run).seconds,
         "normals": normals_alone(run),
     }
@@ -308,8 +337,11 @@ def batch(width, pairs, trials, **options):
     return Run(width=(width,), pairs=pairs, shared_network=True, trials=trials, **settings)
 
 
-def rows_of(run):
-    """Return the observables of the trials of a run, shape (trial, layer, column)."""
+def rows_of(run, carried=1):
+    """Return the observables of the trials of a run's first point, shape (trial, layer, column).
+
+    Trials of a batch may carry their signals in one place; pairs have their own.
+    """
     import numpy as np
 
     from simcore.samplers import sampler_for
@@ -317,7 +349,7 @@ def rows_of(run):
 
     sampler, rows = sampler_for(run), np.empty((run.trials, run.depth, run.columns.count))
     signals = Signals.sharing(np.zeros(1, dtype=np.int64))
-    sampler.advance(0, 0, 0, sampler.carry(0, 1), rows, signals)
+    sampler.advance(0, 0, 0, sampler.carry(0, carried), rows, signals)
     return rows
 
 
@@ -403,12 +435,14 @@ def static_limit(instructions):
 
 def show(rows, limit):
     """Print the table."""
-    names = ("kernel", "task", "run", "normals", "torch")
-    print("".join(f"{heading:>12}" for heading in ("width", *names, "of limit", "over torch")))
+    names = ("kernel", "task", "run", "normals", "torch", "fast")
+    more = ("of limit", "over torch", "fast gains")
+    print("".join(f"{heading:>12}" for heading in ("width", *names, *more)))
     for row in rows:
         rates = [row[name]["median"] if name in row else float("nan") for name in names]
         cells = [f"{rate:.3g}" for rate in rates]
-        cells += [f"{rates[0] / limit:.2f}", f"{rates[2] / rates[4]:.3g}"]
+        ratios = (rates[2] / rates[4], rates[5] / rates[0])
+        cells += [f"{rates[0] / limit:.2f}", *(f"{ratio:.3g}" for ratio in ratios)]
         print(f"{row['width']:>12}" + "".join(f"{cell:>12}" for cell in cells))
 
 
@@ -439,6 +473,10 @@ def main() -> int:
     if not good:
         print("the GPU's results have another law than the CPU's: nothing is timed")
         return 1
+    off = fast_is_close()
+    if off > 1.0:
+        print("approximate normals are further off than PTX allows: nothing is timed")
+        return 1
     try:
         import torch
 
@@ -454,7 +492,12 @@ def main() -> int:
     show_few(few)
     found = asdict(look())
     result = {"device": found, "static_limit": limit, "options": vars(options)}
-    result |= {"verified": verified, "node_updates_per_second": rows, "few_trials": few}
+    result |= {
+        "verified": verified,
+        "fast_over_allowed": off,
+        "node_updates_per_second": rows,
+        "few_trials": few,
+    }
     problem = cupy_obstacle(look())
     if problem is not None:
         print(f"no batches: cuda {problem.rule}. {problem.remedy}.")

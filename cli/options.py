@@ -257,6 +257,15 @@ Tf32 = Annotated[
         "which is faster and costs three digits. Batches and explicit weights only.",
     ),
 ]
+FastNormals = Annotated[
+    bool,
+    _option(
+        "--fast-normals",
+        panel=COMPUTING,
+        text="With --device cuda: let the GPU approximate the normals of pairs (he, correlated), "
+        "to a few 1e-6, which is faster; the bytes are then not those of the CPU.",
+    ),
+]
 Threads = Annotated[
     str | None,
     _option(

@@ -98,6 +98,9 @@ class Run:
         and of no key: the numbers of a point do not depend on it.
     tf32
         Whether matrix products on a GPU may round float32 factors to 10 bits (TF32); not otherwise.
+    fast_normals
+        Whether a GPU may draw the normals of pairs of `he` and `correlated` by its own
+        approximations of elementary functions (`samplers.fast_normals`); not otherwise.
 
     Raises
     ------
@@ -130,6 +133,7 @@ class Run:
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
     until_stderr: float | None = None
     tf32: bool = False
+    fast_normals: bool = False
 
     def __post_init__(self) -> None:
         self._settle_inputs()
@@ -342,6 +346,7 @@ class Run:
         later: dict[str, Any] = {}
         later |= {} if self.until_stderr is None else {"until_stderr": self.until_stderr}
         later |= {"tf32": True} if self.tf32 else {}
+        later |= {"fast_normals": True} if self.fast_normals else {}
         return later | {
             "ensemble": self.ensemble,
             "depth": self.depth,

@@ -36,6 +36,7 @@ __all__ = [
     "LANES",
     "ROOM",
     "Stream",
+    "angle_of",
     "as_normal",
     "counter_word0",
     "counter_word3",
@@ -43,7 +44,10 @@ __all__ = [
     "fill_words",
     "normal_pair",
     "philox",
+    "signed_radius",
     "split_key",
+    "swapped",
+    "uniform_of",
 ]
 
 
@@ -210,25 +214,47 @@ def _minus_two_log(u):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
+def uniform_of(word):  # type: ignore[no-untyped-def]
+    """Return u = (w + ½)/2³¹, in (0, 1], of the high 31 bits w of a uint32 word, in float32."""
+    return fma32(_f32(_i32(_u32(word >> SHIFT_1))), SCALE_31, HALF_STEP)
+
+
+@njit(inline="always")
 def _squared_radius(word):  # type: ignore[no-untyped-def]
-    """−2 ln u, float32, of a uint32 word: u is (w + ½)/2³¹ of its high 31 bits, in float32."""
-    return _minus_two_log(fma32(_f32(_i32(_u32(word >> SHIFT_1))), SCALE_31, HALF_STEP))
+    """−2 ln u, float32, of a uint32 word: see `uniform_of`."""
+    return _minus_two_log(uniform_of(word))
+
+
+@njit(inline="always")
+def angle_of(word):  # type: ignore[no-untyped-def]
+    """Angle in the low thirty bits of a uint32 word, float32, in [−π/4, π/4)."""
+    return times(_f32(_i32(_u32(word << SHIFT_2))), ANGLE_SCALE)
+
+
+@njit(inline="always")
+def signed_radius(r, word):  # type: ignore[no-untyped-def]
+    """Give a radius the sign in the highest bit of a uint32 word."""
+    return float_from_bits(_i32(float_to_bits(r) | _i32(_i32(word) & SIGN_BIT)))
+
+
+@njit(inline="always")
+def swapped(r, sine, cosine, word):  # type: ignore[no-untyped-def]
+    """Two normals of a `signed_radius` and the `angle_of` a word; another bit swaps them."""
+    swap = _i32(_i32(word) & SWAP_BIT) != NO_BIT
+    first = sine if swap else cosine
+    second = cosine if swap else sine
+    return times(r, first), times(r, second)
 
 
 @njit(inline="always")
 def _turned(squared_radius, word):  # type: ignore[no-untyped-def]
     """Two normals of a squared radius and the angle in a uint32 word."""
-    bits = _i32(word)
-    r = _f32(math.sqrt(squared_radius))
-    r = float_from_bits(_i32(float_to_bits(r) | _i32(bits & SIGN_BIT)))
-    a = times(_f32(_i32(_u32(word << SHIFT_2))), ANGLE_SCALE)
+    r = signed_radius(_f32(math.sqrt(squared_radius)), word)
+    a = angle_of(word)
     a2 = times(a, a)
     sine = fma32(times(fma32(fma32(S2, a2, S1), a2, S0), a2), a, a)
     cosine = fma32(fma32(fma32(C2, a2, C1), a2, C0), a2, ONE)
-    swap = _i32(bits & SWAP_BIT) != NO_BIT
-    first = sine if swap else cosine
-    second = cosine if swap else sine
-    return times(r, first), times(r, second)
+    return swapped(r, sine, cosine, word)
 
 
 @njit(inline="always")

@@ -42,6 +42,7 @@ def simulate(
     seed: int = DEFAULTS.seed,
     device: str = "auto",
     tf32: bool = False,
+    fast_normals: bool = False,
     layer_widths: Sequence[int] | None = None,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -85,6 +86,8 @@ def simulate(
         `scheduler` is named, else cpu.
     tf32
         Whether a GPU may multiply matrices in TF32 (`Run.tf32`); with ``device="cuda"`` only.
+    fast_normals
+        Whether a GPU may approximate normals (`Run.fast_normals`); with ``device="cuda"`` only.
     layer_widths
         A width for each layer, instead of `width`.
     output
@@ -138,7 +141,7 @@ def simulate(
             "until_stderr": until_stderr,
         }
         given["device"] = None if device == "auto" else device
-        given["tf32"] = tf32 or None
+        given |= {"tf32": tf32 or None, "fast_normals": fast_normals or None}
         for name, value in given.items():
             if value is not None:
                 remedy = "Give the Run alone, or an Ensemble."
@@ -164,6 +167,7 @@ def simulate(
             weights=weights,
             device="cpu" if device == "auto" else device,
             tf32=tf32,
+            fast_normals=fast_normals,
             **_batch(inputs, pairs, shared_network, seed),
         )
         if device == "auto" and scheduler is None:

@@ -257,7 +257,7 @@ def test_simulate_chooses(cpu_for_cuda: None, pretend: Pretend) -> None:
     he = Ensemble.he()
     assert simulate(he, width=8, depth=2, trials=64).attrs["device"] == "cuda"
     assert simulate(he, width=8, depth=2, trials=64, device="cpu").attrs["device"] == "cpu"
-    for options in ({"device": "cpu"}, {"tf32": True}):
+    for options in ({"device": "cpu"}, {"tf32": True}, {"fast_normals": True}):
         with pytest.raises(InputError, match="is part of the Run"):
             simulate(run(), **options)
     pretend(Findings())

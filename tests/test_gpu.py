@@ -73,6 +73,38 @@ def test_the_bytes_are_those_of_the_cpu(name: str) -> None:
     assert doctor.digest(replace(run, device="cuda")) == doctor.digest(run)
 
 
+FAST: dict[str, dict[str, Any]] = {
+    name: RUNS[name] for name in ("chunks", "k and bias", "close", "profile", "wide, few trials")
+}
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_approximate_normals_follow_the_exact_ones(name: str) -> None:
+    """Of the same networks; what PTX allows gives 2e-6 a layer, as tests/gpu finds in emulation."""
+    run = replace(Run(**FAST[name]), device="cuda")
+    exact = rows_on(run, 60, carried=60)
+    made = rows_on(replace(run, fast_normals=True), 60, carried=60)
+    assert made.tobytes() != exact.tobytes()
+    np.testing.assert_array_equal(np.isnan(made), np.isnan(exact))
+    layer = np.arange(1, run.depth + 1)
+    for observable in ("log_q1", "log_q2", "log_distance", "correlation"):
+        at = run.columns.of(observable)[0]
+        off = np.nanmedian(made[..., at] - exact[..., at], axis=0)
+        assert (np.abs(off) < 2e-6 * layer).all(), observable
+
+
+def test_approximate_normals_are_within_the_bound() -> None:
+    """That of `samplers.fast_normals`, next to radius 0 and elsewhere."""
+    from tests.gpu import probes
+    from tests.gpu.test_fast_normals import WORDS, allowed
+    from tests.randomness import oracle
+
+    out = np.empty(WORDS.shape, dtype=np.float32)
+    probes.fast_normals[WORDS.shape[1] // 128, 128](WORDS, out)
+    expected = oracle.normal_pairs(*WORDS).astype(np.float64)
+    assert (np.abs(out - expected) <= allowed(np.hypot(*expected))).all()
+
+
 BATCHES: dict[str, dict[str, Any]] = {
     "gram": {"sampler": "gram", "pairs": 4, "shared_network": True},
     "gram, replaced": {
@@ -90,12 +122,16 @@ BATCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def rows_on(run: Run, trials: int) -> npt.NDArray[np.float64]:
-    """Return the observables of trials of a run's first point, on its device."""
+def rows_on(run: Run, trials: int, *, carried: int = 1) -> npt.NDArray[np.float64]:
+    """Return the observables of trials of a run's first point, on its device.
+
+    Trials of a batch may carry their signals in one place, one after the other; pairs have their
+    own.
+    """
     sampler: Any = sampler_for(run)
     rows = np.empty((trials, run.depth, run.columns.count))
     signals = Signals.sharing(np.zeros(1, dtype=np.int64))
-    sampler.advance(0, 0, 0, sampler.carry(0, 1), rows, signals)
+    sampler.advance(0, 0, 0, sampler.carry(0, carried), rows, signals)
     return rows
 
 

@@ -16,7 +16,16 @@ from numba import njit
 from ..moments import collect, finish_block, join_blocks
 from ..plan import BLOCK
 from .observe import COLUMNS
-from .pair_state import LIVE, NONE_LEFT, STATE, Physics, direction, finish_layer, start
+from .pair_state import (
+    LIVE,
+    NONE_LEFT,
+    STATE,
+    FastPhysics,
+    Physics,
+    direction,
+    finish_layer,
+    start,
+)
 from .pair_sums import (
     CHUNK,
     GROUPS,
@@ -40,6 +49,7 @@ __all__ = [
     "STATE",
     "SUMS",
     "TOTALS",
+    "FastPhysics",
     "Physics",
     "advance",
     "chunk_range",

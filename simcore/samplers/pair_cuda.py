@@ -43,7 +43,7 @@ class Room(NamedTuple):
 class PairCudaSampler(CudaBlockSampler):
     """The pair sampler of Gaussian ensembles on a CUDA device (`contract.Sampler`).
 
-    Its bytes are those of `pair_cpu.PairSampler`.
+    Its bytes are those of `pair_cpu.PairSampler`, unless the run's normals are to be fast ones.
 
     Parameters
     ----------
@@ -61,20 +61,29 @@ class PairCudaSampler(CudaBlockSampler):
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run, device)
         if run.ensemble in ASYMMETRIC or run.shared or run.sampler == "dense":
-            kind = run.ensemble if run.ensemble in ASYMMETRIC else run.sampler
+            other = run.ensemble if run.ensemble in ASYMMETRIC else run.sampler
             raise DeviceError(
                 "device",
                 "cuda",
-                f"samples he and correlated pairs in networks of their own, not {kind}",
+                f"samples he and correlated pairs in networks of their own, not {other}",
                 "Use --device cpu.",
             )
-        self.physics = [pair.Physics.of(point) for point in run.points]
+        kind = pair.FastPhysics if run.fast_normals else pair.Physics
+        self.physics = [kind.of(point) for point in run.points]
 
     def prepare(self) -> None:
         """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
         for task, width in ((Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)):
-            run = Run(depth=1, width=(width,), trials=task.trials, keep=0, bins=1)
+            run = Run(
+                depth=1,
+                width=(width,),
+                trials=task.trials,
+                keep=0,
+                bins=1,
+                device="cuda",
+                fast_normals=self.run_plan.fast_normals,
+            )
             PairCudaSampler(run, self.device).run(task, None, signals)
 
     def seconds_per_block(self, point: int) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numba import cuda, njit, types
 
 from ..rng import LOW, counter_word3
+from .fast_normals import approximates
 from .observe import finish_angle
 from .pair_kernels import (
     ANGLE_THREAD,
@@ -99,6 +100,7 @@ def sum_chunks(  # type: ignore[no-untyped-def]
         physics.key1,
         _f32(aim[0]),
         _f32(aim[1]),
+        approximates(physics),
     )
     sums[place, chunk, lane] = s[0]
     sums[place, chunk, _u32(lane + U_LANES)] = s[1]

@@ -96,6 +96,19 @@ def test_tf32_goes_with_the_device_cuda_and_products(
         assert line.startswith("--tf32")
 
 
+def test_fast_normals_go_with_the_device_cuda_and_pairs(
+    fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(READY)
+    assert main([*BASIC, "--fast-normals", "--device", "cuda"]) == 0
+    assert fake.run.fast_normals
+    for words in ([], ["--device", "cuda", "--sampler", "dense"]):
+        capsys.readouterr()
+        assert main([*BASIC, "--fast-normals", *words]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("--fast-normals: ")
+
+
 def test_a_dry_run_tells_the_device(
     fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .ptx_program import tool
 
-__all__ = ["Loop", "drawing_loop"]
+__all__ = ["Loop", "drawing_loop", "drawing_loops"]
 
 FLOAT64 = {"DADD", "DMUL", "DFMA", "DSETP", "DMNMX"}
 NODES = 2
@@ -58,6 +58,13 @@ class Loop:
 
 def drawing_loop(cubin: Path) -> Loop:
     """Return the only innermost loop of a kernel that takes square roots."""
+    drawing = drawing_loops(cubin)
+    assert len(drawing) == 1, f"{len(drawing)} loops draw"
+    return drawing[0]
+
+
+def drawing_loops(cubin: Path) -> list[Loop]:
+    """Return the innermost loops of a kernel that take square roots."""
     command = [tool("nvdisasm"), "-c", str(cubin)]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     instructions, labels = _parsed(listed)
@@ -68,9 +75,7 @@ def drawing_loop(cubin: Path) -> Loop:
             loops.append((labels[target[1]], end))
     inner = [a for a in loops if not any(a != b and a[0] <= b[0] and b[1] <= a[1] for b in loops)]
     found = [Loop(*zip(*instructions[start : end + 1], strict=True)) for start, end in inner]
-    drawing = [loop for loop in found if loop.square_roots]
-    assert len(drawing) == 1, f"{len(drawing)} loops draw"
-    return drawing[0]
+    return [loop for loop in found if loop.square_roots]
 
 
 def _parsed(listed: str) -> tuple[list[tuple[str, str]], dict[str, int]]:

@@ -42,6 +42,9 @@ UNORDERED = {"equ": "==", "neu": "!=", "ltu": "<", "leu": "<=", "gtu": ">", "geu
 INVERSE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "rem": "%"}
 INFIX |= {"and": "&", "or": "|", "xor": "^"}
+APPROXIMATIONS = {f"{name}.approx.ftz.f32" for name in ("lg2", "sqrt", "sin", "cos")}
+"""Instructions whose errors `approximations.h` knows."""
+
 LOGIC = {"and": "&", "or": "|", "xor": "^"}
 UNARY = {
     "neg": "-({})",
@@ -74,16 +77,18 @@ class Names:
 
     parameters: list[str]
     shared: dict[str, int] = field(default_factory=dict)
+    approximations: bool = False
 
 
-def translate(ptx: str) -> Translation:
-    """Return the only kernel of a module."""
+def translate(ptx: str, *, approximations: bool = False) -> Translation:
+    """Return the only kernel of a module; approximate instructions are an error unless allowed."""
     ptx = re.sub(r"//.*", "", ptx)
     entries = list(re.finditer(r"\.entry\s+[\w$]+\s*\((.*?)\)[^{]*\{", ptx, re.DOTALL))
     if len(entries) != 1:
         raise NotImplementedError(f"{len(entries)} kernels in a module")
     entry = entries[0]
-    names = Names(re.findall(r"\.param\s[^,]*?([\w$]+)\s*(?:,|$)", entry[1]))
+    parameters = re.findall(r"\.param\s[^,]*?([\w$]+)\s*(?:,|$)", entry[1])
+    names = Names(parameters, approximations=approximations)
     end = 0
     for match in re.finditer(r"\.shared\s+(?:\.align\s+\d+\s+)?\.b8\s+([\w$]+)\[(\d+)\]", ptx):
         names.shared[match[1]] = end
@@ -155,6 +160,9 @@ def _statement(text: str, names: Names) -> str:
 def _instruction(parts: list[str], operands: list[str], names: Names) -> str:
     """Return the C++ of an instruction: `parts` are its name, modifiers and types."""
     name, kind = parts[0], parts[-1]
+    if names.approximations and ".".join(parts) in APPROXIMATIONS:
+        value = _read(operands[1], kind, names)
+        return f"put({_register(operands[0])}, approximations::{name}({value}));"
     if set(parts) & {"ftz", "approx", "full", "sat"}:
         raise NotImplementedError(f"inexact instruction {'.'.join(parts)}")
     if name == "ret":
@@ -169,9 +177,8 @@ def _instruction(parts: list[str], operands: list[str], names: Names) -> str:
         return _atomic(parts, operands, names)
     if name == "mov" and any(operand.startswith("{") for operand in operands):
         return _move_halves(operands, names)
-    value = _predicate(parts, operands, names) if kind == "pred" or name == "setp" else None
-    if value is not None:
-        return f"{_register(operands[0])} = {value};"
+    if kind == "pred" or name == "setp":
+        return f"{_register(operands[0])} = {_predicate(parts, operands, names)};"
     if name == "shfl":  # whether the other thread is there, the second result, is not told
         operands[0] = operands[0].partition("|")[0]
     return f"put({_register(operands[0])}, {_value(parts, operands, names)});"
