@@ -15,6 +15,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 from harness import RESULTS, hardware
 
 from simcore import theory
@@ -90,11 +91,19 @@ def scales(label):
     return {"depth_scale": correlation, "gradient_growth": math.pi / (math.pi - g)}
 
 
+def training_losses(dataset):
+    """Return by ensemble the final training losses of all seeds, infinite where they diverged."""
+    last = dataset["train_loss"].isel(step=-1)
+    last = last.where(dataset["diverged"] == 0, math.inf).transpose("ensemble", "seed")
+    return {str(x): last.sel(ensemble=x).to_numpy() for x in last["ensemble"].to_numpy()}
+
+
 def rows(plan, dataset):
     """Return what is told of every ensemble of a run."""
     ends, dead = final(dataset), dead_units(dataset)
     reach = steps_to_reach(dataset, [TARGET])
     found = differences(dataset, "he", [TARGET])
+    trained_on = training_losses(dataset)
     for label in (str(x) for x in ends["ensemble"].to_numpy()):
         own, end = dataset.sel(ensemble=label), ends.sel(ensemble=label)
         row = {
@@ -107,6 +116,8 @@ def rows(plan, dataset):
             "at_edge": bool(own["at_edge"]),
             "diverged": int(end["diverged"]),
             "final_loss": end["loss_quantile"].to_numpy().tolist(),
+            "final_training_loss": float(np.median(trained_on[label])),
+            "lower_training_loss": int((trained_on[label] < trained_on["he"]).sum()),
             "steps": reach["quantile"].sel(ensemble=label).isel(target=0).to_numpy().tolist(),
             "dead_before": float(dead["before"].sel(ensemble=label).mean()),
             "dead_last_before": float(dead["before"].sel(ensemble=label)[-1]),
@@ -129,38 +140,43 @@ def rows(plan, dataset):
 def draw(tables, path):
     """Draw the final losses over depth, and over what a gradient grows by from end to end."""
     import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     from simcore.figure_style import COLOURS, STYLE
 
     with mpl.rc_context(STYLE):
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(7.0, 3.0))
-        left, right = figure.subplots(1, 2, sharey=True)
+        figure = Figure(figsize=(7.2, 2.9))
+        test, training, growth = figure.subplots(1, 3, sharey=True)
         for i, label in enumerate(ALL):
             own = [row for row in tables["depth"] if row["ensemble"] == label]
-            low, middle, high = zip(
-                *([float(x) for x in r["final_loss"]] for r in own), strict=True
-            )
+            low, middle, high = np.array([r["final_loss"] for r in own], dtype=float).T
             depth = [row["depth"] for row in own]
-            style = {"color": COLOURS[i % len(COLOURS)], "ls": "-" if i < len(COLOURS) else "--"}
-            left.plot(depth, middle, marker="o", label=label, **style)
-            left.fill_between(depth, low, high, color=style["color"], alpha=0.1, lw=0)
-            grown = [
-                r["depth"] * math.log(r["gradient_growth"]) for r in own if "gradient_growth" in r
-            ]
+            style = {"color": COLOURS[i % len(COLOURS)], "marker": "o", "ms": 3}
+            style["ls"] = "-" if i < len(COLOURS) else "--"
+            test.plot(depth, middle, label=label, **style)
+            test.fill_between(depth, low, high, color=style["color"], alpha=0.1, lw=0)
+            training.plot(depth, [float(r["final_training_loss"]) for r in own], **style)
+            grown = [r["depth"] * math.log(r["gradient_growth"]) for r in own if scales(label)]
             if grown:
-                right.plot(grown, middle, marker="o", **style)
-        for axes in (left, right):
+                growth.plot(grown, middle, **style)
+        for axes in (test, training):
+            axes.set_xscale("log")
+            axes.set_xlabel("hidden layers $L$")
+            axes.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        test.set_yscale("log")
+        test.set_ylim(0.05, 2.0)
+        test.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2], ["0.05", "0.1", "0.2", "0.5", "1", "2"])
+        test.yaxis.set_minor_formatter(NullFormatter())
+        test.set_ylabel("final loss")
+        test.set_title("test", fontsize=8)
+        training.set_title("training", fontsize=8)
+        growth.set_title("test", fontsize=8)
+        growth.set_xlabel(r"$L\,\ln(\pi/(\pi-g))$, growth of gradients")
+        for axes in (test, training, growth):
             axes.axhline(1.0, color="black", lw=0.6, ls=":")
-        left.set_xscale("log")
-        left.set_yscale("log")
-        left.set_ylim(0.2, 3.0)
-        left.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
-        left.set_xlabel("hidden layers $L$")
-        left.set_ylabel("final test loss")
-        left.legend(fontsize=6)
-        right.set_xlabel(r"$L\,\ln(\pi/(\pi-g))$: growth of a squared gradient")
+        figure.legend(loc="outside right center", fontsize=6)
         figure.savefig(path)
 
 
