@@ -14,9 +14,9 @@ from numba import njit
 from simcore.observables import NAMES
 from simcore.plan import Run
 from simcore.rng import Stream, fill_words, normal_pair
-from simcore.samplers import asymmetric
 from simcore.samplers.asymmetric_cpu import AsymmetricSampler
 from simcore.samplers.contract import Signals
+from simcore.samplers.pair_state import Physics
 from simcore.samplers.random_inputs import draw_pair
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +52,7 @@ def layer_draws(run: Run, trial: int, layer: int, n: int) -> tuple[Any, Any, Any
     """Return normals (2, N), replaced indices and β of a layer (from 1), from the counter."""
     point = run.points[0]
     width = int(point.layer_widths(run.depth)[layer - 1])
-    physics = asymmetric.AsymmetricPhysics.of(point)
+    physics = Physics.of(point)
     words = np.empty((4, width), dtype=np.uint32)
     stream = np.uint64(Stream.ASYMMETRIC)
     fill_words(words, 0, width, stream, 0, trial, layer, physics.key0, physics.key1)
@@ -66,7 +66,7 @@ def layer_draws(run: Run, trial: int, layer: int, n: int) -> tuple[Any, Any, Any
 def inputs(run: Run, trial: int) -> tuple[Any, Any]:
     """Return the two inputs of a trial, in many digits."""
     point, n0 = run.points[0], run.points[0].inputs_n
-    physics = asymmetric.AsymmetricPhysics.of(point)
+    physics = Physics.of(point)
     e1, e2, words = np.empty(n0), np.empty(n0), np.empty((4, 256), dtype=np.uint32)
     draw_pair(n0, point.q0, 0, trial, physics.key0, physics.key1, words, e1, e2)
     d = mp.mpf(point.distance)

@@ -60,7 +60,6 @@ from .asymmetric_nodes import (
     SUMS,
     X1,
     X2,
-    AsymmetricPhysics,
     add_node,
     choices_of,
     few_law,
@@ -96,7 +95,7 @@ from .asymmetric_state import (
 from .observe import finish_angle
 from .random_inputs import draw_pair
 
-__all__ = ["HEAD", "PARTS", "AsymmetricPhysics", "Scratch", "advance", "scratch"]
+__all__ = ["HEAD", "PARTS", "Scratch", "advance", "scratch"]
 
 PARTS = 2
 """Arrays of nodes that a trial carries after its state: x and r."""

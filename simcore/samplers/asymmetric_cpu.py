@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..plan import BLOCK, Run
+from ..plan import Run
 from . import asymmetric
 from .blocks import BlockSampler, Floats
 from .contract import Signals
+from .pair_state import Physics
 
 __all__ = ["AsymmetricSampler"]
 
@@ -26,7 +27,7 @@ class AsymmetricSampler(BlockSampler):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.physics = [asymmetric.AsymmetricPhysics.of(point) for point in run.points]
+        self.physics = [Physics.of(point) for point in run.points]
         self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
 
     def prepare(self) -> None:
@@ -38,8 +39,7 @@ class AsymmetricSampler(BlockSampler):
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of one thread's time for a block of 64 trials."""
-        widths = self.widths[point]
-        return BLOCK * (float(widths.sum()) * NODE_SECONDS + widths.size * LAYER_SECONDS)
+        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
 
     def carried_bytes(self, point: int) -> int:
         """Return the size of what one trial carries: its state and its activations."""

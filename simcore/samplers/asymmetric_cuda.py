@@ -9,10 +9,10 @@ import numpy as np
 from ..ensembles import ASYMMETRIC
 from ..errors import DeviceError
 from ..plan import BLOCK, Run, Task
-from .asymmetric_nodes import AsymmetricPhysics
 from .asymmetric_state import DEVICE_HEAD
 from .contract import Signals
 from .cuda_blocks import CudaBlockSampler, Device
+from .pair_state import Physics
 
 __all__ = ["AsymmetricCudaSampler"]
 
@@ -51,7 +51,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
                 f"samples rai and raai pairs in networks of their own here, not {kind}",
                 "Use --device cpu.",
             )
-        self.physics = [AsymmetricPhysics.of(point) for point in run.points]
+        self.physics = [Physics.of(point) for point in run.points]
         self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
 
     def prepare(self) -> None:
@@ -63,8 +63,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time for a block of 64 trials, with many others."""
-        widths = self.widths[point]
-        return BLOCK * (float(widths.sum()) * NODE_SECONDS + widths.size * LAYER_SECONDS)
+        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
 
     def carried_bytes(self, point: int) -> int:
         """Return the size of what one trial carries: its state, and the nodes of two layers."""

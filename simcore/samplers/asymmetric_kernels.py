@@ -345,7 +345,7 @@ def begin(physics, size, first_trial, carried):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     physics
-        `AsymmetricPhysics`.
+        `Physics`.
     size
         Components of an input.
     first_trial
@@ -400,7 +400,7 @@ def advance(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     physics
-        `AsymmetricPhysics`.
+        `Physics`.
     fan_ins, widths
         Of every layer, shape (depth,).
     first_trial, layer0

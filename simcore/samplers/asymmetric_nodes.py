@@ -13,8 +13,7 @@ import numpy as np
 from numba import njit
 
 from ..arithmetic import fma32, fma64, times, wide_product
-from ..plan import Point
-from ..rng import Stream, split_key
+from ..rng import Stream
 
 __all__ = [
     "ASYMMETRIC_STREAM",
@@ -26,7 +25,6 @@ __all__ = [
     "SUMS",
     "TINY",
     "TOTALS",
-    "AsymmetricPhysics",
     "Scales",
     "add_node",
     "choices_of",
@@ -48,9 +46,6 @@ TOTALS = SUMS + 3
 CHUNK = 512
 
 ASYMMETRIC_STREAM = np.uint64(Stream.ASYMMETRIC)
-FAN_IN_RULE = -1.0
-"""Stands for the bias variance σ_w²/n."""
-
 TINY = 2.0**-46
 
 SMALL = 64
@@ -91,36 +86,6 @@ FIELD_MASK = _i64((1 << FIELD) - 1)
 NO_FLAG = _i64(0)
 LOW = _u64(0xFFFFFFFF)
 F_ONE = _f32(1.0)
-
-
-class AsymmetricPhysics(NamedTuple):
-    """What a kernel needs to know of a point: scalars only.
-
-    g, σ_w², σ_b² (`FAN_IN_RULE` for σ_w²/n), q₀ and 1 − c₀ as in theory.md 1; the two key words.
-    """
-
-    g: float
-    sigma_w2: float
-    sigma_b2: float
-    q0: float
-    distance: float
-    key0: np.uint64
-    key1: np.uint64
-
-    @classmethod
-    def of(cls, point: Point) -> AsymmetricPhysics:
-        """Take the scalars of a point."""
-        key0, key1 = split_key(point.key)
-        # Python's whole numbers would have kernels of their own compiled.
-        return cls(
-            float(point.g),
-            float(point.sigma_w * point.sigma_w),
-            float(FAN_IN_RULE if point.sigma_b is None else point.sigma_b * point.sigma_b),
-            float(point.q0),
-            float(point.distance),
-            key0,
-            key1,
-        )
 
 
 class Scales(NamedTuple):

@@ -127,20 +127,7 @@ class BatchSampler(BatchFacts, BlockSampler):
         if self.inputs is not None:
             ones = np.ones((2, 3))
             start_inputs(ones, ones[:1], ones[0, :1], Batch.room(3, 1, 3))
-        run = self.run_plan
-        small = Run(
-            depth=1,
-            width=(4,),
-            ensemble=run.ensemble,
-            k=run.k[:1],
-            sigma_w=(1.0,),
-            trials=1,
-            keep=0,
-            bins=1,
-            sampler=run.sampler,
-            shared_network=True,
-            pairs=1 if self.fused else dense.FUSED_COLUMNS,
-        )
+        small = self.small_run(1 if self.fused else dense.FUSED_COLUMNS)
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
         BatchSampler(small).run(Task(0, 0, 1, 1), None, signals)
 

@@ -54,6 +54,25 @@ class BatchFacts:
         kappa = np.ldexp(1.0, exponent - (mantissa < np.sqrt(0.5))) * (length[second] > 0.0)
         return inputs, kappa[:, None] * inputs[first] - inputs[second], kappa
 
+    def small_run(self, pairs: int) -> Run:
+        """Return a run of a layer of four nodes that needs the kernels of this one."""
+        run = self.of_run
+        return Run(
+            depth=1,
+            width=(4,),
+            ensemble=run.ensemble,
+            k=run.k[:1],
+            sigma_w=(1.0,),
+            trials=1,
+            keep=0,
+            bins=1,
+            sampler=run.sampler,
+            shared_network=True,
+            pairs=pairs,
+            device=run.device,
+            tf32=run.tf32,
+        )
+
     def nodes(self, point: int) -> int:
         """Return the nodes of the widest layer, the inputs included."""
         widths = self.of_run.points[point].layer_widths(self.of_run.depth)

@@ -209,22 +209,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
 
     def prepare(self) -> None:
         """Compile the kernels by a small trial, or load them from the caches."""
-        run = self.run_plan
-        small = Run(
-            depth=1,
-            width=(4,),
-            ensemble=run.ensemble,
-            k=run.k[:1],
-            sigma_w=(1.0,),
-            trials=1,
-            keep=0,
-            bins=1,
-            sampler=run.sampler,
-            shared_network=True,
-            pairs=1,
-            device=run.device,
-            tf32=run.tf32,
-        )
+        small = self.small_run(1)
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
         BatchCudaSampler(small, self.device).run(Task(0, 0, 1, 1), None, signals)
 

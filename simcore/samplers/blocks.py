@@ -60,6 +60,11 @@ class BlockSampler(abc.ABC):
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of one thread's time for a block of 64 trials."""
 
+    def seconds_by_size(self, point: int, node: float, layer: float) -> float:
+        """Return that time where a node and a layer of a trial take so many seconds."""
+        widths = self.widths[point]
+        return BLOCK * (float(widths.sum()) * node + widths.size * layer)
+
     def carry(self, point: int, trials: int) -> Any:
         """Return room for what trials carry from layer to layer: a sequence, one item for each.
 

@@ -53,8 +53,7 @@ class PairSampler(BlockSampler):
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of one thread's time for a block of 64 trials."""
-        widths = self.widths[point]
-        return BLOCK * (float(widths.sum()) * NODE_SECONDS + widths.size * LAYER_SECONDS)
+        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
 
     def places(self, point: int, trials: int) -> int:
         """Carry all trials: their states are small."""

@@ -88,8 +88,7 @@ class PairCudaSampler(CudaBlockSampler):
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time for a block of 64 trials, with many others."""
-        widths = self.widths[point]
-        return BLOCK * (float(widths.sum()) * NODE_SECONDS + widths.size * LAYER_SECONDS)
+        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
 
     def carried_bytes(self, point: int) -> int:
         """Return the size of a state."""

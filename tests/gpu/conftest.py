@@ -72,10 +72,10 @@ def asymmetric_signatures() -> dict[str, Any]:
     """Types of the parameters of the kernels of `rai` and `raai`, by name."""
     from numba import types
 
-    from simcore.samplers.asymmetric_nodes import AsymmetricPhysics
+    from simcore.samplers.pair_state import Physics
 
     i, f, named = types.int64, types.float64, cast(Any, types.NamedTuple)
-    physics = named((f,) * 5 + (types.uint64,) * 2, AsymmetricPhysics)
+    physics = named((f,) * 5 + (types.uint64,) * 2, Physics)
     return {
         "begin": (physics, i, i, f[:, ::1]),
         "advance": (physics, i[::1], i[::1], i, i, f[:, ::1], f[:, :, ::1]),
