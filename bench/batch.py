@@ -22,7 +22,8 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore.plan import Run, Task  # noqa: E402
+from simcore.blocks import Task  # noqa: E402
+from simcore.plan import Run  # noqa: E402
 from simcore.rng import ROOM  # noqa: E402
 from simcore.samplers import batch as driver  # noqa: E402
 from simcore.samplers import gram  # noqa: E402

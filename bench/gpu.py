@@ -175,7 +175,7 @@ def whole_task(run):
     """Return work that runs the largest task of a run, and its nodes."""
     import numpy as np
 
-    from simcore.plan import BLOCK, Task
+    from simcore.blocks import BLOCK, Task
     from simcore.samplers.contract import Signals
     from simcore.samplers.pair_cuda import PairCudaSampler
 

@@ -76,9 +76,9 @@ def resume(
         from .train import resume_training
 
         return resume_training(path, given)
+    from simcore.blocks import BLOCK
     from simcore.devices import check_kind
     from simcore.hdf5 import reading
-    from simcore.points import BLOCK
     from simcore.run import extended
     from simcore.store import read_header
 

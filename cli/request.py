@@ -13,7 +13,8 @@ from simcore.dataset import InputSet
 from simcore.devices import automatic, local_gpus, require_cuda
 from simcore.ensembles import ASYMMETRIC, ENSEMBLES, WITHOUT_K
 from simcore.errors import InputError
-from simcore.plan import DEFAULTS, Run
+from simcore.plan import Run
+from simcore.rules import DEFAULTS
 from simcore.threads import resolve_threads
 
 from .config import Given, option_name

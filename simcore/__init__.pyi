@@ -8,7 +8,7 @@ from .analysis import to_dataframe as to_dataframe
 from .comparison import Comparison as Comparison
 from .comparison import Verdict as Verdict
 from .comparison import compare as compare
-from .ensembles import Ensemble as Ensemble
+from .ensemble import Ensemble as Ensemble
 from .errors import ClusterError as ClusterError
 from .errors import DeviceError as DeviceError
 from .errors import FileFormatError as FileFormatError

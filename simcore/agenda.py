@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from .blocks import BLOCK, Task
 from .moments import PointStatistics, standard_errors
-from .plan import BLOCK, Run, Task
+from .plan import Run
 
 __all__ = ["JUDGED", "Agenda", "looks", "worst_error"]
 

@@ -1,4 +1,4 @@
-"""Checks of single values, shared by whatever is validated."""
+"""Parameters of the physics, and checks of single values, shared by whatever is validated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import numpy as np
 
 from .errors import InputError
 
-__all__ = ["check_choice", "check_integer", "plain", "shown", "sorted_grid"]
+__all__ = [
+    "SCALE_LIMITS",
+    "check_choice",
+    "check_integer",
+    "check_scale",
+    "correlation_strength",
+    "norm_preserving_sigma_w",
+    "plain",
+    "shown",
+    "sorted_grid",
+]
 
 
 def plain(x: float) -> float | str:
@@ -49,3 +59,63 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
     """Raise InputError unless `value` is one of those allowed."""
     if value not in allowed:
         raise InputError(name, value, "is not known", f"Choose one of: {', '.join(allowed)}.")
+
+
+SCALE_LIMITS = (1e-100, 1e100)
+"""Smallest and largest σ_w, σ_b and √q₀: their squares and the squares' products stay finite."""
+
+
+def check_scale(field: str, value: float, *, positive: bool) -> None:
+    """Raise InputError unless `value` is a usable standard deviation."""
+    low, high = SCALE_LIMITS
+    allowed = (value == 0.0 and not positive) or low <= value <= high
+    if not allowed:
+        or_zero = "" if positive else "0 or "
+        raise InputError(
+            field,
+            value,
+            f"must be {or_zero}between {low:g} and {high:g}",
+            "Give a finite standard deviation.",
+        )
+
+
+def correlation_strength(k: float) -> float:
+    """Return g = k/(1+k), the strength of the correlation among a node's weights.
+
+    Parameters
+    ----------
+    k
+        Correlation parameter, −1 < k ≤ ∞; positive is anti-correlated, 0 independent.
+
+    Returns
+    -------
+    float
+        g, −∞ < g ≤ 1, as in theory.md 1 [SS].
+
+    Raises
+    ------
+    InputError
+        If k is not above −1.
+    """
+    if not k > -1.0:
+        raise InputError(
+            "k", k, "must be above -1 (inf is allowed)", "Give a value such as 0, 1 or inf."
+        )
+    return 1.0 if math.isinf(k) else k / (1.0 + k)
+
+
+def norm_preserving_sigma_w(k: float) -> float:
+    """Return the σ_w that keeps the mean squared pre-activation, σ_w² = 2π/(π − g).
+
+    Parameters
+    ----------
+    k
+        Correlation parameter, −1 < k ≤ ∞.
+
+    Returns
+    -------
+    float
+        σ_w (not squared), for the `he` and `correlated` ensembles without bias, theory.md 1 [SS].
+    """
+    g = correlation_strength(k)
+    return math.sqrt(2.0 * math.pi / (math.pi - g))

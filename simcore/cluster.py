@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .blocks import BLOCK, Task
 from .cluster_address import check_scheduler
 from .costs import SLOW_BLOCK_SECONDS
 from .devices import local_gpus
@@ -22,7 +23,7 @@ from .engines import Done
 from .errors import ClusterError, SimcoreError
 from .local_workers import LocalWorkers
 from .moments import Bins
-from .plan import BLOCK, Run, Task
+from .plan import Run
 from .progress import EventLog
 from .samplers import sampler_for
 from .worker import Job, Reply, VersionMismatchError, prepare, run_task, versions

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import check_integer
-from .ensembles import ASYMMETRIC, Ensemble
+from .ensemble import Ensemble
+from .ensembles import ASYMMETRIC
 from .errors import InputError
 
 __all__ = ["layer"]

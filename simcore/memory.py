@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .blocks import BLOCK
 from .costs import batch_columns
 from .errors import InputError
-from .observables import HISTOGRAMMED
-from .plan import BLOCK, KEPT, Run
+from .observables import HISTOGRAMMED, KEPT
+from .plan import Run
 
 __all__ = ["available_bytes", "check_memory", "memory_bytes"]
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from numba import njit
 
 from .arithmetic import times
-from .observables import COVARIANCE, HISTOGRAMMED, Columns
-from .plan import BLOCK, KEPT
+from .blocks import BLOCK
+from .observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
 
 __all__ = [
     "Bins",

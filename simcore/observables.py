@@ -8,6 +8,7 @@ __all__ = [
     "COVARIANCE",
     "FIRST_ORDER",
     "HISTOGRAMMED",
+    "KEPT",
     "NAMES",
     "NETWORK",
     "NETWORK_NAMES",
@@ -125,6 +126,8 @@ NAMES = tuple(o.name for o in OBSERVABLES)
 HISTOGRAMMED = tuple(o.name for o in OBSERVABLES if o.histogram)
 COVARIANCE = tuple(o.name for o in OBSERVABLES if o.covariance)
 FIRST_ORDER = tuple(o.name for o in OBSERVABLES if o.first_order)
+KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
+"""Observables whose first trajectories are kept whole."""
 
 
 NETWORK_NAMES = tuple(o.name for o in NETWORK)

@@ -17,20 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from .checks import plain, sorted_grid
+from .checks import correlation_strength, plain, sorted_grid
 from .dataset import InputSet
-from .ensembles import (
-    ASYMMETRIC,
-    CRITICAL,
-    correlation_strength,
-    default_sigma_w,
-)
-from .observables import Columns
-from .points import BLOCK, Point, Task, point_key
+from .ensembles import ASYMMETRIC, CRITICAL
+from .observables import KEPT, Columns
+from .points import Point, point_key
 from .rules import DEFAULTS, MAX_PAIRS, check_grid, check_profile, check_run
+from .theory.scales import default_sigma_w
 from .weights import parse_weights
 
-__all__ = ["BLOCK", "DEFAULTS", "KEPT", "Point", "Run", "Task"]
+__all__ = ["Run"]
 
 MAX_COVARIANCE_LAYERS = 32
 
@@ -416,9 +412,6 @@ def cheaper_sampler(run: Run) -> str:
     costs = sampler_costs(run)
     return min(costs, key=lambda name: costs[name])
 
-
-KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
-"""Observables whose first trajectories are kept whole."""
 
 KEEP_BYTES = 64 * 1024 * 1024
 """Room for kept trajectories over the whole grid, all observables together."""

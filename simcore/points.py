@@ -1,4 +1,4 @@
-"""Points of a grid, the tasks that their trials are cut into, and the keys of their randomness."""
+"""Points of a grid and the keys of their randomness."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCK", "Point", "Task", "point_key"]
-
-BLOCK = 64
-"""Trials per block. It fixes the arithmetic of the moments and nothing else."""
+__all__ = ["Point", "point_key"]
 
 
 @dataclass(frozen=True)
@@ -81,47 +78,6 @@ class Point:
         if len(self.widths) == 1:
             return self.widths[0] * depth
         return sum(self.widths[:depth])
-
-
-@dataclass(frozen=True)
-class Task:
-    """An aligned run of 2^m blocks of one point, or its last, partial block.
-
-    Parameters
-    ----------
-    point
-        Number of the point in `Run.points`.
-    first_block, blocks
-        First block and how many (a power of two that divides `first_block`).
-    trials
-        Trials in it: 64 per block, fewer in a partial last block.
-    """
-
-    point: int
-    first_block: int
-    blocks: int
-    trials: int
-
-    @classmethod
-    def cut(cls, point: int, first: int, end: int, size: int) -> Task:
-        """Return the first task of the blocks [first, end), of at most `size` blocks.
-
-        It is aligned, so that it is a node of the tree of moments; `size` is a power of two.
-        """
-        size = min(size, first & -first) if first else size
-        while first + size > end:
-            size //= 2
-        return cls(point, first, size, size * BLOCK)
-
-    @property
-    def partial(self) -> bool:
-        """Whether this is an incomplete last block."""
-        return self.trials != self.blocks * BLOCK
-
-    @property
-    def level(self) -> int:
-        """Level of the node of the tree of moments that this task makes."""
-        return self.blocks.bit_length() - 1
 
 
 def point_key(

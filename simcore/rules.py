@@ -6,18 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .checks import check_choice, check_integer, shown
-from .ensembles import (
-    ASYMMETRIC,
-    CRITICAL,
-    ENSEMBLES,
+from .blocks import BLOCK
+from .checks import (
     SCALE_LIMITS,
-    WITHOUT_K,
+    check_choice,
+    check_integer,
     check_scale,
     correlation_strength,
+    shown,
 )
+from .ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
 from .errors import InputError
-from .points import BLOCK
 
 if TYPE_CHECKING:
     from .plan import Run

@@ -19,6 +19,7 @@ from .observables import (
     COVARIANCE,
     FIRST_ORDER,
     HISTOGRAMMED,
+    KEPT,
     NAMES,
     NETWORK,
     NETWORK_NAMES,
@@ -26,7 +27,7 @@ from .observables import (
     RATE_BINS,
     Observable,
 )
-from .plan import KEPT, Run
+from .plan import Run
 
 __all__ = [
     "ESTIMATORS",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .dataset import InputSet
 from .devices import automatic
-from .ensembles import Ensemble
+from .ensemble import Ensemble
 from .errors import InputError
-from .plan import DEFAULTS, Run
+from .plan import Run
 from .progress import Report
+from .rules import DEFAULTS
 
 if TYPE_CHECKING:
     import xarray as xr

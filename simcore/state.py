@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .blocks import BLOCK
 from .chunks import Stacked
 from .moments import Bins, Moments, MomentTree, PointStatistics
-from .observables import COVARIANCE, HISTOGRAMMED, NAMES, NETWORK_NAMES
-from .plan import BLOCK, KEPT, Run
+from .observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
+from .plan import Run
 from .schema import (
     Array,
     Field,

@@ -22,8 +22,8 @@ from .costs import SLOW_BLOCK_SECONDS
 from .errors import SimcoreError
 
 if TYPE_CHECKING:
+    from .blocks import Task
     from .moments import Bins
-    from .plan import Task
     from .samplers.contract import Sampler, Signals, TaskResult
 
 __all__ = ["Job", "Reply", "VersionMismatchError", "prepare", "run_task", "versions"]
@@ -159,8 +159,8 @@ def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
 
 def _in_pieces(run: Piece, size: int, task: Task, bins: Bins | None) -> TaskResult:
     """Run a task in pieces of at most `size` blocks, and fold them by the tree of moments."""
+    from .blocks import Task
     from .moments import MomentTree
-    from .plan import Task
 
     first, end = task.first_block, task.first_block + task.blocks
     tree, parts = MomentTree(), []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from simcore.blocks import BLOCK
 from simcore.moments import (
     Bins,
     Chosen,
@@ -16,7 +17,7 @@ from simcore.moments import (
     zero_histogram,
 )
 from simcore.observables import Columns
-from simcore.plan import BLOCK, Run
+from simcore.plan import Run
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simcore.agenda import Agenda, looks, worst_error
+from simcore.blocks import BLOCK, Task
 from simcore.moments import Bins, Moments, PointStatistics, empty_moments
-from simcore.plan import BLOCK, Run, Task
+from simcore.plan import Run
 from simcore.run import empty_point
 
 NO_BINS = Bins(np.zeros((1, 6)), np.zeros((1, 6)))

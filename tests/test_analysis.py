@@ -11,8 +11,8 @@ import xarray as xr
 from simcore.analysis import open_run, to_dataset
 from simcore.dataset import InputSet
 from simcore.moments import PointStatistics
-from simcore.observables import FIRST_ORDER, NAMES, column
-from simcore.plan import KEPT, Run
+from simcore.observables import FIRST_ORDER, KEPT, NAMES, column
+from simcore.plan import Run
 from simcore.published import quantiles
 from simcore.store import write_run
 from simcore.theory import first_order

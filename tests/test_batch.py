@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from simcore.blocks import Task
 from simcore.dataset import InputSet
 from simcore.observables import NAMES, NETWORK_NAMES, RATE_BINS
-from simcore.plan import Run, Task
+from simcore.plan import Run
 from simcore.rng import ROOM, Stream
 from simcore.samplers import blocks, dense, gram
 from simcore.samplers.batch import BatchSampler, _SingleThreadedBlas

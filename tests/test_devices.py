@@ -17,7 +17,7 @@ import pytest
 from simcore import devices, simulate
 from simcore.cuda_driver import CudaDriver, DriverError, Gpu
 from simcore.devices import Findings
-from simcore.ensembles import Ensemble
+from simcore.ensemble import Ensemble
 from simcore.errors import DeviceError, InputError
 from simcore.plan import Run
 from simcore.run import execute, resume

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from simcore import initializers
-from simcore.ensembles import Ensemble
+from simcore.ensemble import Ensemble
 from simcore.errors import InputError
 from simcore.initializers import layer
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from simcore.blocks import BLOCK
 from simcore.moments import (
     Bins,
     Chosen,
@@ -22,8 +23,7 @@ from simcore.moments import (
     standard_errors,
     zero_histogram,
 )
-from simcore.observables import COVARIANCE, HISTOGRAMMED, NAMES, Columns, column
-from simcore.plan import BLOCK, KEPT
+from simcore.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, Columns, column
 
 LAYERS, CHOSEN, INNER = 4, (0, 2, 3), 10
 Floats = npt.NDArray[np.float64]

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from simcore.blocks import BLOCK, Task
 from simcore.moments import Bins, MomentTree
 from simcore.observables import NAMES, column
-from simcore.plan import BLOCK, Run, Task
+from simcore.plan import Run
 from simcore.run import execute
 from simcore.samplers import pair, pair_cpu
 from simcore.samplers.contract import Signals, TaskResult

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from simcore.ensembles import Ensemble, norm_preserving_sigma_w
+from simcore.checks import norm_preserving_sigma_w
+from simcore.ensemble import Ensemble
 from simcore.errors import InputError
 from simcore.plan import Run
 from simcore.rules import MAX_DEPTH, MAX_WIDTH

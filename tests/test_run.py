@@ -12,8 +12,9 @@ import pytest
 import simcore.loop
 import simcore.run
 from simcore.analysis import open_run
+from simcore.blocks import BLOCK
 from simcore.moments import MomentTree, PointStatistics
-from simcore.plan import BLOCK, Run
+from simcore.plan import Run
 from simcore.progress import Control, Progress
 from simcore.run import execute
 from simcore.samplers.pair_cpu import PairSampler

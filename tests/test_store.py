@@ -22,14 +22,15 @@ import xarray as xr
 import simcore
 from simcore import hdf5, sink
 from simcore.analysis import open_run
+from simcore.blocks import BLOCK
 from simcore.checksums import adler32, fletcher32
 from simcore.chunks import Packing, Stacked
 from simcore.dataset import InputSet
 from simcore.ensembles import ASYMMETRIC
 from simcore.errors import FileFormatError, OutputError
 from simcore.moments import PointStatistics
-from simcore.observables import COVARIANCE, FIRST_ORDER, HISTOGRAMMED, NAMES, NETWORK_NAMES
-from simcore.plan import BLOCK, KEPT, Run
+from simcore.observables import COVARIANCE, FIRST_ORDER, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
+from simcore.plan import Run
 from simcore.provenance import collect_provenance
 from simcore.schema import Array, has_first_order, observable_of
 from simcore.store import WriteStopped, estimate_bytes, info, read_state, write_run

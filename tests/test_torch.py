@@ -22,7 +22,8 @@ import torch
 from torch import nn
 
 import simcore
-from simcore.ensembles import ASYMMETRIC, Ensemble
+from simcore.ensemble import Ensemble
+from simcore.ensembles import ASYMMETRIC
 from simcore.errors import InputError, SimcoreWarning
 from simcore.plan import Run
 from simcore.schema import coordinates, fields

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from simcore.ensembles import ASYMMETRIC, Ensemble
+from simcore.ensemble import Ensemble
+from simcore.ensembles import ASYMMETRIC
 from simcore.plan import Run
 from simcore.rng import ROOM
 from simcore.samplers.batch_layer import Batch, Law, Pairing, bias_scale, layer_factor, start_inputs

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simcore.ensembles import WITHOUT_K
-from simcore.plan import DEFAULTS
+from simcore.rules import DEFAULTS
 
 __all__ = ["repeating_command"]
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from simcore.blocks import BLOCK, Task
+from simcore.plan import Run
+
 from ..ensembles import ASYMMETRIC
 from ..errors import DeviceError
-from ..plan import BLOCK, Run, Task
 from .asymmetric_state import DEVICE_HEAD
 from .contract import Signals
 from .cuda_blocks import CudaBlockSampler, Device

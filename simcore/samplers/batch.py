@@ -17,8 +17,10 @@ import numpy.typing as npt
 from numba import njit
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
+from simcore.blocks import BLOCK, Task
+from simcore.plan import Run
+
 from ..costs import sampler_costs
-from ..plan import BLOCK, Run, Task
 from ..rng import ROOM
 from . import dense, gram
 from .batch_common import BatchFacts

@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..plan import BLOCK, Run, Task
+from simcore.blocks import BLOCK, Task
+from simcore.plan import Run
+
 from ..rng import Stream
 from . import batch_draws
 from .batch_arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs

@@ -26,8 +26,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from simcore.points import Point
+
 from ..observables import RATE_BINS
-from ..plan import Point
 from ..rng import LANES, split_key
 from ..weights import parse_weights
 from .observe import (

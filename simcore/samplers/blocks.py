@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simcore.blocks import BLOCK, Task
+from simcore.plan import Run
+
 from ..moments import (
     Bins,
     Chosen,
@@ -24,7 +27,6 @@ from ..moments import (
     join_blocks,
     zero_histogram,
 )
-from ..plan import BLOCK, Run, Task
 from .contract import Signals, TaskResult
 
 __all__ = ["BlockSampler"]

@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from simcore.blocks import Task
+
 from ..moments import Bins, Moments
-from ..plan import Task
 
 __all__ = ["Sampler", "Signals", "TaskResult"]
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simcore.blocks import BLOCK
+
 from ..moments import Bins, Collector, Moments
-from ..plan import BLOCK
 from .cuda_device import Device
 
 if TYPE_CHECKING:

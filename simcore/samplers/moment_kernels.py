@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda, njit, types
 
+from simcore.blocks import BLOCK
+
 from ..moments import (
     add_product,
     add_square,
@@ -26,7 +28,6 @@ from ..moments import (
     joined_product,
     mean_of,
 )
-from ..plan import BLOCK
 
 __all__ = [
     "THREADS",

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from simcore.blocks import BLOCK
+
 from ..moments import collect, finish_block, join_blocks
-from ..plan import BLOCK
 from .observe import COLUMNS
 from .pair_state import (
     LIVE,

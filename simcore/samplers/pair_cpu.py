@@ -7,8 +7,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 
 import numpy as np
 
+from simcore.blocks import BLOCK, Task
+from simcore.plan import Run
+
 from ..moments import Bins
-from ..plan import BLOCK, Run, Task
 from . import pair
 from .blocks import BlockSampler, Floats
 from .contract import Signals, TaskResult

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simcore.blocks import BLOCK, Task
+from simcore.plan import Run
+
 from ..ensembles import ASYMMETRIC
 from ..errors import DeviceError
-from ..plan import BLOCK, Run, Task
 from . import pair
 from .contract import Signals
 from .cuda_blocks import CudaBlockSampler, Device

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from simcore.points import Point
+
 from ..arithmetic import times
-from ..plan import Point
 from ..rng import split_key
 from .observe import (
     COLUMNS,

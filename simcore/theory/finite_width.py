@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial.hermite_e import hermegauss
 
-from simcore.ensembles import SCALE_LIMITS
+from simcore.checks import SCALE_LIMITS
 from simcore.errors import InputError
 
 from .law import FloatArray, law_of

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from simcore.checks import check_choice, check_integer, sorted_grid
-from simcore.ensembles import (
-    CRITICAL,
-    ENSEMBLES,
+from simcore.checks import (
     SCALE_LIMITS,
-    Ensemble,
+    check_choice,
+    check_integer,
     correlation_strength,
-    default_sigma_w,
+    sorted_grid,
 )
+from simcore.ensembles import CRITICAL, ENSEMBLES, check_ensemble
 from simcore.errors import InputError
 from simcore.observables import OBSERVABLES
+
+from .scales import default_sigma_w
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -217,7 +218,7 @@ class Scales:
         strengths = Grid.of(k=k).axes["k"]
         for value in strengths:
             for scale in Grid.of(sigma_w=self.swept).axes.get("sigma_w", (None,)):
-                Ensemble(ensemble, value, scale)
+                check_ensemble(ensemble, value, scale)
         self._of_k: dict[float, float] = {}
         if self.swept is None:
             critical = sigma_w == CRITICAL

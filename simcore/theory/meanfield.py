@@ -20,7 +20,7 @@ from typing import TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from simcore.ensembles import SCALE_LIMITS
+from simcore.checks import SCALE_LIMITS
 from simcore.errors import InputError
 
 from .law import ROUNDING, FloatArray, Law, Phase, bend, law_of, log_near_one

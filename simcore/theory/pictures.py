@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simcore.ensembles import correlation_strength
+from simcore.checks import correlation_strength
 from simcore.errors import InputError
 from simcore.figure_style import COLOURS, PARAMETER_SYMBOLS, figure
 

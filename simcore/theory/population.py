@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from simcore.ensembles import SCALE_LIMITS
+from simcore.checks import SCALE_LIMITS
 from simcore.errors import InputError
 
 from .asymmetric import (

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.checks import check_integer
-from simcore.ensembles import ASYMMETRIC, correlation_strength
+from simcore.checks import check_integer, correlation_strength
+from simcore.ensembles import ASYMMETRIC
 from simcore.errors import InputError
 
 from . import meanfield

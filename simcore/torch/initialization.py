@@ -17,7 +17,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..ensembles import ASYMMETRIC, Ensemble
+from simcore.ensemble import Ensemble
+from simcore.ensembles import ASYMMETRIC
+
 from ..errors import InputError, SimcoreWarning
 from ..initializers import bias_scale, centring, check_fan_in
 

@@ -9,7 +9,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from ..ensembles import ENSEMBLES, WITHOUT_K, Ensemble
+from simcore.ensemble import Ensemble
+from simcore.ensembles import ENSEMBLES, WITHOUT_K
+
 from ..errors import InputError
 
 __all__ = ["REFERENCES", "Purpose", "Start", "parse_label", "stream"]

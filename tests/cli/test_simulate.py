@@ -12,7 +12,8 @@ import pytest
 from simcore.cli.options import EPILOG
 from simcore.cli.simulate import main
 
-from simcore.plan import DEFAULTS, Run
+from simcore.plan import Run
+from simcore.rules import DEFAULTS
 
 from .fakes import BASIC, FakeRun, fake_dataset
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from simcore.blocks import Task
 from simcore.errors import DeviceError, InputError
 from simcore.memory import memory_bytes
-from simcore.plan import Run, Task
+from simcore.plan import Run
 from simcore.rules import DEVICES
 from simcore.samplers import cuda_blocks, sampler_for
 from simcore.samplers.batch import BatchSampler

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import pytest
 from numba import njit
 
+from simcore.blocks import Task
 from simcore.errors import InputError
 from simcore.observables import NAMES
-from simcore.plan import Run, Task
+from simcore.plan import Run
 from simcore.rng import ROOM, Stream, fill_normals, fill_words
 from simcore.samplers import pair, pair_cuda
 from simcore.samplers.fast_normals import fast_normal_pair

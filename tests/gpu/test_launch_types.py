@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.plan import BLOCK, Run, Task
+from simcore.blocks import BLOCK, Task
+from simcore.plan import Run
 from simcore.samplers import sampler_for
 
 from .conftest import asymmetric_signatures

@@ -11,8 +11,9 @@ import pytest
 from numba import njit
 
 from simcore.arithmetic import fma64
+from simcore.blocks import Task
 from simcore.moments import Bins, Collector, collect, finish_block, join_blocks
-from simcore.plan import Run, Task
+from simcore.plan import Run
 from simcore.samplers import moment_kernels
 from simcore.samplers.batch import BatchSampler
 from simcore.samplers.blocks import BlockSampler

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from simcore.blocks import Task
 from simcore.errors import DeviceError
-from simcore.plan import Run, Task
+from simcore.plan import Run
 from simcore.samplers import cuda_blocks, moment_kernels, pair_kernels, pair_wide_kernels
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_cuda import PairCudaSampler

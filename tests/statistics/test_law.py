@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from simcore.ensembles import correlation_strength, norm_preserving_sigma_w
+from simcore.checks import correlation_strength, norm_preserving_sigma_w
 from simcore.observables import NAMES
 from simcore.plan import Run
 

@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from simcore.checks import correlation_strength
 from simcore.dataset import InputSet
-from simcore.ensembles import ASYMMETRIC, correlation_strength, default_sigma_w
+from simcore.ensembles import ASYMMETRIC
 from simcore.plan import Run
+from simcore.theory.scales import default_sigma_w
 
 from ..network_driver import sample
 from ..oracle import FixedInputs, Inputs, Law, RandomPairs, simulate, simulate_shared

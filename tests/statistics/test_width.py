@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from simcore.ensembles import correlation_strength
+from simcore.checks import correlation_strength
 from simcore.observables import column
 from simcore.plan import Run
 from simcore.run import execute

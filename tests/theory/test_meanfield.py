@@ -13,7 +13,7 @@ import pytest
 from mpmath import mp, mpf
 
 from simcore import theory
-from simcore.ensembles import norm_preserving_sigma_w
+from simcore.checks import norm_preserving_sigma_w
 from simcore.errors import InputError
 from simcore.theory import Phase
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.ensembles import Ensemble
+from simcore.ensemble import Ensemble
 from simcore.errors import InputError
 from simcore.training.agenda import Choice, choose_rate
 from simcore.training.labels import Start, parse_label

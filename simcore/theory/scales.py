@@ -1,0 +1,29 @@
+"""The weight scale σ_w of an ensemble where none is given."""
+
+from __future__ import annotations
+
+from simcore.checks import correlation_strength, norm_preserving_sigma_w
+from simcore.ensembles import ASYMMETRIC, PUBLISHED_SIGMA_W
+
+__all__ = ["default_sigma_w"]
+
+
+def default_sigma_w(ensemble: str, k: float, *, critical: bool = False) -> float:
+    """Return the σ_w of an ensemble where none is given.
+
+    Parameters
+    ----------
+    ensemble, k
+        One of `ENSEMBLES`, and its correlation parameter.
+    critical
+        Whether the norm-preserving value was asked for, which is the default but for the asymmetric
+        ensembles. Theirs has no closed form: it is found from the law at infinite width.
+    """
+    if ensemble not in ASYMMETRIC:
+        return norm_preserving_sigma_w(k)
+    if not critical:
+        return PUBLISHED_SIGMA_W
+    from . import population
+
+    correlation_strength(k)
+    return float(f"{population.norm_preserving_sigma_w(k):.6g}")
