@@ -15,7 +15,7 @@ import statistics
 
 from harness import interleaved, ratio, save, timed
 
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()
 prefer_wide_vectors()

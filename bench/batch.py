@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness import interleaved, ratio, save, timed
 
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()
 prefer_wide_vectors()
@@ -23,8 +23,8 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
 from simcore.blocks import Task  # noqa: E402
+from simcore.numerics.rng import ROOM  # noqa: E402
 from simcore.plan import Run  # noqa: E402
-from simcore.rng import ROOM  # noqa: E402
 from simcore.samplers import batch as driver  # noqa: E402
 from simcore.samplers import gram  # noqa: E402
 from simcore.samplers.batch import BatchSampler  # noqa: E402

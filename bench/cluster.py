@@ -22,7 +22,7 @@ from events import Events
 from harness import interleaved, ratio, save
 from quiet import undisturbed
 
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()
 prefer_wide_vectors()

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness import RESULTS, save
 
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()
 prefer_wide_vectors()

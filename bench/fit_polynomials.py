@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import Chebyshev, Polynomial
 
-from simcore import rng
+from simcore.numerics import rng
 
 Floats = npt.NDArray[np.float64]
 

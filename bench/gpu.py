@@ -33,7 +33,7 @@ from harness import interleaved, save, timed
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # from a checkout, not installed
 
 from simcore.devices import cupy_obstacle, look, obstacle
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()
 
@@ -218,7 +218,7 @@ def normals_kernel():
     import numpy as np
     from numba import cuda
 
-    from simcore.rng import counter_word3
+    from simcore.numerics.rng import counter_word3
     from simcore.samplers.pair_kernels import THREADS, group_normals
 
     @cuda.jit

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from harness import interleaved, ratio, save, timed
 
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()
 prefer_wide_vectors()
@@ -24,9 +24,9 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 from numba import njit  # noqa: E402
 
-from simcore.arithmetic import fma32  # noqa: E402
+from simcore.numerics.arithmetic import fma32  # noqa: E402
+from simcore.numerics.rng import as_normal, fill_normals  # noqa: E402
 from simcore.plan import Run  # noqa: E402
-from simcore.rng import as_normal, fill_normals  # noqa: E402
 from simcore.run import execute  # noqa: E402
 from simcore.samplers.pair_state import Physics  # noqa: E402
 from simcore.samplers.pair_sums import GROUPS, LANES, PAIR_STREAM  # noqa: E402

@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from functools import lru_cache
 
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()
 prefer_wide_vectors()

@@ -22,7 +22,7 @@ from itertools import pairwise
 from harness import interleaved, ratio, save, timed
 from quiet import Watch
 
-from simcore.numba_setup import prepare
+from simcore.numerics.compiling import prepare
 
 prepare()
 

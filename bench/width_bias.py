@@ -11,7 +11,7 @@ import argparse
 
 from harness import save
 
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()
 prefer_wide_vectors()

@@ -53,7 +53,7 @@ def _examined() -> list[Check]:
         prepare()
         import numba  # noqa: F401 - the features are set between this import and the kernels'
 
-        from simcore.numba_setup import prefer_wide_vectors
+        from simcore.numerics.compiling import prefer_wide_vectors
 
         prefer_wide_vectors()
         from simcore.doctor import examine

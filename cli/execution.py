@@ -17,7 +17,7 @@ import typer
 
 from simcore.errors import SimcoreWarning
 from simcore.memory import check_memory, memory_bytes
-from simcore.numba_setup import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors, prepare
 from simcore.plan import Run
 from simcore.progress import Control, EventLog
 

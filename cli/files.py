@@ -29,6 +29,6 @@ def existing(file: str) -> Path:
 
 def prepare() -> None:
     """Set the cache of compiled kernels before anything imports Numba."""
-    from simcore.numba_setup import prepare as prepare_cache
+    from simcore.numerics.compiling import prepare as prepare_cache
 
     prepare_cache()

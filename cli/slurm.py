@@ -304,7 +304,7 @@ def _check_files(request: Request, work: Work, job: Job) -> None:
 
 
 def _check_same(name: str, run: Run) -> None:
-    from simcore.numba_setup import prepare
+    from simcore.numerics.compiling import prepare
 
     prepare()
     from simcore.store import info

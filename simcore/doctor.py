@@ -17,7 +17,7 @@ from typing import Any, Literal
 from . import devices
 from .devices import Findings, Obstacle
 from .moments import Moments
-from .numba_setup import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
+from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
 from .plan import Run
 from .provenance import version
 from .threads import cgroup_limit, default_threads

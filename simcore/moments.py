@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .arithmetic import times
 from .blocks import BLOCK
+from .numerics.arithmetic import times
 from .observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
 
 __all__ = [

@@ -13,6 +13,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from .numerics.compiling import PACKAGE
+
 __all__ = ["collect_provenance", "version"]
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "h5py", "xarray")
@@ -86,7 +88,7 @@ def _processor() -> tuple[str, str]:
 @cache
 def _git_sha() -> str:
     """Return the commit of the checkout that this package runs from, "unknown" if installed."""
-    root = Path(__file__).resolve().parents[1]
+    root = PACKAGE.parent
     if not (root / ".git").exists():
         return "unknown"
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,11 +70,11 @@ def versions() -> tuple[tuple[str, str], ...]:
     """Return the versions of all that may show in the bytes of a result, by name."""
     from importlib.metadata import version
 
-    from .numba_setup import source_digest
+    from .numerics.compiling import source_digest
 
     python = ".".join(platform.python_version_tuple()[:2])
     packages = [(name, version(name)) for name in ("numpy", "numba", "scipy", "distributed")]
-    return (("python", python), ("simcore", source_digest(Path(__file__).parent)), *packages)
+    return (("python", python), ("simcore", source_digest()), *packages)
 
 
 def prepare(job: Job, resources: Mapping[str, int]) -> bool:
@@ -221,8 +220,8 @@ def _made(job: Job) -> Sampler:
     """Return the run's sampler, with Numba set up as the commands do and the kernels compiled."""
     import json
 
-    from .numba_setup import prefer_wide_vectors
-    from .numba_setup import prepare as prepare_cache
+    from .numerics.compiling import prefer_wide_vectors
+    from .numerics.compiling import prepare as prepare_cache
 
     prepare_cache()
     import numba  # noqa: F401 - the features are set between this import and the kernels'

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simcore.numerics.rng import ROOM, Stream
 from simcore.observables import NAMES, NETWORK
 from simcore.plan import Run
-from simcore.rng import ROOM, Stream
 from simcore.samplers import batch_arrays, batch_draws
 from simcore.samplers.batch import BatchSampler
 from simcore.samplers.batch_layer import Law

@@ -14,7 +14,7 @@ import pytest
 
 from simcore import devices
 from simcore.devices import Findings
-from simcore.numba_setup import prepare
+from simcore.numerics.compiling import prepare
 from tests.warm_up import KINDS
 
 prepare()

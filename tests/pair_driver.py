@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from simcore.numerics.rng import Stream, fill_words, normal_pair
 from simcore.observables import NAMES
 from simcore.plan import Run
-from simcore.rng import Stream, fill_words, normal_pair
 from simcore.samplers import pair
 
 Floats = npt.NDArray[np.float64]

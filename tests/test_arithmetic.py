@@ -26,8 +26,8 @@ from mpmath import mp, mpf
 from numba import njit
 
 import simcore
-from simcore import arithmetic
-from simcore.numba_setup import source_digest
+from simcore.numerics import arithmetic
+from simcore.numerics.compiling import source_digest
 
 Number: TypeAlias = Any
 Floats: TypeAlias = npt.NDArray[np.float64]

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 from numba import njit
 
+from simcore.numerics.rng import Stream, fill_words, normal_pair
 from simcore.observables import NAMES
 from simcore.plan import Run
-from simcore.rng import Stream, fill_words, normal_pair
 from simcore.samplers.asymmetric_cpu import AsymmetricSampler
 from simcore.samplers.contract import Signals
 from simcore.samplers.pair_state import Physics

@@ -20,9 +20,9 @@ import pytest
 
 from simcore.blocks import Task
 from simcore.dataset import InputSet
+from simcore.numerics.rng import ROOM, Stream
 from simcore.observables import NAMES, NETWORK_NAMES, RATE_BINS
 from simcore.plan import Run
-from simcore.rng import ROOM, Stream
 from simcore.samplers import blocks, dense, gram
 from simcore.samplers.batch import BatchSampler, _SingleThreadedBlas
 from simcore.samplers.batch_layer import Batch, Law, Pairing, layer_factor

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from numba import njit
 from randomgen import Philox
 
-from simcore import plan, rng, rules
+from simcore import plan, rules
 from simcore.errors import InputError
+from simcore.numerics import rng
 from simcore.observables import NAMES
 from simcore.samplers import pair
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from simcore import rng
 from simcore.errors import InputError
+from simcore.numerics import rng
 from simcore.samplers import variates
 from simcore.weights import WEIGHT_LAWS, WeightLaw, parse_weights
 

@@ -27,7 +27,7 @@ def compile_kernels(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    from simcore.numba_setup import prepare
+    from simcore.numerics.compiling import prepare
 
     prepare()
     for name in sys.argv[1:]:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from simcore.ensemble import Ensemble
 from simcore.ensembles import ASYMMETRIC
+from simcore.numerics.rng import ROOM
 from simcore.plan import Run
-from simcore.rng import ROOM
 from simcore.samplers.batch_layer import Batch, Law, Pairing, bias_scale, layer_factor, start_inputs
 from simcore.samplers.contract import Signals
 from simcore.samplers.dense import dense_layer

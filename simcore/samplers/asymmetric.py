@@ -40,8 +40,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..arithmetic import float_to_bits, fma64
-from ..rng import LANES, ROOM, _make_normals, as_normal, fill_words
+from simcore.numerics.arithmetic import float_to_bits, fma64
+from simcore.numerics.rng import LANES, ROOM, _make_normals, as_normal, fill_words
+
 from .asymmetric_nodes import (
     ASYMMETRIC_STREAM,
     BOTH,

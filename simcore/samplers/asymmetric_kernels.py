@@ -23,8 +23,9 @@ from functools import partial
 import numpy as np
 from numba import cuda, njit, types
 
-from ..arithmetic import fma64, times
-from ..rng import LANES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.numerics.arithmetic import fma64, times
+from simcore.numerics.rng import LANES, LOW, counter_word0, counter_word3, normal_pair, philox
+
 from .asymmetric_nodes import (
     ASYMMETRIC_STREAM,
     CHUNK,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ..arithmetic import fma32, fma64, times, wide_product
-from ..rng import Stream
+from simcore.numerics.arithmetic import fma32, fma64, times, wide_product
+from simcore.numerics.rng import Stream
 
 __all__ = [
     "ASYMMETRIC_STREAM",

@@ -11,7 +11,8 @@ import math
 import numpy as np
 from numba import njit
 
-from ..arithmetic import binary_exponent, fma64, scaled, times
+from simcore.numerics.arithmetic import binary_exponent, fma64, scaled, times
+
 from .asymmetric_nodes import (
     A_RR,
     A_XR,

@@ -18,10 +18,10 @@ from numba import njit
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from simcore.blocks import BLOCK, Task
+from simcore.numerics.rng import ROOM
 from simcore.plan import Run
 
 from ..costs import sampler_costs
-from ..rng import ROOM
 from . import dense, gram
 from .batch_common import BatchFacts
 from .batch_layer import (

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, Protocol
 
+from simcore.numerics.rng import Stream
+
 from ..observables import RATE_BINS
-from ..rng import Stream
 from ..weights import NORMAL
 from .batch_layer import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
 from .observe import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL

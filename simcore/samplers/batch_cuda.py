@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.blocks import BLOCK, Task
+from simcore.numerics.rng import Stream
 from simcore.plan import Run
 
-from ..rng import Stream
 from . import batch_draws
 from .batch_arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs
 from .batch_common import BatchFacts

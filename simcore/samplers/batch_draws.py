@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from ..rng import Stream
+from simcore.numerics.rng import Stream
+
 from ..weights import NORMAL
 from .batch_arrays import Array, Group, Pairs, Source, layer_factor, scaled, sigma_b_of
 from .batch_layer import Law

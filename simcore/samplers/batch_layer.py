@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from simcore.numerics.rng import LANES, split_key
 from simcore.points import Point
 
 from ..observables import RATE_BINS
-from ..rng import LANES, split_key
 from ..weights import parse_weights
 from .observe import (
     COLUMNS,

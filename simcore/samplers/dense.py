@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..rng import LANES, Stream
+from simcore.numerics.rng import LANES, Stream
+
 from ..weights import NORMAL
 from .batch_layer import Batch, Floats, Law, Pairing, replace_weights
 from .contract import Signals

@@ -27,8 +27,9 @@ from numba import njit, types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
-from ..arithmetic import GPU, times
-from ..rng import angle_of, signed_radius, swapped, uniform_of
+from simcore.numerics.arithmetic import GPU, times
+from simcore.numerics.rng import angle_of, signed_radius, swapped, uniform_of
+
 from .pair_state import FastPhysics
 
 __all__ = ["approximates", "fast_normal_pair"]

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from numba import njit
 from numba.extending import get_cython_function_address
 
-from ..rng import Stream
+from simcore.numerics.rng import Stream
+
 from ..weights import NORMAL
 from .batch_layer import Batch, Floats, Law, Pairing, replace_weights
 from .contract import Signals

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..arithmetic import arctan2, log, times
+from simcore.numerics.arithmetic import arctan2, log, times
+
 from ..observables import NAMES
 
 __all__ = [

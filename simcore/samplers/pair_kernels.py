@@ -17,7 +17,8 @@ from functools import partial
 import numpy as np
 from numba import cuda, njit, types
 
-from ..rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
+
 from .fast_normals import approximates, fast_normal_pair
 from .observe import finish_angle
 from .pair_state import (

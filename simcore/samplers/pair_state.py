@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from simcore.numerics.arithmetic import times
+from simcore.numerics.rng import split_key
 from simcore.points import Point
 
-from ..arithmetic import times
-from ..rng import split_key
 from .observe import (
     COLUMNS,
     CORRELATION,

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..arithmetic import fma32, fma64, times
-from ..rng import GROUP_NODES, LANES, Stream, as_normal, fill_normals
+from simcore.numerics.arithmetic import fma32, fma64, times
+from simcore.numerics.rng import GROUP_NODES, LANES, Stream, as_normal, fill_normals
 
 __all__ = [
     "CHUNK",

@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 from numba import cuda, njit, types
 
-from ..rng import LOW, counter_word3
+from simcore.numerics.rng import LOW, counter_word3
+
 from .fast_normals import approximates
 from .observe import finish_angle
 from .pair_kernels import (

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ..rng import LANES, ROOM, Stream, as_normal, fill_normals
+from simcore.numerics.rng import LANES, ROOM, Stream, as_normal, fill_normals
 
 __all__ = ["draw_pair"]
 

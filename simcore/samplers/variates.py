@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..arithmetic import float_from_bits, float_to_bits, fma32, times
-from ..rng import (
+from simcore.numerics.arithmetic import float_from_bits, float_to_bits, fma32, times
+from simcore.numerics.rng import (
     LANES,
     ROOM,
     _make_normals,
@@ -32,6 +32,7 @@ from ..rng import (
     as_normal,
     fill_words,
 )
+
 from ..weights import BERNOULLI, NORMAL, RADEMACHER, STUDENT, UNIFORM
 
 __all__ = [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import simcore
-from simcore import numba_setup
+from simcore.numerics import compiling as numba_setup
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from simcore.cli.simulate import main
 
-from simcore.numba_setup import prepare
+from simcore.numerics.compiling import prepare
 
 prepare()
 

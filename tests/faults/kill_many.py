@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from simcore.numba_setup import prepare
+from simcore.numerics.compiling import prepare
 
 prepare()
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from simcore.rng import LANES, Stream, counter_word0, counter_word3, philox
+from simcore.numerics.rng import LANES, Stream, counter_word0, counter_word3, philox
 from simcore.samplers.fast_normals import fast_normal_pair
 from simcore.samplers.pair_kernels import group_normals, lane_chunk
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numba import cuda, types
 
-from simcore.arithmetic import fma64
-from simcore.rng import LANES, counter_word0, normal_pair, philox
+from simcore.numerics.arithmetic import fma64
+from simcore.numerics.rng import LANES, counter_word0, normal_pair, philox
 from simcore.samplers import asymmetric_kernels as kernels
 from simcore.samplers.asymmetric_nodes import (
     ASYMMETRIC_STREAM,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from numba import njit
 
-from simcore.arithmetic import fma64
+from simcore.numerics.arithmetic import fma64
+from simcore.numerics.rng import LANES
 from simcore.plan import Run
-from simcore.rng import LANES
 from simcore.samplers import asymmetric_kernels as kernels
 
 from .asymmetric_launches import Launch, from_ptx, from_source, one_point, same

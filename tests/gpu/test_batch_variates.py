@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.rng import ROOM, Stream
+from simcore.numerics.rng import ROOM, Stream
 from simcore.samplers import variates_kernels
 from simcore.samplers.variates import fill_choices, fill_variates
 from simcore.samplers.variates_kernels import THREADS, Draw

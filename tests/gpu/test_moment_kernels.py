@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pytest
 from numba import njit
 
-from simcore.arithmetic import fma64
 from simcore.blocks import Task
 from simcore.moments import Bins, Collector, collect, finish_block, join_blocks
+from simcore.numerics.arithmetic import fma64
 from simcore.plan import Run
 from simcore.samplers import moment_kernels
 from simcore.samplers.batch import BatchSampler

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from numba import njit, types
 
-from simcore import rng
+from simcore.numerics import rng
 from simcore.samplers import moment_kernels
 
 from . import probes

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numba import njit
 from scipy import special, stats
 
-from simcore.rng import Stream, fill_words, normal_pair, split_key
+from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key
 
 from .oracle import Uint32s
 

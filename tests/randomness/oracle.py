@@ -26,7 +26,7 @@ def philox(counter: Words, key: tuple[int, int]) -> Words:
 
 
 def counter(*, stream: int, group: int, row: int, trial: int, layer: int) -> Words:
-    """Counter of a draw: the table in the docstring of `simcore.rng`, by arithmetic alone."""
+    """Counter of a draw, by arithmetic alone: the table in the docstring of `numerics.rng`."""
     return (
         group * 256 + stream,
         row,

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simcore.arithmetic import arctan2, log
+from simcore.numerics.arithmetic import arctan2, log
+from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key
 from simcore.observables import NAMES
 from simcore.plan import Run
-from simcore.rng import Stream, fill_words, normal_pair, split_key
 from simcore.samplers import pair
 
 KEY = split_key(0x243F6A8885A308D3)

@@ -17,6 +17,9 @@ from typing import Any
 
 __all__ = ["prefer_wide_vectors", "prepare", "source_digest", "wide_vector_features"]
 
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of simcore: kernels are stale when any file in it changes."""
+
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 CUPY_CACHE_VARIABLE = "CUPY_CACHE_DIR"
 """CuPy's own folder is in the home folder, and it fails where that can't be written."""
@@ -54,7 +57,7 @@ def _user_folder() -> Path | None:
     from platformdirs import user_cache_path
 
     try:
-        folder = user_cache_path("simcore") / source_digest(Path(__file__).parent)
+        folder = user_cache_path("simcore") / source_digest()
         if "SLURM_JOB_ID" in os.environ:
             # The nodes of a job share the home folder, and would write the same files at once.
             folder = folder / platform.node()
@@ -65,8 +68,14 @@ def _user_folder() -> Path | None:
         return None
 
 
-def source_digest(package: Path) -> str:
-    """Return a digest of the names and contents of a package's Python files (without its cli)."""
+def source_digest(package: Path = PACKAGE) -> str:
+    """Return a digest of the names and contents of all Python files of a package, without its cli.
+
+    Parameters
+    ----------
+    package
+        The folder of the package; simcore's own if it is left out.
+    """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).as_posix()
