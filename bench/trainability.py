@@ -19,7 +19,7 @@ import numpy as np
 from harness import RESULTS, hardware
 
 from simcore import theory
-from simcore.ensembles import ENSEMBLES
+from simcore.physics.ensembles import ENSEMBLES
 from simcore.training import Digits, TeacherStudent, open_training, resume, train
 from simcore.training.differences import differences
 from simcore.training.labels import parse_label

@@ -11,8 +11,8 @@ from simcore.cluster_address import check_scheduler
 from simcore.costs import sampler_costs
 from simcore.dataset import InputSet
 from simcore.devices import automatic, local_gpus, require_cuda
-from simcore.ensembles import ASYMMETRIC, ENSEMBLES, WITHOUT_K
 from simcore.errors import InputError
+from simcore.physics.ensembles import ASYMMETRIC, ENSEMBLES, WITHOUT_K
 from simcore.plan import Run
 from simcore.rules import DEFAULTS
 from simcore.threads import resolve_threads

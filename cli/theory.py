@@ -338,7 +338,7 @@ def _run(parameters: Mapping[str, Any], compute: Callable[[Given], xr.Dataset]) 
 
 def _ensemble(given: Given) -> dict[str, Any]:
     """Return the ensemble; --k alone means `correlated`, as for simulate."""
-    from simcore.ensembles import ENSEMBLES, WITHOUT_K
+    from simcore.physics.ensembles import ENSEMBLES, WITHOUT_K
 
     has_k = "k" in given.texts
     name = given.texts.get("ensemble", "correlated" if has_k else "he")

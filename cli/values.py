@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TypeVar
 
-from simcore.ensembles import CRITICAL
 from simcore.errors import InputError
+from simcore.physics.ensembles import CRITICAL
 
 __all__ = [
     "parse_float",

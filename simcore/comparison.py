@@ -17,7 +17,7 @@ import xarray as xr
 
 from .errors import InputError
 from .joint_statistics import critical_value, joint_test, shrunk, symmetric
-from .observables import COVARIANCE
+from .physics.observables import COVARIANCE
 from .results import check_results, points, swept_of
 from .verdicts import ABSENT, Verdict, listed, summary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .ensembles import ASYMMETRIC
+from .physics.ensembles import ASYMMETRIC
 
 if TYPE_CHECKING:
     from .plan import Run

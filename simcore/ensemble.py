@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .checks import correlation_strength
-from .ensembles import CRITICAL, check_ensemble
+from .physics.ensembles import CRITICAL, check_ensemble
+from .physics.parameters import correlation_strength
 from .theory.scales import default_sigma_w
 
 __all__ = ["Ensemble"]

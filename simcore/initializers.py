@@ -10,10 +10,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .checks import check_integer
 from .ensemble import Ensemble
-from .ensembles import ASYMMETRIC
 from .errors import InputError
+from .physics.ensembles import ASYMMETRIC
+from .physics.parameters import check_integer
 
 __all__ = ["layer"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .checks import check_integer
 from .errors import InputError
 from .matrix_files import read_matrix, row_batches
+from .physics.parameters import check_integer
 
 __all__ = ["PairGeometry", "pair_geometry", "pick_pairs", "read_pairs"]
 

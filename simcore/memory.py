@@ -7,7 +7,7 @@ from pathlib import Path
 from .blocks import BLOCK
 from .costs import batch_columns
 from .errors import InputError
-from .observables import HISTOGRAMMED, KEPT
+from .physics.observables import HISTOGRAMMED, KEPT
 from .plan import Run
 
 __all__ = ["available_bytes", "check_memory", "memory_bytes"]

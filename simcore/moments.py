@@ -17,7 +17,7 @@ from numba import njit
 
 from .blocks import BLOCK
 from .numerics.arithmetic import times
-from .observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
+from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
 
 __all__ = [
     "Bins",

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from .checks import correlation_strength, plain, sorted_grid
 from .dataset import InputSet
-from .ensembles import ASYMMETRIC, CRITICAL
-from .observables import KEPT, Columns
+from .physics.ensembles import ASYMMETRIC, CRITICAL
+from .physics.observables import KEPT, Columns
+from .physics.parameters import correlation_strength, plain, sorted_grid
+from .physics.weight_laws import parse_weights
 from .points import Point, point_key
 from .rules import DEFAULTS, MAX_PAIRS, check_grid, check_profile, check_run
 from .theory.scales import default_sigma_w
-from .weights import parse_weights
 
 __all__ = ["Run"]
 

@@ -13,7 +13,7 @@ from .analysis import open_run
 from .errors import InputError
 from .figure_style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
 from .hdf5 import reading
-from .observables import COVARIANCE, HISTOGRAMMED
+from .physics.observables import COVARIANCE, HISTOGRAMMED
 from .results import points
 from .training.figures import KINDS as TRAINING_KINDS
 from .training.figures import draw as draw_training

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .observables import FIRST_ORDER, NAMES
+from .physics.observables import FIRST_ORDER, NAMES
 from .plan import Run
 from .points import Point
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .moments import Moments, PointStatistics, standard_errors
-from .observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
+from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
 from .plan import Run
 from .predictions import first_order_predictions, predictions
 from .schema import Array, Field, columns_of, fields

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .blocks import BLOCK
-from .checks import (
+from .errors import InputError
+from .physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
+from .physics.parameters import (
     SCALE_LIMITS,
     check_choice,
     check_integer,
@@ -15,8 +17,6 @@ from .checks import (
     correlation_strength,
     shown,
 )
-from .ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
-from .errors import InputError
 
 if TYPE_CHECKING:
     from .plan import Run

@@ -13,7 +13,7 @@ from .errors import InputError
 from .locking import only_writer
 from .loop import Loop, Options, Outcome
 from .moments import MomentTree, PointStatistics, zero_histogram
-from .observables import KEPT
+from .physics.observables import KEPT
 from .plan import Run
 
 __all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume", "with_inputs"]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .ensembles import ASYMMETRIC
-from .observables import (
+from .physics.ensembles import ASYMMETRIC
+from .physics.observables import (
     COVARIANCE,
     FIRST_ORDER,
     HISTOGRAMMED,

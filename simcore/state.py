@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .blocks import BLOCK
 from .chunks import Stacked
 from .moments import Bins, Moments, MomentTree, PointStatistics
-from .observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
+from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
 from .plan import Run
 from .schema import (
     Array,

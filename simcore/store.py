@@ -26,7 +26,7 @@ from .errors import FileFormatError, InputError
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .locking import writer
 from .moments import PointStatistics
-from .observables import NAMES
+from .physics.observables import NAMES
 from .plan import Run
 from .provenance import version
 from .published import published

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from .errors import InputError
-from .observables import COVARIANCE, NAMES
+from .physics.observables import COVARIANCE, NAMES
 from .results import check_results, points
 from .verdicts import SYMBOLS, point_words
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.numerics.rng import ROOM, Stream
-from simcore.observables import NAMES, NETWORK
+from simcore.physics.observables import NAMES, NETWORK
 from simcore.plan import Run
 from simcore.samplers import batch_arrays, batch_draws
 from simcore.samplers.batch import BatchSampler

@@ -16,7 +16,7 @@ from simcore.moments import (
     take_statistics,
     zero_histogram,
 )
-from simcore.observables import Columns
+from simcore.physics.observables import Columns
 from simcore.plan import Run
 
 Floats = npt.NDArray[np.float64]

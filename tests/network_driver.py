@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simcore.observables import NAMES, NETWORK
+from simcore.physics.observables import NAMES, NETWORK
 from simcore.plan import Run
 from simcore.samplers import sampler_for
 from simcore.samplers.blocks import BlockSampler

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.rng import Stream, fill_words, normal_pair
-from simcore.observables import NAMES
+from simcore.physics.observables import NAMES
 from simcore.plan import Run
 from simcore.samplers import pair
 

@@ -11,7 +11,7 @@ import xarray as xr
 from simcore.analysis import open_run, to_dataset
 from simcore.dataset import InputSet
 from simcore.moments import PointStatistics
-from simcore.observables import FIRST_ORDER, KEPT, NAMES, column
+from simcore.physics.observables import FIRST_ORDER, KEPT, NAMES, column
 from simcore.plan import Run
 from simcore.published import quantiles
 from simcore.store import write_run

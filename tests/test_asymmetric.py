@@ -12,7 +12,7 @@ import pytest
 from numba import njit
 
 from simcore.numerics.rng import Stream, fill_words, normal_pair
-from simcore.observables import NAMES
+from simcore.physics.observables import NAMES
 from simcore.plan import Run
 from simcore.samplers.asymmetric_cpu import AsymmetricSampler
 from simcore.samplers.contract import Signals

@@ -21,14 +21,14 @@ import pytest
 from simcore.blocks import Task
 from simcore.dataset import InputSet
 from simcore.numerics.rng import ROOM, Stream
-from simcore.observables import NAMES, NETWORK_NAMES, RATE_BINS
+from simcore.physics.observables import NAMES, NETWORK_NAMES, RATE_BINS
+from simcore.physics.weight_laws import NORMAL
 from simcore.plan import Run
 from simcore.samplers import blocks, dense, gram
 from simcore.samplers.batch import BatchSampler, _SingleThreadedBlas
 from simcore.samplers.batch_layer import Batch, Law, Pairing, layer_factor
 from simcore.samplers.contract import Signals, TaskResult
 from simcore.samplers.variates import fill_choices, fill_variates
-from simcore.weights import NORMAL
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[Any]

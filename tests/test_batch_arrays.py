@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.observables import NAMES
+from simcore.physics.observables import NAMES
+from simcore.physics.weight_laws import NORMAL
 from simcore.plan import Run
 from simcore.samplers import batch_arrays, batch_draws
 from simcore.samplers.batch import BatchSampler
 from simcore.samplers.batch_arrays import Pairs
 from simcore.samplers.batch_layer import Law
-from simcore.weights import NORMAL
 from tests.array_driver import HostSource, Strict, array_rows, cpu_rows, named
 from tests.network_driver import sample
 from tests.statistics.two_samples import worst

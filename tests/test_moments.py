@@ -23,7 +23,7 @@ from simcore.moments import (
     standard_errors,
     zero_histogram,
 )
-from simcore.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, Columns, column
+from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, Columns, column
 
 LAYERS, CHOSEN, INNER = 4, (0, 2, 3), 10
 Floats = npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from simcore.observables import NAMES, NETWORK_NAMES
+from simcore.physics.observables import NAMES, NETWORK_NAMES
 
 from .oracle import (
     NETWORK,

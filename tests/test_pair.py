@@ -13,7 +13,7 @@ import pytest
 
 from simcore.blocks import BLOCK, Task
 from simcore.moments import Bins, MomentTree
-from simcore.observables import NAMES, column
+from simcore.physics.observables import NAMES, column
 from simcore.plan import Run
 from simcore.run import execute
 from simcore.samplers import pair, pair_cpu

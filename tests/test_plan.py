@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from simcore.checks import norm_preserving_sigma_w
 from simcore.ensemble import Ensemble
 from simcore.errors import InputError
+from simcore.physics.parameters import norm_preserving_sigma_w
 from simcore.plan import Run
 from simcore.rules import MAX_DEPTH, MAX_WIDTH
 

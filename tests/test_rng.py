@@ -19,7 +19,7 @@ from randomgen import Philox
 from simcore import plan, rules
 from simcore.errors import InputError
 from simcore.numerics import rng
-from simcore.observables import NAMES
+from simcore.physics.observables import NAMES
 from simcore.samplers import pair
 
 from .randomness import battery, oracle

@@ -26,10 +26,17 @@ from simcore.blocks import BLOCK
 from simcore.checksums import adler32, fletcher32
 from simcore.chunks import Packing, Stacked
 from simcore.dataset import InputSet
-from simcore.ensembles import ASYMMETRIC
 from simcore.errors import FileFormatError, OutputError
 from simcore.moments import PointStatistics
-from simcore.observables import COVARIANCE, FIRST_ORDER, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
+from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.observables import (
+    COVARIANCE,
+    FIRST_ORDER,
+    HISTOGRAMMED,
+    KEPT,
+    NAMES,
+    NETWORK_NAMES,
+)
 from simcore.plan import Run
 from simcore.provenance import collect_provenance
 from simcore.schema import Array, has_first_order, observable_of

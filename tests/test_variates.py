@@ -15,8 +15,8 @@ from scipy import stats
 
 from simcore.errors import InputError
 from simcore.numerics import rng
+from simcore.physics.weight_laws import WEIGHT_LAWS, WeightLaw, parse_weights
 from simcore.samplers import variates
-from simcore.weights import WEIGHT_LAWS, WeightLaw, parse_weights
 
 from .randomness import oracle
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from simcore.ensembles import WITHOUT_K
+from simcore.physics.ensembles import WITHOUT_K
 from simcore.rules import DEFAULTS
 
 __all__ = ["repeating_command"]

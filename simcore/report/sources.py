@@ -67,7 +67,7 @@ def values_of(dataset: xr.Dataset, name: str) -> list[float]:
 
 def is_asymmetric(source: Source) -> bool:
     """Whether one weight or the bias of each node is replaced by a positive draw."""
-    from simcore.ensembles import ASYMMETRIC
+    from simcore.physics.ensembles import ASYMMETRIC
 
     return source.config["ensemble"] in ASYMMETRIC
 

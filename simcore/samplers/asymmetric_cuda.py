@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from simcore.blocks import BLOCK, Task
+from simcore.physics.ensembles import ASYMMETRIC
 from simcore.plan import Run
 
-from ..ensembles import ASYMMETRIC
 from ..errors import DeviceError
 from .asymmetric_state import DEVICE_HEAD
 from .contract import Signals

@@ -13,9 +13,9 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 from simcore.numerics.rng import Stream
+from simcore.physics.observables import RATE_BINS
+from simcore.physics.weight_laws import NORMAL
 
-from ..observables import RATE_BINS
-from ..weights import NORMAL
 from .batch_layer import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
 from .observe import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
 

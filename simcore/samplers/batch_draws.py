@@ -13,8 +13,8 @@ import math
 from typing import Any, NamedTuple
 
 from simcore.numerics.rng import Stream
+from simcore.physics.weight_laws import NORMAL
 
-from ..weights import NORMAL
 from .batch_arrays import Array, Group, Pairs, Source, layer_factor, scaled, sigma_b_of
 from .batch_layer import Law
 from .gram import LEAST_REST

@@ -27,10 +27,10 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.rng import LANES, split_key
+from simcore.physics.observables import RATE_BINS
+from simcore.physics.weight_laws import parse_weights
 from simcore.points import Point
 
-from ..observables import RATE_BINS
-from ..weights import parse_weights
 from .observe import (
     COLUMNS,
     COSINE,

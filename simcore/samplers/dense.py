@@ -13,8 +13,8 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.rng import LANES, Stream
+from simcore.physics.weight_laws import NORMAL
 
-from ..weights import NORMAL
 from .batch_layer import Batch, Floats, Law, Pairing, replace_weights
 from .contract import Signals
 from .variates import fill_choices, fill_variates

@@ -18,8 +18,8 @@ from numba import njit
 from numba.extending import get_cython_function_address
 
 from simcore.numerics.rng import Stream
+from simcore.physics.weight_laws import NORMAL
 
-from ..weights import NORMAL
 from .batch_layer import Batch, Floats, Law, Pairing, replace_weights
 from .contract import Signals
 from .variates import fill_choices, fill_variates

@@ -9,8 +9,7 @@ import numpy as np
 from numba import njit
 
 from simcore.numerics.arithmetic import arctan2, log, times
-
-from ..observables import NAMES
+from simcore.physics.observables import NAMES
 
 __all__ = [
     "COLUMNS",

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simcore.blocks import BLOCK, Task
+from simcore.physics.ensembles import ASYMMETRIC
 from simcore.plan import Run
 
-from ..ensembles import ASYMMETRIC
 from ..errors import DeviceError
 from . import pair
 from .contract import Signals

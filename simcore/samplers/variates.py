@@ -32,8 +32,7 @@ from simcore.numerics.rng import (
     as_normal,
     fill_words,
 )
-
-from ..weights import BERNOULLI, NORMAL, RADEMACHER, STUDENT, UNIFORM
+from simcore.physics.weight_laws import BERNOULLI, NORMAL, RADEMACHER, STUDENT, UNIFORM
 
 __all__ = [
     "PAIRS",

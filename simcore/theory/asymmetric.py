@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 
-from simcore.checks import check_scale, correlation_strength
-from simcore.checks import norm_preserving_sigma_w as gaussian_sigma_w
+from simcore.physics.parameters import check_scale, correlation_strength
+from simcore.physics.parameters import norm_preserving_sigma_w as gaussian_sigma_w
 
 from .law import FloatArray
 

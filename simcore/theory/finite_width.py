@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial.hermite_e import hermegauss
 
-from simcore.checks import SCALE_LIMITS
 from simcore.errors import InputError
+from simcore.physics.parameters import SCALE_LIMITS
 
 from .law import FloatArray, law_of
 from .meanfield import overlaps, within

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from simcore.checks import (
+from simcore.errors import InputError
+from simcore.physics.ensembles import CRITICAL, ENSEMBLES, check_ensemble
+from simcore.physics.observables import OBSERVABLES
+from simcore.physics.parameters import (
     SCALE_LIMITS,
     check_choice,
     check_integer,
     correlation_strength,
     sorted_grid,
 )
-from simcore.ensembles import CRITICAL, ENSEMBLES, check_ensemble
-from simcore.errors import InputError
-from simcore.observables import OBSERVABLES
 
 from .scales import default_sigma_w
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from simcore.checks import check_scale, correlation_strength, norm_preserving_sigma_w
+from simcore.physics.parameters import check_scale, correlation_strength, norm_preserving_sigma_w
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 

@@ -20,8 +20,8 @@ from typing import TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from simcore.checks import SCALE_LIMITS
 from simcore.errors import InputError
+from simcore.physics.parameters import SCALE_LIMITS
 
 from .law import ROUNDING, FloatArray, Law, Phase, bend, law_of, log_near_one
 

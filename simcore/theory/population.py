@@ -21,8 +21,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from simcore.checks import SCALE_LIMITS
 from simcore.errors import InputError
+from simcore.physics.parameters import SCALE_LIMITS
 
 from .asymmetric import (
     AsymmetricLaw,

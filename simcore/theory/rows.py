@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simcore.checks import correlation_strength, norm_preserving_sigma_w
+from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 
 from . import meanfield
 from .grid import Grid, Scales

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simcore.checks import correlation_strength, norm_preserving_sigma_w
-from simcore.ensembles import ASYMMETRIC, PUBLISHED_SIGMA_W
+from simcore.physics.ensembles import ASYMMETRIC, PUBLISHED_SIGMA_W
+from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 
 __all__ = ["default_sigma_w"]
 

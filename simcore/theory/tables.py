@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.checks import check_integer, correlation_strength
-from simcore.ensembles import ASYMMETRIC
 from simcore.errors import InputError
+from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.parameters import check_integer, correlation_strength
 
 from . import meanfield
 from .grid import (

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from simcore.ensemble import Ensemble
-from simcore.ensembles import ASYMMETRIC
+from simcore.physics.ensembles import ASYMMETRIC
 
 from ..errors import InputError, SimcoreWarning
 from ..initializers import bias_scale, centring, check_fan_in

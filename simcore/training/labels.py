@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from simcore.ensemble import Ensemble
-from simcore.ensembles import ENSEMBLES, WITHOUT_K
+from simcore.physics.ensembles import ENSEMBLES, WITHOUT_K
 
 from ..errors import InputError
 

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..checks import check_choice, check_integer, sorted_grid
+from simcore.physics.parameters import check_choice, check_integer, sorted_grid
+
 from ..errors import InputError
 from .labels import Start, parse_label
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.observables import NAMES
+from simcore.physics.observables import NAMES
 from simcore.plan import Run
 from simcore.samplers import asymmetric_kernels
 from simcore.samplers.asymmetric_cpu import AsymmetricSampler

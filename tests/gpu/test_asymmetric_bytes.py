@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from simcore.observables import column
+from simcore.physics.observables import column
 from simcore.plan import Run
 
 from .asymmetric_launches import from_ptx, from_source, on_cpu, on_device, one_point, same

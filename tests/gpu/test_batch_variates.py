@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from simcore.numerics.rng import ROOM, Stream
+from simcore.physics.weight_laws import parse_weights
 from simcore.samplers import variates_kernels
 from simcore.samplers.variates import fill_choices, fill_variates
 from simcore.samplers.variates_kernels import THREADS, Draw
-from simcore.weights import parse_weights
 
 from .conftest import CAPABILITIES, AllPtx, Capability
 from .emulated import Compiled

@@ -21,7 +21,7 @@ from numba import njit
 from simcore.blocks import Task
 from simcore.errors import InputError
 from simcore.numerics.rng import ROOM, Stream, fill_normals, fill_words
-from simcore.observables import NAMES
+from simcore.physics.observables import NAMES
 from simcore.plan import Run
 from simcore.samplers import pair, pair_cuda
 from simcore.samplers.fast_normals import fast_normal_pair

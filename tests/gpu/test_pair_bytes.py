@@ -10,7 +10,7 @@ import pytest
 from numba import types
 
 from simcore.numerics.rng import ROOM, Stream, as_normal, fill_normals, fill_words
-from simcore.observables import column
+from simcore.physics.observables import column
 from simcore.plan import Run
 from simcore.samplers import pair_kernels
 from tests.pair_driver import walk

@@ -15,7 +15,7 @@ from numba import njit
 
 from simcore.numerics.arithmetic import arctan2, log
 from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key
-from simcore.observables import NAMES
+from simcore.physics.observables import NAMES
 from simcore.plan import Run
 from simcore.samplers import pair
 

@@ -20,8 +20,8 @@ from simcore.cli.request import build_request
 from simcore.cli.simulate import simulate
 
 import simcore
-from simcore.ensembles import CRITICAL
 from simcore.errors import InputError, OutputError
+from simcore.physics.ensembles import CRITICAL
 from simcore.plan import Run
 from simcore.report import report
 from simcore.report.answers import Widths

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.observables import column
+from simcore.physics.observables import column
 from simcore.plan import Run
 from simcore.run import execute
 from simcore.theory import FIRST_ORDER, first_order, trajectory

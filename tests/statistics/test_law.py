@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from simcore.checks import correlation_strength, norm_preserving_sigma_w
-from simcore.observables import NAMES
+from simcore.physics.observables import NAMES
+from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 from simcore.plan import Run
 
 from ..oracle import Law, simulate

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.checks import correlation_strength
 from simcore.dataset import InputSet
-from simcore.ensembles import ASYMMETRIC
+from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.parameters import correlation_strength
 from simcore.plan import Run
 from simcore.theory.scales import default_sigma_w
 

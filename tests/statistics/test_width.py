@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from simcore.checks import correlation_strength
-from simcore.observables import column
+from simcore.physics.observables import column
+from simcore.physics.parameters import correlation_strength
 from simcore.plan import Run
 from simcore.run import execute
 from simcore.theory import trajectory

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from simcore.checks import correlation_strength, norm_preserving_sigma_w
 from simcore.errors import InputError
+from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 from simcore.theory import FIRST_ORDER, first_order, first_order_grid, trajectory
 from simcore.theory.width_step import Laws, Nodes, State, advance, rescaled
 from tests.theory.node_oracle import averages, covariance

@@ -13,8 +13,8 @@ import pytest
 from mpmath import mp, mpf
 
 from simcore import theory
-from simcore.checks import norm_preserving_sigma_w
 from simcore.errors import InputError
+from simcore.physics.parameters import norm_preserving_sigma_w
 from simcore.theory import Phase
 
 Number: TypeAlias = Any

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from simcore.errors import InputError
 
 __all__ = [
     "SCALE_LIMITS",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .checks import check_scale, correlation_strength
-from .errors import InputError
+from simcore.errors import InputError
+
+from .parameters import check_scale, correlation_strength
 
 __all__ = [
     "ASYMMETRIC",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .errors import InputError
+from simcore.errors import InputError
 
 __all__ = [
     "BERNOULLI",
