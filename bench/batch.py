@@ -22,13 +22,13 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore.blocks import Task  # noqa: E402
 from simcore.numerics.rng import ROOM  # noqa: E402
 from simcore.plan import Run  # noqa: E402
 from simcore.samplers import batch as driver  # noqa: E402
 from simcore.samplers import gram  # noqa: E402
 from simcore.samplers.batch import BatchSampler  # noqa: E402
 from simcore.samplers.contract import Signals  # noqa: E402
+from simcore.statistics.blocks import Task  # noqa: E402
 
 WIDTHS = (64, 256, 1024, 4096)
 INPUTS = (2, 8, 32, 128, 512, 2048)

@@ -175,9 +175,9 @@ def whole_task(run):
     """Return work that runs the largest task of a run, and its nodes."""
     import numpy as np
 
-    from simcore.blocks import BLOCK, Task
     from simcore.samplers.contract import Signals
     from simcore.samplers.pair_cuda import PairCudaSampler
+    from simcore.statistics.blocks import BLOCK, Task
 
     sampler = PairCudaSampler(run)
     task = Task.cut(0, 0, run.trials // BLOCK, sampler.blocks_per_task(0))

@@ -18,7 +18,7 @@ from harness import save
 from quiet import undisturbed
 from sleeping_cluster import Cluster, cluster, on_cluster, run_of
 
-from simcore.blocks import BLOCK
+from simcore.statistics.blocks import BLOCK
 
 WORKERS = (1, 4, 16, 32, 64)
 LENGTHS = {0.5: 40, 1.0: 40, 2.5: 24}

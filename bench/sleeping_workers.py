@@ -23,11 +23,11 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
 from simcore import worker as simcore_worker  # noqa: E402
-from simcore.blocks import BLOCK, Task  # noqa: E402
-from simcore.moments import Bins  # noqa: E402
 from simcore.plan import Run  # noqa: E402
 from simcore.samplers import sampler_for  # noqa: E402
 from simcore.samplers.contract import Signals, TaskResult  # noqa: E402
+from simcore.statistics.blocks import BLOCK, Task  # noqa: E402
+from simcore.statistics.moments import Bins  # noqa: E402
 
 TRIALS = 8 * BLOCK
 

@@ -76,10 +76,10 @@ def resume(
         from .train import resume_training
 
         return resume_training(path, given)
-    from simcore.blocks import BLOCK
     from simcore.devices import check_kind
     from simcore.hdf5 import reading
     from simcore.run import extended
+    from simcore.statistics.blocks import BLOCK
     from simcore.store import read_header
 
     from .execution import perform_resume, show_finished

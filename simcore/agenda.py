@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from .blocks import BLOCK, Task
-from .moments import PointStatistics, standard_errors
 from .plan import Run
+from .statistics.blocks import BLOCK, Task
+from .statistics.moments import PointStatistics, standard_errors
 
 __all__ = ["JUDGED", "Agenda", "looks", "worst_error"]
 

@@ -14,7 +14,6 @@ import xarray as xr
 from .alignment import aligned
 from .errors import FileFormatError
 from .lazy import RunBackend, StoredFile, lazy_array
-from .moments import PointStatistics
 from .plan import Run
 from .provenance import version
 from .published import published
@@ -28,6 +27,7 @@ from .schema import (
     shape_of,
     sizes,
 )
+from .statistics.moments import PointStatistics
 from .store import RNG, RNG_LAYOUT, read_header
 
 if TYPE_CHECKING:

@@ -15,17 +15,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .blocks import BLOCK, Task
 from .cluster_address import check_scheduler
 from .costs import SLOW_BLOCK_SECONDS
 from .devices import local_gpus
 from .engines import Done
 from .errors import ClusterError, SimcoreError
 from .local_workers import LocalWorkers
-from .moments import Bins
 from .plan import Run
 from .progress import EventLog
 from .samplers import sampler_for
+from .statistics.blocks import BLOCK, Task
+from .statistics.moments import Bins
 from .worker import Job, Reply, VersionMismatchError, prepare, run_task, versions
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from . import devices
 from .devices import Findings, Obstacle
-from .moments import Moments
 from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
 from .plan import Run
 from .provenance import version
+from .statistics.moments import Moments
 from .threads import cgroup_limit, default_threads
 
 __all__ = ["KNOWN_ANSWER", "Check", "digest", "examine", "known_run"]

@@ -15,13 +15,13 @@ from typing import Protocol
 
 import numpy as np
 
-from .blocks import Task
 from .costs import SLOW_BLOCK_SECONDS
 from .devices import memory_watched, require_cuda
-from .moments import Bins
 from .plan import Run
 from .samplers import sampler_for
 from .samplers.contract import Sampler, Signals, TaskResult
+from .statistics.blocks import Task
+from .statistics.moments import Bins
 
 __all__ = ["Done", "Engine", "ThreadEngine"]
 

@@ -18,14 +18,14 @@ from typing import TypedDict
 import numpy as np
 
 from .agenda import Agenda
-from .blocks import BLOCK, Task
 from .devices import used
 from .engines import Done, Engine, ThreadEngine
 from .errors import ClusterError, OutputError
-from .moments import PointStatistics
 from .plan import Run
 from .progress import Control, EventLog, Progress, Report
 from .rules import DEFAULTS
+from .statistics.blocks import BLOCK, Task
+from .statistics.moments import PointStatistics
 from .threads import resolve_threads
 from .throughput import Throughput
 

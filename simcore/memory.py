@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .blocks import BLOCK
 from .costs import batch_columns
 from .errors import InputError
 from .physics.observables import HISTOGRAMMED, KEPT
 from .plan import Run
+from .statistics.blocks import BLOCK
 
 __all__ = ["available_bytes", "check_memory", "memory_bytes"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .moments import Moments, PointStatistics, standard_errors
 from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
 from .plan import Run
 from .predictions import first_order_predictions, predictions
 from .schema import Array, Field, columns_of, fields
+from .statistics.moments import Moments, PointStatistics, standard_errors
 
 __all__ = ["published", "quantiles"]
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .blocks import BLOCK
 from .errors import InputError
 from .physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
 from .physics.parameters import (
@@ -17,6 +16,7 @@ from .physics.parameters import (
     correlation_strength,
     shown,
 )
+from .statistics.blocks import BLOCK
 
 if TYPE_CHECKING:
     from .plan import Run

@@ -12,9 +12,9 @@ from .devices import STAYS, check_kind, require_cuda
 from .errors import InputError
 from .locking import only_writer
 from .loop import Loop, Options, Outcome
-from .moments import MomentTree, PointStatistics, zero_histogram
 from .physics.observables import KEPT
 from .plan import Run
+from .statistics.moments import MomentTree, PointStatistics, zero_histogram
 
 __all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume", "with_inputs"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .blocks import BLOCK
 from .errors import FileFormatError, InputError
 from .hdf5 import reading
 from .locking import only_writer
-from .moments import PointStatistics
 from .plan import Run
 from .run import Outcome, empty_point, with_inputs
+from .statistics.blocks import BLOCK
+from .statistics.moments import PointStatistics
 from .store import read_header, read_state, write_run
 
 __all__ = ["merge"]

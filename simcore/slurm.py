@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import PurePath
 
 from . import slurm_blocks as blocks
-from .blocks import BLOCK
 from .errors import InputError
+from .statistics.blocks import BLOCK
 
 __all__ = [
     "Job",

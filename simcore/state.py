@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .blocks import BLOCK
 from .chunks import Stacked
-from .moments import Bins, Moments, MomentTree, PointStatistics
 from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
 from .plan import Run
 from .schema import (
@@ -29,6 +27,8 @@ from .schema import (
     sizes,
     squared,
 )
+from .statistics.blocks import BLOCK
+from .statistics.moments import Bins, Moments, MomentTree, PointStatistics
 
 __all__ = ["node_count", "state_arrays", "state_coordinates", "state_fields", "state_points"]
 

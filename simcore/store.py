@@ -20,18 +20,18 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .blocks import BLOCK
 from .chunks import Packing
 from .errors import FileFormatError, InputError
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .locking import writer
-from .moments import PointStatistics
 from .physics.observables import NAMES
 from .plan import Run
 from .provenance import version
 from .published import published
 from .schema import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
 from .state import node_count, state_arrays, state_coordinates, state_fields, state_points
+from .statistics.blocks import BLOCK
+from .statistics.moments import PointStatistics
 
 __all__ = [
     "FILETYPE",

@@ -21,9 +21,9 @@ from .costs import SLOW_BLOCK_SECONDS
 from .errors import SimcoreError
 
 if TYPE_CHECKING:
-    from .blocks import Task
-    from .moments import Bins
     from .samplers.contract import Sampler, Signals, TaskResult
+    from .statistics.blocks import Task
+    from .statistics.moments import Bins
 
 __all__ = ["Job", "Reply", "VersionMismatchError", "prepare", "run_task", "versions"]
 
@@ -131,7 +131,7 @@ def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | 
     """
     _check(job)
     sampler = _sampler(job)
-    from .moments import Bins
+    from .statistics.moments import Bins
 
     bins = None if edges is None else Bins(*edges)
     threads = _threads()
@@ -158,8 +158,8 @@ def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
 
 def _in_pieces(run: Piece, size: int, task: Task, bins: Bins | None) -> TaskResult:
     """Run a task in pieces of at most `size` blocks, and fold them by the tree of moments."""
-    from .blocks import Task
-    from .moments import MomentTree
+    from .statistics.blocks import Task
+    from .statistics.moments import MomentTree
 
     first, end = task.first_block, task.first_block + task.blocks
     tree, parts = MomentTree(), []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simcore.blocks import BLOCK
-from simcore.moments import (
+from simcore.physics.observables import Columns
+from simcore.plan import Run
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import (
     Bins,
     Chosen,
     MomentTree,
@@ -16,8 +18,6 @@ from simcore.moments import (
     take_statistics,
     zero_histogram,
 )
-from simcore.physics.observables import Columns
-from simcore.plan import Run
 
 Floats = npt.NDArray[np.float64]
 

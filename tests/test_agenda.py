@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simcore.agenda import Agenda, looks, worst_error
-from simcore.blocks import BLOCK, Task
-from simcore.moments import Bins, Moments, PointStatistics, empty_moments
 from simcore.plan import Run
 from simcore.run import empty_point
+from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.moments import Bins, Moments, PointStatistics, empty_moments
 
 NO_BINS = Bins(np.zeros((1, 6)), np.zeros((1, 6)))
 

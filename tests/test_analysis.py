@@ -10,10 +10,10 @@ import xarray as xr
 
 from simcore.analysis import open_run, to_dataset
 from simcore.dataset import InputSet
-from simcore.moments import PointStatistics
 from simcore.physics.observables import FIRST_ORDER, KEPT, NAMES, column
 from simcore.plan import Run
 from simcore.published import quantiles
+from simcore.statistics.moments import PointStatistics
 from simcore.store import write_run
 from simcore.theory import first_order
 from simcore.theory.finite_width import FIRST_ORDER as THEORY_OBSERVABLES

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.blocks import Task
 from simcore.dataset import InputSet
 from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK_NAMES, RATE_BINS
@@ -29,6 +28,7 @@ from simcore.samplers.batch import BatchSampler, _SingleThreadedBlas
 from simcore.samplers.batch_layer import Batch, Law, Pairing, layer_factor
 from simcore.samplers.contract import Signals, TaskResult
 from simcore.samplers.variates import fill_choices, fill_variates
+from simcore.statistics.blocks import Task
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[Any]

@@ -13,13 +13,13 @@ import pytest
 
 from simcore.agenda import worst_error
 from simcore.analysis import open_run
-from simcore.blocks import BLOCK
 from simcore.dataset import InputSet
 from simcore.errors import FileFormatError, InputError
 from simcore.plan import Run
 from simcore.progress import Control, Progress
 from simcore.run import execute, resume
 from simcore.shards import merge
+from simcore.statistics.blocks import BLOCK
 from simcore.store import info, read_state
 from tests.same_results import differences
 

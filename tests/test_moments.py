@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.blocks import BLOCK
-from simcore.moments import (
+from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, Columns, column
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import (
     Bins,
     Chosen,
     Collector,
@@ -23,7 +24,6 @@ from simcore.moments import (
     standard_errors,
     zero_histogram,
 )
-from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, Columns, column
 
 LAYERS, CHOSEN, INNER = 4, (0, 2, 3), 10
 Floats = npt.NDArray[np.float64]

@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.blocks import BLOCK, Task
-from simcore.moments import Bins, MomentTree
 from simcore.physics.observables import NAMES, column
 from simcore.plan import Run
 from simcore.run import execute
@@ -20,6 +18,8 @@ from simcore.samplers import pair, pair_cpu
 from simcore.samplers.contract import Signals, TaskResult
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_state import MANTISSA, direction, finish_layer
+from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.moments import Bins, MomentTree
 
 from .pair_driver import layer_normals, walk
 

@@ -12,12 +12,12 @@ import pytest
 import simcore.loop
 import simcore.run
 from simcore.analysis import open_run
-from simcore.blocks import BLOCK
-from simcore.moments import MomentTree, PointStatistics
 from simcore.plan import Run
 from simcore.progress import Control, Progress
 from simcore.run import execute
 from simcore.samplers.pair_cpu import PairSampler
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import MomentTree, PointStatistics
 from simcore.store import read_state
 
 

@@ -22,12 +22,10 @@ import xarray as xr
 import simcore
 from simcore import hdf5, sink
 from simcore.analysis import open_run
-from simcore.blocks import BLOCK
 from simcore.checksums import adler32, fletcher32
 from simcore.chunks import Packing, Stacked
 from simcore.dataset import InputSet
 from simcore.errors import FileFormatError, OutputError
-from simcore.moments import PointStatistics
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import (
     COVARIANCE,
@@ -40,6 +38,8 @@ from simcore.physics.observables import (
 from simcore.plan import Run
 from simcore.provenance import collect_provenance
 from simcore.schema import Array, has_first_order, observable_of
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import PointStatistics
 from simcore.store import WriteStopped, estimate_bytes, info, read_state, write_run
 
 from .helpers_store import statistics

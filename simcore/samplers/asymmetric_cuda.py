@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from simcore.blocks import BLOCK, Task
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.plan import Run
+from simcore.statistics.blocks import BLOCK, Task
 
 from ..errors import DeviceError
 from .asymmetric_state import DEVICE_HEAD

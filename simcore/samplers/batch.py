@@ -17,9 +17,9 @@ import numpy.typing as npt
 from numba import njit
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from simcore.blocks import BLOCK, Task
 from simcore.numerics.rng import ROOM
 from simcore.plan import Run
+from simcore.statistics.blocks import BLOCK, Task
 
 from ..costs import sampler_costs
 from . import dense, gram

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simcore.blocks import BLOCK, Task
 from simcore.numerics.rng import Stream
 from simcore.plan import Run
+from simcore.statistics.blocks import BLOCK, Task
 
 from . import batch_draws
 from .batch_arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs

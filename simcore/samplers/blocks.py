@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.blocks import BLOCK, Task
 from simcore.plan import Run
-
-from ..moments import (
+from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.moments import (
     Bins,
     Chosen,
     Collector,
@@ -27,6 +26,7 @@ from ..moments import (
     join_blocks,
     zero_histogram,
 )
+
 from .contract import Signals, TaskResult
 
 __all__ = ["BlockSampler"]

@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simcore.blocks import Task
-
-from ..moments import Bins, Moments
+from simcore.statistics.blocks import Task
+from simcore.statistics.moments import Bins, Moments
 
 __all__ = ["Sampler", "Signals", "TaskResult"]
 

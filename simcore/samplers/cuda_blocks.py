@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simcore.blocks import BLOCK, Task
 from simcore.plan import Run
+from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.moments import Bins, join_blocks
 
 from ..errors import DeviceError
-from ..moments import Bins, join_blocks
 from .blocks import BlockSampler, Floats
 from .contract import Signals, TaskResult
 from .cuda_device import CudaDevice, Device

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simcore.blocks import BLOCK
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import Bins, Collector, Moments
 
-from ..moments import Bins, Collector, Moments
 from .cuda_device import Device
 
 if TYPE_CHECKING:

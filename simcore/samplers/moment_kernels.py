@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda, njit, types
 
-from simcore.blocks import BLOCK
-
-from ..moments import (
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import (
     add_product,
     add_square,
     add_value,

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simcore.blocks import BLOCK
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import collect, finish_block, join_blocks
 
-from ..moments import collect, finish_block, join_blocks
 from .observe import COLUMNS
 from .pair_state import (
     LIVE,

@@ -7,10 +7,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 
 import numpy as np
 
-from simcore.blocks import BLOCK, Task
 from simcore.plan import Run
+from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.moments import Bins
 
-from ..moments import Bins
 from . import pair
 from .blocks import BlockSampler, Floats
 from .contract import Signals, TaskResult

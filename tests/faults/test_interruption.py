@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from simcore.analysis import open_run
-from simcore.blocks import BLOCK
+from simcore.statistics.blocks import BLOCK
 
 SIMULATE = str(Path(sys.executable).with_name("simulate"))
 LONG = ["--width", "2048", "--depth", "100", "--trials", "1e7", "-o", "run.h5"]

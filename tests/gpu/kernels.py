@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from numba import types
 
-from simcore.moments import Bins, Moments
 from simcore.samplers import (
     moment_kernels,
     pair_kernels,
@@ -14,6 +13,7 @@ from simcore.samplers import (
     variates_kernels,
 )
 from simcore.samplers.pair import FastPhysics, Physics
+from simcore.statistics.moments import Bins, Moments
 
 from . import probes
 

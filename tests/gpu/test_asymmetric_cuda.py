@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from simcore.blocks import Task
 from simcore.errors import DeviceError
 from simcore.plan import Run
 from simcore.samplers import cuda_blocks, sampler_for
 from simcore.samplers.asymmetric_cpu import AsymmetricSampler
 from simcore.samplers.asymmetric_cuda import AsymmetricCudaSampler
+from simcore.statistics.blocks import Task
 
 from .asymmetric_launches import one_point
 from .emulated import Compiled, Emulated, equal, signals

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.blocks import Task
 from simcore.errors import DeviceError, InputError
 from simcore.memory import memory_bytes
 from simcore.plan import Run
@@ -22,6 +21,7 @@ from simcore.samplers import cuda_blocks, sampler_for
 from simcore.samplers.batch import BatchSampler
 from simcore.samplers.batch_cuda import BatchCudaSampler, CupyDevice
 from simcore.samplers.contract import TaskResult
+from simcore.statistics.blocks import Task
 from tests.array_driver import array_rows
 
 from .emulated import Compiled, Emulated, signals

@@ -18,7 +18,6 @@ import numpy.typing as npt
 import pytest
 from numba import njit
 
-from simcore.blocks import Task
 from simcore.errors import InputError
 from simcore.numerics.rng import ROOM, Stream, fill_normals, fill_words
 from simcore.physics.observables import NAMES
@@ -28,6 +27,7 @@ from simcore.samplers.fast_normals import fast_normal_pair
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_cuda import PairCudaSampler
 from simcore.samplers.pair_kernels import lane_chunk
+from simcore.statistics.blocks import Task
 from tests.pair_driver import walk
 from tests.randomness import oracle
 from tests.statistics.two_samples import worst

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.blocks import BLOCK, Task
 from simcore.plan import Run
 from simcore.samplers import sampler_for
+from simcore.statistics.blocks import BLOCK, Task
 
 from .conftest import asymmetric_signatures
 from .emulated import signals

@@ -10,8 +10,6 @@ import numpy.typing as npt
 import pytest
 from numba import njit
 
-from simcore.blocks import Task
-from simcore.moments import Bins, Collector, collect, finish_block, join_blocks
 from simcore.numerics.arithmetic import fma64
 from simcore.plan import Run
 from simcore.samplers import moment_kernels
@@ -20,6 +18,8 @@ from simcore.samplers.blocks import BlockSampler
 from simcore.samplers.cuda_blocks import Piece
 from simcore.samplers.cuda_statistics import DeviceStatistics
 from simcore.samplers.pair_cpu import PairSampler
+from simcore.statistics.blocks import Task
+from simcore.statistics.moments import Bins, Collector, collect, finish_block, join_blocks
 
 from .conftest import AllPtx
 from .emulated import Compiled, Emulated, FromSource

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from simcore.blocks import Task
 from simcore.errors import DeviceError
 from simcore.plan import Run
 from simcore.samplers import cuda_blocks, moment_kernels, pair_kernels, pair_wide_kernels
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_cuda import PairCudaSampler
+from simcore.statistics.blocks import Task
 
 from .emulated import Compiled, Emulated, equal, signals
 from .kernels import KERNELS, kernel

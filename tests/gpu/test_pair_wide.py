@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.blocks import Task
 from simcore.plan import Run
 from simcore.samplers import pair, pair_cuda, pair_wide_kernels
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_cuda import PairCudaSampler
+from simcore.statistics.blocks import Task
 from tests.pair_driver import walk
 
 from .conftest import AllPtx

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from simcore.numerics.arithmetic import times
+from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
+
 from .blocks import BLOCK
-from .numerics.arithmetic import times
-from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
 
 __all__ = [
     "Bins",
