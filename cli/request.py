@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from simcore.cluster_address import check_scheduler
 from simcore.costs import sampler_costs
-from simcore.dataset import InputSet
 from simcore.devices import automatic, local_gpus, require_cuda
 from simcore.errors import InputError
+from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import ASYMMETRIC, ENSEMBLES, WITHOUT_K
 from simcore.plan import Run
 from simcore.rules import DEFAULTS
@@ -93,7 +93,7 @@ class Request:
         if run.shared:
             notes.append(_batch_note(run, chosen=self.auto_sampler))
         if run.inputs is not None:
-            from simcore.inputs import notes as input_notes
+            from simcore.inputs.rows import notes as input_notes
 
             notes += input_notes(run.inputs.load())
         return notes

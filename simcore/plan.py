@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .dataset import InputSet
+from .inputs.input_set import InputSet
 from .physics.ensembles import ASYMMETRIC, CRITICAL
 from .physics.observables import KEPT, Columns
 from .physics.parameters import correlation_strength, plain, sorted_grid

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .dataset import InputSet
 from .devices import automatic
 from .ensemble import Ensemble
 from .errors import InputError
+from .inputs.input_set import InputSet
 from .plan import Run
 from .progress import Report
 from .rules import DEFAULTS

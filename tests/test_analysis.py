@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from simcore.analysis import open_run, to_dataset
-from simcore.dataset import InputSet
+from simcore.inputs.input_set import InputSet
 from simcore.physics.observables import FIRST_ORDER, KEPT, NAMES, column
 from simcore.plan import Run
 from simcore.published import quantiles

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.dataset import InputSet
+from simcore.inputs.input_set import InputSet
 from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK_NAMES, RATE_BINS
 from simcore.physics.weight_laws import NORMAL

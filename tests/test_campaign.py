@@ -13,8 +13,8 @@ import pytest
 
 from simcore.agenda import worst_error
 from simcore.analysis import open_run
-from simcore.dataset import InputSet
 from simcore.errors import FileFormatError, InputError
+from simcore.inputs.input_set import InputSet
 from simcore.plan import Run
 from simcore.progress import Control, Progress
 from simcore.run import execute, resume

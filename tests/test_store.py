@@ -24,8 +24,8 @@ from simcore import hdf5, sink
 from simcore.analysis import open_run
 from simcore.checksums import adler32, fletcher32
 from simcore.chunks import Packing, Stacked
-from simcore.dataset import InputSet
 from simcore.errors import FileFormatError, OutputError
+from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import (
     COVARIANCE,

@@ -18,11 +18,11 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from simcore.inputs.input_set import DEFAULT_PAIRS
+from simcore.inputs.pairs import PairGeometry, pair_geometry, pick_pairs
 from simcore.physics.observables import NAMES, NETWORK, OBSERVABLES, RATE_BINS
 
-from ..dataset import DEFAULT_PAIRS
 from ..errors import InputError
-from ..input_pairs import PairGeometry, pair_geometry, pick_pairs
 
 __all__ = ["trace"]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.dataset import InputSet
+from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.parameters import correlation_strength
 from simcore.plan import Run

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
-from .matrix_files import read_matrix, row_batches
-from .physics.parameters import check_integer
+from simcore.errors import InputError
+from simcore.physics.parameters import check_integer
+
+from .matrices import read_matrix, row_batches
 
 __all__ = ["PairGeometry", "pair_geometry", "pick_pairs", "read_pairs"]
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from simcore.errors import InputError
 
 __all__ = ["few", "read_matrix", "row_batches"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from simcore.errors import InputError
 
 __all__ = ["DEFAULT_PAIRS", "InputSet"]
 
@@ -68,8 +68,8 @@ class InputSet:
         InputError
             If the inputs or pairs can't be used.
         """
-        from .input_pairs import pair_geometry, pick_pairs, read_pairs
-        from .inputs import digest, read_inputs
+        from .pairs import pair_geometry, pick_pairs, read_pairs
+        from .rows import digest, read_inputs
 
         matrix = read_inputs(source)
         count, size = matrix.shape
@@ -103,7 +103,7 @@ class InputSet:
         InputError
             If the file has changed, or is not known.
         """
-        from .inputs import digest, read_inputs
+        from .rows import digest, read_inputs
 
         if not self.source:
             raise InputError("inputs", "none", "are not known here", "Name the file of the inputs.")

@@ -12,8 +12,9 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
-from .matrix_files import few, read_matrix, row_batches
+from simcore.errors import InputError
+
+from .matrices import few, read_matrix, row_batches
 
 __all__ = ["digest", "notes", "read_inputs"]
 
