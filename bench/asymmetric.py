@@ -17,8 +17,8 @@ from simcore.numerics.compiling import prefer_wide_vectors, prepare
 prepare()
 prefer_wide_vectors()
 
-from simcore.plan import Run  # noqa: E402 - the entry points set Numba up before it is imported
 from simcore.run import execute  # noqa: E402
+from simcore.runs.run import Run  # noqa: E402 - the entry points set Numba up before it is imported
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore.costs import sampler_costs  # noqa: E402
-from simcore.plan import Run  # noqa: E402
+from simcore.runs.costs import sampler_costs  # noqa: E402
+from simcore.runs.run import Run  # noqa: E402
 from simcore.samplers.batch import BatchSampler  # noqa: E402
 from simcore.samplers.contract import Signals  # noqa: E402
 from simcore.statistics.blocks import Task  # noqa: E402

@@ -23,7 +23,7 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
 from simcore.numerics.rng import ROOM  # noqa: E402
-from simcore.plan import Run  # noqa: E402
+from simcore.runs.run import Run  # noqa: E402
 from simcore.samplers import batch as driver  # noqa: E402
 from simcore.samplers import gram  # noqa: E402
 from simcore.samplers.batch import BatchSampler  # noqa: E402

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from harness import save, timed
 
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 from simcore.statistics.moments import PointStatistics
 from simcore.store import read_state, write_run
 

@@ -24,7 +24,7 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore.plan import Run  # noqa: E402
+from simcore.runs.run import Run  # noqa: E402
 from simcore.samplers.batch import BatchSampler  # noqa: E402
 from simcore.samplers.contract import Signals  # noqa: E402
 from simcore.statistics.blocks import Task  # noqa: E402

@@ -71,7 +71,7 @@ LEAST_P = 1e-4
 
 def runs():
     """Return small runs of every kind that the kernels know."""
-    from simcore.plan import Run
+    from simcore.runs.run import Run
 
     for width in VERIFIED:
         depth, trials = (3, 70) if width > 5000 else (20, 200)
@@ -145,7 +145,7 @@ def least_p(run):
 
 def measured(width):
     """Return a run of one width that fills a GPU for a while."""
-    from simcore.plan import Run
+    from simcore.runs.run import Run
     from simcore.samplers.observe import COLUMNS
 
     depth = 100 if width <= 4096 else 8
@@ -196,7 +196,7 @@ def shared_from(width, work):
 
 def few_trials(width, rounds):
     """Return node updates a second of few trials, by their number and by who sums a layer."""
-    from simcore.plan import Run
+    from simcore.runs.run import Run
 
     found = []
     for trials in FEW:
@@ -331,7 +331,7 @@ SIX_DIGITS = 3e-6
 
 def batch(width, pairs, trials, **options):
     """Return a run of explicit weights, or of another sampler."""
-    from simcore.plan import Run
+    from simcore.runs.run import Run
 
     settings = {"depth": 4, "keep": 0, "device": "cuda", "sampler": "dense"} | options
     return Run(width=(width,), pairs=pairs, shared_network=True, trials=trials, **settings)

@@ -23,8 +23,8 @@ import numpy as np
 from harness import save, timed
 
 import simcore
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 
 
 def grid(depth: int) -> Run:

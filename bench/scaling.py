@@ -17,8 +17,8 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore.plan import Run  # noqa: E402
 from simcore.run import execute  # noqa: E402
+from simcore.runs.run import Run  # noqa: E402
 
 NODES = 4e8
 """Node updates of a measurement, so that fixed costs of a run do not show."""

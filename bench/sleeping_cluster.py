@@ -17,8 +17,8 @@ from events import Events
 from sleeping_workers import result_of_a_task
 
 from simcore.cluster import ClusterEngine
-from simcore.plan import Run
 from simcore.run import Outcome, execute
+from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 
 __all__ = ["Cluster", "cluster", "on_cluster", "run_of"]

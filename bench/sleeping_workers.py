@@ -23,7 +23,7 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
 from simcore import worker as simcore_worker  # noqa: E402
-from simcore.plan import Run  # noqa: E402
+from simcore.runs.run import Run  # noqa: E402
 from simcore.samplers import sampler_for  # noqa: E402
 from simcore.samplers.contract import Signals, TaskResult  # noqa: E402
 from simcore.statistics.blocks import BLOCK, Task  # noqa: E402

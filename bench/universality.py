@@ -21,8 +21,8 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
 from simcore.physics.observables import column  # noqa: E402
-from simcore.plan import Run  # noqa: E402
 from simcore.run import execute  # noqa: E402
+from simcore.runs.run import Run  # noqa: E402
 from simcore.theory import dead_network, trajectory  # noqa: E402
 
 LAWS = ("normal", "uniform", "rademacher", "laplace")

@@ -18,8 +18,8 @@ import typer
 from simcore.errors import SimcoreWarning
 from simcore.memory import check_memory, memory_bytes
 from simcore.numerics.compiling import prefer_wide_vectors, prepare
-from simcore.plan import Run
 from simcore.progress import Control, EventLog
+from simcore.runs.run import Run
 
 from .live import choose_report
 from .numbers import bytes_text, duration, rate_text

@@ -1,6 +1,6 @@
 """The options of `simulate`: names, help and panels. Values stay text until `request` reads them.
 
-The defaults are shown here as text, because reading them from `simcore.plan` would import NumPy
+The defaults are shown here as text, because reading them from `simcore.runs.run` would import NumPy
 before the help is printed; a test holds the two together.
 """
 

@@ -17,7 +17,7 @@ from .errors import CommandError, run_app
 from .simulate import simulate
 
 if TYPE_CHECKING:
-    from simcore.plan import Run
+    from simcore.runs.run import Run
     from simcore.slurm import Job, Work
 
     from .request import Request

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.plan import Run
+from simcore.runs.run import Run
 
 from .numbers import NOTHING, plain, with_error
 

@@ -117,7 +117,7 @@ def parse_weight_scale(text: str) -> tuple[float, ...] | str:
 
 def parse_profile(text: str) -> tuple[int, ...]:
     """Read the width of each layer: 784,512x9 is 784 and nine times 512."""
-    from simcore.rules import MAX_DEPTH
+    from simcore.runs.limits import MAX_DEPTH
 
     widths: list[int] = []
     for item in _items("widths", text):

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from simcore.plan import Run
 from simcore.report import report
 from simcore.run import execute
+from simcore.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 1280, 1560

@@ -8,14 +8,14 @@ from .analysis import to_dataframe as to_dataframe
 from .comparison import Comparison as Comparison
 from .comparison import Verdict as Verdict
 from .comparison import compare as compare
-from .ensemble import Ensemble as Ensemble
 from .errors import ClusterError as ClusterError
 from .errors import DeviceError as DeviceError
 from .errors import FileFormatError as FileFormatError
 from .errors import InputError as InputError
 from .errors import OutputError as OutputError
 from .errors import SimcoreError as SimcoreError
-from .plan import Run as Run
+from .runs.ensemble import Ensemble as Ensemble
+from .runs.run import Run as Run
 from .simulation import merge as merge
 from .simulation import resume as resume
 from .simulation import simulate as simulate

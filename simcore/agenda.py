@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from .plan import Run
+from .runs.run import Run
 from .statistics.blocks import BLOCK, Task
 from .statistics.moments import PointStatistics, standard_errors
 

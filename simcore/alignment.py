@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .errors import InputError
-from .plan import Run
+from .runs.run import Run
 
 __all__ = ["aligned"]
 

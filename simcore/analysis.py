@@ -14,9 +14,9 @@ import xarray as xr
 from .alignment import aligned
 from .errors import FileFormatError
 from .lazy import RunBackend, StoredFile, lazy_array
-from .plan import Run
 from .provenance import version
 from .published import published
+from .runs.run import Run
 from .schema import (
     ESTIMATORS,
     Array,

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .cluster_address import check_scheduler
-from .costs import SLOW_BLOCK_SECONDS
 from .devices import local_gpus
 from .engines import Done
 from .errors import ClusterError, SimcoreError
 from .local_workers import LocalWorkers
-from .plan import Run
 from .progress import EventLog
+from .runs.costs import SLOW_BLOCK_SECONDS
+from .runs.run import Run
 from .samplers import sampler_for
 from .statistics.blocks import BLOCK, Task
 from .statistics.moments import Bins

@@ -17,8 +17,8 @@ from typing import Any, Literal
 from . import devices
 from .devices import Findings, Obstacle
 from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
-from .plan import Run
 from .provenance import version
+from .runs.run import Run
 from .statistics.moments import Moments
 from .threads import cgroup_limit, default_threads
 

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
-from .costs import SLOW_BLOCK_SECONDS
 from .devices import memory_watched, require_cuda
-from .plan import Run
+from .runs.costs import SLOW_BLOCK_SECONDS
+from .runs.run import Run
 from .samplers import sampler_for
 from .samplers.contract import Sampler, Signals, TaskResult
 from .statistics.blocks import Task

@@ -10,10 +10,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .ensemble import Ensemble
 from .errors import InputError
 from .physics.ensembles import ASYMMETRIC
 from .physics.parameters import check_integer
+from .runs.ensemble import Ensemble
 
 __all__ = ["layer"]
 

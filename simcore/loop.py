@@ -21,9 +21,9 @@ from .agenda import Agenda
 from .devices import used
 from .engines import Done, Engine, ThreadEngine
 from .errors import ClusterError, OutputError
-from .plan import Run
 from .progress import Control, EventLog, Progress, Report
-from .rules import DEFAULTS
+from .runs.limits import DEFAULTS
+from .runs.run import Run
 from .statistics.blocks import BLOCK, Task
 from .statistics.moments import PointStatistics
 from .threads import resolve_threads

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .costs import batch_columns
 from .errors import InputError
 from .physics.observables import HISTOGRAMMED, KEPT
-from .plan import Run
+from .runs.costs import batch_columns
+from .runs.run import Run
 from .statistics.blocks import BLOCK
 
 __all__ = ["available_bytes", "check_memory", "memory_bytes"]

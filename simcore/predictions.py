@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .physics.observables import FIRST_ORDER, NAMES
-from .plan import Run
-from .points import Point
+from .runs.grid import Point
+from .runs.run import Run
 
 __all__ = ["first_order_predictions", "predictions"]
 

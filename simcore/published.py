@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
-from .plan import Run
 from .predictions import first_order_predictions, predictions
+from .runs.run import Run
 from .schema import Array, Field, columns_of, fields
 from .statistics.moments import Moments, PointStatistics, standard_errors
 

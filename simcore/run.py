@@ -13,7 +13,7 @@ from .errors import InputError
 from .locking import only_writer
 from .loop import Loop, Options, Outcome
 from .physics.observables import KEPT
-from .plan import Run
+from .runs.run import Run
 from .statistics.moments import MomentTree, PointStatistics, zero_histogram
 
 __all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume", "with_inputs"]

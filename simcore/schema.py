@@ -27,7 +27,7 @@ from .physics.observables import (
     RATE_BINS,
     Observable,
 )
-from .plan import Run
+from .runs.run import Run
 
 __all__ = [
     "ESTIMATORS",

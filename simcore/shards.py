@@ -16,8 +16,8 @@ import numpy as np
 from .errors import FileFormatError, InputError
 from .hdf5 import reading
 from .locking import only_writer
-from .plan import Run
 from .run import Outcome, empty_point, with_inputs
+from .runs.run import Run
 from .statistics.blocks import BLOCK
 from .statistics.moments import PointStatistics
 from .store import read_header, read_state, write_run

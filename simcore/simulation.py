@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .devices import automatic
-from .ensemble import Ensemble
 from .errors import InputError
 from .inputs.input_set import InputSet
-from .plan import Run
 from .progress import Report
-from .rules import DEFAULTS
+from .runs.ensemble import Ensemble
+from .runs.limits import DEFAULTS
+from .runs.run import Run
 
 if TYPE_CHECKING:
     import xarray as xr

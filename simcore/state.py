@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .chunks import Stacked
 from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
-from .plan import Run
+from .runs.run import Run
 from .schema import (
     Array,
     Field,

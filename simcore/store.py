@@ -25,9 +25,9 @@ from .errors import FileFormatError, InputError
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .locking import writer
 from .physics.observables import NAMES
-from .plan import Run
 from .provenance import version
 from .published import published
+from .runs.run import Run
 from .schema import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
 from .state import node_count, state_arrays, state_coordinates, state_fields, state_points
 from .statistics.blocks import BLOCK

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .costs import SLOW_BLOCK_SECONDS
 from .errors import SimcoreError
+from .runs.costs import SLOW_BLOCK_SECONDS
 
 if TYPE_CHECKING:
     from .samplers.contract import Sampler, Signals, TaskResult
@@ -228,7 +228,7 @@ def _made(job: Job) -> Sampler:
 
     prefer_wide_vectors()
     from .devices import memory_watched, require_cuda
-    from .plan import Run
+    from .runs.run import Run
     from .samplers import sampler_for
 
     run = Run.from_config(json.loads(job.config_json))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import batch_arrays, batch_draws
 from simcore.samplers.batch import BatchSampler
 from simcore.samplers.batch_layer import Law

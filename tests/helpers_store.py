@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.observables import Columns
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import (
     Bins,

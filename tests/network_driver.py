@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.observables import NAMES, NETWORK
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import sampler_for
 from simcore.samplers.blocks import BlockSampler
 from simcore.samplers.contract import Signals

@@ -10,7 +10,7 @@ from numba import njit
 
 from simcore.numerics.rng import Stream, fill_words, normal_pair
 from simcore.physics.observables import NAMES
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import pair
 
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simcore.agenda import Agenda, looks, worst_error
-from simcore.plan import Run
 from simcore.run import empty_point
+from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, Moments, PointStatistics, empty_moments
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import simcore
-from simcore.plan import Run
+from simcore.runs.run import Run
 
 DEPTH = 4
 

@@ -11,8 +11,8 @@ import xarray as xr
 from simcore.analysis import open_run, to_dataset
 from simcore.inputs.input_set import InputSet
 from simcore.physics.observables import FIRST_ORDER, KEPT, NAMES, column
-from simcore.plan import Run
 from simcore.published import quantiles
+from simcore.runs.run import Run
 from simcore.statistics.moments import PointStatistics
 from simcore.store import write_run
 from simcore.theory import first_order

@@ -13,7 +13,7 @@ from numba import njit
 
 from simcore.numerics.rng import Stream, fill_words, normal_pair
 from simcore.physics.observables import NAMES
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers.asymmetric_cpu import AsymmetricSampler
 from simcore.samplers.contract import Signals
 from simcore.samplers.pair_state import Physics

@@ -22,7 +22,7 @@ from simcore.inputs.input_set import InputSet
 from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK_NAMES, RATE_BINS
 from simcore.physics.weight_laws import NORMAL
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import blocks, dense, gram
 from simcore.samplers.batch import BatchSampler, _SingleThreadedBlas
 from simcore.samplers.batch_layer import Batch, Law, Pairing, layer_factor

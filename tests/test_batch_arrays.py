@@ -12,7 +12,7 @@ import pytest
 
 from simcore.physics.observables import NAMES
 from simcore.physics.weight_laws import NORMAL
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import batch_arrays, batch_draws
 from simcore.samplers.batch import BatchSampler
 from simcore.samplers.batch_arrays import Pairs

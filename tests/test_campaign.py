@@ -15,9 +15,9 @@ from simcore.agenda import worst_error
 from simcore.analysis import open_run
 from simcore.errors import FileFormatError, InputError
 from simcore.inputs.input_set import InputSet
-from simcore.plan import Run
 from simcore.progress import Control, Progress
 from simcore.run import execute, resume
+from simcore.runs.run import Run
 from simcore.shards import merge
 from simcore.statistics.blocks import BLOCK
 from simcore.store import info, read_state

@@ -13,7 +13,7 @@ from scipy import stats
 import simcore
 from simcore.comparison import compare, skewness, z_scores
 from simcore.joint_statistics import critical_value, joint_test, shrunk, symmetric
-from simcore.plan import Run
+from simcore.runs.run import Run
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,10 +17,10 @@ import pytest
 from simcore import devices, simulate
 from simcore.cuda_driver import CudaDriver, DriverError, Gpu
 from simcore.devices import Findings
-from simcore.ensemble import Ensemble
 from simcore.errors import DeviceError, InputError
-from simcore.plan import Run
 from simcore.run import execute, resume
+from simcore.runs.ensemble import Ensemble
+from simcore.runs.run import Run
 from simcore.samplers import sampler_for
 
 from .devices import CASES, FOR_PRODUCTS, H100, READY

@@ -18,8 +18,8 @@ from scipy.stats import ks_2samp
 
 from simcore import devices, doctor, open_run
 from simcore.errors import DeviceError
-from simcore.plan import Run
 from simcore.run import execute, resume
+from simcore.runs.run import Run
 from simcore.samplers import sampler_for
 from simcore.samplers.contract import Signals
 from tests.same_results import differences

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from simcore import initializers
-from simcore.ensemble import Ensemble
 from simcore.errors import InputError
 from simcore.initializers import layer
+from simcore.runs.ensemble import Ensemble
 
 from .weight_laws import CASES, dense_sample, least_p
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 import simcore
 from simcore.lazy import RunBackend
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.store import write_run
 
 from .helpers_store import statistics

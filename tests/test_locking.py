@@ -21,8 +21,8 @@ from simcore.cli.simulate import main as simulate_main
 from simcore import locking
 from simcore.errors import OutputError
 from simcore.locking import LockWarning, lock_path, only_writer, writer
-from simcore.plan import Run
 from simcore.run import execute, resume
+from simcore.runs.run import Run
 from simcore.shards import merge
 
 RUN = Run(depth=3, width=(8,), trials=64)

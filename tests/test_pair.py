@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from simcore.physics.observables import NAMES, column
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 from simcore.samplers import pair, pair_cpu
 from simcore.samplers.contract import Signals, TaskResult
 from simcore.samplers.pair_cpu import PairSampler

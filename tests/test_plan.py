@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from simcore.ensemble import Ensemble
 from simcore.errors import InputError
 from simcore.physics.parameters import norm_preserving_sigma_w
-from simcore.plan import Run
-from simcore.rules import MAX_DEPTH, MAX_WIDTH
+from simcore.runs.ensemble import Ensemble
+from simcore.runs.limits import MAX_DEPTH, MAX_WIDTH
+from simcore.runs.run import Run
 
 
 def run(**options: Any) -> Run:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import simcore
 from simcore import plots
 from simcore.comparison import z_scores
-from simcore.plan import Run
+from simcore.runs.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from numba import njit
 from randomgen import Philox
 
-from simcore import plan, rules
 from simcore.errors import InputError
 from simcore.numerics import rng
 from simcore.physics.observables import NAMES
+from simcore.runs import limits as rules
+from simcore.runs import run as plan
 from simcore.samplers import pair
 
 from .randomness import battery, oracle

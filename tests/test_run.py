@@ -12,9 +12,9 @@ import pytest
 import simcore.loop
 import simcore.run
 from simcore.analysis import open_run
-from simcore.plan import Run
 from simcore.progress import Control, Progress
 from simcore.run import execute
+from simcore.runs.run import Run
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import MomentTree, PointStatistics

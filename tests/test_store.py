@@ -35,8 +35,8 @@ from simcore.physics.observables import (
     NAMES,
     NETWORK_NAMES,
 )
-from simcore.plan import Run
 from simcore.provenance import collect_provenance
+from simcore.runs.run import Run
 from simcore.schema import Array, has_first_order, observable_of
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import PointStatistics

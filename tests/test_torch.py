@@ -22,10 +22,10 @@ import torch
 from torch import nn
 
 import simcore
-from simcore.ensemble import Ensemble
 from simcore.errors import InputError, SimcoreWarning
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.plan import Run
+from simcore.runs.ensemble import Ensemble
+from simcore.runs.run import Run
 from simcore.schema import coordinates, fields
 from simcore.torch import correlated_, he_, initialization, initialize_, raai_, rai_, trace, tracing
 

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import simcore
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.width_scaling import scaling
 
 

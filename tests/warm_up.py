@@ -18,8 +18,8 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def compile_kernels(kind: str) -> None:
     """Simulate a few small networks."""
-    from simcore.plan import Run
     from simcore.run import execute
+    from simcore.runs.run import Run
 
     small: dict[str, Any] = {"depth": 2, "width": (8,), "trials": 64, "keep": 1}
     run = Run(**small, **KINDS[kind])

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from simcore.ensemble import Ensemble
 from simcore.numerics.rng import ROOM
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.plan import Run
+from simcore.runs.ensemble import Ensemble
+from simcore.runs.run import Run
 from simcore.samplers.batch_layer import Batch, Law, Pairing, bias_scale, layer_factor, start_inputs
 from simcore.samplers.contract import Signals
 from simcore.samplers.dense import dense_layer

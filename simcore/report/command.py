@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simcore.physics.ensembles import WITHOUT_K
-from simcore.rules import DEFAULTS
+from simcore.runs.limits import DEFAULTS
 
 __all__ = ["repeating_command"]
 

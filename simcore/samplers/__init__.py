@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from simcore.physics.ensembles import ASYMMETRIC
 
 if TYPE_CHECKING:
-    from ..plan import Run
+    from simcore.runs.run import Run
+
     from .contract import Sampler
 
 __all__ = ["sampler_for"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..plan import Run
+from simcore.runs.run import Run
+
 from . import asymmetric
 from .blocks import BlockSampler, Floats
 from .contract import Signals

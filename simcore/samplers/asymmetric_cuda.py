@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 
 from ..errors import DeviceError

@@ -18,10 +18,10 @@ from numba import njit
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from simcore.numerics.rng import ROOM
-from simcore.plan import Run
+from simcore.runs.costs import sampler_costs
+from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 
-from ..costs import sampler_costs
 from . import dense, gram
 from .batch_common import BatchFacts
 from .batch_layer import (

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..costs import batch_columns
-from ..plan import Run
+from simcore.runs.costs import batch_columns
+from simcore.runs.run import Run
+
 from .batch_layer import Law, Pairing
 
 __all__ = ["BatchFacts"]

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.numerics.rng import Stream
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import batch_draws

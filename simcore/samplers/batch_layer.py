@@ -29,7 +29,7 @@ from numba import njit
 from simcore.numerics.rng import LANES, split_key
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.weight_laws import parse_weights
-from simcore.points import Point
+from simcore.runs.grid import Point
 
 from .observe import (
     COLUMNS,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import (
     Bins,

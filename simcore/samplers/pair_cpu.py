@@ -7,7 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 
 import numpy as np
 
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
 

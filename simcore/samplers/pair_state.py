@@ -13,7 +13,7 @@ from numba import njit
 
 from simcore.numerics.arithmetic import times
 from simcore.numerics.rng import split_key
-from simcore.points import Point
+from simcore.runs.grid import Point
 
 from .observe import (
     COLUMNS,

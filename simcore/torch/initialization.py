@@ -17,8 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from simcore.ensemble import Ensemble
 from simcore.physics.ensembles import ASYMMETRIC
+from simcore.runs.ensemble import Ensemble
 
 from ..errors import InputError, SimcoreWarning
 from ..initializers import bias_scale, centring, check_fan_in

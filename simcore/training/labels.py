@@ -9,8 +9,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from simcore.ensemble import Ensemble
 from simcore.physics.ensembles import ENSEMBLES, WITHOUT_K
+from simcore.runs.ensemble import Ensemble
 
 from ..errors import InputError
 

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from simcore.plan import Run
 from simcore.progress import Control, Progress
+from simcore.runs.run import Run
 
 BASIC = ["--width", "64", "--depth", "5"]
 

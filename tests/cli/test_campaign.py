@@ -181,9 +181,9 @@ def test_merged_shards_are_shown(run: Path, capsys: Told) -> None:
 
 
 def test_info_says_how_far_a_stopped_run_is(here: Path, capsys: Told) -> None:
-    from simcore.plan import Run
     from simcore.progress import Control
     from simcore.run import execute
+    from simcore.runs.run import Run
 
     control = Control()
 

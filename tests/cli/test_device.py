@@ -13,8 +13,8 @@ from simcore.cli.main import main as simcore
 from simcore.cli.simulate import main
 
 from simcore.devices import Findings
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 from tests.devices import CASES, FOR_PRODUCTS, H100, READY
 
 from .fakes import BASIC, FakeRun

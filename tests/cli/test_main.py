@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main
 
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 
 
 @pytest.fixture(scope="module")

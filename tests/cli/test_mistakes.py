@@ -9,8 +9,8 @@ from simcore.cli.errors import run_app
 from simcore.cli.simulate import app, main
 
 from simcore.errors import OutputError
-from simcore.plan import Run
 from simcore.progress import Control
+from simcore.runs.run import Run
 
 from .fakes import BASIC, FakeRun
 

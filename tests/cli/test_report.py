@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main
 
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.store import write_run
 
 from ..helpers_store import statistics

@@ -15,8 +15,8 @@ from simcore.cli.numbers import bytes_text, duration, plain, rate_text, with_err
 from simcore.cli.show import show_facts, show_json, show_table
 from simcore.cli.summary import MOST_ROWS, chosen_layers, json_rows, rows, table
 
-from simcore.plan import Run
 from simcore.progress import Progress
+from simcore.runs.run import Run
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 from simcore.cli.options import EPILOG
 from simcore.cli.simulate import main
 
-from simcore.plan import Run
-from simcore.rules import DEFAULTS
+from simcore.runs.limits import DEFAULTS
+from simcore.runs.run import Run
 
 from .fakes import BASIC, FakeRun, fake_dataset
 

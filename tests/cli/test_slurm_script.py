@@ -17,8 +17,8 @@ import pytest
 from simcore.cli.main import main
 
 from simcore.errors import InputError
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 from simcore.slurm import Job, Work, array_script, dask_script, shard_spans
 
 BASIC = "simulate --width 64 --depth 5"

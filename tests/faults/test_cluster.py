@@ -21,9 +21,9 @@ import pytest
 
 from simcore.devices import Findings
 from simcore.errors import ClusterError, InputError
-from simcore.plan import Run
 from simcore.progress import Control, EventLog
 from simcore.run import execute
+from simcore.runs.run import Run
 from simcore.samplers import sampler_for
 from simcore.store import info
 from tests.devices import H100, READY

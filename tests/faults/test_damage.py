@@ -14,7 +14,7 @@ import pytest
 
 from simcore.analysis import open_run
 from simcore.errors import FileFormatError
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.store import info, read_state, write_run
 from tests.helpers_store import statistics
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main as simcore_main
 
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 from simcore.store import info
 from tests.faults.interrupted import PHASES
 from tests.same_results import differences

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.observables import NAMES
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import asymmetric_kernels
 from simcore.samplers.asymmetric_cpu import AsymmetricSampler
 from simcore.samplers.asymmetric_state import DEVICE_HEAD, HEAD

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from simcore.physics.observables import NAMES
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import pair
 from tests.pair_driver import Floats, Walk, walk
 

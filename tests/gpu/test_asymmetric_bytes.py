@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simcore.physics.observables import column
-from simcore.plan import Run
+from simcore.runs.run import Run
 
 from .asymmetric_launches import from_ptx, from_source, on_cpu, on_device, one_point, same
 from .ptx_program import Program, instructions

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simcore.errors import DeviceError
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import cuda_blocks, sampler_for
 from simcore.samplers.asymmetric_cpu import AsymmetricSampler
 from simcore.samplers.asymmetric_cuda import AsymmetricCudaSampler

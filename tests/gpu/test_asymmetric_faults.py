@@ -12,7 +12,7 @@ from numba import njit
 
 from simcore.numerics.arithmetic import fma64
 from simcore.numerics.rng import LANES
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import asymmetric_kernels as kernels
 
 from .asymmetric_launches import Launch, from_ptx, from_source, one_point, same

@@ -15,8 +15,8 @@ import pytest
 
 from simcore.errors import DeviceError, InputError
 from simcore.memory import memory_bytes
-from simcore.plan import Run
-from simcore.rules import DEVICES
+from simcore.runs.limits import DEVICES
+from simcore.runs.run import Run
 from simcore.samplers import cuda_blocks, sampler_for
 from simcore.samplers.batch import BatchSampler
 from simcore.samplers.batch_cuda import BatchCudaSampler, CupyDevice

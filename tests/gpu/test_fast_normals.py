@@ -21,7 +21,7 @@ from numba import njit
 from simcore.errors import InputError
 from simcore.numerics.rng import ROOM, Stream, fill_normals, fill_words
 from simcore.physics.observables import NAMES
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import pair, pair_cuda
 from simcore.samplers.fast_normals import fast_normal_pair
 from simcore.samplers.pair_cpu import PairSampler

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import sampler_for
 from simcore.statistics.blocks import BLOCK, Task
 

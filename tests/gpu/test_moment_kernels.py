@@ -11,7 +11,7 @@ import pytest
 from numba import njit
 
 from simcore.numerics.arithmetic import fma64
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import moment_kernels
 from simcore.samplers.batch import BatchSampler
 from simcore.samplers.blocks import BlockSampler

@@ -11,7 +11,7 @@ from numba import types
 
 from simcore.numerics.rng import ROOM, Stream, as_normal, fill_normals, fill_words
 from simcore.physics.observables import column
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import pair_kernels
 from tests.pair_driver import walk
 

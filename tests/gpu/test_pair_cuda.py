@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simcore.errors import DeviceError
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import cuda_blocks, moment_kernels, pair_kernels, pair_wide_kernels
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_cuda import PairCudaSampler

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import pair_kernels
 
 from .kernel_simulator import BarrierError, launch

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import pair, pair_cuda, pair_wide_kernels
 from simcore.samplers.pair_cpu import PairSampler
 from simcore.samplers.pair_cuda import PairCudaSampler

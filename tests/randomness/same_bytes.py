@@ -16,7 +16,7 @@ from numba import njit
 from simcore.numerics.arithmetic import arctan2, log
 from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key
 from simcore.physics.observables import NAMES
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import pair
 
 KEY = split_key(0x243F6A8885A308D3)

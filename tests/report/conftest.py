@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from simcore.plan import Run
 from simcore.report import report
 from simcore.run import execute
+from simcore.runs.run import Run
 
 from .browser import Browser, find_chromium, running
 

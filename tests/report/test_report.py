@@ -22,7 +22,6 @@ from simcore.cli.simulate import simulate
 import simcore
 from simcore.errors import InputError, OutputError
 from simcore.physics.ensembles import CRITICAL
-from simcore.plan import Run
 from simcore.report import report
 from simcore.report.answers import Widths
 from simcore.report.command import repeating_command
@@ -31,6 +30,7 @@ from simcore.report.phase import phase_data
 from simcore.report.points import MOST_LAYERS, MOST_POINTS, chosen_layers, chosen_points
 from simcore.report.sources import Source
 from simcore.report.widths import widths_data
+from simcore.runs.run import Run
 from simcore.store import write_run
 
 from ..helpers_store import statistics

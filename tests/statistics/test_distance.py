@@ -13,7 +13,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.samplers import pair
 from simcore.samplers.pair_state import GAMMA, KAPPA, MANTISSA, RHO
 

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from simcore.comparison import compare
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.simulation import simulate
 
 RUNS = 1000

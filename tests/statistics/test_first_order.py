@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from simcore.physics.observables import column
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 from simcore.theory import FIRST_ORDER, first_order, trajectory
 
 SIGMAS = 4.5

@@ -17,7 +17,7 @@ import pytest
 
 from simcore.physics.observables import NAMES
 from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
-from simcore.plan import Run
+from simcore.runs.run import Run
 
 from ..oracle import Law, simulate
 from ..pair_driver import walk

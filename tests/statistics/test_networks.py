@@ -20,7 +20,7 @@ import pytest
 from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.parameters import correlation_strength
-from simcore.plan import Run
+from simcore.runs.run import Run
 from simcore.theory.scales import default_sigma_w
 
 from ..network_driver import sample

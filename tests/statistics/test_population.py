@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simcore.ensemble import Ensemble
+from simcore.runs.ensemble import Ensemble
 from simcore.simulation import simulate
 
 SIGMAS = 3.0

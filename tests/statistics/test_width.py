@@ -10,8 +10,8 @@ import pytest
 
 from simcore.physics.observables import column
 from simcore.physics.parameters import correlation_strength
-from simcore.plan import Run
 from simcore.run import execute
+from simcore.runs.run import Run
 from simcore.theory import trajectory
 
 SIGMAS = 4.0

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.ensemble import Ensemble
 from simcore.errors import InputError
+from simcore.runs.ensemble import Ensemble
 from simcore.training.agenda import Choice, choose_rate
 from simcore.training.labels import Start, parse_label
 from simcore.training.plan import Digits, Plan, TeacherStudent, plan_from_config

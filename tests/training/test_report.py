@@ -17,8 +17,8 @@ from simcore.cli.train import _plan
 
 from simcore import plots
 from simcore.errors import InputError
-from simcore.plan import Run
 from simcore.report import report
+from simcore.runs.run import Run
 from simcore.store import write_run
 from simcore.training import open_training
 from simcore.training.facts import info, repeating_command

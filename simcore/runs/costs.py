@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .physics.ensembles import ASYMMETRIC
+from simcore.physics.ensembles import ASYMMETRIC
 
 if TYPE_CHECKING:
-    from .plan import Run
+    from .run import Run
 
 __all__ = ["SLOW_BLOCK_SECONDS", "batch_columns", "sampler_costs"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .physics.ensembles import CRITICAL, check_ensemble
-from .physics.parameters import correlation_strength
-from .theory.scales import default_sigma_w
+from simcore.physics.ensembles import CRITICAL, check_ensemble
+from simcore.physics.parameters import correlation_strength
+from simcore.theory.scales import default_sigma_w
 
 __all__ = ["Ensemble"]
 

@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from .inputs.input_set import InputSet
-from .physics.ensembles import ASYMMETRIC, CRITICAL
-from .physics.observables import KEPT, Columns
-from .physics.parameters import correlation_strength, plain, sorted_grid
-from .physics.weight_laws import parse_weights
-from .points import Point, point_key
-from .rules import DEFAULTS, MAX_PAIRS, check_grid, check_profile, check_run
-from .theory.scales import default_sigma_w
+from simcore.inputs.input_set import InputSet
+from simcore.physics.ensembles import ASYMMETRIC, CRITICAL
+from simcore.physics.observables import KEPT, Columns
+from simcore.physics.parameters import correlation_strength, plain, sorted_grid
+from simcore.physics.weight_laws import parse_weights
+from simcore.theory.scales import default_sigma_w
+
+from .grid import Point, point_key
+from .limits import DEFAULTS, MAX_PAIRS, check_grid, check_profile, check_run
 
 __all__ = ["Run"]
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import InputError
-from .physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
-from .physics.parameters import (
+from simcore.errors import InputError
+from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
+from simcore.physics.parameters import (
     SCALE_LIMITS,
     check_choice,
     check_integer,
@@ -16,10 +16,10 @@ from .physics.parameters import (
     correlation_strength,
     shown,
 )
-from .statistics.blocks import BLOCK
+from simcore.statistics.blocks import BLOCK
 
 if TYPE_CHECKING:
-    from .plan import Run
+    from .run import Run
 
 __all__ = [
     "DEFAULTS",
