@@ -24,10 +24,10 @@ import numpy as np  # noqa: E402 - the entry points set Numba up before it is im
 
 from simcore.numerics.rng import ROOM  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
-from simcore.samplers import batch as driver  # noqa: E402
-from simcore.samplers import gram  # noqa: E402
-from simcore.samplers.batch import BatchSampler  # noqa: E402
-from simcore.samplers.contract import Signals  # noqa: E402
+from simcore.sampling.batch import cpu as driver  # noqa: E402
+from simcore.sampling.batch import gram  # noqa: E402
+from simcore.sampling.batch.cpu import BatchSampler  # noqa: E402
+from simcore.sampling.contract import Signals  # noqa: E402
 from simcore.statistics.blocks import Task  # noqa: E402
 
 WIDTHS = (64, 256, 1024, 4096)

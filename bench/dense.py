@@ -25,8 +25,8 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
 from simcore.runs.run import Run  # noqa: E402
-from simcore.samplers.batch import BatchSampler  # noqa: E402
-from simcore.samplers.contract import Signals  # noqa: E402
+from simcore.sampling.batch.cpu import BatchSampler  # noqa: E402
+from simcore.sampling.contract import Signals  # noqa: E402
 from simcore.statistics.blocks import Task  # noqa: E402
 
 

@@ -146,7 +146,7 @@ def least_p(run):
 def measured(width):
     """Return a run of one width that fills a GPU for a while."""
     from simcore.runs.run import Run
-    from simcore.samplers.observe import COLUMNS
+    from simcore.sampling.row import COLUMNS
 
     depth = 100 if width <= 4096 else 8
     most = ROWS_BYTES // (8 * COLUMNS * depth)
@@ -158,8 +158,8 @@ def kernel_alone(run):
     """Return work that takes all trials of a run through all layers at once, without statistics."""
     from numba import cuda
 
-    from simcore.samplers.observe import COLUMNS
-    from simcore.samplers.pair_cuda import PairCudaSampler
+    from simcore.sampling.pair.cuda import PairCudaSampler
+    from simcore.sampling.row import COLUMNS
 
     sampler = PairCudaSampler(run)
     rows = sampler.device.room((run.trials, run.depth, COLUMNS))
@@ -175,8 +175,8 @@ def whole_task(run):
     """Return work that runs the largest task of a run, and its nodes."""
     import numpy as np
 
-    from simcore.samplers.contract import Signals
-    from simcore.samplers.pair_cuda import PairCudaSampler
+    from simcore.sampling.contract import Signals
+    from simcore.sampling.pair.cuda import PairCudaSampler
     from simcore.statistics.blocks import BLOCK, Task
 
     sampler = PairCudaSampler(run)
@@ -188,7 +188,7 @@ def whole_task(run):
 
 def shared_from(width, work):
     """Do some work with layers shared between thread blocks from a width on."""
-    from simcore.samplers import pair_cuda
+    from simcore.sampling.pair import cuda as pair_cuda
 
     with patch.object(pair_cuda, "WIDE", width):
         return work()
@@ -219,7 +219,7 @@ def normals_kernel():
     from numba import cuda
 
     from simcore.numerics.rng import counter_word3
-    from simcore.samplers.pair_kernels import THREADS, group_normals
+    from simcore.sampling.pair.cuda_kernels import THREADS, group_normals
 
     @cuda.jit
     def kernel(key0, key1, groups, layers, sums):
@@ -244,8 +244,8 @@ def normals_alone(run):
     import numpy as np
     from numba import cuda
 
-    from simcore.samplers.pair_cuda import PairCudaSampler
-    from simcore.samplers.pair_kernels import THREADS
+    from simcore.sampling.pair.cuda import PairCudaSampler
+    from simcore.sampling.pair.cuda_kernels import THREADS
 
     physics = PairCudaSampler(run).physics[0]
     groups, layers = np.uint32(run.width[0] // 2), np.uint32(run.depth)
@@ -344,8 +344,8 @@ def rows_of(run, carried=1):
     """
     import numpy as np
 
-    from simcore.samplers import sampler_for
-    from simcore.samplers.contract import Signals
+    from simcore.sampling.choose import sampler_for
+    from simcore.sampling.contract import Signals
 
     sampler, rows = sampler_for(run), np.empty((run.trials, run.depth, run.columns.count))
     signals = Signals.sharing(np.zeros(1, dtype=np.int64))

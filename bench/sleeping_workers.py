@@ -24,8 +24,8 @@ import numpy as np  # noqa: E402 - the entry points set Numba up before it is im
 
 from simcore import worker as simcore_worker  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
-from simcore.samplers import sampler_for  # noqa: E402
-from simcore.samplers.contract import Signals, TaskResult  # noqa: E402
+from simcore.sampling.choose import sampler_for  # noqa: E402
+from simcore.sampling.contract import Signals, TaskResult  # noqa: E402
 from simcore.statistics.blocks import BLOCK, Task  # noqa: E402
 from simcore.statistics.moments import Bins  # noqa: E402
 
@@ -43,7 +43,7 @@ def result_of_a_task(depth: int) -> TaskResult:
 
 
 class Sleeper:
-    """A sampler (`simcore.samplers.contract.Sampler`) that sleeps."""
+    """A sampler (`simcore.sampling.contract.Sampler`) that sleeps."""
 
     def __init__(self, run: Run) -> None:
         self._result = result_of_a_task(run.depth)

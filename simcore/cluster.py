@@ -23,7 +23,7 @@ from .local_workers import LocalWorkers
 from .progress import EventLog
 from .runs.costs import SLOW_BLOCK_SECONDS
 from .runs.run import Run
-from .samplers import sampler_for
+from .sampling.choose import sampler_for
 from .statistics.blocks import BLOCK, Task
 from .statistics.moments import Bins
 from .worker import Job, Reply, VersionMismatchError, prepare, run_task, versions

@@ -18,8 +18,8 @@ import numpy as np
 from .devices import memory_watched, require_cuda
 from .runs.costs import SLOW_BLOCK_SECONDS
 from .runs.run import Run
-from .samplers import sampler_for
-from .samplers.contract import Sampler, Signals, TaskResult
+from .sampling.choose import sampler_for
+from .sampling.contract import Sampler, Signals, TaskResult
 from .statistics.blocks import Task
 from .statistics.moments import Bins
 

@@ -21,7 +21,7 @@ from .errors import SimcoreError
 from .runs.costs import SLOW_BLOCK_SECONDS
 
 if TYPE_CHECKING:
-    from .samplers.contract import Sampler, Signals, TaskResult
+    from .sampling.contract import Sampler, Signals, TaskResult
     from .statistics.blocks import Task
     from .statistics.moments import Bins
 
@@ -180,7 +180,7 @@ def _in_pieces(run: Piece, size: int, task: Task, bins: Bins | None) -> TaskResu
 
 def _unwatched() -> Signals:
     """Return signals that nobody sets or reads: a cluster's tasks are short."""
-    from .samplers.contract import Signals
+    from .sampling.contract import Signals
 
     return Signals.sharing(np.zeros(1, dtype=np.int64))
 
@@ -229,7 +229,7 @@ def _made(job: Job) -> Sampler:
     prefer_wide_vectors()
     from .devices import memory_watched, require_cuda
     from .runs.run import Run
-    from .samplers import sampler_for
+    from .sampling.choose import sampler_for
 
     run = Run.from_config(json.loads(job.config_json))
     if run.device == "cuda":

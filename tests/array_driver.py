@@ -11,11 +11,12 @@ import numpy.typing as npt
 from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK
 from simcore.runs.run import Run
-from simcore.samplers import batch_arrays, batch_draws
-from simcore.samplers.batch import BatchSampler
-from simcore.samplers.batch_layer import Law
-from simcore.samplers.contract import Signals
-from simcore.samplers.variates import fill_choices, fill_variates
+from simcore.sampling.batch import arrays as batch_arrays
+from simcore.sampling.batch import draws as batch_draws
+from simcore.sampling.batch.cpu import BatchSampler
+from simcore.sampling.batch.cpu_kernels import Law
+from simcore.sampling.contract import Signals
+from simcore.sampling.variates import fill_choices, fill_variates
 
 Floats = npt.NDArray[np.float64]
 

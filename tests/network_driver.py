@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from simcore.physics.observables import NAMES, NETWORK
 from simcore.runs.run import Run
-from simcore.samplers import sampler_for
-from simcore.samplers.blocks import BlockSampler
-from simcore.samplers.contract import Signals
+from simcore.sampling.choose import sampler_for
+from simcore.sampling.contract import Signals
+from simcore.sampling.driver import BlockSampler
 
 Floats = npt.NDArray[np.float64]
 

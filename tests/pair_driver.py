@@ -11,7 +11,7 @@ from numba import njit
 from simcore.numerics.rng import Stream, fill_words, normal_pair
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.samplers import pair
+from simcore.sampling.pair import cpu_kernels as pair
 
 Floats = npt.NDArray[np.float64]
 LANES = 16

@@ -14,10 +14,10 @@ from numba import njit
 from simcore.numerics.rng import Stream, fill_words, normal_pair
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.samplers.asymmetric_cpu import AsymmetricSampler
-from simcore.samplers.contract import Signals
-from simcore.samplers.pair_state import Physics
-from simcore.samplers.random_inputs import draw_pair
+from simcore.sampling.asymmetric.cpu import AsymmetricSampler
+from simcore.sampling.contract import Signals
+from simcore.sampling.pair.physics import Physics
+from simcore.sampling.random_inputs import draw_pair
 
 Floats = npt.NDArray[np.float64]
 COLUMN = {name: i for i, name in enumerate(NAMES)}

@@ -23,11 +23,12 @@ from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK_NAMES, RATE_BINS
 from simcore.physics.weight_laws import NORMAL
 from simcore.runs.run import Run
-from simcore.samplers import blocks, dense, gram
-from simcore.samplers.batch import BatchSampler, _SingleThreadedBlas
-from simcore.samplers.batch_layer import Batch, Law, Pairing, layer_factor
-from simcore.samplers.contract import Signals, TaskResult
-from simcore.samplers.variates import fill_choices, fill_variates
+from simcore.sampling import driver as blocks
+from simcore.sampling.batch import dense, gram
+from simcore.sampling.batch.cpu import BatchSampler, _SingleThreadedBlas
+from simcore.sampling.batch.cpu_kernels import Batch, Law, Pairing, layer_factor
+from simcore.sampling.contract import Signals, TaskResult
+from simcore.sampling.variates import fill_choices, fill_variates
 from simcore.statistics.blocks import Task
 
 Floats = npt.NDArray[np.float64]

@@ -13,10 +13,11 @@ import pytest
 from simcore.physics.observables import NAMES
 from simcore.physics.weight_laws import NORMAL
 from simcore.runs.run import Run
-from simcore.samplers import batch_arrays, batch_draws
-from simcore.samplers.batch import BatchSampler
-from simcore.samplers.batch_arrays import Pairs
-from simcore.samplers.batch_layer import Law
+from simcore.sampling.batch import arrays as batch_arrays
+from simcore.sampling.batch import draws as batch_draws
+from simcore.sampling.batch.arrays import Pairs
+from simcore.sampling.batch.cpu import BatchSampler
+from simcore.sampling.batch.cpu_kernels import Law
 from tests.array_driver import HostSource, Strict, array_rows, cpu_rows, named
 from tests.network_driver import sample
 from tests.statistics.two_samples import worst

@@ -21,7 +21,7 @@ from simcore.errors import DeviceError, InputError
 from simcore.run import execute, resume
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
-from simcore.samplers import sampler_for
+from simcore.sampling.choose import sampler_for
 
 from .devices import CASES, FOR_PRODUCTS, H100, READY
 
@@ -327,7 +327,7 @@ def test_a_gpu_that_runs_out_of_memory_is_one_line(
     error: Exception,
     told: str,
 ) -> None:
-    from simcore.samplers.pair_cpu import PairSampler
+    from simcore.sampling.pair.cpu import PairSampler
 
     real, calls = PairSampler.run, []
 
@@ -363,8 +363,8 @@ def test_each_local_process_sees_a_gpu_of_its_own(pretend: Pretend) -> None:
 def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Numba does below 128 thread blocks; the launch itself is left out."""
     dispatcher = pytest.importorskip("numba.cuda.dispatcher")
-    from simcore.samplers import pair_kernels
-    from simcore.samplers.cuda_blocks import CudaDevice
+    from simcore.sampling.cuda.driver import CudaDevice
+    from simcore.sampling.pair import cuda_kernels as pair_kernels
 
     started: list[tuple[object, ...]] = []
     monkeypatch.setattr(

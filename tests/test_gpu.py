@@ -20,8 +20,8 @@ from simcore import devices, doctor, open_run
 from simcore.errors import DeviceError
 from simcore.run import execute, resume
 from simcore.runs.run import Run
-from simcore.samplers import sampler_for
-from simcore.samplers.contract import Signals
+from simcore.sampling.choose import sampler_for
+from simcore.sampling.contract import Signals
 from tests.same_results import differences
 
 pytestmark = pytest.mark.gpu
@@ -94,7 +94,7 @@ def test_approximate_normals_follow_the_exact_ones(name: str) -> None:
 
 
 def test_approximate_normals_are_within_the_bound() -> None:
-    """That of `samplers.fast_normals`, next to radius 0 and elsewhere."""
+    """That of `sampling.pair.fast_normals`, next to radius 0 and elsewhere."""
     from tests.gpu import probes
     from tests.gpu.test_fast_normals import WORDS, allowed
     from tests.randomness import oracle

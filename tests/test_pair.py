@@ -14,10 +14,11 @@ import pytest
 from simcore.physics.observables import NAMES, column
 from simcore.run import execute
 from simcore.runs.run import Run
-from simcore.samplers import pair, pair_cpu
-from simcore.samplers.contract import Signals, TaskResult
-from simcore.samplers.pair_cpu import PairSampler
-from simcore.samplers.pair_state import MANTISSA, direction, finish_layer
+from simcore.sampling.contract import Signals, TaskResult
+from simcore.sampling.pair import cpu as pair_cpu
+from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair.cpu import PairSampler
+from simcore.sampling.pair.physics import MANTISSA, direction, finish_layer
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, MomentTree
 

@@ -21,7 +21,7 @@ from simcore.numerics import rng
 from simcore.physics.observables import NAMES
 from simcore.runs import limits as rules
 from simcore.runs import run as plan
-from simcore.samplers import pair
+from simcore.sampling.pair import cpu_kernels as pair
 
 from .randomness import battery, oracle
 from .randomness.battery import Source

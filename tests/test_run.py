@@ -15,7 +15,7 @@ from simcore.analysis import open_run
 from simcore.progress import Control, Progress
 from simcore.run import execute
 from simcore.runs.run import Run
-from simcore.samplers.pair_cpu import PairSampler
+from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import MomentTree, PointStatistics
 from simcore.store import read_state

@@ -16,7 +16,7 @@ from scipy import stats
 from simcore.errors import InputError
 from simcore.numerics import rng
 from simcore.physics.weight_laws import WEIGHT_LAWS, WeightLaw, parse_weights
-from simcore.samplers import variates
+from simcore.sampling import variates
 
 from .randomness import oracle
 

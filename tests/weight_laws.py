@@ -17,9 +17,16 @@ from simcore.numerics.rng import ROOM
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
-from simcore.samplers.batch_layer import Batch, Law, Pairing, bias_scale, layer_factor, start_inputs
-from simcore.samplers.contract import Signals
-from simcore.samplers.dense import dense_layer
+from simcore.sampling.batch.cpu_kernels import (
+    Batch,
+    Law,
+    Pairing,
+    bias_scale,
+    layer_factor,
+    start_inputs,
+)
+from simcore.sampling.batch.dense import dense_layer
+from simcore.sampling.contract import Signals
 
 from .statistics.two_samples import compare
 

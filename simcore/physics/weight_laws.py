@@ -1,6 +1,6 @@
 """The distributions of single weights: names, parameters, fourth moments.
 
-Every law is standardised, mean 0 and variance 1; an ensemble sets the scale. `samplers.variates`
+Every law is standardised, mean 0 and variance 1; an ensemble sets the scale. `sampling.variates`
 draws them.
 """
 

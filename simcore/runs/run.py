@@ -97,7 +97,7 @@ class Run:
         Whether matrix products on a GPU may round float32 factors to 10 bits (TF32); not otherwise.
     fast_normals
         Whether a GPU may draw the normals of pairs of `he` and `correlated` by its own
-        approximations of elementary functions (`samplers.fast_normals`); not otherwise.
+        approximations of elementary functions (`sampling.pair.fast_normals`); not otherwise.
 
     Raises
     ------

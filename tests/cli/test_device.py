@@ -174,7 +174,7 @@ def test_resume_without_the_gpu_of_the_run_is_one_line(
     capsys: pytest.CaptureFixture[str],
     pretend: Pretend,
 ) -> None:
-    from simcore.samplers import sampler_for
+    from simcore.sampling.choose import sampler_for
 
     monkeypatch.chdir(tmp_path)
     pretend(READY)

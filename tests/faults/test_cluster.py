@@ -24,7 +24,7 @@ from simcore.errors import ClusterError, InputError
 from simcore.progress import Control, EventLog
 from simcore.run import execute
 from simcore.runs.run import Run
-from simcore.samplers import sampler_for
+from simcore.sampling.choose import sampler_for
 from simcore.store import info
 from tests.devices import H100, READY
 from tests.same_results import differences

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.samplers import asymmetric_kernels
-from simcore.samplers.asymmetric_cpu import AsymmetricSampler
-from simcore.samplers.asymmetric_state import DEVICE_HEAD, HEAD
-from simcore.samplers.contract import Signals
+from simcore.sampling.asymmetric import cuda_kernels as asymmetric_kernels
+from simcore.sampling.asymmetric.cpu import AsymmetricSampler
+from simcore.sampling.asymmetric.physics import DEVICE_HEAD, HEAD
+from simcore.sampling.contract import Signals
 
 from .kernel_simulator import launch
 from .ptx_program import Program

@@ -72,7 +72,7 @@ def asymmetric_signatures() -> dict[str, Any]:
     """Types of the parameters of the kernels of `rai` and `raai`, by name."""
     from numba import types
 
-    from simcore.samplers.pair_state import Physics
+    from simcore.sampling.pair.physics import Physics
 
     i, f, named = types.int64, types.float64, cast(Any, types.NamedTuple)
     physics = named((f,) * 5 + (types.uint64,) * 2, Physics)
@@ -85,7 +85,7 @@ def asymmetric_signatures() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def asymmetric_ptx() -> dict[tuple[int, int], dict[str, str]]:
     """PTX of the kernels of `rai` and `raai`, by compute capability and name."""
-    from simcore.samplers import asymmetric_kernels
+    from simcore.sampling.asymmetric import cuda_kernels as asymmetric_kernels
 
     return {
         c: {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.samplers.contract import Signals, TaskResult
+from simcore.sampling.contract import Signals, TaskResult
 
 from .kernel_simulator import launch
 from .ptx_program import Program
@@ -19,7 +19,7 @@ Compiled = dict[str, Program]
 
 
 class Emulated:
-    """Runs compiled kernels, as `samplers.cuda_device.Device` says.
+    """Runs compiled kernels, as `sampling.cuda.device.Device` says.
 
     Parameters
     ----------

@@ -6,13 +6,11 @@ from typing import Any, cast
 
 from numba import types
 
-from simcore.samplers import (
-    moment_kernels,
-    pair_kernels,
-    pair_wide_kernels,
-    variates_kernels,
-)
-from simcore.samplers.pair import FastPhysics, Physics
+from simcore.sampling.batch import cuda_kernels as variates_kernels
+from simcore.sampling.cuda import statistics_kernels as moment_kernels
+from simcore.sampling.pair import cuda_kernels as pair_kernels
+from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
+from simcore.sampling.pair.cpu_kernels import FastPhysics, Physics
 from simcore.statistics.moments import Bins, Moments
 
 from . import probes

@@ -9,7 +9,7 @@ import numpy as np
 
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.samplers import pair
+from simcore.sampling.pair import cpu_kernels as pair
 from tests.pair_driver import Floats, Walk, walk
 
 from .kernel_simulator import launch

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from simcore.samplers import pair_kernels, pair_sums
+from simcore.sampling.pair import cuda_kernels as pair_kernels
+from simcore.sampling.pair import sums as pair_sums
 
 from .ptx_program import Program, programs
 
@@ -63,7 +64,9 @@ def _loaded(original: ModuleType, found: str, put: str, folder: Path) -> Any:
     source = Path(str(original.__file__)).read_text(encoding="utf-8").replace(", cache=True", "")
     assert source.count(found) >= 1, found
     source = source.replace(found, put)
-    source = source.replace("from ..", "from simcore.").replace("from .", "from simcore.samplers.")
+    package = original.__package__
+    source = re.sub(r"from \.(\w+)", rf"from {package}.\1", source)
+    source = source.replace("from . import", f"from {package} import")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "mutant.py"
     path.write_text(source, encoding="utf-8")

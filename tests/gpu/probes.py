@@ -8,8 +8,8 @@ import numpy as np
 from numba import cuda
 
 from simcore.numerics.rng import LANES, Stream, counter_word0, counter_word3, philox
-from simcore.samplers.fast_normals import fast_normal_pair
-from simcore.samplers.pair_kernels import group_normals, lane_chunk
+from simcore.sampling.pair.cuda_kernels import group_normals, lane_chunk
+from simcore.sampling.pair.fast_normals import fast_normal_pair
 
 _u32, _u64, _f32 = np.uint32, np.uint64, np.float32
 PAIR = _u64(Stream.PAIR)

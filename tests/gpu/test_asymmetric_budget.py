@@ -12,8 +12,8 @@ from numba import cuda, types
 
 from simcore.numerics.arithmetic import fma64
 from simcore.numerics.rng import LANES, counter_word0, normal_pair, philox
-from simcore.samplers import asymmetric_kernels as kernels
-from simcore.samplers.asymmetric_nodes import (
+from simcore.sampling.asymmetric import cuda_kernels as kernels
+from simcore.sampling.asymmetric.nodes import (
     ASYMMETRIC_STREAM,
     MULTIPLE,
     READ_SLOPE,

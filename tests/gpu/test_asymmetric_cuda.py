@@ -9,9 +9,10 @@ import pytest
 
 from simcore.errors import DeviceError
 from simcore.runs.run import Run
-from simcore.samplers import cuda_blocks, sampler_for
-from simcore.samplers.asymmetric_cpu import AsymmetricSampler
-from simcore.samplers.asymmetric_cuda import AsymmetricCudaSampler
+from simcore.sampling.asymmetric.cpu import AsymmetricSampler
+from simcore.sampling.asymmetric.cuda import AsymmetricCudaSampler
+from simcore.sampling.choose import sampler_for
+from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.statistics.blocks import Task
 
 from .asymmetric_launches import one_point

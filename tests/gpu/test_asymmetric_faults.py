@@ -13,7 +13,7 @@ from numba import njit
 from simcore.numerics.arithmetic import fma64
 from simcore.numerics.rng import LANES
 from simcore.runs.run import Run
-from simcore.samplers import asymmetric_kernels as kernels
+from simcore.sampling.asymmetric import cuda_kernels as kernels
 
 from .asymmetric_launches import Launch, from_ptx, from_source, one_point, same
 from .kernel_simulator import BarrierError

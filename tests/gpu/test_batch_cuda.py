@@ -17,10 +17,11 @@ from simcore.errors import DeviceError, InputError
 from simcore.memory import memory_bytes
 from simcore.runs.limits import DEVICES
 from simcore.runs.run import Run
-from simcore.samplers import cuda_blocks, sampler_for
-from simcore.samplers.batch import BatchSampler
-from simcore.samplers.batch_cuda import BatchCudaSampler, CupyDevice
-from simcore.samplers.contract import TaskResult
+from simcore.sampling.batch.cpu import BatchSampler
+from simcore.sampling.batch.cuda import BatchCudaSampler, CupyDevice
+from simcore.sampling.choose import sampler_for
+from simcore.sampling.contract import TaskResult
+from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.statistics.blocks import Task
 from tests.array_driver import array_rows
 

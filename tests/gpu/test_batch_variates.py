@@ -14,9 +14,9 @@ import pytest
 
 from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.weight_laws import parse_weights
-from simcore.samplers import variates_kernels
-from simcore.samplers.variates import fill_choices, fill_variates
-from simcore.samplers.variates_kernels import THREADS, Draw
+from simcore.sampling.batch import cuda_kernels as variates_kernels
+from simcore.sampling.batch.cuda_kernels import THREADS, Draw
+from simcore.sampling.variates import fill_choices, fill_variates
 
 from .conftest import CAPABILITIES, AllPtx, Capability
 from .emulated import Compiled
@@ -182,7 +182,7 @@ def _changed(name: str, found: str, put: str, folder: Path) -> Any:
     assert source.count(found) >= 1, found
     path = folder / "changed.py"
     beginning = (
-        "from simcore.samplers import variates_kernels as all_\nglobals().update(vars(all_))\n"
+        "from simcore.sampling.batch import cuda_kernels as all_\nglobals().update(vars(all_))\n"
     )
     path.write_text(beginning + source.replace(found, put), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("changed", path)

@@ -22,11 +22,12 @@ from simcore.errors import InputError
 from simcore.numerics.rng import ROOM, Stream, fill_normals, fill_words
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.samplers import pair, pair_cuda
-from simcore.samplers.fast_normals import fast_normal_pair
-from simcore.samplers.pair_cpu import PairSampler
-from simcore.samplers.pair_cuda import PairCudaSampler
-from simcore.samplers.pair_kernels import lane_chunk
+from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import cuda as pair_cuda
+from simcore.sampling.pair.cpu import PairSampler
+from simcore.sampling.pair.cuda import PairCudaSampler
+from simcore.sampling.pair.cuda_kernels import lane_chunk
+from simcore.sampling.pair.fast_normals import fast_normal_pair
 from simcore.statistics.blocks import Task
 from tests.pair_driver import walk
 from tests.randomness import oracle

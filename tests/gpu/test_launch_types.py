@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simcore.runs.run import Run
-from simcore.samplers import sampler_for
+from simcore.sampling.choose import sampler_for
 from simcore.statistics.blocks import BLOCK, Task
 
 from .conftest import asymmetric_signatures

@@ -12,12 +12,12 @@ from numba import njit
 
 from simcore.numerics.arithmetic import fma64
 from simcore.runs.run import Run
-from simcore.samplers import moment_kernels
-from simcore.samplers.batch import BatchSampler
-from simcore.samplers.blocks import BlockSampler
-from simcore.samplers.cuda_blocks import Piece
-from simcore.samplers.cuda_statistics import DeviceStatistics
-from simcore.samplers.pair_cpu import PairSampler
+from simcore.sampling.batch.cpu import BatchSampler
+from simcore.sampling.cuda import statistics_kernels as moment_kernels
+from simcore.sampling.cuda.driver import Piece
+from simcore.sampling.cuda.statistics import DeviceStatistics
+from simcore.sampling.driver import BlockSampler
+from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import Task
 from simcore.statistics.moments import Bins, Collector, collect, finish_block, join_blocks
 

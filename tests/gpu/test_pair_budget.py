@@ -11,7 +11,7 @@ import pytest
 from numba import njit, types
 
 from simcore.numerics import rng
-from simcore.samplers import moment_kernels
+from simcore.sampling.cuda import statistics_kernels as moment_kernels
 
 from . import probes
 from .conftest import CAPABILITIES, AllPtx

@@ -12,7 +12,7 @@ from numba import types
 from simcore.numerics.rng import ROOM, Stream, as_normal, fill_normals, fill_words
 from simcore.physics.observables import column
 from simcore.runs.run import Run
-from simcore.samplers import pair_kernels
+from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.pair_driver import walk
 
 from . import probes

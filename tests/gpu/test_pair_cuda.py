@@ -10,9 +10,12 @@ import pytest
 
 from simcore.errors import DeviceError
 from simcore.runs.run import Run
-from simcore.samplers import cuda_blocks, moment_kernels, pair_kernels, pair_wide_kernels
-from simcore.samplers.pair_cpu import PairSampler
-from simcore.samplers.pair_cuda import PairCudaSampler
+from simcore.sampling.cuda import driver as cuda_blocks
+from simcore.sampling.cuda import statistics_kernels as moment_kernels
+from simcore.sampling.pair import cuda_kernels as pair_kernels
+from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
+from simcore.sampling.pair.cpu import PairSampler
+from simcore.sampling.pair.cuda import PairCudaSampler
 from simcore.statistics.blocks import Task
 
 from .emulated import Compiled, Emulated, equal, signals

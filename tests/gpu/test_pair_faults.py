@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simcore.runs.run import Run
-from simcore.samplers import pair_kernels
+from simcore.sampling.pair import cuda_kernels as pair_kernels
 
 from .kernel_simulator import BarrierError, launch
 from .launches import Launch, device_walk, from_ptx, from_source, one_point, same

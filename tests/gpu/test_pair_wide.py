@@ -11,9 +11,11 @@ import numpy.typing as npt
 import pytest
 
 from simcore.runs.run import Run
-from simcore.samplers import pair, pair_cuda, pair_wide_kernels
-from simcore.samplers.pair_cpu import PairSampler
-from simcore.samplers.pair_cuda import PairCudaSampler
+from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import cuda as pair_cuda
+from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
+from simcore.sampling.pair.cpu import PairSampler
+from simcore.sampling.pair.cuda import PairCudaSampler
 from simcore.statistics.blocks import Task
 from tests.pair_driver import walk
 

@@ -17,7 +17,7 @@ from simcore.numerics.arithmetic import arctan2, log
 from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.samplers import pair
+from simcore.sampling.pair import cpu_kernels as pair
 
 KEY = split_key(0x243F6A8885A308D3)
 TRIAL = 2**32 + 1

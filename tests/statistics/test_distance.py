@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from simcore.runs.run import Run
-from simcore.samplers import pair
-from simcore.samplers.pair_state import GAMMA, KAPPA, MANTISSA, RHO
+from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair.physics import GAMMA, KAPPA, MANTISSA, RHO
 
 from ..pair_driver import Walk, layer_normals, walk, walk_on
 

@@ -25,8 +25,10 @@ from numba import cuda, njit, types
 
 from simcore.numerics.arithmetic import fma64, times
 from simcore.numerics.rng import LANES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.sampling.random_inputs import COLUMNS, INPUT_STREAM
+from simcore.sampling.row import finish_angle
 
-from .asymmetric_nodes import (
+from .nodes import (
     ASYMMETRIC_STREAM,
     CHUNK,
     FIELD,
@@ -53,7 +55,7 @@ from .asymmetric_nodes import (
     usual_signals,
     weight,
 )
-from .asymmetric_state import (
+from .physics import (
     ALONG,
     CHANGE,
     CHANGED,
@@ -76,8 +78,6 @@ from .asymmetric_state import (
     steps_of,
     write_law,
 )
-from .observe import finish_angle
-from .random_inputs import COLUMNS, INPUT_STREAM
 
 __all__ = ["THREADS", "advance", "begin", "draw_node", "lane_chunk"]
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import Bins, Collector, Moments
 
-from .cuda_device import Device
+from .device import Device
 
 if TYPE_CHECKING:
-    from .cuda_blocks import Piece
+    from .driver import Piece
 
 __all__ = ["DeviceStatistics"]
 
@@ -47,7 +47,7 @@ class DeviceStatistics:
     """
 
     def __init__(self, device: Device, collector: Collector) -> None:
-        from . import moment_kernels
+        from . import statistics_kernels as moment_kernels
 
         self._kernels: Any = moment_kernels
         self._device, self._collector = device, collector

@@ -8,12 +8,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 import numpy as np
 
 from simcore.runs.run import Run
+from simcore.sampling.contract import Signals, TaskResult
+from simcore.sampling.driver import BlockSampler, Floats
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
 
-from . import pair
-from .blocks import BlockSampler, Floats
-from .contract import Signals, TaskResult
+from . import cpu_kernels as pair
 
 __all__ = ["PairSampler"]
 

@@ -30,7 +30,7 @@ from numba.extending import intrinsic
 from simcore.numerics.arithmetic import GPU, times
 from simcore.numerics.rng import angle_of, signed_radius, swapped, uniform_of
 
-from .pair_state import FastPhysics
+from .physics import FastPhysics
 
 __all__ = ["approximates", "fast_normal_pair"]
 

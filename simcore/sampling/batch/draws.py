@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from simcore.numerics.rng import Stream
 from simcore.physics.weight_laws import NORMAL
 
-from .batch_arrays import Array, Group, Pairs, Source, layer_factor, scaled, sigma_b_of
-from .batch_layer import Law
+from .arrays import Array, Group, Pairs, Source, layer_factor, scaled, sigma_b_of
+from .cpu_kernels import Law
 from .gram import LEAST_REST
 
 __all__ = ["dense_layer", "gram_layer"]

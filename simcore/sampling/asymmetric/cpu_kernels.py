@@ -42,8 +42,10 @@ from numba import njit
 
 from simcore.numerics.arithmetic import float_to_bits, fma64
 from simcore.numerics.rng import LANES, ROOM, _make_normals, as_normal, fill_words
+from simcore.sampling.random_inputs import draw_pair
+from simcore.sampling.row import finish_angle
 
-from .asymmetric_nodes import (
+from .nodes import (
     ASYMMETRIC_STREAM,
     BOTH,
     CHUNK,
@@ -72,7 +74,7 @@ from .asymmetric_nodes import (
     usual_signals,
     weight,
 )
-from .asymmetric_state import (
+from .physics import (
     ALONG,
     CHANGE,
     CHANGED,
@@ -93,8 +95,6 @@ from .asymmetric_state import (
     steps_of,
     write_law,
 )
-from .observe import finish_angle
-from .random_inputs import draw_pair
 
 __all__ = ["HEAD", "PARTS", "Scratch", "advance", "scratch"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from simcore.runs.run import Run
+from simcore.sampling.contract import Signals
+from simcore.sampling.driver import BlockSampler, Floats
+from simcore.sampling.pair.physics import Physics
 
-from . import asymmetric
-from .blocks import BlockSampler, Floats
-from .contract import Signals
-from .pair_state import Physics
+from . import cpu_kernels as asymmetric
 
 __all__ = ["AsymmetricSampler"]
 

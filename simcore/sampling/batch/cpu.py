@@ -20,11 +20,13 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from simcore.numerics.rng import ROOM
 from simcore.runs.costs import sampler_costs
 from simcore.runs.run import Run
+from simcore.sampling.contract import Signals
+from simcore.sampling.driver import BlockSampler
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import dense, gram
-from .batch_common import BatchFacts
-from .batch_layer import (
+from .common import BatchFacts
+from .cpu_kernels import (
     Batch,
     Floats,
     bias_scale,
@@ -33,8 +35,6 @@ from .batch_layer import (
     start_inputs,
     start_pairs,
 )
-from .blocks import BlockSampler
-from .contract import Signals
 
 __all__ = ["BatchSampler"]
 

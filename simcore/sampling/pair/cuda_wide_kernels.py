@@ -13,10 +13,9 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.rng import LOW, counter_word3
+from simcore.sampling.row import finish_angle
 
-from .fast_normals import approximates
-from .observe import finish_angle
-from .pair_kernels import (
+from .cuda_kernels import (
     ANGLE_THREAD,
     BLOCKS_PER_MULTIPROCESSOR,
     STATE_THREAD,
@@ -34,7 +33,8 @@ from .pair_kernels import (
     fold_slots,
     lane_chunk,
 )
-from .pair_state import (
+from .fast_normals import approximates
+from .physics import (
     ALONG,
     LIVE,
     NONE_LEFT,
@@ -45,7 +45,7 @@ from .pair_state import (
     observe_cosine,
     observe_layer,
 )
-from .pair_sums import BYTE, LANES, TOTALS
+from .sums import BYTE, LANES, TOTALS
 
 __all__ = ["finish_wide", "fold_chunks", "sum_chunks"]
 

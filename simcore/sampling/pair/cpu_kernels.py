@@ -13,21 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from simcore.sampling.row import COLUMNS
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import collect, finish_block, join_blocks
 
-from .observe import COLUMNS
-from .pair_state import (
-    LIVE,
-    NONE_LEFT,
-    STATE,
-    FastPhysics,
-    Physics,
-    direction,
-    finish_layer,
-    start,
-)
-from .pair_sums import (
+from .physics import LIVE, NONE_LEFT, STATE, FastPhysics, Physics, direction, finish_layer, start
+from .sums import (
     CHUNK,
     GROUPS,
     LANES,

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 from simcore.numerics.rng import Stream
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.weight_laws import NORMAL
+from simcore.sampling.row import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
 
-from .batch_layer import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
-from .observe import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
+from .cpu_kernels import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
 
 __all__ = [
     "Array",

@@ -17,8 +17,7 @@ from numba import cuda, njit
 
 from simcore.numerics.rng import LANES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.physics.weight_laws import BERNOULLI, NORMAL, STUDENT
-
-from .variates import PAIRS, SINGLES, choice, law_constants, single, sparse, student
+from simcore.sampling.variates import PAIRS, SINGLES, choice, law_constants, single, sparse, student
 
 __all__ = [
     "THREADS",

@@ -12,8 +12,21 @@ import numpy as np
 from numba import njit
 
 from simcore.numerics.arithmetic import binary_exponent, fma64, scaled, times
+from simcore.sampling.row import (
+    COLUMNS,
+    COSINE,
+    LOG_DISTANCE,
+    LOG_Q1,
+    LOG_Q2,
+    Q1,
+    Q2,
+    finish_log,
+    put_angle,
+    put_length,
+    write_counts,
+)
 
-from .asymmetric_nodes import (
+from .nodes import (
     A_RR,
     A_XR,
     A_XX,
@@ -49,19 +62,6 @@ from .asymmetric_nodes import (
     UU,
     X1,
     X2,
-)
-from .observe import (
-    COLUMNS,
-    COSINE,
-    LOG_DISTANCE,
-    LOG_Q1,
-    LOG_Q2,
-    Q1,
-    Q2,
-    finish_log,
-    put_angle,
-    put_length,
-    write_counts,
 )
 
 __all__ = [

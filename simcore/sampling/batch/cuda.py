@@ -19,15 +19,15 @@ import numpy.typing as npt
 
 from simcore.numerics.rng import Stream
 from simcore.runs.run import Run
+from simcore.sampling.contract import Signals
+from simcore.sampling.cuda.driver import CudaBlockSampler, CudaDevice, Device
+from simcore.sampling.driver import Floats
 from simcore.statistics.blocks import BLOCK, Task
 
-from . import batch_draws
-from .batch_arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs
-from .batch_common import BatchFacts
-from .batch_layer import Law
-from .blocks import Floats
-from .contract import Signals
-from .cuda_blocks import CudaBlockSampler, CudaDevice, Device
+from . import draws as batch_draws
+from .arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs
+from .common import BatchFacts
+from .cpu_kernels import Law
 
 __all__ = ["ArrayDevice", "BatchCudaSampler", "CupyDevice"]
 
@@ -130,7 +130,7 @@ class KernelSource:
         self, law: int, parameter: float, stream: int, rows: range, columns: int, layer: int
     ) -> Array:
         """Return standardised variates, float32, shape (B, rows, columns)."""
-        from . import variates_kernels as kernels
+        from . import cuda_kernels as kernels
 
         xp = self.device.xp
         out = xp.empty((self.trials, len(rows), columns), dtype=xp.float32)
@@ -141,7 +141,7 @@ class KernelSource:
 
     def choices(self, nodes: int, n: int, layer: int) -> tuple[Array, Array]:
         """Return replaced indices and the weights in their place, shape (B, nodes)."""
-        from . import variates_kernels as kernels
+        from . import cuda_kernels as kernels
 
         xp, shape = self.device.xp, (self.trials, nodes)
         index, beta = xp.empty(shape, dtype=xp.int64), xp.empty(shape, dtype=xp.float64)
@@ -155,7 +155,7 @@ class KernelSource:
         return self.law.key0, self.law.key1
 
     def _launch(self, kernel: Any, threads: int, draw: Any, *arguments: Any) -> None:
-        from . import variates_kernels as kernels
+        from . import cuda_kernels as kernels
 
         blocks = kernels.blocks_of(self.trials, threads)
         numbers = [a for a in arguments if isinstance(a, int)]

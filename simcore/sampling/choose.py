@@ -18,24 +18,24 @@ def sampler_for(run: Run) -> Sampler:
     """Return the sampler that a run names, on the device it names."""
     if run.shared or run.sampler == "dense":
         if run.device == "cuda":
-            from .batch_cuda import BatchCudaSampler
+            from .batch.cuda import BatchCudaSampler
 
             return BatchCudaSampler(run)
-        from .batch import BatchSampler
+        from .batch.cpu import BatchSampler
 
         return BatchSampler(run)
     if run.ensemble in ASYMMETRIC and run.device == "cuda":
-        from .asymmetric_cuda import AsymmetricCudaSampler
+        from .asymmetric.cuda import AsymmetricCudaSampler
 
         return AsymmetricCudaSampler(run)
     if run.ensemble in ASYMMETRIC:
-        from .asymmetric_cpu import AsymmetricSampler
+        from .asymmetric.cpu import AsymmetricSampler
 
         return AsymmetricSampler(run)
     if run.device == "cuda":
-        from .pair_cuda import PairCudaSampler
+        from .pair.cuda import PairCudaSampler
 
         return PairCudaSampler(run)
-    from .pair_cpu import PairSampler
+    from .pair.cpu import PairSampler
 
     return PairSampler(run)

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from simcore.errors import DeviceError
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.run import Run
+from simcore.sampling.contract import Signals
+from simcore.sampling.cuda.driver import CudaBlockSampler, Device
+from simcore.sampling.pair.physics import Physics
 from simcore.statistics.blocks import BLOCK, Task
 
-from ..errors import DeviceError
-from .asymmetric_state import DEVICE_HEAD
-from .contract import Signals
-from .cuda_blocks import CudaBlockSampler, Device
-from .pair_state import Physics
+from .physics import DEVICE_HEAD
 
 __all__ = ["AsymmetricCudaSampler"]
 
@@ -74,7 +74,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
         """Return room with the inputs of trials, which a thread block draws for each."""
-        from . import asymmetric_kernels as kernels
+        from . import cuda_kernels as kernels
 
         carried = super().start(point, first_trial, trials)
         size = int(self.fan_ins[point][0])
@@ -84,7 +84,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
 
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
         """Launch a thread block for each trial."""
-        from . import asymmetric_kernels as kernels
+        from . import cuda_kernels as kernels
 
         self.device.launch(
             kernels.advance,

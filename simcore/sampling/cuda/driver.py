@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simcore.errors import DeviceError
 from simcore.runs.run import Run
+from simcore.sampling.contract import Signals, TaskResult
+from simcore.sampling.driver import BlockSampler, Floats
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, join_blocks
 
-from ..errors import DeviceError
-from .blocks import BlockSampler, Floats
-from .contract import Signals, TaskResult
-from .cuda_device import CudaDevice, Device
-from .cuda_statistics import DeviceStatistics
+from .device import CudaDevice, Device
+from .statistics import DeviceStatistics
 
 __all__ = ["CudaBlockSampler", "CudaDevice", "Device", "Piece"]
 

@@ -30,8 +30,8 @@ from simcore.numerics.rng import LANES, split_key
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.weight_laws import parse_weights
 from simcore.runs.grid import Point
-
-from .observe import (
+from simcore.sampling.random_inputs import draw_pair
+from simcore.sampling.row import (
     COLUMNS,
     COSINE,
     LOG_Q1,
@@ -42,7 +42,6 @@ from .observe import (
     write_counts,
     write_length,
 )
-from .random_inputs import draw_pair
 
 __all__ = [
     "Batch",

@@ -18,10 +18,10 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.sampling.row import finish_angle
 
 from .fast_normals import approximates, fast_normal_pair
-from .observe import finish_angle
-from .pair_state import (
+from .physics import (
     ALONG,
     LIVE,
     LOGS,
@@ -33,7 +33,7 @@ from .pair_state import (
     observe_cosine,
     observe_layer,
 )
-from .pair_sums import (
+from .sums import (
     BYTE,
     CHUNK,
     F_ZERO,

@@ -14,8 +14,7 @@ from numba import njit
 from simcore.numerics.arithmetic import times
 from simcore.numerics.rng import split_key
 from simcore.runs.grid import Point
-
-from .observe import (
+from simcore.sampling.row import (
     COLUMNS,
     CORRELATION,
     COSINE,
@@ -34,7 +33,8 @@ from .observe import (
     put_length,
     write_counts,
 )
-from .pair_sums import SUMS, TOTALS
+
+from .sums import SUMS, TOTALS
 
 __all__ = [
     "ALONG",

@@ -14,10 +14,10 @@ from numba import njit
 
 from simcore.numerics.rng import LANES, Stream
 from simcore.physics.weight_laws import NORMAL
+from simcore.sampling.contract import Signals
+from simcore.sampling.variates import fill_choices, fill_variates
 
-from .batch_layer import Batch, Floats, Law, Pairing, replace_weights
-from .contract import Signals
-from .variates import fill_choices, fill_variates
+from .cpu_kernels import Batch, Floats, Law, Pairing, replace_weights
 
 __all__ = ["FUSED_COLUMNS", "dense_layer", "fused_layer", "tile_nodes"]
 

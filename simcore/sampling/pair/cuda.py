@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simcore.errors import DeviceError
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.run import Run
+from simcore.sampling.contract import Signals
+from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.statistics.blocks import BLOCK, Task
 
-from ..errors import DeviceError
-from . import pair
-from .contract import Signals
-from .cuda_blocks import CudaBlockSampler, Device
+from . import cpu_kernels as pair
 
 __all__ = ["PairCudaSampler"]
 
@@ -104,7 +104,7 @@ class PairCudaSampler(CudaBlockSampler):
 
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
         """Launch a thread block for each trial, or many for a wide layer of few trials."""
-        from . import pair_kernels
+        from . import cuda_kernels as pair_kernels
 
         layers = rows.shape[1]
         widths = self.widths[point][layer0 : layer0 + layers]
@@ -138,8 +138,8 @@ class PairCudaSampler(CudaBlockSampler):
         self, point: int, place: tuple[int, int, int], states: Any, rows: Any, room: Room
     ) -> None:
         """Launch many thread blocks for a layer of each trial, some trials at a time."""
-        from . import pair_wide_kernels as wide
-        from .pair_kernels import THREADS
+        from . import cuda_wide_kernels as wide
+        from .cuda_kernels import THREADS
 
         first_trial, layer0, j = place
         layer, physics = layer0 + j, self.physics[point]
