@@ -32,7 +32,7 @@ from harness import interleaved, save, timed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # from a checkout, not installed
 
-from simcore.devices import cupy_obstacle, look, obstacle
+from simcore.machine.gpu import cupy_obstacle, look, obstacle
 from simcore.numerics.compiling import prefer_wide_vectors, prepare
 
 prepare()

@@ -29,7 +29,7 @@ prepare()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 import torch  # noqa: E402
 
-from simcore.threads import default_threads  # noqa: E402
+from simcore.machine.cpus import default_threads  # noqa: E402
 from simcore.training import engine  # noqa: E402
 from simcore.training.agenda import Job  # noqa: E402
 from simcore.training.engine import train_group  # noqa: E402

@@ -76,8 +76,8 @@ def resume(
         from .train import resume_training
 
         return resume_training(path, given)
-    from simcore.devices import check_kind
     from simcore.hdf5 import reading
+    from simcore.machine.gpu import check_kind
     from simcore.run import extended
     from simcore.statistics.blocks import BLOCK
     from simcore.store import read_header

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simcore.errors import SimcoreWarning
-from simcore.memory import check_memory, memory_bytes
+from simcore.machine.memory import check_memory, memory_bytes
 from simcore.numerics.compiling import prefer_wide_vectors, prepare
 from simcore.progress import Control, EventLog
 from simcore.runs.run import Run

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from simcore.cluster_address import check_scheduler
-from simcore.devices import automatic, local_gpus, require_cuda
 from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
+from simcore.machine.cpus import resolve_threads
+from simcore.machine.gpu import automatic, local_gpus, require_cuda
 from simcore.physics.ensembles import ASYMMETRIC, ENSEMBLES, WITHOUT_K
 from simcore.runs.costs import sampler_costs
 from simcore.runs.limits import DEFAULTS
 from simcore.runs.run import Run
-from simcore.threads import resolve_threads
 
 from .config import Given, option_name
 from .values import (

@@ -237,7 +237,7 @@ def _plan(task: str, texts: Mapping[str, str]) -> Plan:
 
 
 def _threads(given: Given) -> int:
-    from simcore.threads import resolve_threads
+    from simcore.machine.cpus import resolve_threads
 
     from .values import parse_integer
 

@@ -14,7 +14,7 @@ import xarray as xr
 from .alignment import aligned
 from .errors import FileFormatError
 from .lazy import RunBackend, StoredFile, lazy_array
-from .provenance import version
+from .machine.provenance import version
 from .published import published
 from .runs.run import Run
 from .schema import (

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .cluster_address import check_scheduler
-from .devices import local_gpus
 from .engines import Done
 from .errors import ClusterError, SimcoreError
 from .local_workers import LocalWorkers
+from .machine.gpu import local_gpus
 from .progress import EventLog
 from .runs.costs import SLOW_BLOCK_SECONDS
 from .runs.run import Run

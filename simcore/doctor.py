@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from . import devices
-from .devices import Findings, Obstacle
+from .machine import gpu as devices
+from .machine.cpus import cgroup_limit, default_threads
+from .machine.gpu import Findings, Obstacle
+from .machine.provenance import version
 from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
-from .provenance import version
 from .runs.run import Run
 from .statistics.moments import Moments
-from .threads import cgroup_limit, default_threads
 
 __all__ = ["KNOWN_ANSWER", "Check", "digest", "examine", "known_run"]
 

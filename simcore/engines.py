@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .devices import memory_watched, require_cuda
+from .machine.gpu import memory_watched, require_cuda
 from .runs.costs import SLOW_BLOCK_SECONDS
 from .runs.run import Run
 from .sampling.choose import sampler_for

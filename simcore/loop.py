@@ -18,15 +18,15 @@ from typing import TypedDict
 import numpy as np
 
 from .agenda import Agenda
-from .devices import used
 from .engines import Done, Engine, ThreadEngine
 from .errors import ClusterError, OutputError
+from .machine.cpus import resolve_threads
+from .machine.gpu import used
 from .progress import Control, EventLog, Progress, Report
 from .runs.limits import DEFAULTS
 from .runs.run import Run
 from .statistics.blocks import BLOCK, Task
 from .statistics.moments import PointStatistics
-from .threads import resolve_threads
 from .throughput import Throughput
 
 __all__ = ["Loop", "Options", "Outcome"]
@@ -328,7 +328,7 @@ class Loop:
         WriteStopped
             If asked to stop during the last write, which may take long.
         """
-        from .provenance import collect_provenance
+        from .machine.provenance import collect_provenance
         from .store import write_run
 
         assert self.output is not None

@@ -8,10 +8,10 @@ from typing import Unpack
 
 import numpy as np
 
-from .devices import STAYS, check_kind, require_cuda
 from .errors import InputError
 from .locking import only_writer
 from .loop import Loop, Options, Outcome
+from .machine.gpu import STAYS, check_kind, require_cuda
 from .physics.observables import KEPT
 from .runs.run import Run
 from .statistics.moments import MomentTree, PointStatistics, zero_histogram

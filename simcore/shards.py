@@ -85,7 +85,7 @@ def merge(
         rule = f"would lack trials {_listed(missing)}"
         remedy = "Resume or add the shard that has them, or pass --allow-gaps."
         raise InputError("output", str(output), rule, remedy)
-    from .provenance import collect_provenance
+    from .machine.provenance import collect_provenance
 
     notes = collect_provenance(device=run.device) | dict(provenance or {})
     if run.inputs is not None:

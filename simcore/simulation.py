@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .devices import automatic
 from .errors import InputError
 from .inputs.input_set import InputSet
+from .machine.gpu import automatic
 from .progress import Report
 from .runs.ensemble import Ensemble
 from .runs.limits import DEFAULTS
@@ -129,9 +129,9 @@ def simulate(
     ('layer',)
     """
     from .analysis import to_dataset
-    from .memory import check_memory
+    from .machine.cpus import resolve_threads
+    from .machine.memory import check_memory
     from .run import execute
-    from .threads import resolve_threads
 
     if isinstance(ensemble, Run):
         run = ensemble

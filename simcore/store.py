@@ -24,8 +24,8 @@ from .chunks import Packing
 from .errors import FileFormatError, InputError
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .locking import writer
+from .machine.provenance import version
 from .physics.observables import NAMES
-from .provenance import version
 from .published import published
 from .runs.run import Run
 from .schema import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
@@ -91,8 +91,8 @@ def write_run(
         False for a checkpoint: uncompressed, with the moments, the kept trajectories and the
         state, but without theory, quantiles, histograms and covariances.
     provenance
-        Texts and numbers by name, as from `simcore.provenance.collect_provenance`; they are no
-        part of the results.
+        Texts and numbers by name, as from `simcore.machine.provenance.collect_provenance`; they
+        are no part of the results.
     gaps
         Ranges of trials that a merged file lacks; "" is none.
     stopping

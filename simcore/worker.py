@@ -148,7 +148,7 @@ def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | 
 
 
 def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
-    from .devices import memory_watched
+    from .machine.gpu import memory_watched
 
     before = time.perf_counter()
     with memory_watched():
@@ -227,7 +227,7 @@ def _made(job: Job) -> Sampler:
     import numba  # noqa: F401 - the features are set between this import and the kernels'
 
     prefer_wide_vectors()
-    from .devices import memory_watched, require_cuda
+    from .machine.gpu import memory_watched, require_cuda
     from .runs.run import Run
     from .sampling.choose import sampler_for
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .chunks import GZIP_LEVEL, Chunking, Packing, Stacked
-from .threads import default_threads
+from .machine.cpus import default_threads
 
 __all__ = ["WriteStopped", "Writer"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from simcore import devices
-from simcore.devices import Findings
+from simcore.machine import gpu as devices
+from simcore.machine.gpu import Findings
 from simcore.numerics.compiling import prepare
 from tests.warm_up import KINDS
 
@@ -60,7 +60,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Findings], None]:
-    """Let a machine have what is given, for `simcore.devices` in this process."""
+    """Let a machine have what is given, for `simcore.machine.gpu` in this process."""
     return lambda found: monkeypatch.setattr(devices, "look", lambda: found)
 
 

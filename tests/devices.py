@@ -1,10 +1,10 @@
-"""Pretended machines: what `simcore.devices.look` would find on them."""
+"""Pretended machines: what `simcore.machine.gpu.look` would find on them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from simcore.devices import Findings, Gpu
+from simcore.machine.gpu import Findings, Gpu
 
 __all__ = ["CASES", "H100", "READY"]
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from simcore import devices, simulate
-from simcore.cuda_driver import CudaDriver, DriverError, Gpu
-from simcore.devices import Findings
+from simcore import simulate
 from simcore.errors import DeviceError, InputError
+from simcore.machine import gpu as devices
+from simcore.machine.cuda_driver import CudaDriver, DriverError, Gpu
+from simcore.machine.gpu import Findings
 from simcore.run import execute, resume
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run

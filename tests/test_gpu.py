@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pytest
 from scipy.stats import ks_2samp
 
-from simcore import devices, doctor, open_run
+from simcore import doctor, open_run
 from simcore.errors import DeviceError
+from simcore.machine import gpu as devices
 from simcore.run import execute, resume
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for

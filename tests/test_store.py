@@ -26,6 +26,7 @@ from simcore.checksums import adler32, fletcher32
 from simcore.chunks import Packing, Stacked
 from simcore.errors import FileFormatError, OutputError
 from simcore.inputs.input_set import InputSet
+from simcore.machine.provenance import collect_provenance
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import (
     COVARIANCE,
@@ -35,7 +36,6 @@ from simcore.physics.observables import (
     NAMES,
     NETWORK_NAMES,
 )
-from simcore.provenance import collect_provenance
 from simcore.runs.run import Run
 from simcore.schema import Array, has_first_order, observable_of
 from simcore.statistics.blocks import BLOCK

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from simcore.machine.memory import SHARE, available_bytes
+
 from ..errors import InputError
-from ..memory import SHARE, available_bytes
 from .plan import TEST_IMAGES, VALIDATION, Plan, TeacherStudent
 
 __all__ = ["check_room", "is_memory_error", "no_room", "training_bytes"]

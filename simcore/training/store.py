@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simcore.machine.provenance import version
+
 from ..chunks import Packing
 from ..errors import FileFormatError, InputError
 from ..hdf5 import Writer, read_array, reading, replacing, text
-from ..provenance import version
 from ..schema import Array
 from .agenda import choose_rate
 from .plan import Plan, plan_from_config

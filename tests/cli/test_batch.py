@@ -80,7 +80,7 @@ def test_pairs_that_can_not_be(
 def test_a_batch_that_does_not_fit_is_refused_with_what_fits(
     fake: FakeRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simcore.memory.available_bytes", lambda: 100_000_000)
+    monkeypatch.setattr("simcore.machine.memory.available_bytes", lambda: 100_000_000)
     wide = ["--width", "1e6", "--depth", "5", "--trials", "10", "--threads", "1"]
     assert main([*wide, "--inputs", "x.npy", "--pairs", "2"]) == 2
     told = capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from simcore.cli.main import main as simcore
 from simcore.cli.simulate import main
 
-from simcore.devices import Findings
+from simcore.machine.gpu import Findings
 from simcore.run import execute
 from simcore.runs.run import Run
 from tests.devices import CASES, FOR_PRODUCTS, H100, READY

@@ -17,8 +17,8 @@ import pytest
 from simcore.cli.main import main
 
 from simcore import doctor
-from simcore.devices import Findings
 from simcore.doctor import KNOWN_ANSWER, Check
+from simcore.machine.gpu import Findings
 from tests.devices import CASES, READY
 
 Pretend = Callable[[Findings], None]
@@ -254,6 +254,6 @@ def test_on_a_terminal_it_is_a_table(
 def test_the_help_needs_no_numba() -> None:
     code = (
         "import sys\nfrom simcore.cli.main import main\nmain(['doctor', '--help'])\n"
-        "assert not {'numba', 'numpy', 'h5py', 'cuda', 'simcore.devices'} & set(sys.modules)"
+        "assert not {'numba', 'numpy', 'h5py', 'cuda', 'simcore.machine.gpu'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ, capture_output=True)

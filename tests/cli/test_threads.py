@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from simcore.errors import InputError
-from simcore.threads import cgroup_limit, default_threads, resolve_threads
+from simcore.machine.cpus import cgroup_limit, default_threads, resolve_threads
 
 
 def write(path: Path, text: str) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
-from simcore.devices import Findings
 from simcore.errors import ClusterError, InputError
+from simcore.machine.gpu import Findings
 from simcore.progress import Control, EventLog
 from simcore.run import execute
 from simcore.runs.run import Run

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from simcore.errors import DeviceError, InputError
-from simcore.memory import memory_bytes
+from simcore.machine.memory import memory_bytes
 from simcore.runs.limits import DEVICES
 from simcore.runs.run import Run
 from simcore.sampling.batch.cpu import BatchSampler

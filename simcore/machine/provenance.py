@@ -13,7 +13,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from .numerics.compiling import PACKAGE
+from simcore.numerics.compiling import PACKAGE
 
 __all__ = ["collect_provenance", "version"]
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import InputError
+from simcore.errors import InputError
 
 __all__ = ["MAX_THREADS", "cgroup_limit", "default_threads", "resolve_threads"]
 

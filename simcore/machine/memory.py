@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import InputError
-from .physics.observables import HISTOGRAMMED, KEPT
-from .runs.costs import batch_columns
-from .runs.run import Run
-from .statistics.blocks import BLOCK
+from simcore.errors import InputError
+from simcore.physics.observables import HISTOGRAMMED, KEPT
+from simcore.runs.costs import batch_columns
+from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK
 
 __all__ = ["available_bytes", "check_memory", "memory_bytes"]
 

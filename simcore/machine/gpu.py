@@ -15,11 +15,12 @@ from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from simcore.errors import DeviceError, InputError
+
 from .cuda_driver import CudaDriver, DriverError, Gpu
-from .errors import DeviceError, InputError
 
 if TYPE_CHECKING:
-    from .runs.run import Run
+    from simcore.runs.run import Run
 
 __all__ = [
     "LEAST_CAPABILITY",
@@ -209,7 +210,7 @@ def obstacle(found: Findings, run: Run | None = None) -> Obstacle | None:
 
     `run` is what it is wanted for: matrix products need packages of their own.
     """
-    from .runs.limits import multiplies
+    from simcore.runs.limits import multiplies
 
     needs_cupy = run is not None and multiplies(run)
     return (
@@ -395,7 +396,7 @@ def used(run: Run) -> str:
     """Return what a run is simulated on here, in words, for the provenance of its file."""
     if run.device == "cpu":
         return run.device
-    from .runs.limits import multiplies
+    from simcore.runs.limits import multiplies
 
     found = look()
     text = f"{run.device}: {described(found)}, numba-cuda {found.numba_cuda}"
