@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from harness import save, timed
 
+from simcore.files.run_file import read_state, write_run
 from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.statistics.moments import PointStatistics
-from simcore.store import read_state, write_run
 
 
 def grid(side: int, depth: int, width: int) -> Run:

@@ -76,11 +76,11 @@ def resume(
         from .train import resume_training
 
         return resume_training(path, given)
-    from simcore.hdf5 import reading
+    from simcore.files.hdf5 import reading
+    from simcore.files.run_file import read_header
     from simcore.machine.gpu import check_kind
     from simcore.run import extended
     from simcore.statistics.blocks import BLOCK
-    from simcore.store import read_header
 
     from .execution import perform_resume, show_finished
     from .request import Request, execution

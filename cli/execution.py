@@ -295,7 +295,7 @@ def _planned_trials(run: Run) -> str:
 
 
 def _show_plan(request: Request, path: Path) -> None:
-    from simcore.store import estimate_bytes
+    from simcore.files.run_file import estimate_bytes
 
     run = request.run
     updates = run.trials * sum(point.nodes(run.depth) for point in run.points)

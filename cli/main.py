@@ -56,7 +56,7 @@ def info(
     """Show what a file holds: configuration, progress, provenance."""
     path = existing(file)
     prepare()
-    from simcore.store import info as read_info
+    from simcore.files.run_file import info as read_info
     from simcore.training.facts import info as read_training_info
     from simcore.training.store import is_training
 

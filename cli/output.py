@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from simcore.errors import InputError
-from simcore.locking import protected
+from simcore.files.lock import protected
 
 from .errors import CommandError
 

@@ -307,7 +307,7 @@ def _check_same(name: str, run: Run) -> None:
     from simcore.numerics.compiling import prepare
 
     prepare()
-    from simcore.store import info
+    from simcore.files.run_file import info
 
     if _comparable(info(name)["config"]) != _comparable(run.config()):
         rule = "exists already and is another run"

@@ -94,7 +94,7 @@ def rows(run: Run, dataset: xr.Dataset) -> list[Row]:
 
 def rows_of_points(run: Run, points: Sequence[PointStatistics]) -> list[Row]:
     """Return the same rows from memory, without xarray, whose import takes half a second."""
-    from simcore.published import published
+    from simcore.files.result_arrays import published
 
     layers = _layers(run)
     places = np.array(layers) - 1

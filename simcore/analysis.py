@@ -13,11 +13,7 @@ import xarray as xr
 
 from .alignment import aligned
 from .errors import FileFormatError
-from .lazy import RunBackend, StoredFile, lazy_array
-from .machine.provenance import version
-from .published import published
-from .runs.run import Run
-from .schema import (
+from .files.layout import (
     ESTIMATORS,
     Array,
     Field,
@@ -27,8 +23,12 @@ from .schema import (
     shape_of,
     sizes,
 )
+from .files.result_arrays import published
+from .files.run_file import RNG, RNG_LAYOUT, read_header
+from .lazy import RunBackend, StoredFile, lazy_array
+from .machine.provenance import version
+from .runs.run import Run
 from .statistics.moments import PointStatistics
-from .store import RNG, RNG_LAYOUT, read_header
 
 if TYPE_CHECKING:
     import pandas as pd

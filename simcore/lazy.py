@@ -16,7 +16,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from .errors import FileFormatError
-from .hdf5 import reading, translated
+from .files.hdf5 import reading, translated
 
 __all__ = ["RunBackend", "StoredFile", "lazy_array"]
 

@@ -194,7 +194,7 @@ class Loop:
 
     def _finish(self) -> bool:
         """Write the file for the last time; False if asked to stop meanwhile."""
-        from .store import WriteStopped
+        from .files.run_file import WriteStopped
 
         if self.output is None:
             return True
@@ -328,8 +328,8 @@ class Loop:
         WriteStopped
             If asked to stop during the last write, which may take long.
         """
+        from .files.run_file import write_run
         from .machine.provenance import collect_provenance
-        from .store import write_run
 
         assert self.output is not None
         before = time.monotonic()

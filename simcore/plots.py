@@ -12,7 +12,7 @@ import numpy as np
 from .analysis import open_run
 from .errors import InputError
 from .figure_style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
-from .hdf5 import reading
+from .files.hdf5 import reading
 from .physics.observables import COVARIANCE, HISTOGRAMMED
 from .results import points
 from .training.figures import KINDS as TRAINING_KINDS

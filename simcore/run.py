@@ -9,7 +9,7 @@ from typing import Unpack
 import numpy as np
 
 from .errors import InputError
-from .locking import only_writer
+from .files.lock import only_writer
 from .loop import Loop, Options, Outcome
 from .machine.gpu import STAYS, check_kind, require_cuda
 from .physics.observables import KEPT
@@ -90,7 +90,7 @@ def resume(
     OutputError, ClusterError
         As for `execute`.
     """
-    from .store import read_state
+    from .files.run_file import read_state
 
     with only_writer(path):
         stored, points = read_state(path)
@@ -137,7 +137,7 @@ def with_inputs(run: Run, path: Path, inputs: str | None) -> Run:
     inputs
         Where they are now; None if they have stayed.
     """
-    from .store import info
+    from .files.run_file import info
 
     if run.inputs is None:
         if inputs is not None:

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from .errors import FileFormatError, InputError
-from .hdf5 import reading
-from .locking import only_writer
+from .files.hdf5 import reading
+from .files.lock import only_writer
+from .files.run_file import read_header, read_state, write_run
 from .run import Outcome, empty_point, with_inputs
 from .runs.run import Run
 from .statistics.blocks import BLOCK
 from .statistics.moments import PointStatistics
-from .store import read_header, read_state, write_run
 
 __all__ = ["merge"]
 

@@ -62,7 +62,7 @@ def test_overlaps_become_a_dimension(tmp_path: Path, name: str) -> None:
 
 def test_files_may_lack_what_others_have(tmp_path: Path) -> None:
     """In any order: kept trajectories, what comes with the last write, what was added to files."""
-    from simcore.store import write_run
+    from simcore.files.run_file import write_run
 
     from .helpers_store import statistics
 

@@ -9,12 +9,12 @@ import pytest
 import xarray as xr
 
 from simcore.analysis import open_run, to_dataset
+from simcore.files.result_arrays import quantiles
+from simcore.files.run_file import write_run
 from simcore.inputs.input_set import InputSet
 from simcore.physics.observables import FIRST_ORDER, KEPT, NAMES, column
-from simcore.published import quantiles
 from simcore.runs.run import Run
 from simcore.statistics.moments import PointStatistics
-from simcore.store import write_run
 from simcore.theory import first_order
 from simcore.theory.finite_width import FIRST_ORDER as THEORY_OBSERVABLES
 from simcore.theory.meanfield import dead_network, trajectory

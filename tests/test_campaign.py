@@ -14,13 +14,13 @@ import pytest
 from simcore.agenda import worst_error
 from simcore.analysis import open_run
 from simcore.errors import FileFormatError, InputError
+from simcore.files.run_file import info, read_state
 from simcore.inputs.input_set import InputSet
 from simcore.progress import Control, Progress
 from simcore.run import execute, resume
 from simcore.runs.run import Run
 from simcore.shards import merge
 from simcore.statistics.blocks import BLOCK
-from simcore.store import info, read_state
 from tests.same_results import differences
 
 TRIALS = 1500
@@ -305,7 +305,7 @@ def test_an_unfinished_shard_is_a_gap(tmp_path: Path) -> None:
 
 
 def test_shards_with_other_bins_are_refused(tmp_path: Path) -> None:
-    from simcore.store import write_run
+    from simcore.files.run_file import write_run
 
     a, b = shard(tmp_path / "a.h5"), shard(tmp_path / "b.h5", 64)
     run, points = read_state(b)

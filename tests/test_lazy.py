@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 import simcore
+from simcore.files.run_file import write_run
 from simcore.lazy import RunBackend
 from simcore.runs.run import Run
-from simcore.store import write_run
 
 from .helpers_store import statistics
 

@@ -18,9 +18,9 @@ import pytest
 from simcore.cli.main import main as simcore_main
 from simcore.cli.simulate import main as simulate_main
 
-from simcore import locking
 from simcore.errors import OutputError
-from simcore.locking import LockWarning, lock_path, only_writer, writer
+from simcore.files import lock as locking
+from simcore.files.lock import LockWarning, lock_path, only_writer, writer
 from simcore.run import execute, resume
 from simcore.runs.run import Run
 from simcore.shards import merge

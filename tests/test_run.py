@@ -12,13 +12,13 @@ import pytest
 import simcore.loop
 import simcore.run
 from simcore.analysis import open_run
+from simcore.files.run_file import read_state
 from simcore.progress import Control, Progress
 from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import MomentTree, PointStatistics
-from simcore.store import read_state
 
 
 def run(**options: Any) -> Run:

@@ -20,11 +20,14 @@ import silx.io.nxdata
 import xarray as xr
 
 import simcore
-from simcore import hdf5, sink
 from simcore.analysis import open_run
-from simcore.checksums import adler32, fletcher32
-from simcore.chunks import Packing, Stacked
 from simcore.errors import FileFormatError, OutputError
+from simcore.files import hdf5
+from simcore.files.layout import Array, has_first_order, observable_of
+from simcore.files.raw import sink
+from simcore.files.raw.checksums import adler32, fletcher32
+from simcore.files.raw.chunks import Packing, Stacked
+from simcore.files.run_file import WriteStopped, estimate_bytes, info, read_state, write_run
 from simcore.inputs.input_set import InputSet
 from simcore.machine.provenance import collect_provenance
 from simcore.physics.ensembles import ASYMMETRIC
@@ -37,10 +40,8 @@ from simcore.physics.observables import (
     NETWORK_NAMES,
 )
 from simcore.runs.run import Run
-from simcore.schema import Array, has_first_order, observable_of
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import PointStatistics
-from simcore.store import WriteStopped, estimate_bytes, info, read_state, write_run
 
 from .helpers_store import statistics
 

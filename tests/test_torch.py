@@ -23,10 +23,10 @@ from torch import nn
 
 import simcore
 from simcore.errors import InputError, SimcoreWarning
+from simcore.files.layout import coordinates, fields
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
-from simcore.schema import coordinates, fields
 from simcore.torch import correlated_, he_, initialization, initialize_, raai_, rai_, trace, tracing
 
 from . import oracle

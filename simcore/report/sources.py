@@ -32,7 +32,7 @@ class Source:
     dataset
         What `open_run` gives.
     facts
-        What `simcore.store.info` gives.
+        What `simcore.files.run_file.info` gives.
     notes
         What it lacks, and how to get it: one sentence or two each, ready for a reader.
     """
@@ -109,7 +109,7 @@ def read_sources(
 
 def _read(path: Path) -> Source | Training:
     from simcore import open_run
-    from simcore.store import info
+    from simcore.files.run_file import info
     from simcore.training.store import is_training
 
     if not path.is_file():

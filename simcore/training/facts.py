@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..hdf5 import reading
-from ..locking import writer
+from simcore.files.hdf5 import reading
+from simcore.files.lock import writer
+
 from .agenda import choose_rate, networks_in_all
 from .store import FILETYPE, read_results
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simcore.files.hdf5 import Writer, read_array, reading, replacing, text
+from simcore.files.layout import Array
+from simcore.files.raw.chunks import Packing
 from simcore.machine.provenance import version
 
-from ..chunks import Packing
 from ..errors import FileFormatError, InputError
-from ..hdf5 import Writer, read_array, reading, replacing, text
-from ..schema import Array
 from .agenda import choose_rate
 from .plan import Plan, plan_from_config
 from .results import Pilots, Results

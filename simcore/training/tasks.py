@@ -128,7 +128,7 @@ def read_digits() -> tuple[Numbers, Numbers]:
     FileFormatError
         If the file that comes with simcore is missing or damaged.
     """
-    from ..hdf5 import reading
+    from simcore.files.hdf5 import reading
 
     path = digits_file()
     with reading(path) as file:

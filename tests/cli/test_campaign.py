@@ -11,8 +11,8 @@ from simcore.cli.live import describe
 from simcore.cli.main import main as simcore
 from simcore.cli.simulate import main as simulate
 
+from simcore.files.run_file import info
 from simcore.progress import Progress
-from simcore.store import info
 
 from .fakes import BASIC, FakeRun
 

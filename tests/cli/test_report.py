@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main
 
+from simcore.files.run_file import write_run
 from simcore.runs.run import Run
-from simcore.store import write_run
 
 from ..helpers_store import statistics
 

@@ -17,6 +17,7 @@ from simcore.numerics.compiling import prepare
 prepare()
 
 import simcore.store  # noqa: E402 - the folder of compiled kernels comes first
+
 from simcore.sampling.pair.cpu import PairSampler  # noqa: E402
 
 PHASES = ("compiling", "first task", "checkpointing", "last fold")
@@ -47,7 +48,7 @@ def arrange(phase: str) -> None:
         PairSampler.run = paused(PairSampler.run, phase, lambda: True)  # type: ignore[method-assign]
     else:
         when = second_checkpoint if phase == "checkpointing" else lambda complete, **_: complete
-        simcore.store.write_run = paused(simcore.store.write_run, phase, when)
+        simcore.files.run_file.write_run = paused(simcore.files.run_file.write_run, phase, when)
 
 
 if __name__ == "__main__":

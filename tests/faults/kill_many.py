@@ -25,9 +25,9 @@ prepare()
 import simcore.loop  # noqa: E402 - the folder of compiled kernels comes first
 import simcore.run  # noqa: E402
 from simcore.analysis import open_run  # noqa: E402
+from simcore.files.run_file import read_state  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
 from simcore.statistics.blocks import BLOCK  # noqa: E402
-from simcore.store import read_state  # noqa: E402
 from tests.same_results import differences  # noqa: E402
 
 RUN = Run(depth=20, width=(200, 300), ensemble="correlated", k=(0.0, 1.0), trials=3000)

@@ -20,12 +20,12 @@ import psutil
 import pytest
 
 from simcore.errors import ClusterError, InputError
+from simcore.files.run_file import info
 from simcore.machine.gpu import Findings
 from simcore.progress import Control, EventLog
 from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
-from simcore.store import info
 from tests.devices import H100, READY
 from tests.same_results import differences
 

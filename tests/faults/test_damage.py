@@ -14,8 +14,8 @@ import pytest
 
 from simcore.analysis import open_run
 from simcore.errors import FileFormatError
+from simcore.files.run_file import info, read_state, write_run
 from simcore.runs.run import Run
-from simcore.store import info, read_state, write_run
 from tests.helpers_store import statistics
 
 FLIPS = 150

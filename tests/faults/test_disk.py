@@ -14,10 +14,10 @@ from simcore.cli.main import main as simcore_main
 
 from simcore.analysis import open_run
 from simcore.errors import OutputError
+from simcore.files.run_file import info
 from simcore.progress import Control, Progress
 from simcore.run import execute, resume
 from simcore.runs.run import Run
-from simcore.store import info
 from tests.same_results import differences
 
 RUN = Run(depth=40, width=(64,), trials=100_000)

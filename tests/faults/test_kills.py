@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main as simcore_main
 
+from simcore.files.run_file import info
 from simcore.run import execute
 from simcore.runs.run import Run
-from simcore.store import info
 from tests.faults.interrupted import PHASES
 from tests.same_results import differences
 

@@ -21,6 +21,7 @@ from simcore.cli.simulate import simulate
 
 import simcore
 from simcore.errors import InputError, OutputError
+from simcore.files.run_file import write_run
 from simcore.physics.ensembles import CRITICAL
 from simcore.report import report
 from simcore.report.answers import Widths
@@ -31,7 +32,6 @@ from simcore.report.points import MOST_LAYERS, MOST_POINTS, chosen_layers, chose
 from simcore.report.sources import Source
 from simcore.report.widths import widths_data
 from simcore.runs.run import Run
-from simcore.store import write_run
 
 from ..helpers_store import statistics
 from .conftest import INFINITE, RUNS, Made

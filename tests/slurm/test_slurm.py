@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from simcore.store import info
+from simcore.files.run_file import info
 from tests.same_results import differences
 
 from .cluster import Cluster, environment, wait_until

@@ -17,9 +17,9 @@ from simcore.cli.train import _plan
 
 from simcore import plots
 from simcore.errors import InputError
+from simcore.files.run_file import write_run
 from simcore.report import report
 from simcore.runs.run import Run
-from simcore.store import write_run
 from simcore.training import open_training
 from simcore.training.facts import info, repeating_command
 from simcore.training.figures import KINDS, draw

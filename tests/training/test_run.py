@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 
 from simcore.errors import FileFormatError, InputError, OutputError
-from simcore.locking import only_writer
+from simcore.files.lock import only_writer
 from simcore.progress import Control, Progress
 from simcore.training import (
     Digits,

@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from simcore.machine.cpus import default_threads
+
 from .chunks import GZIP_LEVEL, Chunking, Packing, Stacked
-from .machine.cpus import default_threads
 
 __all__ = ["WriteStopped", "Writer"]
 

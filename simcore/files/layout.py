@@ -1,7 +1,7 @@
 """The schema of results: names, dimensions, types and meanings of arrays and coordinates.
 
-The one source for what a file holds (`simcore.store` writes it) and for what a Dataset holds
-(`simcore.analysis` wraps it).
+The one source for what a file holds (`simcore.files.run_file` writes it) and for what a Dataset
+holds (`simcore.analysis` wraps it).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .physics.ensembles import ASYMMETRIC
-from .physics.observables import (
+from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.observables import (
     COVARIANCE,
     FIRST_ORDER,
     HISTOGRAMMED,
@@ -27,7 +27,7 @@ from .physics.observables import (
     RATE_BINS,
     Observable,
 )
-from .runs.run import Run
+from simcore.runs.run import Run
 
 __all__ = [
     "ESTIMATORS",

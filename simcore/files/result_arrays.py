@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
-from .predictions import first_order_predictions, predictions
-from .runs.run import Run
-from .schema import Array, Field, columns_of, fields
-from .statistics.moments import Moments, PointStatistics, standard_errors
+from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
+from simcore.predictions import first_order_predictions, predictions
+from simcore.runs.run import Run
+from simcore.statistics.moments import Moments, PointStatistics, standard_errors
+
+from .layout import Array, Field, columns_of, fields
 
 __all__ = ["published", "quantiles"]
 

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .chunks import Stacked
-from .physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
-from .runs.run import Run
-from .schema import (
+from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
+from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import Bins, Moments, MomentTree, PointStatistics
+
+from .layout import (
     Array,
     Field,
     columns_of,
@@ -27,8 +29,7 @@ from .schema import (
     sizes,
     squared,
 )
-from .statistics.blocks import BLOCK
-from .statistics.moments import Bins, Moments, MomentTree, PointStatistics
+from .raw.chunks import Stacked
 
 __all__ = ["node_count", "state_arrays", "state_coordinates", "state_fields", "state_points"]
 

@@ -1,8 +1,8 @@
 """The file of a run, `simcore-run` format 1.2 (docs/file-format.md): write, read back, describe.
 
-A file holds the published arrays (`simcore.published`) and, in /entry/state, everything that is
-needed to go on or to be merged: the tree of moments of whole blocks, their histograms, how far each
-point is and, in a last write, the partial block at its end.
+A file holds the published arrays (`simcore.files.result_arrays`) and, in /entry/state, everything
+that is needed to go on or to be merged: the tree of moments of whole blocks, their histograms, how
+far each point is and, in a last write, the partial block at its end.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .chunks import Packing
-from .errors import FileFormatError, InputError
+from simcore.errors import FileFormatError, InputError
+from simcore.machine.provenance import version
+from simcore.physics.observables import NAMES
+from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import PointStatistics
+
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
-from .locking import writer
-from .machine.provenance import version
-from .physics.observables import NAMES
-from .published import published
-from .runs.run import Run
-from .schema import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
-from .state import node_count, state_arrays, state_coordinates, state_fields, state_points
-from .statistics.blocks import BLOCK
-from .statistics.moments import PointStatistics
+from .layout import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
+from .lock import writer
+from .raw.chunks import Packing
+from .result_arrays import published
+from .resume_state import node_count, state_arrays, state_coordinates, state_fields, state_points
 
 __all__ = [
     "FILETYPE",

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import OutputError, SimcoreWarning
+from simcore.errors import OutputError, SimcoreWarning
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -19,10 +19,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from .errors import FileFormatError, OutputError, SimcoreError
-from .locking import protected
-from .sink import Sink
-from .writer import Writer, WriteStopped
+from simcore.errors import FileFormatError, OutputError, SimcoreError
+
+from .lock import protected
+from .raw.sink import Sink
+from .raw.writer import Writer, WriteStopped
 
 __all__ = [
     "SIGNATURE",

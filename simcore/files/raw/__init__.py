@@ -1,0 +1,1 @@
+"""Chunks, checksums and the file under HDF5. Start with `writer`."""
