@@ -17,7 +17,7 @@ from simcore.numerics.compiling import prefer_wide_vectors, prepare
 prepare()
 prefer_wide_vectors()
 
-from simcore.run import execute  # noqa: E402
+from simcore.execution.execute import execute  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402 - the entry points set Numba up before it is imported
 
 

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from harness import save, timed
 
+from simcore.execution.execute import execute
 from simcore.files.run_file import read_state, write_run
-from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.statistics.moments import PointStatistics
 

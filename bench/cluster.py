@@ -29,8 +29,8 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore.cluster import ClusterEngine  # noqa: E402
-from simcore.run import Outcome, execute  # noqa: E402
+from simcore.execution.dask.cluster import ClusterEngine  # noqa: E402
+from simcore.execution.execute import Outcome, execute  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
 from simcore.statistics.blocks import BLOCK  # noqa: E402
 

@@ -25,9 +25,9 @@ from simulated_cluster import spread
 from sleeping_cluster import Cluster, cluster, on_cluster, run_of
 from sleeping_workers import TRIALS, result_of_a_task
 
-from simcore.cluster import ClusterEngine
+from simcore.execution.dask.cluster import ClusterEngine
+from simcore.execution.dask.worker import _narrow
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.worker import _narrow
 
 DEPTHS = {10: 4000, 200: 2000, 1000: 500}
 """Layers, and how many tasks measure the limit."""

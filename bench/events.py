@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simcore.progress import EventLog
+from simcore.execution.progress import EventLog
 
 __all__ = ["Events"]
 

@@ -128,7 +128,7 @@ def least_p(run):
     import numpy as np
     from scipy.stats import ks_2samp
 
-    from simcore.run import execute
+    from simcore.execution.execute import execute
 
     many = replace(run, trials=1000, keep=1000)
     kinds = (many, replace(many, device="cuda", seed=1))
@@ -289,7 +289,7 @@ def explicit_weights(run):
 
 def measure(width, rounds, with_torch):
     """Return node updates a second of every kind of work at one width."""
-    from simcore.run import execute
+    from simcore.execution.execute import execute
 
     run = measured(width)
     work = {
@@ -390,7 +390,7 @@ def torch_networks(width, columns):
 
 def measure_batch(width, pairs, rounds, with_torch):
     """Return weights a second of every kind of work, for one width and number of pairs."""
-    from simcore.run import execute
+    from simcore.execution.execute import execute
 
     trials = max(64, int(TARGET_WEIGHTS / (4 * width * width)) // 64 * 64)
     runs = {

@@ -24,9 +24,9 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 from numba import njit  # noqa: E402
 
+from simcore.execution.execute import execute  # noqa: E402
 from simcore.numerics.arithmetic import fma32  # noqa: E402
 from simcore.numerics.rng import as_normal, fill_normals  # noqa: E402
-from simcore.run import execute  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
 from simcore.sampling.pair.physics import Physics  # noqa: E402
 from simcore.sampling.pair.sums import GROUPS, LANES, PAIR_STREAM  # noqa: E402

@@ -23,7 +23,7 @@ import numpy as np
 from harness import save, timed
 
 import simcore
-from simcore.run import execute
+from simcore.execution.execute import execute
 from simcore.runs.run import Run
 
 

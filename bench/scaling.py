@@ -17,7 +17,7 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore.run import execute  # noqa: E402
+from simcore.execution.execute import execute  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
 
 NODES = 4e8

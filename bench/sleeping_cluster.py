@@ -16,8 +16,8 @@ import psutil
 from events import Events
 from sleeping_workers import result_of_a_task
 
-from simcore.cluster import ClusterEngine
-from simcore.run import Outcome, execute
+from simcore.execution.dask.cluster import ClusterEngine
+from simcore.execution.execute import Outcome, execute
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 

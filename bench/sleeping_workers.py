@@ -2,8 +2,9 @@
 
     python bench/sleeping_workers.py ADDRESS COUNT
 
-All of `simcore.worker` runs but the sampler. A run's width is a block's time in milliseconds.
-Every task sends the statistics of the same 512 trials, so what the client must end with is known.
+All of `simcore.execution.dask.worker` runs but the sampler. A run's width is a block's time in
+milliseconds. Every task sends the statistics of the same 512 trials, so what the client must end
+with is known.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
-from simcore import worker as simcore_worker  # noqa: E402
+from simcore.execution.dask import worker as simcore_worker  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
 from simcore.sampling.choose import sampler_for  # noqa: E402
 from simcore.sampling.contract import Signals, TaskResult  # noqa: E402

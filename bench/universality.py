@@ -20,8 +20,8 @@ prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
+from simcore.execution.execute import execute  # noqa: E402
 from simcore.physics.observables import column  # noqa: E402
-from simcore.run import execute  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
 from simcore.theory import dead_network, trajectory  # noqa: E402
 

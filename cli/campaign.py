@@ -76,10 +76,10 @@ def resume(
         from .train import resume_training
 
         return resume_training(path, given)
+    from simcore.execution.execute import extended
     from simcore.files.hdf5 import reading
     from simcore.files.run_file import read_header
     from simcore.machine.gpu import check_kind
-    from simcore.run import extended
     from simcore.statistics.blocks import BLOCK
 
     from .execution import perform_resume, show_finished
@@ -127,7 +127,7 @@ def merge(
     target = Path(output).expanduser()
     paths = [existing(file) for file in files]
     prepare()
-    from simcore.shards import merge as unite
+    from simcore.execution.merge import merge as unite
 
     from .execution import show_merged, spoken_warnings
     from .output import check_destination

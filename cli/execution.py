@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simcore.errors import SimcoreWarning
+from simcore.execution.progress import Control, EventLog
 from simcore.machine.memory import check_memory, memory_bytes
 from simcore.numerics.compiling import prefer_wide_vectors, prepare
-from simcore.progress import Control, EventLog
 from simcore.runs.run import Run
 
 from .live import choose_report
@@ -30,7 +30,7 @@ from .signals import Signals
 from .summary import Row, json_rows, rows, rows_of_points, table
 
 if TYPE_CHECKING:
-    from simcore.run import Options, Outcome
+    from simcore.execution.execute import Options, Outcome
 
 __all__ = ["perform", "perform_resume", "show_finished", "show_merged", "spoken_warnings"]
 
@@ -65,7 +65,7 @@ def perform(request: Request) -> int:
 
 
 def _simulate(run: Run, path: Path, options: Options) -> Outcome:
-    from simcore.run import execute
+    from simcore.execution.execute import execute
 
     return execute(run, output=path, **options)
 
@@ -80,7 +80,7 @@ def perform_resume(request: Request, path: Path, *, trials: int | None, inputs: 
     path
         The file.
     trials, inputs
-        As for `simcore.run.resume`.
+        As for `simcore.execution.execute.resume`.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def perform_resume(request: Request, path: Path, *, trials: int | None, inputs: 
     check_memory(request.run, request.threads)
 
     def go_on(options: Options) -> Outcome:
-        from simcore.run import resume
+        from simcore.execution.execute import resume
 
         return resume(path, trials=trials, inputs=inputs, **options)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from simcore.cluster_address import check_scheduler
 from simcore.errors import InputError
+from simcore.execution.dask.address import check_scheduler
 from simcore.inputs.input_set import InputSet
 from simcore.machine.cpus import resolve_threads
 from simcore.machine.gpu import automatic, local_gpus, require_cuda

@@ -7,7 +7,7 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-from simcore.progress import Control
+from simcore.execution.progress import Control
 
 __all__ = ["Signals", "ignore_checkpoint_requests"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simcore.errors import InputError
-from simcore.progress import Control, Progress
+from simcore.execution.progress import Control, Progress
 
 from . import options
 from .config import Given, named, option_name

@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from simcore.execution.execute import execute
 from simcore.report import report
-from simcore.run import execute
 from simcore.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]

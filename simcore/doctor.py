@@ -213,7 +213,7 @@ def known_run() -> Run:
 
 def digest(run: Run) -> str:
     """Simulate a run and return a digest of its statistics."""
-    from .run import execute
+    from .execution.execute import execute
 
     found = hashlib.sha256()
     for point in execute(run, threads=1).points:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import InputError
+from .execution.progress import Report
 from .inputs.input_set import InputSet
 from .machine.gpu import automatic
-from .progress import Report
 from .runs.ensemble import Ensemble
 from .runs.limits import DEFAULTS
 from .runs.run import Run
@@ -129,9 +129,9 @@ def simulate(
     ('layer',)
     """
     from .analysis import to_dataset
+    from .execution.execute import execute
     from .machine.cpus import resolve_threads
     from .machine.memory import check_memory
-    from .run import execute
 
     if isinstance(ensemble, Run):
         run = ensemble
@@ -221,7 +221,7 @@ def resume(
         As for `simulate`.
     """
     from .analysis import to_dataset
-    from .run import resume as go_on
+    from .execution.execute import resume as go_on
 
     outcome = go_on(
         Path(path),
@@ -271,7 +271,7 @@ def merge(
         As for `resume`.
     """
     from .analysis import to_dataset
-    from .shards import merge as unite
+    from .execution.merge import merge as unite
 
     target = Path(output)
     if target.exists() and not overwrite:

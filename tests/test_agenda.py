@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simcore.agenda import Agenda, looks, worst_error
-from simcore.run import empty_point
+from simcore.execution.execute import empty_point
+from simcore.execution.schedule import Agenda, looks, worst_error
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, Moments, PointStatistics, empty_moments

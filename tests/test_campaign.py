@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.agenda import worst_error
 from simcore.analysis import open_run
 from simcore.errors import FileFormatError, InputError
+from simcore.execution.execute import execute, resume
+from simcore.execution.merge import merge
+from simcore.execution.progress import Control, Progress
+from simcore.execution.schedule import worst_error
 from simcore.files.run_file import info, read_state
 from simcore.inputs.input_set import InputSet
-from simcore.progress import Control, Progress
-from simcore.run import execute, resume
 from simcore.runs.run import Run
-from simcore.shards import merge
 from simcore.statistics.blocks import BLOCK
 from tests.same_results import differences
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from simcore.cluster import MOST_LOSSES, ClusterEngine, _Flight
 from simcore.errors import ClusterError
+from simcore.execution.dask.cluster import MOST_LOSSES, ClusterEngine, _Flight
 from simcore.statistics.blocks import Task
 
 TASK = Task(point=0, first_block=0, blocks=1, trials=64)

@@ -16,10 +16,10 @@ import pytest
 
 from simcore import simulate
 from simcore.errors import DeviceError, InputError
+from simcore.execution.execute import execute, resume
 from simcore.machine import gpu as devices
 from simcore.machine.cuda_driver import CudaDriver, DriverError, Gpu
 from simcore.machine.gpu import Findings
-from simcore.run import execute, resume
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
@@ -232,12 +232,13 @@ def cpu_for_cuda(monkeypatch: pytest.MonkeyPatch, pretend: Pretend) -> None:
     """A machine with a GPU, whose sampler is that of the CPU."""
     pretend(READY)
     monkeypatch.setattr(
-        "simcore.engines.sampler_for", lambda plan: sampler_for(replace(plan, device="cpu"))
+        "simcore.execution.engines.sampler_for",
+        lambda plan: sampler_for(replace(plan, device="cpu")),
     )
 
 
 def test_a_gpu_is_driven_by_one_thread(cpu_for_cuda: None) -> None:
-    from simcore.engines import ThreadEngine
+    from simcore.execution.engines import ThreadEngine
 
     for device, threads in (("cuda", 1), ("cpu", 4)):
         engine = ThreadEngine(run(device=device), 4)
@@ -282,7 +283,7 @@ def test_a_run_stays_on_its_kind_of_device(
 
 
 def test_runs_of_two_kinds_are_not_merged(cpu_for_cuda: None, tmp_path: Path) -> None:
-    from simcore.shards import merge
+    from simcore.execution.merge import merge
 
     execute(run(device="cuda", trials=64), output=tmp_path / "a.h5")
     execute(run(first_trial=64), output=tmp_path / "b.h5")

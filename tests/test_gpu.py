@@ -18,8 +18,8 @@ from scipy.stats import ks_2samp
 
 from simcore import doctor, open_run
 from simcore.errors import DeviceError
+from simcore.execution.execute import execute, resume
 from simcore.machine import gpu as devices
-from simcore.run import execute, resume
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import Signals

@@ -19,11 +19,11 @@ from simcore.cli.main import main as simcore_main
 from simcore.cli.simulate import main as simulate_main
 
 from simcore.errors import OutputError
+from simcore.execution.execute import execute, resume
+from simcore.execution.merge import merge
 from simcore.files import lock as locking
 from simcore.files.lock import LockWarning, lock_path, only_writer, writer
-from simcore.run import execute, resume
 from simcore.runs.run import Run
-from simcore.shards import merge
 
 RUN = Run(depth=3, width=(8,), trials=64)
 HOLD = """

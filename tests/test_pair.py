@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from simcore.execution.execute import execute
 from simcore.physics.observables import NAMES, column
-from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.pair import cpu as pair_cpu

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 import simcore.loop
 import simcore.run
+
 from simcore.analysis import open_run
+from simcore.execution.execute import execute
+from simcore.execution.progress import Control, Progress
 from simcore.files.run_file import read_state
-from simcore.progress import Control, Progress
-from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import BLOCK
@@ -144,13 +144,13 @@ def test_stop_while_compiling_does_not_wait(
 
 def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bool] = []
-    original = simcore.loop.Loop.write
+    original = simcore.execution.loop.Loop.write
 
     def count(self: Any, *, complete: bool) -> None:
         written.append(complete)
         original(self, complete=complete)
 
-    monkeypatch.setattr(simcore.loop.Loop, "write", count)
+    monkeypatch.setattr(simcore.execution.loop.Loop, "write", count)
     control = Control()
 
     def ask_once(progress: Progress) -> None:
@@ -200,13 +200,13 @@ def test_an_interrupt_in_the_middle_of_a_result_saves_nothing_torn(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(MomentTree, "add", torn)
-    monkeypatch.setattr(simcore.loop, "CHECKPOINT_COST", 0.0)
+    monkeypatch.setattr(simcore.execution.loop, "CHECKPOINT_COST", 0.0)
     with pytest.raises(KeyboardInterrupt):
         execute(run(trials=20_000), threads=1, output=path, checkpoint=1e-9)
     monkeypatch.undo()
     _, points = read_state(path)
     assert points[0].tree.blocks > 0
-    assert simcore.run.resume(path).complete
+    assert simcore.execution.execute.resume(path).complete
 
 
 def test_a_stop_during_the_predictions_leaves_a_checkpoint(
@@ -215,7 +215,7 @@ def test_a_stop_during_the_predictions_leaves_a_checkpoint(
     """Those of many asymmetric points take longer than all the rest of the last write."""
     import simcore.predictions
 
-    control, path, original = Control(), tmp_path / "run.h5", simcore.predictions._predict
+    control, path, original = Control(), tmp_path / "run.h5", simcore.execution.predictions._predict
     predicted: list[object] = []
 
     def slow(*given: Any) -> Any:
@@ -223,11 +223,11 @@ def test_a_stop_during_the_predictions_leaves_a_checkpoint(
         control.stop.set()
         return original(*given)
 
-    monkeypatch.setattr(simcore.predictions, "_predict", slow)
+    monkeypatch.setattr(simcore.execution.predictions, "_predict", slow)
     grid = run(width=(8, 16, 32), trials=64)
     outcome = execute(grid, output=path, threads=1, control=control)
     assert not outcome.complete
     assert len(predicted) == 1
     assert not open_run(path).attrs["complete"]
     monkeypatch.undo()
-    assert simcore.run.resume(path).complete
+    assert simcore.execution.execute.resume(path).complete

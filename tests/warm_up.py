@@ -18,7 +18,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def compile_kernels(kind: str) -> None:
     """Simulate a few small networks."""
-    from simcore.run import execute
+    from simcore.execution.execute import execute
     from simcore.runs.run import Run
 
     small: dict[str, Any] = {"depth": 2, "width": (8,), "trials": 64, "keep": 1}

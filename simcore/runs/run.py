@@ -76,7 +76,7 @@ class Run:
         the most that a point may have.
     until_stderr
         Standard error of the mean correlation at which a point ends, at every layer and pair
-        (`simcore.agenda`); None runs all trials.
+        (`simcore.execution.schedule`); None runs all trials.
     seed
         Seed, 0 … 2⁶⁴ − 1.
     keep

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simcore.execution.progress import Control, Progress, Report
 from simcore.files.lock import only_writer
 from simcore.machine.cpus import resolve_threads
 from simcore.machine.provenance import collect_provenance, version
 
 from ..errors import DeviceError, InputError
-from ..progress import Control, Progress, Report
 from .agenda import Job, networks_in_all, outstanding
 from .plan import Plan
 from .results import Results

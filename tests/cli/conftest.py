@@ -15,7 +15,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRun:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("simcore.cli.execution.prefer_wide_vectors", lambda: None)
     execute = FakeRun()
-    monkeypatch.setattr("simcore.run.execute", execute)
+    monkeypatch.setattr("simcore.execution.execute.execute", execute)
     monkeypatch.setattr(
         "simcore.cli.execution.rows_of_points", lambda run, _: rows(run, fake_dataset(run))
     )

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from simcore.progress import Control, Progress
+from simcore.execution.progress import Control, Progress
 from simcore.runs.run import Run
 
 BASIC = ["--width", "64", "--depth", "5"]
@@ -26,7 +26,7 @@ def fake_dataset(run: Run) -> xr.Dataset:
 
 @dataclass
 class FakeRun:
-    """Stands for `simcore.run.execute`; `during` happens in the middle of it."""
+    """Stands for `simcore.execution.execute.execute`; `during` happens in the middle of it."""
 
     during: Callable[[Control], None] = lambda _: None
     calls: list[dict[str, Any]] = field(default_factory=list)

@@ -11,8 +11,8 @@ from simcore.cli.live import describe
 from simcore.cli.main import main as simcore
 from simcore.cli.simulate import main as simulate
 
+from simcore.execution.progress import Progress
 from simcore.files.run_file import info
-from simcore.progress import Progress
 
 from .fakes import BASIC, FakeRun
 
@@ -145,7 +145,7 @@ def test_mistakes_of_simulate(fake: FakeRun, arguments: list[str], line: str, ca
 def test_dask_that_is_missing_is_named(
     fake: FakeRun, monkeypatch: pytest.MonkeyPatch, capsys: Told
 ) -> None:
-    monkeypatch.setattr("simcore.cluster_address.find_spec", lambda _: None)
+    monkeypatch.setattr("simcore.execution.dask.address.find_spec", lambda _: None)
     assert simulate([*BASIC, "--scheduler", "local:2"]) == 2
     assert "pip install 'simcore[distributed]'" in capsys.readouterr().err
 
@@ -181,8 +181,8 @@ def test_merged_shards_are_shown(run: Path, capsys: Told) -> None:
 
 
 def test_info_says_how_far_a_stopped_run_is(here: Path, capsys: Told) -> None:
-    from simcore.progress import Control
-    from simcore.run import execute
+    from simcore.execution.execute import execute
+    from simcore.execution.progress import Control
     from simcore.runs.run import Run
 
     control = Control()

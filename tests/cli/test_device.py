@@ -12,8 +12,8 @@ import pytest
 from simcore.cli.main import main as simcore
 from simcore.cli.simulate import main
 
+from simcore.execution.execute import execute
 from simcore.machine.gpu import Findings
-from simcore.run import execute
 from simcore.runs.run import Run
 from tests.devices import CASES, FOR_PRODUCTS, H100, READY
 
@@ -180,7 +180,8 @@ def test_resume_without_the_gpu_of_the_run_is_one_line(
     pretend(READY)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "simcore.engines.sampler_for", lambda run: sampler_for(replace(run, device="cpu"))
+            "simcore.execution.engines.sampler_for",
+            lambda run: sampler_for(replace(run, device="cpu")),
         )
         execute(Run(depth=2, width=(8,), trials=64, device="cuda"), output=tmp_path / "run.h5")
     pretend(Findings())

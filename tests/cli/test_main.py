@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main
 
-from simcore.run import execute
+from simcore.execution.execute import execute
 from simcore.runs.run import Run
 
 

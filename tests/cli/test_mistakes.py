@@ -9,7 +9,7 @@ from simcore.cli.errors import run_app
 from simcore.cli.simulate import app, main
 
 from simcore.errors import OutputError
-from simcore.progress import Control
+from simcore.execution.progress import Control
 from simcore.runs.run import Run
 
 from .fakes import BASIC, FakeRun

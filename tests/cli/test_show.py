@@ -15,7 +15,7 @@ from simcore.cli.numbers import bytes_text, duration, plain, rate_text, with_err
 from simcore.cli.show import show_facts, show_json, show_table
 from simcore.cli.summary import MOST_ROWS, chosen_layers, json_rows, rows, table
 
-from simcore.progress import Progress
+from simcore.execution.progress import Progress
 from simcore.runs.run import Run
 
 
@@ -233,7 +233,7 @@ def test_rows_from_memory_are_those_of_the_dataset() -> None:
     from simcore.cli.summary import rows_of_points
 
     from simcore.analysis import to_dataset
-    from simcore.run import execute
+    from simcore.execution.execute import execute
 
     for widths in ((16,), (8, 16)):
         run = Run(depth=20, width=widths, trials=100)

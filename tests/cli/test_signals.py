@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from simcore.cli.simulate import main
 
-from simcore.progress import Control
+from simcore.execution.progress import Control
 
 from .fakes import BASIC, FakeRun
 
@@ -60,7 +60,7 @@ def execute(*_, **__):
     while True:
         time.sleep(0.1)
 import simcore.run
-simcore.run.execute = execute
+simcore.execution.execute.execute = execute
 sys.exit(main(["--width", "8", "--depth", "2", "-o", "x.h5"]))
 """
 

@@ -17,7 +17,7 @@ import pytest
 from simcore.cli.main import main
 
 from simcore.errors import InputError
-from simcore.run import execute
+from simcore.execution.execute import execute
 from simcore.runs.run import Run
 from simcore.slurm import Job, Work, array_script, dask_script, shard_spans
 

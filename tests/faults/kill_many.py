@@ -24,6 +24,7 @@ prepare()
 
 import simcore.loop  # noqa: E402 - the folder of compiled kernels comes first
 import simcore.run  # noqa: E402
+
 from simcore.analysis import open_run  # noqa: E402
 from simcore.files.run_file import read_state  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
@@ -49,9 +50,9 @@ def fork(work: Callable[[], object]) -> int:
 
 def go_on(path: Path) -> None:
     if path.exists():
-        simcore.run.resume(path, threads=2, checkpoint=0.0)
+        simcore.execution.execute.resume(path, threads=2, checkpoint=0.0)
     else:
-        simcore.run.execute(RUN, output=path, threads=2, checkpoint=0.0)
+        simcore.execution.execute.execute(RUN, output=path, threads=2, checkpoint=0.0)
 
 
 def check(path: Path, before: int) -> int:
@@ -82,11 +83,11 @@ def seconds_to_begin(path: Path) -> float:
 
 
 def main(folder: Path, kills: int, seed: int) -> None:
-    simcore.loop.CHECKPOINT_COST = 0.0
-    simcore.loop.POLL_SECONDS = 0.005
+    simcore.execution.loop.CHECKPOINT_COST = 0.0
+    simcore.execution.loop.POLL_SECONDS = 0.005
     chance = random.Random(seed)
     expected, path = folder / "expected.h5", folder / "run.h5"
-    simcore.run.execute(RUN, output=expected)  # compiles for all the children, too
+    simcore.execution.execute.execute(RUN, output=expected)  # compiles for all the children, too
     longest = LONGEST_LIFE + 2.0 * seconds_to_begin(path)
     killed = resumed = finished = trials = 0
     while killed < kills or path.exists():

@@ -20,10 +20,10 @@ import psutil
 import pytest
 
 from simcore.errors import ClusterError, InputError
+from simcore.execution.execute import execute
+from simcore.execution.progress import Control, EventLog
 from simcore.files.run_file import info
 from simcore.machine.gpu import Findings
-from simcore.progress import Control, EventLog
-from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
 from tests.devices import H100, READY
@@ -183,7 +183,9 @@ def test_a_job_that_ends_all_at_once_is_a_stop(tmp_path: Path, cluster: Cluster)
 
 def test_a_scheduler_that_does_not_answer_is_lost(tmp_path: Path, cluster: Cluster) -> None:
     cluster.worker()
-    code = "import simcore.cluster as c; c.CONNECT_SECONDS = 2.0\n" + HASTY.format(limit=60.0)
+    code = "import simcore.execution.dask.cluster as c; c.CONNECT_SECONDS = 2.0\n" + HASTY.format(
+        limit=60.0
+    )
     options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5", "--quiet"]
     with subprocess.Popen(
         [sys.executable, "-c", code, *OPTIONS, *options],
@@ -266,8 +268,8 @@ def test_a_task_that_hangs_twice_is_reported(tmp_path: Path, cluster: Cluster) -
 HASTY = """
 import sys
 import simcore.cluster
-simcore.cluster.HANG_FLOOR = {limit}
-simcore.cluster.HANG_FACTOR = 2.0
+simcore.execution.dask.cluster.HANG_FLOOR = {limit}
+simcore.execution.dask.cluster.HANG_FACTOR = 2.0
 from simcore.cli.simulate import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -275,16 +277,16 @@ sys.exit(main(sys.argv[1:]))
 
 OTHER_SOFTWARE = """
 import simcore.worker
-def other(names=simcore.worker.versions()):
+def other(names=simcore.execution.dask.worker.versions()):
     return tuple((name, "0.1" if name == "numpy" else version) for name, version in names)
-simcore.worker.versions = other
+simcore.execution.dask.worker.versions = other
 """
 
 
 SLOW_TO_START = """
 import time
 import simcore.worker
-simcore.worker._sampler = lambda job: time.sleep(1000.0)
+simcore.execution.dask.worker._sampler = lambda job: time.sleep(1000.0)
 """
 
 
@@ -296,7 +298,9 @@ def test_a_worker_that_is_lost_while_it_compiles_costs_nothing(
     preload.write_text(SLOW_TO_START)
     cluster.worker()
     slow = cluster.worker("--preload", str(preload))
-    code = "import simcore.cluster as c; c.PREPARE_SECONDS = 3.0\n" + HASTY.format(limit=3.0)
+    code = "import simcore.execution.dask.cluster as c; c.PREPARE_SECONDS = 3.0\n" + HASTY.format(
+        limit=3.0
+    )
     options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5"]
     with subprocess.Popen(
         [sys.executable, "-c", code, *OPTIONS, *options],
@@ -374,7 +378,8 @@ def preload(
     """A file that gives a worker a GPU; this process, which simulates nothing, has two."""
     pretend(replace(READY, gpus=(H100, replace(H100, index=1)), visible="4,6"))
     monkeypatch.setattr(
-        "simcore.cluster.sampler_for", lambda run: sampler_for(replace(run, device="cpu"))
+        "simcore.execution.dask.cluster.sampler_for",
+        lambda run: sampler_for(replace(run, device="cpu")),
     )
     path = tmp_path / "pretended.py"
     path.write_text(PRETENDED.format(seen=str(tmp_path / "seen")))
@@ -433,7 +438,9 @@ def test_a_worker_that_can_not_use_its_gpu_says_why(cluster: Cluster, preload: s
 
 
 def test_no_scheduler_is_one_line(tmp_path: Path) -> None:
-    code = "import simcore.cluster as c; c.CONNECT_SECONDS = 1.0\n" + HASTY.format(limit=60.0)
+    code = "import simcore.execution.dask.cluster as c; c.CONNECT_SECONDS = 1.0\n" + HASTY.format(
+        limit=60.0
+    )
     shown = subprocess.run(
         [sys.executable, "-c", code, *OPTIONS, "--scheduler", "tcp://127.0.0.1:9", "--quiet"],
         cwd=tmp_path,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main as simcore_main
 
+from simcore.execution.execute import execute
 from simcore.files.run_file import info
-from simcore.run import execute
 from simcore.runs.run import Run
 from tests.faults.interrupted import PHASES
 from tests.same_results import differences

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from simcore.execution.execute import execute
 from simcore.report import report
-from simcore.run import execute
 from simcore.runs.run import Run
 
 from .browser import Browser, find_chromium, running

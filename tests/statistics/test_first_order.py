@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simcore.execution.execute import execute
 from simcore.physics.observables import column
-from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.theory import FIRST_ORDER, first_order, trajectory
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from simcore.execution.execute import execute
 from simcore.physics.observables import column
 from simcore.physics.parameters import correlation_strength
-from simcore.run import execute
 from simcore.runs.run import Run
 from simcore.theory import trajectory
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main
 
-from simcore.progress import Control
+from simcore.execution.progress import Control
 from simcore.training import TeacherStudent, open_training, run
 
 SMALL = ["--ensembles", "he,torch", "--width", "6", "--depth", "2", "--steps", "10"]

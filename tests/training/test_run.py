@@ -14,8 +14,8 @@ import torch
 import xarray as xr
 
 from simcore.errors import FileFormatError, InputError, OutputError
+from simcore.execution.progress import Control, Progress
 from simcore.files.lock import only_writer
-from simcore.progress import Control, Progress
 from simcore.training import (
     Digits,
     TeacherStudent,

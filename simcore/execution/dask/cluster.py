@@ -15,17 +15,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .cluster_address import check_scheduler
-from .engines import Done
-from .errors import ClusterError, SimcoreError
+from simcore.errors import ClusterError, SimcoreError
+from simcore.execution.engines import Done
+from simcore.execution.progress import EventLog
+from simcore.machine.gpu import local_gpus
+from simcore.runs.costs import SLOW_BLOCK_SECONDS
+from simcore.runs.run import Run
+from simcore.sampling.choose import sampler_for
+from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.moments import Bins
+
+from .address import check_scheduler
 from .local_workers import LocalWorkers
-from .machine.gpu import local_gpus
-from .progress import EventLog
-from .runs.costs import SLOW_BLOCK_SECONDS
-from .runs.run import Run
-from .sampling.choose import sampler_for
-from .statistics.blocks import BLOCK, Task
-from .statistics.moments import Bins
 from .worker import Job, Reply, VersionMismatchError, prepare, run_task, versions
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import SimcoreError
-from .runs.costs import SLOW_BLOCK_SECONDS
+from simcore.errors import SimcoreError
+from simcore.runs.costs import SLOW_BLOCK_SECONDS
 
 if TYPE_CHECKING:
-    from .sampling.contract import Sampler, Signals, TaskResult
-    from .statistics.blocks import Task
-    from .statistics.moments import Bins
+    from simcore.sampling.contract import Sampler, Signals, TaskResult
+    from simcore.statistics.blocks import Task
+    from simcore.statistics.moments import Bins
 
 __all__ = ["Job", "Reply", "VersionMismatchError", "prepare", "run_task", "versions"]
 
@@ -70,7 +70,7 @@ def versions() -> tuple[tuple[str, str], ...]:
     """Return the versions of all that may show in the bytes of a result, by name."""
     from importlib.metadata import version
 
-    from .numerics.compiling import source_digest
+    from simcore.numerics.compiling import source_digest
 
     python = ".".join(platform.python_version_tuple()[:2])
     packages = [(name, version(name)) for name in ("numpy", "numba", "scipy", "distributed")]
@@ -131,7 +131,7 @@ def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | 
     """
     _check(job)
     sampler = _sampler(job)
-    from .statistics.moments import Bins
+    from simcore.statistics.moments import Bins
 
     bins = None if edges is None else Bins(*edges)
     threads = _threads()
@@ -148,7 +148,7 @@ def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | 
 
 
 def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
-    from .machine.gpu import memory_watched
+    from simcore.machine.gpu import memory_watched
 
     before = time.perf_counter()
     with memory_watched():
@@ -158,8 +158,8 @@ def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
 
 def _in_pieces(run: Piece, size: int, task: Task, bins: Bins | None) -> TaskResult:
     """Run a task in pieces of at most `size` blocks, and fold them by the tree of moments."""
-    from .statistics.blocks import Task
-    from .statistics.moments import MomentTree
+    from simcore.statistics.blocks import Task
+    from simcore.statistics.moments import MomentTree
 
     first, end = task.first_block, task.first_block + task.blocks
     tree, parts = MomentTree(), []
@@ -180,7 +180,7 @@ def _in_pieces(run: Piece, size: int, task: Task, bins: Bins | None) -> TaskResu
 
 def _unwatched() -> Signals:
     """Return signals that nobody sets or reads: a cluster's tasks are short."""
-    from .sampling.contract import Signals
+    from simcore.sampling.contract import Signals
 
     return Signals.sharing(np.zeros(1, dtype=np.int64))
 
@@ -220,16 +220,16 @@ def _made(job: Job) -> Sampler:
     """Return the run's sampler, with Numba set up as the commands do and the kernels compiled."""
     import json
 
-    from .numerics.compiling import prefer_wide_vectors
-    from .numerics.compiling import prepare as prepare_cache
+    from simcore.numerics.compiling import prefer_wide_vectors
+    from simcore.numerics.compiling import prepare as prepare_cache
 
     prepare_cache()
     import numba  # noqa: F401 - the features are set between this import and the kernels'
 
     prefer_wide_vectors()
-    from .machine.gpu import memory_watched, require_cuda
-    from .runs.run import Run
-    from .sampling.choose import sampler_for
+    from simcore.machine.gpu import memory_watched, require_cuda
+    from simcore.runs.run import Run
+    from simcore.sampling.choose import sampler_for
 
     run = Run.from_config(json.loads(job.config_json))
     if run.device == "cuda":

@@ -7,7 +7,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from .errors import InputError
+from simcore.errors import InputError
 
 __all__ = ["check_scheduler"]
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from .errors import InputError, SimcoreWarning
+from simcore.errors import InputError, SimcoreWarning
 
 __all__ = ["Control", "EventLog", "Progress", "Report"]
 

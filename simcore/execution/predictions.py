@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .physics.observables import FIRST_ORDER, NAMES
-from .runs.grid import Point
-from .runs.run import Run
+from simcore.physics.observables import FIRST_ORDER, NAMES
+from simcore.runs.grid import Point
+from simcore.runs.run import Run
 
 __all__ = ["first_order_predictions", "predictions"]
 
@@ -71,7 +71,7 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
         every observable that has a value everywhere, and none for the others. Both are empty where
         every point is deeper than it is wide.
     """
-    from .theory.finite_width import first_order_grid
+    from simcore.theory.finite_width import first_order_grid
 
     found: dict[str, dict[str, Floats]] = {"theory_1n": {}, "theory_1n_std": {}}
     if min((1.0 / point.layer_widths(run.depth)).sum() for point in run.points) > REACH:
@@ -114,7 +114,7 @@ def _signals(run: Run, point: Point) -> list[tuple[float, float, float]]:
 
 def _add_deaths(run: Run, point: Point, values: Floats) -> None:
     """Add the probability of a dead network, exact at any width, where a pair has a prediction."""
-    from .theory.meanfield import dead_network
+    from simcore.theory.meanfield import dead_network
 
     dead = dead_network(point.layer_widths(run.depth))
     live = np.isfinite(values[NAMES.index("q1")])
@@ -135,7 +135,7 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
         return _stacked(run, None), _stacked(run, None)  # a zero input has no direction
     if point.asymmetric:
         return _population(run, point, pair, chosen)
-    from .theory.meanfield import trajectory
+    from simcore.theory.meanfield import trajectory
 
     q1, q2, distance = point.q0, point.q0, point.distances[pair]
     if chosen is not None:
@@ -171,7 +171,7 @@ def _seen(pair: Floats, g: float) -> tuple[float, float, float]:
 
 
 def _population(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[Floats, Floats]:
-    from .theory.population import population_trajectory
+    from simcore.theory.population import population_trajectory
 
     path = population_trajectory(
         point.fan_ins(run.depth),

@@ -1,7 +1,8 @@
 """The loop of a run: hands tasks to an engine, folds what comes back, writes, tells progress.
 
-It knows no device and no physics. What is to be done is the agenda's business (`simcore.agenda`),
-how it is done the engine's (`simcore.engines`, `simcore.cluster`).
+It knows no device and no physics. What is to be done is the agenda's business
+(`simcore.execution.schedule`), how it is done the engine's (`simcore.execution.engines`,
+`simcore.execution.dask.cluster`).
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from typing import TypedDict
 
 import numpy as np
 
-from .agenda import Agenda
+from simcore.errors import ClusterError, OutputError
+from simcore.machine.cpus import resolve_threads
+from simcore.machine.gpu import used
+from simcore.runs.limits import DEFAULTS
+from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.moments import PointStatistics
+
 from .engines import Done, Engine, ThreadEngine
-from .errors import ClusterError, OutputError
-from .machine.cpus import resolve_threads
-from .machine.gpu import used
 from .progress import Control, EventLog, Progress, Report
-from .runs.limits import DEFAULTS
-from .runs.run import Run
-from .statistics.blocks import BLOCK, Task
-from .statistics.moments import PointStatistics
+from .schedule import Agenda
 from .throughput import Throughput
 
 __all__ = ["Loop", "Options", "Outcome"]
@@ -149,7 +151,7 @@ class Loop:
     def _engine(self, scheduler: str | None) -> Engine:
         if scheduler is None:
             return ThreadEngine(self.run, self.threads)
-        from .cluster import ClusterEngine
+        from .dask.cluster import ClusterEngine
 
         return ClusterEngine(self.run, scheduler, self.threads, self.log, self.announce)
 
@@ -194,7 +196,7 @@ class Loop:
 
     def _finish(self) -> bool:
         """Write the file for the last time; False if asked to stop meanwhile."""
-        from .files.run_file import WriteStopped
+        from simcore.files.run_file import WriteStopped
 
         if self.output is None:
             return True
@@ -328,8 +330,8 @@ class Loop:
         WriteStopped
             If asked to stop during the last write, which may take long.
         """
-        from .files.run_file import write_run
-        from .machine.provenance import collect_provenance
+        from simcore.files.run_file import write_run
+        from simcore.machine.provenance import collect_provenance
 
         assert self.output is not None
         before = time.monotonic()

@@ -1,7 +1,7 @@
 """What runs the tasks of a run: the contract of engines, and the threads of this process.
 
-The loop (`simcore.loop`) hands tasks to an engine and takes their results, in whatever order they
-come. The other engine is a Dask cluster (`simcore.cluster`).
+The loop (`simcore.execution.loop`) hands tasks to an engine and takes their results, in whatever
+order they come. The other engine is a Dask cluster (`simcore.execution.dask.cluster`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Protocol
 
 import numpy as np
 
-from .machine.gpu import memory_watched, require_cuda
-from .runs.costs import SLOW_BLOCK_SECONDS
-from .runs.run import Run
-from .sampling.choose import sampler_for
-from .sampling.contract import Sampler, Signals, TaskResult
-from .statistics.blocks import Task
-from .statistics.moments import Bins
+from simcore.machine.gpu import memory_watched, require_cuda
+from simcore.runs.costs import SLOW_BLOCK_SECONDS
+from simcore.runs.run import Run
+from simcore.sampling.choose import sampler_for
+from simcore.sampling.contract import Sampler, Signals, TaskResult
+from simcore.statistics.blocks import Task
+from simcore.statistics.moments import Bins
 
 __all__ = ["Done", "Engine", "ThreadEngine"]
 

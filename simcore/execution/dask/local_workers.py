@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import count
 from typing import IO
 
-from .errors import ClusterError
-from .machine.gpu import VISIBLE
+from simcore.errors import ClusterError
+from simcore.machine.gpu import VISIBLE
 
 __all__ = ["LocalWorkers"]
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from .runs.run import Run
-from .statistics.blocks import BLOCK, Task
-from .statistics.moments import PointStatistics, standard_errors
+from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.moments import PointStatistics, standard_errors
 
 __all__ = ["JUDGED", "Agenda", "looks", "worst_error"]
 

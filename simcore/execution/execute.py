@@ -8,13 +8,14 @@ from typing import Unpack
 
 import numpy as np
 
-from .errors import InputError
-from .files.lock import only_writer
+from simcore.errors import InputError
+from simcore.files.lock import only_writer
+from simcore.machine.gpu import STAYS, check_kind, require_cuda
+from simcore.physics.observables import KEPT
+from simcore.runs.run import Run
+from simcore.statistics.moments import MomentTree, PointStatistics, zero_histogram
+
 from .loop import Loop, Options, Outcome
-from .machine.gpu import STAYS, check_kind, require_cuda
-from .physics.observables import KEPT
-from .runs.run import Run
-from .statistics.moments import MomentTree, PointStatistics, zero_histogram
 
 __all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume", "with_inputs"]
 
@@ -90,7 +91,7 @@ def resume(
     OutputError, ClusterError
         As for `execute`.
     """
-    from .files.run_file import read_state
+    from simcore.files.run_file import read_state
 
     with only_writer(path):
         stored, points = read_state(path)
@@ -137,7 +138,7 @@ def with_inputs(run: Run, path: Path, inputs: str | None) -> Run:
     inputs
         Where they are now; None if they have stayed.
     """
-    from .files.run_file import info
+    from simcore.files.run_file import info
 
     if run.inputs is None:
         if inputs is not None:

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import FileFormatError, InputError
-from .files.hdf5 import reading
-from .files.lock import only_writer
-from .files.run_file import read_header, read_state, write_run
-from .run import Outcome, empty_point, with_inputs
-from .runs.run import Run
-from .statistics.blocks import BLOCK
-from .statistics.moments import PointStatistics
+from simcore.errors import FileFormatError, InputError
+from simcore.files.hdf5 import reading
+from simcore.files.lock import only_writer
+from simcore.files.run_file import read_header, read_state, write_run
+from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import PointStatistics
+
+from .execute import Outcome, empty_point, with_inputs
 
 __all__ = ["merge"]
 
@@ -85,7 +86,7 @@ def merge(
         rule = f"would lack trials {_listed(missing)}"
         remedy = "Resume or add the shard that has them, or pass --allow-gaps."
         raise InputError("output", str(output), rule, remedy)
-    from .machine.provenance import collect_provenance
+    from simcore.machine.provenance import collect_provenance
 
     notes = collect_provenance(device=run.device) | dict(provenance or {})
     if run.inputs is not None:

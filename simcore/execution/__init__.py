@@ -1,0 +1,8 @@
+"""The execution of a run: tasks out, results in, checkpoints, progress, and merging.
+
+`execute` starts, resumes and extends; `loop` is the run itself, `schedule` the work that is left,
+`engines` the threads that do it, `dask` a cluster; `predictions` the theory of every point.
+Start with `execute`.
+
+May import `files`, `machine`, `sampling`, `runs`, `theory`, `statistics`, `physics`, `numerics`.
+"""

@@ -1,0 +1,1 @@
+"""A Dask cluster as the engine of a run. Start with `cluster`."""
