@@ -201,7 +201,7 @@ def _show_stopped(request: Request, outcome: Outcome) -> None:
 def show_finished(request: Request, path: Path) -> None:
     """Show the table of a file that holds this run already."""
     prepare()
-    from simcore.analysis import open_run
+    from simcore.results.open_run import open_run
 
     with open_run(path) as dataset:
         result = rows(request.run, dataset)

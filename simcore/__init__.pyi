@@ -3,24 +3,24 @@ from . import report as report
 from . import theory as theory
 from . import torch as torch
 from . import training as training
-from .analysis import open_run as open_run
-from .analysis import to_dataframe as to_dataframe
-from .comparison import Comparison as Comparison
-from .comparison import Verdict as Verdict
-from .comparison import compare as compare
 from .errors import ClusterError as ClusterError
 from .errors import DeviceError as DeviceError
 from .errors import FileFormatError as FileFormatError
 from .errors import InputError as InputError
 from .errors import OutputError as OutputError
 from .errors import SimcoreError as SimcoreError
+from .results.compare import Comparison as Comparison
+from .results.compare import Verdict as Verdict
+from .results.compare import compare as compare
+from .results.open_run import open_run as open_run
+from .results.open_run import to_dataframe as to_dataframe
+from .results.scaling import Scaling as Scaling
+from .results.scaling import scaling as scaling
 from .runs.ensemble import Ensemble as Ensemble
 from .runs.run import Run as Run
 from .simulation import merge as merge
 from .simulation import resume as resume
 from .simulation import simulate as simulate
-from .width_scaling import Scaling as Scaling
-from .width_scaling import scaling as scaling
 
 __version__: str
 __all__ = [

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .analysis import open_run
 from .errors import InputError
 from .figure_style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
 from .files.hdf5 import reading
 from .physics.observables import COVARIANCE, HISTOGRAMMED
-from .results import points
+from .results.open_run import open_run
+from .results.points import points
 from .training.figures import KINDS as TRAINING_KINDS
 from .training.figures import draw as draw_training
 from .training.store import is_training, open_training
@@ -206,7 +206,7 @@ def _name_theory(axes: Any, dataset: xr.Dataset, observable: str) -> None:
 
 def _scores(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
     """Draw (mean − theory)/error against mean field, and thinner against first order."""
-    from .comparison import z_scores
+    from .results.compare import z_scores
 
     z = z_scores(dataset)
     layer = dataset["layer"].to_numpy()
@@ -268,7 +268,7 @@ def _distribution(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> No
 
 def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
     """Draw the deviation from mean field against 1/N, with the fit and the slope of theory."""
-    from .width_scaling import scaling
+    from .results.scaling import scaling
 
     (name,) = kind.observables
     fits = scaling(dataset, observables=kind.observables).fits.sel(layer=layer)

@@ -128,10 +128,10 @@ def simulate(
     >>> ds.correlation.dims
     ('layer',)
     """
-    from .analysis import to_dataset
     from .execution.execute import execute
     from .machine.cpus import resolve_threads
     from .machine.memory import check_memory
+    from .results.open_run import to_dataset
 
     if isinstance(ensemble, Run):
         run = ensemble
@@ -220,8 +220,8 @@ def resume(
     OutputError, ClusterError
         As for `simulate`.
     """
-    from .analysis import to_dataset
     from .execution.execute import resume as go_on
+    from .results.open_run import to_dataset
 
     outcome = go_on(
         Path(path),
@@ -270,8 +270,8 @@ def merge(
     FileFormatError, OutputError
         As for `resume`.
     """
-    from .analysis import to_dataset
     from .execution.merge import merge as unite
+    from .results.open_run import to_dataset
 
     target = Path(output)
     if target.exists() and not overwrite:

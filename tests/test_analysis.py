@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pytest
 import xarray as xr
 
-from simcore.analysis import open_run, to_dataset
 from simcore.files.result_arrays import quantiles
 from simcore.files.run_file import write_run
 from simcore.inputs.input_set import InputSet
 from simcore.physics.observables import FIRST_ORDER, KEPT, NAMES, column
+from simcore.results.open_run import open_run, to_dataset
 from simcore.runs.run import Run
 from simcore.statistics.moments import PointStatistics
 from simcore.theory import first_order

@@ -12,7 +12,10 @@ import pytest
 import xarray as xr
 
 import simcore
-from simcore import analysis, comparison, simulation, width_scaling
+from simcore import simulation
+from simcore.results import compare as comparison
+from simcore.results import open_run as analysis
+from simcore.results import scaling as width_scaling
 
 
 def test_importing_simcore_loads_nothing_heavy() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simcore.analysis import open_run
 from simcore.errors import FileFormatError, InputError
 from simcore.execution.execute import execute, resume
 from simcore.execution.merge import merge
@@ -19,6 +18,7 @@ from simcore.execution.progress import Control, Progress
 from simcore.execution.schedule import worst_error
 from simcore.files.run_file import info, read_state
 from simcore.inputs.input_set import InputSet
+from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from tests.same_results import differences

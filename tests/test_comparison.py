@@ -11,8 +11,8 @@ import xarray as xr
 from scipy import stats
 
 import simcore
-from simcore.comparison import compare, skewness, z_scores
-from simcore.joint_statistics import critical_value, joint_test, shrunk, symmetric
+from simcore.results.compare import compare, skewness, z_scores
+from simcore.results.joint_test import critical_value, joint_test, shrunk, symmetric
 from simcore.runs.run import Run
 
 Floats = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ import xarray as xr
 
 import simcore
 from simcore.files.run_file import write_run
-from simcore.lazy import RunBackend
+from simcore.results.backend import RunBackend
 from simcore.runs.run import Run
 
 from .helpers_store import statistics

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import simcore
 from simcore import plots
-from simcore.comparison import z_scores
+from simcore.results.compare import z_scores
 from simcore.runs.run import Run
 
 

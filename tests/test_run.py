@@ -11,10 +11,10 @@ import pytest
 import simcore.loop
 import simcore.run
 
-from simcore.analysis import open_run
 from simcore.execution.execute import execute
 from simcore.execution.progress import Control, Progress
 from simcore.files.run_file import read_state
+from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import BLOCK

@@ -20,7 +20,6 @@ import silx.io.nxdata
 import xarray as xr
 
 import simcore
-from simcore.analysis import open_run
 from simcore.errors import FileFormatError, OutputError
 from simcore.files import hdf5
 from simcore.files.layout import Array, has_first_order, observable_of
@@ -39,6 +38,7 @@ from simcore.physics.observables import (
     NAMES,
     NETWORK_NAMES,
 )
+from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import PointStatistics

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import simcore
+from simcore.results.scaling import scaling
 from simcore.runs.run import Run
-from simcore.width_scaling import scaling
 
 
 @pytest.fixture(scope="module")

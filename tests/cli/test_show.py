@@ -232,8 +232,8 @@ def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:
 def test_rows_from_memory_are_those_of_the_dataset() -> None:
     from simcore.cli.summary import rows_of_points
 
-    from simcore.analysis import to_dataset
     from simcore.execution.execute import execute
+    from simcore.results.open_run import to_dataset
 
     for widths in ((16,), (8, 16)):
         run = Run(depth=20, width=widths, trials=100)

@@ -25,8 +25,8 @@ prepare()
 import simcore.loop  # noqa: E402 - the folder of compiled kernels comes first
 import simcore.run  # noqa: E402
 
-from simcore.analysis import open_run  # noqa: E402
 from simcore.files.run_file import read_state  # noqa: E402
+from simcore.results.open_run import open_run  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
 from simcore.statistics.blocks import BLOCK  # noqa: E402
 from tests.same_results import differences  # noqa: E402

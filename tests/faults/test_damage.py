@@ -12,9 +12,9 @@ import netCDF4
 import numpy as np
 import pytest
 
-from simcore.analysis import open_run
 from simcore.errors import FileFormatError
 from simcore.files.run_file import info, read_state, write_run
+from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from tests.helpers_store import statistics
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from simcore.cli.main import main as simcore_main
 
-from simcore.analysis import open_run
 from simcore.errors import OutputError
 from simcore.execution.execute import execute, resume
 from simcore.execution.progress import Control, Progress
 from simcore.files.run_file import info
+from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from tests.same_results import differences
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from simcore.analysis import open_run
+from simcore.results.open_run import open_run
 from simcore.statistics.blocks import BLOCK
 
 SIMULATE = str(Path(sys.executable).with_name("simulate"))

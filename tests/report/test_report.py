@@ -107,7 +107,7 @@ def test_the_chosen_layers(depth: int) -> None:
 
 def pretended(**run: Any) -> Source:
     """Return a run of which nothing but its grid is known."""
-    from simcore.analysis import to_dataset
+    from simcore.results.open_run import to_dataset
 
     whole = Run(depth=1, trials=64, **run)
     points = statistics(whole)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from simcore.comparison import compare
+from simcore.results.compare import compare
 from simcore.runs.run import Run
 from simcore.simulation import simulate
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .errors import InputError
+from simcore.errors import InputError
 
 __all__ = ["check_results", "points", "swept_of"]
 

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from .errors import InputError
-from .physics.observables import COVARIANCE, NAMES
-from .results import check_results, points
-from .verdicts import SYMBOLS, point_words
+from simcore.errors import InputError
+from simcore.physics.observables import COVARIANCE, NAMES
+
+from .points import check_results, points
+from .words import SYMBOLS, point_words
 
 __all__ = ["Scaling", "scaling"]
 
@@ -244,7 +245,7 @@ def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
 
     It is what first order adds to mean field at a width that is nearly infinite, times the width.
     """
-    from .theory.finite_width import first_order_grid
+    from simcore.theory.finite_width import first_order_grid
 
     names = [str(n).removesuffix("_theory_1n") for n in dataset if str(n).endswith("_theory_1n")]
     if not names or "q0" not in dataset.coords:

@@ -8,8 +8,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import xarray as xr
 
-from .errors import InputError
-from .runs.run import Run
+from simcore.errors import InputError
+from simcore.runs.run import Run
 
 __all__ = ["aligned"]
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from .alignment import aligned
-from .errors import FileFormatError
-from .files.layout import (
+from simcore.errors import FileFormatError
+from simcore.files.layout import (
     ESTIMATORS,
     Array,
     Field,
@@ -23,12 +22,14 @@ from .files.layout import (
     shape_of,
     sizes,
 )
-from .files.result_arrays import published
-from .files.run_file import RNG, RNG_LAYOUT, read_header
-from .lazy import RunBackend, StoredFile, lazy_array
-from .machine.provenance import version
-from .runs.run import Run
-from .statistics.moments import PointStatistics
+from simcore.files.result_arrays import published
+from simcore.files.run_file import RNG, RNG_LAYOUT, read_header
+from simcore.machine.provenance import version
+from simcore.runs.run import Run
+from simcore.statistics.moments import PointStatistics
+
+from .backend import RunBackend, StoredFile, lazy_array
+from .combine import aligned
 
 if TYPE_CHECKING:
     import pandas as pd

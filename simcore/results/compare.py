@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from .errors import InputError
-from .joint_statistics import critical_value, joint_test, shrunk, symmetric
-from .physics.observables import COVARIANCE
-from .results import check_results, points, swept_of
-from .verdicts import ABSENT, Verdict, listed, summary
+from simcore.errors import InputError
+from simcore.physics.observables import COVARIANCE
+
+from .joint_test import critical_value, joint_test, shrunk, symmetric
+from .points import check_results, points, swept_of
+from .words import ABSENT, Verdict, listed, summary
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ import xarray as xr
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
-from .errors import FileFormatError
-from .files.hdf5 import reading, translated
+from simcore.errors import FileFormatError
+from simcore.files.hdf5 import reading, translated
 
 __all__ = ["RunBackend", "StoredFile", "lazy_array"]
 
@@ -135,7 +135,7 @@ class RunBackend(BackendEntrypoint):
         self, filename_or_obj: Any, *, drop_variables: str | Iterable[str] | None = None
     ) -> xr.Dataset:
         """Return the Dataset of a run; its arrays are read when they are used."""
-        from .analysis import stored_dataset
+        from .open_run import stored_dataset
 
         path = os.fspath(filename_or_obj)
         with reading(path):  # says what is wrong with a file in words
