@@ -143,7 +143,7 @@ def draw(tables, path):
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
-    from simcore.figure_style import COLOURS, STYLE
+    from simcore.figures.style import COLOURS, STYLE
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 2.9))

@@ -91,7 +91,7 @@ def draw(by_law, dead, path):
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    from simcore.plots import COLOURS, STYLE
+    from simcore.figures.runs import COLOURS, STYLE
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.2, 3.4))

@@ -117,8 +117,8 @@ def plot(
     """Plot a run, or training: one figure, as a paper would have it."""
     path = Path(file) if any(sign in file for sign in "*?[") else existing(file)
     prepare()
-    from simcore.plots import SIZE
-    from simcore.plots import plot as draw
+    from simcore.figures.runs import SIZE
+    from simcore.figures.runs import plot as draw
 
     stem = path.stem.strip("*?[]") or "runs"
     picture = Path(output) if output else Path(f"{stem}-{kind}.png")

@@ -99,7 +99,7 @@ def checked_output(given: Given) -> Path | None:
         remedy = "Add --overwrite, or name another file."
         raise InputError("output", name, "exists already", remedy)
     if picture:
-        from simcore.figure_style import formats
+        from simcore.figures.style import formats
 
         try:
             formats()
@@ -154,7 +154,7 @@ def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
 
     def picture(to: Path) -> None:
         prepare()
-        from simcore.theory.pictures import draw
+        from simcore.figures.theory import draw
 
         draw(table, to, show)
 

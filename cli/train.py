@@ -267,7 +267,7 @@ def _perform(plan: Plan, given: Given) -> int:
 
         exit_code = _carry_out(partial(execute, plan, output=destination.path), threads, given)
     if exit_code == 0 and figure is not None:
-        from simcore.plots import plot
+        from simcore.figures.runs import plot
 
         plot(destination.path, "loss", figure)
     return exit_code
@@ -278,7 +278,7 @@ def _figure(given: Given) -> Path | None:
     typed = given.texts.get("figure")
     if typed is None:
         return None
-    from simcore.figure_style import check_ending
+    from simcore.figures.style import check_ending
 
     figure = Path(typed).expanduser()
     check_ending(figure, "figure")

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import simcore
-from simcore import plots
+from simcore.figures import runs as plots
 from simcore.results.compare import z_scores
 from simcore.runs.run import Run
 

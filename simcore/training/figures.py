@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simcore.figures.style import COLOURS, THEORY
+
 from ..errors import InputError
-from ..figure_style import COLOURS, THEORY
 from .differences import Difference, differences
 from .statistics import baseline_of, curves, dead_units, final, reference_loss, steps_to_reach
 

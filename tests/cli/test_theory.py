@@ -17,8 +17,8 @@ from simcore.cli import theory as commands
 from simcore.cli.main import main
 from simcore.cli.theory_output import DATA, PICTURES
 
+from simcore.figures.theory import SHOWN
 from simcore.theory import tables
-from simcore.theory.pictures import SHOWN
 
 KINDS = {
     "trajectory": "--depth 12 --k 0,inf --width 256",

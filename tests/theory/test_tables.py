@@ -14,9 +14,9 @@ import xarray as xr
 
 from simcore import theory
 from simcore.errors import InputError
+from simcore.figures.theory import SHOWN, draw
 from simcore.theory import rows, tables
 from simcore.theory.finite_width import first_order
-from simcore.theory.pictures import SHOWN, draw
 
 INF = math.inf
 STEP = 1e-3

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from simcore.cli.main import main
 from simcore.cli.train import _plan
 
-from simcore import plots
 from simcore.errors import InputError
+from simcore.figures import runs as plots
 from simcore.files.run_file import write_run
 from simcore.report import report
 from simcore.runs.run import Run

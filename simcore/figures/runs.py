@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .errors import InputError
-from .figure_style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
-from .files.hdf5 import reading
-from .physics.observables import COVARIANCE, HISTOGRAMMED
-from .results.open_run import open_run
-from .results.points import points
-from .training.figures import KINDS as TRAINING_KINDS
-from .training.figures import draw as draw_training
-from .training.store import is_training, open_training
+from simcore.errors import InputError
+from simcore.files.hdf5 import reading
+from simcore.physics.observables import COVARIANCE, HISTOGRAMMED
+from simcore.results.open_run import open_run
+from simcore.results.points import points
+from simcore.training.figures import KINDS as TRAINING_KINDS
+from simcore.training.figures import draw as draw_training
+from simcore.training.store import is_training, open_training
+
+from .style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -206,7 +207,7 @@ def _name_theory(axes: Any, dataset: xr.Dataset, observable: str) -> None:
 
 def _scores(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
     """Draw (mean − theory)/error against mean field, and thinner against first order."""
-    from .results.compare import z_scores
+    from simcore.results.compare import z_scores
 
     z = z_scores(dataset)
     layer = dataset["layer"].to_numpy()
@@ -268,7 +269,7 @@ def _distribution(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> No
 
 def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
     """Draw the deviation from mean field against 1/N, with the fit and the slope of theory."""
-    from .results.scaling import scaling
+    from simcore.results.scaling import scaling
 
     (name,) = kind.observables
     fits = scaling(dataset, observables=kind.observables).fits.sel(layer=layer)

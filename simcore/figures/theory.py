@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simcore.errors import InputError
-from simcore.figure_style import COLOURS, PARAMETER_SYMBOLS, figure
 from simcore.physics.parameters import correlation_strength
+
+from .style import COLOURS, PARAMETER_SYMBOLS, figure
 
 if TYPE_CHECKING:
     import xarray as xr

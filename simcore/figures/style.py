@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, OutputError
+from simcore.errors import InputError, OutputError
 
 __all__ = [
     "COLOURS",
