@@ -18,7 +18,7 @@ from .simulate import simulate
 
 if TYPE_CHECKING:
     from simcore.runs.run import Run
-    from simcore.slurm import Job, Work
+    from simcore.slurm.script import Job, Work
 
     from .request import Request
 
@@ -166,7 +166,7 @@ def _slurm(
         raise named(error, given, parameters) from error
     parsed = _parsed(command)
     try:
-        from simcore.slurm import array_script, dask_script
+        from simcore.slurm.script import array_script, dask_script
 
         work = _work(parsed, job)
         _check_files(parsed.request, work, job)
@@ -177,7 +177,7 @@ def _slurm(
 
 
 def _job(given: Given, sbatch: Iterable[str], setup: Iterable[str]) -> Job:
-    from simcore.slurm import Job
+    from simcore.slurm.script import Job
 
     from .values import parse_integer
 
@@ -235,7 +235,7 @@ def _work(parsed: _Parsed, job: Job) -> Work:
     InputError
         If an option has no place in a script.
     """
-    from simcore.slurm import Work
+    from simcore.slurm.script import Work
 
     given = parsed.given
     run = replace(parsed.request.run, device=_device(parsed, job))
@@ -287,7 +287,7 @@ def _check_files(request: Request, work: Work, job: Job) -> None:
     InputError
         If a file is in the way, or can't be written.
     """
-    from simcore.slurm import shard_count, shard_names, shard_spans
+    from simcore.slurm.script import shard_count, shard_names, shard_spans
 
     from .output import check_destination
 

@@ -3,6 +3,9 @@ from . import report as report
 from . import theory as theory
 from . import torch as torch
 from . import training as training
+from .api import merge as merge
+from .api import resume as resume
+from .api import simulate as simulate
 from .errors import ClusterError as ClusterError
 from .errors import DeviceError as DeviceError
 from .errors import FileFormatError as FileFormatError
@@ -18,9 +21,6 @@ from .results.scaling import Scaling as Scaling
 from .results.scaling import scaling as scaling
 from .runs.ensemble import Ensemble as Ensemble
 from .runs.run import Run as Run
-from .simulation import merge as merge
-from .simulation import resume as resume
-from .simulation import simulate as simulate
 
 __version__: str
 __all__ = [

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import simcore
-from simcore import simulation
+from simcore import api as simulation
 from simcore.results import compare as comparison
 from simcore.results import open_run as analysis
 from simcore.results import scaling as width_scaling

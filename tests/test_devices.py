@@ -113,7 +113,7 @@ def test_importing_simcore_opens_no_driver(library: Path) -> None:
         "import sys, ctypes\n"
         "def refused(*_): raise AssertionError('the driver was opened')\n"
         "ctypes.CDLL = refused\n"
-        "import simcore, simcore.devices\nfrom simcore import Run, simulate\n"
+        "import simcore, simcore.machine.gpu\nfrom simcore import Run, simulate\n"
         "Run(width=(8,), depth=2, device='cuda')\n"
         "assert 'numba' not in sys.modules\n"
         "print('done')"

@@ -317,7 +317,7 @@ def test_digest_does_not_depend_on_how_many_rows_are_taken_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = digest(ROWS)
-    monkeypatch.setattr("simcore.inputs.rows.matrices._BATCH", 6)
+    monkeypatch.setattr("simcore.inputs.matrices._BATCH", 6)
     assert digest(ROWS) == whole
 
 
@@ -533,7 +533,7 @@ def test_geometry_does_not_depend_on_how_many_pairs_are_taken_at_once(
 ) -> None:
     pairs = pick_pairs(5, 7, 0)
     whole = pair_geometry(ROWS, pairs)
-    monkeypatch.setattr("simcore.inputs.rows.matrices._BATCH", 6)
+    monkeypatch.setattr("simcore.inputs.matrices._BATCH", 6)
     parts = pair_geometry(ROWS, pairs)
     for name in ("q1", "q2", "m1", "m2", "overlap", "distance"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))

@@ -28,7 +28,7 @@ from simcore.runs.run import Run
 RUN = Run(depth=3, width=(8,), trials=64)
 HOLD = """
 import sys, time
-from simcore.locking import only_writer
+from simcore.files.lock import only_writer
 with only_writer(sys.argv[1]):
     print("held", flush=True)
     time.sleep(100)

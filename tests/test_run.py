@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import simcore.loop
-import simcore.run
 
+import simcore.execution.execute
+import simcore.execution.loop
 from simcore.execution.execute import execute
 from simcore.execution.progress import Control, Progress
 from simcore.files.run_file import read_state
@@ -213,7 +213,7 @@ def test_a_stop_during_the_predictions_leaves_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of many asymmetric points take longer than all the rest of the last write."""
-    import simcore.predictions
+    import simcore.execution.predictions
 
     control, path, original = Control(), tmp_path / "run.h5", simcore.execution.predictions._predict
     predicted: list[object] = []

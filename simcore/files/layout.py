@@ -1,7 +1,7 @@
 """The schema of results: names, dimensions, types and meanings of arrays and coordinates.
 
 The one source for what a file holds (`simcore.files.run_file` writes it) and for what a Dataset
-holds (`simcore.results.points.open_run` wraps it).
+holds (`simcore.results.open_run` wraps it).
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def test_wide_vectors_only_with_avx512() -> None:
 SCRIPT = """
 import numba
 from llvmlite import binding
-from simcore.numba_setup import prefer_wide_vectors
+from simcore.numerics.compiling import prefer_wide_vectors
 host = binding.get_host_cpu_features()
 host["avx512f"] = {wide}
 binding.get_host_cpu_features = lambda: host

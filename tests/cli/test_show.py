@@ -188,7 +188,7 @@ def test_progress_in_words() -> None:
 LIVE = """
 import time
 from simcore.cli.live import choose_report
-from simcore.progress import Progress
+from simcore.execution.progress import Progress
 with choose_report(quiet=False) as report:
     report(Progress("compiling", 0, 100, 0, 1000, 0.0))
     time.sleep(0.3)

@@ -59,7 +59,7 @@ def execute(*_, **__):
     print("started", flush=True)
     while True:
         time.sleep(0.1)
-import simcore.run
+import simcore.execution.execute
 simcore.execution.execute.execute = execute
 sys.exit(main(["--width", "8", "--depth", "2", "-o", "x.h5"]))
 """

@@ -116,9 +116,7 @@ def test_the_same_run_is_shown_not_repeated(
 ) -> None:
     assert main(BASIC) == 0
     first = capsys.readouterr().out
-    monkeypatch.setattr(
-        "simcore.results.points.open_run.open_run", lambda _: fake_dataset(fake.run)
-    )
+    monkeypatch.setattr("simcore.results.open_run.open_run", lambda _: fake_dataset(fake.run))
     assert main(BASIC) == 0
     second = capsys.readouterr()
     assert len(fake.calls) == 1

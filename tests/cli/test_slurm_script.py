@@ -19,7 +19,7 @@ from simcore.cli.main import main
 from simcore.errors import InputError
 from simcore.execution.execute import execute
 from simcore.runs.run import Run
-from simcore.slurm import Job, Work, array_script, dask_script, shard_spans
+from simcore.slurm.script import Job, Work, array_script, dask_script, shard_spans
 
 BASIC = "simulate --width 64 --depth 5"
 STAND_IN = Path(__file__).with_name("stand_in.bash")

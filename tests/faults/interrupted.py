@@ -16,8 +16,7 @@ from simcore.numerics.compiling import prepare
 
 prepare()
 
-import simcore.store  # noqa: E402 - the folder of compiled kernels comes first
-
+import simcore.files.run_file  # noqa: E402 - the folder of compiled kernels comes first
 from simcore.sampling.pair.cpu import PairSampler  # noqa: E402
 
 PHASES = ("compiling", "first task", "checkpointing", "last fold")

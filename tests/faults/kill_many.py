@@ -22,9 +22,8 @@ from simcore.numerics.compiling import prepare
 
 prepare()
 
-import simcore.loop  # noqa: E402 - the folder of compiled kernels comes first
-import simcore.run  # noqa: E402
-
+import simcore.execution.execute  # noqa: E402
+import simcore.execution.loop  # noqa: E402 - the folder of compiled kernels comes first
 from simcore.files.run_file import read_state  # noqa: E402
 from simcore.results.open_run import open_run  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402

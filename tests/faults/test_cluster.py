@@ -267,7 +267,7 @@ def test_a_task_that_hangs_twice_is_reported(tmp_path: Path, cluster: Cluster) -
 
 HASTY = """
 import sys
-import simcore.cluster
+import simcore.execution.dask.cluster
 simcore.execution.dask.cluster.HANG_FLOOR = {limit}
 simcore.execution.dask.cluster.HANG_FACTOR = 2.0
 from simcore.cli.simulate import main
@@ -276,7 +276,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 OTHER_SOFTWARE = """
-import simcore.worker
+import simcore.execution.dask.worker
 def other(names=simcore.execution.dask.worker.versions()):
     return tuple((name, "0.1" if name == "numpy" else version) for name, version in names)
 simcore.execution.dask.worker.versions = other
@@ -285,7 +285,7 @@ simcore.execution.dask.worker.versions = other
 
 SLOW_TO_START = """
 import time
-import simcore.worker
+import simcore.execution.dask.worker
 simcore.execution.dask.worker._sampler = lambda job: time.sleep(1000.0)
 """
 
@@ -357,8 +357,8 @@ PRETENDED = """
 import os
 from dataclasses import replace
 from pathlib import Path
-import simcore.devices as devices
-import simcore.samplers as samplers
+import simcore.machine.gpu as devices
+import simcore.sampling.choose as samplers
 gpu = devices.Gpu(0, "NVIDIA H100", (9, 0), 80 * 2**30, 79 * 2**30)
 found = devices.Findings((13, 1), "", (gpu,), None, "0.30.4", 13, 13)
 if devices.look() != found:  # Dask runs this twice

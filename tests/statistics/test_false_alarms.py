@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from simcore.api import simulate
 from simcore.results.compare import compare
 from simcore.runs.run import Run
-from simcore.simulation import simulate
 
 RUNS = 1000
 RATE = 0.01

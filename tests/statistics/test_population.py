@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from simcore.api import simulate
 from simcore.runs.ensemble import Ensemble
-from simcore.simulation import simulate
 
 SIGMAS = 3.0
 """Standard errors allowed. Three observables in twelve compared layers at each width: of 72

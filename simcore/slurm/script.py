@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import PurePath
 
-from . import slurm_blocks as blocks
-from .errors import InputError
-from .statistics.blocks import BLOCK
+from simcore.errors import InputError
+from simcore.statistics.blocks import BLOCK
+
+from . import blocks
 
 __all__ = [
     "Job",
