@@ -54,7 +54,8 @@ FILL = 2048
 """Trials that keep every multiprocessor busy, a thread block each."""
 
 INSTRUCTIONS = 114
-"""Machine instructions of a node, at most: tests/gpu/test_pair_budget.py holds the kernel to it."""
+"""Machine instructions of a node, at most: tests/emulator/test_pair_budget.py holds the kernel to
+it."""
 
 OFF_PER_LAYER = 2e-6
 """How far approximate normals may move the logarithm of q, and of 1 - c, in the median."""

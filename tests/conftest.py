@@ -15,7 +15,7 @@ import pytest
 from simcore.machine import gpu as devices
 from simcore.machine.gpu import Findings
 from simcore.numerics.compiling import prepare
-from tests.warm_up import KINDS
+from tests.support.warm_up import KINDS
 
 prepare()
 
@@ -26,7 +26,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", default=None):
         return
     root = Path(__file__).parents[1]
-    commands = [[sys.executable, "-m", "tests.warm_up", kind] for kind in KINDS]
+    commands = [[sys.executable, "-m", "tests.support.warm_up", kind] for kind in KINDS]
     started = [subprocess.Popen(command, cwd=root) for command in commands]
     for process in started:
         process.wait()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from simcore.cli.summary import rows
 
-from .fakes import FakeRun, fake_dataset
+from tests.cli.fakes import FakeRun, fake_dataset
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from simcore.cli.simulate import main
 
-from .fakes import BASIC, FakeRun
+from tests.cli.fakes import BASIC, FakeRun
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from simcore.cli.simulate import main as simulate
 
 from simcore.execution.progress import Progress
 from simcore.files.run_file import info
-
-from .fakes import BASIC, FakeRun
+from tests.cli.fakes import BASIC, FakeRun
 
 SMALL = ["--width", "8", "--depth", "3"]
 

@@ -15,9 +15,8 @@ from simcore.cli.simulate import main
 from simcore.execution.execute import execute
 from simcore.machine.gpu import Findings
 from simcore.runs.run import Run
-from tests.devices import CASES, FOR_PRODUCTS, H100, READY
-
-from .fakes import BASIC, FakeRun
+from tests.cli.fakes import BASIC, FakeRun
+from tests.support.devices import CASES, FOR_PRODUCTS, H100, READY
 
 Pretend = Callable[[Findings], None]
 

@@ -19,7 +19,7 @@ from simcore.cli.main import main
 from simcore import doctor
 from simcore.doctor import KNOWN_ANSWER, Check
 from simcore.machine.gpu import Findings
-from tests.devices import CASES, READY
+from tests.support.devices import CASES, READY
 
 Pretend = Callable[[Findings], None]
 Examined = Callable[[], dict[str, Check]]

@@ -11,8 +11,7 @@ from simcore.cli.simulate import app, main
 from simcore.errors import OutputError
 from simcore.execution.progress import Control
 from simcore.runs.run import Run
-
-from .fakes import BASIC, FakeRun
+from tests.cli.fakes import BASIC, FakeRun
 
 # --- mistakes -----------------------------------------------------------------------------------
 

@@ -11,8 +11,7 @@ from simcore.cli.main import main
 
 from simcore.files.run_file import write_run
 from simcore.runs.run import Run
-
-from ..helpers_store import statistics
+from tests.support.results import statistics
 
 RUN = Run(depth=3, width=(8,), trials=128, keep=0)
 

@@ -14,8 +14,7 @@ import pytest
 from simcore.cli.simulate import main
 
 from simcore.execution.progress import Control
-
-from .fakes import BASIC, FakeRun
+from tests.cli.fakes import BASIC, FakeRun
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

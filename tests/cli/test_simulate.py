@@ -14,8 +14,7 @@ from simcore.cli.simulate import main
 
 from simcore.runs.limits import DEFAULTS
 from simcore.runs.run import Run
-
-from .fakes import BASIC, FakeRun, fake_dataset
+from tests.cli.fakes import BASIC, FakeRun, fake_dataset
 
 # --- what reaches the run -----------------------------------------------------------------------
 

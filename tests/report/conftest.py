@@ -16,8 +16,7 @@ import pytest
 from simcore.execution.execute import execute
 from simcore.report import report
 from simcore.runs.run import Run
-
-from .browser import Browser, find_chromium, running
+from tests.report.browser import Browser, find_chromium, running
 
 REQUIRE = "SIMCORE_REQUIRE_CHROMIUM"
 

@@ -12,9 +12,8 @@ import pytest
 import xarray as xr
 
 import simcore
-
-from .browser import Browser, Page
-from .conftest import Made
+from tests.report.browser import Browser, Page
+from tests.report.conftest import Made
 
 pytestmark = pytest.mark.xdist_group("report")
 

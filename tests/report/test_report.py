@@ -32,9 +32,8 @@ from simcore.report.points import MOST_LAYERS, MOST_POINTS, chosen_layers, chose
 from simcore.report.sources import Source
 from simcore.report.widths import widths_data
 from simcore.runs.run import Run
-
-from ..helpers_store import statistics
-from .conftest import INFINITE, RUNS, Made
+from tests.report.conftest import INFINITE, RUNS, Made
+from tests.support.results import statistics
 
 pytestmark = pytest.mark.xdist_group("report")
 

@@ -16,7 +16,7 @@ from simcore.theory.population import (
     norm_preserving_sigma_w,
     population_trajectory,
 )
-from tests.oracle import FixedInputs, Law, RandomPairs, simulate_shared
+from tests.support.oracle import FixedInputs, Law, RandomPairs, simulate_shared
 
 WIDTH, DEPTH, NETWORKS = 256, 8, 150
 COMPARED = ("q1", "q2", "distance", "cosine", "inactive1", "inactive_both")

@@ -26,11 +26,10 @@ from simcore.training.figures import KINDS, draw
 from simcore.training.plan import Digits, TeacherStudent
 from simcore.training.statistics import curves, final, steps_to_reach
 from simcore.training.verdict import verdict
-
-from ..helpers_store import statistics
-from ..report.browser import Browser
-from ..report.conftest import browser
-from .synthetic import LAST, runs, write
+from tests.report.browser import Browser
+from tests.report.conftest import browser
+from tests.support.results import statistics
+from tests.training.synthetic import LAST, runs, write
 
 __all__ = ["browser"]
 

@@ -21,8 +21,7 @@ from simcore.training.statistics import (
     trained,
 )
 from simcore.training.verdict import grid_words, verdict
-
-from .synthetic import LAST, STEPS, runs
+from tests.training.synthetic import LAST, STEPS, runs
 
 
 def one(found: tuple[Difference, ...], measure: str, ensemble: str = "other") -> Difference:

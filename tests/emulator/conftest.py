@@ -1,0 +1,104 @@
+"""What the tests of the GPU's kernels share: compiled once, for both compute capabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+import pytest
+
+from tests.emulator.kernels import FAST_KERNELS, KERNELS, kernel, signature
+from tests.emulator.ptx_program import Program, compile_ptx, programs
+
+CAPABILITIES = [(8, 0), (9, 0)]
+Capability = tuple[int, int]
+AllPtx = dict[Capability, dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def all_ptx() -> AllPtx:
+    """PTX of every kernel, by compute capability and name."""
+    return {
+        c: {name: compile_ptx(kernel(name), signature(name), c) for name in KERNELS}
+        for c in CAPABILITIES
+    }
+
+
+@pytest.fixture(scope="session")
+def kernel_ptx(all_ptx: AllPtx) -> dict[Capability, str]:
+    """PTX of the pair sampler's kernel, by compute capability."""
+    return {capability: ptx["advance"] for capability, ptx in all_ptx.items()}
+
+
+@pytest.fixture(scope="session")
+def libraries(
+    all_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Capability], dict[str, Program]]:
+    """Compiles every kernel for a capability, once."""
+    return cache(lambda capability: programs(all_ptx[capability], tmp_path_factory.mktemp("ptx")))
+
+
+@pytest.fixture(scope="session", params=CAPABILITIES, ids=["cc80", "cc90"])
+def compiled(
+    request: pytest.FixtureRequest, libraries: Callable[[Capability], dict[str, Program]]
+) -> dict[str, Program]:
+    """Every compiled kernel, to be run on the CPU, by name."""
+    return libraries(request.param)
+
+
+@pytest.fixture(scope="session")
+def program(compiled: dict[str, Program]) -> Program:
+    """The pair sampler's compiled kernel."""
+    return compiled["advance"]
+
+
+@pytest.fixture(scope="session")
+def fast_ptx() -> AllPtx:
+    """PTX of the kernels with approximate normals, by compute capability and name."""
+    return {
+        c: {name: compile_ptx(kernel, types, c) for name, (kernel, types) in FAST_KERNELS.items()}
+        for c in CAPABILITIES
+    }
+
+
+@pytest.fixture(scope="session")
+def fast_programs(fast_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
+    """These kernels, to be run on the CPU; those of the other capability are the same."""
+    return programs(fast_ptx[9, 0], tmp_path_factory.mktemp("fast"), approximations=True)
+
+
+def asymmetric_signatures() -> dict[str, Any]:
+    """Types of the parameters of the kernels of `rai` and `raai`, by name."""
+    from numba import types
+
+    from simcore.sampling.pair.physics import Physics
+
+    i, f, named = types.int64, types.float64, cast(Any, types.NamedTuple)
+    physics = named((f,) * 5 + (types.uint64,) * 2, Physics)
+    return {
+        "begin": (physics, i, i, f[:, ::1]),
+        "advance": (physics, i[::1], i[::1], i, i, f[:, ::1], f[:, :, ::1]),
+    }
+
+
+@pytest.fixture(scope="session")
+def asymmetric_ptx() -> dict[tuple[int, int], dict[str, str]]:
+    """PTX of the kernels of `rai` and `raai`, by compute capability and name."""
+    from simcore.sampling.asymmetric import cuda_kernels as asymmetric_kernels
+
+    return {
+        c: {
+            name: compile_ptx(getattr(asymmetric_kernels, name), types, c)
+            for name, types in asymmetric_signatures().items()
+        }
+        for c in CAPABILITIES
+    }
+
+
+@pytest.fixture(scope="session")
+def asymmetric_programs(
+    asymmetric_ptx: dict[tuple[int, int], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Program]:
+    """The compiled kernels, to be run on the CPU; those of the other capability are the same."""
+    return programs(asymmetric_ptx[9, 0], tmp_path_factory.mktemp("asymmetric"))

@@ -1,0 +1,79 @@
+"""The kernels that samplers launch, and the types of their parameters."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from numba import types
+
+from simcore.sampling.batch import cuda_kernels as variates_kernels
+from simcore.sampling.cuda import statistics_kernels as moment_kernels
+from simcore.sampling.pair import cuda_kernels as pair_kernels
+from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
+from simcore.sampling.pair.cpu_kernels import FastPhysics, Physics
+from simcore.statistics.moments import Bins, Moments
+from tests.emulator import probes
+
+__all__ = ["FAST_KERNELS", "KERNELS", "kernel", "signature"]
+
+f32, f64, i32, i64 = types.float32, types.float64, types.int32, types.int64
+u32, u64 = types.uint32, types.uint64
+_named, _alike = cast(Any, types.NamedTuple), cast(Any, types.NamedUniTuple)
+ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1], i64[::1]
+PHYSICS = _named((f64,) * 5 + (u64,) * 2, Physics)
+FAST_PHYSICS = _named(PHYSICS.types, FastPhysics)
+MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
+BINS = _alike(f64[:, ::1], 2, Bins)
+PLACES = _alike(INTEGERS, 4, moment_kernels.Places)
+COUNTS = u32[:, :, ::1]
+DRAW = _named((i32, f32, f32, f32, u32, u64, u64, u64, u64), variates_kernels.Draw)
+
+KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "advance": (
+        pair_kernels.advance,
+        (PHYSICS, INTEGERS, i64, i64, i64, i64, STATES, ROWS),
+    ),
+    "sum_chunks": (
+        pair_wide_kernels.sum_chunks,
+        (PHYSICS, i64, i64, i64, STATES, f32[:, :, ::1], i32[:, :, ::1]),
+    ),
+    "fold_chunks": (
+        pair_wide_kernels.fold_chunks,
+        (i64, f32[:, :, ::1], i32[:, :, ::1], f64[:, ::1]),
+    ),
+    "finish_wide": (
+        pair_wide_kernels.finish_wide,
+        (PHYSICS, i64, i64, STATES, f64[:, ::1], ROWS),
+    ),
+    "collect": (
+        moment_kernels.collect,
+        (ROWS, PLACES, i64, MOMENTS, BINS, COUNTS, VALUES, ROWS),
+    ),
+    "count_bins": (moment_kernels.count_bins, (ROWS, INTEGERS, BINS, COUNTS)),
+    "finish_blocks": (moment_kernels.finish_blocks, (VALUES, i64, MOMENTS)),
+    "join_moments": (moment_kernels.join_moments, (MOMENTS, i64)),
+    "join_covariances": (moment_kernels.join_covariances, (MOMENTS, i64)),
+    "fill": (variates_kernels.fill, (DRAW, i64, i64, f32[:, :, ::1])),
+    "choose": (variates_kernels.choose, (DRAW, i64, i64, i64[:, ::1], f64[:, ::1])),
+}
+"""By the name of its function."""
+
+FAST_KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    **{
+        name: (KERNELS[name][0], (FAST_PHYSICS, *KERNELS[name][1][1:]))
+        for name in ("advance", "sum_chunks", "finish_wide")
+    },
+    "fold_chunks": KERNELS["fold_chunks"],
+    "fast_normals": (probes.fast_normals, (u32[:, ::1], f32[:, ::1])),
+}
+"""Those of the pair sampler where normals are approximated, and these normals alone."""
+
+
+def kernel(name: str) -> Any:
+    """Return a kernel."""
+    return KERNELS[name][0]
+
+
+def signature(name: str) -> tuple[Any, ...]:
+    """Return the types of its parameters."""
+    return KERNELS[name][1]

@@ -1,0 +1,62 @@
+"""Launches of the pair sampler's kernel without a GPU, to be held to the CPU sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from simcore.physics.observables import NAMES
+from simcore.runs.run import Run
+from simcore.sampling.pair import cpu_kernels as pair
+from tests.emulator.kernel_simulator import launch
+from tests.emulator.ptx_program import Program
+from tests.support.pair_driver import Floats, Walk, walk
+
+THREADS = 128
+Launch = Callable[..., None]
+"""Takes the number of trials and the kernel's arguments."""
+
+
+def from_source(kernel: Any, *, reverse: bool = False, without: str = "") -> Launch:
+    """Return a launch of a kernel's Python source."""
+
+    def run(trials: int, *arguments: Any) -> None:
+        launch(kernel, trials, THREADS, *arguments, reverse=reverse, without=without)
+
+    return run
+
+
+def from_ptx(program: Program, *, reverse: bool = False) -> Launch:
+    """Return a launch of compiled PTX."""
+
+    def run(trials: int, *arguments: Any) -> None:
+        program.launch(trials, THREADS, *arguments, reverse=reverse)
+
+    return run
+
+
+def one_point(width: int, k: float, *, depth: int = 3, **options: object) -> Run:
+    return Run(depth=depth, width=(width,), ensemble="correlated", k=(k,), **options)  # type: ignore[arg-type]
+
+
+def device_walk(launched: Launch, run: Run, trials: int, first_trial: int = 0) -> Walk:
+    """Take trials of a run's first point through all layers, as `pair_driver.walk` does."""
+    point = run.points[0]
+    physics, widths = pair.Physics.of(point), point.layer_widths(run.depth)
+    states = np.empty((trials, pair.STATE))
+    pair.start(physics, states)
+    rows: Floats = np.empty((trials, run.depth, len(NAMES)))
+    launched(trials, physics, widths, first_trial, 0, 0, run.depth, states, rows)
+    return Walk(physics, widths, states, rows)
+
+
+def same(launched: Launch, run: Run, trials: int = 2, first_trial: int = 0) -> bool:
+    """Whether a launch leaves the very bytes that the CPU sampler leaves."""
+    made = device_walk(launched, run, trials, first_trial)
+    expected = walk(run, trials, first_trial=first_trial)
+    return (
+        made.rows.tobytes() == expected.rows.tobytes()
+        and made.states.tobytes() == expected.states.tobytes()
+    )

@@ -1,0 +1,209 @@
+"""Compiles kernels to PTX and machine code without a GPU, and runs PTX on the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.emulator.ptx_translation import translate
+
+__all__ = [
+    "Program",
+    "Resources",
+    "assemble",
+    "compile_ptx",
+    "instructions",
+    "numba_arguments",
+    "programs",
+    "tool",
+]
+
+HERE = Path(__file__).parent
+
+
+def compile_ptx(
+    kernel: Any, signature: Any, capability: tuple[Any, ...], *, fastmath: bool = False
+) -> str:
+    """Return the PTX that Numba makes of a kernel for a compute capability.
+
+    Numba asks the device for its capability where a kernel calls functions of the CPU, even though
+    it is told; so a device is pretended.
+    """
+    from numba import cuda
+    from numba.cuda import dispatcher
+
+    device = SimpleNamespace(compute_capability=capability)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatcher, "get_current_device", lambda: device)
+        code, _ = cuda.compile(
+            kernel.py_func,
+            signature,
+            device=False,
+            abi="numba",
+            output="ptx",
+            cc=capability,
+            fastmath=fastmath,
+            launch_bounds=kernel.targetoptions.get("launch_bounds"),
+        )
+    return str(code)
+
+
+def instructions(ptx: str) -> str:
+    """Return a kernel's body without names, its shared arrays numbered from 0."""
+    body = re.sub(r"//.*", "", ptx[ptx.index("{") :])
+    numbers = [int(number) for number in re.findall(r"smem_(\d+)", ptx)]
+    first = min(numbers, default=0)
+    body = re.sub(r"smem_(\d+)", lambda m: f"smem_{int(m[1]) - first}", body)
+    return re.sub(r"_ZN\w+", "kernel", body)
+
+
+def tool(name: str) -> str:
+    """Return the path of a program of the CUDA toolkit: of the installed wheels, or the PATH's."""
+    import nvidia.cu13
+
+    for folder in nvidia.cu13.__path__:
+        path = Path(folder) / "bin" / name
+        if path.exists():
+            return str(path)
+    return shutil.which(name) or name
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the assembler says that a kernel takes."""
+
+    registers: int
+    stack: int
+    spills: int
+    shared: int
+
+
+def assemble(ptx: str, capability: tuple[int, int], folder: Path) -> tuple[Resources, Path]:
+    """Make machine code of PTX; return what it takes and the file."""
+    source, target = folder / "kernel.ptx", folder / "kernel.cubin"
+    source.write_text(ptx)
+    architecture = f"-arch=sm_{capability[0]}{capability[1]}"
+    command = [tool("ptxas"), "-v", architecture, str(source), "-o", str(target)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+
+    def largest(pattern: str) -> int:
+        return max((int(number) for number in re.findall(pattern, said)), default=0)
+
+    resources = Resources(
+        registers=largest(r"Used (\d+) registers"),
+        stack=largest(r"(\d+) bytes stack frame"),
+        spills=largest(r"(\d+) bytes spill"),
+        shared=largest(r"(\d+) bytes smem"),
+    )
+    return resources, target
+
+
+class Program:
+    """PTX of one kernel, translated and compiled for this CPU: one of `programs`.
+
+    Parameters
+    ----------
+    run
+        The compiled function.
+    parameters
+        Names of the kernel's parameters.
+    set_errors
+        Takes what `err` does.
+    """
+
+    def __init__(self, run: Any, parameters: Sequence[str], set_errors: Any) -> None:
+        self._run, self.parameters, self._set_errors = run, parameters, set_errors
+
+    def err(self, share: float) -> None:
+        """Let approximations err by a share of what PTX allows, and by random ones for 2.
+
+        For all the kernels that were compiled together, from now on; they begin with 0.
+        """
+        self._set_errors(ctypes.c_double(share))
+
+    @classmethod
+    def of(cls, ptx: str, folder: Path) -> Program:
+        """Translate and compile one kernel alone."""
+        return programs({"kernel": ptx}, folder)["kernel"]
+
+    def launch(self, grid: int, block: int, *arguments: Any, reverse: bool = False) -> None:
+        """Run the kernel; arguments as Numba passes them."""
+        slots, kept = numba_arguments(*arguments)
+        assert len(slots) == len(self.parameters)
+        words = (ctypes.c_uint64 * len(slots))(*slots)
+        divergent = self._run(grid, block, int(reverse), words)
+        del kept
+        assert not divergent, "threads of a warp waited at different barriers"
+
+
+def programs(
+    ptx: Mapping[str, str], folder: Path, *, approximations: bool = False
+) -> dict[str, Program]:
+    """Translate kernels and compile them for this CPU, all at once, in a folder of theirs.
+
+    Parameters
+    ----------
+    ptx
+        A module for each name.
+    approximations
+        Whether they may have approximate instructions.
+    """
+    translations = {
+        name: translate(text, approximations=approximations) for name, text in ptx.items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    source, library = folder / "kernels.cpp", folder / "kernels.so"
+    functions = [
+        f"static void kernel_{name}(const uint64_t *parameters) {{\n{translation.source}\n}}\n"
+        f'extern "C" int {name}(unsigned grid, unsigned block, int reverse, const uint64_t *p) {{\n'
+        f"  return threads::launch(grid, block, reverse, [p] {{ kernel_{name}(p); }});\n}}\n"
+        for name, translation in translations.items()
+    ]
+    headers = '#include "threads.h"\n#include "approximations.h"\n'
+    source.write_text(headers + "".join(functions))
+    flags = [
+        "-std=c++17",
+        "-O1",
+        "-U_FORTIFY_SOURCE",
+        "-ffp-contract=off",
+        "-w",
+        "-fPIC",
+        "-shared",
+    ]
+    command = ["g++", *flags, f"-I{HERE}", str(source), "-o", str(library)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:2000]
+    compiled = ctypes.CDLL(str(library))
+    return {
+        name: Program(getattr(compiled, name), translation.parameters, compiled.set_errors)
+        for name, translation in translations.items()
+    }
+
+
+def numba_arguments(*arguments: Any) -> tuple[list[int], list[Any]]:
+    """Return a kernel's parameters as words of 64 bits, and what must live until it ends.
+
+    Numba passes an array as two empty words, its size, the size of an item, its address, its shape
+    and its strides; a tuple as its items.
+    """
+    slots: list[int] = []
+    for argument in arguments:
+        if isinstance(argument, tuple):
+            slots += numba_arguments(*argument)[0]
+        elif isinstance(argument, np.ndarray):
+            header = (0, 0, argument.size, argument.itemsize, argument.ctypes.data)
+            slots += [*header, *argument.shape, *argument.strides]
+        else:
+            scalar = np.asarray(argument)
+            slots.append(int.from_bytes(scalar.tobytes().ljust(8, b"\0"), "little"))
+    return slots, list(arguments)

@@ -1,0 +1,223 @@
+"""The driver of batches on CUDA, with a device that runs compiled kernels and NumPy on the CPU."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from simcore.errors import DeviceError, InputError
+from simcore.machine.memory import memory_bytes
+from simcore.runs.limits import DEVICES
+from simcore.runs.run import Run
+from simcore.sampling.batch.cpu import BatchSampler
+from simcore.sampling.batch.cuda import BatchCudaSampler, CupyDevice
+from simcore.sampling.choose import sampler_for
+from simcore.sampling.contract import TaskResult
+from simcore.sampling.cuda import driver as cuda_blocks
+from simcore.statistics.blocks import Task
+from tests.emulator.emulated import Compiled, Emulated, signals
+from tests.support.array_driver import array_rows
+
+pytestmark = pytest.mark.xdist_group("gpu")
+
+
+class EmulatedArrays(Emulated):
+    """… and whose namespace is NumPy's (`batch_cuda.ArrayDevice`)."""
+
+    xp: Any = np
+
+    def __init__(self, compiled: Compiled, free: int = 2**33) -> None:
+        super().__init__(compiled, free)
+        self.modes: list[bool] = []
+
+    def as_array(self, array: Any) -> Any:
+        return array
+
+    def for_kernel(self, array: Any) -> Any:
+        return array
+
+    @contextmanager
+    def multiplying(self, *, tf32: bool) -> Iterator[None]:
+        self.modes.append(tf32)
+        with np.errstate(over="ignore"):
+            yield
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "gram": {"sampler": "gram", "shared_network": True, "pairs": 3},
+    "gram, replaced": {
+        "sampler": "gram",
+        "ensemble": "raai",
+        "k": (0.5,),
+        "shared_network": True,
+        "pairs": 2,
+    },
+    "dense": {"sampler": "dense", "shared_network": True, "pairs": 3, "sigma_b": (0.2,)},
+    "dense, a pair of rai": {"sampler": "dense", "ensemble": "rai"},
+    "dense, Student": {"weights": "student:6"},
+}
+
+
+def run_of(case: str, **changes: Any) -> Run:
+    settings: dict[str, Any] = {"depth": 4, "layer_widths": (30, 20, 40, 25), "device": "cuda"}
+    return Run(**(settings | CASES[case] | changes))
+
+
+def statistics(result: TaskResult) -> list[npt.NDArray[np.float64]]:
+    return [*result.moments, result.kept]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_statistics_are_those_of_the_cpu_to_six_digits(
+    compiled: Compiled,
+    case: str,
+) -> None:
+    run = run_of(case, trials=70, keep=70)
+    device, seen, bins_of_first = EmulatedArrays(compiled), signals(), None
+    for task in (Task(0, 0, 1, 64), Task(0, 1, 1, 6)):
+        bins = None if task.first_block == 0 else bins_of_first
+        made = BatchCudaSampler(run, device).run(task, bins, seen)
+        bins_of_first = made.bins
+        expected = BatchSampler(run).run(task, bins, signals())
+        for a, b in zip(statistics(made), statistics(expected), strict=True):
+            off = np.abs(a - b) / (1.0 + np.abs(b))
+            assert np.nanmax(off) < 1e-3
+            assert np.nanquantile(off, 0.9) < 1e-5
+    assert seen.progress[0] == 70 * sum(run.layer_widths or ())
+    assert set(device.modes) == {False}
+
+
+def test_each_launch_is_for_all_trials(compiled: Compiled) -> None:
+    """The same rows as array code on the CPU's random numbers, byte for byte."""
+    run = run_of("dense, a pair of rai", trials=64)
+    sampler, rows = BatchCudaSampler(run, EmulatedArrays(compiled)), np.empty((8, 4, 15))
+    sampler.advance(0, 0, 0, sampler.carry(0, 8), rows, signals())
+    assert rows.tobytes() == array_rows(run, 8, tile=10**6).tobytes()
+
+
+def test_trials_and_layers_are_cut_to_the_room(
+    compiled: Compiled,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Blocks by blocks, layers by layers, some trials at a time: what is drawn does not change."""
+    run = run_of("dense", trials=128)
+    task = Task(0, 0, 2, 128)
+    whole = BatchCudaSampler(run, EmulatedArrays(compiled)).run(task, None, signals())
+    trial = 8 * run.columns.count * run.depth
+    for rows, free in ((128 * trial, 2**33), (64 * trial // 2, 2**33), (2**28, 5 * 2**20)):
+        monkeypatch.setattr(cuda_blocks, "ROWS_BYTES", rows)
+        parts = BatchCudaSampler(run, EmulatedArrays(compiled, free)).run(task, None, signals())
+        for a, b in zip(statistics(whole), statistics(parts), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    few = BatchCudaSampler(run, EmulatedArrays(compiled, 5 * 2**20))
+    assert 0 < few._cut(0, 64)[2] < 64
+
+
+def test_tiles_fit_the_memory(compiled: Compiled) -> None:
+    sampler = BatchCudaSampler(run_of("dense"), EmulatedArrays(compiled, 2**20))
+    law, room = sampler.laws[0], sampler._tile_bytes()
+    assert room == 2**18
+    assert sampler._tile(law, room // 64, 30, 10**6) == 2**12 // (4 * 30)
+    assert sampler._tile(law, room // 10**6, 30, 100) == 1
+    assert sampler._tile(law, room, 30, 100) == 100
+
+
+def test_too_little_memory_is_one_line(compiled: Compiled) -> None:
+    sampler = BatchCudaSampler(run_of("dense", trials=64), EmulatedArrays(compiled, 2**16))
+    with pytest.raises(DeviceError, match=r"has 0\.0625 MiB of memory free.*--device cpu\."):
+        sampler.run(Task(0, 0, 1, 64), None, signals())
+
+
+def test_segments_a_pool_and_stopping(compiled: Compiled) -> None:
+    run = run_of("gram", trials=64)
+    sampler, rows = (
+        BatchCudaSampler(run, EmulatedArrays(compiled)),
+        np.empty((5, 4, run.columns.count)),
+    )
+    whole = np.empty_like(rows)
+    sampler.advance(0, 0, 0, sampler.carry(0, 5), whole, signals())
+    carried, parts = sampler.carry(0, 5), (np.empty_like(rows[:, :2]), np.empty_like(rows[:, 2:]))
+    sampler.advance(0, 0, 0, carried, parts[0], signals())
+    sampler.advance(0, 0, 2, carried, parts[1], signals())
+    assert np.concatenate(parts, axis=1).tobytes() == whole.tobytes()
+    stopped = signals()
+    stopped.stop[0] = 1
+    with ThreadPoolExecutor(1) as pool:
+        sampler.run_shared(Task(0, 0, 1, 64), None, stopped, pool, 1)
+    sampler.prepare()
+
+
+def test_the_memory_of_signals_is_the_devices() -> None:
+    many = {"depth": 2, "layer_widths": (10**6,) * 2, "pairs": 100}
+    on = {device: memory_bytes(run_of("dense", **many, device=device), 1) for device in DEVICES}
+    assert on["cuda"] < on["cpu"] / 100
+
+
+def test_tasks_are_powers_of_two() -> None:
+    for width, pairs in ((4096, 64), (64, 2), (1024, 1000)):
+        for name in ("gram", "dense"):
+            run = Run(depth=50, width=(width,), pairs=pairs, shared_network=True, sampler=name)
+            sampler = BatchCudaSampler(run)
+            blocks = sampler.blocks_per_task(0)
+            assert blocks & (blocks - 1) == 0
+            assert sampler.seconds_per_block(0) > 0.0
+
+
+def test_the_device_cuda_has_this_sampler() -> None:
+    for case in CASES:
+        assert isinstance(sampler_for(run_of(case)), BatchCudaSampler)
+
+
+# --- TF32 -----------------------------------------------------------------------------------------
+
+
+def test_tf32_is_asked_of_the_products_and_is_in_the_configuration(
+    compiled: Compiled,
+) -> None:
+    run = run_of("dense", trials=64, tf32=True)
+    device = EmulatedArrays(compiled)
+    BatchCudaSampler(run, device).run(Task(0, 0, 1, 64), None, signals())
+    assert set(device.modes) == {True}
+    assert run.config()["tf32"] is True
+    assert Run.from_config(run.config()) == run
+    assert "tf32" not in run_of("dense").config()
+    assert run.points[0].key == run_of("dense").points[0].key
+
+
+def test_tf32_is_refused_where_nothing_of_it_would_come() -> None:
+    with pytest.raises(InputError, match=r"the device is cpu\. Name the device cuda"):
+        run_of("dense", tf32=True, device="cpu")
+    with pytest.raises(InputError, match="a pair in a network of its own has none"):
+        Run(width=(8,), depth=2, device="cuda", tf32=True)
+
+
+# --- CuPy's memory --------------------------------------------------------------------------------
+
+
+def test_what_cupy_keeps_is_there_for_large_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba takes its memory from the driver, which knows nothing of what CuPy would give back."""
+    free, kept = {"driver": 2**20}, {"bytes": 2**30}
+
+    def give_back() -> None:
+        free["driver"] += kept["bytes"]
+        kept["bytes"] = 0
+
+    pool = SimpleNamespace(free_bytes=lambda: kept["bytes"], free_all_blocks=give_back)
+    cupy = SimpleNamespace(get_default_memory_pool=lambda: pool)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    device = CupyDevice()
+    memory = SimpleNamespace(get_memory_info=lambda: SimpleNamespace(free=free["driver"]))
+    device._cuda = SimpleNamespace(current_context=lambda: memory, device_array=np.empty)
+    assert device.free_bytes() == 2**30 + 2**20
+    assert device.room((2, 10)).shape == (2, 10)
+    assert kept["bytes"] == 2**30
+    assert device.room((2**10, 2**7), np.float64).nbytes == 2**20
+    assert kept["bytes"] == 0

@@ -1,0 +1,155 @@
+"""What the compiled kernel costs: registers, memory, instructions of the loop over nodes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import FunctionType, SimpleNamespace
+from typing import Any
+
+import pytest
+from numba import njit, types
+
+from simcore.numerics import rng
+from simcore.sampling.cuda import statistics_kernels as moment_kernels
+from tests.emulator import probes
+from tests.emulator.conftest import CAPABILITIES, AllPtx
+from tests.emulator.kernels import KERNELS, kernel, signature
+from tests.emulator.machine_code import Loop, drawing_loop
+from tests.emulator.mutants import kernel_with, sums_with
+from tests.emulator.ptx_program import assemble, compile_ptx
+
+pytestmark = pytest.mark.xdist_group("gpu")
+
+u32, u64, f32 = types.uint32, types.uint64, types.float32
+GENERATOR = (u32, u64, u64, u64, u64, f32[:, ::1])
+INNER_LOOP = (u32, u64, u64, u64, u64, f32, f32, f32[:, ::1])
+
+GENERATOR_BUDGET, LOOP_BUDGET = 92, 114
+"""Instructions per node, of the generator and with the sums: those of docs/gpu.md, and a few."""
+
+each_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=["cc80", "cc90"])
+
+
+def bare_products(ptx: str, exact: int = 0) -> list[str]:
+    """Float products that an assembler may fuse with a sum, but for some that are exact."""
+    return re.findall(r"\bmul\.f32\b.*", ptx) + re.findall(r"\bmul\.f64\b.*", ptx)[exact:]
+
+
+LDEXP = 2
+"""Products in what the compiler has for ldexp: by powers of two, so nothing is rounded."""
+
+
+def loop_of(kernel: Any, signature: Any, capability: tuple[int, int], folder: Path) -> Loop:
+    return drawing_loop(assemble(compile_ptx(kernel, signature, capability), capability, folder)[1])
+
+
+def loop_is_sound(loop: Loop) -> bool:
+    """Whether all of Philox's products are wide ones, and nothing is double or divided."""
+    return loop.wide_products >= 20 and loop.float64 == 0 and loop.divisions == 0
+
+
+@each_capability
+@pytest.mark.parametrize("name", KERNELS)
+def test_what_a_kernel_takes(
+    name: str, capability: tuple[int, int], all_ptx: AllPtx, tmp_path: Path
+) -> None:
+    taken, _ = assemble(all_ptx[capability][name], capability, tmp_path)
+    assert taken.spills == 0
+    assert taken.stack == 0
+    assert taken.registers <= 64
+    assert taken.shared <= (9 if name == "advance" else 1) * 1024
+
+
+@each_capability
+@pytest.mark.parametrize("name", KERNELS)
+def test_nothing_in_a_kernel_is_inexact(
+    name: str, capability: tuple[int, int], all_ptx: AllPtx
+) -> None:
+    ptx = all_ptx[capability][name]
+    assert not re.search(r"\.(approx|ftz|full)\b", ptx)
+    assert bare_products(ptx, LDEXP if name in ("advance", "finish_wide") else 0) == []
+    assert "call" not in ptx
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in KERNELS if "statistics_kernels" in kernel(n).__module__]
+)
+def test_statistics_fuse_nothing(name: str, all_ptx: AllPtx) -> None:
+    assert all("fma.rn.f64" not in ptx[name] for ptx in all_ptx.values())
+
+
+def test_a_product_that_may_be_fused_in_statistics_is_noticed(tmp_path: Path) -> None:
+    nothing = "THREADS = 128"
+    worse = kernel_with(nothing, nothing, tmp_path, moment_kernels, others=["add_square"])
+    square = lambda m2, x, mean: m2 + (x - mean) * (x - mean)  # noqa: E731
+    worse.add_square = njit(square, inline="always")
+    assert "fma.rn.f64" in compile_ptx(worse.collect, signature("collect"), (9, 0))
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_what_runs_is_what_is_tested(name: str) -> None:
+    """A GPU would run other code if it were optimised again when it is linked."""
+    options = kernel(name).targetoptions
+    assert options["lto"] is False
+    assert not options["fastmath"]
+
+
+@each_capability
+def test_the_loop_over_nodes(capability: tuple[int, int], tmp_path: Path) -> None:
+    alone = loop_of(probes.generator, GENERATOR, capability, tmp_path)
+    whole = loop_of(probes.inner_loop, INNER_LOOP, capability, tmp_path)
+    assert loop_is_sound(alone)
+    assert loop_is_sound(whole)
+    assert alone.per_node <= GENERATOR_BUDGET
+    assert whole.per_node <= LOOP_BUDGET
+
+
+MUTANTS = {
+    "a float64 constant": ("t = times(scale, z2)", "t = _f32(scale * z2 * 0.1)"),
+    "a division": ("t = times(scale, z2)", "t = times(scale, _f32(z2 / z1))"),
+}
+
+
+@pytest.mark.parametrize("which", MUTANTS)
+def test_a_worse_loop_is_noticed(which: str, tmp_path: Path) -> None:
+    worse = sums_with(*MUTANTS[which], tmp_path)
+    namespace = {**probes.inner_loop.py_func.__globals__, "lane_chunk": worse.lane_chunk}
+    assert not loop_is_sound(_loop_in(namespace, tmp_path))
+
+
+def test_a_lost_wide_product_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a product of 64 bits with one that is cut to 32, which compilers don't recognise."""
+    plain = njit(lambda word, factor: probes._u64(probes._u64(word & rng.LOW) * factor))
+    fresh = {
+        name: njit(getattr(rng, name).py_func, inline="always") for name in ("_round", "philox")
+    }
+    monkeypatch.setattr(rng, "wide_product", plain)
+    for name, function in fresh.items():
+        monkeypatch.setattr(rng, name, function)
+    worse = sums_with("_f32, _i32 =", "_f32, _i32 =", tmp_path, ["philox"])
+    namespace = {**probes.inner_loop.py_func.__globals__, "lane_chunk": worse.lane_chunk}
+    assert not loop_is_sound(_loop_in(namespace, tmp_path))
+
+
+def test_a_product_that_may_be_fused_is_noticed(tmp_path: Path) -> None:
+    worse = sums_with("p = times(cotangent, z1)", "p = cotangent * z1", tmp_path)
+    namespace = {**probes.inner_loop.py_func.__globals__, "lane_chunk": worse.lane_chunk}
+    ptx = compile_ptx(_kernel_in(namespace), INNER_LOOP, (9, 0))
+    sound = compile_ptx(probes.inner_loop, INNER_LOOP, (9, 0))
+    assert bare_products(sound) == []
+    assert bare_products(ptx) or ptx.count("fma.rn.f32") > sound.count("fma.rn.f32")
+
+
+def test_fast_math_is_noticed(tmp_path: Path) -> None:
+    ptx = compile_ptx(probes.inner_loop, INNER_LOOP, (9, 0), fastmath=True)
+    assert re.search(r"\.(approx|ftz|full)\b", ptx)
+
+
+def _kernel_in(namespace: dict[str, Any]) -> Any:
+    function = FunctionType(probes.inner_loop.py_func.__code__, namespace, "inner_loop")
+    return SimpleNamespace(py_func=function, targetoptions={})
+
+
+def _loop_in(namespace: dict[str, Any], folder: Path) -> Loop:
+    return loop_of(_kernel_in(namespace), INNER_LOOP, (9, 0), folder)

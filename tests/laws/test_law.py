@@ -1,0 +1,137 @@
+"""The pair sampler has the law of explicit networks: two-sample tests of every observable.
+
+In each case the sampler and the oracle (every weight drawn) simulate as many independent networks,
+and whole distributions are compared at several layers. All cases together raise a false alarm with
+a probability of at most `FALSE_ALARM` = 1e-3 (Bonferroni over the cases, and in a case over its
+comparisons). That such a test can fail is shown at the end, by laws close to the right one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from simcore.physics.observables import NAMES
+from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
+from simcore.runs.run import Run
+from tests.laws.two_samples import Sample, worst
+from tests.support.oracle import Law, simulate
+from tests.support.pair_driver import walk
+
+FALSE_ALARM = 1e-3
+LAYERS = (1, 2, 3, 6)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One law, and how many networks of it are compared."""
+
+    widths: tuple[int, ...]
+    k: float
+    sigma_b: float
+    trials: int
+    overlap: float = 0.5
+
+    def __str__(self) -> str:
+        widths = "-".join(map(str, dict.fromkeys(self.widths)))
+        return f"N={widths} k={self.k:g} sigma_b={self.sigma_b:g} c0={self.overlap:g}"
+
+    def law(self) -> Law:
+        """Return the case in the oracle's terms."""
+        return Law(
+            self.widths,
+            correlation_strength(self.k),
+            norm_preserving_sigma_w(self.k),
+            self.sigma_b,
+            self.overlap,
+        )
+
+    def sample(self, seed: int) -> Sample:
+        """Run the sampler."""
+        plan = Run(
+            depth=len(self.widths),
+            layer_widths=self.widths,
+            ensemble="correlated",
+            k=(self.k,),
+            sigma_b=(self.sigma_b,),
+            correlation=(self.overlap,),
+            seed=seed,
+        )
+        run = walk(plan, self.trials)
+        return {name: run[name] for name in NAMES}
+
+
+def wide_cases() -> Iterator[Case]:
+    for width, trials in ((5, 12_000), (16, 6_000), (64, 2_500)):
+        for k in (-0.5, 0.0, 1.0, math.inf):
+            for sigma_b in (0.0, 0.3):
+                yield Case((width,) * 6, k, sigma_b, trials)
+
+
+def narrow_cases() -> Iterator[Case]:
+    """Layers so narrow that signals die, revive and become parallel all the time."""
+    for width in (1, 2, 3):
+        for k in (0.0, math.inf):
+            for sigma_b in (0.0, 0.3):
+                yield Case((width,) * 6, k, sigma_b, 12_000)
+
+
+def profile_cases() -> Iterator[Case]:
+    """Layers of different width, and inputs far from and opposite to each other."""
+    for k in (0.0, math.inf):
+        for sigma_b in (0.0, 0.3):
+            yield Case((5, 16, 7, 3, 6, 4), k, sigma_b, 12_000)
+    yield Case((8, 2, 9, 1, 6, 4), math.inf, 0.0, 12_000)
+    yield Case((5,) * 6, 1.0, 0.0, 12_000, overlap=-1.0)
+    yield Case((5,) * 6, -0.5, 0.3, 12_000, overlap=0.99)
+
+
+CASES = (*wide_cases(), *narrow_cases(), *profile_cases())
+
+
+def compared(case: Case, law: Law, seed: int) -> tuple[float, str]:
+    """Return the least p-value, times the number of comparisons, and what it compares."""
+    expected = simulate(law, case.trials, np.random.default_rng([seed, *case.widths]))
+    # A law of more layers than the case is compared by its last layers.
+    expected = {name: x[:, -len(case.widths) :] for name, x in expected.items()}
+    return worst(case.sample(seed), expected, LAYERS)
+
+
+# --- tests --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_observable_has_the_law_of_explicit_networks(case: Case) -> None:
+    p, where = compared(case, case.law(), seed=1)
+    assert p > FALSE_ALARM / len(CASES), f"{where}: p = {p:.2g} after Bonferroni"
+
+
+WRONG_LAWS = ("g + 0.15", "g - 0.15", "one layer more", "no bias")
+WRONG = [
+    (5, 40_000, "g + 0.15"),
+    (64, 2_500, "g + 0.15"),
+    *((16, 6_000, how) for how in WRONG_LAWS),
+]
+
+
+def wrong(case: Case, how: str) -> Law:
+    """Return a law close to the case's; σ_w and q₀ follow g, so that the lengths hardly tell."""
+    law = case.law()
+    if how == "one layer more":
+        return replace(law, widths=(*law.widths, law.widths[0]))
+    if how == "no bias":
+        return replace(law, sigma_b=0.0)
+    g = law.g + (0.15 if how == "g + 0.15" else -0.15)
+    sigma_w = math.sqrt(2.0 * math.pi / (math.pi - g))
+    return replace(law, g=g, sigma_w=sigma_w, q0=(law.sigma_w / sigma_w) ** 2)
+
+
+@pytest.mark.parametrize(("width", "trials", "how"), WRONG)
+def test_the_same_comparison_rejects_laws_close_by(width: int, trials: int, how: str) -> None:
+    case = Case((width,) * 6, 0.0, 0.3 if how == "no bias" else 0.0, trials)
+    p, _ = compared(case, wrong(case, how), seed=1)
+    assert p < FALSE_ALARM / len(CASES)

@@ -1,0 +1,380 @@
+"""What a machine is found to have, what is said of it, and where a run then goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simcore import simulate
+from simcore.errors import DeviceError, InputError
+from simcore.execution.execute import execute, resume
+from simcore.machine import gpu as devices
+from simcore.machine.cuda_driver import CudaDriver, DriverError, Gpu
+from simcore.machine.gpu import Findings
+from simcore.runs.ensemble import Ensemble
+from simcore.runs.run import Run
+from simcore.sampling.choose import sampler_for
+from tests.support.devices import CASES, FOR_PRODUCTS, H100, READY
+
+Pretend = Callable[[Findings], None]
+
+
+def run(**options: Any) -> Run:
+    basic: dict[str, Any] = {"width": (8,), "depth": 2, "trials": 70}
+    return Run(**basic | options)
+
+
+# --- the driver's answers, from a stand-in for its library --------------------------------------
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    path = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
+    source = Path(__file__).parents[1] / "support" / "fake_driver.c"
+    subprocess.run([compiler, "-shared", "-fPIC", source, "-o", path], check=True, timeout=60)
+    return path
+
+
+def test_a_driver_tells_of_its_gpus(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_GPUS", "2")
+    driver = CudaDriver(str(library))
+    assert driver.version() == (13, 1)
+    assert driver.gpus() == (
+        Gpu(0, "GPU 0", (9, 0), 80_000_000_000, 70_000_000_000),
+        Gpu(1, "GPU 1", (9, 1), 160_000_000_000, None),
+    )
+    assert driver._library.left_open() == 0
+
+
+def test_a_gpu_without_room_to_be_opened(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_GPUS", "1")
+    monkeypatch.setenv("FAKE_CONTEXT", "2")
+    assert CudaDriver(str(library)).gpus()[0].free_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"FAKE_INIT": "999"}, "cuInit: CUDA_ERROR_UNKNOWN"),
+        ({"FAKE_INIT": "803"}, "cuInit: error 803"),
+        ({"FAKE_GPUS": "1", "FAKE_CONTEXT": "999"}, "cuDevicePrimaryCtxRetain: CUDA_ERROR"),
+    ],
+)
+def test_a_driver_that_fails_says_where(
+    library: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(DriverError, match=told):
+        CudaDriver(str(library)).gpus()
+
+
+def test_a_driver_without_a_gpu(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_INIT", "100")
+    assert CudaDriver(str(library)).gpus() == ()
+
+
+LOOK = """
+import sys
+from simcore import devices
+found = devices.look()
+print(found.driver, [gpu.name for gpu in found.gpus], found.failure, found.visible)
+assert not any(name in sys.modules for name in ("numba", "cupy")), "too much was imported"
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "shown"),
+    [
+        ({"FAKE_GPUS": "1"}, "(13, 1) ['GPU 0']  0"),
+        ({"FAKE_INIT": "999"}, "(13, 1) [] cuInit: CUDA_ERROR_UNKNOWN 0"),
+    ],
+)
+def test_looking_asks_the_driver(library: Path, variables: dict[str, str], shown: str) -> None:
+    environment = {"LD_LIBRARY_PATH": str(library.parent), "CUDA_VISIBLE_DEVICES": "0"}
+    assert _python(LOOK, environment | variables) == shown
+
+
+def test_importing_simcore_opens_no_driver(library: Path) -> None:
+    code = (
+        "import sys, ctypes\n"
+        "def refused(*_): raise AssertionError('the driver was opened')\n"
+        "ctypes.CDLL = refused\n"
+        "import simcore, simcore.machine.gpu\nfrom simcore import Run, simulate\n"
+        "Run(width=(8,), depth=2, device='cuda')\n"
+        "assert 'numba' not in sys.modules\n"
+        "print('done')"
+    )
+    assert _python(code, {"LD_LIBRARY_PATH": str(library.parent)}) == "done"
+
+
+def _python(code: str, variables: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# --- what stands in the way ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_amiss_is_one_line_with_a_remedy(case: str, pretend: Pretend) -> None:
+    found, told = CASES[case]
+    pretend(found)
+    with pytest.raises(DeviceError) as caught:
+        devices.require_cuda()
+    text = str(caught.value)
+    assert text.startswith(f"device = cuda: {told}")
+    assert text.endswith(", or use the device cpu.")
+    assert "\n" not in text
+    assert caught.value.exit_code == 2
+
+
+PRODUCTS: list[dict[str, Any]] = [
+    {"sampler": "dense"},
+    {"weights": "uniform"},
+    {"ensemble": "rai", "sampler": "dense"},
+    {"shared_network": True, "pairs": 2},
+]
+
+
+@pytest.mark.parametrize("case", FOR_PRODUCTS)
+def test_only_matrix_products_need_cupy(case: str, pretend: Pretend) -> None:
+    found, told = FOR_PRODUCTS[case]
+    pretend(found)
+    devices.require_cuda()
+    devices.require_cuda(run(device="cuda"))
+    for options in PRODUCTS:
+        with pytest.raises(DeviceError) as caught:
+            devices.require_cuda(run(device="cuda", **options))
+        assert str(caught.value).startswith(f"device = cuda: {told}")
+        chosen, note = devices.automatic(run(**options))
+        assert chosen.device == "cpu"
+        assert note.startswith(f"device cpu, since cuda {told}")
+
+
+@pytest.mark.parametrize("options", PRODUCTS)
+def test_matrix_products_have_a_sampler(options: dict[str, Any], pretend: Pretend) -> None:
+    for cupy_cuda in (13, None):
+        pretend(replace(READY, cupy_cuda=cupy_cuda))
+        assert devices.automatic(run(**options))[0] == run(device="cuda", **options)
+    assert devices.used(run(device="cuda", **options)).endswith("CuPy 14.2.0")
+    assert "CuPy" not in devices.used(run(device="cuda"))
+
+
+def test_nothing_is_amiss(pretend: Pretend) -> None:
+    for found in (
+        READY,
+        replace(READY, driver=(14, 0)),
+        replace(READY, bindings=12, toolkit=12),
+        replace(READY, bindings=12, toolkit=12, gpus=(replace(H100, capability=(7, 0)),)),
+        replace(READY, gpus=(replace(H100, free_bytes=devices.LEAST_FREE_BYTES),)),
+    ):
+        pretend(found)
+        devices.require_cuda()
+
+
+# --- the choice ---------------------------------------------------------------------------------
+
+
+def test_auto_takes_the_gpu_and_says_so(pretend: Pretend) -> None:
+    pretend(READY)
+    chosen, told = devices.automatic(run())
+    assert chosen == run(device="cuda")
+    assert told == "device cuda: NVIDIA H100, driver for CUDA 13.1"
+
+
+def test_auto_is_silent_without_a_driver(pretend: Pretend) -> None:
+    pretend(Findings())
+    assert devices.automatic(run()) == (run(), "")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "no driver"])
+def test_auto_takes_the_cpu_and_says_why(case: str, pretend: Pretend) -> None:
+    found, told = CASES[case]
+    pretend(found)
+    chosen, note = devices.automatic(run())
+    assert chosen.device == "cpu"
+    assert note.startswith(f"device cpu, since cuda {told}")
+    assert note.endswith(".")
+
+
+def test_the_device_is_no_part_of_a_key() -> None:
+    assert run(device="cuda").points[0].key == run().points[0].key
+    assert run(device="cuda").digest() != run().digest()
+
+
+# --- running ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cpu_for_cuda(monkeypatch: pytest.MonkeyPatch, pretend: Pretend) -> None:
+    """A machine with a GPU, whose sampler is that of the CPU."""
+    pretend(READY)
+    monkeypatch.setattr(
+        "simcore.execution.engines.sampler_for",
+        lambda plan: sampler_for(replace(plan, device="cpu")),
+    )
+
+
+def test_a_gpu_is_driven_by_one_thread(cpu_for_cuda: None) -> None:
+    from simcore.execution.engines import ThreadEngine
+
+    for device, threads in (("cuda", 1), ("cpu", 4)):
+        engine = ThreadEngine(run(device=device), 4)
+        try:
+            assert engine._threads == engine._pool._max_workers == threads
+        finally:
+            engine.close()
+
+
+def test_a_run_that_has_no_gpu_leaves_nothing(pretend: Pretend, tmp_path: Path) -> None:
+    pretend(Findings())
+    with pytest.raises(DeviceError, match="no NVIDIA driver"):
+        execute(run(device="cuda"), output=tmp_path / "run.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_simulate_chooses(cpu_for_cuda: None, pretend: Pretend) -> None:
+    he = Ensemble.he()
+    assert simulate(he, width=8, depth=2, trials=64).attrs["device"] == "cuda"
+    assert simulate(he, width=8, depth=2, trials=64, device="cpu").attrs["device"] == "cpu"
+    for options in ({"device": "cpu"}, {"tf32": True}, {"fast_normals": True}):
+        with pytest.raises(InputError, match="is part of the Run"):
+            simulate(run(), **options)
+    pretend(Findings())
+    assert simulate(he, width=8, depth=2, trials=64).attrs["device"] == "cpu"
+    with pytest.raises(DeviceError, match="no NVIDIA driver"):
+        simulate(he, width=8, depth=2, trials=64, device="cuda")
+
+
+def test_a_run_stays_on_its_kind_of_device(
+    cpu_for_cuda: None, pretend: Pretend, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.h5"
+    execute(run(device="cuda"), output=path)
+    with pytest.raises(DeviceError, match="is not the device of this run, cuda"):
+        resume(path, trials=128, device="cpu")
+    assert resume(path, trials=128, device="cuda").complete
+    assert resume(path, trials=192, device="auto").complete
+    pretend(Findings())
+    with pytest.raises(DeviceError, match=r"Install one.*, or resume where there is a GPU"):
+        resume(path, trials=256)
+
+
+def test_runs_of_two_kinds_are_not_merged(cpu_for_cuda: None, tmp_path: Path) -> None:
+    from simcore.execution.merge import merge
+
+    execute(run(device="cuda", trials=64), output=tmp_path / "a.h5")
+    execute(run(first_trial=64), output=tmp_path / "b.h5")
+    with pytest.raises(InputError, match='device is "cpu", not "cuda"'):
+        merge([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "c.h5")
+
+
+class CudaAPIError(Exception):
+    """As numba-cuda has it."""
+
+
+class CUDAError(Exception):
+    """As cuda-core has it, which loads and launches kernels for numba-cuda."""
+
+
+class OutOfMemoryError(Exception):
+    """As CuPy has it."""
+
+
+class CUBLASError(Exception):
+    """As CuPy has it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (CudaAPIError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"), "ran out of"),
+        (CudaAPIError("[700] Call to cuMemcpyDtoH results in CUDA_ERROR_ILLEGAL_ADDRESS"), "700"),
+        (CUDAError("CUDA_ERROR_OUT_OF_MEMORY: The API call failed"), "ran out of"),
+        (
+            OutOfMemoryError("Out of memory allocating 1,024 bytes (allocated so far: 0)."),
+            "ran out",
+        ),
+        (CUBLASError("CUBLAS_STATUS_ALLOC_FAILED"), "ran out of"),
+        (CUBLASError("CUBLAS_STATUS_EXECUTION_FAILED"), "EXECUTION"),
+        (RuntimeError("CUDA_ERROR_OUT_OF_MEMORY"), "CUDA_ERROR_OUT"),
+    ],
+)
+def test_a_gpu_that_runs_out_of_memory_is_one_line(
+    cpu_for_cuda: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: Exception,
+    told: str,
+) -> None:
+    from simcore.sampling.pair.cpu import PairSampler
+
+    real, calls = PairSampler.run, []
+
+    def fail(self: PairSampler, task: Any, *rest: Any) -> Any:
+        calls.append(task)
+        if task.first_block:
+            raise error
+        return real(self, task, *rest)
+
+    monkeypatch.setattr(PairSampler, "run", fail)
+    is_memory = told.startswith("ran")
+    expected = DeviceError if is_memory else type(error)
+    with pytest.raises(expected, match=told):
+        execute(run(device="cuda", trials=256), output=tmp_path / "run.h5")
+    monkeypatch.setattr(PairSampler, "run", real)
+    assert resume(tmp_path / "run.h5").complete
+
+
+def test_each_local_process_sees_a_gpu_of_its_own(pretend: Pretend) -> None:
+    pair = (H100, replace(H100, index=1))
+    pretend(replace(READY, gpus=pair))
+    assert devices.local_gpus(2) == ["0", "1"]
+    assert devices.local_gpus(1) == ["0"]
+    pretend(replace(READY, gpus=pair, visible="5, GPU-3,7"))
+    assert devices.local_gpus(2) == ["5", "GPU-3"]
+    with pytest.raises(InputError, match=r"scheduler = local:3: .* GPUs, 2\. Use local:2"):
+        devices.local_gpus(3)
+    pretend(Findings())
+    with pytest.raises(DeviceError, match="no NVIDIA driver"):
+        devices.local_gpus(1)
+
+
+def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Numba does below 128 thread blocks; the launch itself is left out."""
+    dispatcher = pytest.importorskip("numba.cuda.dispatcher")
+    from simcore.sampling.cuda.driver import CudaDevice
+    from simcore.sampling.pair import cuda_kernels as pair_kernels
+
+    started: list[tuple[object, ...]] = []
+    monkeypatch.setattr(
+        dispatcher._LaunchConfiguration, "__call__", lambda _, *given: started.append(given)
+    )
+    device = CudaDevice()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        device.launch(pair_kernels.advance, 1, 128, "physics")
+        with pytest.raises(Warning, match="Grid size 2"):
+            pair_kernels.advance[2, 128]
+    assert started == [("physics",)]
