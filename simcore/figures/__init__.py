@@ -1,6 +1,6 @@
-"""Figures for print, of runs and of theory, through matplotlib.
+"""Figures for print, of runs, of training and of theory, through matplotlib.
 
 `style` is what they share, `runs` draws `simcore plot`, `theory` draws `simcore theory --figure`.
 
-May import `results`, `theory`, `physics`.
+May import `training`, `results`, `theory`, `physics`.
 """

@@ -14,11 +14,11 @@ from simcore.files.hdf5 import reading
 from simcore.physics.observables import COVARIANCE, HISTOGRAMMED
 from simcore.results.open_run import open_run
 from simcore.results.points import points
-from simcore.training.figures import KINDS as TRAINING_KINDS
-from simcore.training.figures import draw as draw_training
 from simcore.training.store import is_training, open_training
 
 from .style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
+from .training import KINDS as TRAINING_KINDS
+from .training import draw as draw_training
 
 if TYPE_CHECKING:
     import xarray as xr

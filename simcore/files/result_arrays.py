@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.execution.predictions import first_order_predictions, predictions
 from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
+from simcore.runs.predictions import first_order_predictions, predictions
 from simcore.runs.run import Run
 from simcore.statistics.moments import Moments, PointStatistics, standard_errors
 

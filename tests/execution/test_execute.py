@@ -213,9 +213,9 @@ def test_a_stop_during_the_predictions_leaves_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of many asymmetric points take longer than all the rest of the last write."""
-    import simcore.execution.predictions
+    import simcore.runs.predictions
 
-    control, path, original = Control(), tmp_path / "run.h5", simcore.execution.predictions._predict
+    control, path, original = Control(), tmp_path / "run.h5", simcore.runs.predictions._predict
     predicted: list[object] = []
 
     def slow(*given: Any) -> Any:
@@ -223,7 +223,7 @@ def test_a_stop_during_the_predictions_leaves_a_checkpoint(
         control.stop.set()
         return original(*given)
 
-    monkeypatch.setattr(simcore.execution.predictions, "_predict", slow)
+    monkeypatch.setattr(simcore.runs.predictions, "_predict", slow)
     grid = run(width=(8, 16, 32), trials=64)
     outcome = execute(grid, output=path, threads=1, control=control)
     assert not outcome.complete

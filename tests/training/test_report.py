@@ -17,12 +17,12 @@ from simcore.cli.train import _plan
 
 from simcore.errors import InputError
 from simcore.figures import runs as plots
+from simcore.figures.training import KINDS, draw
 from simcore.files.run_file import write_run
 from simcore.report import report
 from simcore.runs.run import Run
 from simcore.training import open_training
 from simcore.training.facts import info, repeating_command
-from simcore.training.figures import KINDS, draw
 from simcore.training.plan import Digits, TeacherStudent
 from simcore.training.statistics import curves, final, steps_to_reach
 from simcore.training.verdict import verdict

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.figures.style import COLOURS, THEORY
+from simcore.errors import InputError
+from simcore.training.differences import Difference, differences
+from simcore.training.statistics import (
+    baseline_of,
+    curves,
+    dead_units,
+    final,
+    reference_loss,
+    steps_to_reach,
+)
 
-from ..errors import InputError
-from .differences import Difference, differences
-from .statistics import baseline_of, curves, dead_units, final, reference_loss, steps_to_reach
+from .style import COLOURS, THEORY
 
 if TYPE_CHECKING:
     import xarray as xr

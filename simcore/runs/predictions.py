@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.observables import FIRST_ORDER, NAMES
-from simcore.runs.grid import Point
-from simcore.runs.run import Run
+
+from .grid import Point
+from .run import Run
 
 __all__ = ["first_order_predictions", "predictions"]
 
