@@ -1,0 +1,18 @@
+"""The package as it is installed: every room of the sources is in it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_room_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = project["tool"]["setuptools"]["packages"]
+    rooms = [
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in (ROOT / "simcore").rglob("__init__.py")
+    ]
+    assert sorted(listed) == sorted([*rooms, "simcore.cli", "simcore.data"])
