@@ -1,4 +1,4 @@
-"""What all figures for print share: colours, style, and how they are written."""
+"""Colours, style and writing of all figures for print."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from simcore.errors import InputError, OutputError
 __all__ = [
     "COLOURS",
     "FIRST_ORDER",
-    "PARAMETER_SYMBOLS",
     "STYLE",
     "THEORY",
     "check_ending",
@@ -56,17 +55,6 @@ STYLE: dict[Any, Any] = {
     "ytick.right": True,
 }
 """What journals ask for: text that stays text, ticks inward on all sides, 8 points at full size."""
-
-PARAMETER_SYMBOLS = {
-    "width": "$N$",
-    "k": "$k$",
-    "sigma_w": r"$\sigma_w$",
-    "sigma_b": r"$\sigma_b$",
-    "overlap": "$c_0$",
-    "initial_distance": "$1-c_0$",
-    "q0": "$q_0$",
-}
-
 
 def formats() -> list[str]:
     """Return the endings that a figure can have.

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from simcore.errors import InputError
 from simcore.physics.ensembles import CRITICAL, ENSEMBLES, check_ensemble
-from simcore.physics.observables import OBSERVABLES
+from simcore.physics.observables import BY_NAME, OBSERVABLES
 from simcore.physics.parameters import (
+    PARAMETERS,
     SCALE_LIMITS,
     check_choice,
     check_integer,
@@ -52,18 +53,11 @@ _FIELDS = {"overlap": "correlation", "initial_distance": "distance"}
 
 _MEANINGS: dict[str, tuple[str, str]] = {
     **{o.name: (o.long_name, o.units) for o in OBSERVABLES},
-    "width": ("nodes of a layer N", "1"),
-    "k": ("correlation parameter of the weights", "1"),
-    "g": ("strength of the correlation k/(1+k)", "1"),
-    "sigma_w": ("weight scale", "1"),
+    **{name: (parameter.long_name, "1") for name, parameter in PARAMETERS.items()},
     "weight_variance": ("square of the weight scale", "1"),
-    "sigma_b": ("bias scale", "1"),
-    "overlap": ("correlation of the inputs c0", "1"),
-    "initial_distance": ("1 - correlation of the inputs", "1"),
-    "q0": ("mean square of the inputs", "1"),
     "layer": ("layer", "1"),
-    "c": ("correlation of the pre-activations", "1"),
-    "one_minus_c": ("1 - correlation of the pre-activations", "1"),
+    "c": (BY_NAME["correlation"].long_name, "1"),
+    "one_minus_c": (BY_NAME["distance"].long_name, "1"),
     "mapped_correlation": ("correlation one layer on", "1"),
     "mapped_distance": ("1 - correlation one layer on", "1"),
     "fixed_correlation": ("fixed point of the correlation", "1"),
