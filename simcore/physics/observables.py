@@ -67,8 +67,8 @@ class Observable:
 
     @property
     def tex(self) -> str:
-        """The symbol for a printed figure; the name where it has none."""
-        return tex(self.symbol) if self.symbol else self.name
+        """The symbol for a printed figure, the label where it has none."""
+        return tex(self.symbol) if self.symbol else self.label
 
     @property
     def tex_label(self) -> str:

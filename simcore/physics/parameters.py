@@ -32,7 +32,9 @@ _ASCII = str.maketrans("−₀₁₂", "-012")
 
 
 def tex(symbol: str) -> str:
-    """Return a symbol in Unicode, such as ln(1 − c), as TeX."""
+    """Return a symbol in Unicode, such as ln(1 − c), as TeX; a word stays a word."""
+    if len(symbol) > 1 and symbol.isascii() and symbol.isalpha():
+        return symbol
     for character, command in _TEX.items():
         symbol = symbol.replace(character, command)
     return f"${symbol}$"
