@@ -116,7 +116,6 @@ STARTS = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_file(kind: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("matplotlib")
     for ending in (*DATA, *PICTURES):
         assert theory(f"{kind} {KINDS[kind]} -o t{ending}") == 0
         assert capfd.readouterr() == (f"written to t{ending}\n", "")
@@ -206,24 +205,12 @@ def test_a_mistake_is_one_line(
     line: str, told: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if ".png" in line or ".svg" in line or ".pdf" in line:
-        pytest.importorskip("matplotlib")
-    assert theory(line) == 2
+        assert theory(line) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert told in err
     assert err.count("\n") == 1
     assert list(folder.iterdir()) == []
-
-
-def test_a_missing_library_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert theory("map -o f.png") == 2
-    assert "--output f.png: needs matplotlib. Install simcore[plot]" in capsys.readouterr().err
-    assert theory("map -o f.csv") == 0
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -288,7 +275,6 @@ DOCS = Path(__file__).parents[2] / "docs" / "theory-command.md"
 
 
 def test_the_pictures_of_the_docs_are_made_by_their_commands(folder: Path) -> None:
-    pytest.importorskip("matplotlib")
     text = DOCS.read_text()
     commands_shown = re.findall(r"^simcore theory (.* -o \S+\.png)$", text, re.MULTILINE)
     assert all(theory(line) == 0 for line in commands_shown)
