@@ -13,7 +13,13 @@ __all__ = [
     "OutputError",
     "SimcoreError",
     "SimcoreWarning",
+    "spelled",
 ]
+
+
+def spelled(text: str, spell: Callable[[str], str] = str) -> str:
+    """Return a text with the parameters that stand in backquotes spelled as the user knows them."""
+    return re.sub(r"`(\w+)`", lambda name: spell(name[1]), text)
 
 
 class SimcoreWarning(UserWarning):
@@ -53,7 +59,7 @@ class InputError(SimcoreError, ValueError):
 
     def worded(self, spell: Callable[[str], str] = str) -> str:
         """Return rule and remedy, the parameters in backquotes spelled as the user knows them."""
-        return re.sub(r"`(\w+)`", lambda name: spell(name[1]), f"{self.rule}. {self.remedy}")
+        return spelled(f"{self.rule}. {self.remedy}", spell)
 
     def __str__(self) -> str:
         shown = self.value if isinstance(self.value, str) else repr(self.value)

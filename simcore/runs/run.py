@@ -23,6 +23,13 @@ __all__ = ["Run", "resolve"]
 
 MAX_COVARIANCE_LAYERS = 32
 
+CONFIG = (
+    *("ensemble", "depth", "width", "layer_widths", "k", "sigma_w", "sigma_w_of_k", "sigma_b"),
+    *("correlation", "distance", "q0", "trials", "first_trial", "seed", "keep", "bins", "levels"),
+    *("sampler", "weights", "device", "shared_network", "pairs", "inputs"),
+)
+"""Fields of every configuration, in its order."""
+
 
 class Run(RunSpec):
     """A validated, immutable description of a simulation: a grid of points with its statistics.
@@ -190,36 +197,9 @@ class Run(RunSpec):
 
     def config(self) -> dict[str, Any]:
         """Physics and statistics as plain values ("inf" as a string): what `config_json` holds."""
+        values = {name: _plain(getattr(self, name)) for name in CONFIG}
         # An option that came later is named only where it is used: earlier files keep their digest.
-        later: dict[str, Any] = {}
-        later |= {} if self.until_stderr is None else {"until_stderr": self.until_stderr}
-        return later | {
-            "ensemble": self.ensemble,
-            "depth": self.depth,
-            "width": list(self.width),
-            "layer_widths": None if self.layer_widths is None else list(self.layer_widths),
-            "k": [plain(x) for x in self.k],
-            "sigma_w": list(self.sigma_w) if isinstance(self.sigma_w, tuple) else self.sigma_w,
-            "sigma_w_of_k": None
-            if self.sigma_w_of_k is None
-            else [[plain(k), scale] for k, scale in self.sigma_w_of_k],
-            "sigma_b": None if self.sigma_b is None else list(self.sigma_b),
-            "correlation": None if self.correlation is None else list(self.correlation),
-            "distance": None if self.distance is None else list(self.distance),
-            "q0": list(self.q0),
-            "trials": self.trials,
-            "first_trial": self.first_trial,
-            "seed": self.seed,
-            "keep": self.keep,
-            "bins": self.bins,
-            "levels": list(self.levels),
-            "sampler": self.sampler,
-            "weights": self.weights,
-            "device": self.device,
-            "shared_network": self.shared_network,
-            "pairs": self.pairs,
-            "inputs": None if self.inputs is None else self.inputs.config(),
-        }
+        return values if self.until_stderr is None else {"until_stderr": self.until_stderr} | values
 
     def config_json(self) -> str:
         """`config` as canonical JSON: sorted keys, no spaces."""
@@ -232,23 +212,33 @@ class Run(RunSpec):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Run:
         """Rebuild a run from `config` (or its JSON read back)."""
-        values = dict(config)
-        values["k"] = [float(x) for x in values["k"]]
-        for name, value in values.items():
-            if isinstance(value, list):
-                values[name] = tuple(value)
-        if values.get("sigma_w_of_k") is not None:
+        values = {name: _tuples(value) for name, value in config.items()}
+        values["k"] = tuple(float(x) for x in values["k"])
+        if values["sigma_w_of_k"] is not None:
             values["sigma_w_of_k"] = tuple((float(k), w) for k, w in values["sigma_w_of_k"])
         if values["layer_widths"] is not None:
             values["width"] = ()
-        if values.get("inputs") is not None:
-            values["inputs"] = InputSet.from_config(values["inputs"])
+        if values["inputs"] is not None:
+            values["inputs"] = InputSet.from_config(config["inputs"])
         return cls(**values)
 
     def default_filename(self) -> str:
         """`<ensemble>-n4096-l200-<8 hex of the configuration>.h5`."""
         n = "profile" if self.layer_widths is not None else "-".join(str(w) for w in self.width[:3])
         return f"{self.ensemble}-n{n}-l{self.depth}-{self.digest()[:8]}.h5"
+
+
+def _plain(value: Any) -> Any:
+    """Return a field as JSON can hold it: a tuple is a list, infinity is "inf"."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, InputSet):
+        return value.config()
+    return plain(value) if isinstance(value, float) else value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def resolve(spec: RunSpec) -> Run:

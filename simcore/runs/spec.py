@@ -1,14 +1,19 @@
-"""A run as the user describes it: `RunSpec`, with single values, lists and gaps for defaults."""
+"""A run as the user describes it: `RunSpec`, with single values, lists and gaps for defaults.
+
+Importing this module loads nothing heavy.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from simcore.inputs.input_set import InputSet
+from typing import TYPE_CHECKING
 
 from .limits import DEFAULTS
+
+if TYPE_CHECKING:
+    from simcore.inputs.input_set import InputSet
 
 __all__ = ["RunSpec"]
 
