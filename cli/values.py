@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TypeVar
 
+from simcore.api import CRITICAL
 from simcore.errors import InputError
 
 __all__ = [
@@ -18,9 +19,6 @@ __all__ = [
     "parse_profile",
     "parse_weight_scale",
 ]
-
-CRITICAL = "critical"
-"""Stands for the norm-preserving weight scale."""
 
 RANGE_DIGITS = 12
 """Significant digits of the values of a range: 0.1 is then the 0.1 that one would type."""

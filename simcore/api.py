@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from .errors import InputError
 from .execution.progress import Control, EventLog, Progress, Report
+from .physics.ensembles import ASYMMETRIC, CRITICAL
 from .runs.limits import DEFAULTS, EXCLUSIVE
 from .runs.spec import RunSpec
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from .runs.run import Run
 
 __all__ = [
+    "ASYMMETRIC",
+    "CRITICAL",
     "EXCLUSIVE",
     "Control",
     "EventLog",

@@ -49,6 +49,9 @@ EXCLUSIVE = (
 )
 """Options of which one is given."""
 
+REMOVED = frozenset({"tf32", "fast_normals"})
+"""Options of earlier versions, which a stored configuration may name."""
+
 SAMPLERS = ("gram", "dense")
 DEVICES = ("cpu", "cuda")
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
 from simcore.physics.observables import KEPT, Columns
 from simcore.physics.parameters import plain
 
 from .grid import Point, axes, grid_points
-from .limits import KEEP_BYTES
+from .limits import KEEP_BYTES, REMOVED
 from .resolve import resolved
 from .spec import RunSpec
 
@@ -211,7 +212,16 @@ class Run(RunSpec):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Run:
-        """Rebuild a run from `config` (or its JSON read back)."""
+        """Rebuild a run from `config` (or its JSON read back).
+
+        Raises
+        ------
+        InputError
+            If the configuration breaks a rule, or names an option that only earlier versions had.
+        """
+        for name in REMOVED & config.keys():
+            rule = "is an option that this version of simcore no longer has"
+            raise InputError(name, config[name], rule, "Simulate again without it.")
         values = {name: _tuples(value) for name, value in config.items()}
         values["k"] = tuple(float(x) for x in values["k"])
         if values["sigma_w_of_k"] is not None:
