@@ -133,7 +133,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say in one line how many tests were left out, and how to run them."""
-    for room in sorted(config.stash[MISSING]):
+    missing: set[str] = config.stash[MISSING]
+    for room in sorted(missing):
         terminalreporter.write_line(f"not collected: {room}")
     left = config.stash[LEFT_OUT]
     if left and config.option.selection == "light":
