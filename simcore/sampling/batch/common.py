@@ -71,7 +71,6 @@ class BatchFacts:
             shared_network=True,
             pairs=pairs,
             device=run.device,
-            tf32=run.tf32,
         )
 
     def nodes(self, point: int) -> int:

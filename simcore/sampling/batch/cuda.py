@@ -49,8 +49,8 @@ TILE_SHARE = 0.25
 TILE_BYTES = 2**31
 """… and no more than this, which is enough for any device to be full."""
 
-DEFAULT_MATH, TF32_MATH = 0, 3
-"""cuBLAS's modes (cublasMath_t): IEEE float32, and products of float32 rounded to 10 bits."""
+DEFAULT_MATH = 0
+"""cuBLAS's mode (cublasMath_t) in which products of float32 matrices round as IEEE's do."""
 
 
 class ArrayDevice(Device, Protocol):
@@ -69,8 +69,8 @@ class ArrayDevice(Device, Protocol):
         """Return what a kernel takes for an array of the namespace: the same memory."""
         ...
 
-    def multiplying(self, *, tf32: bool) -> AbstractContextManager[None]:
-        """Let products of float32 matrices be IEEE's meanwhile, or TF32's."""
+    def multiplying(self) -> AbstractContextManager[None]:
+        """Keep products of float32 matrices IEEE's meanwhile."""
         ...
 
 
@@ -95,12 +95,12 @@ class CupyDevice(CudaDevice):
         return self._cuda.as_cuda_array(array, sync=False)
 
     @contextmanager
-    def multiplying(self, *, tf32: bool) -> Iterator[None]:
+    def multiplying(self) -> Iterator[None]:
         """Set the mode of this thread's cuBLAS, whatever CUPY_TF32 says, and set it back."""
         cuda = self.xp.cuda
         handle = cuda.device.get_cublas_handle()
         before = cuda.cublas.getMathMode(handle)
-        cuda.cublas.setMathMode(handle, TF32_MATH if tf32 else DEFAULT_MATH)
+        cuda.cublas.setMathMode(handle, DEFAULT_MATH)
         try:
             yield
         finally:
@@ -255,7 +255,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         trials, layers, _ = shown.shape
         source = KernelSource(self.device, law, first_trial, trials)
         group, room = carried.group, self._tile_bytes()
-        with self.device.multiplying(tf32=self.run_plan.tf32):
+        with self.device.multiplying():
             for j in range(layers):
                 n = int(self.fan_ins[point][layer0 + j])
                 width = int(self.widths[point][layer0 + j])
