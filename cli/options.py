@@ -248,24 +248,6 @@ Device = Annotated[
         "machine can and no cluster simulates, cpu elsewhere. Default: auto.",
     ),
 ]
-Tf32 = Annotated[
-    bool,
-    _option(
-        "--tf32",
-        panel=COMPUTING,
-        text="With --device cuda: let matrix products round float32 factors to 10 bits (TF32), "
-        "which is faster and costs three digits. Batches and explicit weights only.",
-    ),
-]
-FastNormals = Annotated[
-    bool,
-    _option(
-        "--fast-normals",
-        panel=COMPUTING,
-        text="With --device cuda: let the GPU approximate the normals of pairs (he, correlated), "
-        "to a few 1e-6, which is faster; the bytes are then not those of the CPU.",
-    ),
-]
 Threads = Annotated[
     str | None,
     _option(

@@ -116,12 +116,7 @@ def build_request(given: Given, *, here: bool = True) -> Request:
         Naming field, value, rule and remedy.
     """
     _check_exclusive(given)
-    run = Run(
-        **_run_values(given.texts),
-        **_batch(given),
-        tf32="tf32" in given.flags,
-        fast_normals="fast_normals" in given.flags,
-    )
+    run = Run(**_run_values(given.texts), **_batch(given))
     settings, note = execution(given), ""
     if here:
         run, note = _on_device(run, given.texts.get("device", "auto"), settings["scheduler"])

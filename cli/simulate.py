@@ -50,8 +50,6 @@ def simulate(
     sampler: options.Sampler = None,
     weights: options.Weights = None,
     device: options.Device = None,
-    tf32: options.Tf32 = False,
-    fast_normals: options.FastNormals = False,
     threads: options.Threads = None,
     scheduler: options.Scheduler = None,
     checkpoint: options.Checkpoint = None,

@@ -42,8 +42,6 @@ def simulate(
     until_stderr: float | None = None,
     seed: int = DEFAULTS.seed,
     device: str = "auto",
-    tf32: bool = False,
-    fast_normals: bool = False,
     layer_widths: Sequence[int] | None = None,
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -85,10 +83,6 @@ def simulate(
     device
         ``"cpu"``, ``"cuda"``, or ``"auto"``: cuda where this machine allows it and no
         `scheduler` is named, else cpu.
-    tf32
-        Whether a GPU may multiply matrices in TF32 (`Run.tf32`); with ``device="cuda"`` only.
-    fast_normals
-        Whether a GPU may approximate normals (`Run.fast_normals`); with ``device="cuda"`` only.
     layer_widths
         A width for each layer, instead of `width`.
     output
@@ -142,7 +136,6 @@ def simulate(
             "until_stderr": until_stderr,
         }
         given["device"] = None if device == "auto" else device
-        given |= {"tf32": tf32 or None, "fast_normals": fast_normals or None}
         for name, value in given.items():
             if value is not None:
                 remedy = "Give the Run alone, or an Ensemble."
@@ -167,8 +160,6 @@ def simulate(
             sampler=sampler,
             weights=weights,
             device="cpu" if device == "auto" else device,
-            tf32=tf32,
-            fast_normals=fast_normals,
             **_batch(inputs, pairs, shared_network, seed),
         )
         if device == "auto" and scheduler is None:

@@ -104,36 +104,11 @@ def check_run(run: Run) -> None:
     check_profile(run)
     _check_ensemble(run)
     _check_inputs(run)
-    _check_tf32(run)
-    _check_fast_normals(run)
 
 
 def multiplies(run: Run) -> bool:
     """Return whether a run's layers are products of matrices: batches, and explicit weights."""
     return run.shared or run.sampler == "dense" or run.weights != "normal"
-
-
-def _check_tf32(run: Run) -> None:
-    if not run.tf32:
-        return
-    if run.device != "cuda":
-        rule = f"is a way of a GPU to multiply, and the device is {run.device}"
-        raise InputError("tf32", run.tf32, rule, "Name the device cuda, or leave it out.")
-    if not multiplies(run):
-        rule = "goes with matrix products, and a pair in a network of its own has none"
-        raise InputError("tf32", run.tf32, rule, "Leave it out.")
-
-
-def _check_fast_normals(run: Run) -> None:
-    if not run.fast_normals:
-        return
-    if run.device != "cuda":
-        rule = f"is a way of a GPU to draw, and the device is {run.device}"
-        remedy = "Name the device cuda, or leave it out."
-        raise InputError("fast_normals", run.fast_normals, rule, remedy)
-    if multiplies(run) or run.ensemble in ASYMMETRIC:
-        rule = "goes with pairs of he and correlated in networks of their own, without weights"
-        raise InputError("fast_normals", run.fast_normals, rule, "Leave it out.")
 
 
 def _check_target(run: Run) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import ASYMMETRIC, CRITICAL
 from simcore.physics.observables import KEPT, Columns
@@ -93,11 +94,6 @@ class Run:
     device
         ``"cpu"`` or ``"cuda"``, the kind that draws the samples. It is part of the configuration
         and of no key: the numbers of a point do not depend on it.
-    tf32
-        Whether matrix products on a GPU may round float32 factors to 10 bits (TF32); not otherwise.
-    fast_normals
-        Whether a GPU may draw the normals of pairs of `he` and `correlated` by its own
-        approximations of elementary functions (`sampling.pair.fast_normals`); not otherwise.
 
     Raises
     ------
@@ -129,8 +125,6 @@ class Run:
     inputs: InputSet | None = None
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
     until_stderr: float | None = None
-    tf32: bool = False
-    fast_normals: bool = False
 
     def __post_init__(self) -> None:
         self._settle_inputs()
@@ -342,8 +336,6 @@ class Run:
         # An option that came later is named only where it is used: earlier files keep their digest.
         later: dict[str, Any] = {}
         later |= {} if self.until_stderr is None else {"until_stderr": self.until_stderr}
-        later |= {"tf32": True} if self.tf32 else {}
-        later |= {"fast_normals": True} if self.fast_normals else {}
         return later | {
             "ensemble": self.ensemble,
             "depth": self.depth,
@@ -382,8 +374,21 @@ class Run:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Run:
-        """Rebuild a run from `config` (or its JSON read back)."""
+        """Rebuild a run from `config` (or its JSON read back).
+
+        Raises
+        ------
+        InputError
+            If the configuration breaks a rule, or names an option that only earlier versions had.
+        """
         values = dict(config)
+        for name in REMOVED & values.keys():
+            raise InputError(
+                name,
+                values[name],
+                "is an option that this version of simcore no longer has",
+                "Simulate again without it.",
+            )
         values["k"] = [float(x) for x in values["k"]]
         for name, value in values.items():
             if isinstance(value, list):
@@ -413,6 +418,9 @@ def cheaper_sampler(run: Run) -> str:
     costs = sampler_costs(run)
     return min(costs, key=lambda name: costs[name])
 
+
+REMOVED = frozenset({"fast_normals", "tf32"})
+"""Options that a configuration may still name: approximate arithmetic on a GPU."""
 
 KEEP_BYTES = 64 * 1024 * 1024
 """Room for kept trajectories over the whole grid, all observables together."""

@@ -1,21 +1,19 @@
 """Scripts for Slurm: a job with a Dask cluster in it, or an array of shards and their merge.
 
-Text only: nothing here is run or looked up. What differs between two scripts is in their directives
-and in the variables at their top; the rest are the constant blocks of `slurm_blocks`.
+The scripts are the templates beside this file: `dask.sh.j2` and `shard.sh.j2` fill the blocks of
+`job.sh.j2`; `array.sh.j2` holds a shard and `merge.sh.j2`. This module checks what goes into them
+and renders text: it runs nothing and looks nothing up.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from pathlib import PurePath
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 from simcore.errors import InputError
 from simcore.statistics.blocks import BLOCK
-
-from . import blocks
 
 __all__ = [
     "Job",
@@ -47,12 +45,12 @@ OWN_DIRECTIVES = {
     *("nodes", "ntasks", "ntasks-per-node", "open-mode", "partition", "qos", "requeue"),
     *("signal", "time"),
 }
-"""What the script says itself: a second line of these would silently win."""
+"""Options that the script sets itself: a second line with one of them would silently win."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked of Slurm.
+    """A request to Slurm.
 
     Parameters
     ----------
@@ -69,7 +67,7 @@ class Job:
     array
         Number of shards; None is one job with a Dask cluster.
     signal_seconds
-        How long before the time limit the run is stopped and the job requeued.
+        Time before the time limit at which the run is stopped and the job requeued.
     sbatch
         More directives, such as ``--constraint=a100``.
     setup
@@ -121,7 +119,7 @@ class Job:
             rule = f"must be at most {MAX_SIGNAL_SECONDS}, Slurm's limit"
             raise InputError("signal_seconds", seconds, rule, "A few minutes are enough.")
         if self.time is not None and 0 < _seconds(self.time) <= seconds:
-            rule = f"must be longer than --signal-seconds {seconds}, or no time is left to work"
+            rule = f"must be longer than --signal-seconds {seconds}, or no time is left to compute"
             raise InputError("time", self.time, rule, "Ask for more time.")
 
     def _check_array(self) -> None:
@@ -134,7 +132,7 @@ class Job:
 
     @property
     def cpus(self) -> int | None:
-        """CPUs of each worker or shard; None is all of the node."""
+        """CPUs of each worker or shard; None means the whole node."""
         if self.cpus_per_task is None and self.gpus_per_node:
             return GPU_CPUS
         return self.cpus_per_task
@@ -142,18 +140,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Work:
-    """What the job is to do.
+    """The work of a job.
 
     Parameters
     ----------
     simulate
-        The words of the command, without the options below; for shards without the trials, too.
+        Words of the command, without the options below, and for shards without the trials.
     resume
-        Options that ``simcore resume`` is to have as well.
+        Options for ``simcore resume``.
     output
         The file to write.
     trials
-        Trials in all; only shards need them.
+        Total number of trials; only shards need it.
     log
         File of ``--log-json``; "" is none.
 
@@ -233,9 +231,9 @@ def shard_names(output: str, shards: int) -> list[str]:
 
 
 def _around_number(path: str, shards: int) -> tuple[str, str]:
-    """Return what comes before and after the number in the name of a shard's file.
+    """Return the parts of the name of a shard's file before and after its number.
 
-    Their total is in the name, so that a script with another one never finds them.
+    The total number of shards is in the name, so that a script with another total never finds it.
     """
     whole = PurePath(path)
     return str(whole.with_name(f"{whole.stem}-shard-")), f"-of-{shards}{whole.suffix}"
@@ -247,138 +245,32 @@ def _with_number(path: str, shards: int, number: str) -> str:
     return f'{shlex.quote(before)}"${number}"{shlex.quote(after)}'
 
 
-# --- directives ---------------------------------------------------------------------------------
-
-
-def _directives(job: Job, name: str, log: str, asked: Iterable[str]) -> str:
-    """Return the lines for Slurm; `asked` are those about nodes, tasks, CPUs and GPUs."""
-    options = [f"--job-name={name}", *asked]
-    for field in fields(job):
-        if field.name in ("mem", "time", "partition", "account", "qos"):
-            value = getattr(job, field.name)
-            options += [] if value is None else [f"--{field.name}={value}"]
-    options += ["--requeue", "--open-mode=append", f"--output={log}", *job.sbatch]
-    return blocks.DIRECTIVES + "\n".join(f"#SBATCH {option}" for option in options)
-
-
-def _task_directives(job: Job) -> list[str]:
-    """Return how many tasks a node has, and what each of them gets."""
-    gpus = job.gpus_per_node
-    lines = [f"--nodes={job.nodes}", f"--ntasks-per-node={gpus or 1}"]
-    lines += ["--exclusive"] if job.cpus is None else [f"--cpus-per-task={job.cpus}"]
-    return lines + ([f"--gpus-per-node={gpus}"] if gpus else [])
-
-
-def _setup(job: Job) -> str:
-    return blocks.SETUP + "\n".join(job.setup)
-
-
 # --- the two scripts ----------------------------------------------------------------------------
 
 
 def dask_script(job: Job, work: Work) -> str:
     """Return the script of one job with a Dask scheduler, its workers and the run in it."""
-    log = f" --log-json {shlex.quote(work.log)}" if work.log else ""
-    scheduler = ' --scheduler "$scheduler_file"'
-    asked = [*_task_directives(job), _signal(job)]
-    return _joined(
-        blocks.DASK_HEAD.format(nodes=job.nodes, output=work.output),
-        _directives(job, job.job_name, f"{job.job_name}-%j.log", asked),
-        _setup(job),
-        f"output={shlex.quote(work.output)}\n"
-        "scheduler_file=$output.scheduler-$SLURM_JOB_ID.json\n"
-        f"dask_log={job.job_name}-$SLURM_JOB_ID.dask.log\n"
-        "this_job=$SLURM_JOB_ID",
-        _commands(work, log + scheduler),
-        blocks.SIGNALS,
-        blocks.SCHEDULER,
-        _workers(job),
-        blocks.RUN + blocks.RUN_WITH_WORKERS,
-        blocks.AGAIN,
-        blocks.CLOSE + blocks.EXIT,
-    )
-
-
-def _workers(job: Job) -> str:
-    """Return the block that starts the workers."""
-    step = ["srun --kill-on-bad-exit=0 --wait=0"]
-    worker = 'dask worker --scheduler-file "$scheduler_file"'
-    limits = "--memory-limit 0 --no-dashboard --death-timeout 60"
-    if job.gpus_per_node:
-        step += [f"--cpus-per-task={job.cpus} --gpus-per-task=1"]
-        worker += " --nthreads 1 --resources GPU=1"
-        text = blocks.WORKERS_GPU
-    elif job.cpus is not None:
-        step += [f"--cpus-per-task={job.cpus}"]
-        worker += f" --nthreads {job.cpus}"
-        text = blocks.WORKERS_CPU
-    else:
-        step += ["--cpu-bind=none"]
-        text = blocks.WORKERS_NODE
-    command = " \\\n    ".join([" ".join(step), worker, limits])
-    return f'{text}{blocks.WORKERS}{command} >>"$dask_log" 2>&1 &\nworkers=$!'
+    return _rendered("dask.sh.j2", job, work)
 
 
 def array_script(job: Job, work: Work) -> str:
     """Return the script that submits an array of shards, and their merge after it."""
-    shards = shard_count(work.trials, job.array or 1)
-    return _joined(
-        blocks.ARRAY_HEAD.format(shards=shards, output=work.output),
-        f"set -eu\noutput={shlex.quote(work.output)}\n{blocks.REFUSE}",
-        blocks.SHARDS + _shard_job(job, work, shards) + blocks.END,
-        blocks.MERGE + _merge_job(job, work, shards) + blocks.END,
-        blocks.SUBMIT,
+    return _rendered("array.sh.j2", job, work, shards=shard_count(work.trials, job.array or 1))
+
+
+def _rendered(template: str, job: Job, work: Work, shards: int = 0) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # the words of Bash are quoted by the filters below
     )
-
-
-def _shard_job(job: Job, work: Work, shards: int) -> str:
-    """Return the batch script of a shard."""
-    number = "SLURM_ARRAY_TASK_ID"
-    options = ' --first-trial "$first" --trials "$((end - first))"'
-    log = f" --log-json {_with_number(work.log, shards, number)}" if work.log else ""
-    asked = [f"--array=0-{shards - 1}", *_task_directives(job), _signal(job)]
-    return _joined(
-        "#!/usr/bin/env bash",
-        _directives(job, job.job_name, f"{job.job_name}-%A_%a.log", asked),
-        _setup(job),
-        f"output={_with_number(work.output, shards, number)}\n"
-        "this_job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\n"
-        f"trials={work.trials} block={BLOCK} blocks={_blocks(work.trials)} shards={shards}",
-        blocks.SPAN,
-        _commands(work, log, only_start=options),
-        blocks.SIGNALS,
-        blocks.RUN + blocks.RUN_ALONE,
-        blocks.AGAIN + blocks.EXIT,
+    environment.filters["words"] = shlex.join
+    environment.filters["word"] = shlex.quote
+    environment.filters["shard"] = lambda path, number: _with_number(path, shards, number)
+    return environment.get_template(template).render(
+        job=job, work=work, shards=shards, block=BLOCK, blocks=_blocks(work.trials)
     )
-
-
-def _merge_job(job: Job, work: Work, shards: int) -> str:
-    """Return the batch script of the merge."""
-    name = f"{job.job_name}-merge"
-    return _joined(
-        "#!/usr/bin/env bash",
-        _directives(job, name, f"{name}-%j.log", ["--nodes=1", "--ntasks=1"]),
-        _setup(job),
-        f"output={shlex.quote(work.output)}\n"
-        f"shards=()\nfor ((i = 0; i < {shards}; i++)); do\n"
-        f"    shards+=({_with_number(work.output, shards, 'i')})\ndone",
-        blocks.MERGE_RUN,
-    )
-
-
-def _commands(work: Work, options: str, *, only_start: str = "") -> str:
-    """Return the two commands, as arrays of Bash; `options` are ready for it."""
-    resume = "".join(f" {shlex.quote(word)}" for word in work.resume)
-    return (
-        f"{blocks.COMMANDS}"
-        f'start=({shlex.join(work.simulate)}{only_start}{options} -o "$output")\n'
-        f'resume=(simcore resume "$output"{resume}{options})'
-    )
-
-
-def _signal(job: Job) -> str:
-    return f"--signal=B:USR1@{job.signal_seconds}"
-
-
-def _joined(*parts: str) -> str:
-    return "\n\n".join(part.rstrip() for part in parts) + "\n"

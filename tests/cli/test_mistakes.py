@@ -51,8 +51,6 @@ MISTAKES = [
     ("--width 64 --depth 5 --threads 0", "--threads 0:"),
     ("--width 64 --depth 5 --checkpoint 0", "--checkpoint 0:"),
     ("--width 64 --depth 5 --device cuda", "--device cuda: finds no NVIDIA driver"),
-    ("--width 64 --depth 5 --sampler dense --tf32", "--tf32: is a way of a GPU to multiply"),
-    ("--width 64 --depth 5 --fast-normals", "--fast-normals: is a way of a GPU to draw"),
     ("--width 64 --depth 5 --device tpu", "--device tpu:"),
     ("--width 64 --depth 5 --sampler exact", "--sampler exact:"),
     ("--width 64 --depth 5 --sampler gram --weights uniform", "--sampler gram: draws layers from"),

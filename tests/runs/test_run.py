@@ -78,6 +78,13 @@ def test_config_round_trips_through_json() -> None:
     assert run(seed=1).digest() != run(seed=2).digest()
 
 
+@pytest.mark.parametrize("name", ["tf32", "fast_normals"])
+def test_an_option_that_is_gone_is_named(name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name} = True: is an option that this version") as got:
+        Run.from_config(run().config() | {name: True})
+    assert "\n" not in str(got.value)
+
+
 def test_the_key_is_the_physics_and_the_seed() -> None:
     key = run().points[0].key
     assert run(depth=7, trials=5, keep=3, bins=9).points[0].key == key

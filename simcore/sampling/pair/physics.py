@@ -42,7 +42,6 @@ __all__ = [
     "LOGS",
     "NONE_LEFT",
     "STATE",
-    "FastPhysics",
     "Physics",
     "direction",
     "finish_layer",
@@ -98,12 +97,6 @@ class Physics(NamedTuple):
             key0,
             key1,
         )
-
-
-class FastPhysics(Physics):
-    """Physics of a point whose normals a GPU may approximate (`fast_normals`): the same fields."""
-
-    __slots__ = ()
 
 
 @njit(nogil=True, cache=True)
