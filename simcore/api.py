@@ -152,7 +152,7 @@ weights, sampler, trials, until_stderr, seed
     path = _free(output, overwrite=overwrite)
     check_memory(run, checked["threads"])
     outcome = execute(run, output=path, report=report, **checked)
-    return to_dataset(outcome.run, outcome.points)
+    return to_dataset(outcome.results)
 
 
 def _law(ensemble: Ensemble) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def resume(
     outcome = resume_file(
         Path(path), trials=trials, inputs=inputs, device=device, report=report, **checked
     )
-    return to_dataset(outcome.run, outcome.points)
+    return to_dataset(outcome.results)
 
 
 def merge(
@@ -252,7 +252,7 @@ def merge(
 
     target = _free(output, overwrite=overwrite)
     outcome = unite(paths, target, allow_gaps=allow_gaps, inputs=inputs)
-    return to_dataset(outcome.run, outcome.points)
+    return to_dataset(outcome.results)
 
 
 def _free(output: Name | None, *, overwrite: bool) -> Any:
