@@ -16,7 +16,7 @@ from .numbers import NOTHING, plain, with_error
 if TYPE_CHECKING:
     import xarray as xr
 
-    from simcore.statistics.moments import PointStatistics
+    from simcore.statistics.tree import PointStatistics
 
 __all__ = [
     "MOST_ROWS",

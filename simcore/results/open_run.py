@@ -26,7 +26,7 @@ from simcore.files.result_arrays import published
 from simcore.files.run_file import RNG, RNG_LAYOUT, read_header
 from simcore.machine.provenance import version
 from simcore.runs.run import Run
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 from .backend import RunBackend, StoredFile, lazy_array
 from .combine import aligned

@@ -26,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simcore.numerics.rng import LANES, split_key
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import split_key
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.weight_laws import parse_weights
 from simcore.runs.grid import Point

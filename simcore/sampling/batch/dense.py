@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simcore.numerics.rng import LANES, Stream
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import Stream
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.contract import Signals
 from simcore.sampling.variates import fill_choices, fill_variates
