@@ -17,7 +17,7 @@ __all__ = [
     "residual",
     "second_inactive",
     "xp_activated",
-    "xp_residual",
+    "xp_nodes",
 ]
 
 
@@ -54,12 +54,16 @@ def residual(u, p, s):  # type: ignore[no-untyped-def]
     return smaller if u > zero else negative
 
 
+def xp_nodes(xp: Any, u: Any, p: Any, s: Any) -> tuple[Any, Any, Any, Any]:
+    """Return φ(u), the residual, and both kinds of inactivity, for arrays of one shape.
+
+    `xp` is the arrays' namespace, NumPy's or CuPy's.
+    """
+    off1, off2, gap = ~(u > 0.0), p <= s, s - p
+    r = xp.where(off1, xp.where(gap < 0.0, gap, 0.0), xp.where(p < s, p, s))
+    return xp_activated(xp, u), r, off1, off2
+
+
 def xp_activated(xp: Any, u: Any) -> Any:
-    """Return φ of an array of the namespace `xp` (NumPy's or CuPy's)."""
+    """Return φ of an array."""
     return xp.where(u > 0.0, u, 0.0)
-
-
-def xp_residual(xp: Any, u: Any, p: Any, s: Any) -> Any:
-    """Return `residual` of arrays of one shape."""
-    gap = s - p
-    return xp.where(u > 0.0, xp.where(p < s, p, s), xp.where(gap < 0.0, gap, 0.0))
