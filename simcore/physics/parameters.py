@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from simcore.errors import InputError
@@ -109,10 +109,10 @@ def sorted_grid(name: str, values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> None:
-    """Raise InputError unless `value` is a whole number (of Python or NumPy) between two limits."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    """Raise InputError unless `value` is a whole number between two limits."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(name, value, "must be a whole number", "Give an integer.")
-    if not low <= value <= high:
+    if not low <= int(value) <= high:
         raise InputError(
             name, value, f"must be between {low} and {high}", "Choose a value in that range."
         )

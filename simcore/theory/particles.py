@@ -17,7 +17,7 @@ from .asymmetric import Layer, Measure
 from .law import FloatArray
 from .pair_law import Field, Joint, Pairs, linear_field, rescaled
 
-_REPLICAS = 16
+REPLICAS = 16
 
 SIZES = ((0.05, 16384), (1e-3, 4096), (0.0, 1024))
 """Particles of a replica where the angle is above a bound: sampling noise is ∝ √(θ/size)."""
@@ -41,7 +41,7 @@ def random_pairs(measure: Measure, distance: float, rng: np.random.Generator) ->
     x = ndtri(_coordinate(lattice[0], shifts[0]))
     sine = math.sqrt(distance * (2.0 - distance))
     r = sine * ndtri(_coordinate(lattice[2], shifts[1]))
-    start, none = np.full(_REPLICAS, distance), np.zeros((measure.points.size, _REPLICAS))
+    start, none = np.full(REPLICAS, distance), np.zeros((measure.points.size, REPLICAS))
     second = sine**2 * measure.masses[:, None] + none
     field = Field(measure.points, measure.masses, none, second)
     return Pairs(field, x, r, np.full_like(x, 1.0 / size), 1.0 - start, start, 0)
@@ -52,11 +52,11 @@ def given_pairs(measure: Measure, inputs: FloatArray) -> Pairs:
     x, gap = measure.points, (inputs[:, 0] - inputs[:, 1]) / math.exp(measure.log_unit)
     rho = float(np.mean(gap * x))
     r = gap - rho * x
-    start = np.full(_REPLICAS, rho)
-    everywhere = np.ones(_REPLICAS)
+    start = np.full(REPLICAS, rho)
+    everywhere = np.ones(REPLICAS)
     masses = measure.masses
     field = Field(x, masses, np.outer(masses * r, everywhere), np.outer(masses * r**2, everywhere))
-    every = (_REPLICAS, 1)
+    every = (REPLICAS, 1)
     columns = np.tile(x, every), np.tile(r, every), np.tile(masses, every)
     return Pairs(field, *columns, kappa=1.0 - start, rho=start, exponent=0)
 
@@ -113,7 +113,7 @@ def _lattice(size: int) -> FloatArray:
 
 def _shifts(rng: np.random.Generator) -> FloatArray:
     """Random shifts, shape (4, replica), never on the lattice, where a normal would be infinite."""
-    return np.asarray((rng.integers(0, 2**40, size=(4, _REPLICAS)) + 0.5) / 2.0**40)
+    return np.asarray((rng.integers(0, 2**40, size=(4, REPLICAS)) + 0.5) / 2.0**40)
 
 
 def _coordinate(axis: FloatArray, shift: FloatArray) -> FloatArray:

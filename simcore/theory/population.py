@@ -32,7 +32,7 @@ from .checks import mean_square, whole_numbers, within
 from .law import FloatArray
 from .meanfield import Trajectory, of_angle
 from .pair_law import Pairs, activation_cosine, joint_of, moments_of, pre_activation_angle
-from .particles import SIZES, given_pairs, next_pairs, random_pairs
+from .particles import REPLICAS, SIZES, given_pairs, next_pairs, random_pairs
 
 __all__ = [
     "PopulationTrajectory",
@@ -83,11 +83,17 @@ def _follow(
     before = layers[0].before
     # Random inputs have the zero mean and the overlap of theory.md 1 exactly.
     moments = moments_of(pairs, before.first, before.second, False)
-    for layer in layers:
-        joint = joint_of(pairs, moments, law, layer, symmetric)
+    for number, layer in enumerate(layers):
+        with np.errstate(invalid="ignore"):
+            joint = joint_of(pairs, moments, law, layer, symmetric)
         exponent = pairs.exponent
         angle = pre_activation_angle(moments, joint, layer, exponent)
         seen = math.ldexp(float(angle.max()), exponent)
+        if math.isnan(seen):
+            # The residual was lost to rounding beside a bias far larger than the signals.
+            lost = np.full(REPLICAS, np.nan)
+            yield from [_Angles(lost, 0, lost, lost)] * (len(layers) - number)
+            return
         size = next(size for bound, size in SIZES if seen >= bound)
         pairs, only_second = next_pairs(pairs, joint, layer, size, rng)
         moments = moments_of(pairs, layer.after.first, layer.after.second, symmetric)
