@@ -17,6 +17,8 @@ from .checks import layers, lengths, overlaps
 from .law import FloatArray, law_of
 from .width_step import Laws, Nodes, State, advance, log_half_tangent, rescaled, spread
 
+__all__ = ["FIRST_ORDER", "FirstOrder", "first_order", "first_order_grid"]
+
 _HERMITE = 9
 """Points of the quadrature over a normal variable."""
 
