@@ -36,7 +36,7 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 
 COMMANDS = [
-    line
+    re.sub(r"\s+# .*", "", line)
     for page in PAGES
     for language, block in blocks(page)
     if not language
@@ -60,7 +60,7 @@ def run(line: str, place: Path) -> None:
     if line.startswith("simcore train"):
         line += " --width 8 --depth 2 --steps 20 --seeds 6 --pilots 1 --rates 0.01,0.03,0.1"
     line, _, printed = line.partition(" > ")
-    name, *arguments = shlex.split(line, comments=True)
+    name, *arguments = shlex.split(line)
     command = [str(Path(sys.executable).with_name(name)), *arguments]
     if name == "simulate" and "--help" not in arguments:
         command.append("--quiet")
