@@ -15,8 +15,6 @@ import netCDF4
 import numpy as np
 import numpy.typing as npt
 import pytest
-import silx.io
-import silx.io.nxdata
 import xarray as xr
 
 import simcore
@@ -301,7 +299,11 @@ def test_netcdf4_reads_every_variable(written: Written) -> None:
             assert isinstance(variable.long_name, str)
 
 
+@pytest.mark.needs("silx")
 def test_silx_finds_the_plot(written: Written) -> None:
+    import silx.io
+    import silx.io.nxdata
+
     run, _, path = written
     silx_io: Any = silx.io
     with silx_io.open(str(path)) as file:

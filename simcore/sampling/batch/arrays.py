@@ -1,8 +1,8 @@
 """Batches of many trials at once, as array code on a namespace `xp`: NumPy's or CuPy's.
 
-The formulas are those of `batch_layer`, where they are explained: the same columns, units and
+The formulas are those of `cpu_kernels`: the same columns, units and
 thresholds, with an axis of trials before all others. State and sums are float64. Here is a layer's
-part that touches no weights; `batch_draws` has the part that does.
+part that touches no weights; `draws` has the part that does.
 
 The namespace has the array API standard, `ldexp`, `frexp`, and `linalg.qr` with the mode "r".
 """
@@ -17,7 +17,7 @@ from simcore.physics.observables import RATE_BINS
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.row import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
 
-from .cpu_kernels import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
+from .physics import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
 
 __all__ = [
     "Array",
@@ -57,7 +57,7 @@ class Source(Protocol):
 
 
 class Pairs(NamedTuple):
-    """Which columns make the pairs: `batch_layer.Pairing`, with its indices in an array of `xp`."""
+    """Which columns make the pairs: `physics.Pairing`, with its indices in an array of `xp`."""
 
     first: Array
     explicit: int
@@ -66,7 +66,7 @@ class Pairs(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What B trials carry from layer to layer: `batch_layer.Batch`, with an axis of trials.
+    """What B trials carry from layer to layer: `cpu_kernels.Batch`, with an axis of trials.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def layer_factor(
 def _regressed(
     xp: Any, law: Law, pairs: Pairs, group: Group, x: Array, t: Array, of_first: tuple[Array, ...]
 ) -> tuple[Group, Array, Array, Array]:
-    """Regress the residuals on their first inputs (`batch_layer._regress`).
+    """Regress the residuals on their first inputs (`cpu_kernels._regress`).
 
     Returns the group with κ and ρ, the residuals, and their columns of T over nodes and bias.
     """
@@ -238,7 +238,7 @@ def _regressed(
 
 
 class Sums(NamedTuple):
-    """Sums over the nodes of a layer for every pair, shape (B, P): `batch_layer.SUMS`."""
+    """Sums over the nodes of a layer for every pair, shape (B, P): `cpu_observe.SUMS`."""
 
     uu: Array
     us: Array

@@ -1,8 +1,8 @@
 """Driver of the batch samplers on a CUDA device: many trials at once, layer by layer.
 
-What is drawn comes from kernels of ours (`variates_kernels`), the products and factorisations from
-cuBLAS and cuSOLVER through CuPy, and the rest is the array code of `batch_arrays` and
-`batch_draws`. The random numbers are those of the CPU; results agree with its to rounding.
+What is drawn comes from kernels of ours (`cuda_kernels`), the products and factorisations from
+cuBLAS and cuSOLVER through CuPy, and the rest is the array code of `arrays` and
+`draws`. The random numbers are those of the CPU; results agree with its to rounding.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from simcore.statistics.blocks import BLOCK, Task
 from . import draws as batch_draws
 from .arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs
 from .common import BatchFacts
-from .cpu_kernels import Law
+from .physics import Law
 
 __all__ = ["ArrayDevice", "BatchCudaSampler", "CupyDevice"]
 
@@ -58,7 +58,7 @@ class ArrayDevice(Device, Protocol):
 
     @property
     def xp(self) -> Any:
-        """The namespace (`batch_arrays`)."""
+        """The namespace (`arrays`)."""
         ...
 
     def as_array(self, array: Any) -> Array:
@@ -119,7 +119,7 @@ class CupyDevice(CudaDevice):
 
 @dataclass(frozen=True)
 class KernelSource:
-    """Draws of consecutive trials by the kernels (`batch_arrays.Source`)."""
+    """Draws of consecutive trials by the kernels (`arrays.Source`)."""
 
     device: ArrayDevice
     law: Law
