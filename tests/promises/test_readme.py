@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.same_results import differences
 
-pytestmark = pytest.mark.xdist_group("readme")
+pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.needs("torch")]
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
@@ -136,20 +136,3 @@ def test_the_python_blocks_run(page: str, folder: Path, monkeypatch: pytest.Monk
     for language, block in blocks(page):
         if language == "python":
             exec(compile(block, page, "exec"), names)
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-        *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
-    ],
-)
-def test_what_a_page_names_exists(page: str) -> None:
-    text = (ROOT / page).read_text("utf-8")
-    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text)
-    named = re.findall(r"`((?:simcore|cli|tests|bench|docs)/[\w/.-]+)`", text)
-    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
-    assert [path for path in named if not (ROOT / path).exists()] == []
