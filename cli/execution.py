@@ -27,7 +27,7 @@ from .output import GO_ON, check_destination, resolve_destination
 from .request import Request
 from .show import show_facts, show_json, show_table
 from .signals import Signals
-from .summary import Row, json_rows, rows, rows_of_points, table
+from .summary import Row, json_rows, rows, rows_of_results, table
 
 if TYPE_CHECKING:
     from simcore.execution.execute import Options, Outcome
@@ -160,7 +160,7 @@ def spoken_warnings(*, quiet: bool) -> Iterator[None]:
 def _show_outcome(request: Request, outcome: Outcome) -> None:
     if request.quiet and not request.json:
         return
-    result = rows_of_points(outcome.run, outcome.points)
+    result = rows_of_results(outcome.results)
     if request.json:
         show_json(_report(request, outcome, result))
     else:
@@ -178,7 +178,7 @@ def _show_outcome(request: Request, outcome: Outcome) -> None:
 
 def show_merged(outcome: Outcome) -> None:
     """Show the table of merged shards, and where they are."""
-    _show_rows(rows_of_points(outcome.run, outcome.points))
+    _show_rows(rows_of_results(outcome.results))
     typer.echo(f"\n{_size(outcome)}")
     _show_path(outcome.output)
 

@@ -169,7 +169,7 @@ def simulate(
         raise InputError("output", path, "exists already", "Pass overwrite=True or another name.")
     check_memory(run, resolve_threads(threads))
     outcome = execute(run, output=path, threads=threads, scheduler=scheduler, report=report)
-    return to_dataset(outcome.run, outcome.points)
+    return to_dataset(outcome.results)
 
 
 def resume(
@@ -223,7 +223,7 @@ def resume(
         scheduler=scheduler,
         report=report,
     )
-    return to_dataset(outcome.run, outcome.points)
+    return to_dataset(outcome.results)
 
 
 def merge(
@@ -273,7 +273,7 @@ def merge(
         allow_gaps=allow_gaps,
         inputs=None if inputs is None else os.fspath(inputs),
     )
-    return to_dataset(outcome.run, outcome.points)
+    return to_dataset(outcome.results)
 
 
 def _trials(trials: int | None, target: float | None) -> int:

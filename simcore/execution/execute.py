@@ -51,7 +51,7 @@ def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options])
         return Loop(run, points, None, options).execute()
     with only_writer(output):
         loop = Loop(run, points, output, options)
-        loop.write(complete=False)
+        loop.write()
         return loop.execute()
 
 

@@ -17,6 +17,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRun:
     execute = FakeRun()
     monkeypatch.setattr("simcore.execution.execute.execute", execute)
     monkeypatch.setattr(
-        "simcore.cli.execution.rows_of_points", lambda run, _: rows(run, fake_dataset(run))
+        "simcore.cli.execution.rows_of_results",
+        lambda results: rows(results.run, fake_dataset(results.run)),
     )
     return execute
