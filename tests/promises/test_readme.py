@@ -25,6 +25,7 @@ PAGES = (
     "docs/long-runs.md",
     "docs/report.md",
     "docs/theory-command.md",
+    "docs/initializers.md",
 )
 """In the order in which they are run: later commands use earlier files."""
 
