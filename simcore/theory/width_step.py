@@ -46,7 +46,7 @@ class Laws:
 class State:
     """The law over networks of (ln K₁₁, λ/h, τ) in a layer.
 
-    λ has the size of θ and its variance would underflow, so it is held in units of h = exp(log_unit).
+    λ has the size of θ; its variance would underflow, so its unit is h = exp(log_unit).
     """
 
     log_k: FloatArray
