@@ -71,11 +71,9 @@ function drawContext(figure, name, point, logarithmic) {
     label: others.map((p) => p.label),
     colour: others.map((p) => (coloured ? colourOf(p) : colour("muted"))),
   });
-  if (coloured) {
-    fill(figure, "context_theory", {
-      xs: others.map((p) => p.layers), ys: lines.map((line) => line.theory),
-    });
-  }
+  fill(figure, "context_theory", coloured ? {
+    xs: others.map((p) => p.layers), ys: lines.map((line) => line.theory),
+  } : {});
 }
 
 function drawSingle(point) {
