@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .machine import gpu as devices
-from .machine.cpus import cgroup_limit, default_threads
+from .machine.cgroups import cpu_limit
+from .machine.cpus import default_threads
 from .machine.gpu import Findings, Obstacle
 from .machine.provenance import version
 from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
@@ -98,7 +99,7 @@ def _processor() -> Check:
 
 def _threads() -> Check:
     found = f"{default_threads()} of {os.cpu_count() or 1} processors"
-    quota = cgroup_limit()
+    quota = cpu_limit()
     return Check("threads", "ok", found if quota is None else f"{found}, cgroup limit {quota:g}")
 
 
