@@ -27,6 +27,7 @@ from simcore.runs.run import Run  # noqa: E402
 from simcore.sampling.batch import cpu as driver  # noqa: E402
 from simcore.sampling.batch import gram  # noqa: E402
 from simcore.sampling.batch.cpu import BatchSampler  # noqa: E402
+from simcore.sampling.batch.cpu_kernels import Layer  # noqa: E402
 from simcore.sampling.contract import Signals  # noqa: E402
 from simcore.statistics.blocks import Task  # noqa: E402
 
@@ -71,14 +72,15 @@ def algebra_work(run, threads):
 
     def one(trial):
         h, words = np.empty((columns, width)), np.empty((4, ROOM), np.uint32)
-        for layer in range(1, run.depth + 1):
+        for number in range(1, run.depth + 1):
+            layer = Layer(law, 0.0, None, None, trial, number, None, None, None, words)
             factors = gram._Factors(t.copy())
             r = factors.r()
             nodes = gram.tile_nodes(factors.rank, width)
             room = np.empty((nodes, factors.rank))
             for first in range(0, width, nodes):
                 tile = room[: min(nodes, width - first)]
-                gram._fill_tile(law, first, trial, layer, words, tile)
+                gram._fill_tile(layer, first, tile)
                 np.matmul(r, tile.T, out=h[:, first : first + len(tile)])
 
     def work():

@@ -6,14 +6,13 @@ Not yet run on hardware. First it verifies: the statistics of runs of many width
 against the CPU; and, if they differ, whether they still have the same law. Then it measures, for
 widths from 256 to a million and interleaved in the same rounds, node updates a second of: the
 kernel alone; a task of the sampler, statistics included; a whole run; its normals alone, compiled
-alike; the kernel with approximate normals (--fast-normals), after its trajectories were held to the
-exact ones; PyTorch with explicit weights (randn and matmul in float32, many networks at a time),
+alike; PyTorch with explicit weights (randn and matmul in float32, many networks at a time),
 where these fit in memory. And of 1, 8 and 64 trials: a thread block for each, against many for a
 layer of each. The static limit is what the multiprocessors can issue over the instructions of a
 node.
 Then, where CuPy is installed, batches and explicit weights: their rows against the CPU's, to six
-digits, and for some widths and numbers of pairs the weights a second of `dense`, with and without
-TF32, and of PyTorch (randn and bmm, float32, ReLU); and those that `gram` need not draw.
+digits, and for some widths and numbers of pairs the weights a second of `dense`
+and of PyTorch (randn and bmm, float32, ReLU); and those that `gram` need not draw.
 Prints tables and writes bench/results/gpu.json. Without a GPU it says so and exits with 2.
 """
 
@@ -57,9 +56,6 @@ INSTRUCTIONS = 114
 """Machine instructions of a node, at most: tests/emulator/test_pair_budget.py holds the kernel to
 it."""
 
-OFF_PER_LAYER = 2e-6
-"""How far approximate normals may move the logarithm of q, and of 1 - c, in the median."""
-
 WARP, SCHEDULERS = 32, 4
 """Threads that issue together, and how many such issues a multiprocessor makes in a cycle."""
 
@@ -99,29 +95,6 @@ def verify():
         lines.append({"width": run.width[0], "same_bytes": same, "least_p": least})
         print(f"N = {run.width[0]}: {'same bytes' if same else f'other bytes, p = {least:.2g}'}")
     return lines, good
-
-
-def fast_is_close():
-    """Return how far approximate normals move log q and log(1 - c) a layer, over what is allowed.
-
-    In the median over the trials of small runs, of the same networks. Networks of a few nodes are
-    left out: whether they die may hang on one of them.
-    """
-    import numpy as np
-
-    found = []
-    for run in runs():
-        if run.width[0] < 64:
-            continue
-        exact = replace(run, device="cuda")
-        approximate = replace(exact, fast_normals=True)
-        off = rows_of(approximate, run.trials) - rows_of(exact, run.trials)
-        layer = np.arange(1, run.depth + 1)
-        for name in ("log_q1", "log_q2", "log_distance"):
-            typical = np.nanmedian(off[..., run.columns.of(name)[0]], axis=0)
-            found.append(float(np.max(np.abs(typical) / layer)) / OFF_PER_LAYER)
-    print(f"approximate normals: {max(found):.2g} of what they may be off")
-    return max(found)
 
 
 def least_p(run):
@@ -295,7 +268,6 @@ def measure(width, rounds, with_torch):
     run = measured(width)
     work = {
         "kernel": kernel_alone(run),
-        "fast": kernel_alone(replace(run, fast_normals=True)),
         "run": lambda: execute(run).seconds,
         "normals": normals_alone(run),
     }
@@ -396,7 +368,6 @@ def measure_batch(width, pairs, rounds, with_torch):
     trials = max(64, int(TARGET_WEIGHTS / (4 * width * width)) // 64 * 64)
     runs = {
         "dense": batch(width, pairs, trials),
-        "tf32": batch(width, pairs, trials, tf32=True),
         "gram": batch(width, pairs, min(trials, 256), sampler="gram"),
     }
     work = {name: lambda run=run: execute(run).seconds for name, run in runs.items()}
@@ -417,7 +388,7 @@ def measure_batches(rounds, with_torch):
         print("the GPU's batches are not the CPU's: nothing of them is timed")
         return None
     rows = [measure_batch(width, pairs, rounds, with_torch) for width, pairs in BATCHES]
-    names = ("width", "pairs", "dense", "tf32", "gram", "torch")
+    names = ("width", "pairs", "dense", "gram", "torch")
     print("weights a second (of gram: those that it need not draw)")
     print("".join(f"{name:>12}" for name in names))
     for row in rows:
@@ -436,14 +407,13 @@ def static_limit(instructions):
 
 def show(rows, limit):
     """Print the table."""
-    names = ("kernel", "task", "run", "normals", "torch", "fast")
-    more = ("of limit", "over torch", "fast gains")
+    names = ("kernel", "task", "run", "normals", "torch")
+    more = ("of limit", "over torch")
     print("".join(f"{heading:>12}" for heading in ("width", *names, *more)))
     for row in rows:
         rates = [row[name]["median"] if name in row else float("nan") for name in names]
         cells = [f"{rate:.3g}" for rate in rates]
-        ratios = (rates[2] / rates[4], rates[5] / rates[0])
-        cells += [f"{rates[0] / limit:.2f}", *(f"{ratio:.3g}" for ratio in ratios)]
+        cells += [f"{rates[0] / limit:.2f}", f"{rates[2] / rates[4]:.3g}"]
         print(f"{row['width']:>12}" + "".join(f"{cell:>12}" for cell in cells))
 
 
@@ -474,10 +444,6 @@ def main() -> int:
     if not good:
         print("the GPU's results have another law than the CPU's: nothing is timed")
         return 1
-    off = fast_is_close()
-    if off > 1.0:
-        print("approximate normals are further off than PTX allows: nothing is timed")
-        return 1
     try:
         import torch
 
@@ -495,7 +461,6 @@ def main() -> int:
     result = {"device": found, "static_limit": limit, "options": vars(options)}
     result |= {
         "verified": verified,
-        "fast_over_allowed": off,
         "node_updates_per_second": rows,
         "few_trials": few,
     }

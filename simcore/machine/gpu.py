@@ -189,9 +189,7 @@ def obstacle(found: Findings, run: Run | None = None) -> Obstacle | None:
 
     `run` is the run that it is wanted for: matrix products need packages of their own.
     """
-    from simcore.runs.limits import multiplies
-
-    needs_cupy = run is not None and multiplies(run)
+    needs_cupy = run is not None and run.multiplies
     return (
         driver_obstacle(found)
         or package_obstacle(found)
@@ -374,11 +372,9 @@ def used(run: Run) -> str:
     """Return the device of a run in words, for the provenance of its file."""
     if run.device == "cpu":
         return run.device
-    from simcore.runs.limits import multiplies
-
     found = look()
     text = f"{run.device}: {described(found)}, numba-cuda {found.numba_cuda}"
-    return f"{text}, CuPy {found.cupy}" if multiplies(run) else text
+    return f"{text}, CuPy {found.cupy}" if run.multiplies else text
 
 
 def check_kind(run: Run, device: str | None) -> None:

@@ -82,32 +82,6 @@ def test_auto_says_why_it_takes_the_cpu(
     assert f"note: device cpu, since cuda {told}.\n" in capsys.readouterr().err
 
 
-def test_tf32_goes_with_the_device_cuda_and_products(
-    fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pretend(READY)
-    assert main([*BASIC, "--sampler", "dense", "--tf32", "--device", "cuda"]) == 0
-    assert fake.run.tf32
-    for words in (["--sampler", "dense"], ["--device", "cuda"]):
-        capsys.readouterr()
-        assert main([*BASIC, "--tf32", *words]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("--tf32")
-
-
-def test_fast_normals_go_with_the_device_cuda_and_pairs(
-    fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pretend(READY)
-    assert main([*BASIC, "--fast-normals", "--device", "cuda"]) == 0
-    assert fake.run.fast_normals
-    for words in ([], ["--device", "cuda", "--sampler", "dense"]):
-        capsys.readouterr()
-        assert main([*BASIC, "--fast-normals", *words]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("--fast-normals: ")
-
-
 def test_a_dry_run_tells_the_device(
     fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
 ) -> None:

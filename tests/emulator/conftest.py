@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.emulator.kernels import FAST_KERNELS, KERNELS, kernel, signature
+from tests.emulator.kernels import KERNELS, kernel, signature
 from tests.emulator.ptx_program import Program, compile_ptx, programs
 
 CAPABILITIES = [(8, 0), (9, 0)]
@@ -51,21 +51,6 @@ def compiled(
 def program(compiled: dict[str, Program]) -> Program:
     """The pair sampler's compiled kernel."""
     return compiled["advance"]
-
-
-@pytest.fixture(scope="session")
-def fast_ptx() -> AllPtx:
-    """PTX of the kernels with approximate normals, by compute capability and name."""
-    return {
-        c: {name: compile_ptx(kernel, types, c) for name, (kernel, types) in FAST_KERNELS.items()}
-        for c in CAPABILITIES
-    }
-
-
-@pytest.fixture(scope="session")
-def fast_programs(fast_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
-    """These kernels, to be run on the CPU; those of the other capability are the same."""
-    return programs(fast_ptx[9, 0], tmp_path_factory.mktemp("fast"), approximations=True)
 
 
 def asymmetric_signatures() -> dict[str, Any]:

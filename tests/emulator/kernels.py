@@ -10,18 +10,16 @@ from simcore.sampling.batch import cuda_kernels as variates_kernels
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
-from simcore.sampling.pair.cpu_kernels import FastPhysics, Physics
+from simcore.sampling.pair.cpu_kernels import Physics
 from simcore.statistics.moments import Bins, Moments
-from tests.emulator import probes
 
-__all__ = ["FAST_KERNELS", "KERNELS", "kernel", "signature"]
+__all__ = ["KERNELS", "kernel", "signature"]
 
 f32, f64, i32, i64 = types.float32, types.float64, types.int32, types.int64
 u32, u64 = types.uint32, types.uint64
 _named, _alike = cast(Any, types.NamedTuple), cast(Any, types.NamedUniTuple)
 ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1], i64[::1]
 PHYSICS = _named((f64,) * 5 + (u64,) * 2, Physics)
-FAST_PHYSICS = _named(PHYSICS.types, FastPhysics)
 MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
 BINS = _alike(f64[:, ::1], 2, Bins)
 PLACES = _alike(INTEGERS, 4, moment_kernels.Places)
@@ -57,16 +55,6 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "choose": (variates_kernels.choose, (DRAW, i64, i64, i64[:, ::1], f64[:, ::1])),
 }
 """By the name of its function."""
-
-FAST_KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    **{
-        name: (KERNELS[name][0], (FAST_PHYSICS, *KERNELS[name][1][1:]))
-        for name in ("advance", "sum_chunks", "finish_wide")
-    },
-    "fold_chunks": KERNELS["fold_chunks"],
-    "fast_normals": (probes.fast_normals, (u32[:, ::1], f32[:, ::1])),
-}
-"""Those of the pair sampler where normals are approximated, and these normals alone."""
 
 
 def kernel(name: str) -> Any:

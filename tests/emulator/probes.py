@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from simcore.numerics.rng import LANES, Stream, counter_word0, counter_word3, philox
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import Stream, counter_word0, counter_word3, philox
 from simcore.sampling.pair.cuda_kernels import group_normals, lane_chunk
-from simcore.sampling.pair.fast_normals import fast_normal_pair
 
 _u32, _u64, _f32 = np.uint32, np.uint64, np.float32
 PAIR = _u64(Stream.PAIR)
@@ -48,16 +48,6 @@ def normals(trial: Any, layer: Any, key0: Any, key1: Any, out: Any) -> None:
         out[1, group] = z2
         out[2, group] = z3
         out[3, group] = z4
-
-
-@cuda.jit
-def fast_normals(words: Any, out: Any) -> None:
-    """Write the approximate normals of two words, words[·, i], to out[·, i]."""
-    i = cuda.grid(1)
-    if i < out.shape[1]:
-        z1, z2 = fast_normal_pair(words[0, i], words[1, i])
-        out[0, i] = z1
-        out[1, i] = z2
 
 
 @cuda.jit

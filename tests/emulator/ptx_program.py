@@ -117,19 +117,10 @@ class Program:
         The compiled function.
     parameters
         Names of the kernel's parameters.
-    set_errors
-        Takes what `err` does.
     """
 
-    def __init__(self, run: Any, parameters: Sequence[str], set_errors: Any) -> None:
-        self._run, self.parameters, self._set_errors = run, parameters, set_errors
-
-    def err(self, share: float) -> None:
-        """Let approximations err by a share of what PTX allows, and by random ones for 2.
-
-        For all the kernels that were compiled together, from now on; they begin with 0.
-        """
-        self._set_errors(ctypes.c_double(share))
+    def __init__(self, run: Any, parameters: Sequence[str]) -> None:
+        self._run, self.parameters = run, parameters
 
     @classmethod
     def of(cls, ptx: str, folder: Path) -> Program:
@@ -146,21 +137,15 @@ class Program:
         assert not divergent, "threads of a warp waited at different barriers"
 
 
-def programs(
-    ptx: Mapping[str, str], folder: Path, *, approximations: bool = False
-) -> dict[str, Program]:
+def programs(ptx: Mapping[str, str], folder: Path) -> dict[str, Program]:
     """Translate kernels and compile them for this CPU, all at once, in a folder of theirs.
 
     Parameters
     ----------
     ptx
         A module for each name.
-    approximations
-        Whether they may have approximate instructions.
     """
-    translations = {
-        name: translate(text, approximations=approximations) for name, text in ptx.items()
-    }
+    translations = {name: translate(text) for name, text in ptx.items()}
     folder.mkdir(parents=True, exist_ok=True)
     source, library = folder / "kernels.cpp", folder / "kernels.so"
     functions = [
@@ -169,7 +154,7 @@ def programs(
         f"  return threads::launch(grid, block, reverse, [p] {{ kernel_{name}(p); }});\n}}\n"
         for name, translation in translations.items()
     ]
-    headers = '#include "threads.h"\n#include "approximations.h"\n'
+    headers = '#include "threads.h"\n'
     source.write_text(headers + "".join(functions))
     flags = [
         "-std=c++17",
@@ -185,7 +170,7 @@ def programs(
     assert done.returncode == 0, done.stderr[:2000]
     compiled = ctypes.CDLL(str(library))
     return {
-        name: Program(getattr(compiled, name), translation.parameters, compiled.set_errors)
+        name: Program(getattr(compiled, name), translation.parameters)
         for name, translation in translations.items()
     }
 

@@ -42,9 +42,6 @@ UNORDERED = {"equ": "==", "neu": "!=", "ltu": "<", "leu": "<=", "gtu": ">", "geu
 INVERSE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "rem": "%"}
 INFIX |= {"and": "&", "or": "|", "xor": "^"}
-APPROXIMATIONS = {f"{name}.approx.ftz.f32" for name in ("lg2", "sqrt", "sin", "cos")}
-"""Instructions whose errors `approximations.h` knows."""
-
 LOGIC = {"and": "&", "or": "|", "xor": "^"}
 UNARY = {
     "neg": "-({})",
@@ -77,18 +74,17 @@ class Names:
 
     parameters: list[str]
     shared: dict[str, int] = field(default_factory=dict)
-    approximations: bool = False
 
 
-def translate(ptx: str, *, approximations: bool = False) -> Translation:
-    """Return the only kernel of a module; approximate instructions are an error unless allowed."""
+def translate(ptx: str) -> Translation:
+    """Return the only kernel of a module; approximate instructions are an error."""
     ptx = re.sub(r"//.*", "", ptx)
     entries = list(re.finditer(r"\.entry\s+[\w$]+\s*\((.*?)\)[^{]*\{", ptx, re.DOTALL))
     if len(entries) != 1:
         raise NotImplementedError(f"{len(entries)} kernels in a module")
     entry = entries[0]
     parameters = re.findall(r"\.param\s[^,]*?([\w$]+)\s*(?:,|$)", entry[1])
-    names = Names(parameters, approximations=approximations)
+    names = Names(parameters)
     end = 0
     for match in re.finditer(r"\.shared\s+(?:\.align\s+\d+\s+)?\.b8\s+([\w$]+)\[(\d+)\]", ptx):
         names.shared[match[1]] = end
@@ -160,9 +156,6 @@ def _statement(text: str, names: Names) -> str:
 def _instruction(parts: list[str], operands: list[str], names: Names) -> str:
     """Return the C++ of an instruction: `parts` are its name, modifiers and types."""
     name, kind = parts[0], parts[-1]
-    if names.approximations and ".".join(parts) in APPROXIMATIONS:
-        value = _read(operands[1], kind, names)
-        return f"put({_register(operands[0])}, approximations::{name}({value}));"
     if set(parts) & {"ftz", "approx", "full", "sat"}:
         raise NotImplementedError(f"inexact instruction {'.'.join(parts)}")
     if name == "ret":

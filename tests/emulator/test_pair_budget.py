@@ -15,7 +15,7 @@ from simcore.sampling.cuda import statistics_kernels as moment_kernels
 from tests.emulator import probes
 from tests.emulator.conftest import CAPABILITIES, AllPtx
 from tests.emulator.kernels import KERNELS, kernel, signature
-from tests.emulator.machine_code import Loop, drawing_loop
+from tests.emulator.machine_code import Loop, drawing_loop, drawing_loops
 from tests.emulator.mutants import kernel_with, sums_with
 from tests.emulator.ptx_program import assemble, compile_ptx
 
@@ -26,6 +26,7 @@ GENERATOR = (u32, u64, u64, u64, u64, f32[:, ::1])
 INNER_LOOP = (u32, u64, u64, u64, u64, f32, f32, f32[:, ::1])
 
 GENERATOR_BUDGET, LOOP_BUDGET = 92, 114
+KERNEL_BUDGET = {"advance": 121, "sum_chunks": 119}
 """Instructions per node, of the generator and with the sums: those of docs/gpu.md, and a few."""
 
 each_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=["cc80", "cc90"])
@@ -103,6 +104,18 @@ def test_the_loop_over_nodes(capability: tuple[int, int], tmp_path: Path) -> Non
     assert loop_is_sound(whole)
     assert alone.per_node <= GENERATOR_BUDGET
     assert whole.per_node <= LOOP_BUDGET
+
+
+@each_capability
+@pytest.mark.parametrize("name", KERNEL_BUDGET)
+def test_the_loop_within_a_kernel(
+    name: str, capability: tuple[int, int], all_ptx: AllPtx, tmp_path: Path
+) -> None:
+    """That of wide layers; narrow ones have another, in float64."""
+    _, code = assemble(all_ptx[capability][name], capability, tmp_path)
+    (loop,) = (loop for loop in drawing_loops(code) if not loop.float64)
+    assert loop_is_sound(loop)
+    assert loop.per_node <= KERNEL_BUDGET[name]
 
 
 MUTANTS = {

@@ -74,39 +74,6 @@ def test_the_bytes_are_those_of_the_cpu(name: str) -> None:
     assert doctor.digest(replace(run, device="cuda")) == doctor.digest(run)
 
 
-FAST: dict[str, dict[str, Any]] = {
-    name: RUNS[name] for name in ("chunks", "k and bias", "close", "profile", "wide, few trials")
-}
-
-
-@pytest.mark.parametrize("name", FAST)
-def test_approximate_normals_follow_the_exact_ones(name: str) -> None:
-    """Of the same networks; what PTX allows gives 2e-6 a layer, as tests/emulator finds in
-    emulation."""
-    run = replace(Run(**FAST[name]), device="cuda")
-    exact = rows_on(run, 60, carried=60)
-    made = rows_on(replace(run, fast_normals=True), 60, carried=60)
-    assert made.tobytes() != exact.tobytes()
-    np.testing.assert_array_equal(np.isnan(made), np.isnan(exact))
-    layer = np.arange(1, run.depth + 1)
-    for observable in ("log_q1", "log_q2", "log_distance", "correlation"):
-        at = run.columns.of(observable)[0]
-        off = np.nanmedian(made[..., at] - exact[..., at], axis=0)
-        assert (np.abs(off) < 2e-6 * layer).all(), observable
-
-
-def test_approximate_normals_are_within_the_bound() -> None:
-    """That of `sampling.pair.fast_normals`, next to radius 0 and elsewhere."""
-    from tests.emulator import probes
-    from tests.emulator.test_fast_normals import WORDS, allowed
-    from tests.numerics.randomness import oracle
-
-    out = np.empty(WORDS.shape, dtype=np.float32)
-    probes.fast_normals[WORDS.shape[1] // 128, 128](WORDS, out)
-    expected = oracle.normal_pairs(*WORDS).astype(np.float64)
-    assert (np.abs(out - expected) <= allowed(np.hypot(*expected))).all()
-
-
 BATCHES: dict[str, dict[str, Any]] = {
     "gram": {"sampler": "gram", "pairs": 4, "shared_network": True},
     "gram, replaced": {
@@ -167,19 +134,6 @@ def test_batches_have_the_law_of_the_cpu(name: str) -> None:
         a, b = (rows[:, -1, at] for rows in (made, expected))
         p.append(ks_2samp(a[~np.isnan(a)], b[~np.isnan(b)], method="asymp").pvalue)
     assert min(p) > 1e-4 / (len(p) * len(BATCHES))
-
-
-def test_tf32_is_used_only_where_it_is_asked_for() -> None:
-    """Its products lose three digits more; compute capability 8.0 and more have them."""
-    run = of_batch("dense", device="cuda")
-    expected = rows_on(replace(run, device="cpu"), 20)[:, 0]
-    off = {}
-    for tf32 in (False, True):
-        made = rows_on(replace(run, tf32=tf32), 20)[:, 0, run.columns.of("q1")]
-        off[tf32] = np.abs(made / expected[:, run.columns.of("q1")] - 1.0).max()
-    assert off[False] < 2e-6
-    if devices.look().gpus[0].capability >= (8, 0):
-        assert 1e-5 < off[True] < 1e-2
 
 
 def test_a_batch_is_resumed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every command and every Python block of the README runs as written."""
+"""Every command and every Python block of the README and of some pages runs as written."""
 
 from __future__ import annotations
 
@@ -17,22 +17,39 @@ from tests.support.same_results import differences
 
 pytestmark = pytest.mark.xdist_group("readme")
 
-README = Path(__file__).parents[2] / "README.md"
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[2]
+PAGES = (
+    "README.md",
+    "docs/simulate.md",
+    "docs/python.md",
+    "docs/long-runs.md",
+    "docs/report.md",
+    "docs/theory-command.md",
+)
+"""In the order in which they are run: later commands use earlier files."""
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return the language and the text of each code block of a page."""
+    text = (ROOT / page).read_text("utf-8")
+    return re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
 COMMANDS = [
     line
-    for language, block in BLOCKS
+    for page in PAGES
+    for language, block in blocks(page)
     if not language
     for line in block.splitlines()
     if line.strip()
 ]
 SET_UP = [line for line in COMMANDS if "-m venv" in line]
-PLAIN = [line for line in COMMANDS if "-m venv" not in line]
-PYTHON = [block for language, block in BLOCKS if language == "python"]
+PLAIN = list(dict.fromkeys(line for line in COMMANDS if "-m venv" not in line))
+"""Each once: a page may repeat a command of an earlier one."""
 
 
 def run(line: str, place: Path) -> None:
-    """Run a command; what it prints goes to the file behind a ">".
+    """Run a command, its output to the file behind a ">".
 
     Of the digits it takes 2 networks of 5 layers instead of 16 of 50, which take minutes: nearly
     all of it linear algebra, alike in every layer and trial. Of students it takes small ones, from
@@ -43,7 +60,7 @@ def run(line: str, place: Path) -> None:
     if line.startswith("simcore train"):
         line += " --width 8 --depth 2 --steps 20 --seeds 6 --pilots 1 --rates 0.01,0.03,0.1"
     line, _, printed = line.partition(" > ")
-    name, *arguments = shlex.split(line)
+    name, *arguments = shlex.split(line, comments=True)
     command = [str(Path(sys.executable).with_name(name)), *arguments]
     if name == "simulate" and "--help" not in arguments:
         command.append("--quiet")
@@ -75,7 +92,7 @@ def serving(line: str, place: Path) -> Iterator[None]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which all commands were run, in order: later ones use earlier files."""
     place = tmp_path_factory.mktemp("readme")
-    (place / "data").symlink_to(README.parent / "data")
+    (place / "data").symlink_to(ROOT / "data")
     with ExitStack() as servers:
         for line in PLAIN:
             if line.startswith("dask "):
@@ -92,7 +109,6 @@ def test_there_are_two_set_up_lines() -> None:
 
 
 def test_the_commands_run(folder: Path) -> None:
-    assert len(PLAIN) >= 8
     made = {path.name for path in folder.iterdir()}
     assert {
         "grid.h5",
@@ -101,6 +117,8 @@ def test_the_commands_run(folder: Path) -> None:
         "cluster.h5",
         "job.sh",
         "students.png",
+        "digits.png",
+        "phase-diagram.png",
     } <= made
 
 
@@ -109,9 +127,29 @@ def test_runs_of_the_same_trials_have_the_same_bytes(folder: Path) -> None:
         assert differences(folder / one, folder / "long.h5") == []
 
 
-def test_the_python_blocks_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert PYTHON
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```python" in (ROOT / page).read_text("utf-8")]
+)
+def test_the_python_blocks_run(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
-    for block in PYTHON:
-        exec(compile(block, str(README), "exec"), names)
+    for language, block in blocks(page):
+        if language == "python":
+            exec(compile(block, page, "exec"), names)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+    ],
+)
+def test_what_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text)
+    named = re.findall(r"`((?:simcore|cli|tests|bench|docs)/[\w/.-]+)`", text)
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -26,10 +26,12 @@ from simcore.runs.run import Run
 from simcore.sampling import driver as blocks
 from simcore.sampling.batch import dense, gram
 from simcore.sampling.batch.cpu import BatchSampler, _SingleThreadedBlas
-from simcore.sampling.batch.cpu_kernels import Batch, Law, Pairing, layer_factor
+from simcore.sampling.batch.cpu_kernels import Batch, Layer
+from simcore.sampling.batch.physics import Law
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.variates import fill_choices, fill_variates
 from simcore.statistics.blocks import Task
+from tests.support.weight_laws import inputs_layer
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[Any]
@@ -147,19 +149,17 @@ def rows_of(
 def recording(walked: Walk, step: Callable[..., None]) -> Callable[..., None]:
     """Return a step of `gram` that notes its weights: given z = Qᵀζ, the likeliest ζ is Qz."""
 
-    def recorded(
-        law: Law, sigma_b: float, p: Pairing, b: Batch, trial: int, layer: int, *arrays: Any
-    ) -> None:
-        x, t, h = arrays[:3]
-        q = gram._Factors(t.copy()).q()
-        n, width = x.shape[1], h.shape[1]
-        z = rows_of(law, Stream.BATCH, width, q.shape[1], trial, layer) @ q.T
+    def recorded(layer: Layer, watched: Signals) -> None:
+        law, trial, number = layer.law, layer.trial, layer.number
+        q = gram._Factors(layer.t.copy()).q()
+        n, width = layer.x.shape[1], layer.h.shape[1]
+        z = rows_of(law, Stream.BATCH, width, q.shape[1], trial, number) @ q.T
         if law.asymmetric:  # what is left of a replaced weight, normal with the missing variance
-            index, _ = choices(law, n, width, trial, layer)
-            spare = rows_of(law, Stream.REPLACED, 1, width, trial, layer)[0]
+            index, _ = choices(law, n, width, trial, number)
+            spare = rows_of(law, Stream.REPLACED, 1, width, trial, number)[0]
             add_spare(law, n, q, index, spare, z)
         walked.weights.append((z[:, :n], z[:, n] if z.shape[1] > n else np.zeros(width)))
-        step(law, sigma_b, p, b, trial, layer, *arrays)
+        step(layer, watched)
 
     return recorded
 
@@ -392,14 +392,9 @@ LIMIT = 5.0
 
 def gram_nodes(law: Law, sigma_b: float, x: Floats) -> Floats:
     """Return pre-activations of inputs x, shape (M, n), by `gram`: shape (M, NODES)."""
-    m, n = x.shape
-    pairing = Pairing(np.empty(0, dtype=np.int64), m, m, True)
-    batch = Batch.room(m, 0, NODES)
-    batch.power[:] = 0.0
-    t, h = np.empty((m, n + (sigma_b > 0.0))), np.empty((m, NODES))
-    layer_factor(law, sigma_b, pairing, x, batch, t)
-    gram.gram_layer(law, sigma_b, pairing, batch, 0, 1, x, t, h, scratch(), signals())
-    return h
+    layer = inputs_layer(law._replace(sigma_b=sigma_b), x, NODES)
+    gram.gram_layer(layer, signals())
+    return layer.h
 
 
 def deviation(d: Floats, covariance: Floats) -> float:

@@ -17,7 +17,7 @@ from simcore.sampling.batch import arrays as batch_arrays
 from simcore.sampling.batch import draws as batch_draws
 from simcore.sampling.batch.arrays import Pairs
 from simcore.sampling.batch.cpu import BatchSampler
-from simcore.sampling.batch.cpu_kernels import Law
+from simcore.sampling.batch.physics import Law
 from tests.laws.two_samples import worst
 from tests.sampling.test_batch import (
     DISTANCES,

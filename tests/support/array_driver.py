@@ -14,7 +14,7 @@ from simcore.runs.run import Run
 from simcore.sampling.batch import arrays as batch_arrays
 from simcore.sampling.batch import draws as batch_draws
 from simcore.sampling.batch.cpu import BatchSampler
-from simcore.sampling.batch.cpu_kernels import Law
+from simcore.sampling.batch.physics import Law
 from simcore.sampling.contract import Signals
 from simcore.sampling.variates import fill_choices, fill_variates
 

@@ -17,19 +17,13 @@ from simcore.numerics.rng import ROOM
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
-from simcore.sampling.batch.cpu_kernels import (
-    Batch,
-    Law,
-    Pairing,
-    bias_scale,
-    layer_factor,
-    start_inputs,
-)
+from simcore.sampling.batch.cpu_kernels import Batch, Layer, layer_factor
 from simcore.sampling.batch.dense import dense_layer
+from simcore.sampling.batch.physics import Law, Pairing, bias_scale
 from simcore.sampling.contract import Signals
 from tests.laws.two_samples import compare
 
-__all__ = ["CASES", "dense_sample", "least_p"]
+__all__ = ["CASES", "dense_sample", "inputs_layer", "least_p"]
 
 Floats = npt.NDArray[np.float64]
 Sample = tuple[Floats, Floats]
@@ -65,18 +59,24 @@ def dense_sample(ensemble: Ensemble, n: int, rows: int, seed: int) -> Sample:
         seed=seed,
     )
     law = Law.of(run.points[0], "normal")
-    pairing = Pairing(np.empty(0, dtype=np.int64), n + 1, n + 1, False)
-    batch = Batch.room(n + 1, 0, max(n, rows))
-    inputs = np.eye(n + 1, n)
-    start_inputs(inputs, np.empty((0, n)), np.empty(0), batch)
-    sigma_b = bias_scale(law, n)
-    t = np.empty((n + 1, n + 1 if sigma_b > 0.0 else n))
-    layer_factor(law, sigma_b, pairing, inputs, batch, t)
-    h = np.empty((n + 1, rows))
-    words = np.empty((4, ROOM), dtype=np.uint32)
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
-    dense_layer(law, sigma_b, pairing, batch, 0, 1, inputs, t, h, words, signals)
+    layer = inputs_layer(law, np.eye(n + 1, n), rows)
+    dense_layer(layer, Signals.sharing(np.zeros(1, dtype=np.int64)))
+    h = layer.h
     return (h[:n] - h[n]).T.copy(), h[n].copy()
+
+
+def inputs_layer(law: Law, x: Floats, width: int) -> Layer:
+    """Return layer 1 of trial 0 for inputs x, shape (M, n), without pairs, and with its T."""
+    m, n = x.shape
+    pairing = Pairing(np.empty(0, dtype=np.int64), m, m, True)
+    batch = Batch.room(m, 0, max(n, width))
+    batch.power[:] = 0.0
+    sigma_b = bias_scale(law, n)
+    t, h = np.empty((m, n + (sigma_b > 0.0))), np.empty((m, width))
+    words = np.empty((4, ROOM), dtype=np.uint32)
+    layer = Layer(law, sigma_b, pairing, batch, 0, 1, x.copy(), t, h, words)
+    layer_factor(layer)
+    return layer
 
 
 def least_p(ensemble: Ensemble, sample: Sample, expected: Sample) -> tuple[float, str]:

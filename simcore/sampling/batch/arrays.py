@@ -1,8 +1,8 @@
 """Batches of many trials at once, as array code on a namespace `xp`: NumPy's or CuPy's.
 
-The formulas are those of `batch_layer`, where they are explained: the same columns, units and
+The formulas are those of `cpu_kernels`: the same columns, units and
 thresholds, with an axis of trials before all others. State and sums are float64. Here is a layer's
-part that touches no weights; `batch_draws` has the part that does.
+part that touches no weights; `draws` has the part that does.
 
 The namespace has the array API standard, `ldexp`, `frexp`, and `linalg.qr` with the mode "r".
 """
@@ -13,11 +13,12 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 from simcore.numerics.rng import Stream
+from simcore.physics import activation
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.row import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
 
-from .cpu_kernels import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
+from .physics import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
 
 __all__ = [
     "Array",
@@ -57,7 +58,7 @@ class Source(Protocol):
 
 
 class Pairs(NamedTuple):
-    """Which columns make the pairs: `batch_layer.Pairing`, with its indices in an array of `xp`."""
+    """Which columns make the pairs: `physics.Pairing`, with its indices in an array of `xp`."""
 
     first: Array
     explicit: int
@@ -66,7 +67,7 @@ class Pairs(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What B trials carry from layer to layer: `batch_layer.Batch`, with an axis of trials.
+    """What B trials carry from layer to layer: `cpu_kernels.Batch`, with an axis of trials.
 
     Parameters
     ----------
@@ -198,7 +199,7 @@ def layer_factor(
 def _regressed(
     xp: Any, law: Law, pairs: Pairs, group: Group, x: Array, t: Array, of_first: tuple[Array, ...]
 ) -> tuple[Group, Array, Array, Array]:
-    """Regress the residuals on their first inputs (`batch_layer._regress`).
+    """Regress the residuals on their first inputs (`cpu_kernels._regress`).
 
     Returns the group with κ and ρ, the residuals, and their columns of T over nodes and bias.
     """
@@ -238,7 +239,7 @@ def _regressed(
 
 
 class Sums(NamedTuple):
-    """Sums over the nodes of a layer for every pair, shape (B, P): `batch_layer.SUMS`."""
+    """Sums over the nodes of a layer for every pair, shape (B, P): `cpu_observe.SUMS`."""
 
     uu: Array
     us: Array
@@ -294,25 +295,22 @@ def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, 
     rho = xp.where(now[..., 1], xp.where(now[..., 0], 0.0, 1.0 + 0.0 * group.rho), group.rho)
     kappa = xp.where(now[..., 1], 1.0 - rho, group.kappa)
     r = xp.where(now[..., 1][..., None], 0.0, r)
-    signals = xp.concat([xp.where(active_e, u_e, 0.0), r], axis=1)
+    signals = xp.concat([activation.xp_activated(xp, u_e), r], axis=1)
     return Group(signals, group.power, kappa, rho, died, died_input), row
 
 
 def _pair_sums(xp: Any, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
     """Return the residuals κφ(u) − φ(v) of pairs, with p = κu and s = κu − v, and all sums."""
-    positive, inactive2 = u > 0.0, p <= s
-    x = xp.where(positive, u, 0.0)
-    gap = s - p
-    r = xp.where(positive, xp.where(s < p, s, p), xp.where(gap < 0.0, gap, 0.0))
+    x, r, off1, off2 = activation.xp_nodes(xp, u, p, s)
     uu, us, ss = _sum(xp, u * u), _sum(xp, u * s), _sum(xp, s * s)
     xx, rx, rr = _sum(xp, x * x), _sum(xp, r * x), _sum(xp, r * r)
     across = s - _slope(xp, us, uu)[..., None] * u
     across_active = r - _slope(xp, rx, xx)[..., None] * x
     sums = Sums(
         *(uu, us, ss, xx, rx, rr),
-        _sum(xp, xp.astype(~positive, xp.float64)),
-        _sum(xp, xp.astype(inactive2, xp.float64)),
-        _sum(xp, xp.astype(~positive & inactive2, xp.float64)),
+        _sum(xp, xp.astype(off1, xp.float64)),
+        _sum(xp, xp.astype(off2, xp.float64)),
+        _sum(xp, xp.astype(off1 & off2, xp.float64)),
         _sum(xp, across * across),
         _sum(xp, across_active * across_active),
     )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simcore.runs.costs import batch_columns
 from simcore.runs.run import Run
 
-from .cpu_kernels import Law, Pairing
+from .physics import Law, Pairing
 
 __all__ = ["BatchFacts"]
 
@@ -71,7 +71,6 @@ class BatchFacts:
             shared_network=True,
             pairs=pairs,
             device=run.device,
-            tf32=run.tf32,
         )
 
     def nodes(self, point: int) -> int:

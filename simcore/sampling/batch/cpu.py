@@ -24,17 +24,11 @@ from simcore.sampling.contract import Signals
 from simcore.sampling.driver import BlockSampler
 from simcore.statistics.blocks import BLOCK, Task
 
+from . import cpu_kernels as kernels
 from . import dense, gram
 from .common import BatchFacts
-from .cpu_kernels import (
-    Batch,
-    Floats,
-    bias_scale,
-    finish_layer,
-    layer_factor,
-    start_inputs,
-    start_pairs,
-)
+from .cpu_kernels import Batch, Floats, Trial
+from .cpu_observe import finish_layer
 
 __all__ = ["BatchSampler"]
 
@@ -87,26 +81,16 @@ _single_threaded_blas = _SingleThreadedBlas()
 
 
 @njit(nogil=True, cache=True)
-def _fused_layers(  # type: ignore[no-untyped-def]
-    law, pairing, fan_ins, widths, trial, layer0, batch, rows, t_room, words, stop, progress
-):  # pragma: no cover - compiled
+def _fused_layers(trial, layer0, rows, stop, progress):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Take a trial of few columns through layers of explicit weights, all in compiled code."""
-    columns = batch.power.size
     for k in range(rows.shape[0]):
-        layer = layer0 + k
-        n, width = fan_ins[layer], widths[layer]
-        even = layer % 2 == 0
-        x = (batch.signals if even else batch.other)[: columns * n].reshape(columns, n)
-        h = (batch.other if even else batch.signals)[: columns * width].reshape(columns, width)
-        sigma_b = bias_scale(law, n)
-        rows_of_t = n + 1 if sigma_b > 0.0 else n
-        t = t_room[: columns * rows_of_t].reshape(columns, rows_of_t)
-        layer_factor(law, sigma_b, pairing, x, batch, t)
-        dense.fused_layer(law, sigma_b, pairing, batch, trial, layer + 1, x, t, h, words, stop)
+        layer = kernels.open_layer(trial, layer0 + k)
+        kernels.layer_factor(layer)
+        dense.fused_layer(layer, stop)
         if stop[0]:
             return
-        finish_layer(pairing, h, batch, rows[k])
-        progress[0] += width
+        finish_layer(layer, rows[k])
+        progress[0] += layer.h.shape[1]
 
 
 class BatchSampler(BatchFacts, BlockSampler):
@@ -128,7 +112,7 @@ class BatchSampler(BatchFacts, BlockSampler):
         """Load the inputs; compile the kernels, or load them from the cache, by a small trial."""
         if self.inputs is not None:
             ones = np.ones((2, 3))
-            start_inputs(ones, ones[:1], ones[0, :1], Batch.room(3, 1, 3))
+            kernels.start_inputs(ones, ones[:1], ones[0, :1], Batch.room(3, 1, 3))
         small = self.small_run(1 if self.fused else dense.FUSED_COLUMNS)
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
         BatchSampler(small).run(Task(0, 0, 1, 1), None, signals)
@@ -174,75 +158,36 @@ class BatchSampler(BatchFacts, BlockSampler):
         """Take trials through layers, one trial after the other."""
         words = np.empty((4, ROOM), dtype=np.uint32)
         room = np.empty(self.columns * (self.nodes(point) + 1))
-        layers = self._fused if self.fused else self._layers
+        sizes = self.fan_ins[point], self.widths[point]
         with _single_threaded_blas():
             for t in range(rows.shape[0]):
-                batch = carried[t % len(carried)]
+                batch, number = carried[t % len(carried)], first_trial + t
                 if layer0 == 0:
-                    self._start(point, first_trial + t, batch, words)
-                layers(point, first_trial + t, layer0, batch, rows[t], room, words, signals)
+                    self._start(point, number, batch, words)
+                trial = Trial(self.laws[point], self.pairing, batch, *sizes, number, room, words)
+                if self.fused:
+                    _fused_layers(trial, layer0, rows[t], signals.stop, signals.progress)
+                else:
+                    self._layers(trial, layer0, rows[t], signals)
                 if signals.stop[0]:
                     return
 
     def _start(self, point: int, trial: int, batch: Batch, words: npt.NDArray[np.uint32]) -> None:
         """Set a trial to its inputs."""
         if self.inputs is not None:
-            start_inputs(*self.inputs, batch)
+            kernels.start_inputs(*self.inputs, batch)
             return
-        p = self.run_plan.points[point]
-        start_pairs(self.laws[point], p.inputs_n, p.q0, np.array(p.distances), trial, batch, words)
+        p, law = self.run_plan.points[point], self.laws[point]
+        distances = np.array(p.distances)
+        kernels.start_pairs(law, p.inputs_n, p.q0, distances, trial, batch, words)
 
-    def _fused(
-        self,
-        point: int,
-        trial: int,
-        layer0: int,
-        batch: Batch,
-        rows: Floats,
-        room: Floats,
-        words: npt.NDArray[np.uint32],
-        signals: Signals,
-    ) -> None:
-        _fused_layers(
-            self.laws[point],
-            self.pairing,
-            self.fan_ins[point],
-            self.widths[point],
-            trial,
-            layer0,
-            batch,
-            rows,
-            room,
-            words,
-            signals.stop,
-            signals.progress,
-        )
-
-    def _layers(
-        self,
-        point: int,
-        trial: int,
-        layer0: int,
-        batch: Batch,
-        rows: Floats,
-        room: Floats,
-        words: npt.NDArray[np.uint32],
-        signals: Signals,
-    ) -> None:
+    def _layers(self, trial: Trial, layer0: int, rows: Floats, signals: Signals) -> None:
         """Take a trial through layers, with BLAS between the kernels."""
-        law, pairing, columns = self.laws[point], self.pairing, self.columns
         for k in range(rows.shape[0]):
-            layer = layer0 + k
-            n, width = int(self.fan_ins[point][layer]), int(self.widths[point][layer])
-            old, new = (batch.signals, batch.other)[:: 1 if layer % 2 == 0 else -1]
-            x = old[: columns * n].reshape(columns, n)
-            h = new[: columns * width].reshape(columns, width)
-            sigma_b = bias_scale(law, n)
-            rows_of_t = n + 1 if sigma_b > 0.0 else n
-            t = room[: columns * rows_of_t].reshape(columns, rows_of_t)
-            layer_factor(law, sigma_b, pairing, x, batch, t)
-            self.step(law, sigma_b, pairing, batch, trial, layer + 1, x, t, h, words, signals)
+            layer = kernels.open_layer(trial, layer0 + k)
+            kernels.layer_factor(layer)
+            self.step(layer, signals)
             if signals.stop[0]:
                 return
-            finish_layer(pairing, h, batch, rows[k])
-            signals.progress[0] += width
+            finish_layer(layer, rows[k])
+            signals.progress[0] += layer.h.shape[1]

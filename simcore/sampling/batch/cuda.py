@@ -1,8 +1,8 @@
 """Driver of the batch samplers on a CUDA device: many trials at once, layer by layer.
 
-What is drawn comes from kernels of ours (`variates_kernels`), the products and factorisations from
-cuBLAS and cuSOLVER through CuPy, and the rest is the array code of `batch_arrays` and
-`batch_draws`. The random numbers are those of the CPU; results agree with its to rounding.
+What is drawn comes from kernels of ours (`cuda_kernels`), the products and factorisations from
+cuBLAS and cuSOLVER through CuPy, and the rest is the array code of `arrays` and
+`draws`. The random numbers are those of the CPU; results agree with its to rounding.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from simcore.statistics.blocks import BLOCK, Task
 from . import draws as batch_draws
 from .arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs
 from .common import BatchFacts
-from .cpu_kernels import Law
+from .physics import Law
 
 __all__ = ["ArrayDevice", "BatchCudaSampler", "CupyDevice"]
 
@@ -49,8 +49,8 @@ TILE_SHARE = 0.25
 TILE_BYTES = 2**31
 """… and no more than this, which is enough for any device to be full."""
 
-DEFAULT_MATH, TF32_MATH = 0, 3
-"""cuBLAS's modes (cublasMath_t): IEEE float32, and products of float32 rounded to 10 bits."""
+DEFAULT_MATH = 0
+"""cuBLAS's mode (cublasMath_t) in which products of float32 matrices round as IEEE's do."""
 
 
 class ArrayDevice(Device, Protocol):
@@ -58,7 +58,7 @@ class ArrayDevice(Device, Protocol):
 
     @property
     def xp(self) -> Any:
-        """The namespace (`batch_arrays`)."""
+        """The namespace (`arrays`)."""
         ...
 
     def as_array(self, array: Any) -> Array:
@@ -69,8 +69,8 @@ class ArrayDevice(Device, Protocol):
         """Return what a kernel takes for an array of the namespace: the same memory."""
         ...
 
-    def multiplying(self, *, tf32: bool) -> AbstractContextManager[None]:
-        """Let products of float32 matrices be IEEE's meanwhile, or TF32's."""
+    def multiplying(self) -> AbstractContextManager[None]:
+        """Keep products of float32 matrices IEEE's meanwhile."""
         ...
 
 
@@ -95,12 +95,12 @@ class CupyDevice(CudaDevice):
         return self._cuda.as_cuda_array(array, sync=False)
 
     @contextmanager
-    def multiplying(self, *, tf32: bool) -> Iterator[None]:
+    def multiplying(self) -> Iterator[None]:
         """Set the mode of this thread's cuBLAS, whatever CUPY_TF32 says, and set it back."""
         cuda = self.xp.cuda
         handle = cuda.device.get_cublas_handle()
         before = cuda.cublas.getMathMode(handle)
-        cuda.cublas.setMathMode(handle, TF32_MATH if tf32 else DEFAULT_MATH)
+        cuda.cublas.setMathMode(handle, DEFAULT_MATH)
         try:
             yield
         finally:
@@ -119,7 +119,7 @@ class CupyDevice(CudaDevice):
 
 @dataclass(frozen=True)
 class KernelSource:
-    """Draws of consecutive trials by the kernels (`batch_arrays.Source`)."""
+    """Draws of consecutive trials by the kernels (`arrays.Source`)."""
 
     device: ArrayDevice
     law: Law
@@ -255,7 +255,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         trials, layers, _ = shown.shape
         source = KernelSource(self.device, law, first_trial, trials)
         group, room = carried.group, self._tile_bytes()
-        with self.device.multiplying(tf32=self.run_plan.tf32):
+        with self.device.multiplying():
             for j in range(layers):
                 n = int(self.fan_ins[point][layer0 + j])
                 width = int(self.widths[point][layer0 + j])

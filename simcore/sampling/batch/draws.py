@@ -16,8 +16,8 @@ from simcore.numerics.rng import Stream
 from simcore.physics.weight_laws import NORMAL
 
 from .arrays import Array, Group, Pairs, Source, layer_factor, scaled, sigma_b_of
-from .cpu_kernels import Law
 from .gram import LEAST_REST
+from .physics import Law
 
 __all__ = ["dense_layer", "gram_layer"]
 

@@ -22,7 +22,7 @@ from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.contract import Signals
 from simcore.sampling.variates import fill_choices, fill_variates
 
-from .cpu_kernels import Batch, Floats, Law, Pairing, replace_weights
+from .cpu_kernels import Floats, Layer, replace_weights
 
 __all__ = ["gram_layer", "tile_nodes"]
 
@@ -114,24 +114,27 @@ class _Factors:
 
 
 @njit(nogil=True, cache=True)
-def _fill_tile(law, first, trial, layer, words, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _fill_tile(layer, first, tile):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Draw the normals of nodes first, first + 1, … to `tile`, shape (nodes, rank)."""
+    law, trial, number, words = layer.law, layer.trial, layer.number, layer.words
     rank = tile.shape[1]
     z = np.empty(rank, np.float32)
     for i in range(tile.shape[0]):
-        fill_variates(z, NORMAL, 0.0, words, BATCH, first + i, trial, layer, law.key0, law.key1)
+        row, key0, key1 = first + i, law.key0, law.key1
+        fill_variates(z, NORMAL, 0.0, words, BATCH, row, trial, number, key0, key1)
         for j in range(rank):
             tile[i, j] = z[j]
 
 
 @njit(nogil=True, cache=True)
-def _old_weights(law, sigma_b, n, q, first, tile, index, spare, old):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _old_weights(layer, q, first, tile, index, spare, old):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Draw the weights to be replaced, given the normals behind the pre-activations.
 
     Weight j is t·ζ with n + 1 normals ζ and t = (σ_w/√n)(e_j − (a/n) 1), of which the tile holds
     z = Qᵀζ: it is Qᵀt·z and, independent of z, a normal with the rest of the variance,
     (σ_w²/n)(1 − g/n) − |Qᵀt|². Likewise the bias, t = σ_b e_n.
     """
+    law, sigma_b, n = layer.law, layer.sigma_b, layer.x.shape[1]
     rank = q.shape[1]
     mean = np.zeros(rank)
     if law.a != 0.0:
@@ -159,9 +162,11 @@ def _old_weights(law, sigma_b, n, q, first, tile, index, spare, old):  # type: i
 
 
 @njit(nogil=True, cache=True)
-def _draw_replacements(law, n, trial, layer, words, index, new, spare):  # type: ignore[no-untyped-def]  # pragma: no cover
-    fill_choices(index, new, n, REPLACEMENT, trial, layer, law.key0, law.key1, words)
-    fill_variates(spare, NORMAL, 0.0, words, REPLACED, 0, trial, layer, law.key0, law.key1)
+def _draw_replacements(layer, index, new, spare):  # type: ignore[no-untyped-def]  # pragma: no cover
+    law, trial, number, words = layer.law, layer.trial, layer.number, layer.words
+    key0, key1 = law.key0, law.key1
+    fill_choices(index, new, layer.x.shape[1], REPLACEMENT, trial, number, key0, key1, words)
+    fill_variates(spare, NORMAL, 0.0, words, REPLACED, 0, trial, number, key0, key1)
 
 
 def tile_nodes(rank: int, width: int) -> int:
@@ -169,39 +174,28 @@ def tile_nodes(rank: int, width: int) -> int:
     return min(width, max(64, TILE // rank))
 
 
-def gram_layer(
-    law: Law,
-    sigma_b: float,
-    pairing: Pairing,
-    batch: Batch,
-    trial: int,
-    layer: int,
-    x: Floats,
-    t: Floats,
-    h: Floats,
-    words: npt.NDArray[np.uint32],
-    signals: Signals,
-) -> None:
-    """Write the pre-activations h, shape (C, N), of activations x and T, which is overwritten.
+def gram_layer(layer: Layer, signals: Signals) -> None:
+    """Write the pre-activations of a layer; T is overwritten.
 
     Returns early where `signals.stop` is set.
     """
-    n, width = x.shape[1], h.shape[1]
-    factors = _Factors(t)
+    width = layer.h.shape[1]
+    factors = _Factors(layer.t)
     r = factors.r()
     index, old, new = np.empty(width, np.int64), np.empty(width), np.empty(width)
-    if law.asymmetric:
+    asymmetric = layer.law.asymmetric
+    if asymmetric:
         q, spare = factors.q(), np.empty(width, np.float32)
-        _draw_replacements(law, n, trial, layer, words, index, new, spare)
+        _draw_replacements(layer, index, new, spare)
     nodes = tile_nodes(factors.rank, width)
     room = np.empty((nodes, factors.rank))
     for first in range(0, width, nodes):
         if signals.stop[0]:
             return
         tile = room[: min(nodes, width - first)]
-        _fill_tile(law, first, trial, layer, words, tile)
-        np.matmul(r, tile.T, out=h[:, first : first + len(tile)])
-        if law.asymmetric:
-            _old_weights(law, sigma_b, n, q, first, tile, index, spare, old)
-    if law.asymmetric:
-        replace_weights(pairing, batch, x, index, old, new, h)
+        _fill_tile(layer, first, tile)
+        np.matmul(r, tile.T, out=layer.h[:, first : first + len(tile)])
+        if asymmetric:
+            _old_weights(layer, q, first, tile, index, spare, old)
+    if asymmetric:
+        replace_weights(layer, index, old, new)

@@ -17,7 +17,7 @@ from simcore.sampling.row import COLUMNS
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import collect, finish_block, join_blocks
 
-from .physics import LIVE, NONE_LEFT, STATE, FastPhysics, Physics, direction, finish_layer, start
+from .physics import LIVE, NONE_LEFT, STATE, Physics, direction, finish_layer, start
 from .sums import (
     CHUNK,
     GROUPS,
@@ -41,7 +41,6 @@ __all__ = [
     "STATE",
     "SUMS",
     "TOTALS",
-    "FastPhysics",
     "Physics",
     "advance",
     "chunk_range",

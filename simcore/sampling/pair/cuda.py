@@ -45,7 +45,7 @@ class Room(NamedTuple):
 class PairCudaSampler(CudaBlockSampler):
     """The pair sampler of Gaussian ensembles on a CUDA device (`contract.Sampler`).
 
-    Its bytes are those of `pair_cpu.PairSampler`, unless the run's normals are to be fast ones.
+    Its bytes are those of `pair_cpu.PairSampler`.
 
     Parameters
     ----------
@@ -70,8 +70,7 @@ class PairCudaSampler(CudaBlockSampler):
                 f"samples he and correlated pairs in networks of their own, not {other}",
                 "Use --device cpu.",
             )
-        kind = pair.FastPhysics if run.fast_normals else pair.Physics
-        self.physics = [kind.of(point) for point in run.points]
+        self.physics = [pair.Physics.of(point) for point in run.points]
 
     def prepare(self) -> None:
         """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
@@ -84,7 +83,6 @@ class PairCudaSampler(CudaBlockSampler):
                 keep=0,
                 bins=1,
                 device="cuda",
-                fast_normals=self.run_plan.fast_normals,
             )
             PairCudaSampler(run, self.device).run(task, None, signals)
 

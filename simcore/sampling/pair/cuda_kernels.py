@@ -5,7 +5,6 @@ The scalar functions are those of the CPU kernels, and so is the order of summat
 slot, slot + 8, …; slots, then lanes, are added in order. With IEEE square roots and divisions,
 explicit fma and products that can't be fused the bytes are those of the CPU.
 
-Where the physics is a `FastPhysics`, the normals are those of `fast_normals` instead.
 
 Only this module and the driver `pair_cuda` need CUDA; nothing else imports them.
 """
@@ -20,7 +19,6 @@ from numba import cuda, njit, types
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.sampling.row import finish_angle
 
-from .fast_normals import approximates, fast_normal_pair
 from .physics import (
     ALONG,
     LIVE,
@@ -83,43 +81,34 @@ NOTHING = (F_ZERO,) * SUMS + (ZERO,)
 
 
 @njit(forceinline=True)
-def group_normals(  # type: ignore[no-untyped-def]
-    group, trial_word, layer_word, key0, key1, fast=False
-):
-    """Return the normals of a group's two nodes: z₁, z₂ of the one, then of the other.
-
-    `fast`, a constant of the caller, says whether they are approximated.
-    """
+def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no-untyped-def]
+    """Return the normals of a group's two nodes: z₁, z₂ of the one, then of the other."""
     w0, w1, w2, w3 = philox(
         counter_word0(group, PAIR_STREAM), ROW, trial_word, layer_word, key0, key1
     )
-    if fast:
-        z1, z2 = fast_normal_pair(_u32(w0), _u32(w1))
-        z3, z4 = fast_normal_pair(_u32(w2), _u32(w3))
-    else:
-        z1, z2 = normal_pair(_u32(w0), _u32(w1))
-        z3, z4 = normal_pair(_u32(w2), _u32(w3))
+    z1, z2 = normal_pair(_u32(w0), _u32(w1))
+    z3, z4 = normal_pair(_u32(w2), _u32(w3))
     return z1, z2, z3, z4
 
 
 @njit(forceinline=True)
 def lane_chunk(  # type: ignore[no-untyped-def]
-    group, lane, nodes, trial_word, layer_word, key0, key1, cotangent, scale, fast=False
+    group, lane, nodes, trial_word, layer_word, key0, key1, cotangent, scale
 ):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
-    `group` is the lane's first one of the chunk; `fast` as for `group_normals`.
+    `group` is the lane's first one of the chunk.
     """
     s = NOTHING
     left = nodes
     while left >= U_ROUND:
-        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1, fast)
+        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
         s = add_node(s, z1, z2, cotangent, scale)
         s = add_node(s, z3, z4, cotangent, scale)
         group = _u32(group + U_LANES)
         left = _u32(left - U_ROUND)
     if lane < left:
-        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1, fast)
+        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
         s = add_node(s, z1, z2, cotangent, scale)
         if lane + U_LANES < left:
             s = add_node(s, z3, z4, cotangent, scale)
@@ -149,7 +138,6 @@ def _sum_slot(  # type: ignore[no-untyped-def]
             physics.key1,
             cotangent,
             scale,
-            approximates(physics),
         )
         _add_chunk(s, thread, parts)
         n1 = _i32(n1 + _i32(s[8] & BYTE))
@@ -215,7 +203,6 @@ def _sum_small_lane(  # type: ignore[no-untyped-def]
             layer_word,
             physics.key0,
             physics.key1,
-            approximates(physics),
         )
         s = add_small_node(s, np.float64(z1), np.float64(z2), cotangent, scale)
         if node + U_LANES < width:

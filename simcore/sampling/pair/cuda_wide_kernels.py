@@ -33,7 +33,6 @@ from .cuda_kernels import (
     fold_slots,
     lane_chunk,
 )
-from .fast_normals import approximates
 from .physics import (
     ALONG,
     LIVE,
@@ -101,7 +100,6 @@ def sum_chunks(  # type: ignore[no-untyped-def]
         physics.key1,
         _f32(aim[0]),
         _f32(aim[1]),
-        approximates(physics),
     )
     sums[place, chunk, lane] = s[0]
     sums[place, chunk, _u32(lane + U_LANES)] = s[1]

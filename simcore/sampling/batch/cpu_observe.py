@@ -1,0 +1,201 @@
+"""A layer of a batch on the CPU after the weights: observables, and the activation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from simcore.numerics.lanes import LANES, fold
+from simcore.physics.activation import activated, inactive, residual, second_inactive
+from simcore.physics.observables import RATE_BINS
+from simcore.sampling import row as shown
+
+from .physics import MOST_COTANGENT, ROUNDING
+
+__all__ = ["finish_layer"]
+
+SUMS = 9
+"""Of a pair: u², us, s², x², rx, r², nodes inactive for the first, the second, both."""
+
+DEAD, DEAD_INPUTS, DEAD_ALL, RATES = range(4)
+"""Columns of the network, after those of the pairs."""
+
+
+@njit(inline="always")
+def _add_node(sums, lane, u, p, s):  # type: ignore[no-untyped-def]
+    x, r = activated(u), residual(u, p, s)
+    sums[0, lane] += u * u
+    sums[1, lane] += u * s
+    sums[2, lane] += s * s
+    sums[3, lane] += x * x
+    sums[4, lane] += r * x
+    sums[5, lane] += r * r
+    first = 1.0 if inactive(u) else 0.0
+    second = 1.0 if second_inactive(p, s) else 0.0
+    sums[6, lane] += first
+    sums[7, lane] += second
+    sums[8, lane] += first * second
+
+
+@njit(nogil=True, cache=True)
+def _pair_sums(u, s, kappa, sums, total):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sum over the nodes of a pair; κ is in units of the residual."""
+    n = u.size
+    full = n // LANES
+    sums[:] = 0.0
+    for k in range(full):
+        for lane in range(LANES):
+            i = k * LANES + lane
+            _add_node(sums, lane, u[i], kappa * u[i], s[i])
+    for i in range(full * LANES, n):
+        _add_node(sums, i % LANES, u[i], kappa * u[i], s[i])
+    for k in range(SUMS):
+        total[k] = fold(sums[k])
+
+
+@njit(inline="always")
+def _part_across(sums, lane, u, r, s, slope, slope_active):  # type: ignore[no-untyped-def]
+    across = s - slope * u
+    across_active = r - slope_active * activated(u)
+    sums[0, lane] += across * across
+    sums[1, lane] += across_active * across_active
+
+
+@njit(nogil=True, cache=True)
+def _across(u, s, kappa, slope, slope_active, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return squares of the parts of s across u and of r across x; r takes the place of s."""
+    n = u.size
+    sums[:2] = 0.0
+    full = n // LANES
+    for k in range(full):
+        for lane in range(LANES):
+            i = k * LANES + lane
+            r = residual(u[i], kappa * u[i], s[i])
+            _part_across(sums, lane, u[i], r, s[i], slope, slope_active)
+            s[i] = r
+    for i in range(full * LANES, n):
+        r = residual(u[i], kappa * u[i], s[i])
+        _part_across(sums, i % LANES, u[i], r, s[i], slope, slope_active)
+        s[i] = r
+    return fold(sums[0]), fold(sums[1])
+
+
+@njit(nogil=True, cache=True)
+def _count_pair(u, s, kappa, active):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    for i in range(u.size):
+        active[i] += 0 if inactive(u[i]) else 1
+        active[i] += 0 if second_inactive(kappa * u[i], s[i]) else 1
+
+
+@njit(nogil=True, cache=True)
+def _finish_pair(layer, p, sums, total, active, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Observe a pair and turn its residual into that of the activations."""
+    pairing, batch = layer.pairing, layer.batch
+    first, column = pairing.first[p], pairing.explicit + p
+    u, s = layer.h[first], layer.h[column]
+    width = u.size
+    up = int(batch.power[column] - batch.power[first])
+    kappa = batch.kappa[p]
+    in_units = min(max(math.ldexp(kappa, -up), -MOST_COTANGENT), MOST_COTANGENT)
+    _pair_sums(u, s, in_units, sums, total)
+    uu, us, ss, xx, rx, rr, n1, n2, both = total
+    if active.size and pairing.inputs != pairing.explicit:
+        _count_pair(u, s, in_units, active)
+    if n1 == width:
+        batch.died[p, 0] = 1.0
+    if n2 == width:
+        batch.died[p, 1] = 1.0
+    slope = us / uu if uu > 0.0 else 0.0
+    slope_active = rx / xx if xx > 0.0 else 0.0
+    across, across_active = _across(u, s, in_units, slope, slope_active, sums)
+    across = 0.0 if across <= ROUNDING * ss else math.ldexp(math.sqrt(across), up)
+    across_active = (
+        0.0 if across_active <= ROUNDING * rr else math.ldexp(math.sqrt(across_active), up)
+    )
+    shown.write_counts(width, n1, n2, both, batch.died[p, 0], batch.died[p, 1], row)
+    shown.write_length(uu / width, batch.power[first], row, shown.Q1, shown.LOG_Q1)
+    if uu > 0.0:
+        along = (kappa - math.ldexp(slope, up)) * math.sqrt(uu)
+        square = along * along + across * across
+        shown.write_length(square / width, batch.power[first], row, shown.Q2, shown.LOG_Q2)
+        if square > 0.0:
+            shown.write_angle(along, across, row)
+    else:
+        shown.write_length(ss / width, batch.power[column], row, shown.Q2, shown.LOG_Q2)
+    if n1 < width and n2 < width:
+        along = (kappa - math.ldexp(slope_active, up)) * math.sqrt(xx)
+        length = math.sqrt(along * along + across_active * across_active)
+        if length > 0.0:
+            row[shown.COSINE] = along / length
+    if n2 == width:
+        # Where both are dead, they are the same: 1 − κ has to be 0 and not rounding.
+        batch.rho[p] = 0.0 if n1 == width else 1.0
+        batch.kappa[p] = 1.0 - batch.rho[p]
+        s[:] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def _finish_explicit(layer, active):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Apply the activation to the explicit columns, and note which inputs have died."""
+    pairing, h, batch = layer.pairing, layer.h, layer.batch
+    given = pairing.inputs == pairing.explicit
+    for c in range(pairing.explicit):
+        u = h[c]
+        alive = 0
+        for i in range(u.size):
+            on = 0 if inactive(u[i]) else 1
+            alive += on
+            if given and active.size:
+                active[i] += on
+            u[i] = activated(u[i])
+        if alive == 0:
+            batch.died_input[c] = 1.0
+
+
+@njit(nogil=True, cache=True)
+def _observe_network(layer, active, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the observables of the network from the number of inputs that activate each node."""
+    pairing, batch = layer.pairing, layer.batch
+    inputs = pairing.inputs
+    bins = np.zeros(RATE_BINS, np.int64)
+    for i in range(active.size):
+        count = active[i]
+        if count == 0:
+            bins[0] += 1
+        elif count == inputs:
+            bins[RATE_BINS - 1] += 1
+        else:
+            bins[1 + (20 * count - 1) // inputs] += 1
+    died = 0.0
+    if inputs == pairing.explicit:
+        for c in range(inputs):
+            died += batch.died_input[c]
+    else:
+        for p in range(pairing.first.size):
+            died += batch.died[p, 0] + batch.died[p, 1]
+    row[DEAD] = bins[0] / active.size
+    row[DEAD_INPUTS] = died / inputs
+    row[DEAD_ALL] = 1.0 if died == inputs else 0.0
+    for b in range(RATE_BINS):
+        row[RATES + b] = bins[b] / active.size
+
+
+@njit(nogil=True, cache=True)
+def finish_layer(layer, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Turn pre-activations of a layer into activations and their residuals, and observe them.
+
+    `row` is written: the observables of the pairs one after the other, then the network's.
+    """
+    pairing = layer.pairing
+    sums, total = np.empty((SUMS, LANES)), np.empty(SUMS)
+    active = np.zeros(layer.h.shape[1] if pairing.network else 0, np.int64)
+    row[:] = np.nan
+    pairs = pairing.first.size
+    for p in range(pairs):
+        part = row[p * shown.COLUMNS : (p + 1) * shown.COLUMNS]
+        _finish_pair(layer, p, sums, total, active, part)
+    _finish_explicit(layer, active)
+    if pairing.network:
+        _observe_network(layer, active, row[pairs * shown.COLUMNS :])
