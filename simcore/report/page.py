@@ -265,9 +265,9 @@ def _add_z(
     if found.z is None or not points:
         return
     at: dict[str, Any] = {"layer": drawn[0]["layers"]}
-    for j, name in enumerate(source.swept):
-        values = values_of(source.dataset, name)
-        at[name] = xr.DataArray([values[point.place[j]] for point in points], dims="point")
+    for j, dim in enumerate(source.swept):
+        values = values_of(source.dataset, dim)
+        at[dim] = xr.DataArray([values[point.place[j]] for point in points], dims="point")
     for name, z in found.z.data_vars.items():
         observable, _, ending = str(name).rpartition("_z")
         own = z.sel({d: index for d, index in at.items() if d in z.dims})
