@@ -297,7 +297,7 @@ def _ensemble(given: Given) -> str:
     name = given.texts.get("ensemble", "correlated" if has_k else "he")
     if not has_k and name in ENSEMBLES and name not in WITHOUT_K:
         rule = "needs the strength of the correlation"
-        raise InputError("ensemble", name, rule, "Add --k 1, say.")
+        raise InputError("ensemble", name, rule, "Add --k, such as --k 1.")
     return name
 
 
