@@ -176,8 +176,8 @@ def check_torch(plan: Plan) -> None:
     try:
         import torch
     except ImportError as error:
-        rule, remedy = "needs PyTorch, which is not installed", "pip install 'simcore[torch]'"
-        raise InputError("train", plan.task, rule, f"Install it: {remedy}.") from error
+        rule = "needs PyTorch, which is not installed"
+        raise InputError("train", plan.task, rule, "Run: pip install torch.") from error
     if plan.device == "cuda" and not torch.cuda.is_available():
         rule = f"can't be used: PyTorch {torch.__version__} sees no GPU here"
         raise DeviceError("device", "cuda", rule, "Leave it out, or install PyTorch for CUDA.")
