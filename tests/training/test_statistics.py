@@ -248,10 +248,7 @@ def test_the_verdict_in_words() -> None:
     assert lines[3].startswith("same is not shown to train faster or more slowly than he: ")
     assert "Its final loss is not shown to differ" in lines[3]
     assert "Diverged: 1 of 20 runs of he and 3 of 20 runs of wild." in lines[5]
-    assert (
-        "The best learning rate of slow (0.1) is at the edge of the grid. A better one may lie beyond"
-        in lines[6]
-    )
+    assert lines[6].startswith("The best learning rate of slow (0.1) is at the edge of the grid.")
     assert lines[7].startswith("For quick the grid of learning rates was extended")
     assert "Medians over 20 pairs" in lines[-1]
     assert "all 20 differences" in lines[-1]
