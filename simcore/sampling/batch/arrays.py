@@ -24,6 +24,7 @@ __all__ = [
     "Group",
     "Pairs",
     "Source",
+    "cotangents",
     "finish_layer",
     "layer_factor",
     "scaled",
@@ -237,6 +238,12 @@ def _regressed(
 # --- after the weights ----------------------------------------------------------------------------
 
 
+def cotangents(xp: Any, pairs: Pairs, group: Group) -> Array:
+    """Return κ in units of the residuals, shape (B, P)."""
+    up = group.power[:, pairs.explicit :] - xp.take(group.power, pairs.first, axis=1)
+    return xp.clip(scaled(xp, group.kappa, -up), -MOST_COTANGENT, MOST_COTANGENT)
+
+
 class Sums(NamedTuple):
     """Sums over the nodes of a layer for every pair, shape (B, P): `cpu_observe.SUMS`."""
 
@@ -272,9 +279,7 @@ def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, 
     explicit, width = pairs.explicit, h.shape[-1]
     u_e, s = h[:, :explicit, :], h[:, explicit:, :]
     u = xp.take(u_e, pairs.first, axis=1)
-    up = group.power[:, explicit:] - xp.take(group.power, pairs.first, axis=1)
-    in_units = xp.clip(scaled(xp, group.kappa, -up), -MOST_COTANGENT, MOST_COTANGENT)
-    p = in_units[..., None] * u
+    p = cotangents(xp, pairs, group)[..., None] * u
     r, sums = _pair_sums(xp, u, p, s)
     now = xp.stack([sums.inactive1 == width, sums.inactive2 == width], axis=-1)
     died = xp.maximum(group.died, xp.astype(now, xp.float64))

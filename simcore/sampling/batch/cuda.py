@@ -25,9 +25,9 @@ from simcore.sampling.driver import Floats
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import draws as batch_draws
-from .arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs
+from .arrays import Array, Group, Pairs, finish_layer, sigma_b_of, start_inputs, start_pairs
 from .common import BatchFacts
-from .physics import Law
+from .physics import Law, tie_bound
 
 __all__ = ["ArrayDevice", "BatchCudaSampler", "CupyDevice"]
 
@@ -283,7 +283,8 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         """Return for how many nodes the variates of a trial are drawn at a time."""
         drawn = n if self.run_plan.sampler == "dense" else min(n + 1, self.columns)
         replaced = self.run_plan.sampler == "gram" and law.asymmetric
-        each = 4 * drawn + (5 * 8 * drawn if replaced else 0)
+        ties = tie_bound(law, sigma_b_of(law, n)) > 0.0
+        each = drawn * (4 + (5 * 8 if replaced else 0) + (8 if ties else 0))
         return max(1, min(width, room // each))
 
     def advance(

@@ -4,7 +4,7 @@ The formulas are those of `gram` and `dense`, and so are the random numbers, wit
 before all others. The big product of variates and columns of T is float32, as the variates are:
 every column is rounded in a unit of its own, and residuals are columns of their own, so that 1 − c
 keeps six digits however small it is. Its type is a parameter: with float64 the pre-activations are
-those of the CPU, to rounding.
+those of the CPU, to rounding. Where weights have ties it is float64, since a tie shows by rounding.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from simcore.numerics.rng import Stream
 from simcore.physics.weight_laws import NORMAL
 
-from .arrays import Array, Group, Pairs, Source, layer_factor, scaled, sigma_b_of
+from .arrays import Array, Group, Pairs, Source, cotangents, layer_factor, scaled, sigma_b_of
 from .gram import LEAST_REST
-from .physics import Law
+from .physics import Law, tie_bound
 
 __all__ = ["dense_layer", "gram_layer"]
 
@@ -84,7 +84,8 @@ def dense_layer(
     """
     n = group.signals.shape[-1]
     group, t, bias = layer_factor(xp, law, pairs, group)
-    columns = _rounded(xp, t, dtype)
+    ties = tie_bound(law, sigma_b_of(law, n))
+    columns = _rounded(xp, t, xp.float64 if ties else dtype)
     index, new = source.choices(width, n, layer) if law.asymmetric else (None, None)
     parts, olds = [], []
     for first in range(0, width, tile):
@@ -98,10 +99,35 @@ def dense_layer(
     draws = xp.astype(draws, xp.float64)
     if bias is not None:
         h = h + bias[..., None] * draws
-    if index is None:
-        return group, h
-    old = xp.where(index == n, sigma_b_of(law, n) * draws[:, 0, :], xp.concat(olds, axis=-1))
-    return group, _replaced(xp, pairs, group, Choices(index, old, new), h)
+    if index is not None:
+        old = xp.where(index == n, sigma_b_of(law, n) * draws[:, 0, :], xp.concat(olds, axis=-1))
+        h = _replaced(xp, pairs, group, Choices(index, old, new), h)
+    return (
+        _without_ties(xp, pairs, group, ties * xp.sum(xp.abs(t), axis=-1), h)
+        if ties
+        else (group, h)
+    )
+
+
+def _without_ties(
+    xp: Any, pairs: Pairs, group: Group, size: Array, h: Array
+) -> tuple[Group, Array]:
+    """Return the group and its pre-activations with ties set to 0 (`dense._clear_ties`).
+
+    `size` bounds the rounding of each column, shape (B, C).
+    """
+    explicit = pairs.explicit
+    u_e, s = h[:, :explicit, :], h[:, explicit:, :]
+    u_e = xp.where(xp.abs(u_e) <= size[:, :explicit, None], 0.0, u_e)
+    u, own = xp.take(u_e, pairs.first, axis=1), size[:, explicit:, None]
+    kappa = cotangents(xp, pairs, group)[..., None]
+    of_both = xp.abs(kappa) * xp.take(size, pairs.first, axis=1)[..., None] + own
+    p = kappa * u
+    s = xp.where(xp.abs(p - s) <= xp.where(u != 0.0, of_both, own), p, s)
+    none = xp.all(p == s, axis=-1)
+    s = xp.where(none[..., None], 0.0, s)
+    kappa, rho = xp.where(none, 0.0, group.kappa), xp.where(none, 1.0, group.rho)
+    return group._replace(kappa=kappa, rho=rho), xp.concat([u_e, s], axis=1)
 
 
 def _drawn_weight(xp: Any, law: Law, z: Array, index: Array) -> Array:
