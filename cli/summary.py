@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from .numbers import NOTHING, plain, with_error
 if TYPE_CHECKING:
     import xarray as xr
 
-    from simcore.statistics.moments import PointStatistics
+    from simcore.files.run_results import RunResults
 
 __all__ = [
     "MOST_ROWS",
@@ -25,7 +25,7 @@ __all__ = [
     "json_rows",
     "json_value",
     "rows",
-    "rows_of_points",
+    "rows_of_results",
     "table",
 ]
 
@@ -92,15 +92,13 @@ def rows(run: Run, dataset: xr.Dataset) -> list[Row]:
     return _rows(run, columns, layers)
 
 
-def rows_of_points(run: Run, points: Sequence[PointStatistics]) -> list[Row]:
+def rows_of_results(results: RunResults) -> list[Row]:
     """Return the same rows from memory, without xarray, whose import takes half a second."""
-    from simcore.files.result_arrays import published
-
+    run = results.run
     layers = _layers(run)
     places = np.array(layers) - 1
-    arrays = published(run, points, complete=True, variables=_variables(run))
     columns = {}
-    for field, array in arrays:
+    for field, array in results.arrays(_variables(run)):
         values = array.values[..., 0, :] if "pair" in array.dims else array.values
         columns[field.variable] = values[..., places]
     return _rows(run, columns, layers)

@@ -1,40 +1,43 @@
-"""Shared set-up: compiled kernels are cached by the digest of the sources, as for a user.
+"""Which tests run, what they are marked with, and what they share.
 
-Tests run as on a machine without a GPU, whatever it has; those marked `gpu` use it.
+``pytest`` alone runs the light tests: those of the extra `test` that take four minutes together.
+``--rest`` runs the others and ``--all`` both. Tests that are named (paths, -k, -m) always run.
+
+Compiled kernels are cached by the digest of the sources, as for a user. Tests run as on a machine
+without a GPU, whatever it has; those marked `gpu` use it.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from simcore.machine import gpu as devices
+from simcore.machine import gpu
 from simcore.machine.gpu import Findings
 from simcore.numerics.compiling import prepare
+from tests.support.needs import ALL, FIXTURES, NEEDS, ROOMS, all_required
 from tests.support.warm_up import KINDS
 
 prepare()
 
+HERE = Path(__file__).parent
+KINDS_OF_TESTS = ("emulator", "laws", "promises")
+"""Folders whose name is a marker; the tests of all others are marked `unit`."""
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile what most tests need, before a parallel run has several workers do it at once."""
-    config = session.config
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", default=None):
-        return
-    root = Path(__file__).parents[1]
-    commands = [[sys.executable, "-m", "tests.support.warm_up", kind] for kind in KINDS]
-    started = [subprocess.Popen(command, cwd=root) for command in commands]
-    for process in started:
-        process.wait()
+MAY_SKIP = ("gpu", "processor")
+"""Markers of tests that depend on hardware: they may be skipped where all tests are required."""
+
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+MISSING = pytest.StashKey[set[str]]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the groups that one worker must run alone: they wait much, and would end last."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+# --- which tests run ------------------------------------------------------------------------------
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,30 +46,157 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, instead of skipping, the tests that need a GPU where none can be used",
     )
+    for name, what in (("all", "all tests"), ("rest", "the tests that a plain run leaves out")):
+        parser.addoption(
+            f"--{name}", dest="selection", action="store_const", const=name, help=f"run {what}"
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the selection, which workers of a parallel run take over."""
+    option = config.option
+    if option.selection is None:
+        named = config.args_source is pytest.Config.ArgsSource.ARGS
+        option.selection = "all" if named or option.keyword or option.markexpr else "light"
+    config.stash[LEFT_OUT] = Counter()
+    config.stash[MISSING] = set()
+
+
+def is_light(item: pytest.Item) -> bool:
+    """Return whether a test needs no more than the extra `test`, and little time."""
+    heavy = ("slow", "needs", "gpu", *KINDS_OF_TESTS)
+    return not any(item.get_closest_marker(name) for name in heavy)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a room of tests that cannot be imported."""
+    if not collection_path.is_relative_to(HERE):
+        return None
+    room = collection_path.relative_to(HERE).as_posix()
+    need = NEEDS.get(ROOMS.get(room, ""))
+    if need is None or need.importable():
+        return None
+    if all_required() and config.option.selection != "light":
+        message = f"tests/{room}: {need.message()}"
+        raise pytest.UsageError(message)
+    config.stash[MISSING].add(f"tests/{room} ({need.message()})")
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by their folder and their needs, and leave out those that are not selected.
+
+    First come the groups that one worker must run alone: they wait much, and would end last.
+    """
+    for item in items:
+        _mark(item)
+    if config.option.selection != "all":
+        light = config.option.selection == "light"
+        left = [item for item in items if is_light(item) is not light]
+        items[:] = [item for item in items if is_light(item) is light]
+        config.stash[LEFT_OUT].update(_kind(item) for item in left)
+        config.hook.pytest_deselected(items=left)
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+def _mark(item: pytest.Item) -> None:
+    folder = item.path.parent.relative_to(HERE).as_posix()
+    top = folder.split("/")[0]
+    item.add_marker(top if top in KINDS_OF_TESTS else "unit")
+    names = [need for room, need in ROOMS.items() if folder == room]
+    names += [FIXTURES[f] for f in getattr(item, "fixturenames", ()) if f in FIXTURES]
+    for name in names:
+        item.add_marker(pytest.mark.needs(name))
+
+
+def _kind(item: pytest.Item) -> str:
+    """Return the word by which the summary counts a test that was left out."""
+    needs = [str(marker.args[0]) for marker in item.iter_markers("needs")]
+    markers = (name for name in (*KINDS_OF_TESTS, "gpu", "slow") if item.get_closest_marker(name))
+    return next(markers, *needs[:1])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of a parallel run has left out; all leave out the same."""
+    if "left_out" in getattr(node, "workeroutput", {}):
+        node.config.stash[LEFT_OUT] = Counter(node.workeroutput["left_out"])
+        node.config.stash[MISSING].update(node.workeroutput["missing"])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config: Any = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = dict(config.stash[LEFT_OUT])
+        config.workeroutput["missing"] = sorted(config.stash[MISSING])
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say in one line how many tests were left out, and how to run them."""
+    missing: set[str] = config.stash[MISSING]
+    for room in sorted(missing):
+        terminalreporter.write_line(f"not collected: {room}")
+    left = config.stash[LEFT_OUT]
+    if left and config.option.selection == "light":
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(left.items()))
+        command = f"{ALL} && python -m pytest --rest -n 3 --dist loadgroup"
+        terminalreporter.write_line(f"left out: {left.total()} tests ({kinds}); to run: {command}")
+
+
+# --- what tests need ------------------------------------------------------------------------------
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test that needs a GPU where there is none; fail it if a GPU is required."""
+    """Skip a test whose needs are not met, or that needs a GPU where there is none."""
+    for marker in item.iter_markers("needs"):
+        need = NEEDS[marker.args[0]]
+        if not need.met():
+            pytest.skip(need.message())
     if item.get_closest_marker("gpu") is None:
         return
-    problem = devices.obstacle(devices.look())
+    problem = gpu.obstacle(gpu.look())
     if problem is None:
         return
-    told = f"cuda {problem.rule}"
+    reason = f"cuda {problem.rule}"
     if item.config.getoption("--require-gpu"):
-        pytest.fail(told, pytrace=False)
-    pytest.skip(told)
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Let a skipped test fail where all are required."""
+    report = yield
+    hardware = any(item.get_closest_marker(name) for name in MAY_SKIP)
+    if report.skipped and all_required() and not hardware:
+        report.outcome = "failed"
+        report.longrepr = f"SIMCORE_REQUIRE_ALL=1, but skipped: {report.longrepr[2]}"
+    return report
+
+
+# --- what tests share -----------------------------------------------------------------------------
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile what most tests need, before a parallel run has several workers do it at once."""
+    config = session.config
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", default=None):
+        return
+    commands = [[sys.executable, "-m", "tests.support.warm_up", kind] for kind in KINDS]
+    started = [subprocess.Popen(command, cwd=HERE.parent) for command in commands]
+    for process in started:
+        process.wait()
 
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Findings], None]:
     """Let a machine have what is given, for `simcore.machine.gpu` in this process."""
-    return lambda found: monkeypatch.setattr(devices, "look", lambda: found)
+    return lambda found: monkeypatch.setattr(gpu, "look", lambda: found)
 
 
 @pytest.fixture(autouse=True)
 def _no_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the GPUs of this machine from a test, and from the processes that it starts."""
     if request.node.get_closest_marker("gpu") is None:
-        monkeypatch.setenv(devices.VISIBLE, "-1")
-        monkeypatch.setattr(devices, "look", Findings)
+        monkeypatch.setenv(gpu.VISIBLE, "-1")
+        monkeypatch.setattr(gpu, "look", Findings)

@@ -434,11 +434,17 @@ def _follow(
     before = layers[0].before
     # Random inputs have the zero mean and the overlap of theory.md 1 exactly.
     moments = _moments(pairs, before.first, before.second, False)
-    for layer in layers:
-        joint = _joint(pairs, moments, law, layer, symmetric)
+    for number, layer in enumerate(layers):
+        with np.errstate(invalid="ignore"):
+            joint = _joint(pairs, moments, law, layer, symmetric)
         exponent = pairs.exponent
         angle = _pre_activation_angle(moments, joint, layer, exponent)
         seen = math.ldexp(float(angle.max()), exponent)
+        if math.isnan(seen):
+            # The residual was lost to rounding beside a bias far larger than the signals.
+            lost = np.full(_REPLICAS, np.nan)
+            yield from [_Angles(lost, 0, lost, lost)] * (len(layers) - number)
+            return
         size = next(size for bound, size in _SIZES if seen >= bound)
         pairs, only_second = _next_pairs(pairs, joint, layer, size, rng)
         moments = _moments(pairs, layer.after.first, layer.after.second, symmetric)

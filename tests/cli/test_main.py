@@ -41,7 +41,6 @@ def test_plot(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     assert main(["plot", str(run_file), "correlation"]) == 0
     assert capsys.readouterr().out == "written to x-correlation.png\n"
@@ -74,8 +73,6 @@ def test_a_mistake_is_one_line(
     arguments: str,
     told: str,
 ) -> None:
-    if arguments.startswith("plot"):
-        pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     Path("bad.h5").write_text("not a run")
     code = main(arguments.format(run=run_file).split())

@@ -360,9 +360,11 @@ def test_each_local_process_sees_a_gpu_of_its_own(pretend: Pretend) -> None:
         devices.local_gpus(1)
 
 
+@pytest.mark.needs("cuda compiler")
 def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Numba does below 128 thread blocks; the launch itself is left out."""
-    dispatcher = pytest.importorskip("numba.cuda.dispatcher")
+    from numba.cuda import dispatcher
+
     from simcore.sampling.cuda.driver import CudaDevice
     from simcore.sampling.pair import cuda_kernels as pair_kernels
 

@@ -311,6 +311,7 @@ def reports() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.processor
 @pytest.mark.xdist_group("instructions")
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "host"])
@@ -323,6 +324,7 @@ def test_bytes_do_not_depend_on_the_instruction_set(
 
 
 @pytest.mark.slow
+@pytest.mark.processor
 @pytest.mark.xdist_group("instructions")
 def test_the_variants_are_different_programs(reports: dict[str, dict[str, Any]]) -> None:
     # Else equal bytes would show nothing.

@@ -29,8 +29,6 @@ from simcore.sampling.choose import sampler_for
 from tests.support.devices import H100, READY
 from tests.support.same_results import differences
 
-pytest.importorskip("distributed")
-
 SIMULATE = str(Path(sys.executable).with_name("simulate"))
 DASK = str(Path(sys.executable).with_name("dask"))
 RUN: dict[str, Any] = {"depth": 50, "width": (512,), "trials": 40_000}

@@ -15,9 +15,9 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-__all__ = ["PROGRAMS", "Browser", "Page", "find_chromium", "running"]
+from tests.support.needs import CHROMIUM
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+__all__ = ["Browser", "Page", "running"]
 
 FLAGS = (
     "--headless=new",
@@ -38,16 +38,10 @@ FLAGS = (
 PATIENCE = 30.0
 
 
-def find_chromium() -> str | None:
-    """Return the path of a Chromium, None if there is none."""
-    return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
-
-
 @contextmanager
 def running(profile: Path) -> Iterator[Browser]:
     """Run a Chromium with a profile of its own; end it in the end."""
-    program = find_chromium()
-    assert program is not None
+    program = next(found for name in CHROMIUM if (found := shutil.which(name)))
     command = [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +15,7 @@ import pytest
 from simcore.execution.execute import execute
 from simcore.report import report
 from simcore.runs.run import Run
-from tests.report.browser import Browser, find_chromium, running
-
-REQUIRE = "SIMCORE_REQUIRE_CHROMIUM"
+from tests.report.browser import Browser, running
 
 INFINITE = float("inf")
 
@@ -86,10 +83,5 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if find_chromium() is None:
-        text = "not installed: chromium (Debian: chromium)"
-        if os.environ.get(REQUIRE) == "1":
-            pytest.fail(text)
-        pytest.skip(f"{text}; {REQUIRE}=1 makes this a failure")
     with running(tmp_path_factory.mktemp("profile")) as started:
         yield started

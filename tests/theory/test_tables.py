@@ -267,7 +267,6 @@ def test_everything_has_a_meaning_and_a_unit(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", SHOWN)
 def test_every_choice_of_a_figure_is_drawn(kind: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     table = TABLES[kind]()
     for show in SHOWN[kind]:
         assert draw(table, tmp_path / f"{show}.svg", show).read_text().count("<path") > 5
@@ -287,7 +286,6 @@ def test_every_choice_of_a_figure_is_drawn(kind: str, tmp_path: Path) -> None:
     ],
 )
 def test_unusual_tables_are_drawn(make: Any, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     assert draw(make(), tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -10,7 +10,6 @@ import getpass
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "squeue", "scontrol")
 NODES = ("n1", "n2", "n3")
 """The third is a partition by itself, beside what happens on the others."""
 
@@ -77,11 +75,6 @@ def environment() -> dict[str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))}
     places = (str(Path(sys.executable).parent), clean.get("PATH", ""), "/usr/sbin", "/sbin")
     return clean | {"PATH": ":".join(places)}
-
-
-def missing_programs() -> list[str]:
-    path = environment()["PATH"]
-    return [name for name in PROGRAMS if shutil.which(name, path=path) is None]
 
 
 def free_ports(count: int) -> list[int]:
