@@ -41,7 +41,8 @@ TRIALS = 60
 
 
 def run_of(case: str) -> Run:
-    return Run(**{"depth": 6, "sampler": "dense", "trials": 1} | CASES[case])
+    settings: dict[str, Any] = {"depth": 6, "sampler": "dense", "trials": 1}
+    return Run(**(settings | CASES[case]))
 
 
 def whole(numbers: Any, bits: int) -> Whole:
@@ -64,7 +65,8 @@ def whole_inputs(sampler: BatchSampler, trial: int) -> list[tuple[Whole, Whole]]
         residual = [Fraction(float(v)) for v in x[pairs + p]]
         kappa = 1 - Fraction(distance)
         second = [kappa * a - b for a, b in zip(first, residual, strict=True)]
-        first[-1], second[-1] = -sum(first[:-1]), -sum(second[:-1])
+        first[-1] -= sum(first, Fraction())
+        second[-1] -= sum(second, Fraction())
         made.append((whole(first, 400), whole(second, 400)))
     return made
 

@@ -23,7 +23,7 @@ from .physics import in_units, tie_bound
 __all__ = ["FUSED_COLUMNS", "dense_layer", "fused_layer", "tile_nodes"]
 
 FUSED_COLUMNS = 2
-"""Up to so many columns a row of weights is multiplied as soon as it is drawn."""
+"""Largest number of columns for which a row of weights is multiplied as soon as it is drawn."""
 
 TILE = 2**18
 """Weights of a tile: 2 MiB, which stay in the second-level cache while they are multiplied."""
@@ -142,7 +142,7 @@ def _fill_tile(layer, first, index, old, tile):  # type: ignore[no-untyped-def] 
 
 
 def tile_nodes(n: int, width: int) -> int:
-    """Return for how many nodes weights are drawn at a time."""
+    """Return the number of nodes whose weights are drawn at a time."""
     return min(width, MOST_NODES, max(LEAST_NODES, TILE // n))
 
 

@@ -1,10 +1,10 @@
-"""What a batch's layers draw, as array code on a namespace `xp`: their exact law, or every weight.
+"""Draws of the layers of a batch, as array code on a namespace `xp`: exact law, or every weight.
 
-The formulas are those of `gram` and `dense`, and so are the random numbers, with an axis of trials
-before all others. The big product of variates and columns of T is float32, as the variates are:
+Formulas and random numbers are those of `gram` and `dense`, with an axis of trials before all
+others. The big product of variates and columns of T is float32, as the variates are:
 every column is rounded in a unit of its own, and residuals are columns of their own, so that 1 − c
-keeps six digits however small it is. Its type is a parameter: with float64 the pre-activations are
-those of the CPU, to rounding. Where weights have ties it is float64, since a tie shows by rounding.
+keeps six digits however small it is. With float64, a parameter, pre-activations are those of the
+CPU to rounding. Where weights have ties it is float64, since a tie shows by rounding.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["dense_layer", "gram_layer"]
 
 
 class Choices(NamedTuple):
-    """Replaced weights of a layer: which, what they were and what they become, shape (B, N)."""
+    """Replaced weights of a layer: index, old and new value, shape (B, N)."""
 
     index: Array
     old: Array
@@ -74,11 +74,11 @@ def dense_layer(
     Parameters
     ----------
     xp, law, pairs, group, source
-        The namespace, the point, its pairs, what the trials carry, and their random numbers.
+        The namespace, the point, its pairs, the state of the trials, and their random numbers.
     layer, width
         Number of the layer, from 1, and its nodes.
     tile
-        For how many nodes weights are drawn at a time.
+        Number of nodes whose weights are drawn at a time.
     dtype
         Type of the product.
     """
@@ -131,7 +131,7 @@ def _without_ties(
 
 
 def _drawn_weight(xp: Any, law: Law, z: Array, index: Array) -> Array:
-    """Return the weights of an index in each of the rows z, shape (B, nodes, n), which has one."""
+    """Return the indexed weight of each row of z, shape (B, nodes, n), that has one."""
     trials, nodes, n = z.shape
     at = xp.reshape(xp.arange(trials * nodes), (trials, nodes)) * n
     at = at + xp.where(index < n, index, 0)

@@ -56,7 +56,7 @@ LARGEST_NORMAL = 6.67
 
 
 class Law(NamedTuple):
-    """What a kernel needs to know of a point: scalars only.
+    """Scalars of a point.
 
     a = 1 − √(1−g), g and σ_w as in theory.md 1; σ_b, −1 for σ_w/√n; whether a weight of each node
     is replaced; code and parameter of the law of weights; the two words of the key.
@@ -91,7 +91,7 @@ class Law(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """Which columns make the pairs.
+    """Columns of the pairs.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Pairing(NamedTuple):
     explicit, inputs
         E explicit columns of M inputs: M of a file, or the first inputs of M/2 random pairs.
     network
-        Whether the observables of a shared network are wanted.
+        True for the observables of a shared network.
     """
 
     first: npt.NDArray[np.int64]

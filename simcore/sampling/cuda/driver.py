@@ -149,7 +149,7 @@ class CudaBlockSampler(BlockSampler):
                 yield Piece(block, trials, layer0, min(layers, depth - layer0), places)
 
     def _cut(self, point: int, trials: int) -> tuple[int, int, int]:
-        """Return how many blocks, a power of two, layers and places of trials to take at a time.
+        """Return the blocks (a power of two), layers and places of trials of a launch.
 
         A block has `trials` trials. Where only some of their states fit, these go through all
         layers before the next begin.

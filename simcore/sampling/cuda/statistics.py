@@ -153,7 +153,7 @@ class DeviceStatistics:
         return here
 
     def _tiles(self, numbers: int) -> int:
-        """Return how many thread blocks find so many numbers of a block."""
+        """Return the number of thread blocks for the numbers of a block of trials."""
         return -(-numbers // int(self._kernels.THREADS))
 
 
@@ -162,7 +162,7 @@ def _layers(piece: Piece) -> slice:
 
 
 def _places(chosen: Integers, many: int) -> Integers:
-    """Return for each of so many things its number among the chosen ones, −1 for the others."""
+    """Return for each of 0 … many − 1 its index among the chosen ones, −1 for the others."""
     places = np.full(many, -1, dtype=np.int64)
     places[chosen] = np.arange(chosen.size)
     return places
