@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from simcore.numerics.rng import Stream
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
-from simcore.sampling.cuda.driver import CudaBlockSampler, CudaDevice, Device
+from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.sampling.driver import Floats
 from simcore.statistics.blocks import BLOCK, Task
 
@@ -29,7 +29,7 @@ from .arrays import Array, Group, Pairs, finish_layer, sigma_b_of, start_inputs,
 from .common import BatchFacts
 from .physics import Law, tie_bound
 
-__all__ = ["ArrayDevice", "BatchCudaSampler", "CupyDevice"]
+__all__ = ["ArrayDevice", "BatchCudaSampler"]
 
 WEIGHT_SECONDS, PRODUCT_SECONDS, FACTOR_SECONDS = 5e-12, 5e-14, 5e-13
 """Rough costs on a full device of a variate, an operation of a product and one of a factorisation;
@@ -53,29 +53,8 @@ DEFAULT_MATH = 0
 """cuBLAS's mode (cublasMath_t) in which products of float32 matrices round as IEEE's do."""
 
 
-class ArrayDevice(Device, Protocol):
-    """A device that runs array code, too."""
-
-    @property
-    def xp(self) -> Any:
-        """The namespace (`arrays`)."""
-        ...
-
-    def as_array(self, array: Any) -> Array:
-        """Return the array of the namespace in the memory of an array of the device."""
-        ...
-
-    def for_kernel(self, array: Array) -> Any:
-        """Return the argument of a kernel for an array of the namespace: the same memory."""
-        ...
-
-    def multiplying(self) -> AbstractContextManager[None]:
-        """Compute products of float32 matrices in IEEE arithmetic meanwhile."""
-        ...
-
-
-class CupyDevice(CudaDevice):
-    """The current CUDA device, through CuPy and Numba, both on its default stream."""
+class ArrayDevice(Device):
+    """A device that runs array code, too: through CuPy and Numba, both on its default stream."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,11 +63,11 @@ class CupyDevice(CudaDevice):
         self.xp: Any = cupy
 
     def as_array(self, array: Any) -> Array:
-        """Return a CuPy array in the memory of a Numba array."""
+        """Return the CuPy array in the memory of a Numba array."""
         return self.xp.asarray(array)
 
     def for_kernel(self, array: Array) -> Any:
-        """Return a Numba array in the memory of a CuPy array.
+        """Return the Numba array in the memory of a CuPy array, for a kernel.
 
         There is no need to wait: both launch on one stream, which keeps the order.
         """
@@ -96,7 +75,7 @@ class CupyDevice(CudaDevice):
 
     @contextmanager
     def multiplying(self) -> Iterator[None]:
-        """Set the mode of this thread's cuBLAS, whatever CUPY_TF32 says, and set it back."""
+        """Keep products of float32 in IEEE arithmetic meanwhile, whatever CUPY_TF32 says."""
         cuda = self.xp.cuda
         handle = cuda.device.get_cublas_handle()
         before = cuda.cublas.getMathMode(handle)
@@ -196,7 +175,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
     def device(self) -> ArrayDevice:
         """The device; looking at it for the first time may start CUDA."""
         if self._given is None:
-            self._given = CupyDevice()
+            self._given = ArrayDevice()
         given: Any = self._given
         return given  # type: ignore[no-any-return]
 

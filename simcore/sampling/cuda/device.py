@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CudaDevice", "Device"]
+__all__ = ["Device"]
 
 
-class Device(Protocol):
-    """Protocol of a device. Its arrays have a shape and can be sliced, as NumPy's."""
+class Device:
+    """The current CUDA device, through Numba.
 
-    def put(self, array: npt.NDArray[Any]) -> Any:
-        """Return a copy of an array on the device."""
-        ...
-
-    def room(self, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64) -> Any:
-        """Return an array on the device, not initialised."""
-        ...
-
-    def get(self, array: Any, into: npt.NDArray[Any]) -> None:
-        """Copy from the device to an array, after all launches before."""
-        ...
-
-    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
-        """Start a kernel of `cuda.jit` after those before; may return before it ends."""
-        ...
-
-    def free_bytes(self) -> int:
-        """Return the free memory of the device, in bytes."""
-        ...
-
-    def multiprocessors(self) -> int:
-        """Return the number of multiprocessors."""
-        ...
-
-
-class CudaDevice:
-    """The current CUDA device, through Numba."""
+    Its arrays have a shape and can be sliced, as NumPy's. Tests have a device whose memory is the
+    host's.
+    """
 
     def __init__(self) -> None:
         from numba import cuda
@@ -62,7 +38,7 @@ class CudaDevice:
         array.copy_to_host(into)
 
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
-        """Start a kernel; it returns at once."""
+        """Start a kernel of `cuda.jit` after those before; may return before it ends."""
         with warnings.catch_warnings():
             # Numba warns of few blocks, but a run may have no more trials.
             warnings.simplefilter("ignore", self._too_few_blocks)

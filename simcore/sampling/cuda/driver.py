@@ -21,10 +21,10 @@ from simcore.sampling.driver import BlockSampler, Floats
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, join_blocks
 
-from .device import CudaDevice, Device
+from .device import Device
 from .statistics import DeviceStatistics, Piece
 
-__all__ = ["CudaBlockSampler", "CudaDevice", "Device"]
+__all__ = ["CudaBlockSampler", "Device"]
 
 TASK_SECONDS = 0.2
 """Of a task, and roughly of a launch; a run can stop between launches only."""
@@ -60,7 +60,7 @@ class CudaBlockSampler(BlockSampler):
     def device(self) -> Device:
         """The device; looking at it for the first time may start CUDA."""
         if self._given is None:
-            self._given = CudaDevice()
+            self._given = Device()
         return self._given
 
     # --- what each sampler defines ---------------------------------------------------------------

@@ -136,8 +136,7 @@ def collect(  # type: ignore[no-untyped-def]
     moments.m2[block, layer, column] = m2
     place = places.histogram[column]
     if block == U_ZERO and place >= 0:
-        own_place = layer, _u32(place)
-        _begin_histogram(histogram, bins, own_place, first, (count, mean, m2))
+        _begin_histogram(histogram, bins, (layer, _u32(place)), first, (count, mean, m2))
     place = places.kept[column]
     if place >= 0:
         trial = begin
@@ -148,8 +147,9 @@ def collect(  # type: ignore[no-untyped-def]
     if place >= 0 and chosen >= 0:
         trial = begin
         while trial < end:
-            x = rows[trial, layer, column]
-            values[block, _u32(place), _u32(trial - begin), _u32(chosen)] = x
+            values[block, _u32(place), _u32(trial - begin), _u32(chosen)] = rows[
+                trial, layer, column
+            ]
             trial = _u32(trial + U_ONE)
 
 
