@@ -43,12 +43,11 @@ RANGE = 2.0**80
 MOST_COTANGENT = 1e300
 """Bound of κ in units of the residual, against 0·∞."""
 
-
 TIE = 2.0**-40
 """Share of the sum of the sizes of its terms below which a pre-activation is a tie.
 
-Exact integers show the rounding of ties below 2⁻⁴⁹ over 60 layers of 3 to 16 nodes; other
-pre-activations fall below TIE with a probability of about TIE.
+Over 60 layers of 3 to 16 nodes ties leave less than 2⁻⁴⁹, compared with whole numbers. Other
+pre-activations fall below TIE with a probability of that order.
 """
 
 LARGEST_NORMAL = 6.67
