@@ -68,7 +68,7 @@ def resume(
 
     try:
         total = None if trials is None else parse_integer("trials", trials)
-        run, finished = api.planned_resume(path, trials=total, device=device)
+        run, finished = api.stored_run(path, trials=total, device=device)
         request = Request(run=run, output=path, **execution(given))
         if finished:
             show_finished(request, path)

@@ -28,7 +28,7 @@ from .summary import Row, json_rows, rows, rows_of_results, table
 
 if TYPE_CHECKING:
     from simcore import Run
-    from simcore.api import Outcome  # type: ignore[attr-defined]
+    from simcore.api import Outcome
 
 __all__ = [
     "carry_out",

@@ -11,7 +11,7 @@ from types import TracebackType
 
 import typer
 
-from simcore.execution.progress import Progress, Report
+from simcore.api import Progress, Report
 
 from .numbers import duration, rate_text
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from simcore.api import ASYMMETRIC
+from simcore import api
 from simcore.errors import InputError
 
 from .campaign import merge, resume
@@ -56,7 +56,6 @@ def info(
     """Show what a file holds: configuration, progress, provenance."""
     path = existing(file)
     prepare()
-    from simcore.files.run_file import info as read_info
     from simcore.training.facts import info as read_training_info
     from simcore.training.store import is_training
 
@@ -64,7 +63,7 @@ def info(
 
     try:
         training = is_training(path)
-        facts = read_training_info(path) if training else read_info(path)
+        facts = read_training_info(path) if training else api.info(path)
     except InputError as error:
         raise named(error, Given({}), ()) from error
     if json:
@@ -147,7 +146,7 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
     config = {name: value for name, value in facts["config"].items() if value is not None}
     if facts["config"]["sigma_w"] is None:
         config["sigma_w"] = "norm-preserving"
-        if config["ensemble"] in ASYMMETRIC:
+        if config["ensemble"] in api.ASYMMETRIC:
             config["sigma_w"] = f"{config['sigma_w_of_k'][0][1]} (published)"
     if facts["config"]["sigma_b"] is None:
         config["sigma_b"] = "sigma_w/sqrt(n)"

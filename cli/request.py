@@ -89,7 +89,7 @@ def build_request(given: Given, *, here: bool = True) -> Request:
     spec = api.RunSpec(**values, shared_network="shared_network" in given.flags)
     more = execution(given)
     plan = api.plan(spec, scheduler=more["settings"]["scheduler"], here=here)
-    notes = tuple(spelled(note, option_name) for note in plan.notes)
+    notes = tuple(spelled(note, option_name) for note in plan.notes())
     return Request(run=plan.run, notes=notes, output=output_file(given), **more)
 
 

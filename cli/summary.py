@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.runs.run import Run
-
 from .numbers import NOTHING, plain, with_error
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from simcore.files.run_results import RunResults
+    from simcore import Run
+    from simcore.api import RunResults
 
 __all__ = [
     "MOST_ROWS",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simcore.api import ensemble_name
 from simcore.errors import InputError
 
 from . import options
@@ -338,14 +339,8 @@ def _run(parameters: Mapping[str, Any], compute: Callable[[Given], xr.Dataset]) 
 
 def _ensemble(given: Given) -> dict[str, Any]:
     """Return the ensemble; --k alone means `correlated`, as for simulate."""
-    from simcore.physics.ensembles import ENSEMBLES, WITHOUT_K
-
-    has_k = "k" in given.texts
-    name = given.texts.get("ensemble", "correlated" if has_k else "he")
-    if not has_k and name in ENSEMBLES and name not in WITHOUT_K:
-        rule = "needs the strength of the correlation"
-        raise InputError("ensemble", name, rule, "Add --k 1, say.")
-    return {"ensemble": name}
+    name = given.texts.get("ensemble")
+    return {"ensemble": ensemble_name(name, has_k="k" in given.texts)}
 
 
 def _values(given: Given) -> dict[str, Any]:
