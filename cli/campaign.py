@@ -53,14 +53,13 @@ def resume(
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
-    api.prepare()
+    api.prepare(kernels=True)
     from simcore.training.store import is_training
 
     if is_training(path):
         from .train import resume_training
 
         return resume_training(path, given)
-    api.prepare(kernels=True)
     from .execution import carry_out, show_finished
     from .output import check_destination
     from .request import Request, execution

@@ -60,6 +60,7 @@ def perform(request: Request) -> int:
         show_finished(request, destination.path)
         return 0
     check_destination(destination.path)
+    api.prepare(kernels=True)
     work = partial(api.execute, run, output=destination.path)
     return carry_out("simulate", request, work)
 
@@ -77,7 +78,6 @@ def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> i
         api.EventLog(request.log_json) as log,
         spoken_warnings(quiet=request.quiet),
     ):
-        api.prepare(kernels=True)
         outcome = work(
             **request.settings,
             report=report,
