@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from .files.run_file import info
     from .files.run_results import RunResults
     from .machine.memory import check_memory
+    from .numerics.spacing import logarithmically
+    from .physics.observables import BY_NAME
     from .runs.ensemble import Ensemble
     from .runs.run import Run
 
 __all__ = [
     "ASYMMETRIC",
+    "BY_NAME",
     "CRITICAL",
     "EXCLUSIVE",
     "Control",
@@ -52,6 +55,7 @@ __all__ = [
     "execute",
     "identity",
     "info",
+    "logarithmically",
     "merge",
     "plan",
     "prepare",
@@ -64,6 +68,7 @@ __all__ = [
 ]
 
 BELOW = {
+    "BY_NAME": "physics.observables.BY_NAME",
     "Outcome": "execution.execute.Outcome",
     "RunResults": "files.run_results.RunResults",
     "check_destination": "files.destination.check_destination",
@@ -71,6 +76,7 @@ BELOW = {
     "execute": "execution.execute.execute",
     "identity": "files.destination.identity",
     "info": "files.run_file.info",
+    "logarithmically": "numerics.spacing.logarithmically",
     "resume_file": "execution.execute.resume",
     "stored_run": "execution.execute.stored_run",
     "unite": "execution.merge.merge",
