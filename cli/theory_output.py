@@ -16,7 +16,6 @@ import typer
 
 from simcore.api import BY_NAME
 from simcore.errors import InputError, OutputError
-from simcore.numerics.spacing import evenly
 
 from .config import Given
 from .files import prepare

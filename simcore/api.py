@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .files.run_file import info
     from .files.run_results import RunResults
     from .machine.memory import check_memory
-    from .numerics.spacing import logarithmically
+    from .numerics.spacing import evenly, logarithmically
     from .physics.observables import BY_NAME
     from .runs.ensemble import Ensemble
     from .runs.run import Run
@@ -52,6 +52,7 @@ __all__ = [
     "check_memory",
     "ensemble_name",
     "estimates",
+    "evenly",
     "execute",
     "identity",
     "info",
@@ -73,6 +74,7 @@ BELOW = {
     "RunResults": "files.run_results.RunResults",
     "check_destination": "files.destination.check_destination",
     "check_memory": "machine.memory.check_memory",
+    "evenly": "numerics.spacing.evenly",
     "execute": "execution.execute.execute",
     "identity": "files.destination.identity",
     "info": "files.run_file.info",
