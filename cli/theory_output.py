@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from simcore.api import BY_NAME
+from simcore.api import BY_NAME, evenly
 from simcore.errors import InputError, OutputError
 
 from .config import Given
