@@ -45,7 +45,7 @@ def resume(
     json: options.Json = False,
     log_json: options.LogJson = None,
 ) -> int:
-    """Go on with a run that was stopped or killed, or extend a finished one.
+    """Resume a run that was stopped or killed, or extend a finished one.
 
     The results are the same, to the last bit, as those of one long run. Runs of simcore train can
     be resumed but not extended.

@@ -1,4 +1,4 @@
-"""The command `simcore`: go on with runs, unite them, look at them, plot them."""
+"""The command `simcore`: resume runs, merge, inspect and plot them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ File = Annotated[
 
 @app.callback()
 def simcore(version: Version = False) -> None:
-    """Go on with runs of `simulate`, unite them, look at them, and plot them."""
+    """Resume runs of `simulate`, merge their pieces, inspect and plot them."""
 
 
 app.command()(resume)
@@ -170,7 +170,7 @@ def _readable_training(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _progress(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return how far a run is, in words."""
+    """Return the progress of a run, in words."""
     told = {"writer": facts["writer"] or "none, nobody writes this file now"}
     progress = facts["progress"]
     if progress and not facts["complete"]:

@@ -217,7 +217,7 @@ def resume(
     scheduler: str | None = None,
     report: Report | None = None,
 ) -> xr.Dataset:
-    """Go on with a run that was stopped or killed, or extend a finished one.
+    """Resume a run that was stopped or killed, or extend a finished one.
 
     Parameters
     ----------
@@ -342,7 +342,7 @@ class Plan:
     run
         The run.
     device_note
-        What the user should know of the choice of the device; "" is nothing.
+        Reason for the choice of the device, for the user; "" is none.
     chosen
         Whether the sampler was chosen and not named.
     """
@@ -352,7 +352,7 @@ class Plan:
     chosen: bool
 
     def notes(self) -> list[str]:
-        """Return what the user should know before the results are read.
+        """Return notes for the user, to be read before the results.
 
         Options stand in backquotes, as in errors (`InputError.worded`).
         """
@@ -400,7 +400,7 @@ def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> P
 
 
 class Settings(TypedDict):
-    """How a run is executed, checked (`simcore.execution.loop.Options`)."""
+    """Checked options of the execution of a run (`simcore.execution.loop.Options`)."""
 
     threads: int
     scheduler: str | None
@@ -410,7 +410,7 @@ class Settings(TypedDict):
 def settings(
     *, threads: int | None = None, scheduler: str | None = None, checkpoint: float | None = None
 ) -> Settings:
-    """Check how a run is to be executed, as `execute` and `resume_file` take it.
+    """Check options of the execution of a run, for `execute` and `resume_file`.
 
     Raises
     ------
