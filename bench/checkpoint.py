@@ -24,8 +24,9 @@ from harness import save, timed
 
 from simcore.execution.execute import execute
 from simcore.files.run_file import read_state, write_run
+from simcore.files.run_results import RunResults
 from simcore.runs.run import Run
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 
 def grid(side: int, depth: int, width: int) -> Run:
@@ -67,7 +68,7 @@ def verified(run: Run, points: Sequence[PointStatistics], path: Path) -> bool:
 
 def verify(run: Run, points: Sequence[PointStatistics], path: Path) -> None:
     for complete in (False, True):
-        write_run(path, run, points, complete=complete, provenance={})
+        write_run(path, RunResults(run, points, complete=complete), provenance={})
         again, back = read_state(path)
         assert again == run
         for one, other in zip(points, back, strict=True):
@@ -107,7 +108,9 @@ def measure(
     for _ in range(rounds):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         before, used = megabytes("VmRSS"), time.process_time()
-        seconds = timed(lambda: write_run(path, run, points, complete=complete, provenance={}))
+        seconds = timed(
+            lambda: write_run(path, RunResults(run, points, complete=complete), provenance={})
+        )
         used = time.process_time() - used
         peak, size = megabytes("VmHWM"), path.stat().st_size
         values = {

@@ -13,7 +13,8 @@ from simcore.files.lock import only_writer
 from simcore.machine.gpu import STAYS, check_kind, require_cuda
 from simcore.physics.observables import KEPT
 from simcore.runs.run import Run
-from simcore.statistics.moments import MomentTree, PointStatistics, zero_histogram
+from simcore.statistics.moments import zero_histogram
+from simcore.statistics.tree import MomentTree, PointStatistics
 
 from .loop import Loop, Options, Outcome
 
@@ -51,7 +52,7 @@ def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options])
         return Loop(run, points, None, options).execute()
     with only_writer(output):
         loop = Loop(run, points, output, options)
-        loop.write(complete=False)
+        loop.write()
         return loop.execute()
 
 

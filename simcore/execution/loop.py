@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -19,12 +19,13 @@ from typing import TypedDict
 import numpy as np
 
 from simcore.errors import ClusterError, OutputError
+from simcore.files.run_results import RunResults
 from simcore.machine.cpus import resolve_threads
 from simcore.machine.gpu import used
 from simcore.runs.limits import DEFAULTS
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 from .engines import Done, Engine, ThreadEngine
 from .progress import Control, EventLog, Progress, Report
@@ -43,18 +44,14 @@ CHECKPOINT_COST = 50.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has left.
+    """Outcome of a run.
 
     Parameters
     ----------
-    run
-        Its description.
-    points
-        Statistics of every point, in the order of `Run.points`.
+    results
+        Its results; complete unless it was stopped before its end.
     output
         The file written, if any.
-    complete
-        False where it was stopped before its end.
     seconds
         Wall time of the simulation in this process, without compiling.
     node_updates
@@ -64,13 +61,26 @@ class Outcome:
         error they reached; empty where no target was set.
     """
 
-    run: Run
-    points: list[PointStatistics]
+    results: RunResults
     output: Path | None
-    complete: bool
     seconds: float
     node_updates: int
     unmet: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.results.run
+
+    @property
+    def points(self) -> Sequence[PointStatistics]:
+        """Statistics of every point, in the order of `Run.points`."""
+        return self.results.points
+
+    @property
+    def complete(self) -> bool:
+        """False where the run was stopped before its end."""
+        return self.results.complete
 
 
 class Options(TypedDict, total=False):
@@ -162,50 +172,64 @@ class Loop:
         """Prepare, run, write."""
         self.log("start", config=self.run.digest(), trials_done=self.done_trials)
         try:
-            if not self.agenda.finished and self._prepare():
-                self.started = time.monotonic()
-                self.next_checkpoint = self.started + self.checkpoint
-                self._run()
-        except ClusterError as error:
-            # A job that is ended loses its scheduler at the same moment as it is asked to stop.
-            if not self.control.stop.wait(GRACE_SECONDS):
-                self._save()
-                self.log("stop", reason=str(error))
-                raise
+            results = self._work()
         except BaseException as error:
             self.log("stop", reason=str(error) or type(error).__name__)
             if not isinstance(error, OutputError):
                 self._save()
             raise
+        seconds = time.monotonic() - self.started if self.started else 0.0
+        event = "end" if results.complete else "stop"
+        self.log(event, trials_done=self.done_trials, seconds=seconds)
+        unmet = self.agenda.unmet() if results.complete else []
+        return Outcome(results, self.output, seconds, self.done_nodes, unmet)
+
+    def _work(self) -> RunResults:
+        """Run the tasks and write the file."""
+        try:
+            if not self.agenda.finished and self._prepare():
+                self.started = time.monotonic()
+                self.next_checkpoint = self.started + self.checkpoint
+                self._run()
+        except ClusterError:
+            # A job that is ended loses its scheduler at the same moment as it is asked to stop.
+            if not self.control.stop.wait(GRACE_SECONDS):
+                raise
         finally:
             self.engine.close()
-        seconds = time.monotonic() - self.started if self.started else 0.0
-        complete = self.agenda.finished and self._finish()
-        if not complete:
+        results = self._finish() if self.agenda.finished else None
+        if results is None:
             self._save()
-        self.log("end" if complete else "stop", trials_done=self.done_trials, seconds=seconds)
-        unmet = self.agenda.unmet() if complete else []
-        return Outcome(
-            self.run, self.points, self.output, complete, seconds, self.done_nodes, unmet
-        )
+            return RunResults(self.run, self.points, complete=False)
+        return results
 
     def _save(self) -> None:
         """Write what was done since the last checkpoint, if anything was."""
         if self.output is not None and self.unsaved and self.whole:
-            self.write(complete=False)
+            self.write()
 
-    def _finish(self) -> bool:
-        """Write the file for the last time; False if asked to stop meanwhile."""
+    def _finish(self) -> RunResults | None:
+        """Add theory and write the file for the last time; None if asked to stop meanwhile."""
         from simcore.files.run_file import WriteStopped
 
-        if self.output is None:
-            return True
-        self._tell("writing")
-        try:
-            self.write(complete=True)
-        except WriteStopped:
-            return False
-        return True
+        results = RunResults(self.run, self.points, complete=True)
+        if self.output is not None:
+            self._tell("writing")
+            # Theory and the last write may take long, and may fail: no trial is to be lost by it.
+            self._save()
+            try:
+                results.predict(self._pause)
+                self.write(results)
+            except WriteStopped:
+                return None
+        return results
+
+    def _pause(self) -> None:
+        """Raise WriteStopped if a stop was asked for."""
+        from simcore.files.run_file import WriteStopped
+
+        if self.control.stop.is_set():
+            raise WriteStopped
 
     def _prepare(self) -> bool:
         """Make the engine ready; False if asked to stop meanwhile.
@@ -245,7 +269,7 @@ class Loop:
             due = time.monotonic() >= self.next_checkpoint or self.control.checkpoint.is_set()
             if due and self.output is not None:
                 self.control.checkpoint.clear()
-                self.write(complete=False)
+                self.write()
 
     def _hand_out(self) -> None:
         while True:
@@ -320,8 +344,8 @@ class Loop:
             )
         )
 
-    def write(self, *, complete: bool) -> None:
-        """Write the file: a checkpoint, or for the last time.
+    def write(self, results: RunResults | None = None) -> None:
+        """Write the file: its complete results, or a checkpoint.
 
         Raises
         ------
@@ -338,16 +362,14 @@ class Loop:
         notes = collect_provenance(threads=self.threads, device=self.device)
         write_run(
             self.output,
-            self.run,
-            self.points,
-            complete=complete,
+            results or RunResults(self.run, self.points, complete=False),
             provenance=notes | self.provenance | self._notes(before),
-            stopping=self.control.stop.is_set if complete else None,
+            stopping=None if results is None else self.control.stop.is_set,
         )
         self.unsaved = False
         now = time.monotonic()
         self.next_checkpoint = now + max(self.checkpoint, CHECKPOINT_COST * (now - before))
-        self.log("checkpoint", complete=complete, seconds=round(now - before, 6))
+        self.log("checkpoint", complete=results is not None, seconds=round(now - before, 6))
 
     def _notes(self, now: float) -> dict[str, object]:
         """Return what `simcore info` tells of a running or finished run."""

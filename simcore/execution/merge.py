@@ -17,9 +17,10 @@ from simcore.errors import FileFormatError, InputError
 from simcore.files.hdf5 import reading
 from simcore.files.lock import only_writer
 from simcore.files.run_file import read_header, read_state, write_run
+from simcore.files.run_results import RunResults
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 from .execute import Outcome, empty_point, with_inputs
 
@@ -92,10 +93,11 @@ def merge(
     if run.inputs is not None:
         notes["inputs"] = run.inputs.absolute_source
     notes["merged_from"] = json.dumps([str(path) for path, _ in shards[:1000]])
+    results = RunResults(run, points, complete=True)
     with only_writer(output):
         gaps = _listed(missing, most=len(missing))
-        write_run(output, run, points, complete=True, provenance=notes, gaps=gaps)
-    return Outcome(run, points, output, True, 0.0, 0)
+        write_run(output, results, provenance=notes, gaps=gaps)
+    return Outcome(results, output, 0.0, 0)
 
 
 def _in_order(paths: Sequence[Path]) -> list[Shard]:

@@ -1,6 +1,6 @@
 """The file of a run, `simcore-run` format 1.2 (docs/file-format.md): write, read back, describe.
 
-A file holds the published arrays (`simcore.files.result_arrays`) and, in /entry/state, everything
+A file holds the published arrays (`simcore.files.run_results`) and, in /entry/state, everything
 that is needed to go on or to be merged: the tree of moments of whole blocks, their histograms, how
 far each point is and, in a last write, the partial block at its end.
 """
@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +25,14 @@ from simcore.machine.provenance import version
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .layout import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
 from .lock import writer
 from .raw.chunks import Packing
-from .result_arrays import published
 from .resume_state import node_count, state_arrays, state_coordinates, state_fields, state_points
+from .run_results import RunResults
 
 __all__ = [
     "FILETYPE",
@@ -70,10 +70,8 @@ _OVERHEAD = 6000
 
 def write_run(
     path: str | os.PathLike[str],
-    run: Run,
-    points: Sequence[PointStatistics],
+    results: RunResults,
     *,
-    complete: bool,
     provenance: Mapping[str, object],
     gaps: str = "",
     stopping: Callable[[], bool] | None = None,
@@ -84,13 +82,10 @@ def write_run(
     ----------
     path
         The file; NAME.part beside it is used on the way.
-    run
-        What is simulated.
-    points
-        What is known of each point, in the order of `Run.points`.
-    complete
-        False for a checkpoint: uncompressed, with the moments, the kept trajectories and the
-        state, but without theory, quantiles, histograms and covariances.
+    results
+        The results. Those that are not complete make a checkpoint: uncompressed, with the moments,
+        the kept trajectories and the state, but without theory, quantiles, histograms and
+        covariances.
     provenance
         Texts and numbers by name, as from `simcore.machine.provenance.collect_provenance`; they
         are no part of the results.
@@ -106,12 +101,12 @@ def write_run(
     WriteStopped
         If `stopping` said so. An earlier file is untouched.
     """
+    run, points, complete = results.run, results.points, results.complete
     with replacing(path, stopping) as writer, ThreadPoolExecutor(1) as gatherer:
         _write_root(writer, run, complete=complete, gaps=gaps)
         shared = coordinates(run)
         opened: set[str] = set()
-        results = published(run, points, complete=complete, pause=writer.pause)
-        for field, array in _ahead(results, gatherer):
+        for field, array in _ahead(results.arrays(), gatherer):
             folder = field.path.split("/")[0]
             if folder not in opened:
                 opened.add(folder)
@@ -288,7 +283,7 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
     Returns
     -------
     run, points
-        As given to `write_run`; `points` in the order of `Run.points`.
+        Those of the results given to `write_run`; `points` in the order of `Run.points`.
 
     Raises
     ------

@@ -22,11 +22,10 @@ from simcore.files.layout import (
     shape_of,
     sizes,
 )
-from simcore.files.result_arrays import published
 from simcore.files.run_file import RNG, RNG_LAYOUT, read_header
+from simcore.files.run_results import RunResults
 from simcore.machine.provenance import version
 from simcore.runs.run import Run
-from simcore.statistics.moments import PointStatistics
 
 from .backend import RunBackend, StoredFile, lazy_array
 from .combine import aligned
@@ -126,20 +125,11 @@ def stored_dataset(stored: StoredFile) -> xr.Dataset:
     return dataset.assign_attrs({"gaps": header.gaps} if header.gaps else {})
 
 
-def to_dataset(run: Run, points: Sequence[PointStatistics], *, complete: bool = True) -> xr.Dataset:
-    """Return the Dataset that `open_run` would read from the run's file, without a file.
-
-    Parameters
-    ----------
-    run
-        The run.
-    points
-        What is known of each point, in the order of `Run.points`.
-    complete
-        Whether all trials are done; if not, theory, histograms and covariances are left out.
-    """
-    arrays = published(run, points, complete=complete)
-    return _dataset(run, arrays, complete=complete, written_by=version("simcore"))
+def to_dataset(results: RunResults) -> xr.Dataset:
+    """Return the Dataset that `open_run` would read from the run's file, without a file."""
+    arrays = results.arrays()
+    written_by = version("simcore")
+    return _dataset(results.run, arrays, complete=results.complete, written_by=written_by)
 
 
 def to_dataframe(dataset: xr.Dataset) -> pd.DataFrame:

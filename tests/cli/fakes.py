@@ -47,6 +47,7 @@ class FakeRun:
         return SimpleNamespace(
             run=run,
             points=points,
+            results=SimpleNamespace(run=run),
             output=output,
             complete=done == run.trials,
             seconds=2.0,

@@ -55,7 +55,9 @@ def test_an_extension_shows_the_table_and_the_new_trials(run: Path, capsys: Told
     assert "200 trials, 3 layers in" in told.out
     assert info(run)["trials_done"] == [200, 200]
     log = [json.loads(line) for line in Path("log").read_text().splitlines()]
-    assert [event["event"] for event in log] == ["start", "task", "task", "checkpoint", "end"]
+    events = ["start", "task", "task", "checkpoint", "checkpoint", "end"]
+    assert [event["event"] for event in log] == events
+    assert [e["complete"] for e in log if e["event"] == "checkpoint"] == [False, True]
     assert log[0]["trials_done"] == 128
     assert sum(event["trials"] for event in log if event["event"] == "task") == 72
     assert {"time", "point", "first_block", "blocks", "worker", "seconds"} <= log[1].keys()
@@ -128,7 +130,7 @@ def test_mistakes_are_one_line(
         (["--until-stderr", "x"], "--until-stderr x: "),
         (
             ["--until-stderr", "0.1", "--first-trial", "64"],
-            "--until-stderr 0.1: excludes first_trial",
+            "--until-stderr 0.1: excludes --first-trial",
         ),
         (["--scheduler", "localhost:8786"], "--scheduler localhost:8786: is no address"),
         (["--scheduler", "local:x"], "--scheduler local:x: must be local:N"),

@@ -10,6 +10,7 @@ import pytest
 from simcore.cli.main import main
 
 from simcore.files.run_file import write_run
+from simcore.files.run_results import RunResults
 from simcore.runs.run import Run
 from tests.support.results import statistics
 
@@ -19,7 +20,9 @@ RUN = Run(depth=3, width=(8,), trials=128, keep=0)
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    write_run("run.h5", RUN, statistics(RUN), complete=True, provenance={"host": "here"})
+    write_run(
+        "run.h5", RunResults(RUN, statistics(RUN), complete=True), provenance={"host": "here"}
+    )
     Path("noise.h5").write_text("noise")
     return tmp_path
 

@@ -230,14 +230,12 @@ def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rows_from_memory_are_those_of_the_dataset() -> None:
-    from simcore.cli.summary import rows_of_points
+    from simcore.cli.summary import rows_of_results
 
     from simcore.execution.execute import execute
     from simcore.results.open_run import to_dataset
 
     for widths in ((16,), (8, 16)):
         run = Run(depth=20, width=widths, trials=100)
-        points = execute(run, threads=1).points
-        assert json_rows(rows_of_points(run, points)) == json_rows(
-            rows(run, to_dataset(run, points))
-        )
+        results = execute(run, threads=1).results
+        assert json_rows(rows_of_results(results)) == json_rows(rows(run, to_dataset(results)))

@@ -11,14 +11,17 @@ import pytest
 
 import simcore.execution.execute
 import simcore.execution.loop
-from simcore.execution.execute import execute
+from simcore.execution.execute import execute, resume
 from simcore.execution.progress import Control, Progress
-from simcore.files.run_file import read_state
+from simcore.files.run_file import info, read_state
+from simcore.files.run_results import RunResults
+from simcore.physics.observables import NAMES
 from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import MomentTree, PointStatistics
+from simcore.statistics.tree import MomentTree, PointStatistics
+from tests.support.same_results import differences
 
 
 def run(**options: Any) -> Run:
@@ -146,9 +149,9 @@ def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     written: list[bool] = []
     original = simcore.execution.loop.Loop.write
 
-    def count(self: Any, *, complete: bool) -> None:
-        written.append(complete)
-        original(self, complete=complete)
+    def count(self: Any, results: RunResults | None = None) -> None:
+        written.append(results is not None)
+        original(self, results)
 
     monkeypatch.setattr(simcore.execution.loop.Loop, "write", count)
     control = Control()
@@ -159,8 +162,79 @@ def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     path = tmp_path / "run.h5"
     execute(run(trials=20_000), threads=1, output=path, report=ask_once, control=control)
-    # An empty file at the start, the checkpoint that was asked for, the whole at the end.
-    assert written == [False, False, True]
+    # An empty file at the start, the checkpoint that was asked for, all trials, theory with them.
+    assert written == [False, False, False, True]
+
+
+def stop_in_last_write(progress: Progress) -> None:
+    if progress.phase == "writing":
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_before_the_last_write_keeps_all_trials(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with pytest.raises(KeyboardInterrupt):
+        execute(run(trials=640), threads=1, output=path, report=stop_in_last_write)
+    assert info(path)["trials_done"] == [640, 640]
+    resume(path, threads=1)
+    execute(run(trials=640), threads=1, output=tmp_path / "at_once.h5")
+    assert differences(path, tmp_path / "at_once.h5") == []
+
+
+@pytest.mark.parametrize("broken", ["predict", "arrays"])
+def test_an_error_in_theory_or_in_the_last_write_keeps_all_trials(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(RunResults, broken)
+
+    def fail(self: RunResults, *rest: Any) -> Any:
+        if self.complete:
+            message = "broken"
+            raise ArithmeticError(message)
+        return original(self, *rest)
+
+    path = tmp_path / "run.h5"
+    with monkeypatch.context() as patched:
+        patched.setattr(RunResults, broken, fail)
+        with pytest.raises(ArithmeticError, match="broken"):
+            execute(run(trials=640), threads=1, output=path)
+    assert info(path)["trials_done"] == [640, 640]
+    assert resume(path, threads=1).complete
+
+
+def test_a_kill_in_theory_keeps_all_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.h5"
+    seen = []
+
+    def look(self: RunResults, pause: object) -> None:
+        del self, pause
+        seen.append(info(path)["trials_done"])
+
+    monkeypatch.setattr(RunResults, "predict", look)
+    execute(run(trials=640), threads=1, output=path)
+    assert seen == [[640, 640]]
+
+
+def test_a_stop_in_theory_ends_the_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = Control()
+    predicted = []
+
+    def slow(run_: Run, point: object, pair: int, inputs: object) -> Any:
+        del point, inputs
+        predicted.append(pair)
+        control.stop.set()
+        return np.zeros((len(NAMES), run_.depth)), np.zeros((len(NAMES), run_.depth))
+
+    monkeypatch.setattr("simcore.runs.predictions._predict", slow)
+    path = tmp_path / "run.h5"
+    several = run(width=(8, 16), correlation=(0.1, 0.2), trials=640)
+    outcome = execute(several, threads=1, output=path, control=control)
+    assert not outcome.complete
+    assert predicted == [0]
+    assert info(path)["trials_done"] == [640, 640]
+    assert not info(path)["complete"]
 
 
 def test_an_error_in_a_task_is_raised_and_leaves_a_file(

@@ -25,6 +25,7 @@ from simcore.files.raw import sink
 from simcore.files.raw.checksums import adler32, fletcher32
 from simcore.files.raw.chunks import Packing, Stacked
 from simcore.files.run_file import WriteStopped, estimate_bytes, info, read_state, write_run
+from simcore.files.run_results import RunResults
 from simcore.inputs.input_set import InputSet
 from simcore.machine.provenance import collect_provenance
 from simcore.physics.ensembles import ASYMMETRIC
@@ -39,7 +40,7 @@ from simcore.physics.observables import (
 from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 from tests.support.results import statistics
 
 Floats = npt.NDArray[Any]
@@ -90,7 +91,9 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     run = RUNS[request.param]
     points = statistics(run)
     path = tmp_path_factory.mktemp(request.param) / "run.h5"
-    write_run(path, run, points, complete=True, provenance=collect_provenance(threads=3))
+    write_run(
+        path, RunResults(run, points, complete=True), provenance=collect_provenance(threads=3)
+    )
     return run, points, path
 
 
@@ -99,7 +102,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Written:
     run = RUNS["single"]
     points = statistics(run)
     path = tmp_path_factory.mktemp("single") / "run.h5"
-    write_run(path, run, points, complete=True, provenance={"host": "here"})
+    write_run(path, RunResults(run, points, complete=True), provenance={"host": "here"})
     return run, points, path
 
 
@@ -185,7 +188,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
     run, points, path = written
     if not complete:
         path = tmp_path / "checkpoint.h5"
-        write_run(path, run, points, complete=False, provenance={})
+        write_run(path, RunResults(run, points, complete=False), provenance={})
     widths = max((point.layer_widths(run.depth).tolist() for point in run.points), key=min)
     absent = {
         *["last"] * (not complete),
@@ -247,7 +250,7 @@ def test_every_array_is_checksummed_and_has_scales(written: Written) -> None:
 def test_a_checkpoint_compresses_counts_and_constants_only(single: Written, tmp_path: Path) -> None:
     run, points, _ = single
     path = tmp_path / "checkpoint.h5"
-    write_run(path, run, points, complete=False, provenance={})
+    write_run(path, RunResults(run, points, complete=False), provenance={})
     with h5py.File(path) as file:
         assert file.attrs["complete"] == 0
         for name in ("angle/histogram", "angle/node_count", "inactive1/node_m2"):
@@ -273,7 +276,7 @@ def test_xarray_opens_every_group_without_a_warning(written: Written) -> None:
 def test_xarray_opens_the_whole_tree_without_a_warning(single: Written, tmp_path: Path) -> None:
     run, points, _ = single
     path = tmp_path / "checkpoint.h5"
-    write_run(path, run, points, complete=False, provenance={})
+    write_run(path, RunResults(run, points, complete=False), provenance={})
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         assert tree["entry/state"].sizes["point"] == 1
         assert tree.attrs["filetype"] == "simcore-run"
@@ -331,7 +334,7 @@ def test_the_state_comes_back_bit_by_bit(written: Written, tmp_path: Path, compl
     run, points, path = written
     if not complete:
         path = tmp_path / "checkpoint.h5"
-        write_run(path, run, points, complete=False, provenance={})
+        write_run(path, RunResults(run, points, complete=False), provenance={})
     again, back = read_state(path)
     assert again == run
     for a, b in zip(points, back, strict=True):
@@ -362,11 +365,11 @@ def test_writing_what_was_read_gives_the_same_file(
     # Checkpoints publish a partial block that they do not hold.
     points = statistics(run, None if complete else run.trials // BLOCK * BLOCK)
     first, second = tmp_path / "first.h5", tmp_path / "second.h5"
-    write_run(first, run, points, complete=complete, provenance={"host": "here"})
+    write_run(first, RunResults(run, points, complete=complete), provenance={"host": "here"})
     again, back = read_state(first)
     assert again == run
     # `run` also knows where its inputs lie, which their predictions need.
-    write_run(second, run, back, complete=complete, provenance={"host": "there"})
+    write_run(second, RunResults(run, back, complete=complete), provenance={"host": "there"})
     assert_same_datasets(first, second)
 
 
@@ -375,7 +378,7 @@ def test_a_shard_of_a_partial_block_has_the_bins_of_block_0(tmp_path: Path) -> N
     points = statistics(run)
     assert points[0].bins is not None
     for complete in (True, False):
-        write_run(tmp_path / "run.h5", run, points, complete=complete, provenance={})
+        write_run(tmp_path / "run.h5", RunResults(run, points, complete=complete), provenance={})
         _, back = read_state(tmp_path / "run.h5")
         assert back[0].trials() == 40 * complete
         assert_same_bytes(points[0].bins, back[0].bins or ())
@@ -385,7 +388,7 @@ def test_an_empty_run_is_a_valid_file(tmp_path: Path) -> None:
     run = RUNS["grid"]
     path = tmp_path / "run.h5"
     for complete in (False, True):
-        write_run(path, run, statistics(run, 0), complete=complete, provenance={})
+        write_run(path, RunResults(run, statistics(run, 0), complete=complete), provenance={})
         ds = open_run(path)
         assert not ds.correlation_count.any()
         assert np.isnan(ds.correlation).all()
@@ -398,7 +401,7 @@ def test_an_empty_run_is_a_valid_file(tmp_path: Path) -> None:
 def test_points_that_are_not_begun_are_empty(tmp_path: Path) -> None:
     run = RUNS["widths"]
     points = [*statistics(run)[:1], *statistics(run, 0)[1:]]
-    write_run(tmp_path / "run.h5", run, points, complete=False, provenance={})
+    write_run(tmp_path / "run.h5", RunResults(run, points, complete=False), provenance={})
     ds = open_run(tmp_path / "run.h5")
     assert ds.correlation_count.values[..., 0].ravel().tolist() == [192] + 7 * [0]
     assert info(tmp_path / "run.h5")["trials_done"] == [0, 192]
@@ -423,7 +426,7 @@ def test_info_describes_the_file(written: Written) -> None:
 def test_gaps_are_noted_where_there_are_any(single: Written, tmp_path: Path) -> None:
     run, points, path = single
     gaps = "64-127, 192-199"
-    write_run(tmp_path / "run.h5", run, points, complete=True, provenance={}, gaps=gaps)
+    write_run(tmp_path / "run.h5", RunResults(run, points, complete=True), provenance={}, gaps=gaps)
     assert info(tmp_path / "run.h5")["gaps"] == gaps
     with h5py.File(path) as file:
         assert "gaps" not in file.attrs
@@ -431,7 +434,7 @@ def test_gaps_are_noted_where_there_are_any(single: Written, tmp_path: Path) -> 
 
 def test_the_size_is_bounded_before_the_start(written: Written, tmp_path: Path) -> None:
     run, points, path = written
-    write_run(tmp_path / "checkpoint.h5", run, points, complete=False, provenance={})
+    write_run(tmp_path / "checkpoint.h5", RunResults(run, points, complete=False), provenance={})
     largest = max(path.stat().st_size, (tmp_path / "checkpoint.h5").stat().st_size)
     assert largest <= estimate_bytes(run) <= 20 * largest
 
@@ -490,7 +493,7 @@ def open_descriptors() -> int:
 
 def write(path: Path) -> None:
     run = RUNS["profile"]
-    write_run(path, run, statistics(run), complete=True, provenance={})
+    write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
 
 
 def test_a_file_size_limit_is_reported(old: Path) -> None:
@@ -568,14 +571,16 @@ def test_a_write_can_be_given_up_at_any_time(old: Path, complete: bool) -> None:
 
     before, last = open_descriptors(), 10**9
     scratch = old.with_name("scratch.h5")
-    write_run(scratch, run, points, complete=complete, provenance={}, stopping=stopping)
+    write_run(scratch, RunResults(run, points, complete=complete), provenance={}, stopping=stopping)
     scratch.unlink()
     times = asked
     assert times > 100
     for last in (0, 1, times // 2, times - 1):
         asked = 0
         with pytest.raises(WriteStopped):
-            write_run(old, run, points, complete=complete, provenance={}, stopping=stopping)
+            write_run(
+                old, RunResults(run, points, complete=complete), provenance={}, stopping=stopping
+            )
         assert asked == last + 1
     assert open_descriptors() == before
 

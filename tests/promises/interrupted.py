@@ -17,6 +17,7 @@ from simcore.numerics.compiling import prepare
 prepare()
 
 import simcore.files.run_file  # noqa: E402 - the folder of compiled kernels comes first
+from simcore.files.run_results import RunResults  # noqa: E402
 from simcore.sampling.pair.cpu import PairSampler  # noqa: E402
 
 PHASES = ("compiling", "first task", "checkpointing", "last fold")
@@ -26,7 +27,7 @@ def paused(original: Callable[..., Any], phase: str, when: Callable[..., bool]) 
     """Return a function that says so and waits before it does what `original` does."""
 
     def wrapped(*positional: Any, **named: Any) -> Any:
-        if when(**named):
+        if when(*positional, **named):
             print(phase, flush=True)
             time.sleep(0.5)
         return original(*positional, **named)
@@ -34,19 +35,26 @@ def paused(original: Callable[..., Any], phase: str, when: Callable[..., bool]) 
     return wrapped
 
 
+def always(*_: Any) -> bool:
+    return True
+
+
 def arrange(phase: str) -> None:
     written = []
 
-    def second_checkpoint(*, complete: bool, **_: Any) -> bool:
-        written.append(complete)
+    def second_checkpoint(_: Any, results: RunResults, **__: Any) -> bool:
+        written.append(results.complete)
         return written == [False, False]
 
+    def last_fold(_: Any, results: RunResults, **__: Any) -> bool:
+        return results.complete
+
     if phase == "compiling":
-        PairSampler.prepare = paused(PairSampler.prepare, phase, lambda: True)  # type: ignore[method-assign]
+        PairSampler.prepare = paused(PairSampler.prepare, phase, always)  # type: ignore[method-assign]
     elif phase == "first task":
-        PairSampler.run = paused(PairSampler.run, phase, lambda: True)  # type: ignore[method-assign]
+        PairSampler.run = paused(PairSampler.run, phase, always)  # type: ignore[method-assign]
     else:
-        when = second_checkpoint if phase == "checkpointing" else lambda complete, **_: complete
+        when = second_checkpoint if phase == "checkpointing" else last_fold
         simcore.files.run_file.write_run = paused(simcore.files.run_file.write_run, phase, when)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from simcore.errors import FileFormatError
 from simcore.files.run_file import info, read_state, write_run
+from simcore.files.run_results import RunResults
 from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from tests.support.results import statistics
@@ -70,7 +71,7 @@ class Whole(NamedTuple):
 
 def write(path: Path, *, complete: bool) -> Whole:
     notes = {"host": "here", "threads": 2}
-    write_run(path, RUN, statistics(RUN), complete=complete, provenance=notes)
+    write_run(path, RunResults(RUN, statistics(RUN), complete=complete), provenance=notes)
     return Whole(path, path.read_bytes(), [read(path) for read in READERS])
 
 

@@ -17,6 +17,7 @@ from simcore.execution.merge import merge
 from simcore.execution.progress import Control, Progress
 from simcore.execution.schedule import worst_error
 from simcore.files.run_file import info, read_state
+from simcore.files.run_results import RunResults
 from simcore.inputs.input_set import InputSet
 from simcore.results.open_run import open_run
 from simcore.runs.run import Run
@@ -311,7 +312,7 @@ def test_shards_with_other_bins_are_refused(tmp_path: Path) -> None:
     run, points = read_state(b)
     assert points[0].bins is not None
     points[0].bins.lower[1, 1] += 1e-9
-    write_run(b, run, points, complete=True, provenance={})
+    write_run(b, RunResults(run, points, complete=True), provenance={})
     with pytest.raises(FileFormatError, match=r"b\.h5: has other histogram bins at point 0"):
         merge([a, b], tmp_path / "out.h5")
 
@@ -342,7 +343,7 @@ def test_inputs_go_with_a_run_that_has_some(tmp_path: Path) -> None:
 
 
 def test_a_target_excludes_pieces() -> None:
-    with pytest.raises(InputError, match="excludes first_trial"):
+    with pytest.raises(InputError, match=r"until_stderr = 0\.1: excludes first_trial"):
         Run(depth=3, width=(8,), until_stderr=0.1, first_trial=BLOCK)
     for wrong in (0.0, -1.0, 1.0, float("nan")):
         with pytest.raises(InputError, match="until_stderr"):

@@ -22,6 +22,7 @@ from simcore.cli.simulate import simulate
 import simcore
 from simcore.errors import InputError, OutputError
 from simcore.files.run_file import write_run
+from simcore.files.run_results import RunResults
 from simcore.physics.ensembles import CRITICAL
 from simcore.report import report
 from simcore.report.answers import Widths
@@ -110,7 +111,7 @@ def pretended(**run: Any) -> Source:
 
     whole = Run(depth=1, trials=64, **run)
     points = statistics(whole)
-    return Source(Path("x.h5"), to_dataset(whole, points, complete=False), {})
+    return Source(Path("x.h5"), to_dataset(RunResults(whole, points, complete=False)), {})
 
 
 def test_the_chosen_points_are_a_grid_with_its_ends() -> None:
@@ -242,7 +243,7 @@ def test_without_any_run_there_is_no_page(tmp_path: Path) -> None:
 def test_an_unfinished_run(tmp_path: Path, done: int) -> None:
     run = Run(depth=4, width=(8, 16), trials=200)
     file = tmp_path / "half.h5"
-    write_run(file, run, statistics(run, done), complete=False, provenance={})
+    write_run(file, RunResults(run, statistics(run, done), complete=False), provenance={})
     result = report([file], tmp_path / "page.html")
     notes = " ".join(result.notes)
     assert "simcore resume half.h5" in notes
@@ -262,7 +263,7 @@ def test_several_runs_are_told_apart(made: Make, tmp_path: Path) -> None:
     one, two = tmp_path / "one.h5", tmp_path / "two.h5"
     for path, seed in ((one, 0), (two, 1)):
         run = replace(RUNS["single"], seed=seed, depth=3)
-        write_run(path, run, statistics(run), complete=True, provenance={})
+        write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
     result = report([one, two], tmp_path / "page.html")
     data = Made(one, result.path).data
     assert [p["label"] for p in data["points"]] == ["one", "two"]

@@ -12,6 +12,7 @@ import xarray as xr
 
 import simcore
 from simcore.files.run_file import write_run
+from simcore.files.run_results import RunResults
 from simcore.results.backend import RunBackend
 from simcore.runs.run import Run
 from tests.support.results import statistics
@@ -21,7 +22,7 @@ RUN = Run(depth=6, width=(8, 16), trials=128, keep=3)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    write_run(tmp_path / "run.h5", RUN, statistics(RUN), complete=True, provenance={})
+    write_run(tmp_path / "run.h5", RunResults(RUN, statistics(RUN), complete=True), provenance={})
     return tmp_path / "run.h5"
 
 
@@ -53,7 +54,7 @@ def test_values_are_read_once(path: Path) -> None:
 def test_a_file_that_is_replaced_goes_on_to_be_seen(path: Path) -> None:
     before = simcore.open_run(path).load()
     ds = simcore.open_run(path)
-    write_run(path, RUN, statistics(RUN, seed=5), complete=True, provenance={})
+    write_run(path, RunResults(RUN, statistics(RUN, seed=5), complete=True), provenance={})
     xr.testing.assert_identical(ds.load(), before)
     assert not simcore.open_run(path).equals(before)
 
@@ -79,7 +80,7 @@ def test_it_can_be_pickled_and_copied(path: Path) -> None:
     text = pickle.dumps(ds)
     xr.testing.assert_identical(pickle.loads(text), ds)
     xr.testing.assert_identical(ds.copy(deep=True), ds)
-    write_run(path, RUN, statistics(RUN, seed=5), complete=True, provenance={})
+    write_run(path, RunResults(RUN, statistics(RUN, seed=5), complete=True), provenance={})
     with pytest.raises(simcore.FileFormatError, match="has changed since it was opened"):
         pickle.loads(text)
 

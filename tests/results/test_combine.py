@@ -63,6 +63,7 @@ def test_overlaps_become_a_dimension(tmp_path: Path, name: str) -> None:
 def test_files_may_lack_what_others_have(tmp_path: Path) -> None:
     """In any order: kept trajectories, what comes with the last write, what was added to files."""
     from simcore.files.run_file import write_run
+    from simcore.files.run_results import RunResults
     from tests.support.results import statistics
 
     whole = Run(depth=3, width=(8,), trials=64)
@@ -70,7 +71,7 @@ def test_files_may_lack_what_others_have(tmp_path: Path) -> None:
     unfinished = Run(depth=3, width=(32,), trials=64)
     for run, complete in ((whole, True), (bare, True), (unfinished, False)):
         path = tmp_path / f"{run.width[0]}.h5"
-        write_run(path, run, statistics(run), complete=complete, provenance={})
+        write_run(path, RunResults(run, statistics(run), complete=complete), provenance={})
     paths = [tmp_path / f"{n}.h5" for n in (8, 16, 32)]
     one, other = simcore.open_run(paths), simcore.open_run(paths[::-1])
     assert one.attrs["complete"] == other.attrs["complete"] == 0

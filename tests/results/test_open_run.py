@@ -8,15 +8,14 @@ import numpy.typing as npt
 import pytest
 import xarray as xr
 
-from simcore.files.result_arrays import quantiles
 from simcore.files.run_file import write_run
+from simcore.files.run_results import RunResults, quantiles
 from simcore.inputs.input_set import InputSet
 from simcore.physics.observables import FIRST_ORDER, KEPT, NAMES, column
 from simcore.results.open_run import open_run, to_dataset
 from simcore.runs.run import Run
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 from simcore.theory import first_order
-from simcore.theory.finite_width import FIRST_ORDER as THEORY_OBSERVABLES
 from simcore.theory.meanfield import dead_network, trajectory
 from tests.support.results import point_statistics, random_rows, statistics
 
@@ -50,15 +49,17 @@ def test_a_file_and_memory_give_the_same_dataset(
     run: Run, points: list[PointStatistics], tmp_path: Path, complete: bool
 ) -> None:
     path = tmp_path / "run.h5"
-    write_run(path, run, points, complete=complete, provenance={"host": "here"})
+    write_run(path, RunResults(run, points, complete=complete), provenance={"host": "here"})
     ds = open_run(path)
-    xr.testing.assert_identical(ds, to_dataset(run, points, complete=complete))
+    xr.testing.assert_identical(ds, to_dataset(RunResults(run, points, complete=complete)))
     assert ("correlation_theory" in ds) == complete
     assert ds.attrs["complete"] == complete
 
 
 def test_the_dataset_can_be_written_by_xarray(tmp_path: Path) -> None:
-    ds = to_dataset(GRID, statistics(GRID))[["correlation", "angle_histogram", "q1_theory"]]
+    ds = to_dataset(RunResults(GRID, statistics(GRID), complete=True))[
+        ["correlation", "angle_histogram", "q1_theory"]
+    ]
     ds.to_netcdf(tmp_path / "copy.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "copy.nc", engine="h5netcdf") as copy:
         xr.testing.assert_equal(copy.load(), ds)
@@ -66,7 +67,7 @@ def test_the_dataset_can_be_written_by_xarray(tmp_path: Path) -> None:
 
 def test_the_moments_are_those_of_the_trials() -> None:
     rows = random_rows(np.random.default_rng(3), SINGLE.trials, SINGLE.depth)
-    ds = to_dataset(SINGLE, [point_statistics(SINGLE, rows)])
+    ds = to_dataset(RunResults(SINGLE, [point_statistics(SINGLE, rows)], complete=True))
     for name in NAMES:
         values = rows[..., column(name)]
         count = np.sum(~np.isnan(values), axis=0)
@@ -91,7 +92,7 @@ def test_the_moments_are_those_of_the_trials() -> None:
 
 
 def test_parameters_are_coordinates() -> None:
-    ds = to_dataset(GRID, statistics(GRID, 0))
+    ds = to_dataset(RunResults(GRID, statistics(GRID, 0), complete=True))
     assert ds.correlation.dims == ("width", "k", "sigma_b", "layer")
     assert ds.correlation_histogram.dims == ("width", "k", "sigma_b", "layer", "bin")
     assert ds.k.values.tolist() == [0.0, np.inf]
@@ -107,14 +108,14 @@ def test_parameters_are_coordinates() -> None:
 
 def test_an_initial_distance_has_its_overlap_beside_it() -> None:
     run = Run(depth=2, width=(6,), distance=(1e-30, 0.25), trials=64)
-    ds = to_dataset(run, statistics(run, 0))
+    ds = to_dataset(RunResults(run, statistics(run, 0), complete=True))
     assert ds.correlation.dims == ("initial_distance", "layer")
     assert ds.overlap.dims == ("initial_distance",)
     assert ds.overlap.values.tolist() == [1.0, 0.75]
 
 
 def test_theory_is_that_of_each_point() -> None:
-    ds = to_dataset(GRID, statistics(GRID, 0))
+    ds = to_dataset(RunResults(GRID, statistics(GRID, 0), complete=True))
     one = ds.sel(width=12, k=np.inf, sigma_b=0.3)
     path = trajectory(3, k=np.inf, sigma_w=float(one.sigma_w), sigma_b=0.3, q1=1.0, distance=0.5)
     np.testing.assert_allclose(one.log_distance_theory, path.log_distance, rtol=1e-12)
@@ -144,15 +145,14 @@ def test_quantiles_interpolate_inside_their_bin() -> None:
 
 def test_the_number_of_points_must_be_that_of_the_run() -> None:
     with pytest.raises(ValueError, match="1 points given"):
-        to_dataset(GRID, statistics(SINGLE, 0))
+        to_dataset(RunResults(GRID, statistics(SINGLE, 0), complete=True))
 
 
 # --- first order in 1/N ---------------------------------------------------------------------------
 
 
 def test_first_order_is_that_of_each_point() -> None:
-    ds = to_dataset(GRID, statistics(GRID, 0))
-    assert set(FIRST_ORDER) == set(THEORY_OBSERVABLES)
+    ds = to_dataset(RunResults(GRID, statistics(GRID, 0), complete=True))
     for width, k in ((6, 0.0), (12, np.inf)):
         one = ds.sel(width=width, k=k, sigma_b=0.0)
         found = first_order(3, width=width, k=k, sigma_w=float(one.sigma_w), correlation=0.5)
@@ -166,7 +166,7 @@ def test_first_order_of_pairs_of_a_file_has_their_lengths() -> None:
     matrix = np.random.default_rng(2).normal(size=(4, 8)) * [[1.0], [2.0], [0.5], [1.0]]
     pairs = ((0, 1), (2, 3))
     run = inputs_run(matrix, pairs)
-    ds = to_dataset(run, statistics(run, 0))
+    ds = to_dataset(RunResults(run, statistics(run, 0), complete=True))
     for number, (first, second) in enumerate(pairs):
         x, y = matrix[first], matrix[second]
         found = first_order(
@@ -213,7 +213,7 @@ def test_first_order_is_absent_where_it_does_not_apply(
 ) -> None:
     small: dict[str, Any] = {"depth": 3, "width": (16,), "trials": 64, "keep": 0}
     run = Run(**small | changes)
-    ds = to_dataset(run, statistics(run, 0))
+    ds = to_dataset(RunResults(run, statistics(run, 0), complete=True))
     for name in FIRST_ORDER:
         for variable in (f"{name}_theory_1n", f"{name}_theory_1n_std"):
             assert (variable in ds) == (name not in absent), variable

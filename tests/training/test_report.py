@@ -19,6 +19,7 @@ from simcore.errors import InputError
 from simcore.figures import runs as plots
 from simcore.figures.training import KINDS, draw
 from simcore.files.run_file import write_run
+from simcore.files.run_results import RunResults
 from simcore.report import report
 from simcore.runs.run import Run
 from simcore.training import open_training
@@ -105,7 +106,7 @@ def test_the_figures_have_the_values_of_the_file(folder: Path, page: Path) -> No
 
 def test_training_and_runs_share_a_page(folder: Path, tmp_path: Path) -> None:
     run = Run(depth=2, width=(8,), trials=64)
-    write_run(tmp_path / "run.h5", run, statistics(run), complete=True, provenance={})
+    write_run(tmp_path / "run.h5", RunResults(run, statistics(run), complete=True), provenance={})
     files = [folder / "one.h5", tmp_path / "run.h5", folder / "half.h5"]
     html = report(files, tmp_path / "page.html").path.read_text()
     assert "<h1>Signal propagation in random ReLU networks</h1>" in html

@@ -1,0 +1,227 @@
+"""Results of a run, assembled: folded moments, quantiles, covariances and predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
+from simcore.runs.predictions import first_order_predictions, predictions
+from simcore.runs.run import Run
+from simcore.statistics.moments import Moments, standard_errors
+from simcore.statistics.tree import PointStatistics
+
+from .layout import Array, Field, columns_of, fields, has_first_order
+
+__all__ = ["RunResults", "quantiles"]
+
+Numbers = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+_SPREAD = ("quantile", "histogram", "bin_lower", "bin_width")
+
+_ROWS = 4096
+"""Histograms whose quantiles are taken at a time; bounds the memory that this needs."""
+
+
+class RunResults:
+    """Results of a run: its statistics and its theory, in one place for whoever shows them.
+
+    The file's writer, the printed table, JSON and the Dataset take the same object, so that every
+    moment is folded once and every prediction is made once. It is in this room because the writer
+    is the lowest of them. It shows the points as they are when it is made: a run that goes on
+    makes another one.
+
+    Parameters
+    ----------
+    run
+        The run.
+    points
+        Statistics of each point, in the order of `Run.points`.
+    complete
+        False for a checkpoint, which has neither theory nor histograms nor covariances.
+    """
+
+    def __init__(self, run: Run, points: Sequence[PointStatistics], *, complete: bool) -> None:
+        if len(points) != math.prod(run.shape):
+            raise ValueError(f"{len(points)} points given, the run has {math.prod(run.shape)}")
+        self.run, self.points, self.complete = run, points, complete
+        self._theory: dict[str, Floats] | None = None
+        self._first_order: dict[str, dict[str, Floats]] | None = None
+
+    def predict(self, pause: Callable[[], None] = lambda: None) -> None:
+        """Make all predictions now, which may take seconds for each point.
+
+        Parameters
+        ----------
+        pause
+            Called before each slow prediction; may raise to give it up.
+        """
+        if self.complete:
+            self._infinite_width(pause)
+            pause()
+            if has_first_order(self.run):
+                self._finite_width()
+
+    def _infinite_width(self, pause: Callable[[], None] = lambda: None) -> dict[str, Floats]:
+        if self._theory is None:
+            self._theory = predictions(self.run, pause)
+        return self._theory
+
+    def _finite_width(self) -> dict[str, dict[str, Floats]]:
+        if self._first_order is None:
+            self._first_order = first_order_predictions(self.run)
+        return self._first_order
+
+    @cached_property
+    def _folded(self) -> Moments:
+        """Moments of all points, shape (column, point, layer), and covariances likewise."""
+        run, points = self.run, len(self.points)
+        shape = (run.columns.count, points, run.depth)
+        o, c = len(COVARIANCE) * run.columns.pairs, len(run.covariance_layers)
+        shapes = (shape,) * 3, ((o, points), (o, points, c), (o, points, c, c))
+        total = Moments(*(np.zeros(each) for group in shapes for each in group))
+        for i, point in enumerate(self.points):
+            folded = point.published()
+            if folded is not None:
+                for whole, part in zip(total[:3], folded[:3], strict=True):
+                    whole[:, i] = part.T
+                for whole, part in zip(total[3:], folded[3:], strict=True):
+                    whole[:, i] = part
+        return total
+
+    def arrays(self, variables: Collection[str] | None = None) -> Iterator[tuple[Field, Array]]:
+        """Yield every published array with its values, in the order of `fields`.
+
+        Optional ones that have no value are left out.
+
+        Parameters
+        ----------
+        variables
+            Yield those only, by their name in a Dataset; None is all.
+        """
+        spread: dict[str, Numbers] = {}
+        spread_of = ""
+        for field in fields(self.run, complete=self.complete):
+            if variables is not None and field.variable not in variables:
+                continue
+            folder, name = field.path.split("/")
+            if name in _SPREAD and folder != spread_of:
+                # One observable at a time: histograms are the largest arrays.
+                spread, spread_of = _spread(self.run, self.points, folder), folder
+            values = spread[name] if name in _SPREAD else self._values(folder, name)
+            if values is not None:
+                yield field, field.array(values, self.run)
+
+    def _values(self, folder: str, name: str) -> Numbers | None:
+        """Return the values at a path below /entry, points first; None where there are none."""
+        if folder == "trajectories":
+            return _trajectories(self.run, self.points, name)
+        if folder == "covariance":
+            return self._covariance(name)
+        if name in ("theory", "theory_errors"):
+            values: Floats = self._infinite_width()[name][NAMES.index(folder)]
+            return values
+        if name in ("theory_1n", "theory_1n_std"):
+            return self._finite_width()[name].get(folder)
+        return self._basic(folder, name)
+
+    def _basic(self, observable: str, name: str) -> Numbers:
+        """Return mean, error, std or count: (point, pair, layer) or (point, layer, rate)."""
+        own = columns_of(self.run, observable)
+        count, mean, m2 = (values[own] for values in self._folded[:3])
+        if name in ("std", "mean_errors"):
+            part = self._folded._replace(count=count, m2=m2)
+            values = standard_errors(part)[name == "mean_errors"]
+        else:
+            values = np.where(count > 0.0, mean, np.nan) if name == "mean" else count
+        return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
+
+    def _covariance(self, name: str) -> Numbers:
+        """Return what is at a path below /entry/covariance, shape (point, pair, …)."""
+        observable = next(o for o in COVARIANCE if name in (o, f"{o}_mean", f"{o}_count"))
+        own = slice(COVARIANCE.index(observable), None, len(COVARIANCE))
+        count, mean, m2 = (values[own] for values in self._folded[3:])
+        if name == f"{observable}_count":
+            values = count
+        elif name == f"{observable}_mean":
+            values = np.where(count[..., np.newaxis] > 0.0, mean, np.nan)
+        else:
+            count = count[..., np.newaxis, np.newaxis]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                values = np.where(count > 1.0, m2 / (count - 1.0), np.nan)
+        return values.swapaxes(0, 1)
+
+
+def _trajectories(run: Run, points: Sequence[PointStatistics], name: str) -> Floats:
+    """Kept trajectories of one observable, shape (point, pair, trial, layer)."""
+    own = slice(KEPT.index(name), None, len(KEPT))
+    values = np.empty((len(points), run.columns.pairs, run.kept, run.depth))
+    for i, point in enumerate(points):
+        values[i] = point.trajectories[:, :, own].transpose(2, 0, 1)
+    return values
+
+
+def _spread(run: Run, points: Sequence[PointStatistics], name: str) -> dict[str, Numbers]:
+    """Quantiles, histogram and bins of one observable, shape (point, pair, layer, …)."""
+    own = slice(HISTOGRAMMED.index(name), None, len(HISTOGRAMMED))
+    shape = (len(points), run.columns.pairs, run.depth)
+    histogram = np.empty((*shape, run.bins + 2), dtype=np.uint32)
+    lower, width = np.full(shape, np.nan), np.full(shape, np.nan)
+    for i, point in enumerate(points):
+        histogram[i] = point.published_histogram()[:, own].swapaxes(0, 1)
+        if point.bins is not None:
+            lower[i], width[i] = point.bins.lower[:, own].T, point.bins.width[:, own].T
+    return {
+        "quantile": quantiles(histogram, lower, width, run.levels),
+        "histogram": histogram,
+        "bin_lower": lower,
+        "bin_width": width,
+    }
+
+
+def quantiles(
+    histogram: npt.NDArray[np.uint32], lower: Floats, width: Floats, levels: Sequence[float]
+) -> Floats:
+    """Return quantiles by linear interpolation inside the bins of histograms.
+
+    Parameters
+    ----------
+    histogram
+        Counts, shape (..., bins + 2); the first and the last bin are open.
+    lower, width
+        Lower edge of bin 1 and width of the bins, shape (...). Width 0: one bin, of a constant.
+    levels
+        Levels, between 0 and 1.
+
+    Returns
+    -------
+    ndarray
+        Shape (..., levels). NaN where a histogram is empty or the level lies in an open bin.
+    """
+    rows = histogram.reshape(-1, histogram.shape[-1])
+    edge, step = lower.reshape(-1, 1), width.reshape(-1, 1)
+    found = np.empty((len(rows), len(levels)))
+    for first in range(0, len(rows), _ROWS):
+        part = slice(first, first + _ROWS)
+        found[part] = _row_quantiles(rows[part], edge[part], step[part], np.array(levels))
+    return found.reshape(*lower.shape, len(levels))
+
+
+def _row_quantiles(
+    rows: npt.NDArray[np.uint32], edge: Floats, step: Floats, levels: Floats
+) -> Floats:
+    below = np.cumsum(rows, axis=1, dtype=np.float64)
+    wanted = levels * below[:, -1:]
+    place = np.stack([(below < wanted[:, [i]]).sum(axis=1) for i in range(len(levels))], axis=1)
+    inside = (place > 0) & (place < rows.shape[1] - 1) & (below[:, -1:] > 0.0)
+    place = np.where(inside, place, 1)
+    counted = np.take_along_axis(below, place - 1, axis=1)
+    held = np.maximum(np.take_along_axis(rows, place, axis=1), 1)
+    values = edge + step * (place - 1 + (wanted - counted) / held)
+    return np.where(inside, values, np.nan)

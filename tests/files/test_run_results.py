@@ -1,0 +1,103 @@
+"""Results are assembled once: whoever shows them, nothing is computed twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from simcore.cli.simulate import main
+
+import simcore
+from simcore.files.run_results import RunResults
+from simcore.runs.run import Run
+from simcore.statistics.tree import PointStatistics
+from tests.support.results import statistics
+
+Counted = Counter[str]
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """How often each prediction was made and each point was folded."""
+    calls: Counted = Counter()
+
+    def count(place: Any, name: str) -> None:
+        original: Callable[..., Any] = getattr(place, name)
+
+        def wrapped(*positional: Any, **named: Any) -> Any:
+            calls[name] += 1
+            return original(*positional, **named)
+
+        monkeypatch.setattr(place, name, wrapped)
+
+    from simcore.theory import finite_width, meanfield, population
+
+    count(meanfield, "trajectory")
+    count(population, "population_trajectory")
+    count(finite_width, "first_order_grid")
+    return calls
+
+
+def test_the_command_makes_each_prediction_once(
+    counted: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    grid = ["--width", "8", "--depth", "3", "--correlation", "0.1,0.5", "--trials", "64"]
+    assert main([*grid, "-o", "run.h5"]) == 0
+    assert counted == {"trajectory": 2, "first_order_grid": 1}
+
+
+@pytest.mark.parametrize("output", ["run.h5", None])
+def test_simulate_makes_each_prediction_once(
+    output: str | None, counted: Counted, tmp_path: Path
+) -> None:
+    path = None if output is None else tmp_path / output
+    simcore.simulate(simcore.Ensemble.rai(), width=8, depth=2, trials=64, output=path)
+    assert counted == {"population_trajectory": 1}
+    ensemble = simcore.Ensemble.correlated(k=1.0)
+    simcore.simulate(ensemble, width=[8, 16], depth=2, trials=64, output=path, overwrite=True)
+    # Both widths have the same limit of infinite width.
+    assert counted == {"population_trajectory": 1, "trajectory": 1, "first_order_grid": 1}
+
+
+def test_points_are_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    original = PointStatistics.published
+
+    def fold(self: PointStatistics) -> Any:
+        calls.append(self)
+        return original(self)
+
+    monkeypatch.setattr(PointStatistics, "published", fold)
+    run = Run(depth=3, width=(8, 16), trials=130)
+    results = RunResults(run, statistics(run), complete=True)
+    assert not calls
+    first = {field.path: array.values for field, array in results.arrays()}
+    second = {field.path: array.values for field, array in results.arrays()}
+    assert len(calls) == 2
+    assert first.keys() == second.keys()
+    for path, values in first.items():
+        np.testing.assert_array_equal(values, second[path])
+
+
+def test_histograms_may_be_asked_for_without_quantiles() -> None:
+    run = Run(depth=3, width=(8,), trials=130)
+    results = RunResults(run, statistics(run), complete=True)
+    whole = {field.variable: array.values for field, array in results.arrays()}
+    chosen = ("angle_histogram", "correlation_bin_lower")
+    some = {field.variable: array.values for field, array in results.arrays(chosen)}
+    assert set(some) == set(chosen)
+    for name in chosen:
+        np.testing.assert_array_equal(some[name], whole[name])
+
+
+def test_inputs_lost_beside_the_bias_have_no_theory() -> None:
+    """A complete result, with NaN where there is no theory."""
+    ds = simcore.simulate(simcore.Ensemble.rai(), width=16, depth=3, q0=1e-20, trials=64)
+    assert np.isnan(ds.correlation_theory.values[-1])
+    assert np.isfinite(ds.q1_theory.values).all()
+    assert np.isfinite(ds.correlation.values).all()
