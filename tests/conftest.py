@@ -114,7 +114,7 @@ def _kind(item: pytest.Item) -> str:
     """Return the word by which the summary counts a test that was left out."""
     needs = [str(marker.args[0]) for marker in item.iter_markers("needs")]
     markers = (name for name in (*KINDS_OF_TESTS, "gpu", "slow") if item.get_closest_marker(name))
-    return next(markers, *needs[:1])
+    return next(markers, needs[0] if needs else "light")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -21,7 +21,7 @@ from simcore.cli.simulate import main as simulate_main
 from simcore.errors import OutputError
 from simcore.execution.execute import execute, resume
 from simcore.execution.merge import merge
-from simcore.files import lock as locking
+from simcore.files import lock
 from simcore.files.lock import LockWarning, lock_path, only_writer, writer
 from simcore.runs.run import Run
 
@@ -132,6 +132,6 @@ def test_a_file_system_without_locks_is_a_warning_that_says_what_to_set(
     warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(warned) == 1
     assert warned[0].startswith(f"warning: the file system of {path} keeps no locks")
-    monkeypatch.setenv(locking.SWITCH, "off")
+    monkeypatch.setenv(lock.SWITCH, "off")
     resume(path, trials=256)
     assert not lock_path(path).exists()

@@ -19,8 +19,8 @@ from randomgen import Philox
 from simcore.errors import InputError
 from simcore.numerics import rng
 from simcore.physics.observables import NAMES
-from simcore.runs import limits as rules
-from simcore.runs import run as plan
+from simcore.runs import limits
+from simcore.runs.run import Run
 from simcore.sampling.pair import cpu_kernels as pair
 from tests.numerics.randomness import battery, oracle
 from tests.numerics.randomness.battery import Source
@@ -197,13 +197,13 @@ LIMITS: list[tuple[str, str, int, dict[str, Any]]] = [
 def test_what_would_not_fit_the_counter_is_refused(
     field: str, parameter: str, limit: int, others: dict[str, Any]
 ) -> None:
-    def make(value: int) -> plan.Run:
+    def make(value: int) -> Run:
         arguments: dict[str, Any] = {"depth": 1, "width": (8,), **others, parameter: value}
         if parameter == "layer_widths":
             arguments |= {"width": (), "layer_widths": (8, value)}
         elif parameter == "width":
             arguments |= {"width": (value,)}
-        return plan.Run(**arguments)
+        return Run(**arguments)
 
     make(limit)
     with pytest.raises(InputError) as refusal:
@@ -212,9 +212,9 @@ def test_what_would_not_fit_the_counter_is_refused(
 
 
 def test_the_last_node_has_the_last_group() -> None:
-    last = rules.MAX_WIDTH - 1
+    last = limits.MAX_WIDTH - 1
     assert last // 32 * 16 + last % 16 == 2**24 - 1
-    assert rules.MAX_WIDTH == rng.GROUP_NODES * 2**24
+    assert limits.MAX_WIDTH == rng.GROUP_NODES * 2**24
 
 
 # --- accuracy of the normals ----------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_normals_are_finite_and_reach_as_far_as_stated() -> None:
 def test_the_sampler_gives_each_node_the_documented_words(width: int) -> None:
     trial, layer, key = 2**32 + 5, 300, 0x299F31D0082EFA98
     key0, key1 = rng.split_key(key)
-    point = plan.Run(depth=1, width=(width,), correlation=(0.0,), sigma_w=(1.0,)).points[0]
+    point = Run(depth=1, width=(width,), correlation=(0.0,), sigma_w=(1.0,)).points[0]
     physics = pair.Physics.of(point)._replace(key0=key0, key1=key1)
     states = np.empty((1, pair.STATE))
     rows = np.empty((1, 1, len(NAMES)))
