@@ -104,6 +104,7 @@ def contend(path: Path, counter: Path, times: int) -> None:
                 time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_never_two_at_once(path: Path, tmp_path: Path) -> None:
     """The lock's file comes and goes, and must still keep the others out."""
     counter = tmp_path / "counter"
