@@ -180,13 +180,13 @@ def test_single_figures_have_the_values_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "choice", "words"),
     [
-        ("teacher", "accuracy", {}, "tell classes apart have. Choose one of: loss, steps"),
-        ("teache?", "loss", {}, "needs another file, this is a pattern"),
+        ("teacher", "accuracy", {}, "needs a task with classes. Choose one of: loss, steps"),
+        ("teache?", "loss", {}, "is no figure of a pattern"),
         ("cut", "loss", {}, "is damaged"),
-        ("teacher", "z", {}, "needs another file, this is training"),
+        ("teacher", "z", {}, "is no figure of training"),
         ("teacher", "pie", {}, "is not known"),
         ("teacher", "loss", {"layer": 2}, "can't be chosen for loss"),
-        ("begun", "loss", {}, "needs an ensemble that is trained to the end"),
+        ("begun", "loss", {}, "needs an ensemble whose networks are all trained"),
         ("half", "differences", {}, "needs he and another ensemble"),
     ],
 )
