@@ -11,7 +11,7 @@ import errno
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy.typing as npt
 from simcore.errors import FileFormatError, OutputError, SimcoreError
 
 from .lock import protected
-from .raw.sink import Sink
-from .raw.writer import Writer, WriteStopped
+from .sink import Sink
+from .writer import Writer, WriteStopped
 
 __all__ = [
     "SIGNATURE",
@@ -50,7 +50,7 @@ _DAMAGE = (
     OverflowError,
     MemoryError,
 )
-"""What h5py raises, by and by, on damaged files."""
+"""Exceptions that h5py raises on damaged files."""
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def replacing(
     path
         The file.
     stopping
-        Asked before every chunk; True gives the writing up.
+        Asked before every chunk; True abandons the file.
 
     Raises
     ------
@@ -104,23 +104,18 @@ def replacing(
 
 def _fill(descriptor: int, stopping: Callable[[], bool]) -> Iterator[Writer]:
     """Yield a writer on an open file; flush the file to the disk and close it."""
-    sink = Sink(descriptor)
     try:
+        sink = Sink(descriptor)
         try:
-            with (
-                h5py.File(sink, "w", libver=("v110", "v110")) as file,
-                closing(Writer(file.id, sink.check, stopping)) as writer,
-            ):
-                yield writer
-                writer.flush()
+            with h5py.File(sink, "w", libver=("v110", "v110")) as file:
+                yield Writer(file.id, sink.check, stopping)
         finally:
             # What HDF5 raises after a failed write only hides the reason.
             sink.check()
         if stopping():
             raise WriteStopped
-        sink.sync()
+        os.fsync(descriptor)
     finally:
-        sink.close()
         os.close(descriptor)
 
 
@@ -156,7 +151,7 @@ def _explain(path: str | os.PathLike[str], error: OSError) -> str:
 
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Open a file to read; whatever goes wrong with it becomes a FileFormatError.
+    """Open a file to read; every error about it becomes a FileFormatError.
 
     Files are replaced whole, never changed, so none is locked: read-only folders are fine.
 
@@ -182,7 +177,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 @contextmanager
 def translated(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn whatever h5py raises about a damaged file into a FileFormatError."""
+    """Turn every exception of h5py about a damaged file into a FileFormatError."""
     try:
         yield
     except SimcoreError:

@@ -11,11 +11,10 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,6 @@ from simcore.statistics.moments import PointStatistics
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .layout import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
 from .lock import writer
-from .raw.chunks import Packing
 from .resume_state import node_count, state_arrays, state_coordinates, state_fields, state_points
 from .run_results import RunResults
 
@@ -46,8 +44,6 @@ __all__ = [
     "write_run",
 ]
 
-T = TypeVar("T")
-
 FILETYPE = "simcore-run"
 FORMAT_VERSION = (1, 2)
 """Readers accept every file of the same first number; the second one counts additions."""
@@ -57,9 +53,6 @@ _STATE_VERSION = (1, 2)
 
 RNG = "philox4x32-10"
 RNG_LAYOUT = 1
-
-_PACKINGS = {True: Packing.SMALL, False: Packing.QUICK}
-"""How a last write and a checkpoint are packed."""
 
 _OVERHEAD = 6000
 """Bytes that HDF5 adds for an array with its attributes, at most."""
@@ -92,7 +85,7 @@ def write_run(
     gaps
         Ranges of trials that a merged file lacks; "" is none.
     stopping
-        Asked every now and then, at least between two arrays; True gives the writing up.
+        Asked before every chunk; True abandons the file.
 
     Raises
     ------
@@ -102,33 +95,25 @@ def write_run(
         If `stopping` said so. An earlier file is untouched.
     """
     run, points, complete = results.run, results.points, results.complete
-    with replacing(path, stopping) as writer, ThreadPoolExecutor(1) as gatherer:
+    with replacing(path, stopping) as writer:
         _write_root(writer, run, complete=complete, gaps=gaps)
         shared = coordinates(run)
         opened: set[str] = set()
-        for field, array in _ahead(results.arrays(), gatherer):
+        for field, array in results.arrays():
             folder = field.path.split("/")[0]
             if folder not in opened:
                 opened.add(folder)
                 _open_group(writer, run, folder, field, shared, complete=complete)
             path = f"/entry/{field.path}"
-            writer.array(path, array.values, array, packing=_PACKINGS[complete])
+            writer.array(path, array.values, array, packed=complete)
         writer.group("/entry/state", {"NX_class": "NXcollection"})
         nodes = node_count(points, complete=complete)
         for name, array in state_coordinates(run, nodes).items():
             writer.array(f"/entry/state/{name}", array.values, array)
-        for field, values in _ahead(state_arrays(run, points, complete=complete), gatherer):
-            writer.array(f"/entry/{field.path}", values, field, packing=_PACKINGS[complete])
+        for field, values in state_arrays(run, points, complete=complete):
+            writer.array(f"/entry/{field.path}", values, field, packed=complete)
         attributes = {"NX_class": "NXcollection", **provenance}
         writer.group("/entry/provenance", attributes)
-
-
-def _ahead(items: Iterator[T], thread: Executor) -> Iterator[T]:
-    """Yield items while the next one is made in another thread."""
-    following = thread.submit(next, items, None)
-    while (item := following.result()) is not None:
-        following = thread.submit(next, items, None)
-        yield item
 
 
 def _write_root(writer: Writer, run: Run, *, complete: bool, gaps: str) -> None:

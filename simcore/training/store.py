@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from simcore.files.hdf5 import Writer, read_array, reading, replacing, text
 from simcore.files.layout import Array
-from simcore.files.raw.chunks import Packing
 from simcore.machine.provenance import version
 
 from ..errors import FileFormatError, InputError
@@ -260,7 +259,7 @@ def _write_folder(
             writer.array(f"/entry/{folder}/{name}", array.values, array)
     for place, values in members:
         described = Array(place.dims, values, place.long_name)
-        writer.array(f"/entry/{place.path}", values, described, packing=Packing.SMALL)
+        writer.array(f"/entry/{place.path}", values, described, packed=True)
 
 
 # --- reading -------------------------------------------------------------------------------------
