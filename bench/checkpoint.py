@@ -26,7 +26,7 @@ from simcore.execution.execute import execute
 from simcore.files.run_file import read_state, write_run
 from simcore.files.run_results import RunResults
 from simcore.runs.run import Run
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 
 def grid(side: int, depth: int, width: int) -> Run:

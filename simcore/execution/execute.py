@@ -13,7 +13,8 @@ from simcore.files.lock import only_writer
 from simcore.machine.gpu import STAYS, check_kind, require_cuda
 from simcore.physics.observables import KEPT
 from simcore.runs.run import Run
-from simcore.statistics.moments import MomentTree, PointStatistics, zero_histogram
+from simcore.statistics.moments import zero_histogram
+from simcore.statistics.tree import MomentTree, PointStatistics
 
 from .loop import Loop, Options, Outcome
 

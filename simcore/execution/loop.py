@@ -25,7 +25,7 @@ from simcore.machine.gpu import used
 from simcore.runs.limits import DEFAULTS
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 from .engines import Done, Engine, ThreadEngine
 from .progress import Control, EventLog, Progress, Report

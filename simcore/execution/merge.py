@@ -20,7 +20,7 @@ from simcore.files.run_file import read_header, read_state, write_run
 from simcore.files.run_results import RunResults
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 from .execute import Outcome, empty_point, with_inputs
 

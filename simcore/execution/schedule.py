@@ -16,7 +16,8 @@ import numpy as np
 
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import PointStatistics, standard_errors
+from simcore.statistics.moments import standard_errors
+from simcore.statistics.tree import PointStatistics
 
 __all__ = ["JUDGED", "Agenda", "looks", "worst_error"]
 

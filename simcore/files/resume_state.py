@@ -16,7 +16,8 @@ import numpy.typing as npt
 from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import Bins, Moments, MomentTree, PointStatistics
+from simcore.statistics.moments import Bins, Moments
+from simcore.statistics.tree import MomentTree, PointStatistics
 
 from .layout import (
     Array,

@@ -24,7 +24,7 @@ from simcore.machine.provenance import version
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .layout import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes

@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     "arctan2",
+    "at_least_0",
     "binary_exponent",
     "float_from_bits",
     "float_to_bits",
@@ -121,6 +122,12 @@ HALF_PI = 1.5707963267948966
 HALF_PI_TAIL = 6.123233995736766e-17
 QUARTER_PI = 0.7853981633974483
 TAN_EIGHTH_PI = 0.41421356237309503
+
+
+@njit(inline="always")
+def at_least_0(x):  # type: ignore[no-untyped-def]
+    """Return x, or 0 where rounding has left less, with one sign of zero on every device."""
+    return x if x > 0.0 else 0.0
 
 
 @njit(inline="always")

@@ -30,10 +30,10 @@ import numpy.typing as npt
 from numba import njit
 
 from .arithmetic import float_from_bits, float_to_bits, fma32, times, wide_product
+from .lanes import LANES
 
 __all__ = [
     "GROUP_NODES",
-    "LANES",
     "ROOM",
     "Stream",
     "angle_of",
@@ -81,9 +81,6 @@ class Stream(enum.IntEnum):
 
 GROUP_NODES = 2
 """Nodes served by one Philox call."""
-
-LANES = 16
-"""Node groups that are drawn side by side: lanes of a vector, or of a GPU's warp."""
 
 ROOM = 256
 """Groups whose normals are made at a time; their words stay in the first-level cache."""

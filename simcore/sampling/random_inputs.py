@@ -12,7 +12,9 @@ import math
 import numpy as np
 from numba import njit
 
-from simcore.numerics.rng import LANES, ROOM, Stream, as_normal, fill_normals
+from simcore.numerics import lanes as in_lanes
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import ROOM, Stream, as_normal, fill_normals
 
 __all__ = ["draw_pair"]
 
@@ -37,36 +39,6 @@ def _draw(out, n0, row, trial, key0, key1, words):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _product(a, b, n, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return the sum of a·b over n components; `lanes` is scratch, shape (LANES,)."""
-    lanes[:] = 0.0
-    full = n // LANES
-    for k in range(full):
-        for lane in range(LANES):
-            lanes[lane] += a[k * LANES + lane] * b[k * LANES + lane]
-    for i in range(full * LANES, n):
-        lanes[i % LANES] += a[i] * b[i]
-    total = 0.0
-    for lane in range(LANES):
-        total += lanes[lane]
-    return total
-
-
-@njit(nogil=True, cache=True)
-def _centre(a, n, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Subtract the mean of n components."""
-    lanes[:] = 0.0
-    for i in range(n):
-        lanes[i % LANES] += a[i]
-    total = 0.0
-    for lane in range(LANES):
-        total += lanes[lane]
-    mean = total / n
-    for i in range(n):
-        a[i] -= mean
-
-
-@njit(nogil=True, cache=True)
 def draw_pair(  # type: ignore[no-untyped-def]
     n0, q0, first_row, trial, key0, key1, words, e1, e2
 ):  # pragma: no cover - compiled
@@ -87,16 +59,17 @@ def draw_pair(  # type: ignore[no-untyped-def]
     """
     _draw(e1, n0, first_row, trial, key0, key1, words)
     _draw(e2, n0, first_row + 1, trial, key0, key1, words)
+    e1, e2 = e1[:n0], e2[:n0]
     lanes = np.empty(LANES)
     for _ in range(2):  # what rounding has left of the mean and the overlap goes the second time
-        _centre(e1, n0, lanes)
-        _centre(e2, n0, lanes)
-        overlap = _product(e1, e2, n0, lanes) / _product(e1, e1, n0, lanes)
+        e1 -= in_lanes.mean(e1, 0.0, lanes)
+        e2 -= in_lanes.mean(e2, 0.0, lanes)
+        overlap = in_lanes.product(e1, e2, lanes) / in_lanes.product(e1, e1, lanes)
         for i in range(n0):
             e2[i] -= overlap * e1[i]
     length = math.sqrt(q0 * n0)
-    scale1 = length / math.sqrt(_product(e1, e1, n0, lanes))
-    scale2 = length / math.sqrt(_product(e2, e2, n0, lanes))
+    scale1 = length / math.sqrt(in_lanes.product(e1, e1, lanes))
+    scale2 = length / math.sqrt(in_lanes.product(e2, e2, lanes))
     for i in range(n0):
         e1[i] *= scale1
         e2[i] *= scale2

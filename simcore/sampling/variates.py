@@ -23,8 +23,8 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.arithmetic import float_from_bits, float_to_bits, fma32, times
+from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import (
-    LANES,
     ROOM,
     _make_normals,
     _squared_radius,

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from simcore.numerics.rng import LANES, Stream, counter_word0, counter_word3, philox
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import Stream, counter_word0, counter_word3, philox
 from simcore.sampling.pair.cuda_kernels import group_normals, lane_chunk
 
 _u32, _u64, _f32 = np.uint32, np.uint64, np.float32

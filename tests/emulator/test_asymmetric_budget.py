@@ -11,7 +11,8 @@ import pytest
 from numba import cuda, types
 
 from simcore.numerics.arithmetic import fma64
-from simcore.numerics.rng import LANES, counter_word0, normal_pair, philox
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import counter_word0, normal_pair, philox
 from simcore.sampling.asymmetric import cuda_kernels as kernels
 from simcore.sampling.asymmetric.nodes import (
     ASYMMETRIC_STREAM,

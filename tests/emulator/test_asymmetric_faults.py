@@ -11,7 +11,7 @@ import pytest
 from numba import njit
 
 from simcore.numerics.arithmetic import fma64
-from simcore.numerics.rng import LANES
+from simcore.numerics.lanes import LANES
 from simcore.runs.run import Run
 from simcore.sampling.asymmetric import cuda_kernels as kernels
 from tests.emulator.asymmetric_launches import Launch, from_ptx, from_source, one_point, same

@@ -20,7 +20,7 @@ from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import MomentTree, PointStatistics
+from simcore.statistics.tree import MomentTree, PointStatistics
 from tests.support.same_results import differences
 
 

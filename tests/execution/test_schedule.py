@@ -15,7 +15,8 @@ from simcore.execution.execute import empty_point
 from simcore.execution.schedule import Agenda, looks, worst_error
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import Bins, Moments, PointStatistics, empty_moments
+from simcore.statistics.moments import Bins, Moments, empty_moments
+from simcore.statistics.tree import PointStatistics
 
 NO_BINS = Bins(np.zeros((1, 6)), np.zeros((1, 6)))
 

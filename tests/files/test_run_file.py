@@ -37,7 +37,7 @@ from simcore.physics.observables import (
 from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 from tests.support.results import statistics
 
 Floats = npt.NDArray[Any]

@@ -14,7 +14,7 @@ from simcore.cli.simulate import main
 import simcore
 from simcore.files.run_results import RunResults
 from simcore.runs.run import Run
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 from tests.support.results import statistics
 
 Counted = Counter[str]

@@ -14,7 +14,7 @@ from simcore.inputs.input_set import InputSet
 from simcore.physics.observables import FIRST_ORDER, KEPT, NAMES, column
 from simcore.results.open_run import open_run, to_dataset
 from simcore.runs.run import Run
-from simcore.statistics.moments import PointStatistics
+from simcore.statistics.tree import PointStatistics
 from simcore.theory import first_order
 from simcore.theory.finite_width import FIRST_ORDER as THEORY_OBSERVABLES
 from simcore.theory.meanfield import dead_network, trajectory

@@ -20,7 +20,8 @@ from simcore.sampling.pair import cpu_kernels as pair
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.sampling.pair.physics import MANTISSA, direction, finish_layer
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import Bins, MomentTree
+from simcore.statistics.moments import Bins
+from simcore.statistics.tree import MomentTree
 from tests.support.pair_driver import layer_normals, walk
 
 Floats = npt.NDArray[np.float64]

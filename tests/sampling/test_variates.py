@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from simcore.errors import InputError
-from simcore.numerics import rng
+from simcore.numerics import lanes, rng
 from simcore.physics.weight_laws import WEIGHT_LAWS, WeightLaw, parse_weights
 from simcore.sampling import variates
 from tests.numerics.randomness import oracle
@@ -135,7 +135,7 @@ def exact(law: WeightLaw, words: oracle.Uint32s) -> Floats:
 def made(law: WeightLaw, words: oracle.Uint32s) -> Floats:
     """What the kernel makes of the words of ROOM groups, in the shape of `exact`."""
     scratch = words.copy()
-    variates.make_variates(scratch, rng.ROOM // rng.LANES, law.code, law.parameter)
+    variates.make_variates(scratch, rng.ROOM // lanes.LANES, law.code, law.parameter)
     values = scratch.view(np.float32)
     return (values[::2] if two_word(law) else values).astype(np.float64)
 

@@ -15,7 +15,6 @@ from simcore.statistics.moments import (
     Chosen,
     Collector,
     Moments,
-    MomentTree,
     collect,
     combine,
     empty_moments,
@@ -24,6 +23,7 @@ from simcore.statistics.moments import (
     standard_errors,
     zero_histogram,
 )
+from simcore.statistics.tree import MomentTree
 
 LAYERS, CHOSEN, INNER = 4, (0, 2, 3), 10
 Floats = npt.NDArray[np.float64]

@@ -11,13 +11,12 @@ from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import (
     Bins,
     Chosen,
-    MomentTree,
-    PointStatistics,
     empty_moments,
     take_covariance,
     take_statistics,
     zero_histogram,
 )
+from simcore.statistics.tree import MomentTree, PointStatistics
 
 Floats = npt.NDArray[np.float64]
 

@@ -159,7 +159,7 @@ def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
 def _in_pieces(run: Piece, size: int, task: Task, bins: Bins | None) -> TaskResult:
     """Run a task in pieces of at most `size` blocks, and fold them by the tree of moments."""
     from simcore.statistics.blocks import Task
-    from simcore.statistics.moments import MomentTree
+    from simcore.statistics.tree import MomentTree
 
     first, end = task.first_block, task.first_block + task.blocks
     tree, parts = MomentTree(), []

@@ -41,7 +41,8 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.arithmetic import float_to_bits, fma64
-from simcore.numerics.rng import LANES, ROOM, _make_normals, as_normal, fill_words
+from simcore.numerics.lanes import LANES, load, store
+from simcore.numerics.rng import ROOM, _make_normals, as_normal, fill_words
 from simcore.sampling.random_inputs import draw_pair
 from simcore.sampling.row import finish_angle
 
@@ -276,35 +277,6 @@ def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):  # type: ig
         _draw_replaced_biases(flat, which, law, work)
 
 
-@njit(inline="always")
-def _load(sums, flags, lane):  # type: ignore[no-untyped-def]
-    """Return a lane's sums. They are local while nodes are added, and so live in registers."""
-    return (
-        sums[lane],
-        sums[LANES + lane],
-        sums[2 * LANES + lane],
-        sums[3 * LANES + lane],
-        sums[4 * LANES + lane],
-        sums[5 * LANES + lane],
-        sums[6 * LANES + lane],
-        sums[7 * LANES + lane],
-        flags[lane],
-    )
-
-
-@njit(inline="always")
-def _store(c, sums, flags, lane):  # type: ignore[no-untyped-def]
-    sums[lane] = c[0]
-    sums[LANES + lane] = c[1]
-    sums[2 * LANES + lane] = c[2]
-    sums[3 * LANES + lane] = c[3]
-    sums[4 * LANES + lane] = c[4]
-    sums[5 * LANES + lane] = c[5]
-    sums[6 * LANES + lane] = c[6]
-    sums[7 * LANES + lane] = c[7]
-    flags[lane] = c[8]
-
-
 @njit(nogil=True, cache=True)
 def _sum_nodes(work, nodes, kappa, x, r, sums, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add nodes to the sums of their lanes, and write their activations to x and r."""
@@ -313,7 +285,7 @@ def _sum_nodes(work, nodes, kappa, x, r, sums, flags):  # type: ignore[no-untype
     for b in range(fours):
         for lane in range(LANES):
             j = b * 4 * LANES + lane
-            c = _load(sums, flags, lane)
+            c = load(sums, flags, lane)
             c = add_node(c, j, u[j], s[j], kappa, x, r)
             j += LANES
             c = add_node(c, j, u[j], s[j], kappa, x, r)
@@ -321,11 +293,11 @@ def _sum_nodes(work, nodes, kappa, x, r, sums, flags):  # type: ignore[no-untype
             c = add_node(c, j, u[j], s[j], kappa, x, r)
             j += LANES
             c = add_node(c, j, u[j], s[j], kappa, x, r)
-            _store(c, sums, flags, lane)
+            store(c, sums, flags, lane)
     for j in range(fours * 4 * LANES, nodes):
         lane = j % LANES
-        c = add_node(_load(sums, flags, lane), j, u[j], s[j], kappa, x, r)
-        _store(c, sums, flags, lane)
+        c = add_node(load(sums, flags, lane), j, u[j], s[j], kappa, x, r)
+        store(c, sums, flags, lane)
 
 
 @njit(nogil=True, cache=True)

@@ -24,7 +24,8 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.arithmetic import fma64, times
-from simcore.numerics.rng import LANES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.sampling.random_inputs import COLUMNS, INPUT_STREAM
 from simcore.sampling.row import finish_angle
 

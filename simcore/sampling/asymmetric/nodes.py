@@ -14,6 +14,7 @@ from numba import njit
 
 from simcore.numerics.arithmetic import fma32, fma64, times, wide_product
 from simcore.numerics.rng import Stream
+from simcore.physics.activation import activated, inactive, residual, second_inactive
 
 __all__ = [
     "ASYMMETRIC_STREAM",
@@ -238,17 +239,11 @@ def _with_node(a, b, c, d, e, x, r):  # type: ignore[no-untyped-def]
 def _activate(u, s, kappa):  # type: ignore[no-untyped-def]
     """Return x, r and the packed counts of a node, never by a difference of near equals."""
     p = times(kappa, u)
-    active = u > 0.0
-    inactive2 = p <= s
-    gap = s - p
-    x = u if active else 0.0
-    smaller = p if p < s else s
-    negative = gap if gap < 0.0 else 0.0
-    r = smaller if active else negative
-    flag1 = NO_FLAG if active else FLAG1
-    flag2 = FLAG2 if inactive2 else NO_FLAG
-    both = NO_FLAG if active else (FLAG_BOTH if inactive2 else NO_FLAG)
-    return x, r, _i64(flag1 + _i64(flag2 + both))
+    off1, off2 = inactive(u), second_inactive(p, s)
+    flag1 = FLAG1 if off1 else NO_FLAG
+    flag2 = FLAG2 if off2 else NO_FLAG
+    both = (FLAG_BOTH if off2 else NO_FLAG) if off1 else NO_FLAG
+    return activated(u), residual(u, p, s), _i64(flag1 + _i64(flag2 + both))
 
 
 @njit(inline="always")

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-from simcore.numerics.arithmetic import binary_exponent, fma64, scaled, times
+from simcore.numerics.arithmetic import at_least_0, binary_exponent, fma64, scaled, times
 from simcore.sampling.row import (
     COLUMNS,
     COSINE,
@@ -142,12 +142,6 @@ _i64 = np.int64
 
 
 @njit(inline="always")
-def _at_least_0(x):  # type: ignore[no-untyped-def]
-    """Return x, or 0 where rounding has left less, with one sign of zero on every device."""
-    return x if x > 0.0 else 0.0
-
-
-@njit(inline="always")
 def _bias_variance(physics, n):  # type: ignore[no-untyped-def]
     return physics.sigma_b2 if physics.sigma_b2 >= 0.0 else physics.sigma_w2 / n
 
@@ -262,9 +256,9 @@ def observe_layer(width, across2, totals, state, row):  # type: ignore[no-untype
 def _observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the cosine between the activations of signals that both live."""
     xx, rx = totals[X2], totals[RX]
-    along, across = _at_least_0(times(state[KAPPA], xx) - rx), 0.0
+    along, across = at_least_0(times(state[KAPPA], xx) - rx), 0.0
     if width > 1:
-        across = math.sqrt(_at_least_0(times(xx, totals[R2]) - times(rx, rx)))
+        across = math.sqrt(at_least_0(times(xx, totals[R2]) - times(rx, rx)))
     length = math.sqrt(times(along, along) + times(across, across))
     if length > 0.0:
         row[COSINE] = along / length
@@ -374,7 +368,7 @@ def _regress(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
     g, c, s = physics.g / n, physics.sigma_w2 / n, _bias_variance(physics, n)
     one_x, one_r, kappa = scaled(1.0, _i64(-state[POWER_X])), state[ONE_R], state[KAPPA]
     x1, x2, r1, rx = totals[X1], totals[X2], totals[R1], totals[RX]
-    xx = times(c, _at_least_0(x2 - times(times(g, x1), x1)))
+    xx = times(c, at_least_0(x2 - times(times(g, x1), x1)))
     xr = times(c, rx - times(times(g, r1), x1))
     whole = xx + times(times(s, one_x), one_x)
     state[SLOPE] = 0.0

@@ -13,6 +13,7 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 from simcore.numerics.rng import Stream
+from simcore.physics import activation
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.row import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
@@ -294,25 +295,22 @@ def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, 
     rho = xp.where(now[..., 1], xp.where(now[..., 0], 0.0, 1.0 + 0.0 * group.rho), group.rho)
     kappa = xp.where(now[..., 1], 1.0 - rho, group.kappa)
     r = xp.where(now[..., 1][..., None], 0.0, r)
-    signals = xp.concat([xp.where(active_e, u_e, 0.0), r], axis=1)
+    signals = xp.concat([activation.xp_activated(xp, u_e), r], axis=1)
     return Group(signals, group.power, kappa, rho, died, died_input), row
 
 
 def _pair_sums(xp: Any, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
     """Return the residuals κφ(u) − φ(v) of pairs, with p = κu and s = κu − v, and all sums."""
-    positive, inactive2 = u > 0.0, p <= s
-    x = xp.where(positive, u, 0.0)
-    gap = s - p
-    r = xp.where(positive, xp.where(s < p, s, p), xp.where(gap < 0.0, gap, 0.0))
+    x, r, off1, off2 = activation.xp_nodes(xp, u, p, s)
     uu, us, ss = _sum(xp, u * u), _sum(xp, u * s), _sum(xp, s * s)
     xx, rx, rr = _sum(xp, x * x), _sum(xp, r * x), _sum(xp, r * r)
     across = s - _slope(xp, us, uu)[..., None] * u
     across_active = r - _slope(xp, rx, xx)[..., None] * x
     sums = Sums(
         *(uu, us, ss, xx, rx, rr),
-        _sum(xp, xp.astype(~positive, xp.float64)),
-        _sum(xp, xp.astype(inactive2, xp.float64)),
-        _sum(xp, xp.astype(~positive & inactive2, xp.float64)),
+        _sum(xp, xp.astype(off1, xp.float64)),
+        _sum(xp, xp.astype(off2, xp.float64)),
+        _sum(xp, xp.astype(off1 & off2, xp.float64)),
         _sum(xp, across * across),
         _sum(xp, across_active * across_active),
     )

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simcore.numerics.rng import LANES
+from simcore.numerics.lanes import LANES, mean, product
 from simcore.sampling.random_inputs import draw_pair
 
 from .physics import RANGE, ROUNDING, Law, Pairing, bias_scale
@@ -27,11 +27,8 @@ __all__ = [
     "Batch",
     "Layer",
     "Trial",
-    "fold",
     "layer_factor",
-    "mean",
     "open_layer",
-    "product",
     "replace_weights",
     "start_inputs",
     "start_pairs",
@@ -156,46 +153,6 @@ def open_layer(trial, layer):  # type: ignore[no-untyped-def]  # pragma: no cove
     return Layer(
         trial.law, sigma_b, trial.pairing, batch, trial.number, layer + 1, x, t, h, trial.words
     )
-
-
-# --- sums -----------------------------------------------------------------------------------------
-
-
-@njit(nogil=True, cache=True)
-def fold(lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return the sum over lanes, in order."""
-    total = 0.0
-    for lane in range(LANES):
-        total += lanes[lane]
-    return total
-
-
-@njit(nogil=True, cache=True)
-def product(a, b, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return the sum of a·b; `lanes` is scratch, shape (LANES,)."""
-    n = a.size
-    full = n // LANES
-    lanes[:] = 0.0
-    for k in range(full):
-        for lane in range(LANES):
-            lanes[lane] += a[k * LANES + lane] * b[k * LANES + lane]
-    for i in range(full * LANES, n):
-        lanes[i % LANES] += a[i] * b[i]
-    return fold(lanes)
-
-
-@njit(nogil=True, cache=True)
-def mean(a, shift, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Return the mean of a − shift."""
-    n = a.size
-    full = n // LANES
-    lanes[:] = 0.0
-    for k in range(full):
-        for lane in range(LANES):
-            lanes[lane] += a[k * LANES + lane] - shift
-    for i in range(full * LANES, n):
-        lanes[i % LANES] += a[i] - shift
-    return fold(lanes) / n
 
 
 # --- the first layer ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A layer of a batch on the CPU after the weights: observables, and the ReLU."""
+"""A layer of a batch on the CPU after the weights: observables, and the activation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 import numpy as np
 from numba import njit
 
-from simcore.numerics.rng import LANES
+from simcore.numerics.lanes import LANES, fold
+from simcore.physics.activation import activated, inactive, residual, second_inactive
 from simcore.physics.observables import RATE_BINS
 from simcore.sampling import row as shown
 
-from .cpu_kernels import fold
 from .physics import MOST_COTANGENT, ROUNDING
 
 __all__ = ["finish_layer"]
@@ -24,25 +24,16 @@ DEAD, DEAD_INPUTS, DEAD_ALL, RATES = range(4)
 
 
 @njit(inline="always")
-def _residual(u, p, s):  # type: ignore[no-untyped-def]
-    """κφ(u) − φ(v) with p = κu, s = κu − v: never a difference of nearly equal numbers."""
-    smaller = s if s < p else p
-    gap = s - p
-    return smaller if u > 0.0 else (gap if gap < 0.0 else 0.0)
-
-
-@njit(inline="always")
 def _add_node(sums, lane, u, p, s):  # type: ignore[no-untyped-def]
-    x = u if u > 0.0 else 0.0
-    r = _residual(u, p, s)
+    x, r = activated(u), residual(u, p, s)
     sums[0, lane] += u * u
     sums[1, lane] += u * s
     sums[2, lane] += s * s
     sums[3, lane] += x * x
     sums[4, lane] += r * x
     sums[5, lane] += r * r
-    first = 0.0 if u > 0.0 else 1.0
-    second = 1.0 if p <= s else 0.0
+    first = 1.0 if inactive(u) else 0.0
+    second = 1.0 if second_inactive(p, s) else 0.0
     sums[6, lane] += first
     sums[7, lane] += second
     sums[8, lane] += first * second
@@ -67,7 +58,7 @@ def _pair_sums(u, s, kappa, sums, total):  # type: ignore[no-untyped-def]  # pra
 @njit(inline="always")
 def _part_across(sums, lane, u, r, s, slope, slope_active):  # type: ignore[no-untyped-def]
     across = s - slope * u
-    across_active = r - slope_active * (u if u > 0.0 else 0.0)
+    across_active = r - slope_active * activated(u)
     sums[0, lane] += across * across
     sums[1, lane] += across_active * across_active
 
@@ -81,11 +72,11 @@ def _across(u, s, kappa, slope, slope_active, sums):  # type: ignore[no-untyped-
     for k in range(full):
         for lane in range(LANES):
             i = k * LANES + lane
-            r = _residual(u[i], kappa * u[i], s[i])
+            r = residual(u[i], kappa * u[i], s[i])
             _part_across(sums, lane, u[i], r, s[i], slope, slope_active)
             s[i] = r
     for i in range(full * LANES, n):
-        r = _residual(u[i], kappa * u[i], s[i])
+        r = residual(u[i], kappa * u[i], s[i])
         _part_across(sums, i % LANES, u[i], r, s[i], slope, slope_active)
         s[i] = r
     return fold(sums[0]), fold(sums[1])
@@ -94,7 +85,8 @@ def _across(u, s, kappa, slope, slope_active, sums):  # type: ignore[no-untyped-
 @njit(nogil=True, cache=True)
 def _count_pair(u, s, kappa, active):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     for i in range(u.size):
-        active[i] += (1 if u[i] > 0.0 else 0) + (1 if kappa * u[i] > s[i] else 0)
+        active[i] += 0 if inactive(u[i]) else 1
+        active[i] += 0 if second_inactive(kappa * u[i], s[i]) else 1
 
 
 @njit(nogil=True, cache=True)
@@ -146,17 +138,18 @@ def _finish_pair(layer, p, sums, total, active, row):  # type: ignore[no-untyped
 
 @njit(nogil=True, cache=True)
 def _finish_explicit(layer, active):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Apply the ReLU to the explicit columns, and note which inputs have died."""
+    """Apply the activation to the explicit columns, and note which inputs have died."""
     pairing, h, batch = layer.pairing, layer.h, layer.batch
     given = pairing.inputs == pairing.explicit
     for c in range(pairing.explicit):
         u = h[c]
         alive = 0
         for i in range(u.size):
-            alive += 1 if u[i] > 0.0 else 0
+            on = 0 if inactive(u[i]) else 1
+            alive += on
             if given and active.size:
-                active[i] += 1 if u[i] > 0.0 else 0
-            u[i] = u[i] if u[i] > 0.0 else 0.0
+                active[i] += on
+            u[i] = activated(u[i])
         if alive == 0:
             batch.died_input[c] = 1.0
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda, njit
 
-from simcore.numerics.rng import LANES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.physics.weight_laws import BERNOULLI, NORMAL, STUDENT
 from simcore.sampling.variates import PAIRS, SINGLES, choice, law_constants, single, sparse, student
 

@@ -11,12 +11,13 @@ import math
 import numpy as np
 from numba import njit
 
-from simcore.numerics.rng import LANES, Stream
+from simcore.numerics.lanes import LANES, mean, product
+from simcore.numerics.rng import Stream
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.contract import Signals
 from simcore.sampling.variates import fill_choices, fill_variates
 
-from .cpu_kernels import Layer, mean, product, replace_weights
+from .cpu_kernels import Layer, replace_weights
 
 __all__ = ["FUSED_COLUMNS", "dense_layer", "fused_layer", "tile_nodes"]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from simcore.numerics.arithmetic import times
+from simcore.numerics.arithmetic import at_least_0, times
 from simcore.numerics.rng import split_key
 from simcore.runs.grid import Point
 from simcore.sampling.row import (
@@ -118,12 +118,6 @@ def start(physics, states):  # type: ignore[no-untyped-def]  # pragma: no cover 
         _rescale(state)
 
 
-@njit(inline="always")
-def _at_least_0(x):  # type: ignore[no-untyped-def]
-    """Return x, or 0 where rounding has left less, with one sign of zero on every device."""
-    return x if x > 0.0 else 0.0
-
-
 @njit(nogil=True, cache=True, forceinline=True)
 def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Move powers of four from the mantissa of K₁₁ to its exponent; exact."""
@@ -221,7 +215,7 @@ def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # prag
     x = times(a, cosine) - times(b, sine)
     y = 0.0
     if width > 1:
-        y = times(sine, math.sqrt(_at_least_0(times(a, e) - times(b, b))))
+        y = times(sine, math.sqrt(at_least_0(times(a, e) - times(b, b))))
     square = times(x, x) + times(y, y)
     if a == 0.0 or square == 0.0:  # a float32 zero was drawn in a layer of one node
         return
@@ -240,7 +234,7 @@ def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  
     xx, rx = times(totals[1], per_node), times(totals[3], per_node)
     rr = times(totals[4], per_node)
     root1 = math.sqrt(m)
-    area = math.sqrt(_at_least_0(times(xx, rr) - times(rx, rx)))
+    area = math.sqrt(at_least_0(times(xx, rr) - times(rx, rx)))
     across = times(times(f, root1), area)
     along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
     length = math.sqrt(times(along, along) + times(across, across))
@@ -264,9 +258,9 @@ def move_on(physics, width, totals, state):  # type: ignore[no-untyped-def]  # p
         times(totals[4], per_node),
     )
     g, w2 = physics.g, physics.sigma_w2
-    a = times(times(w2, m), _at_least_0(x2 - times(times(g, x1), x1)))
+    a = times(times(w2, m), at_least_0(x2 - times(times(g, x1), x1)))
     b = times(times(w2, math.sqrt(m)), rx - times(times(g, r1), x1))
-    d = times(w2, _at_least_0(r2 - times(times(g, r1), r1)))
+    d = times(w2, at_least_0(r2 - times(times(g, r1), r1)))
     if width == 1 and g == 1.0:  # the only weight of a node is exactly zero
         a = b = d = 0.0
     s = physics.sigma_b2
@@ -307,7 +301,7 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
             state[LIVE] = ONE_LEFT
         return
     fb = times(f, b)
-    determinant = _at_least_0(times(a, d) - times(b, b))
+    determinant = at_least_0(times(a, d) - times(b, b))
     if _rank_one(width, g, totals):
         determinant = 0.0
     state[KAPPA] = (times(kappa, a) - fb + s) / k11
@@ -315,7 +309,7 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
     if s > 0.0:
         e = times(times(f, f), d) + times(times(2.0, rho), fb) + times(times(rho, rho), a)
         square = times(times(f, f), determinant) + times(s, e)
-        state[GAMMA] = math.sqrt(_at_least_0(square) / k11)
+        state[GAMMA] = math.sqrt(at_least_0(square) / k11)
     else:
         state[GAMMA] = times(f, math.sqrt(determinant / k11))
 

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.arithmetic import fma32, fma64, times
-from simcore.numerics.rng import GROUP_NODES, LANES, Stream, as_normal, fill_normals
+from simcore.numerics.lanes import LANES, load, store
+from simcore.numerics.rng import GROUP_NODES, Stream, as_normal, fill_normals
+from simcore.physics.activation import activated, inactive, residual, second_inactive
 
 __all__ = [
     "CHUNK",
@@ -62,16 +64,11 @@ def add_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
     """Return a lane's sums with one node added; the last packs three counts, a byte each."""
     p = times(cotangent, z1)
     t = times(scale, z2)
-    active = z1 > F_ZERO
-    gap = _f32(t - p)
-    x = z1 if active else F_ZERO
-    smaller = p if p < t else t
-    negative = gap if gap < F_ZERO else F_ZERO
-    r = smaller if active else negative
-    inactive2 = p <= t
-    flag1 = ZERO if active else FLAG1
-    flag2 = FLAG2 if inactive2 else ZERO
-    both = ZERO if active else (FLAG_BOTH if inactive2 else ZERO)
+    x, r = activated(z1), residual(z1, p, t)
+    off1, off2 = inactive(z1), second_inactive(p, t)
+    flag1 = FLAG1 if off1 else ZERO
+    flag2 = FLAG2 if off2 else ZERO
+    both = (FLAG_BOTH if off2 else ZERO) if off1 else ZERO
     return (
         _f32(s[0] + x),
         fma32(x, x, s[1]),
@@ -83,35 +80,6 @@ def add_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
         fma32(z2, z2, s[7]),
         _i32(s[8] + _i32(flag1 + _i32(flag2 + both))),
     )
-
-
-@njit(inline="always")
-def _load(sums, flags, lane):  # type: ignore[no-untyped-def]
-    """Return a lane's sums. They are local while nodes are added, and so live in registers."""
-    return (
-        sums[lane],
-        sums[LANES + lane],
-        sums[2 * LANES + lane],
-        sums[3 * LANES + lane],
-        sums[4 * LANES + lane],
-        sums[5 * LANES + lane],
-        sums[6 * LANES + lane],
-        sums[7 * LANES + lane],
-        flags[lane],
-    )
-
-
-@njit(inline="always")
-def _store(s, sums, flags, lane):  # type: ignore[no-untyped-def]
-    sums[lane] = s[0]
-    sums[LANES + lane] = s[1]
-    sums[2 * LANES + lane] = s[2]
-    sums[3 * LANES + lane] = s[3]
-    sums[4 * LANES + lane] = s[4]
-    sums[5 * LANES + lane] = s[5]
-    sums[6 * LANES + lane] = s[6]
-    sums[7 * LANES + lane] = s[7]
-    flags[lane] = s[8]
 
 
 @njit(nogil=True, cache=True)
@@ -130,12 +98,12 @@ def _sum_rounds(  # type: ignore[no-untyped-def]
     for b in range(rounds):
         for lane in range(LANES):
             j = b * LANES + lane
-            s = _load(sums, flags, lane)
+            s = load(sums, flags, lane)
             z1, z2 = as_normal(normals[j]), as_normal(normals[GROUPS + j])
             s = add_node(s, z1, z2, cotangent, scale)
             z1, z2 = as_normal(normals[2 * GROUPS + j]), as_normal(normals[3 * GROUPS + j])
             s = add_node(s, z1, z2, cotangent, scale)
-            _store(s, sums, flags, lane)
+            store(s, sums, flags, lane)
 
 
 @njit(nogil=True, cache=True)
@@ -166,8 +134,8 @@ def chunk_sums(  # type: ignore[no-untyped-def]
     for i in range(full * 2 * LANES, nodes):
         lane = i % LANES
         z1, z2 = _node_normals(words, i)
-        s = add_node(_load(sums, flags, lane), z1, z2, cotangent, scale)
-        _store(s, sums, flags, lane)
+        s = add_node(load(sums, flags, lane), z1, z2, cotangent, scale)
+        store(s, sums, flags, lane)
 
 
 class Accumulators(NamedTuple):
@@ -252,13 +220,8 @@ def fold_lanes(into, totals):  # type: ignore[no-untyped-def]  # pragma: no cove
 def add_small_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
     """Return the sums and counts of a lane with one node added, all in float64."""
     p, t = times(cotangent, z1), times(scale, z2)
-    active = z1 > 0.0
-    inactive2 = p <= t
-    gap = t - p
-    x = z1 if active else 0.0
-    smaller = t if t < p else p
-    negative = gap if gap < 0.0 else 0.0
-    r = smaller if active else negative
+    x, r = activated(z1), residual(z1, p, t)
+    off1, off2 = inactive(z1), second_inactive(p, t)
     return (
         s[0] + x,
         fma64(x, x, s[1]),
@@ -268,9 +231,9 @@ def add_small_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
         fma64(z1, z1, s[5]),
         fma64(z1, z2, s[6]),
         fma64(z2, z2, s[7]),
-        s[8] + (0.0 if active else 1.0),
-        s[9] + (1.0 if inactive2 else 0.0),
-        s[10] + (1.0 if inactive2 and not active else 0.0),
+        s[8] + (1.0 if off1 else 0.0),
+        s[9] + (1.0 if off2 else 0.0),
+        s[10] + (1.0 if off1 and off2 else 0.0),
     )
 
 

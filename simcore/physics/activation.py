@@ -1,0 +1,69 @@
+"""The activation φ of a unit, on single numbers for a CPU and a GPU alike, and on arrays: ReLU.
+
+A pair of pre-activations u, v is held as u, p = κu and s = κu − v (theory.md 2). The activation of
+the second signal is then known by its residual r = κφ(u) − φ(v), which is formed without
+subtracting nearly equal numbers. Every sampler takes these functions and no other for φ.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+__all__ = [
+    "activated",
+    "inactive",
+    "residual",
+    "second_inactive",
+    "xp_activated",
+    "xp_nodes",
+]
+
+
+@njit(inline="always")
+def inactive(u):  # type: ignore[no-untyped-def]
+    """Return whether a unit with the pre-activation u is inactive."""
+    return not u > type(u)(0)
+
+
+@njit(inline="always")
+def second_inactive(p, s):  # type: ignore[no-untyped-def]
+    """Return whether a unit is inactive for the second signal, whose v is p − s."""
+    return p <= s
+
+
+@njit(inline="always")
+def activated(u):  # type: ignore[no-untyped-def]
+    """Return φ(u), in the precision of u."""
+    zero = type(u)(0)  # of the same precision
+    return u if u > zero else zero
+
+
+@njit(inline="always")
+def residual(u, p, s):  # type: ignore[no-untyped-def]
+    """Return κφ(u) − φ(v) with p = κu and s = κu − v, in the precision of u.
+
+    It is min(p, s) where u > 0 and min(s − p, 0) elsewhere. Zero is +0, on every device: `min` of
+    two zeros of different signs is not the same everywhere.
+    """
+    zero = type(u)(0)
+    gap = type(u)(s - p)
+    smaller = p if p < s else s
+    negative = gap if gap < zero else zero
+    return smaller if u > zero else negative
+
+
+def xp_nodes(xp: Any, u: Any, p: Any, s: Any) -> tuple[Any, Any, Any, Any]:
+    """Return φ(u), the residual, and both kinds of inactivity, for arrays of one shape.
+
+    `xp` is the arrays' namespace, NumPy's or CuPy's.
+    """
+    off1, off2, gap = ~(u > 0.0), p <= s, s - p
+    r = xp.where(off1, xp.where(gap < 0.0, gap, 0.0), xp.where(p < s, p, s))
+    return xp_activated(xp, u), r, off1, off2
+
+
+def xp_activated(xp: Any, u: Any) -> Any:
+    """Return φ of an array."""
+    return xp.where(u > 0.0, u, 0.0)
