@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simcore.errors import InputError
-from simcore.files.hdf5 import reading
+from simcore.file_types import RUN, TRAINING, file_type
 from simcore.physics.observables import COVARIANCE, HISTOGRAMMED
 from simcore.results.open_run import open_run
 from simcore.results.points import points
-from simcore.training.store import is_training, open_training
+from simcore.training.store import open_training
 
 from .style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
 from .training import KINDS as TRAINING_KINDS
@@ -93,32 +93,41 @@ def plot(
         If the figure can't be written.
     """
     one = Path(path).is_file()
-    training = one and is_training(path)
-    kinds, others = (TRAINING_KINDS, KINDS) if training else (KINDS, TRAINING_KINDS)
+    held = file_type(path) if one else RUN
+    kinds = _KINDS_OF[held.name]
     if kind not in kinds:
-        if kind in others and one:
-            # What can't be read is neither, and says so here.
-            with reading(path):
-                pass
-        held = "a run, not training" if one else "a pattern, which runs may be given by"
-        held = "training, not a run" if training else held
-        rule = f"needs another file, this is {held}" if kind in others else "is not known"
+        needed = [t.noun for t in (RUN, TRAINING) if kind in _KINDS_OF[t.name]]
+        rule = "is not known"
+        if needed:
+            this = held.noun if one else "a pattern, which stands for runs"
+            rule = f"needs a file of another type: {needed[0]}; this is {this}"
         raise InputError("kind", kind, rule, f"Choose one of: {', '.join(kinds)}.")
     if not SIZES[0] <= size <= SIZES[1]:
         rule = f"must lie between {SIZES[0]:g} and {SIZES[1]:g} mm"
         raise InputError("size", size, rule, "86 is one column, 178 two.")
     width = size / 25.4
     with figure(output, (width, ASPECT * width)) as drawn:
-        if training:
-            _refuse_choices(kind, observable=observable, layer=layer)
-            draw_training(drawn.add_subplot(), open_training(path), kind)
-            return Path(output)
-        dataset = open_run(path)
-        chosen = _FIGURES[kind]
-        names = _observables(chosen, dataset, kind, observable)
-        at = _layer(dataset, layer)
-        chosen.draw(drawn.add_subplot(), dataset, chosen._replace(observables=names), at)
+        _DRAWN[held.name](drawn.add_subplot(), path, kind, observable=observable, layer=layer)
     return Path(output)
+
+
+def _draw_run(
+    axes: Any, path: str | Path, kind: str, *, observable: str | None, layer: int | None
+) -> None:
+    dataset = open_run(path)
+    chosen = _FIGURES[kind]
+    names = _observables(chosen, dataset, kind, observable)
+    at = _layer(dataset, layer)
+    chosen.draw(axes, dataset, chosen._replace(observables=names), at)
+
+
+def _draw_training(axes: Any, path: str | Path, kind: str, **choices: object) -> None:
+    _refuse_choices(kind, **choices)
+    draw_training(axes, open_training(path), kind)
+
+
+_DRAWN: dict[str, Callable[..., None]] = {RUN.name: _draw_run, TRAINING.name: _draw_training}
+"""Drawing by type of file."""
 
 
 def _refuse_choices(kind: str, **choices: object) -> None:
@@ -336,6 +345,9 @@ _FIGURES = {
 }
 KINDS = tuple(_FIGURES)
 """Names of the figures."""
+
+_KINDS_OF = {RUN.name: KINDS, TRAINING.name: TRAINING_KINDS}
+"""Names of the figures by type of file."""
 
 _CHOICES = {"z": COVARIANCE, "distribution": HISTOGRAMMED, "scaling": COVARIANCE}
 """Observables that can be chosen, where they can."""

@@ -8,12 +8,13 @@ attributes strings of fixed length, because both then lie in object headers, whi
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = [
     "SIGNATURE",
     "WriteStopped",
     "Writer",
+    "check_signature",
     "read_array",
     "reading",
     "replacing",
@@ -160,19 +162,24 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
     FileFormatError
         If there is no such file, or it is foreign or damaged.
     """
-    shown = os.fspath(path)
     try:
         with Path(path).open("rb") as raw:
-            head = raw.read(len(SIGNATURE))
+            check_signature(path, raw)
     except OSError as error:
+        if isinstance(error, SimcoreError):
+            raise
         rule = f"can't be read ({error.strerror})"
-        raise FileFormatError("file", shown, rule, "Check the name and the permissions.") from error
-    if head != SIGNATURE:
-        raise FileFormatError(
-            "file", shown, "is not an HDF5 file", "Give a file that simulate wrote."
-        )
+        remedy = "Check the name and the permissions."
+        raise FileFormatError("file", os.fspath(path), rule, remedy) from error
     with translated(path), h5py.File(path, "r", locking=False) as file:
         yield file
+
+
+def check_signature(path: str | os.PathLike[str], raw: IO[bytes] | io.RawIOBase) -> None:
+    """Raise FileFormatError unless an open file begins as HDF5 does."""
+    if raw.read(len(SIGNATURE)) != SIGNATURE:
+        remedy = "Give a file that simulate wrote."
+        raise FileFormatError("file", os.fspath(path), "is not an HDF5 file", remedy)
 
 
 @contextmanager
