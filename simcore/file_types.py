@@ -55,7 +55,8 @@ def _run_facts(stored: StoredFile) -> dict[str, Any]:
 def _run_dataset(stored: StoredFile) -> xr.Dataset:
     from .results.open_run import stored_dataset
 
-    return stored_dataset(stored)
+    with translated(stored.path):
+        return stored_dataset(stored)
 
 
 def _training_facts(stored: StoredFile) -> dict[str, Any]:

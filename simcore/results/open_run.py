@@ -125,7 +125,8 @@ class RunBackend(BackendEntrypoint):
         """Return the Dataset of a run; its arrays are read when they are used."""
         stored = StoredFile(os.fspath(filename_or_obj))
         try:
-            dataset = stored_dataset(stored)
+            with translated(stored.path):
+                dataset = stored_dataset(stored)
         except BaseException:
             stored.close()
             raise
@@ -137,8 +138,7 @@ class RunBackend(BackendEntrypoint):
 
 def stored_dataset(stored: StoredFile) -> xr.Dataset:
     """Return the Dataset of an open file, with arrays that are read when they are used."""
-    with translated(stored.path):
-        header = read_header(stored.file, stored.path)
+    header = read_header(stored.file, stored.path)
     run, complete = header.run, header.complete
     size = sizes(run)
     arrays = []

@@ -264,8 +264,6 @@ def test_a_task_that_hangs_twice_is_reported(tmp_path: Path, cluster: Cluster) -
     assert not info(tmp_path / "run.h5")["complete"]
 
 
-CONNECTION = "import simcore.execution.dask.connection as c; "
-
 HASTY = """
 import sys
 import simcore.execution.dask.cluster
