@@ -36,6 +36,7 @@ __all__ = [
     "replacing",
     "text",
     "translated",
+    "unreadable",
 ]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -166,18 +167,24 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
         with Path(path).open("rb") as raw:
             check_signature(path, raw)
     except OSError as error:
-        if isinstance(error, SimcoreError):
-            raise
-        rule = f"can't be read ({error.strerror})"
-        remedy = "Check the name and the permissions."
-        raise FileFormatError("file", os.fspath(path), rule, remedy) from error
+        raise unreadable(path, error) from error
     with translated(path), h5py.File(path, "r", locking=False) as file:
         yield file
 
 
+def unreadable(path: str | os.PathLike[str], error: OSError) -> FileFormatError:
+    """Return the error of a file that the system does not give."""
+    rule = f"can't be read ({error.strerror})"
+    return FileFormatError("file", os.fspath(path), rule, "Check the name and the permissions.")
+
+
 def check_signature(path: str | os.PathLike[str], raw: IO[bytes] | io.RawIOBase) -> None:
     """Raise FileFormatError unless an open file begins as HDF5 does."""
-    if raw.read(len(SIGNATURE)) != SIGNATURE:
+    try:
+        head = raw.read(len(SIGNATURE))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if head != SIGNATURE:
         remedy = "Give a file that simulate wrote."
         raise FileFormatError("file", os.fspath(path), "is not an HDF5 file", remedy)
 

@@ -12,7 +12,7 @@ import h5py
 
 from simcore.errors import FileFormatError
 
-from .hdf5 import check_signature, translated
+from .hdf5 import check_signature, translated, unreadable
 
 __all__ = ["StoredFile"]
 
@@ -101,6 +101,5 @@ def _stamp(path: str) -> tuple[int, ...]:
     try:
         status = Path(path).stat()
     except OSError as error:
-        rule = f"can't be read ({error.strerror})"
-        raise FileFormatError("file", path, rule, "Check the name and the permissions.") from error
+        raise unreadable(path, error) from error
     return status.st_ino, status.st_size, status.st_mtime_ns
