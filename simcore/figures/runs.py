@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simcore.errors import InputError
+from simcore.errors import FileFormatError, InputError
 from simcore.file_types import RUN, TRAINING, file_type
 from simcore.physics.observables import COVARIANCE, HISTOGRAMMED
 from simcore.results.open_run import open_run
@@ -93,7 +93,12 @@ def plot(
         If the figure can't be written.
     """
     one = Path(path).is_file()
-    held = file_type(path) if one else RUN
+    try:
+        held = file_type(path) if one else RUN
+    except FileFormatError:
+        if any(kind in kinds for kinds in _KINDS_OF.values()):
+            raise
+        held = RUN
     kinds = _KINDS_OF[held.name]
     if kind not in kinds:
         needed = [t.noun for t in (RUN, TRAINING) if kind in _KINDS_OF[t.name]]
