@@ -1,13 +1,12 @@
-"""Progress of a run on stderr: a live line on a terminal, now and then a plain line elsewhere."""
+"""Progress of a run on stderr: a live line on a terminal, occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import typer
 
@@ -15,7 +14,7 @@ from simcore.execution.progress import Progress, Report
 
 from .numbers import duration, rate_text
 
-__all__ = ["LiveReport", "PlainReport", "choose_report", "describe"]
+__all__ = ["PlainReport", "choose_report", "describe", "live_report"]
 
 FIRST_INTERVAL = 5.0
 LONGEST_INTERVAL = 60.0
@@ -30,7 +29,7 @@ PHASES = {
 
 
 def describe(progress: Progress) -> str:
-    """Say how far a run is: trials, rate and time left, each once it is known."""
+    """Return the progress of a run in words: trials, rate and time left, each once it is known."""
     if progress.phase in ("compiling", "waiting"):
         return ""
     parts = [f"{progress.trials} of {progress.total_trials} trials"]
@@ -49,16 +48,16 @@ def describe(progress: Progress) -> str:
 def choose_report(
     *, quiet: bool, words: Callable[[Progress], str] = describe
 ) -> AbstractContextManager[Report | None]:
-    """Return the report that suits stderr, as a context manager; None where nothing is wanted.
+    """Return the report that suits stderr, as a context manager; None if `quiet`.
 
-    `words` say how far what is reported on is.
+    `words` turns progress into text.
     """
     if quiet:
         return nullcontext()
-    # A terminal that can't move its cursor would show a live line not at all.
+    # A live line needs a terminal that can move its cursor.
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-        return LiveReport(words)
-    return PlainReport(words=words)
+        return live_report(words)
+    return nullcontext(PlainReport(words=words))
 
 
 class PlainReport:
@@ -74,21 +73,10 @@ class PlainReport:
         self._due = 0.0
         self._phase = ""
 
-    def __enter__(self) -> Report:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
-
     def __call__(self, progress: Progress) -> None:
         """Write a line if one is due."""
         now = self._clock()
-        # Checkpoints alternate with work; only the first phase and real news are worth a line.
+        # Checkpoints alternate with work, so writing is no news.
         news = progress.phase != self._phase and "writing" not in (progress.phase, self._phase)
         if not news and now < self._due:
             return
@@ -100,44 +88,30 @@ class PlainReport:
         typer.echo(f"{label}: {detail}" if detail else label, err=True)
 
 
-class LiveReport:
-    """A live line with a bar."""
+@contextmanager
+def live_report(words: Callable[[Progress], str] = describe) -> Iterator[Report]:
+    """Show a live line with a bar, and yield the function that brings it up to date."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bar
 
-    def __init__(self, words: Callable[[Progress], str] = describe) -> None:
-        self._words = words
-        from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn
-        from rich.progress import Progress as Bar
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None, detail="")
 
-        self._bar = Bar(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[detail]}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting", total=None, detail="")
+        def show(progress: Progress) -> None:
+            preparing = progress.phase in ("compiling", "waiting")
+            bar.update(
+                task,
+                description=PHASES.get(progress.phase, progress.phase),
+                total=None if preparing else float(progress.total_node_updates),
+                completed=float(progress.node_updates),
+                detail=words(progress),
+            )
 
-    def __enter__(self) -> Report:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        """Bring the line up to date."""
-        preparing = progress.phase in ("compiling", "waiting")
-        self._bar.update(
-            self._task,
-            description=PHASES.get(progress.phase, progress.phase),
-            total=None if preparing else float(progress.total_node_updates),
-            completed=float(progress.node_updates),
-            detail=self._words(progress),
-        )
+        yield show

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 NORMAL, UNIFORM, RADEMACHER, LAPLACE, STUDENT, BERNOULLI = range(6)
-"""What kernels branch on; `WeightLaw.code`."""
+"""Codes that kernels branch on; `WeightLaw.code`."""
 
 _CODES = {
     "normal": NORMAL,
@@ -42,7 +42,7 @@ WEIGHT_LAWS = tuple(
 """The laws as a user writes them, with the names of their parameters."""
 
 MAX_STUDENT = 1e9
-"""Beyond, Student's t can't be told from a normal."""
+"""Degrees of freedom beyond which Student's t is a normal law to rounding."""
 
 MIN_BERNOULLI = 1e-6
 """A probability is drawn as a multiple of 2⁻³², which is too coarse below."""

@@ -1,4 +1,4 @@
-"""The files of a report: runs and training, what each run lacks, and files that can't be read."""
+"""The files of a report: runs and training, and notes on incomplete ones."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Source:
     path
         Its file.
     dataset
-        What `open_run` gives.
+        Result of `open_run`.
     facts
-        What `simcore.files.run_file.info` gives.
+        Result of `simcore.files.run_file.info`.
     notes
-        What it lacks, and how to get it: one sentence or two each, ready for a reader.
+        Missing parts, and how to get them: one or two sentences each.
     """
 
     path: Path
@@ -68,7 +68,7 @@ def values_of(dataset: xr.Dataset, name: str) -> list[float]:
 
 
 def is_asymmetric(source: Source) -> bool:
-    """Whether one weight or the bias of each node is replaced by a positive draw."""
+    """Return True if one weight or the bias of each node is replaced by a positive draw."""
     from simcore.physics.ensembles import ASYMMETRIC
 
     return source.config["ensemble"] in ASYMMETRIC
@@ -82,8 +82,8 @@ def read_sources(
     Returns
     -------
     sources, trainings, problems
-        The runs and the files of training in the order given, each file once; and what is wrong
-        with the other files.
+        The runs and the files of training in the order given, each file once; and the errors of
+        the other files.
     """
     sources: list[Source] = []
     trainings: list[Training] = []
@@ -141,7 +141,7 @@ _READERS: dict[str, Callable[[Path, StoredFile], Source | Training]] = {
 
 
 def _notes(source: Source) -> list[str]:
-    """Say what a run lacks for a whole report, and how to get it."""
+    """Return a note on each part that a run lacks for a whole report, with its remedy."""
     facts, config = source.facts, source.config
     name = source.path.name
     least, most = facts["trials_done"]
@@ -183,7 +183,7 @@ def _physical_notes(source: Source) -> list[str]:
     if lost is not None:
         notes.append(
             f"From layer {lost} on some points have fewer than two networks in which both signals "
-            "are alive: correlation and distance are undefined there. Wider networks live longer."
+            "are alive: correlation and distance are undefined there. Wider networks die later."
         )
     if config["weights"] != "normal":
         notes.append(

@@ -16,8 +16,9 @@ from simcore.files.layout import Array
 from simcore.machine.provenance import version
 
 from .agenda import choose_rate
+from .jobs import Pilots
 from .plan import Plan, plan_from_config
-from .results import Pilots, Results
+from .results import Results
 
 if TYPE_CHECKING:
     import xarray as xr
