@@ -45,7 +45,7 @@ def resume(
     json: options.Json = False,
     log_json: options.LogJson = None,
 ) -> int:
-    """Go on with a run that was stopped or killed, or extend a finished one.
+    """Resume a run that was stopped or killed, or extend a finished one.
 
     The results are the same, to the last bit, as those of one long run. Runs of simcore train can
     be resumed but not extended.
@@ -53,7 +53,7 @@ def resume(
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
-    api.prepare()
+    api.prepare(kernels=True)
     from simcore.file_types import file_type
 
     try:
@@ -63,7 +63,6 @@ def resume(
 
 
 def _resume_run(path: Path, given: Given) -> int:
-    api.prepare(kernels=True)
     from .execution import carry_out, show_finished
     from .output import check_destination
     from .request import Request, execution
@@ -71,7 +70,7 @@ def _resume_run(path: Path, given: Given) -> int:
 
     trials = given.texts.get("trials")
     total = None if trials is None else parse_integer("trials", trials)
-    run, finished = api.planned_resume(path, trials=total, device=given.texts.get("device"))
+    run, finished = api.stored_run(path, trials=total, device=given.texts.get("device"))
     request = Request(run=run, output=path, **execution(given))
     if finished:
         show_finished(request, path)

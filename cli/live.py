@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import typer
 
-from simcore.execution.progress import Progress, Report
+from simcore.api import Progress, Report
 
 from .numbers import duration, rate_text
 

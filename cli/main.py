@@ -1,4 +1,4 @@
-"""The command `simcore`: go on with runs, unite them, look at them, plot them."""
+"""The command `simcore`: resume runs, merge, inspect and plot them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from simcore.api import ASYMMETRIC
+from simcore import api
 from simcore.errors import InputError
 
 from .campaign import merge, resume
@@ -42,7 +42,7 @@ File = Annotated[
 
 @app.callback()
 def simcore(version: Version = False) -> None:
-    """Go on with runs of `simulate`, unite them, look at them, and plot them."""
+    """Resume runs of `simulate`, merge their pieces, inspect and plot them."""
 
 
 app.command()(resume)
@@ -147,7 +147,7 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
     config = {name: value for name, value in facts["config"].items() if value is not None}
     if facts["config"]["sigma_w"] is None:
         config["sigma_w"] = "norm-preserving"
-        if config["ensemble"] in ASYMMETRIC:
+        if config["ensemble"] in api.ASYMMETRIC:
             config["sigma_w"] = f"{config['sigma_w_of_k'][0][1]} (published)"
     if facts["config"]["sigma_b"] is None:
         config["sigma_b"] = "sigma_w/sqrt(n)"
@@ -171,7 +171,7 @@ def _readable_training(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _progress(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return how far a run is, in words."""
+    """Return the progress of a run, in words."""
     told = {"writer": facts["writer"] or "none, nobody writes this file now"}
     progress = facts["progress"]
     if progress and not facts["complete"]:

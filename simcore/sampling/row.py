@@ -1,4 +1,4 @@
-"""What a layer shows of a pair of signals: the columns of a trajectory, from a few sums."""
+"""Observables of a pair in one layer, the columns of a trajectory, from a few sums."""
 
 from __future__ import annotations
 

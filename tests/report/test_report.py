@@ -143,6 +143,7 @@ def test_nothing_is_loaded_from_elsewhere(made: Make) -> None:
     assert len(html) < 2_000_000
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_file(made: Make) -> None:
     file = made("shared")
     ds, data = simcore.open_run(file.run), file.data
