@@ -25,6 +25,7 @@ from simcore.sampling.asymmetric.nodes import (
     usual_signals,
     weight,
 )
+from tests.emulator.asymmetric_launches import KERNELS
 from tests.emulator.conftest import CAPABILITIES
 from tests.emulator.machine_code import NODES, drawing_loop
 from tests.emulator.ptx_program import assemble, compile_ptx
@@ -112,12 +113,12 @@ def test_fast_math_is_noticed() -> None:
     from tests.emulator.conftest import asymmetric_signatures
 
     types_of = asymmetric_signatures()["begin"]
-    assert inexact(compile_ptx(kernels.begin, types_of, (9, 0), fastmath=True))
+    assert inexact(compile_ptx(KERNELS["begin"], types_of, (9, 0), fastmath=True))
 
 
 def test_what_runs_is_what_is_tested() -> None:
     """A GPU would run other code if it were optimised again when it is linked."""
-    for kernel in (kernels.begin, kernels.advance):
+    for kernel in KERNELS.values():
         assert kernel.targetoptions["lto"] is False
         assert not kernel.targetoptions["fastmath"]
 

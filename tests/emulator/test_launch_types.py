@@ -10,6 +10,7 @@ import pytest
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
 from simcore.statistics.blocks import BLOCK, Task
+from tests.emulator.asymmetric_launches import KERNELS as ASYMMETRIC_KERNELS
 from tests.emulator.conftest import asymmetric_signatures
 from tests.emulator.emulated import signals
 from tests.emulator.kernels import KERNELS
@@ -28,7 +29,7 @@ class Typed(EmulatedArrays):
     def execute(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         from numba.cuda.typing.typeof import typeof
 
-        where = (kernel.py_func.__module__.rpartition(".")[2], kernel.py_func.__name__)
+        where = (kernel.py_func.__module__, kernel.py_func.__name__)
         self.types.setdefault(where, []).append(tuple(typeof(a) for a in arguments))
         for array in (item for a in arguments for item in (a if isinstance(a, tuple) else (a,))):
             if isinstance(array, np.ndarray) and array.ndim > 1:
@@ -62,11 +63,11 @@ def test_launches_have_the_types_that_are_compiled(name: str) -> None:
     with np.errstate(all="ignore"):
         sampler.run(Task(0, 0, 2, 2 * BLOCK), None, signals())
     expected = {
-        (kernel.py_func.__module__.rpartition(".")[2], function): signature
+        (kernel.py_func.__module__, function): signature
         for function, (kernel, signature) in KERNELS.items()
     }
     for function, signature in asymmetric_signatures().items():
-        expected["asymmetric_kernels", function] = signature
+        expected[ASYMMETRIC_KERNELS[function].py_func.__module__, function] = signature
     assert device.types
     for where, launches in device.types.items():
         assert set(launches) == {expected[where]}, where

@@ -74,7 +74,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
         """Return room with the inputs of trials, which a thread block draws for each."""
-        from . import cuda_kernels as kernels
+        from . import cuda_inputs as kernels
 
         carried = super().start(point, first_trial, trials)
         size = int(self.fan_ins[point][0])

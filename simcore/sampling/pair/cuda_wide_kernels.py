@@ -1,8 +1,8 @@
 """Kernels for CUDA that sum one wide layer of few trials with many thread blocks for each trial.
 
 `sum_chunks` draws the nodes and leaves the float32 sums of every lane of every chunk in the memory
-of the device; `fold_chunks` adds them in the order of `pair_sums`; `finish_wide` ends the layer as
-`pair_kernels.advance` does. No sum depends on how many blocks there are, so no byte does.
+of the device; `fold_chunks` adds them in the order of `sums`; `finish_wide` ends the layer as
+`cuda_kernels.advance` does. No sum depends on how many blocks there are, so no byte does.
 """
 
 from __future__ import annotations
@@ -13,37 +13,24 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.rng import LOW, counter_word3
-from simcore.sampling.row import finish_angle
 
 from .cuda_kernels import (
-    ANGLE_THREAD,
     BLOCKS_PER_MULTIPROCESSOR,
-    STATE_THREAD,
     THREADS,
     U_CHUNK,
     U_GROUPS,
     U_LANES,
-    U_LOGS,
     U_ONE,
     U_SLOTS,
     U_STATE,
     U_SUMS,
     U_TOTALS,
     U_ZERO,
+    finish_layer,
     fold_slots,
     lane_chunk,
 )
-from .physics import (
-    ALONG,
-    LIVE,
-    NONE_LEFT,
-    STATE,
-    direction,
-    finish_row_log,
-    move_on,
-    observe_cosine,
-    observe_layer,
-)
+from .physics import LIVE, NONE_LEFT, STATE, direction
 from .sums import BYTE, LANES, TOTALS
 
 __all__ = ["finish_wide", "fold_chunks", "sum_chunks"]
@@ -69,11 +56,11 @@ def sum_chunks(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     physics, first_trial, states
-        As for `pair_kernels.advance`; the states stay.
+        As for `cuda_kernels.advance`; the states stay.
     width, layer
         Width and number, from 0, of the layer.
     sums
-        Written: float32, shape (trial, chunk, SUMS · LANES), as `pair_sums.chunk_sums` leaves them;
+        Written: float32, shape (trial, chunk, SUMS · LANES), as `sums.chunk_sums` writes them;
         there may be room for more chunks than the layer has.
     counts
         Written: int32, shape (trial, chunk, LANES), packed.
@@ -173,22 +160,11 @@ def finish_wide(physics, width, j, states, totals, rows):  # type: ignore[no-unt
     state = cuda.shared.array(STATE, types.float64)
     sums = cuda.shared.array(TOTALS, types.float64)
     thread, place = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
-    layer, nodes = _u32(j), _u32(width)
     if thread < U_STATE:
         state[thread] = states[place, thread]
     if thread < U_TOTALS:
         sums[thread] = totals[place, thread]
     cuda.syncthreads()
-    if thread == U_ZERO:
-        observe_layer(nodes, sums, state, rows[place, layer])
-    cuda.syncthreads()
-    if thread < U_LOGS:
-        finish_row_log(_i32(thread), sums, rows[place, layer])
-    elif thread == ANGLE_THREAD:
-        finish_angle(rows[place, layer], sums[ALONG])
-    elif thread == STATE_THREAD:
-        observe_cosine(nodes, sums, state, rows[place, layer])
-        move_on(physics, nodes, sums, state)
-    cuda.syncthreads()
+    finish_layer(physics, thread, _u32(width), sums, state, rows[place, _u32(j)])
     if thread < U_STATE:
         states[place, thread] = state[thread]
