@@ -27,6 +27,7 @@ from simcore.sampling.random_inputs import COLUMNS, INPUT_STREAM
 
 from . import physics as moves
 from .nodes import R2, RX, X2
+from .physics import DEVICE_HEAD
 
 __all__ = ["begin", "nodes_of", "ordered_sum"]
 
@@ -36,7 +37,7 @@ BLOCKS_PER_MULTIPROCESSOR = 5
 TWICE_LANES = 2 * LANES
 _f64, _u32, _u64 = np.float64, np.uint32, np.uint64
 U_TWO, U_COLUMNS, U_SLOPE = _u32(2), _u32(COLUMNS), _u32(moves.SLOPE)
-U_NODES = _u32(moves.DEVICE_HEAD)
+U_NODES = _u32(DEVICE_HEAD)
 U_X2, U_RX, U_R2 = _u32(X2), _u32(RX), _u32(R2)
 STATE_THREAD = _u32(96)
 """A thread of a warp of its own."""
@@ -45,12 +46,12 @@ ROW, ROW_1 = _u64(0), _u64(1)
 
 
 @njit(forceinline=True)
-def nodes_of(own, layer):  # type: ignore[no-untyped-def]
+def nodes_of(carried, block, layer):  # type: ignore[no-untyped-def]
     """Return x and r of a layer: views of what a trial carries."""
-    room = _u32((_u32(own.size) - U_NODES) // _u32(4))
+    room = _u32((carried.shape[1] - DEVICE_HEAD) // 4)
     start = _u32(U_NODES + _u32(layer % U_TWO) * U_TWO * room)
     end = _u32(start + U_TWO * room)
-    return own[start:end:2], own[start + U_ONE : end : 2]
+    return carried[block, start:end:2], carried[block, start + U_ONE : end : 2]
 
 
 @njit(forceinline=True)
@@ -178,7 +179,7 @@ def begin(physics, size, first_trial, carried):  # type: ignore[no-untyped-def]
     lanes = cuda.shared.array(TWICE_LANES, types.float64)
     trial = _u64(_u64(first_trial) + _u64(block))
     trial_word, layer_word = _u64(trial & LOW), counter_word3(_u64(U_ZERO), trial)
-    x, r = nodes_of(carried[block], U_ZERO)
+    x, r = nodes_of(carried, block, U_ZERO)
     lane, upper = _u32(thread % U_LANES), thread >= U_LANES
     _draw_components(thread, n, ROW, trial_word, layer_word, physics.key0, physics.key1, x)
     _draw_components(thread, n, ROW_1, trial_word, layer_word, physics.key0, physics.key1, r)

@@ -30,6 +30,7 @@ from simcore.sampling.pair.cuda_kernels import (
     U_ONE,
     U_THREADS,
     U_ZERO,
+    WARP_COUNTS,
     put_counts,
 )
 from simcore.sampling.row import finish_angle
@@ -37,7 +38,8 @@ from simcore.sampling.row import finish_angle
 from . import nodes as node_laws
 from . import physics as moves
 from .cuda_inputs import nodes_of, ordered_sum
-from .nodes import SUMS
+from .nodes import LAW, SMALL, SUMS
+from .physics import CHANGE, HEAD, PLACES
 
 __all__ = ["THREADS", "advance", "draw_node", "lane_chunk"]
 
@@ -49,8 +51,8 @@ PARTS = SUMS * THREADS
 # Indices are unsigned and their constants typed: Python's negative indices cost registers.
 _f64, _i32, _i64, _u32, _u64 = np.float64, np.int32, np.int64, np.uint32, np.uint64
 U_SLOTS, U_TOTALS, U_PARTS = in_pairs.U_SLOTS, in_pairs.U_TOTALS, _u32(PARTS)
-U_HEAD, U_SLOPE = _u32(moves.HEAD), _u32(moves.SLOPE)
-U_LOGS, U_SMALL = _u32(moves.LOGS), _u32(node_laws.SMALL)
+U_HEAD, U_SLOPE = _u32(HEAD), _u32(moves.SLOPE)
+U_LOGS, U_SMALL = _u32(moves.LOGS), _u32(SMALL)
 U_CHUNK, U_ROUND = _u32(node_laws.CHUNK), _u32(in_pairs.SLOTS * node_laws.CHUNK)
 U_R1, U_RX, U_R2 = _u32(node_laws.R1), _u32(node_laws.RX), _u32(node_laws.R2)
 ANGLE_THREAD, OTHER_THREAD, STATE_THREAD = _u32(32), _u32(64), _u32(96)
@@ -92,9 +94,10 @@ def draw_node(node, draws, before):  # type: ignore[no-untyped-def]
         at_x = x[index]
         at_r = fma64(-law[node_laws.READ_SLOPE], at_x, r[index])
         return node_laws.usual_signals(at_x, at_r, z1, z2, beta, node_laws.scales(law))
-    if index == n:
-        return node_laws.signals(z1, z2, beta, node_laws.own_law(law))
-    return node_laws.signals(z1, z2, beta, node_laws.few_law(index, law, x, r, others))
+    law_of_node = (
+        node_laws.own_law(law) if index == n else node_laws.few_law(index, law, x, r, others)
+    )
+    return node_laws.signals(z1, z2, beta, law_of_node)
 
 
 @njit(forceinline=True)
@@ -228,14 +231,14 @@ def _across(thread, width, draws, before, parts, totals):  # type: ignore[no-unt
                 rest = _add_squares(rest, min(U_PARTS, _u32(width - first)), parts)
             cuda.syncthreads()
             first = _u32(first + U_PARTS)
-    return moves.settled_across(rest, totals)
+    return rest
 
 
 @cuda.jit(device=True, forceinline=True)
-def _observe(thread, width, across, totals, state, row):  # type: ignore[no-untyped-def]
+def _observe(thread, width, rest, totals, state, row):  # type: ignore[no-untyped-def]
     """Write the observables of a layer."""
     if thread == U_ZERO:
-        moves.observe_layer(width, across, totals, state, row)
+        moves.observe_layer(width, moves.settled_across(rest, totals), totals, state, row)
     cuda.syncthreads()
     if thread < U_LOGS:
         moves.finish_row_log(_i32(thread), totals, row)
@@ -293,13 +296,13 @@ def advance(  # type: ignore[no-untyped-def]
         Written: the observables, shape (trial, layer, observable), NaN where undefined.
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
-    state = cuda.shared.array(moves.HEAD, types.float64)
-    totals = cuda.shared.array(moves.PLACES, types.float64)
-    laws = cuda.shared.array((1, node_laws.LAW), types.float64)
-    change = cuda.shared.array(moves.CHANGE, types.float64)
-    others = cuda.shared.array((5, node_laws.SMALL), types.float64)
+    state = cuda.shared.array(HEAD, types.float64)
+    totals = cuda.shared.array(PLACES, types.float64)
+    laws = cuda.shared.array((1, LAW), types.float64)
+    change = cuda.shared.array(CHANGE, types.float64)
+    others = cuda.shared.array((5, SMALL), types.float64)
     parts = cuda.shared.array(PARTS, types.float64)
-    counts = cuda.shared.array(in_pairs.WARP_COUNTS, types.int32)
+    counts = cuda.shared.array(WARP_COUNTS, types.int32)
     trial = _u64(_u64(first_trial) + _u64(block))
     if thread < U_HEAD:
         state[thread] = carried[block, thread]
@@ -309,18 +312,18 @@ def advance(  # type: ignore[no-untyped-def]
     layer = U_ZERO if done == U_ZERO else _u32(done + U_ONE)
     cuda.syncthreads()
     while layer <= last:
-        x, r = nodes_of(carried[block], layer)
+        x, r = nodes_of(carried, block, layer)
         width = _u32(fan_ins[0])
         if layer > U_ZERO:
             n, width = _u32(fan_ins[layer - U_ONE]), _u32(widths[layer - U_ONE])
-            old_x, old_r = nodes_of(carried[block], _u32(layer + U_ONE))
+            old_x, old_r = nodes_of(carried, block, _u32(layer + U_ONE))
             layer_word = counter_word3(_u64(layer), trial)
             draws = (_u64(trial & LOW), layer_word, physics.key0, physics.key1)
             before = (n, laws, others, old_x, old_r)
             _write_laws(physics, thread, before, state)
             _draw_layer(thread, width, draws, before, x, r, parts, counts, totals)
-            across = _across(thread, width, draws, before, parts, totals)
-            _observe(thread, width, across, totals, state, rows[block, layer - U_ONE - done])
+            rest = _across(thread, width, draws, before, parts, totals)
+            _observe(thread, width, rest, totals, state, rows[block, layer - U_ONE - done])
         _move(physics, thread, width, totals, state, change, x, r, parts)
         layer = _u32(layer + U_ONE)
     if thread < U_HEAD:

@@ -26,6 +26,7 @@ from simcore.numerics.rng import (
 from simcore.sampling.row import finish_angle
 
 from . import physics as pair_physics
+from .physics import STATE
 from .sums import (
     BYTE,
     CHUNK,
@@ -78,7 +79,7 @@ U_SLOTS, U_SUMS, U_TOTALS, U_STATE = (
     _u32(SLOTS),
     _u32(SUMS),
     _u32(TOTALS),
-    _u32(pair_physics.STATE),
+    _u32(STATE),
 )
 U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
 U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(pair_physics.LOGS), _u32(0)
@@ -309,7 +310,7 @@ def advance(  # type: ignore[no-untyped-def]
         The layers to take, from `layer0` on: rows[:, begin] … rows[:, end − 1].
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
-    state = cuda.shared.array(pair_physics.STATE, types.float64)
+    state = cuda.shared.array(STATE, types.float64)
     aim = cuda.shared.array(2, types.float64)
     totals = cuda.shared.array(TOTALS, types.float64)
     parts = cuda.shared.array(PARTS, types.float64)
