@@ -28,7 +28,7 @@ PARTS = 4
 class AsymmetricCudaSampler(CudaBlockSampler):
     """The pair sampler of the asymmetric ensembles on a CUDA device (`contract.Sampler`).
 
-    Its bytes are those of `asymmetric_cpu.AsymmetricSampler`.
+    Its bytes are those of `cpu.AsymmetricSampler`.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Between layers of `rai` and `raai`: what is seen of a layer, and the law that it is for the next.
+"""Between layers of `rai` and `raai`: observables of a layer, and the law of the next.
 
-Scalar functions, one caller for each trial: the nodes themselves are changed, and summed, by the
-loops of the CPU and the threads of a GPU (`Change`). Words and units are those of `asymmetric`.
+Scalar functions, called once for each trial and layer. The loops of the CPU and the threads of a
+GPU change and sum the nodes themselves (`CHANGE`). `cpu_kernels` explains the symbols and units.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import numpy as np
 from numba import njit
 
 from simcore.numerics.arithmetic import at_least_0, binary_exponent, fma64, scaled, times
+from simcore.physics.rounding import REGRESSION, VARIANCE
 from simcore.sampling.row import (
     COLUMNS,
     COSINE,
-    LOG_DISTANCE,
     LOG_Q1,
     LOG_Q2,
     Q1,
     Q2,
-    finish_log,
     put_angle,
     put_length,
     write_counts,
@@ -56,7 +55,6 @@ from .nodes import (
     RX,
     SMALL,
     SS,
-    TINY,
     TOTALS,
     US,
     UU,
@@ -69,12 +67,12 @@ __all__ = [
     "CHANGE",
     "DEVICE_HEAD",
     "HEAD",
-    "LOGS",
+    "LOG_POWER_R",
+    "LOG_POWER_X",
     "PLACES",
     "begin_state",
     "changed_node",
     "finish_move",
-    "finish_row_log",
     "finish_subtraction",
     "first_across",
     "input_across",
@@ -99,10 +97,10 @@ HEAD = 11
     MEAN_X,  # (σ_w²/n)(g/n) times the sum of x
     MEAN_R,  # … of r
 ) = range(HEAD)
-"""Columns of what a trial carries, before its x and r."""
+"""Columns of the state of a trial, before its x and r."""
 
 DEVICE_HEAD = 12
-"""Where the nodes begin on a GPU, so that each (x, r) lies within 32 bytes, what a read fetches."""
+"""First column of the nodes on a GPU, so that each (x, r) lies within 32 bytes, what a read fetches."""
 
 CHANGE = 6
 (
@@ -113,21 +111,17 @@ CHANGE = 6
     SUBTRACT,  # whether r − BY · x is formed, and summed anew
     BY,
 ) = range(CHANGE)
-"""What `plan_move` finds that is to be done to the nodes of a layer."""
+"""Changes of the nodes of a layer that `plan_move` asks for."""
 
 PLACES = TOTALS + 3
 ALONG, LOG_POWER_X, LOG_POWER_R = range(TOTALS, PLACES)
 """Places beside the totals of a layer: x of `put_angle`, and the powers that logarithms need."""
 
-LOGS = 3
-"""Logarithms in a row: of q1, of q2, of the distance."""
-
-PARALLEL = 1e-26
 EXACT_SLOPE = 1e-3
-"""Where less than this of Σr² is left by e x, r − e x is formed before it is summed."""
+"""Share of Σr² below which r − e x is formed node by node and summed anew."""
 
 RECOUNT = 1e-4
-"""Where less than this of Σs² is across h₁, that part is summed by itself."""
+"""Share of Σs² below which the part of s across h₁ is summed by itself."""
 
 COMFORT = 20
 """Root mean squares within 2^±20 of the unit leave it as it is."""
@@ -168,7 +162,7 @@ def input_across(distance):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def write_law(physics, n, state, law):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Write the law of a layer of fan-in n (`asymmetric_nodes.LAW`)."""
+    """Write the law of a layer of fan-in n (`nodes.LAW`)."""
     c, s = physics.sigma_w2 / n, _bias_variance(physics, n)
     one_x, one_r = scaled(1.0, _i64(-state[POWER_X])), state[ONE_R]
     law[READ_SLOPE], law[MULTIPLE] = state[SLOPE], state[KAPPA]
@@ -220,7 +214,7 @@ def first_across(width, totals):  # type: ignore[no-untyped-def]  # pragma: no c
 @njit(inline="always")
 def settled_across(rest, totals):  # type: ignore[no-untyped-def]
     """Return the sum of squares across h₁, 0 where it is rounding only."""
-    return rest if rest > times(PARALLEL, totals[SS]) else 0.0
+    return rest if rest > times(REGRESSION, totals[SS]) else 0.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -228,7 +222,7 @@ def observe_layer(width, across2, totals, state, row):  # type: ignore[no-untype
     """Write the observables of a layer to `row`, NaN where undefined (theory.md 3).
 
     In the places of logarithms and of the angle is what these need, and `totals` holds the rest of
-    it: `finish_row_log` and `observe.finish_angle` come next, on a GPU by several threads.
+    it: `row.finish_row_log` and `row.finish_angle` come next, on a GPU by several threads.
     """
     for column in range(COLUMNS):
         row[column] = np.nan
@@ -262,15 +256,6 @@ def _observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def] 
     length = math.sqrt(times(along, along) + times(across, across))
     if length > 0.0:
         row[COSINE] = along / length
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def finish_row_log(which, totals, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Replace one of the arguments that `observe_layer` has left by its logarithm."""
-    lengths = which < LOGS - 1
-    at = LOG_Q1 + which if lengths else LOG_DISTANCE
-    power = totals[LOG_POWER_X + which] if lengths else 0.0
-    finish_log(row, at, 1.0 if lengths else 2.0, power)
 
 
 # --- from a layer to the law of the next ----------------------------------------------------------
@@ -310,7 +295,7 @@ def changed_node(x, r, steps):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _forget_dead(dead2, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Where a signal is dead, set κ and units to what rounding could not leave exactly."""
+    """Set κ and the units exactly where a signal is dead."""
     dead1 = totals[X2] == 0.0
     if dead2:
         totals[R1] = totals[RX] = totals[R2] = 0.0
@@ -391,7 +376,7 @@ def _regress(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True, forceinline=True)
 def finish_subtraction(r1, rx, r2, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Take the sums of what is left of r; return whether it is rounding only, and all r is 0."""
-    nothing = r2 <= times(PARALLEL, totals[R2])
+    nothing = r2 <= times(REGRESSION, totals[R2])
     totals[R1] = 0.0 if nothing else r1
     totals[RX] = 0.0 if nothing else rx
     totals[R2] = 0.0 if nothing else r2
@@ -405,7 +390,7 @@ def finish_move(physics, n, totals, state):  # type: ignore[no-untyped-def]  # p
     x1, r1 = totals[X1], totals[R1]
     xx = totals[X2] - times(times(g, x1), x1)
     rr = totals[R2] - times(times(g, r1), r1)
-    state[VARIANCE_X] = times(c, xx) if xx > times(TINY, totals[X2]) else 0.0
-    state[VARIANCE_R] = times(c, rr) if rr > times(TINY, totals[R2]) else 0.0
+    state[VARIANCE_X] = times(c, xx) if xx > times(VARIANCE, totals[X2]) else 0.0
+    state[VARIANCE_R] = times(c, rr) if rr > times(VARIANCE, totals[R2]) else 0.0
     state[MEAN_X] = times(times(c, g), x1)
     state[MEAN_R] = times(times(c, g), r1)

@@ -28,10 +28,7 @@ from simcore.numerics.rng import split_key
 from simcore.physics.weight_laws import parse_weights
 from simcore.runs.grid import Point
 
-__all__ = ["MOST_COTANGENT", "RANGE", "ROUNDING", "Law", "Pairing", "bias_scale"]
-
-ROUNDING = 1e-28
-"""Square of the share of a signal below which a difference is rounding."""
+__all__ = ["MOST_COTANGENT", "RANGE", "Law", "Pairing", "bias_scale"]
 
 RANGE = 2.0**80
 """A column's sum of squares stays between this and its inverse."""

@@ -1,8 +1,8 @@
 """The pair sampler on the CPU: two signals through independent networks, without weight matrices.
 
 Given the activations of a layer, the pre-activations of the next are exactly independent Gaussian
-pairs (theory.md (2) [BD]), so a layer costs 2N normals. Here are the kernels that take trials
-through layers; `pair_sums` draws and sums one layer, `pair_state` observes it and moves on.
+pairs (theory.md (2) [BD]), so a layer costs 2N normals. Here are the loops over trials and layers;
+`sums` draws and sums one layer, `physics` observes it and moves the state on.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from simcore.numerics.rng import (
     normal_pair,
     philox,
 )
-from simcore.sampling.row import finish_angle
+from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 
 from . import physics as pair_physics
 from .physics import STATE
@@ -82,7 +82,7 @@ U_SLOTS, U_SUMS, U_TOTALS, U_STATE = (
     _u32(STATE),
 )
 U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
-U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(pair_physics.LOGS), _u32(0)
+U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(LOGS), _u32(0)
 ANGLE_THREAD, STATE_THREAD = _u32(32), _u32(64)
 """Threads of warps of their own, so that they work beside those that take logarithms."""
 
@@ -285,7 +285,8 @@ def finish_layer(physics, thread, width, totals, state, row):  # type: ignore[no
         pair_physics.observe_layer(width, totals, state, row)
     cuda.syncthreads()
     if thread < U_LOGS:
-        pair_physics.finish_row_log(_i32(thread), totals, row)
+        power = totals[pair_physics.EXPONENT]
+        finish_row_log(_i32(thread), power, power, row)
     elif thread == ANGLE_THREAD:
         finish_angle(row, totals[pair_physics.ALONG])
     elif thread == STATE_THREAD:

@@ -1,6 +1,7 @@
-"""The state of a pair between layers: what is observed of it, and how it moves on.
+"""The state of a pair between layers: its observables, and its update (theory.md (4)).
 
-It is carried in the difference form (theory.md (4)), which keeps 1 − c accurate far below 1e-16.
+The state has the difference form, which keeps 1 − c accurate far below 1e-16. Counts of inactive
+nodes decide which signals are dead or parallel (`physics.rounding`).
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from simcore.sampling.row import (
     DEAD2,
     INACTIVE1,
     INACTIVE2,
-    LOG_DISTANCE,
     LOG_Q1,
     LOG_Q2,
+    LOGS,
     Q1,
     Q2,
     finish_angle,
-    finish_log,
+    finish_row_log,
     put_angle,
     put_length,
     write_counts,
@@ -38,14 +39,13 @@ from .sums import SUMS, TOTALS
 
 __all__ = [
     "ALONG",
+    "EXPONENT",
     "LIVE",
-    "LOGS",
     "NONE_LEFT",
     "STATE",
     "Physics",
     "direction",
     "finish_layer",
-    "finish_row_log",
     "move_on",
     "observe_cosine",
     "observe_layer",
@@ -60,17 +60,14 @@ _i32: Any = np.int32  # the exponents that every target's ldexp takes
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
 ALONG, EXPONENT = 5, 6
-"""Places of the sums of z₁² and z₁z₂, which take x of `put_angle` and POWER once they are used."""
-
-LOGS = 3
-"""Logarithms in a row: of q1, of q2, of the distance."""
+"""Places of the sums of z₁² and z₁z₂; x of `put_angle` and POWER take them once they are used."""
 
 RESCALE = 2.0**40
 PARALLEL_COTANGENT = 1e30
 
 
 class Physics(NamedTuple):
-    """What a kernel needs to know of a point: scalars only.
+    """Scalars of a point for a kernel.
 
     g, σ_w², σ_b² (−1 for σ_w²/n), q₀ and 1 − c₀ as in theory.md 1; the two words of the key.
     """
@@ -158,7 +155,7 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
     observe_layer(width, totals, state, row)
     observe_cosine(width, totals, state, row)
     for which in range(LOGS):
-        finish_row_log(which, totals, row)
+        finish_row_log(which, totals[EXPONENT], totals[EXPONENT], row)
     finish_angle(row, totals[ALONG])
     move_on(physics, width, totals, state)
 
@@ -189,14 +186,6 @@ def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  #
     if state[SWAPPED] == 1.0:
         for first, second in ((Q1, Q2), (LOG_Q1, LOG_Q2), (INACTIVE1, INACTIVE2), (DEAD1, DEAD2)):
             row[first], row[second] = row[second], row[first]
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def finish_row_log(which, totals, row):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Replace one of the arguments that `observe_layer` has left by its logarithm."""
-    lengths = which < LOGS - 1
-    at = LOG_Q1 + which if lengths else LOG_DISTANCE
-    finish_log(row, at, 1.0 if lengths else 2.0, totals[EXPONENT] if lengths else 0.0)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -316,7 +305,7 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
 
 @njit(nogil=True, cache=True, inline="always")
 def _rank_one(width, g, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Whether the weights see the two signals as exactly parallel; rounding would tell them apart.
+    """Return whether the weights see the two signals as exactly parallel, whatever the sums say.
 
     They do where a single node is active, and where the two weights of a node sum to zero.
     """

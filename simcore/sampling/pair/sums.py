@@ -1,8 +1,8 @@
-"""One layer of a pair: draw its nodes and sum what the next layer needs.
+"""One layer of a pair: draw its nodes and form the sums of theory.md (4).
 
-Order of summation (it fixes the bytes): node i belongs to lane i mod 16 and chunk i div 512; a lane
-sums its nodes of a chunk in float32 in order of i; chunk c is added to the float64 accumulator of
-(slot c mod 8, lane); slots, then lanes, are added in order. Below 64 nodes all of it is float64.
+Order of summation (it fixes the bytes): as `numerics.lanes`, in chunks of 512 nodes. A lane sums
+its nodes of a chunk in float32; chunk c is added to the float64 accumulator of (slot c mod 8,
+lane); slots, then lanes, are added in order. Below 64 nodes all of it is float64.
 """
 
 from __future__ import annotations
