@@ -100,7 +100,7 @@ HEAD = 11
 """Columns of the state of a trial, before its x and r."""
 
 DEVICE_HEAD = 12
-"""First column of the nodes on a GPU, so that each (x, r) lies within 32 bytes, what a read fetches."""
+"""First column of the nodes on a GPU: each (x, r) lies within 32 bytes, which a read fetches."""
 
 CHANGE = 6
 (
