@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from simcore import api
 from simcore.errors import InputError
 
 from . import options
 from .config import Given, named
-from .files import existing, prepare
+from .files import existing
 
 __all__ = ["merge", "resume"]
 
-Trials = Annotated[
-    str | None,
-    typer.Option(
-        "--trials",
-        metavar="N",
-        help="New number of trials per point, to extend the run.",
-        show_default=False,
-    ),
-]
-Inputs = Annotated[
-    str | None,
-    typer.Option(
-        "--inputs",
-        metavar="FILE",
-        help="Where the inputs of the run are now, if they were moved.",
-        show_default=False,
-    ),
-]
 
+def _option(metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, help=text, show_default=False)
+
+
+Trials = Annotated[str | None, _option("N", "New number of trials per point, to extend the run.")]
+Inputs = Annotated[
+    str | None, _option("FILE", "Where the inputs of the run are now, if they were moved.")
+]
 Device = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        help="cpu, cuda or auto, which is that of the run; no other is allowed.",
-        show_default=False,
-    ),
+    str | None, _option("NAME", "cpu, cuda or auto, which is that of the run; no other is allowed.")
 ]
 
 
@@ -63,42 +47,35 @@ def resume(
 ) -> int:
     """Go on with a run that was stopped or killed, or extend a finished one.
 
-    The results are the same, to the last bit, as those of one long run. Runs of simcore train are
-    gone on with, too, but not extended.
+    The results are the same, to the last bit, as those of one long run. Runs of simcore train can
+    be resumed but not extended.
     """
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
-    prepare()
+    api.prepare()
     from simcore.training.store import is_training
 
     if is_training(path):
         from .train import resume_training
 
         return resume_training(path, given)
-    from simcore.execution.execute import extended
-    from simcore.files.hdf5 import reading
-    from simcore.files.run_file import read_header
-    from simcore.machine.gpu import check_kind
-    from simcore.statistics.blocks import BLOCK
-
-    from .execution import perform_resume, show_finished
+    api.prepare(kernels=True)
+    from .execution import carry_out, show_finished
+    from .output import check_destination
     from .request import Request, execution
     from .values import parse_integer
 
     try:
         total = None if trials is None else parse_integer("trials", trials)
-        with reading(path) as opened:
-            stored = read_header(opened, path)
-        check_kind(stored.run, device)
-        run = extended(stored.run, total)
-        request = Request(run=run, output=path, auto_sampler=False, **execution(given))
-        # Format 1.0 has no partial block in its state: it is simulated again, for a merge.
-        whole = stored.format_version >= (1, 1) or run.end_trial % BLOCK == 0
-        if run == stored.run and stored.complete and not stored.gaps and whole:
+        run, finished = api.planned_resume(path, trials=total, device=device)
+        request = Request(run=run, output=path, **execution(given))
+        if finished:
             show_finished(request, path)
             return 0
-        return perform_resume(request, path, trials=total, inputs=inputs)
+        check_destination(path)
+        work = partial(api.resume_file, path, trials=total, inputs=inputs)
+        return carry_out("simcore", request, work)
     except InputError as error:
         raise named(error, given, parameters) from error
 
@@ -123,13 +100,10 @@ def merge(
 
     The results are the same, to the last bit, as those of one run of all trials.
     """
-    given = Given({"output": output})
     target = Path(output).expanduser()
     paths = [existing(file) for file in files]
-    prepare()
-    from simcore.execution.merge import merge as unite
-
-    from .execution import show_merged, spoken_warnings
+    api.prepare(kernels=True)
+    from .execution import command_line, show_merged, spoken_warnings
     from .output import check_destination
 
     try:
@@ -137,11 +111,13 @@ def merge(
             remedy = "Add --overwrite, or name another file."
             raise InputError("output", output, "exists already", remedy)
         check_destination(target)
-        notes = {"command_line": shlex.join(["simcore", *sys.argv[1:]])}
         with spoken_warnings(quiet=quiet):
-            outcome = unite(paths, target, allow_gaps=allow_gaps, inputs=inputs, provenance=notes)
+            notes = command_line("simcore")
+            outcome = api.unite(
+                paths, target, allow_gaps=allow_gaps, inputs=inputs, provenance=notes
+            )
     except InputError as error:
-        raise named(error, given, ("inputs", "output")) from error
+        raise named(error, Given({"output": output}), ("inputs", "output")) from error
     if not quiet:
         show_merged(outcome)
     return 0

@@ -1,4 +1,4 @@
-"""What the user gave: options of the command line, and of a TOML file beneath them."""
+"""Options as the user gave them: on the command line, and in a TOML file beneath it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simcore.api import EXCLUSIVE
 from simcore.errors import InputError
 
 from .errors import CommandError, shorten
 
 __all__ = ["Given", "named", "option_name", "with_config"]
 
-EXCLUSIVE = ({"width", "widths"}, {"correlation", "distance"}, {"inputs", "shared_network"})
-"""Options of which one is given: one on the command line puts aside another in the file."""
+SPELLED = {"layer_widths": "widths"}
+"""Parameters whose option has another name."""
 
 NOT_IN_FILE = {"config", "version"}
 
@@ -49,29 +50,28 @@ class Given:
 
 def option_name(name: str) -> str:
     """Return a parameter's name as an option: sigma_w is --sigma-w."""
-    return f"--{name.replace('_', '-')}"
+    return f"--{SPELLED.get(name, name).replace('_', '-')}"
 
 
 def named(error: InputError, given: Given, known: Container[str]) -> CommandError:
-    """Say an error in the words of the command line: the option and the value as typed.
+    """Return an error in the words of the command line: the options and the value as typed.
 
-    `known` are the options of the command; an error about anything else keeps its own words.
+    `known` are the options of the command; an error about anything else keeps its own field.
     """
-    name = "widths" if error.field == "layer_widths" else error.field
+    name, told = SPELLED.get(error.field, error.field), error.worded(option_name)
     if name == "file":
-        return CommandError(f"{error.value}: {error.rule}. {error.remedy}", error.exit_code)
+        return CommandError(f"{error.value}: {told}", error.exit_code)
     if name not in known:
-        return CommandError(str(error), error.exit_code)
+        return CommandError(f"{name} = {error.value}: {told}", error.exit_code)
     value = error.value if isinstance(error.value, str) else _plain(error.value)
     typed = given.texts.get(name)
     if typed is not None and not any(mark in typed for mark in ",:"):
         value = typed
-    option = option_name(name)
-    if error.rule == "is missing" or error.value is True:
+    if error.rule == "is missing" or name in given.flags:
         value = ""
     where = f" (in {given.source})" if name in given.from_file else ""
-    subject = shorten(f"{option} {value}".strip())
-    return CommandError(f"{subject}{where}: {error.rule}. {error.remedy}", error.exit_code)
+    subject = shorten(f"{option_name(name)} {value}".strip())
+    return CommandError(f"{subject}{where}: {told}", error.exit_code)
 
 
 def _plain(value: object) -> str:
@@ -108,9 +108,13 @@ def with_config(given: Given, known: Mapping[str, object]) -> Given:
             flags |= {name} if value else set()
         else:
             texts[name] = _text(key, value, source)
-    for group in EXCLUSIVE:
-        if group & given.texts.keys():
-            texts = {name: text for name, text in texts.items() if name not in group}
+    # One of two options that exclude each other, if typed, puts aside the other in the file.
+    typed = given.texts.keys() | given.flags
+    for pair in EXCLUSIVE:
+        names = {SPELLED.get(name, name) for name in pair}
+        if names & typed:
+            texts = {name: text for name, text in texts.items() if name not in names}
+            flags -= names
     below = texts.keys() - given.texts.keys()
     return Given(texts | given.texts, given.flags | flags, source, frozenset(below))
 

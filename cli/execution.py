@@ -1,4 +1,4 @@
-"""Performing a request: the file, the run under its signals and progress, the result on screen."""
+"""Carrying out a request: the run under its signals and its progress, then the result on screen."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from simcore import api
 from simcore.errors import SimcoreWarning
-from simcore.execution.progress import Control, EventLog
-from simcore.machine.memory import check_memory, memory_bytes
-from simcore.numerics.compiling import prefer_wide_vectors, prepare
-from simcore.runs.run import Run
 
 from .live import choose_report
 from .numbers import bytes_text, duration, rate_text
@@ -30,13 +27,21 @@ from .signals import Signals
 from .summary import Row, json_rows, rows, rows_of_results, table
 
 if TYPE_CHECKING:
-    from simcore.execution.execute import Options, Outcome
+    from simcore import Run
+    from simcore.api import Outcome  # type: ignore[attr-defined]
 
-__all__ = ["perform", "perform_resume", "show_finished", "show_merged", "spoken_warnings"]
+__all__ = [
+    "carry_out",
+    "command_line",
+    "perform",
+    "show_finished",
+    "show_merged",
+    "spoken_warnings",
+]
 
 
 def perform(request: Request) -> int:
-    """Carry out a request and return the exit code.
+    """Carry out a request of `simulate` and return the exit code.
 
     Raises
     ------
@@ -47,83 +52,39 @@ def perform(request: Request) -> int:
     """
     run = request.run
     destination = resolve_destination(run, request.output)
-    if request.dry_run:
+    if "dry_run" in request.flags:
         check_destination(destination.path)
-        check_memory(run, request.threads)
         _show_plan(request, destination.path)
         return 0
-    finished = destination.finished(run, overwrite=request.overwrite)
-    if finished:
+    if destination.finished(run, overwrite="overwrite" in request.flags):
         show_finished(request, destination.path)
         return 0
     check_destination(destination.path)
-    check_memory(run, request.threads)
+    work = partial(api.execute, run, output=destination.path)
+    return carry_out("simulate", request, work)
+
+
+def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> int:
+    """Run under signals and progress, show the result, and return the exit code."""
+    api.check_memory(request.run, request.settings["threads"])
     if not request.quiet:
         for note in request.notes:
             typer.echo(f"note: {note}", err=True)
-    return _carry_out("simulate", request, partial(_simulate, run, destination.path))
-
-
-def _simulate(run: Run, path: Path, options: Options) -> Outcome:
-    from simcore.execution.execute import execute
-
-    return execute(run, output=path, **options)
-
-
-def perform_resume(request: Request, path: Path, *, trials: int | None, inputs: str | None) -> int:
-    """Go on with the run of a file and return the exit code.
-
-    Parameters
-    ----------
-    request
-        Its run is what the file holds, with its new number of trials.
-    path
-        The file.
-    trials, inputs
-        As for `simcore.execution.execute.resume`.
-
-    Raises
-    ------
-    InputError
-        If the file can't be gone on with or replaced.
-    OutputError
-        If it could not be written in the end.
-    """
-    check_destination(path)
-    check_memory(request.run, request.threads)
-
-    def go_on(options: Options) -> Outcome:
-        from simcore.execution.execute import resume
-
-        return resume(path, trials=trials, inputs=inputs, **options)
-
-    return _carry_out("simcore", request, go_on)
-
-
-def _carry_out(program: str, request: Request, work: Callable[[Options], Outcome]) -> int:
-    """Run under signals and progress, show what came of it, and return the exit code."""
-    control = Control()
+    control = api.Control()
     with (
         Signals(control, quiet=request.quiet) as signals,
         choose_report(quiet=request.quiet) as report,
-        EventLog(request.log_json) as log,
+        api.EventLog(request.log_json) as log,
         spoken_warnings(quiet=request.quiet),
     ):
-        prepare()
-        import numba  # noqa: F401 - the features are set between this import and the kernels'
-
-        prefer_wide_vectors()
+        api.prepare(kernels=True)
         outcome = work(
-            {
-                "threads": request.threads,
-                "scheduler": request.scheduler,
-                "checkpoint": request.checkpoint,
-                "report": report,
-                "control": control,
-                "provenance": {"command_line": shlex.join([program, *sys.argv[1:]])},
-                "log": log,
-                "announce": None if request.quiet else _announce,
-            }
+            **request.settings,
+            report=report,
+            control=control,
+            provenance=command_line(program),
+            log=log,
+            announce=None if request.quiet else _announce,
         )
     if outcome.complete:
         _show_outcome(request, outcome)
@@ -132,13 +93,18 @@ def _carry_out(program: str, request: Request, work: Callable[[Options], Outcome
     return signals.exit_code
 
 
+def command_line(program: str) -> dict[str, object]:
+    """Return what the provenance of a file says of the command."""
+    return {"command_line": shlex.join([program, *sys.argv[1:]])}
+
+
 def _announce(text: str) -> None:
     typer.echo(text, err=True)
 
 
 @contextmanager
 def spoken_warnings(*, quiet: bool) -> Iterator[None]:
-    """Say our own warnings in a line, without the place in the source."""
+    """Print simcore's own warnings as one line, without the place in the source."""
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
         if issubclass(category, SimcoreWarning):
@@ -163,17 +129,17 @@ def _show_outcome(request: Request, outcome: Outcome) -> None:
     result = rows_of_results(outcome.results)
     if request.json:
         show_json(_report(request, outcome, result))
-    else:
-        _show_rows(result)
-        rate = outcome.node_updates / outcome.seconds if outcome.seconds > 0.0 else 0.0
-        by = f"{request.threads} thread{'s' if request.threads > 1 else ''}"
-        if outcome.run.device != "cpu":
-            by = outcome.run.device
-        took = f"{duration(outcome.seconds)} ({rate_text(rate)}, {by})"
-        typer.echo(f"\n{_size(outcome)} in {took}")
-        for line in _unmet(outcome):
-            typer.echo(line)
-        _show_path(outcome.output)
+        return
+    _show_rows(result)
+    threads = request.settings["threads"]
+    by = f"{threads} thread{'s' if threads > 1 else ''}"
+    by = by if outcome.run.device == "cpu" else outcome.run.device
+    rate = outcome.node_updates / outcome.seconds if outcome.seconds > 0.0 else 0.0
+    took = f"{duration(outcome.seconds)} ({rate_text(rate)}, {by})"
+    typer.echo(f"\n{_size(outcome)} in {took}")
+    for line in _unmet(outcome):
+        typer.echo(line)
+    _show_path(outcome.output)
 
 
 def show_merged(outcome: Outcome) -> None:
@@ -184,7 +150,7 @@ def show_merged(outcome: Outcome) -> None:
 
 
 def _show_stopped(request: Request, outcome: Outcome) -> None:
-    """Say what an interrupted run left behind."""
+    """Say what the file of an interrupted run holds."""
     if request.json:
         show_json(_report(request, outcome, []))
     done = sum(point.trials() for point in outcome.points)
@@ -200,19 +166,14 @@ def _show_stopped(request: Request, outcome: Outcome) -> None:
 
 def show_finished(request: Request, path: Path) -> None:
     """Show the table of a file that holds this run already."""
-    prepare()
+    api.prepare()
     from simcore.results.open_run import open_run
 
     with open_run(path) as dataset:
         result = rows(request.run, dataset)
     if request.json:
-        show_json(
-            {
-                **_identity(request.run, path, complete=True),
-                "already_complete": True,
-                "table": json_rows(result),
-            }
-        )
+        facts = {**_identity(request.run, path, complete=True), "already_complete": True}
+        show_json({**facts, "table": json_rows(result)})
     elif not request.quiet:
         typer.echo(f"{path} holds this run, complete; nothing was simulated.\n")
         _show_rows(result)
@@ -237,27 +198,26 @@ def _show_path(path: Path | None) -> None:
 
 
 def _size(outcome: Outcome) -> str:
-    run, points = outcome.run, len(outcome.run.points)
-    done = [point.trials() for point in outcome.points]
-    least, most = min(done), max(done)
-    trials = f"{most}" if least == most else f"{least} to {most}"
+    done = {point.trials() for point in outcome.points}
+    trials = " to ".join(str(n) for n in sorted({min(done), max(done)}))
+    points = len(outcome.points)
     grid = f" at each of {points} points" if points > 1 else ""
-    return f"{trials} trials{grid}, {run.depth} layers"
+    return f"{trials} trials{grid}, {outcome.run.depth} layers"
 
 
 def _unmet(outcome: Outcome) -> list[str]:
     """Say which points had all their trials and missed the target."""
     if not outcome.unmet:
         return []
-    count, worst = len(outcome.unmet), max(error for _, error in outcome.unmet)
-    points = f"{count} of {len(outcome.points)} points"
+    run, worst = outcome.run, max(error for _, error in outcome.unmet)
+    points = f"{len(outcome.unmet)} of {len(outcome.points)} points"
     reached = f"the largest error is {worst:.3g}"
     if math.isinf(worst):
         reached = "some layer has fewer than two networks with a correlation"
-    missed = f"without reaching a standard error of {outcome.run.until_stderr:g}; {reached}"
+    missed = f"without reaching a standard error of {run.until_stderr:g}; {reached}"
     return [
-        f"note: {points} had all {outcome.run.trials} trials {missed}.",
-        "      To go on: simcore resume FILE --trials N",
+        f"note: {points} had all {run.trials} trials {missed}.",
+        "      To add trials: simcore resume FILE --trials N",
     ]
 
 
@@ -277,58 +237,42 @@ def _report(request: Request, outcome: Outcome, result: list[Row]) -> dict[str, 
         "seconds": outcome.seconds,
         "node_updates": outcome.node_updates,
         "node_updates_per_second": rate,
-        "threads": request.threads,
+        "threads": request.settings["threads"],
         "trials_done": [point.trials() for point in outcome.points],
         "until_stderr_missed": [point for point, _ in outcome.unmet],
-        "notes": request.notes,
+        "notes": list(request.notes),
         "table": json_rows(result),
     }
 
 
-# --- dry run ------------------------------------------------------------------------------------
-
-
-def _planned_trials(run: Run) -> str:
-    if run.until_stderr is None:
-        return str(run.trials)
-    return f"until a standard error of {run.until_stderr:g}, at most {run.trials}"
-
-
 def _show_plan(request: Request, path: Path) -> None:
-    from simcore.files.run_file import estimate_bytes
-
-    run = request.run
-    updates = run.trials * sum(point.nodes(run.depth) for point in run.points)
-    size, memory = estimate_bytes(run), memory_bytes(run, request.threads)
+    """Show what would be simulated."""
+    run, threads = request.run, request.settings["threads"]
+    api.check_memory(run, threads)
+    numbers = api.estimates(run, threads)
     if request.json:
-        show_json(
-            {
-                **_identity(run, path, complete=False),
-                "dry_run": True,
-                "points": len(run.points),
-                "trials": run.trials,
-                "node_updates": updates,
-                "file_bytes": size,
-                "memory_bytes": memory,
-                "threads": request.threads,
-                "notes": request.notes,
-            }
-        )
+        facts = _identity(run, path, complete=False) | {"dry_run": True, "trials": run.trials}
+        facts |= {"points": len(run.points), "threads": threads, "notes": list(request.notes)}
+        show_json(facts | numbers)
         return
     if request.quiet:
         return
     grid = " x ".join(f"{name} {len(values)}" for name, values in run.dimensions.items())
-    facts: dict[str, object] = {
+    trials, most = str(run.trials), ""
+    if run.until_stderr is not None:
+        trials = f"until a standard error of {run.until_stderr:g}, at most {run.trials}"
+        most = "at most "
+    facts = {
         "ensemble": run.ensemble,
         "sampler": run.sampler,
         "device": run.device,
         "points": f"{len(run.points)} ({grid})" if grid else 1,
-        "trials per point": _planned_trials(run),
+        "trials per point": trials,
         "layers": run.depth,
-        "node updates": f"{'at most ' if run.until_stderr else ''}{updates:.4g}",
-        "file": f"about {bytes_text(size)}",
-        "memory": f"about {bytes_text(memory)}, and the interpreter's",
-        "threads": request.threads,
+        "node updates": f"{most}{numbers['node_updates']:.4g}",
+        "file": f"about {bytes_text(numbers['file_bytes'])}",
+        "memory": f"about {bytes_text(numbers['memory_bytes'])}, and the interpreter's",
+        "threads": threads,
         "output": f"{path}{' (exists)' if os.path.lexists(path) else ''}",
     }
     show_facts(facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from simcore.api import prepare
 from simcore.errors import InputError
 
 from .errors import CommandError
@@ -25,10 +26,3 @@ def existing(file: str) -> Path:
         text = f"{file}: {rule}. Name a file that simulate wrote."
         raise CommandError(text, InputError.exit_code)
     return path
-
-
-def prepare() -> None:
-    """Set the cache of compiled kernels before anything imports Numba."""
-    from simcore.numerics.compiling import prepare as prepare_cache
-
-    prepare_cache()

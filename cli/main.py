@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from simcore.api import ASYMMETRIC
 from simcore.errors import InputError
-from simcore.physics.ensembles import ASYMMETRIC
 
 from .campaign import merge, resume
 from .config import Given, named

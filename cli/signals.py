@@ -7,7 +7,7 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-from simcore.execution.progress import Control
+from simcore.api import Control
 
 __all__ = ["Signals", "ignore_checkpoint_requests"]
 

@@ -12,67 +12,53 @@ import typer
 
 from simcore.errors import InputError
 
-from . import options
 from .config import Given, named, with_config
 from .errors import run_app
+from .options import SIMULATE, Version, accepts
 from .signals import ignore_checkpoint_requests
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "simulate"]
+
+HELP = """\
+Simulate how signals propagate through random ReLU networks.
+
+Every trial draws a new network and follows a pair of inputs through it, layer by layer, or all \
+inputs of a file. Means, errors, histograms and the mean-field prediction go to one HDF5 file.
+"""
+
+EPILOG = """\
+[bold]VALUES[/bold] are one value, a list (0,1,inf) or a range start:stop:count (1.2:1.6:9), both \
+ends included. Several give a grid: every combination is simulated.
+
+[bold]Examples[/bold]
+
+simulate --width 4096 --depth 200
+
+simulate --width 4096 --depth 200 --k 0,1,inf --trials 10000 -o k.h5
+
+simulate --width 128,256,512,1024 --depth 50 --k -0.5 --distance 1e-20
+
+simulate --width 1024 --depth 100 --k 1 --sigma-w 1.2:1.6:9 --sigma-b 0.3 --dry-run
+
+simulate --width 1024 --depth 50 --ensemble raai --k 10 --inputs data/digits.h5 --trials 200
+
+simulate --width 256 --depth 50 --weights rademacher --trials 200
+"""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
-@app.command(
-    help=options.HELP,
-    epilog=options.EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-def simulate(
-    width: options.Width = None,
-    depth: options.Depth = None,
-    widths: options.Widths = None,
-    ensemble: options.Ensemble = None,
-    k: options.K = None,
-    sigma_w: options.SigmaW = None,
-    sigma_b: options.SigmaB = None,
-    correlation: options.Correlation = None,
-    distance: options.Distance = None,
-    q0: options.Q0 = None,
-    shared_network: options.SharedNetwork = False,
-    pairs: options.Pairs = None,
-    inputs: options.Inputs = None,
-    trials: options.Trials = None,
-    until_stderr: options.UntilStderr = None,
-    first_trial: options.FirstTrial = None,
-    keep: options.Keep = None,
-    bins: options.Bins = None,
-    seed: options.Seed = None,
-    sampler: options.Sampler = None,
-    weights: options.Weights = None,
-    device: options.Device = None,
-    threads: options.Threads = None,
-    scheduler: options.Scheduler = None,
-    checkpoint: options.Checkpoint = None,
-    output: options.Output = None,
-    overwrite: options.Overwrite = False,
-    dry_run: options.DryRun = False,
-    quiet: options.Quiet = False,
-    json: options.Json = False,
-    log_json: options.LogJson = None,
-    config: options.Config = None,
-    version: options.Version = False,
-) -> int:
+@app.command(help=HELP, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@accepts(SIMULATE, version=Version)
+def simulate(**parameters: str | bool | None) -> int:
     """Run one simulation; the parameters are those of `options`, all as text."""
-    parameters = locals()
     given = Given.typed(parameters)
     try:
         given = with_config(given, parameters)
+        from .execution import perform
         from .request import build_request
 
-        request = build_request(given)
-        from .execution import perform
-
-        return perform(request)
+        return perform(build_request(given))
     except InputError as error:
         raise named(error, given, parameters) from error
 

@@ -360,7 +360,7 @@ def _values(given: Given) -> dict[str, Any]:
     if "width" in texts:
         values["width"] = parse_integers("width", texts["width"])
     if "sigma_w" in texts:
-        values["sigma_w"] = parse_weight_scale(texts["sigma_w"])
+        values["sigma_w"] = parse_weight_scale("sigma_w", texts["sigma_w"])
     for name in ("k", "sigma_b", "correlation", "distance", "q0"):
         if name in texts:
             values[name] = parse_floats(name, texts[name], infinite=name == "k")

@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TypeVar
 
+from simcore.api import CRITICAL
 from simcore.errors import InputError
-from simcore.physics.ensembles import CRITICAL
 
 __all__ = [
     "parse_float",
@@ -25,6 +25,9 @@ RANGE_DIGITS = 12
 
 MAX_VALUES = 100_000
 """Values of one list or range."""
+
+MAX_LAYERS = 2**24
+"""Layers of a profile: one more than a run may have."""
 
 MAX_DIGITS = 30
 """Digits of an integer: beyond every limit, and short of 1e999999999."""
@@ -101,33 +104,30 @@ def parse_floats(field: str, text: str, *, infinite: bool = False) -> tuple[floa
     return _parse_list(field, text, one, between)
 
 
-def parse_weight_scale(text: str) -> tuple[float, ...] | str:
+def parse_weight_scale(field: str, text: str) -> tuple[float, ...] | str:
     """Read σ_w; ``critical`` is the norm-preserving value."""
     if text.strip() == CRITICAL:
         return CRITICAL
     if any(item.strip() == CRITICAL for item in text.split(",")):
         raise InputError(
-            "sigma_w",
+            field,
             text,
             f"must be numbers, or {CRITICAL} alone",
             "Run the critical weights by themselves.",
         )
-    return parse_floats("sigma_w", text)
+    return parse_floats(field, text)
 
 
-def parse_profile(text: str) -> tuple[int, ...]:
+def parse_profile(field: str, text: str) -> tuple[int, ...]:
     """Read the width of each layer: 784,512x9 is 784 and nine times 512."""
-    from simcore.runs.limits import MAX_DEPTH
-
     widths: list[int] = []
-    for item in _items("widths", text):
+    for item in _items(field, text):
         width, times, repeat = item.partition("x")
-        count = parse_integer("widths", repeat) if times else 1
-        if not 1 <= count <= MAX_DEPTH - len(widths):
-            raise InputError(
-                "widths", text, f"must name 1 to {MAX_DEPTH} layers", "Write it as 784,512x9."
-            )
-        widths += [parse_integer("widths", width)] * count
+        count = parse_integer(field, repeat) if times else 1
+        if not 1 <= count <= MAX_LAYERS - len(widths):
+            rule = f"must name 1 to {MAX_LAYERS} layers"
+            raise InputError(field, text, rule, "Write it as 784,512x9.")
+        widths += [parse_integer(field, width)] * count
     return tuple(widths)
 
 

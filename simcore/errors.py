@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 __all__ = [
     "ClusterError",
     "DeviceError",
@@ -10,7 +13,13 @@ __all__ = [
     "OutputError",
     "SimcoreError",
     "SimcoreWarning",
+    "spelled",
 ]
+
+
+def spelled(text: str, spell: Callable[[str], str] = str) -> str:
+    """Return a text with the parameters that stand in backquotes spelled as the user knows them."""
+    return re.sub(r"`(\w+)`", lambda name: spell(name[1]), text)
 
 
 class SimcoreWarning(UserWarning):
@@ -35,7 +44,8 @@ class InputError(SimcoreError, ValueError):
     rule
         What is allowed, as the rest of a sentence: "must be at least 1".
     remedy
-        What to do, as a sentence.
+        What to do, as a sentence. Here and in `rule` the names of other parameters stand in
+        backquotes.
     """
 
     exit_code = 2
@@ -47,9 +57,13 @@ class InputError(SimcoreError, ValueError):
         self.rule = rule
         self.remedy = remedy
 
+    def worded(self, spell: Callable[[str], str] = str) -> str:
+        """Return rule and remedy, the parameters in backquotes spelled as the user knows them."""
+        return spelled(f"{self.rule}. {self.remedy}", spell)
+
     def __str__(self) -> str:
         shown = self.value if isinstance(self.value, str) else repr(self.value)
-        return f"{self.field} = {shown}: {self.rule}. {self.remedy}"
+        return f"{self.field} = {shown}: {self.worded()}"
 
 
 class DeviceError(InputError):

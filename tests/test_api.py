@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -92,11 +95,45 @@ def test_runs_go_on_and_shards_unite_from_python(tmp_path: Path) -> None:
     xr.testing.assert_identical(simcore.open_run(path).drop_attrs(), whole.drop_attrs())
 
 
-def test_a_run_has_its_own_trials() -> None:
+OPTIONS: dict[str, Any] = {
+    "width": 9,
+    "depth": 2,
+    "layer_widths": [8, 9],
+    "correlation": 0.1,
+    "distance": 0.1,
+    "q0": 1.0,
+    "pairs": 2,
+    "shared_network": False,
+    "inputs": "x.npy",
+    "weights": "normal",
+    "sampler": "auto",
+    "trials": 10,
+    "until_stderr": 0.1,
+    "seed": 0,
+    "device": "cpu",
+}
+"""Options of `simulate` that belong to a Run; even its own values are not to be given twice."""
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_run_has_its_own_options(name: str) -> None:
     run = simcore.Run(depth=3, width=(8,))
-    for given in ({"trials": 10}, {"until_stderr": 0.1}, {"depth": 2}):
-        with pytest.raises(simcore.InputError, match="is part of the Run"):
-            simcore.simulate(run, **given)
+    with pytest.raises(simcore.InputError, match="is part of the Run") as caught:
+        simcore.simulate(run, **{name: OPTIONS[name]})
+    assert caught.value.field == name
+
+
+def test_options_beside_a_run_are_all_named() -> None:
+    run = simcore.Run(depth=3, width=(8,))
+    with pytest.raises(simcore.InputError, match=r"^q0, seed = 2.0, 1: are part of the Run"):
+        simcore.simulate(run, seed=1, q0=2.0)
+
+
+def test_every_option_of_a_run_is_known_to_be_one() -> None:
+    options = set(inspect.signature(simcore.simulate).parameters) - {"ensemble"}
+    described = {field.name for field in fields(simulation.RunSpec)}
+    assert options & described == OPTIONS.keys()
+    assert options - described == {"output", "overwrite", "threads", "scheduler", "report"}
 
 
 def test_simulate_until_a_standard_error() -> None:

@@ -210,9 +210,7 @@ def obstacle(found: Findings, run: Run | None = None) -> Obstacle | None:
 
     `run` is what it is wanted for: matrix products need packages of their own.
     """
-    from simcore.runs.limits import multiplies
-
-    needs_cupy = run is not None and multiplies(run)
+    needs_cupy = run is not None and run.multiplies
     return (
         driver_obstacle(found)
         or package_obstacle(found)
@@ -396,11 +394,9 @@ def used(run: Run) -> str:
     """Return what a run is simulated on here, in words, for the provenance of its file."""
     if run.device == "cpu":
         return run.device
-    from simcore.runs.limits import multiplies
-
     found = look()
     text = f"{run.device}: {described(found)}, numba-cuda {found.numba_cuda}"
-    return f"{text}, CuPy {found.cupy}" if multiplies(run) else text
+    return f"{text}, CuPy {found.cupy}" if run.multiplies else text
 
 
 def check_kind(run: Run, device: str | None) -> None:

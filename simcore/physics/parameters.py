@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
-
-import numpy as np
 
 from simcore.errors import InputError
 
@@ -47,9 +46,9 @@ def sorted_grid(name: str, values: Sequence[Any]) -> tuple[Any, ...]:
 
 def check_integer(name: str, value: object, low: int, high: int) -> None:
     """Raise InputError unless `value` is a whole number between two limits."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(name, value, "must be a whole number", "Give an integer.")
-    if not low <= value <= high:
+    if not low <= int(value) <= high:
         raise InputError(
             name, value, f"must be between {low} and {high}", "Choose a value in that range."
         )

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Point", "point_key"]
+from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.parameters import correlation_strength
+
+if TYPE_CHECKING:
+    from .run import Run
+
+__all__ = ["Point", "axes", "grid_points", "point_key"]
 
 
 @dataclass(frozen=True)
@@ -80,50 +89,91 @@ class Point:
         return sum(self.widths[:depth])
 
 
+def axes(run: Run) -> dict[str, tuple[float, ...]]:
+    """Return every grid parameter of a run with its values, in order; single values included."""
+    found: dict[str, tuple[float, ...]] = {}
+    if run.layer_widths is None:
+        found["width"] = run.width
+    found["k"] = run.k
+    if isinstance(run.sigma_w, tuple):
+        found["sigma_w"] = run.sigma_w
+    if run.sigma_b is not None:
+        found["sigma_b"] = run.sigma_b
+    if not run.shared_network:
+        if run.distance is not None:
+            found["initial_distance"] = run.distance
+        else:
+            found["overlap"] = run.correlation or ()
+    if run.inputs is None:
+        found["q0"] = run.q0
+    return found
+
+
+def grid_points(run: Run) -> Iterator[Point]:
+    """Yield the points of a run in row-major order of its grid."""
+    names = list(run.axes)
+    swept = [i for i, name in enumerate(names) if name in run.dimensions]
+    of_k = dict(run.sigma_w_of_k or ())
+    for place in itertools.product(*(range(len(values)) for values in run.axes.values())):
+        value = {name: run.axes[name][i] for name, i in zip(names, place, strict=True)}
+        k, sigma_b, q0 = value["k"], value.get("sigma_b"), value.get("q0", math.nan)
+        sigma_w = value["sigma_w"] if "sigma_w" in value else of_k[k]
+        widths, distances = run.layer_widths or (int(value["width"]),), _distances(run, value)
+        drawn = () if run.inputs is not None else (q0, *distances)
+        yield Point(
+            index=tuple(place[i] for i in swept),
+            widths=widths,
+            k=k,
+            g=correlation_strength(k),
+            sigma_w=sigma_w,
+            sigma_b=sigma_b,
+            distances=distances,
+            q0=q0,
+            key=point_key(
+                asymmetric=run.ensemble in ASYMMETRIC,
+                widths=widths,
+                floats=(k, sigma_w, math.nan if sigma_b is None else sigma_b, *drawn),
+                texts=_texts(run),
+                seed=run.seed,
+            ),
+            asymmetric=run.ensemble in ASYMMETRIC,
+            input_size=0 if run.inputs is None else run.inputs.size,
+        )
+
+
+def _distances(run: Run, value: dict[str, float]) -> tuple[float, ...]:
+    """Return 1 − c₀ of every pair of a point."""
+    if run.inputs is not None:
+        return run.inputs.distance
+    if run.shared_network:
+        return run.distance or tuple(1.0 - c for c in run.correlation or ())
+    overlap = value.get("overlap")
+    return (value["initial_distance"] if overlap is None else 1.0 - overlap,)
+
+
+def _texts(run: Run) -> tuple[str, ...]:
+    """Return law of the weights, sampler and, for a shared network, the law of its inputs."""
+    if run.inputs is not None:
+        return run.weights, run.sampler, f"{run.inputs.digest} {run.inputs.pairs}"
+    return (run.weights, run.sampler, *(("random pairs",) if run.shared_network else ()))
+
+
 def point_key(
     *,
     asymmetric: bool,
     widths: Sequence[int],
     floats: Sequence[float],
-    weights: str,
-    sampler: str,
-    inputs: str = "",
+    texts: Sequence[str],
     seed: int,
 ) -> int:
     """Return the 64-bit Philox key of a point: the head of SHA-256 over its physics and seed.
 
-    `inputs` names what goes through a shared network, beside the overlaps; "" is a single pair.
-    """
-    record = _record(
-        asymmetric=asymmetric,
-        widths=widths,
-        floats=floats,
-        weights=weights,
-        sampler=sampler,
-        inputs=inputs,
-        seed=seed,
-    )
-    return int.from_bytes(hashlib.sha256(record).digest()[:8], "little")
-
-
-def _record(
-    *,
-    asymmetric: bool,
-    widths: Sequence[int],
-    floats: Sequence[float],
-    weights: str,
-    sampler: str,
-    inputs: str,
-    seed: int,
-) -> bytes:
-    """Serialise the physics of a point, byte by byte the same on every machine.
-
-    Depth is not in it: a shallower run is a prefix of a deeper one.
+    The record is byte by byte the same on every machine. Depth is not in it: a shallower run is a
+    prefix of a deeper one.
     """
     parts = [b"simcore-point-1", struct.pack("<B", asymmetric)]
     parts.append(struct.pack(f"<Q{len(widths)}q", len(widths), *widths))
     parts.append(struct.pack(f"<Q{len(floats)}d", len(floats), *(x + 0.0 for x in floats)))
-    for text in (weights, sampler, inputs) if inputs else (weights, sampler):
-        parts.append(struct.pack("<Q", len(text)) + text.encode())
+    parts += [struct.pack("<Q", len(text)) + text.encode() for text in texts]
     parts.append(struct.pack("<Q", seed))
-    return b"".join(parts)
+    return int.from_bytes(hashlib.sha256(b"".join(parts)).digest()[:8], "little")

@@ -130,7 +130,7 @@ def test_mistakes_are_one_line(
         (["--until-stderr", "x"], "--until-stderr x: "),
         (
             ["--until-stderr", "0.1", "--first-trial", "64"],
-            "--until-stderr 0.1: excludes first_trial",
+            "--until-stderr 0.1: excludes --first-trial",
         ),
         (["--scheduler", "localhost:8786"], "--scheduler localhost:8786: is no address"),
         (["--scheduler", "local:x"], "--scheduler local:x: must be local:N"),

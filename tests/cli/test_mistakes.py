@@ -66,7 +66,10 @@ MISTAKES = [
     ),
     ("--width 64 --depth 5 --inputs none.npy", "--inputs none.npy:"),
     ("--width 64 --depth 5 --inputs none.npy --q0 2", "--inputs none.npy: excludes --q0"),
-    ("--width 64 --depth 5 --inputs none.npy --shared-network", "--inputs none.npy: goes with"),
+    (
+        "--width 64 --depth 5 --inputs none.npy --shared-network",
+        "--inputs none.npy: excludes --shared-network",
+    ),
     ("--width 64 --depth 5 --weights cauchy", "--weights cauchy:"),
     ("--width 64 --depth 5 -o nowhere/x.h5", "--output nowhere/x.h5: is in no folder"),
     ("--width 64 --depth 5 -o .", "--output .: is a folder"),

@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from simcore.cli.options import EPILOG
-from simcore.cli.simulate import main
+from simcore.cli.simulate import EPILOG, main
 
 from simcore.runs.limits import DEFAULTS
 from simcore.runs.run import Run

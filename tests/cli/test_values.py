@@ -110,19 +110,19 @@ def test_a_list_has_a_limit() -> None:
 
 
 def test_profiles() -> None:
-    assert parse_profile("784,512x9") == (784, *[512] * 9)
-    assert parse_profile("8") == (8,)
+    assert parse_profile("widths", "784,512x9") == (784, *[512] * 9)
+    assert parse_profile("widths", "8") == (8,)
 
 
 @pytest.mark.parametrize("text", ["", "8x", "x3", "8x0", "8x-1", "8x1e12", "8xx2", "8,,8", "8x2x2"])
 def test_malformed_profiles(text: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse_profile(text)
+        parse_profile("widths", text)
     assert caught.value.field == "widths"
 
 
 def test_critical_stands_alone() -> None:
-    assert parse_weight_scale("critical") == "critical"
-    assert parse_weight_scale("1.5") == (1.5,)
+    assert parse_weight_scale("sigma_w", "critical") == "critical"
+    assert parse_weight_scale("sigma_w", "1.5") == (1.5,)
     with pytest.raises(InputError, match="alone"):
-        parse_weight_scale("1.5,critical")
+        parse_weight_scale("sigma_w", "1.5,critical")

@@ -343,7 +343,7 @@ def test_inputs_go_with_a_run_that_has_some(tmp_path: Path) -> None:
 
 
 def test_a_target_excludes_pieces() -> None:
-    with pytest.raises(InputError, match="excludes first_trial"):
+    with pytest.raises(InputError, match=r"until_stderr = 0\.1: excludes first_trial"):
         Run(depth=3, width=(8,), until_stderr=0.1, first_trial=BLOCK)
     for wrong in (0.0, -1.0, 1.0, float("nan")):
         with pytest.raises(InputError, match="until_stderr"):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simcore.errors import InputError
+from simcore.inputs.input_set import InputSet
 from simcore.physics.parameters import norm_preserving_sigma_w
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.limits import MAX_DEPTH, MAX_WIDTH
-from simcore.runs.run import Run
+from simcore.runs.run import Run, resolve
+
+DIGITS = Path(__file__).parents[2] / "data" / "digits.h5"
 
 
 def run(**options: Any) -> Run:
@@ -30,11 +35,13 @@ def run(**options: Any) -> Run:
         ({"width": (MAX_WIDTH + 1,)}, "width"),
         ({"width": ()}, "width"),
         ({"width": (8, 8)}, "width"),
-        ({"width": (), "layer_widths": (3, 4)}, "widths"),
-        ({"width": (4,), "layer_widths": (3, 4), "depth": 2}, "widths"),
+        ({"width": (), "layer_widths": (3, 4)}, "layer_widths"),
+        ({"width": (4,), "layer_widths": (3, 4), "depth": 2}, "layer_widths"),
+        ({"width": (), "layer_widths": (3, 0), "depth": 2}, "layer_widths"),
         ({"k": (-1.0,), "ensemble": "correlated"}, "k"),
         ({"k": (math.nan,), "ensemble": "correlated"}, "k"),
-        ({"k": (1.0,)}, "k"),
+        ({"k": (1.0,), "ensemble": "he"}, "k"),
+        ({"ensemble": "correlated"}, "ensemble"),
         ({"ensemble": "xavier"}, "ensemble"),
         ({"sigma_w": (-1.0,)}, "sigma_w"),
         ({"sigma_w": (0.0,)}, "sigma_w"),
@@ -42,7 +49,7 @@ def run(**options: Any) -> Run:
         ({"sigma_b": (-0.1,)}, "sigma_b"),
         ({"correlation": (1.5,)}, "correlation"),
         ({"correlation": (math.nan,)}, "correlation"),
-        ({"correlation": (0.5,), "distance": (0.5,)}, "correlation"),
+        ({"correlation": (0.5,), "distance": (0.5,)}, "distance"),
         ({"distance": (-1e-9,)}, "distance"),
         ({"q0": (0.0,)}, "q0"),
         ({"trials": 0}, "trials"),
@@ -83,6 +90,56 @@ def test_an_option_that_is_gone_is_named(name: str) -> None:
     with pytest.raises(InputError, match=f"^{name} = True: is an option that this version") as got:
         Run.from_config(run().config() | {name: True})
     assert "\n" not in str(got.value)
+
+
+def test_single_values_and_gaps_are_resolved() -> None:
+    plan = Run(layer_widths=[3, 4, 5], k=1, q0=2.0, until_stderr=0.1)
+    assert (plan.depth, plan.width, plan.layer_widths) == (3, (), (3, 4, 5))
+    assert (plan.ensemble, plan.k, plan.q0, plan.trials) == ("correlated", (1,), (2.0,), 10**6)
+    assert (plan.correlation, plan.sigma_b, plan.sampler) == ((0.5,), (0.0,), "gram")
+
+
+@pytest.mark.parametrize("name", ["width", "distance", "depth"])
+def test_a_run_is_never_changed(name: str) -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(run(), name, 1)
+
+
+def test_resolving_changes_nothing_that_is_resolved() -> None:
+    inputs = InputSet.read(str(DIGITS), pairs=3)
+    for plan in (
+        run(ensemble="raai", k=(1.0, math.inf), sigma_w="critical"),
+        run(shared_network=True, pairs=3, distance=0.1),
+        run(inputs=inputs),
+        run(weights="student:5"),
+    ):
+        assert replace(plan) == plan
+        assert resolve(plan) == plan
+        longer = replace(plan, trials=2000)
+        assert longer.config() == plan.config() | {"trials": 2000}
+        assert [point.key for point in longer.points] == [point.key for point in plan.points]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"inputs": "x.npy", "correlation": 0.1}, "inputs = x.npy: excludes correlation."),
+        ({"inputs": "x.npy", "distance": 0.0}, "inputs = x.npy: excludes distance."),
+        ({"inputs": "x.npy", "q0": 1.0}, "inputs = x.npy: excludes q0."),
+        ({"inputs": "x.npy", "shared_network": True}, "inputs = x.npy: excludes shared_network."),
+        ({"correlation": 0.0, "distance": 0.0}, "distance = 0.0: excludes correlation."),
+        ({"until_stderr": 0.1, "first_trial": 64}, "until_stderr = 0.1: excludes first_trial."),
+        ({"pairs": 3}, "pairs = 3: goes with shared_network or inputs."),
+        ({"pairs": "x.csv", "shared_network": True}, "pairs = x.csv: must be a whole number."),
+        ({"sampler": "gram", "weights": "uniform"}, "sampler = gram: draws layers from"),
+        ({"ensemble": "raai"}, "ensemble = raai: needs the strength of the correlation. Give k"),
+    ],
+)
+def test_options_that_do_not_go_together(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        run(**options)
+    assert str(caught.value).startswith(told)
+    assert "`" not in str(caught.value)
 
 
 def test_the_key_is_the_physics_and_the_seed() -> None:

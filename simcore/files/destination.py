@@ -1,0 +1,50 @@
+"""The place of a file: whether it can be written, and what is there already."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from simcore.errors import InputError
+
+from .lock import protected
+
+__all__ = ["check_destination", "identity"]
+
+
+def check_destination(path: Path, field: str = "output") -> None:
+    """Raise InputError, about `field`, unless a file can be made, or replaced, at `path`."""
+    try:
+        if path.is_dir():
+            raise InputError(field, str(path), "is a folder", "Name a file in it.")
+        if path.exists() and not path.is_file():
+            raise InputError(field, str(path), "is no ordinary file", "Name another file.")
+        if not path.parent.is_dir():
+            raise InputError(field, str(path), "is in no folder", f"Create {path.parent} first.")
+        if protected(path):
+            remedy = "Make it writable, or name another file."
+            raise InputError(field, str(path), "is read-only", remedy)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        rule = f"can't be written ({reason})"
+        raise InputError(field, str(path), rule, "Name a file elsewhere.") from error
+
+
+def identity(path: Path) -> tuple[str, bool]:
+    """Return the digest of a stored run's configuration and whether it is complete.
+
+    The digest is "" where the file is not that of a run.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            digest = file.attrs["config_sha256"]
+            shown = digest.decode() if isinstance(digest, bytes) else str(digest)
+            return shown, bool(file.attrs["complete"]) and "gaps" not in file.attrs
+    except (OSError, KeyError):
+        return "", False

@@ -1,0 +1,282 @@
+"""Resolution of a description: gaps are filled, values checked, options held against each other.
+
+Every rule of a run stands here and nowhere else. Options that a message names stand in backquotes,
+so that a front door can spell them in its own way (`InputError.worded`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from simcore.errors import InputError
+from simcore.inputs.input_set import InputSet
+from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
+from simcore.physics.parameters import (
+    SCALE_LIMITS,
+    check_choice,
+    check_integer,
+    check_scale,
+    correlation_strength,
+    shown,
+    sorted_grid,
+)
+from simcore.physics.weight_laws import parse_weights
+from simcore.statistics.blocks import BLOCK
+from simcore.theory.scales import default_sigma_w
+
+from . import limits
+from .costs import sampler_costs
+from .grid import axes
+from .limits import DEFAULTS, EXCLUSIVE
+from .spec import RunSpec
+
+if TYPE_CHECKING:
+    from .run import Run
+
+__all__ = ["resolved"]
+
+_IMPLIED = (("shared_network", True), ("q0", (DEFAULTS.q0,)))
+"""Values that a resolved run has because of its inputs."""
+
+
+def resolved(spec: RunSpec) -> dict[str, Any]:
+    """Return a value for every field of a `Run`; values that are resolved already stay.
+
+    Raises
+    ------
+    InputError
+        If a value breaks a rule, naming field, value, rule and remedy.
+    """
+    _check_exclusive(spec)
+    values = _layers(spec) | _law(spec) | _statistics(spec) | _signals(spec)
+    check_choice("device", spec.device, limits.DEVICES)
+    check_choice("sampler", spec.sampler, (*limits.SAMPLERS, "auto"))
+    values |= {"device": spec.device, "sampler": spec.sampler}
+    draft = cast("Run", RunSpec(**values))  # only the sampler may be open
+    points = math.prod(len(numbers) for numbers in axes(draft).values())
+    if points > limits.MAX_POINTS:
+        rule = f"must have at most {limits.MAX_POINTS}"
+        raise InputError("grid", f"{points} points", rule, "Split the grid.")
+    return values | {"sampler": _sampler(draft)}
+
+
+def _check_exclusive(spec: RunSpec) -> None:
+    for name, other in EXCLUSIVE:
+        if _given(spec, name) and _given(spec, other):
+            shown = getattr(spec, name)
+            shown = shown if isinstance(shown, str | int | float) else str(shown)
+            raise InputError(name, shown, f"excludes `{other}`", "Give one of the two.")
+
+
+def _given(spec: RunSpec, name: str) -> bool:
+    value = getattr(spec, name)
+    if isinstance(spec.inputs, InputSet) and (name, value) in _IMPLIED:
+        return False
+    if name == "first_trial":
+        return bool(value != 0)
+    return not (value is None or value is False or (isinstance(value, tuple) and not value))
+
+
+def _several(values: Any) -> tuple[Any, ...]:
+    return tuple(values) if isinstance(values, Iterable) else (values,)
+
+
+# --- the network --------------------------------------------------------------------------------
+
+
+def _layers(spec: RunSpec) -> dict[str, Any]:
+    """Return depth, width and layer_widths."""
+    width, profile = sorted_grid("width", _several(spec.width)), None
+    if spec.layer_widths is not None:
+        profile = tuple(spec.layer_widths)
+        for nodes in profile:
+            check_integer("layer_widths", nodes, 1, limits.MAX_WIDTH)
+    elif not width:
+        raise InputError("width", "none", "is missing", "Give the nodes of a layer, such as 4096.")
+    for nodes in width:
+        check_integer("width", nodes, 1, limits.MAX_WIDTH)
+    depth = spec.depth
+    if depth is None and profile is None:
+        raise InputError("depth", "none", "is missing", "Give the number of layers, such as 200.")
+    depth = len(profile or ()) if depth is None else depth
+    check_integer("depth", depth, 1, limits.MAX_DEPTH)
+    if profile is not None and len(profile) != depth:
+        rule = f"must have a width for each of the {depth} layers"
+        remedy = "Change the widths, or the depth."
+        raise InputError("layer_widths", f"{len(profile)} layers", rule, remedy)
+    if profile is not None and len(set(profile)) == 1:
+        # A constant profile is the same network as a single width, and has the same key.
+        width, profile = profile[:1], None
+    return {"depth": depth, "width": width, "layer_widths": profile}
+
+
+def _law(spec: RunSpec) -> dict[str, Any]:
+    """Return ensemble, k, sigma_w, sigma_w_of_k, sigma_b and weights."""
+    ensemble = spec.ensemble
+    if ensemble is None:
+        ensemble = DEFAULTS.ensemble if spec.k is None else "correlated"
+    check_choice("ensemble", ensemble, ENSEMBLES)
+    if spec.k is None and ensemble not in WITHOUT_K:
+        rule = "needs the strength of the correlation"
+        raise InputError("ensemble", ensemble, rule, "Give `k`, such as 1.")
+    k = (0.0,) if spec.k is None else sorted_grid("k", _several(spec.k))
+    for value in k:
+        correlation_strength(value)
+    if ensemble in WITHOUT_K and k != (0.0,):
+        rule = f"must be 0 for the ensemble {ensemble}"
+        other = ENSEMBLES[ENSEMBLES.index(ensemble) + 1]
+        raise InputError("k", shown(k), rule, f"Leave it out, or take the ensemble {other}.")
+    asymmetric = ensemble in ASYMMETRIC
+    sigma_b: tuple[float, ...] | None = None if asymmetric else (0.0,)
+    if spec.sigma_b is not None:
+        sigma_b = _scales("sigma_b", spec.sigma_b, positive=False)
+    sigma_w: tuple[float, ...] | str | None = None
+    if isinstance(spec.sigma_w, str):
+        check_choice("sigma_w", spec.sigma_w, (CRITICAL,))
+        sigma_w = CRITICAL if asymmetric else None
+    elif spec.sigma_w is not None:
+        sigma_w = _scales("sigma_w", spec.sigma_w, positive=True)
+    return {
+        "ensemble": ensemble,
+        "k": k,
+        "sigma_w": sigma_w,
+        "sigma_w_of_k": None if isinstance(sigma_w, tuple) else _scales_of_k(spec, ensemble, k),
+        "sigma_b": sigma_b,
+        "weights": str(parse_weights(spec.weights)),
+    }
+
+
+def _scales(name: str, values: Any, *, positive: bool) -> tuple[float, ...]:
+    scales = sorted_grid(name, _several(values))
+    for value in scales:
+        check_scale(name, value, positive=positive)
+    return scales
+
+
+def _scales_of_k(
+    spec: RunSpec, ensemble: str, k: tuple[float, ...]
+) -> tuple[tuple[float, float], ...]:
+    """Return each k with the σ_w that stands for a default, or for ``"critical"``."""
+    critical = spec.sigma_w == CRITICAL and ensemble in ASYMMETRIC
+    # A value that was found numerically is read back and never found again.
+    known = dict(spec.sigma_w_of_k or ()) if critical else {}
+    return tuple(
+        (x, known[x] if x in known else default_sigma_w(ensemble, x, critical=critical)) for x in k
+    )
+
+
+def _sampler(run: Run) -> str:
+    """Return the sampler: the one that is named, or the cheaper one that can draw the weights."""
+    normal, sampler = run.weights == "normal", run.sampler
+    if sampler == "gram" and not normal:
+        rule = f"draws layers from the law of normal weights, not of {run.weights} ones"
+        raise InputError("sampler", "gram", rule, "Use the sampler dense, or auto.")
+    if sampler == "auto":
+        sampler = "gram" if normal else "dense"
+        if normal and run.shared_network:
+            costs = sampler_costs(run)
+            sampler = min(costs, key=lambda name: costs[name])
+    if run.ensemble in ASYMMETRIC and sampler == "gram" and not run.shared_network:
+        for nodes in run.layer_widths or run.width:
+            check_integer("width", nodes, 1, limits.MAX_ASYMMETRIC_WIDTH)
+    return sampler
+
+
+# --- statistics ---------------------------------------------------------------------------------
+
+
+def _statistics(spec: RunSpec) -> dict[str, Any]:
+    """Return trials, first_trial, until_stderr, seed, keep, bins and levels."""
+    trials, target = spec.trials, spec.until_stderr
+    if target is not None and not 0.0 < target < 1.0:
+        remedy = "Give the standard error that the mean correlation is to reach."
+        raise InputError("until_stderr", target, "must be a number between 0 and 1", remedy)
+    if trials is None:
+        trials = DEFAULTS.trials if target is None else DEFAULTS.most_trials
+    check_integer("trials", trials, 1, limits.MAX_RUN_TRIALS)
+    check_integer("first_trial", spec.first_trial, 0, limits.MAX_TRIALS - trials)
+    if spec.first_trial % BLOCK:
+        rule = f"must be a multiple of {BLOCK}, a block of trials"
+        remedy = f"Use {spec.first_trial // BLOCK * BLOCK}."
+        raise InputError("first_trial", spec.first_trial, rule, remedy)
+    check_integer("seed", spec.seed, 0, limits.MAX_SEED)
+    check_integer("keep", spec.keep, 0, limits.MAX_TRIALS)
+    check_integer("bins", spec.bins, 1, limits.MAX_BINS)
+    levels = sorted_grid("levels", spec.levels)
+    for level in levels:
+        if not 0.0 < level < 1.0:
+            raise InputError("levels", level, "must be between 0 and 1", "Give 0.5, for example.")
+    return {
+        "trials": trials,
+        "first_trial": spec.first_trial,
+        "until_stderr": target,
+        "seed": spec.seed,
+        "keep": spec.keep,
+        "bins": spec.bins,
+        "levels": levels,
+    }
+
+
+# --- the inputs ---------------------------------------------------------------------------------
+
+
+def _signals(spec: RunSpec) -> dict[str, Any]:
+    """Return inputs, shared_network, pairs, correlation, distance and q0."""
+    inputs, shared, pairs = _inputs(spec), spec.shared_network, spec.pairs
+    q0 = sorted_grid("q0", _several(DEFAULTS.q0 if spec.q0 is None else spec.q0))
+    low, high = SCALE_LIMITS
+    for square in q0:
+        if not low <= square <= high:
+            rule = f"must be between {low:g} and {high:g}"
+            raise InputError("q0", square, rule, "Give |x|^2/N of an input.")
+    if inputs is not None:
+        check_integer("pairs", len(inputs.pairs), 1, limits.MAX_PAIRS)
+        found = {"inputs": inputs, "shared_network": True, "pairs": len(inputs.pairs), "q0": q0}
+        return found | {"correlation": None, "distance": None}
+    if pairs is not None and not shared:
+        rule = "goes with `shared_network` or `inputs`"
+        raise InputError("pairs", pairs, rule, "Add one of them.")
+    if isinstance(pairs, str):
+        remedy = "A file that lists the pairs goes with `inputs`."
+        raise InputError("pairs", pairs, "must be a whole number", remedy)
+    name = "correlation" if spec.distance is None else "distance"
+    overlaps = _overlaps(name, spec)
+    if shared:
+        pairs = len(overlaps) if pairs is None else pairs
+        check_integer("pairs", pairs, 1, limits.MAX_PAIRS)
+        overlaps = overlaps * pairs if len(overlaps) == 1 else overlaps
+        if len(overlaps) != pairs:
+            rule = f"must name one overlap, or one for each of the {pairs} pairs"
+            remedy = "Change it, or the number of pairs."
+            raise InputError(name, shown(overlaps[:8]), rule, remedy)
+    found = {"correlation": None, "distance": None, name: overlaps, "q0": q0}
+    return found | {"inputs": None, "shared_network": shared, "pairs": pairs}
+
+
+def _inputs(spec: RunSpec) -> InputSet | None:
+    """Return the inputs of a file, read if only their file is known."""
+    inputs = spec.inputs
+    if inputs is not None and not isinstance(inputs, InputSet):
+        inputs = InputSet.read(os.fspath(inputs), pairs=spec.pairs, seed=spec.seed)
+    if inputs is not None:
+        check_integer("inputs", inputs.count, 2, limits.MAX_INPUTS)
+        check_integer("inputs", inputs.size, 1, limits.MAX_INPUTS)
+    return inputs
+
+
+def _overlaps(name: str, spec: RunSpec) -> tuple[float, ...]:
+    """Return the overlaps, or distances, of the pairs; those of a shared network in their order."""
+    given = getattr(spec, name)
+    values = _several(DEFAULTS.correlation if given is None else given)
+    values = values if spec.shared_network else sorted_grid(name, values)
+    for x in values:
+        if name == "correlation" and not -1.0 <= x <= 1.0:
+            remedy = "Give the overlap of the pair."
+            raise InputError(name, x, "must be between -1 and 1", remedy)
+        if name == "distance" and not (x == 0.0 or limits.SMALLEST_DISTANCE <= x <= 2.0):
+            rule = f"must be 0, or between {limits.SMALLEST_DISTANCE:g} and 2"
+            raise InputError(name, x, rule, "Give 1 - c0, where c0 is the overlap of the pair.")
+    return values
