@@ -16,10 +16,10 @@ from simcore.numerics.rng import counter_word0, normal_pair, philox
 from simcore.sampling.asymmetric import cuda_kernels as kernels
 from simcore.sampling.asymmetric.nodes import (
     ASYMMETRIC_STREAM,
-    MULTIPLE,
     READ_SLOPE,
     add_node,
     choices_of,
+    of_activation,
     replaced_index,
     scales,
     usual_signals,
@@ -72,7 +72,7 @@ def usual_nodes(
         at_r = fma64(-law[READ_SLOPE], at_x, r[index])
         beta = np.float64(weight(np.uint32(w3)))
         u, s = usual_signals(at_x, at_r, np.float64(z1), np.float64(z2), beta, scales(law))
-        sums = add_node(sums, node, u, s, law[MULTIPLE], new[0], new[1])
+        sums = add_node(sums, node, u, s, of_activation(law), new[0], new[1])
         node = np.uint32(node + np.uint32(LANES))
     kernels._put_parts(sums, thread, out)
     out[kernels.PARTS + thread] = sums[8]

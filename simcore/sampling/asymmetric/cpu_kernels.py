@@ -228,7 +228,7 @@ def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):  # type: ig
 
 
 @njit(nogil=True, cache=True)
-def _sum_nodes(work, nodes, kappa, x, r, sums, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sum_nodes(work, nodes, numbers, x, r, sums, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add nodes to the sums of their lanes, and write their activations to x and r."""
     u, s = work[2 * ROOM : 3 * ROOM], work[3 * ROOM : 4 * ROOM]
     fours = nodes // (4 * LANES)
@@ -236,17 +236,17 @@ def _sum_nodes(work, nodes, kappa, x, r, sums, flags):  # type: ignore[no-untype
         for lane in range(LANES):
             j = b * 4 * LANES + lane
             c = load(sums, flags, lane)
-            c = node_laws.add_node(c, j, u[j], s[j], kappa, x, r)
+            c = node_laws.add_node(c, j, u[j], s[j], numbers, x, r)
             j += LANES
-            c = node_laws.add_node(c, j, u[j], s[j], kappa, x, r)
+            c = node_laws.add_node(c, j, u[j], s[j], numbers, x, r)
             j += LANES
-            c = node_laws.add_node(c, j, u[j], s[j], kappa, x, r)
+            c = node_laws.add_node(c, j, u[j], s[j], numbers, x, r)
             j += LANES
-            c = node_laws.add_node(c, j, u[j], s[j], kappa, x, r)
+            c = node_laws.add_node(c, j, u[j], s[j], numbers, x, r)
             store(c, sums, flags, lane)
     for j in range(fours * 4 * LANES, nodes):
         lane = j % LANES
-        c = node_laws.add_node(load(sums, flags, lane), j, u[j], s[j], kappa, x, r)
+        c = node_laws.add_node(load(sums, flags, lane), j, u[j], s[j], numbers, x, r)
         store(c, sums, flags, lane)
 
 
@@ -255,7 +255,8 @@ def _draw_layer(  # type: ignore[no-untyped-def]
     physics, trial, layer, width, n, old_x, old_r, new_x, new_r, room
 ):  # pragma: no cover - compiled
     """Draw a layer: its activations go to new_x and new_r, its sums to `room.totals`."""
-    work, sums, flags, kappa = room.work, room.sums, room.flags, room.law[node_laws.MULTIPLE]
+    work, sums, flags = room.work, room.sums, room.flags
+    numbers = node_laws.of_activation(room.law)
     room.layer[:] = 0.0
     flags[:] = 0
     for chunk in range(0, width, CHUNK):
@@ -264,7 +265,7 @@ def _draw_layer(  # type: ignore[no-untyped-def]
             nodes = min(ROOM, width - first)
             _draw_nodes(physics, trial, layer, first, nodes, n, old_x, old_r, room)
             x, r = new_x[first : first + nodes], new_r[first : first + nodes]
-            _sum_nodes(work, nodes, kappa, x, r, sums, flags)
+            _sum_nodes(work, nodes, numbers, x, r, sums, flags)
         for i in range(SUMS * LANES):
             room.layer[i] += sums[i]
     _fold(room)

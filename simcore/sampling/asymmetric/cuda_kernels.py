@@ -109,8 +109,8 @@ def lane_chunk(node, end, draws, before, x, r):  # type: ignore[no-untyped-def]
     laws, sums = before[1], NOTHING
     while node < end:
         u, s = draw_node(node, draws, before)
-        kappa = laws[_u32(node >> U_NEVER)][node_laws.MULTIPLE]
-        sums = node_laws.add_node(sums, node, u, s, kappa, x, r)
+        numbers = node_laws.of_activation(laws[_u32(node >> U_NEVER)])
+        sums = node_laws.add_node(sums, node, u, s, numbers, x, r)
         node = _u32(node + U_LANES)
     return sums
 

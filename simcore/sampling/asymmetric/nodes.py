@@ -29,6 +29,7 @@ __all__ = [
     "add_node",
     "choices_of",
     "few_law",
+    "of_activation",
     "own_law",
     "replaced_index",
     "scales",
@@ -234,9 +235,15 @@ def _with_node(a, b, c, d, e, x, r):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _activate(u, s, kappa):  # type: ignore[no-untyped-def]
+def of_activation(law):  # type: ignore[no-untyped-def]
+    """Return the numbers of a law that a node's activations need: κ."""
+    return (law[MULTIPLE],)
+
+
+@njit(inline="always")
+def _activate(u, s, numbers):  # type: ignore[no-untyped-def]
     """Return x, r and the packed counts of a node, never by a difference of near equals."""
-    p = times(kappa, u)
+    p = times(numbers[0], u)
     off1, off2 = inactive(u), second_inactive(p, s)
     flag1 = FLAG1 if off1 else NO_FLAG
     flag2 = FLAG2 if off2 else NO_FLAG
@@ -245,12 +252,13 @@ def _activate(u, s, kappa):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def add_node(c, i, u, s, kappa, x, r):  # type: ignore[no-untyped-def]
+def add_node(c, i, u, s, numbers, x, r):  # type: ignore[no-untyped-def]
     """Return a lane's sums with node i added, and write its activations to x[i] and r[i].
 
-    The sums are those of `TOTALS`, the three counts packed in the last.
+    The sums are those of `TOTALS`, the three counts packed in the last; `numbers` are from
+    `of_activation`.
     """
-    xi, ri, flag = _activate(u, s, kappa)
+    xi, ri, flag = _activate(u, s, numbers)
     x[i] = xi
     r[i] = ri
     return (

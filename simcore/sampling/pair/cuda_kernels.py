@@ -28,6 +28,7 @@ from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 from . import physics as pair_physics
 from .physics import STATE
 from .sums import (
+    AIM,
     BYTE,
     CHUNK,
     F_ZERO,
@@ -42,6 +43,8 @@ from .sums import (
     ZERO,
     add_node,
     add_small_node,
+    double,
+    single,
 )
 
 __all__ = [
@@ -103,7 +106,7 @@ def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no
 
 @njit(forceinline=True)
 def lane_chunk(  # type: ignore[no-untyped-def]
-    group, lane, nodes, trial_word, layer_word, key0, key1, cotangent, scale
+    group, lane, nodes, trial_word, layer_word, key0, key1, aim
 ):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
@@ -113,21 +116,21 @@ def lane_chunk(  # type: ignore[no-untyped-def]
     left = nodes
     while left >= U_ROUND:
         z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
-        s = add_node(s, z1, z2, cotangent, scale)
-        s = add_node(s, z3, z4, cotangent, scale)
+        s = add_node(s, z1, z2, aim)
+        s = add_node(s, z3, z4, aim)
         group = _u32(group + U_LANES)
         left = _u32(left - U_ROUND)
     if lane < left:
         z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
-        s = add_node(s, z1, z2, cotangent, scale)
+        s = add_node(s, z1, z2, aim)
         if lane + U_LANES < left:
-            s = add_node(s, z3, z4, cotangent, scale)
+            s = add_node(s, z3, z4, aim)
     return s
 
 
 @njit(forceinline=True)
 def _sum_slot(  # type: ignore[no-untyped-def]
-    physics, thread, width, trial_word, layer_word, cotangent, scale, parts
+    physics, thread, width, trial_word, layer_word, aim, parts
 ):
     """Sum a thread's lane of the chunks of its slot into `parts`; return its three counts."""
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
@@ -146,8 +149,7 @@ def _sum_slot(  # type: ignore[no-untyped-def]
             layer_word,
             physics.key0,
             physics.key1,
-            cotangent,
-            scale,
+            aim,
         )
         _add_chunk(s, thread, parts)
         n1 = _i32(n1 + _i32(s[8] & BYTE))
@@ -200,7 +202,7 @@ def fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
 
 @njit(forceinline=True)
 def _sum_small_lane(  # type: ignore[no-untyped-def]
-    physics, lane, width, trial_word, layer_word, cotangent, scale, parts
+    physics, lane, width, trial_word, layer_word, aim, parts
 ):
     """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
     s = SMALL_START
@@ -214,9 +216,9 @@ def _sum_small_lane(  # type: ignore[no-untyped-def]
             physics.key0,
             physics.key1,
         )
-        s = add_small_node(s, np.float64(z1), np.float64(z2), cotangent, scale)
+        s = add_small_node(s, np.float64(z1), np.float64(z2), aim)
         if node + U_LANES < width:
-            s = add_small_node(s, np.float64(z3), np.float64(z4), cotangent, scale)
+            s = add_small_node(s, np.float64(z3), np.float64(z4), aim)
         node = _u32(node + U_ROUND)
     for i in range(TOTALS):
         parts[_u32(_u32(i) * U_LANES + lane)] = s[i]
@@ -256,7 +258,7 @@ def _sum_layer(  # type: ignore[no-untyped-def]
     """Draw a layer of a trial and write its sums to `totals`."""
     if width < U_SMALL:
         if thread < U_LANES:
-            _sum_small_lane(physics, thread, width, trial_word, layer_word, aim[0], aim[1], parts)
+            _sum_small_lane(physics, thread, width, trial_word, layer_word, double(aim), parts)
         cuda.syncthreads()
         if thread < U_TOTALS:
             _fold_small_lanes(thread, width, parts, totals)
@@ -267,8 +269,7 @@ def _sum_layer(  # type: ignore[no-untyped-def]
             width,
             trial_word,
             layer_word,
-            _f32(aim[0]),
-            _f32(aim[1]),
+            single(aim),
             parts,
         )
         put_counts(thread, n1, n2, both, counts)
@@ -312,7 +313,7 @@ def advance(  # type: ignore[no-untyped-def]
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(STATE, types.float64)
-    aim = cuda.shared.array(2, types.float64)
+    aim = cuda.shared.array(AIM, types.float64)
     totals = cuda.shared.array(TOTALS, types.float64)
     parts = cuda.shared.array(PARTS, types.float64)
     counts = cuda.shared.array(WARP_COUNTS, types.int32)
@@ -327,7 +328,7 @@ def advance(  # type: ignore[no-untyped-def]
         width = _u32(widths[layer])
         layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
         if thread == U_ZERO:
-            _, _, _, aim[0], aim[1], _ = pair_physics.direction(state)
+            pair_physics.take_aim(state, aim)
         cuda.syncthreads()
         if state[pair_physics.LIVE] > pair_physics.NONE_LEFT:
             _sum_layer(

@@ -30,8 +30,8 @@ from .cuda_kernels import (
     fold_slots,
     lane_chunk,
 )
-from .physics import LIVE, NONE_LEFT, STATE, direction
-from .sums import BYTE, LANES, TOTALS
+from .physics import LIVE, NONE_LEFT, STATE, take_aim
+from .sums import AIM, BYTE, LANES, TOTALS, single
 
 __all__ = ["finish_wide", "fold_chunks", "sum_chunks"]
 
@@ -65,14 +65,14 @@ def sum_chunks(  # type: ignore[no-untyped-def]
     counts
         Written: int32, shape (trial, chunk, LANES), packed.
     """
-    aim = cuda.shared.array(2, types.float64)
+    aim = cuda.shared.array(AIM, types.float64)
     thread, chunks = _u32(cuda.threadIdx.x), _chunks(width)
     blocks = _u32(_u32(chunks + U_SLOTS - U_ONE) // U_SLOTS)
     place = _u32(_u32(cuda.blockIdx.x) // blocks)
     lane = _u32(thread % U_LANES)
     chunk = _u32(_u32(_u32(cuda.blockIdx.x) % blocks) * U_SLOTS + thread // U_LANES)
     if thread == U_ZERO:
-        _, _, _, aim[0], aim[1], _ = direction(states[place])
+        take_aim(states[place], aim)
     cuda.syncthreads()
     if states[place, LIVE] == NONE_LEFT or chunk >= chunks:
         return
@@ -85,8 +85,7 @@ def sum_chunks(  # type: ignore[no-untyped-def]
         counter_word3(_u64(layer) + _u64(U_ONE), trial),
         physics.key0,
         physics.key1,
-        _f32(aim[0]),
-        _f32(aim[1]),
+        single(aim),
     )
     sums[place, chunk, lane] = s[0]
     sums[place, chunk, _u32(lane + U_LANES)] = s[1]

@@ -50,6 +50,7 @@ __all__ = [
     "observe_cosine",
     "observe_layer",
     "start",
+    "take_aim",
 ]
 
 # Columns of the state of a trial. K₁₁ = MANTISSA · 4^POWER, and γ is in units of 2^POWER, so that
@@ -143,6 +144,12 @@ def direction(state):  # type: ignore[no-untyped-def]  # pragma: no cover - comp
             cotangent = x / y
         return cosine, sine, r, cotangent, 1.0, y
     return cosine, sine, r, cosine, sine, r
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def take_aim(state, aim):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write what turns the normals of a node into p and t of theory.md (4), shape (AIM,)."""
+    _, _, _, aim[0], aim[1], _ = direction(state)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
