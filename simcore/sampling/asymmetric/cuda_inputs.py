@@ -15,14 +15,7 @@ from numba import cuda, njit, types
 from simcore.numerics.arithmetic import fma64, times
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
-from simcore.sampling.pair.cuda_kernels import (
-    THREADS,
-    U_LANES,
-    U_ONE,
-    U_THREADS,
-    U_WARP,
-    U_ZERO,
-)
+from simcore.sampling.pair.cuda_kernels import THREADS, U_LANES, U_ONE, U_THREADS, U_WARP, U_ZERO
 from simcore.sampling.random_inputs import COLUMNS, INPUT_STREAM
 
 from . import physics as moves

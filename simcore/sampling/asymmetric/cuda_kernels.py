@@ -80,12 +80,7 @@ def draw_node(node, draws, before):  # type: ignore[no-untyped-def]
     n, laws, others, x, r = before
     law = laws[_u32(node >> U_NEVER)]
     w0, w1, w2, w3 = philox(
-        counter_word0(node, node_laws.ASYMMETRIC_STREAM),
-        ROW,
-        trial_word,
-        layer_word,
-        key0,
-        key1,
+        counter_word0(node, node_laws.ASYMMETRIC_STREAM), ROW, trial_word, layer_word, key0, key1
     )
     first, second = normal_pair(_u32(w0), _u32(w1))
     z1, z2, beta = _f64(first), _f64(second), _f64(node_laws.weight(_u32(w3)))

@@ -175,17 +175,7 @@ def chunk_range(  # type: ignore[no-untyped-def]
             return
         chunk = first_chunk + c
         nodes = min(CHUNK, width - chunk * CHUNK)
-        chunk_sums(
-            physics,
-            trial,
-            layer,
-            chunk,
-            nodes,
-            single(aim),
-            words,
-            sums[c],
-            flags[c],
-        )
+        chunk_sums(physics, trial, layer, chunk, nodes, single(aim), words, sums[c], flags[c])
 
 
 @njit(nogil=True, cache=True)

@@ -15,14 +15,7 @@ from functools import partial
 import numpy as np
 from numba import cuda, njit, types
 
-from simcore.numerics.rng import (
-    GROUP_NODES,
-    LOW,
-    counter_word0,
-    counter_word3,
-    normal_pair,
-    philox,
-)
+from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 
 from . import physics as pair_physics
@@ -78,12 +71,7 @@ U_ONE, U_WARP, U_WARPS, U_LANES, U_THREADS = (
     _u32(LANES),
     _u32(THREADS),
 )
-U_SLOTS, U_SUMS, U_TOTALS, U_STATE = (
-    _u32(SLOTS),
-    _u32(SUMS),
-    _u32(TOTALS),
-    _u32(STATE),
-)
+U_SLOTS, U_SUMS, U_TOTALS, U_STATE = (_u32(SLOTS), _u32(SUMS), _u32(TOTALS), _u32(STATE))
 U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
 U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(LOGS), _u32(0)
 ANGLE_THREAD, STATE_THREAD = _u32(32), _u32(64)
@@ -209,13 +197,7 @@ def _sum_small_lane(  # type: ignore[no-untyped-def]
     node = lane
     while node < width:
         group = _u32(node // U_ROUND * U_LANES + lane)
-        z1, z2, z3, z4 = group_normals(
-            group,
-            trial_word,
-            layer_word,
-            physics.key0,
-            physics.key1,
-        )
+        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, physics.key0, physics.key1)
         s = add_small_node(s, np.float64(z1), np.float64(z2), aim)
         if node + U_LANES < width:
             s = add_small_node(s, np.float64(z3), np.float64(z4), aim)
@@ -263,15 +245,7 @@ def _sum_layer(  # type: ignore[no-untyped-def]
         if thread < U_TOTALS:
             _fold_small_lanes(thread, width, parts, totals)
     else:
-        n1, n2, both = _sum_slot(
-            physics,
-            thread,
-            width,
-            trial_word,
-            layer_word,
-            single(aim),
-            parts,
-        )
+        n1, n2, both = _sum_slot(physics, thread, width, trial_word, layer_word, single(aim), parts)
         put_counts(thread, n1, n2, both, counts)
         cuda.syncthreads()
         fold_slots(thread, parts)
@@ -331,17 +305,7 @@ def advance(  # type: ignore[no-untyped-def]
             pair_physics.take_aim(state, aim)
         cuda.syncthreads()
         if state[pair_physics.LIVE] > pair_physics.NONE_LEFT:
-            _sum_layer(
-                physics,
-                thread,
-                width,
-                trial_word,
-                layer_word,
-                aim,
-                parts,
-                counts,
-                totals,
-            )
+            _sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals)
         cuda.syncthreads()
         finish_layer(physics, thread, width, totals, state, rows[block, j])
         j = _u32(j + U_ONE)

@@ -136,15 +136,7 @@ def chunk_sums(  # type: ignore[no-untyped-def]
     """
     rounds = (nodes + 2 * LANES - 1) // (2 * LANES)
     fill_normals(
-        words,
-        chunk * GROUPS,
-        rounds,
-        PAIR_STREAM,
-        0,
-        trial,
-        layer,
-        physics.key0,
-        physics.key1,
+        words, chunk * GROUPS, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1
     )
     sums[:] = F_ZERO
     flags[:] = ZERO
