@@ -27,6 +27,7 @@ from simcore.physics.observables import (
     RATE_BINS,
     Observable,
 )
+from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 
 __all__ = [
@@ -37,7 +38,6 @@ __all__ = [
     "coordinates",
     "dims_of",
     "fields",
-    "has_first_order",
     "observable_of",
     "observables_of",
     "shape_of",
@@ -240,11 +240,6 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         units=units,
         optional=kind in _FIRST_ORDER or (folder, name) == ("covariance", "log_q1"),
     )
-
-
-def has_first_order(run: Run) -> bool:
-    """Tell whether theory.md (8) covers the ensemble: Gaussian weights, none of them replaced."""
-    return run.ensemble not in ASYMMETRIC and run.weights == "normal"
 
 
 def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:

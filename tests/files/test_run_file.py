@@ -20,7 +20,7 @@ import xarray as xr
 import simcore
 from simcore.errors import FileFormatError, OutputError
 from simcore.files import hdf5
-from simcore.files.layout import Array, has_first_order, observable_of
+from simcore.files.layout import Array, observable_of
 from simcore.files.raw import sink
 from simcore.files.raw.checksums import adler32, fletcher32
 from simcore.files.raw.chunks import Packing, Stacked
@@ -38,6 +38,7 @@ from simcore.physics.observables import (
     NETWORK_NAMES,
 )
 from simcore.results.open_run import open_run
+from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics
