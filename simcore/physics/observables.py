@@ -47,7 +47,7 @@ class Observable:
     covariance: bool = False
     first_order: bool = False
     rates: bool = False
-    """Whether it has a value for each of `RATE_BINS` bins of the activation rate."""
+    """True if it has a value for each of the `RATE_BINS` bins of the activation rate."""
 
 
 OBSERVABLES = (
@@ -155,7 +155,7 @@ class Columns:
 
     @property
     def count(self) -> int:
-        """How many columns there are."""
+        """Number of columns."""
         network = sum(RATE_BINS if o.rates else 1 for o in NETWORK) if self.shared else 0
         return self.pairs * len(NAMES) + network
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 NORMAL, UNIFORM, RADEMACHER, LAPLACE, STUDENT, BERNOULLI = range(6)
-"""What kernels branch on; `WeightLaw.code`."""
+"""Numbers of the laws for kernels: `WeightLaw.code`."""
 
 _CODES = {
     "normal": NORMAL,
