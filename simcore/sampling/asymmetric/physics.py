@@ -13,6 +13,7 @@ from numba import njit
 
 from simcore.numerics.arithmetic import at_least_0, binary_exponent, fma64, scaled, times
 from simcore.physics.rounding import REGRESSION, VARIANCE
+from simcore.physics.update import next_kappa
 from simcore.sampling.row import (
     COLUMNS,
     COSINE,
@@ -361,7 +362,7 @@ def _regress(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
         return
     slope = (xr + times(times(s, one_x), one_r)) / whole
     one = scaled(1.0, _i64(-state[POWER_R]))
-    state[KAPPA] = (times(kappa, xx) - xr + times(times(s, one_x), one)) / whole
+    state[KAPPA] = next_kappa(kappa, xx, xr, times(times(s, one_x), one), whole)
     state[ONE_R] = (times(one_r, xx) - times(xr, one_x)) / whole
     r2 = totals[R2] - times(slope, times(2.0, rx) - times(slope, x2))
     if n < SMALL or r2 < times(EXACT_SLOPE, totals[R2]):

@@ -20,6 +20,7 @@ from numba import njit
 
 from simcore.numerics.lanes import LANES, mean, product
 from simcore.physics.rounding import DIFFERENCE
+from simcore.physics.update import next_kappa, next_rho
 from simcore.sampling.random_inputs import draw_pair
 
 from .physics import RANGE, Law, Pairing, bias_scale
@@ -279,8 +280,8 @@ def _regress(layer, p, a, lanes):  # type: ignore[no-untyped-def]  # pragma: no 
     if a + s > 0.0 and not dead:
         e = (b - math.ldexp(rho * s, -up)) / (a + s)
         b = math.ldexp(b, up)
-        batch.kappa[p] = (kappa * a - b + s) / (a + s)
-        batch.rho[p] = (rho * a + b) / (a + s)
+        batch.kappa[p] = next_kappa(kappa, a, b, s, a + s)
+        batch.rho[p] = next_rho(rho, a, b, a + s)
         for i in range(n):
             t[i] -= e * tx[i]
             r[i] -= e * x[i]

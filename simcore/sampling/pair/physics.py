@@ -14,6 +14,7 @@ from numba import njit
 
 from simcore.numerics.arithmetic import at_least_0, times
 from simcore.numerics.rng import split_key
+from simcore.physics.update import next_kappa, next_rho
 from simcore.runs.grid import Point
 from simcore.sampling.row import (
     COLUMNS,
@@ -300,8 +301,8 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
     determinant = at_least_0(times(a, d) - times(b, b))
     if _rank_one(width, g, totals):
         determinant = 0.0
-    state[KAPPA] = (times(kappa, a) - fb + s) / k11
-    state[RHO] = (times(rho, a) + fb) / k11
+    state[KAPPA] = next_kappa(kappa, a, fb, s, k11)
+    state[RHO] = next_rho(rho, a, fb, k11)
     if s > 0.0:
         e = times(times(f, f), d) + times(times(2.0, rho), fb) + times(times(rho, rho), a)
         square = times(times(f, f), determinant) + times(s, e)
