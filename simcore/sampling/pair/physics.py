@@ -16,25 +16,7 @@ from simcore.numerics.arithmetic import at_least_0, times
 from simcore.numerics.rng import split_key
 from simcore.physics.update import next_kappa, next_rho
 from simcore.runs.grid import Point
-from simcore.sampling.row import (
-    COLUMNS,
-    CORRELATION,
-    COSINE,
-    DEAD1,
-    DEAD2,
-    INACTIVE1,
-    INACTIVE2,
-    LOG_Q1,
-    LOG_Q2,
-    LOGS,
-    Q1,
-    Q2,
-    finish_angle,
-    finish_row_log,
-    put_angle,
-    put_length,
-    write_counts,
-)
+from simcore.sampling import row as shown
 
 from .sums import SUMS, TOTALS
 
@@ -162,9 +144,9 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
     """
     observe_layer(width, totals, state, row)
     observe_cosine(width, totals, state, row)
-    for which in range(LOGS):
-        finish_row_log(which, totals[EXPONENT], totals[EXPONENT], row)
-    finish_angle(row, totals[ALONG])
+    for which in range(shown.LOGS):
+        shown.finish_row_log(which, totals[EXPONENT], totals[EXPONENT], row)
+    shown.finish_angle(row, totals[ALONG])
     move_on(physics, width, totals, state)
 
 
@@ -176,23 +158,28 @@ def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  #
     next, where on a GPU several threads do them side by side. Observables are found for the
     state's first and second signal, which are the pair's second and first where `SWAPPED`.
     """
-    for column in range(COLUMNS):
+    for column in range(shown.COLUMNS):
         row[column] = np.nan
     if state[LIVE] == NONE_LEFT:
         for count in range(SUMS, TOTALS):
             totals[count] = width
-        row[Q1] = 0.0
-        row[Q2] = 0.0
+        row[shown.Q1] = 0.0
+        row[shown.Q2] = 0.0
     if totals[SUMS] == width:
         state[DIED1] = 1.0
     if totals[SUMS + 1] == width:
         state[DIED2] = 1.0
     n1, n2, both = totals[SUMS], totals[SUMS + 1], totals[SUMS + 2]
-    write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
+    shown.write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
     if state[LIVE] > NONE_LEFT:
         _observe(width, totals, state, row)
     if state[SWAPPED] == 1.0:
-        for first, second in ((Q1, Q2), (LOG_Q1, LOG_Q2), (INACTIVE1, INACTIVE2), (DEAD1, DEAD2)):
+        for first, second in (
+            (shown.Q1, shown.Q2),
+            (shown.LOG_Q1, shown.LOG_Q2),
+            (shown.INACTIVE1, shown.INACTIVE2),
+            (shown.DEAD1, shown.DEAD2),
+        ):
             row[first], row[second] = row[second], row[first]
 
 
@@ -205,9 +192,9 @@ def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # prag
     a, b = times(totals[5], per_node), times(totals[6], per_node)
     e = times(totals[7], per_node)
     totals[EXPONENT] = power
-    put_length(times(m, a), power, row, Q1, LOG_Q1)
+    shown.put_length(times(m, a), power, row, shown.Q1, shown.LOG_Q1)
     if state[LIVE] == ONE_LEFT:
-        row[Q2] = 0.0
+        row[shown.Q2] = 0.0
         return
     x = times(a, cosine) - times(b, sine)
     y = 0.0
@@ -216,15 +203,15 @@ def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # prag
     square = times(x, x) + times(y, y)
     if a == 0.0 or square == 0.0:  # a float32 zero was drawn in a layer of one node
         return
-    put_length(times(times(root2, root2), square / a), power, row, Q2, LOG_Q2)
-    put_angle(x, y, row)
+    shown.put_length(times(times(root2, root2), square / a), power, row, shown.Q2, shown.LOG_Q2)
+    shown.put_angle(x, y, row)
     totals[ALONG] = x
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the cosine between the activations, where there is an angle and no signal is dead."""
-    if np.isnan(row[CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
+    if np.isnan(row[shown.CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
         return
     _, _, _, _, _, f = direction(state)
     m, per_node = state[MANTISSA], 1.0 / width
@@ -236,7 +223,7 @@ def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  
     along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
     length = math.sqrt(times(along, along) + times(across, across))
     if length > 0.0:
-        row[COSINE] = along / length
+        row[shown.COSINE] = along / length
 
 
 @njit(nogil=True, cache=True, forceinline=True)
