@@ -31,8 +31,8 @@ import torch  # noqa: E402
 
 from simcore.machine.cpus import default_threads  # noqa: E402
 from simcore.training import engine  # noqa: E402
-from simcore.training.agenda import Job  # noqa: E402
 from simcore.training.engine import train_group  # noqa: E402
+from simcore.training.jobs import Job  # noqa: E402
 from simcore.training.plan import TeacherStudent  # noqa: E402
 from simcore.training.tasks import Batches  # noqa: E402
 

@@ -181,10 +181,7 @@ def show_finished(request: Request, path: Path) -> None:
 
 
 def _show_rows(result: list[Row]) -> None:
-    headings, cells, below = table(result)
-    show_table(headings, cells)
-    for line in below:
-        typer.echo(line)
+    show_table(*table(result))
 
 
 def _show_path(path: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a live line on a terminal, now and then a plain line elsewhere."""
+"""Progress of a run on stderr: a live line on a terminal, occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PHASES = {
 
 
 def describe(progress: Progress) -> str:
-    """Say how far a run is: trials, rate and time left, each once it is known."""
+    """Return the progress of a run in words: trials, rate and time left, each once it is known."""
     if progress.phase in ("compiling", "waiting"):
         return ""
     parts = [f"{progress.trials} of {progress.total_trials} trials"]
@@ -49,13 +49,13 @@ def describe(progress: Progress) -> str:
 def choose_report(
     *, quiet: bool, words: Callable[[Progress], str] = describe
 ) -> AbstractContextManager[Report | None]:
-    """Return the report that suits stderr, as a context manager; None where nothing is wanted.
+    """Return the report that suits stderr, as a context manager; None if `quiet`.
 
-    `words` say how far what is reported on is.
+    `words` turns progress into text.
     """
     if quiet:
         return nullcontext()
-    # A terminal that can't move its cursor would show a live line not at all.
+    # A live line needs a terminal that can move its cursor.
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
         return LiveReport(words)
     return PlainReport(words=words)
@@ -88,7 +88,7 @@ class PlainReport:
     def __call__(self, progress: Progress) -> None:
         """Write a line if one is due."""
         now = self._clock()
-        # Checkpoints alternate with work; only the first phase and real news are worth a line.
+        # Checkpoints alternate with work, so writing is no news.
         news = progress.phase != self._phase and "writing" not in (progress.phase, self._phase)
         if not news and now < self._due:
             return

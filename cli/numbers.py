@@ -7,7 +7,7 @@ import math
 __all__ = ["NOTHING", "bytes_text", "duration", "plain", "rate_text", "with_error"]
 
 NOTHING = "-"
-"""What stands for an undefined value."""
+"""Text of an undefined value."""
 
 SMALLEST_ERROR = 1e-14
 """Errors smaller than this, relative to the value, are lost among its digits."""
@@ -22,6 +22,9 @@ def with_error(value: float, error: float) -> str:
     """Return a value with its standard error in parentheses, in units of the last two digits.
 
     0.95421 ± 0.00032 is 0.95421(32). Without a usable error the value stands alone.
+
+    The library `uncertainties` gives the same text for most values, but 1.0(0) and 0.25(nan) where
+    there is no error, 1.23(56)e+03 for 1234(560), and no ± where the error is lost in the digits.
     """
     if not math.isfinite(value) or not math.isfinite(error) or error <= 0.0:
         return plain(value)

@@ -1,4 +1,4 @@
-"""The command `simcore report`: runs and training as one page that needs no network."""
+"""The command `simcore report`: one self-contained page about runs and training."""
 
 from __future__ import annotations
 
@@ -49,13 +49,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _report(files: Files, output: Output = None) -> None:
-    """Write one page about runs or training: verdict, figures, provenance. It needs no network."""
+    """Write one page about runs or training: verdict, figures, provenance. It works offline."""
     page = Path(output).expanduser() if output else Path(f"{Path(files[0]).stem}.html")
-    if page.is_dir():
-        text = f"--output {page}: is a folder. Name a file, such as report.html."
-        raise CommandError(text, InputError.exit_code)
-    if page.resolve() in {Path(file).expanduser().resolve() for file in files}:
-        text = f"--output {page}: is a run that is read. Name another file, such as report.html."
+    read = {Path(file).expanduser().resolve() for file in files}
+    if page.is_dir() or page.resolve() in read:
+        rule = "is a folder" if page.is_dir() else "is one of the files to report on"
+        text = f"--output {page}: {rule}. Name another file, such as report.html."
         raise CommandError(text, InputError.exit_code)
     prepare()
     from simcore.report import report

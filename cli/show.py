@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import typer
 
-from .summary import json_value
-
-__all__ = ["show_facts", "show_json", "show_table"]
+__all__ = ["json_value", "show_facts", "show_json", "show_table"]
 
 NO_LIMIT = 10_000
-"""Columns that a table may take: a narrow terminal wraps its lines, but no digit is cut."""
+"""Characters in a line of a table: a narrow terminal wraps lines, but no digit is cut."""
 
 LONGEST_LIST = 12
 """Items of a list that are printed."""
 
 
+def json_value(value: object) -> object:
+    """Return a value that JSON can hold: NaN is null, inf is a text."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): json_value(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)
+
+
 def show_json(value: Mapping[str, object]) -> None:
     """Print one JSON object, in strict JSON."""
-    typer.echo(json.dumps(json_value(dict(value)), indent=2, allow_nan=False))
+    typer.echo(json.dumps(json_value(value), indent=2, allow_nan=False))
 
 
-def show_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    """Print a table whose columns are aligned to the right."""
-    if not sys.stdout.isatty():
+def show_table(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], below: Iterable[str] = ()
+) -> None:
+    """Print a table whose columns are aligned to the right, and lines below it."""
+    if sys.stdout.isatty():
+        _draw(headings, cells)
+    else:
         for row in _aligned(headings, cells):
             typer.echo(row)
-        return
+    for line in below:
+        typer.echo(line)
+
+
+def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -52,7 +74,7 @@ def _aligned(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[st
 
 
 def show_facts(facts: Mapping[str, object]) -> None:
-    """Print names and values, one a line; a mapping within is a section of its own."""
+    """Print names and values, one a line; a mapping among the values is a section of its own."""
     simple = {name: value for name, value in facts.items() if not isinstance(value, Mapping)}
     sections = {name: value for name, value in facts.items() if isinstance(value, Mapping)}
     width = max((len(name) for name in simple), default=0)

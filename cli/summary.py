@@ -1,4 +1,4 @@
-"""The result in a few rows: chosen layers of a point, or the last layer of every point."""
+"""Rows of a result: chosen layers of one point, or the last layer of every point."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simcore.numerics.spacing import logarithmically
+from simcore.physics.observables import BY_NAME
 from simcore.runs.run import Run
 
 from .numbers import NOTHING, plain, with_error
+from .show import json_value
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,7 +26,6 @@ __all__ = [
     "Row",
     "chosen_layers",
     "json_rows",
-    "json_value",
     "rows",
     "rows_of_results",
     "table",
@@ -38,7 +40,7 @@ SUFFIXES = ("", "_stderr", "_theory")
 VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
 NETWORK = ("dead", "dead_inputs")
 NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIXES[:2])
-"""… of a network that many inputs share."""
+"""Variables of a network that many inputs share, which have no theory."""
 
 LEGEND = (
     "c: correlation, (12): its standard error in the last digits; theory: mean field of c;",
@@ -71,7 +73,7 @@ class Row:
 
     @property
     def z(self) -> float:
-        """How many standard errors the mean correlation is off mean field."""
+        """Deviation of the mean correlation from mean field, in standard errors."""
         error = self.values["correlation_stderr"]
         if not error > 0.0:
             return math.nan
@@ -80,9 +82,7 @@ class Row:
 
 def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:
     """Return up to `count` layers of 1 … depth, evenly spaced in the logarithm, both ends in."""
-    if depth <= count:
-        return list(range(1, depth + 1))
-    return sorted({round(float(x)) for x in np.geomspace(1, depth, count)})
+    return [1 + place for place in logarithmically(depth, count)]
 
 
 def rows(run: Run, dataset: xr.Dataset) -> list[Row]:
@@ -136,23 +136,6 @@ def _column(dataset: xr.Dataset, name: str, run: Run, layers: list[int]) -> Any:
     return variable.expand_dims(absent).transpose(*run.dimensions, "layer").to_numpy()
 
 
-def json_value(value: object) -> object:
-    """Return a value that JSON can hold: NaN is null, inf is a text."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(name): json_value(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_value(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return str(value)
-
-
 def json_rows(result: list[Row]) -> list[object]:
     """Return rows as plain objects."""
     return [
@@ -161,14 +144,15 @@ def json_rows(result: list[Row]) -> list[object]:
 
 
 def table(result: list[Row]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Return headings, cells and the lines below the table."""
+    """Return headings, cells and the lines below them, as for `show_table`."""
     swept = list(result[0].point)
-    headings = [*(name.replace("_", "-") for name in swept), "layer", "c", "theory", "z"]
-    headings += ["ln(1-c)", "inactive", "both", "dead"]
+    first, *others = (BY_NAME[name].column for name in OBSERVABLES)
+    headings = [*(name.replace("_", "-") for name in swept), "layer", first, "theory", "z"]
+    headings += others
     cells = [_cells(row) for row in result[:MOST_ROWS]]
     below = list(LEGEND)
     if NETWORK[0] in result[0].values:
-        headings += ["dead nodes", "dead inputs"]
+        headings += [BY_NAME[name].column for name in NETWORK]
         below += NETWORK_LEGEND
     if len(result) > MOST_ROWS:
         below.insert(0, f"... and {len(result) - MOST_ROWS} more points, all in the file")

@@ -1,4 +1,4 @@
-"""The commands `simcore theory ...`: tables and figures of theory, nothing being simulated.
+"""The commands `simcore theory ...`: tables and figures of theory, without a simulation.
 
 Only what `--help` needs is imported here; a test holds the names that it shows to those of the
 figures.
@@ -6,8 +6,8 @@ figures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,7 @@ from simcore.errors import InputError
 
 from . import options
 from .config import Given, named, option_name
-
-if TYPE_CHECKING:
-    import xarray as xr
+from .values import parse_floats, parse_integer, parse_integers, parse_weight_scale
 
 __all__ = ["register"]
 
@@ -53,7 +51,7 @@ DEPTH = 100
 _EXCLUSIVE = ("correlation", "distance")
 
 
-def _option(*names: str, panel: str, metavar: str, text: str) -> Any:
+def _option(*names: str, text: str, panel: str = options.NETWORK, metavar: str = "VALUES") -> Any:
     return typer.Option(
         *names, help=text, metavar=metavar, rich_help_panel=panel, show_default=False
     )
@@ -62,16 +60,12 @@ def _option(*names: str, panel: str, metavar: str, text: str) -> Any:
 Text = str | None
 Depth = Annotated[
     Text,
-    _option(
-        "--depth", panel=options.NETWORK, metavar="N", text=f"Number of layers. Default: {DEPTH}."
-    ),
+    _option("--depth", metavar="N", text=f"Number of layers. Default: {DEPTH}."),
 ]
 Width = Annotated[
     Text,
     _option(
         "--width",
-        panel=options.NETWORK,
-        metavar="VALUES",
         text="Nodes of every layer: adds the first order in 1/N. Needed by rai and raai, which take"
         " seconds for each point. Default: infinite.",
     ),
@@ -80,8 +74,6 @@ GaussianK = Annotated[
     Text,
     _option(
         "--k",
-        panel=options.NETWORK,
-        metavar="VALUES",
         text="Correlation of a node's weights, above -1: positive anti-correlates them, inf makes "
         "them sum to zero. Default: 0, independent weights.",
     ),
@@ -90,8 +82,6 @@ GaussianScale = Annotated[
     Text,
     _option(
         "--sigma-w",
-        panel=options.NETWORK,
-        metavar="VALUES",
         text="Weight scale, a standard deviation. Default: critical, the value that preserves the "
         "norm.",
     ),
@@ -100,8 +90,6 @@ Bias = Annotated[
     Text,
     _option(
         "--sigma-b",
-        panel=options.NETWORK,
-        metavar="VALUES",
         text="Standard deviation of the biases. Default: 0.",
     ),
 ]
@@ -110,7 +98,6 @@ MapCorrelation = Annotated[
     _option(
         "--correlation",
         panel=options.SIGNALS,
-        metavar="VALUES",
         text="Correlations to map. Default: -1:1:201.",
     ),
 ]
@@ -119,7 +106,6 @@ MapDistance = Annotated[
     _option(
         "--distance",
         panel=options.SIGNALS,
-        metavar="VALUES",
         text="1 - c, instead of --correlation; resolves the neighbourhood of c = 1.",
     ),
 ]
@@ -127,8 +113,6 @@ AxisK = Annotated[
     Text,
     _option(
         "--k",
-        panel=options.NETWORK,
-        metavar="VALUES",
         text="Axis of k. Default: -0.5 to inf, 81 values at even steps of k/(1+k).",
     ),
 ]
@@ -136,8 +120,6 @@ AxisScale = Annotated[
     Text,
     _option(
         "--sigma-w",
-        panel=options.NETWORK,
-        metavar="VALUES",
         text="Axis of the weight scale. Default: 1 to 2, 121 values at even steps of sigma_w^2.",
     ),
 ]
@@ -145,7 +127,6 @@ OneBias = Annotated[
     Text,
     _option(
         "--sigma-b",
-        panel=options.NETWORK,
         metavar="VALUE",
         text="Standard deviation of the biases; any above 0 gives the same phases. Default: 1.",
     ),
@@ -154,8 +135,6 @@ GrowthScale = Annotated[
     Text,
     _option(
         "--sigma-w",
-        panel=options.NETWORK,
-        metavar="VALUES",
         text="Weight scale; critical is the value that preserves the norm. Default: 0.8:2.2:15; "
         "0.5:1.2:15 for rai and raai.",
     ),
@@ -224,16 +203,7 @@ def trajectory(
     json: options.Json = False,
 ) -> None:
     """Follow a pair of signals layer by layer, every observable."""
-
-    def compute(given: Given) -> xr.Dataset:
-        from simcore.theory.tables import trajectories
-
-        from .values import parse_integer
-
-        layers = parse_integer("depth", given.texts.get("depth", str(DEPTH)))
-        return trajectories(layers, **_ensemble(given), **_values(given))
-
-    _run(locals(), compute)
+    _run(locals(), "trajectories")
 
 
 @app.command("fixed-point")
@@ -246,13 +216,7 @@ def fixed_point(
     json: options.Json = False,
 ) -> None:
     """Find where signals settle: c*, q*, slopes, depth scales, the phase."""
-
-    def compute(given: Given) -> xr.Dataset:
-        from simcore.theory.tables import fixed_points
-
-        return fixed_points(**_values(given))
-
-    _run(locals(), compute)
+    _run(locals(), "fixed_points")
 
 
 @app.command("map")
@@ -267,13 +231,7 @@ def correlation_map(
     json: options.Json = False,
 ) -> None:
     """Map the correlation to the next layer, c' against c."""
-
-    def compute(given: Given) -> xr.Dataset:
-        from simcore.theory.tables import maps
-
-        return maps(**_values(given))
-
-    _run(locals(), compute)
+    _run(locals(), "maps")
 
 
 @app.command("phase-diagram")
@@ -287,13 +245,7 @@ def phase_diagram(
     json: options.Json = False,
 ) -> None:
     """Lay out the phases over sigma_w^2 and k, with c* or depth scales."""
-
-    def compute(given: Given) -> xr.Dataset:
-        from simcore.theory.tables import phase_diagram as tabulate
-
-        return tabulate(**_values(given))
-
-    _run(locals(), compute)
+    _run(locals(), "phase_diagram")
 
 
 @app.command()
@@ -306,37 +258,38 @@ def growth(
     json: options.Json = False,
 ) -> None:
     """Find the growth of q per layer and the norm-preserving weights."""
-
-    def compute(given: Given) -> xr.Dataset:
-        from simcore.theory.tables import growth_rates
-
-        return growth_rates(**_ensemble(given), **_values(given))
-
-    _run(locals(), compute)
+    _run(locals(), "growth_rates")
 
 
 # --- from the options to the table --------------------------------------------------------------
 
 
-def _run(parameters: Mapping[str, Any], compute: Callable[[Given], xr.Dataset]) -> None:
-    """Compute a table, then write it or show it.
+def _run(parameters: Mapping[str, Any], table: str) -> None:
+    """Compute a table of `simcore.theory.tables`, then write it or show it.
 
     Raises
     ------
     CommandError
-        If something that was typed breaks a rule.
+        If an option breaks a rule.
     """
     given = Given.typed(parameters)
     try:
+        from simcore.theory import tables
+
         from .theory_output import checked_output, deliver
 
         path = checked_output(given)
-        deliver(compute(given), path, given)
+        values = _values(given)
+        if "depth" in parameters:
+            values["depth"] = parse_integer("depth", given.texts.get("depth", str(DEPTH)))
+        if "ensemble" in parameters:
+            values["ensemble"] = _ensemble(given)
+        deliver(getattr(tables, table)(**values), path, given)
     except InputError as error:
         raise named(error, given, parameters) from error
 
 
-def _ensemble(given: Given) -> dict[str, Any]:
+def _ensemble(given: Given) -> str:
     """Return the ensemble; --k alone means `correlated`, as for simulate."""
     from simcore.physics.ensembles import ENSEMBLES, WITHOUT_K
 
@@ -345,13 +298,11 @@ def _ensemble(given: Given) -> dict[str, Any]:
     if not has_k and name in ENSEMBLES and name not in WITHOUT_K:
         rule = "needs the strength of the correlation"
         raise InputError("ensemble", name, rule, "Add --k 1, say.")
-    return {"ensemble": name}
+    return name
 
 
 def _values(given: Given) -> dict[str, Any]:
-    """Return the parameters that were given, as values."""
-    from .values import parse_floats, parse_integers, parse_weight_scale
-
+    """Return the values of the given parameters."""
     texts = given.texts
     if all(name in texts for name in _EXCLUSIVE):
         name, other = _EXCLUSIVE[1], option_name(_EXCLUSIVE[0])

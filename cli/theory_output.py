@@ -1,4 +1,4 @@
-"""Tables of theory as they leave the program: on the terminal, as data, as a figure."""
+"""Output of tables of theory: on the terminal, as data, as a figure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ import numpy as np
 import typer
 
 from simcore.errors import InputError, OutputError
+from simcore.numerics.spacing import evenly
+from simcore.physics.observables import BY_NAME
 
 from .config import Given
 from .files import prepare
 from .numbers import plain
+from .show import show_json, show_table
+from .summary import MOST_ROWS, chosen_layers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["checked_output", "deliver"]
 
-MOST_ROWS = 20
 SPREAD = {"map": (21, 8), "phase-diagram": (11, 7), "growth": (15, 8)}
 """Rows and columns of a matrix, by table: the default axes then show at round values."""
 
@@ -34,12 +37,9 @@ DATA = (".csv", ".h5", ".nc")
 PICTURES = (".pdf", ".svg", ".png")
 
 _TRAJECTORY = {
-    "correlation": "c",
-    "distance": "1-c",
-    "angle": "angle",
-    "cosine": "cosine",
-    "log_q1": "ln q",
-    "inactive_both": "both",
+    name: BY_NAME[name].column
+    for name in ("correlation", "distance", "angle", "cosine", "log_q1", "inactive_both")
+} | {
     "correlation_1n": "c at 1/N",
     "correlation_1n_std": "std",
     "log_distance_1n": "ln(1-c) at 1/N",
@@ -66,7 +66,6 @@ _LEGENDS = {
     "unbounded)",
     "growth": "factor by which q changes per layer",
 }
-_WORDS = {"sigma_w": "sigma-w", "sigma_b": "sigma-b", "one_minus_c": "1-c"}
 _MARKS = {"ordered": "o", "critical": "|", "chaotic": "c"}
 
 
@@ -79,7 +78,7 @@ def checked_output(given: Given) -> Path | None:
     Raises
     ------
     InputError
-        If its ending is unknown, a library for it is missing, it exists, or --show has no figure.
+        If its ending is unknown, it exists, or --show has no figure.
     """
     name = given.texts.get("output")
     picture = name is not None and Path(name).suffix in PICTURES
@@ -98,13 +97,6 @@ def checked_output(given: Given) -> Path | None:
     if path.exists() and "overwrite" not in given.flags:
         remedy = "Add --overwrite, or name another file."
         raise InputError("output", name, "exists already", remedy)
-    if picture:
-        from simcore.figures.style import formats
-
-        try:
-            formats()
-        except InputError as error:
-            raise InputError("output", name, error.rule, error.remedy) from error
     return path
 
 
@@ -122,8 +114,6 @@ def deliver(table: xr.Dataset, path: Path | None, given: Given) -> None:
     if path is not None:
         _write(table, path, given.texts.get("show"))
     if "json" in given.flags:
-        from .show import show_json
-
         show_json({**table.attrs, "rows": _frame(table).to_dict("records")})
     elif path is not None:
         typer.echo(f"written to {path}")
@@ -145,7 +135,7 @@ def _ordered(table: xr.Dataset) -> list[str]:
 
 
 def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
-    """Write beside the file and put it in its place, so that nobody reads half of it."""
+    """Write a file beside `path`, then move it there, so that nobody reads half of it."""
     writers: dict[str, Callable[[Path], Any]] = {
         ".csv": lambda to: _frame(table).to_csv(to, index=False),
         ".h5": lambda to: table.to_netcdf(to, engine="h5netcdf"),
@@ -174,22 +164,16 @@ def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
 
 
 def _show(table: xr.Dataset) -> None:
-    from .show import show_table
-
     kind = table.attrs["table"]
     make = {"trajectory": _trajectory, "fixed-point": _fixed_points}.get(kind, _matrix)
     headings, cells, below = make(table)
-    show_table(headings, cells)
-    for line in (*below, _LEGENDS[kind]):
-        typer.echo(line)
+    show_table(headings, cells, [*below, _LEGENDS[kind]])
 
 
 Shown = tuple[list[str], list[list[str]], list[str]]
 
 
 def _trajectory(table: xr.Dataset) -> Shown:
-    from .summary import chosen_layers
-
     last = table.isel(layer=-1)
     if last.sizes:
         headings, cells, below = _records(last, _TRAJECTORY, [("layer", str(int(last["layer"])))])
@@ -203,7 +187,7 @@ def _trajectory(table: xr.Dataset) -> Shown:
 
 
 def _reach(table: xr.Dataset) -> list[str]:
-    """Say how far the first order in 1/N goes, theory.md 5."""
+    """Return the range of the first order in 1/N, theory.md 5, as a line; none without widths."""
     if "correlation_1n" not in table:
         return []
     most = table.sizes["layer"] / float(table["width"].min())
@@ -228,10 +212,15 @@ def _records(table: xr.Dataset, words: dict[str, str], fixed: list[tuple[str, st
         point = table.isel(dict(zip(dims, place, strict=True)))
         values = [plain(float(point[name])) for name in swept] + [text for _, text in fixed]
         cells.append(values + [_cell(point[name].item()) for name in columns])
-    headings = [name.replace("_", "-") for name in swept] + [name for name, _ in fixed]
+    headings = [_word(name) for name in swept] + [name for name, _ in fixed]
     more = math.prod(shape) - MOST_ROWS
     below = [f"... and {more} more points; -o table.csv has all of them"] if more > 0 else []
     return headings + list(columns.values()), cells, below
+
+
+def _word(dim: str) -> str:
+    """Return the name of a dimension as it is typed, or 1-c."""
+    return "1-c" if dim == "one_minus_c" else dim.replace("_", "-")
 
 
 def _cell(value: object) -> str:
@@ -254,11 +243,11 @@ def _matrix(table: xr.Dataset) -> Shown:
     down = next((dim for dim in axes if dim in values.dims), None)
     across = [str(dim) for dim in values.dims if dim != down]
     most_rows, most_columns = SPREAD[kind]
-    rows = _spread(values.sizes[down], most_rows) if down else [0]
+    rows = evenly(values.sizes[down], most_rows) if down else [0]
     places = list(np.ndindex(*(values.sizes[dim] for dim in across)))
-    columns = [places[i] for i in _spread(len(places), most_columns)]
+    columns = [places[i] for i in evenly(len(places), most_columns)]
     cells = [[plain(float(values[down][i]))] if down else [""] for i in rows]
-    headings = [_WORDS.get(down or "", down or "")]
+    headings = [_word(down or "")]
     for place in columns:
         chosen = dict(zip(across, place, strict=True))
         headings.append(_heading(table, kind, chosen) or name.replace("_", " "))
@@ -274,12 +263,7 @@ def _heading(table: xr.Dataset, kind: str, chosen: dict[str, int]) -> str:
     if kind == "phase-diagram":
         return f"s={plain(float(table['weight_variance'][chosen['sigma_w']]), 4)}"
     shown = {dim: plain(float(table[dim][i]), 4) for dim, i in chosen.items()}
-    return " ".join(f"{_WORDS.get(dim, dim)}={value}" for dim, value in shown.items())
-
-
-def _spread(size: int, most: int) -> list[int]:
-    """Return up to `most` places among `size`, evenly spaced, both ends in."""
-    return sorted({round(float(i)) for i in np.linspace(0, size - 1, min(size, most))})
+    return " ".join(f"{_word(dim)}={value}" for dim, value in shown.items())
 
 
 def _marked(point: xr.Dataset, name: str) -> str:
@@ -291,16 +275,16 @@ def _marked(point: xr.Dataset, name: str) -> str:
 
 
 def _points_below(table: xr.Dataset) -> list[str]:
-    """Say where the norm is preserved, or the correlation stays."""
+    """Return the norm-preserving weights or the fixed points of some points, as a line."""
     growth = table.attrs["table"] == "growth"
     name = "norm_preserving_sigma_w" if growth else "fixed_correlation"
     if table.attrs["table"] == "phase-diagram":
         return []
     found, shown = table[name], []
-    for i in _spread(found.size, 6):
+    for i in evenly(found.size, 6):
         place = dict(zip(found.dims, np.unravel_index(i, found.shape), strict=True))
         point = found.isel(place)
-        words = [f"{_WORDS.get(str(d), str(d))}={plain(float(point[d]), 4)}" for d in place]
+        words = [f"{_word(str(d))}={plain(float(point[d]), 4)}" for d in place]
         where = f" ({', '.join(words)})" if words else ""
         shown.append(_number(float(point)) + where)
     return [f"{'norm-preserving sigma-w' if growth else 'fixed point c*'}: {', '.join(shown)}"]

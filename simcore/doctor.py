@@ -1,6 +1,6 @@
-"""What `simcore doctor` looks at: the CPU, Numba, its caches, CUDA, and a run of known answer.
+"""Checks of `simcore doctor`: the CPU, Numba, its caches, CUDA, and a run of known answer.
 
-Call `numba_setup.prepare` and `prefer_wide_vectors` before, as the commands do.
+Call `compiling.prepare` and `prefer_wide_vectors` before, as the commands do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .machine import gpu as devices
-from .machine.cpus import cgroup_limit, default_threads
+from .machine.cgroups import cpu_limit
+from .machine.cpus import default_threads
+from .machine.cuda_driver import Gpu
 from .machine.gpu import Findings, Obstacle
 from .machine.provenance import version
 from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
@@ -25,28 +27,28 @@ from .statistics.moments import Moments
 __all__ = ["KNOWN_ANSWER", "Check", "digest", "examine", "known_run"]
 
 KNOWN_ANSWER = "828110295f0fa763"
-"""`digest` of `known_run`, on whatever device."""
+"""`digest` of `known_run`, on every device."""
 
 LONGEST = 300
-"""Of what an error says so much is shown."""
+"""Characters of an error's text that are shown."""
 
 REPORT = "Report this, with the output of simcore doctor --json"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """Result of one check.
 
     Parameters
     ----------
     name
-        What it is.
+        Name of the part that was checked.
     state
         ``"ok"``; ``"absent"``, which is not wrong; or ``"wrong"``.
     found
-        What was found.
+        Its state in words.
     remedy
-        What to do if it is not as wanted; "" if there is nothing to do.
+        Remedy if it is not as it should be; "" if there is nothing to do.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Look at everything."""
+    """Make all checks."""
     return list(_checks())
 
 
@@ -84,21 +86,21 @@ def _processor() -> Check:
     try:
         features: Mapping[str, bool] = binding.get_host_cpu_features()
     except RuntimeError:
-        return Check("CPU", "ok", "of a kind whose features LLVM does not tell")
+        return Check("CPU", "ok", "LLVM does not know its features")
     name = binding.get_host_cpu_name()
     if features.get("avx512f", False):
         return Check("CPU", "ok", f"{name}, AVX-512")
     if features.get("avx2", False) and features.get("fma", False):
         return Check("CPU", "ok", f"{name}, AVX2")
     if "avx2" in features:
-        remedy = "It works, but slowly: take a machine of the last ten years for large runs."
+        remedy = "Runs are slow here: use a processor of the last ten years for large ones."
         return Check("CPU", "absent", f"{name}, without AVX2 and fused multiply-add", remedy)
     return Check("CPU", "ok", name)
 
 
 def _threads() -> Check:
     found = f"{default_threads()} of {os.cpu_count() or 1} processors"
-    quota = cgroup_limit()
+    quota = cpu_limit()
     return Check("threads", "ok", found if quota is None else f"{found}, cgroup limit {quota:g}")
 
 
@@ -114,7 +116,7 @@ def _numba() -> Check:
     if chosen:
         return Check("Numba", "ok", f"{found}, features of {FEATURES_VARIABLE}: {chosen}")
     wide = "-prefer-256-bit" in (config.CPU_FEATURES or "")
-    return Check("Numba", "ok", f"{found}, {'512-bit vectors' if wide else 'vectors as it likes'}")
+    return Check("Numba", "ok", f"{found}, {'512-bit vectors' if wide else 'default vectors'}")
 
 
 def _cache() -> Check:
@@ -134,7 +136,7 @@ def _cache() -> Check:
 
 
 def _wanted(found: Findings) -> bool:
-    """Return whether somebody means to use a GPU here: without the extra nothing of it is wrong."""
+    """Return True if packages for CUDA are installed; without them nothing about a GPU is wrong."""
     return bool(found.numba_cuda)
 
 
@@ -153,7 +155,7 @@ def _driver(found: Findings) -> Check:
     return Check("driver", "ok", f"for CUDA {devices.dotted(found.driver)}")
 
 
-NO_GPU = devices.Gpu(0, "", devices.LEAST_CAPABILITY, 0)
+NO_GPU = Gpu(0, "", devices.LEAST_CAPABILITY, 0)
 """Stands for a GPU where the driver alone is judged."""
 
 
@@ -168,7 +170,7 @@ def _gpu(found: Findings) -> Check:
     return Check("GPU", "ok", "; ".join(_described(gpu) for gpu in found.gpus))
 
 
-def _described(gpu: devices.Gpu) -> str:
+def _described(gpu: Gpu) -> str:
     total = f"{gpu.total_bytes / 2**30:.1f} GiB"
     memory = total if gpu.free_bytes is None else f"{gpu.free_bytes / 2**30:.1f} of {total} free"
     return f"{gpu.name}, compute capability {devices.dotted(gpu.capability)}, {memory}"
@@ -229,7 +231,7 @@ def _feed(found: hashlib._Hash, moments: Moments) -> None:
 
 
 def _known_answer(device: str) -> tuple[str, Check]:
-    """Simulate what is known, on a device."""
+    """Simulate the known run on a device."""
     name = f"known answer, {device}"
     before = time.perf_counter()
     try:
@@ -239,7 +241,7 @@ def _known_answer(device: str) -> tuple[str, Check]:
         return "", Check(name, "wrong", told[:LONGEST], f"{REPORT}.")
     took = f"{time.perf_counter() - before:.1f} s"
     if answer != KNOWN_ANSWER:
-        found = f"{answer}, and not {KNOWN_ANSWER}"
+        found = f"{answer} instead of {KNOWN_ANSWER}"
         remedy = f"Empty the folder of the cache and try again. {REPORT}."
         return answer, Check(name, "wrong", found, remedy)
     return answer, Check(name, "ok", f"{answer} in {took}")
@@ -248,7 +250,7 @@ def _known_answer(device: str) -> tuple[str, Check]:
 def _known_answer_of_gpu(found: Findings, on_cpu: str) -> Check:
     name = "known answer, cuda"
     if devices.obstacle(found) is not None:
-        return Check(name, "absent", "not tried, since no GPU can be used")
+        return Check(name, "absent", "not tried: no GPU can be used")
     answer, check = _known_answer("cuda")
     if check.state == "wrong":
         return replace(check, remedy=f"Use --device cpu. {REPORT}.")

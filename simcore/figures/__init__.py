@@ -1,6 +1,7 @@
 """Figures for print, of runs, of training and of theory, through matplotlib.
 
-`style` is what they share, `runs` draws `simcore plot`, `theory` draws `simcore theory --figure`.
+`style` holds what they share: colours, lines of theory, and writing. `runs` draws
+`simcore plot`, `theory` draws `simcore theory -o FILE.pdf`.
 
 May import `training`, `results`, `theory`, `physics`.
 """

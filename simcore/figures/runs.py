@@ -1,4 +1,4 @@
-"""Single figures of a run, or of training, through matplotlib: `simcore plot FILE KIND`."""
+"""Figures of runs, and the door of `simcore plot FILE KIND` for runs and training alike."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import numpy as np
 
 from simcore.errors import InputError
 from simcore.files.hdf5 import reading
-from simcore.physics.observables import COVARIANCE, HISTOGRAMMED
+from simcore.numerics.spacing import evenly
+from simcore.physics.observables import BY_NAME, COVARIANCE, HISTOGRAMMED
+from simcore.physics.parameters import PARAMETERS
 from simcore.results.open_run import open_run
 from simcore.results.points import points
 from simcore.training.store import is_training, open_training
 
-from .style import COLOURS, FIRST_ORDER, PARAMETER_SYMBOLS, THEORY, figure
+from .style import COLOURS, FIRST_ORDER, MAX_LINES, THEORY, figure, number
 from .training import KINDS as TRAINING_KINDS
 from .training import draw as draw_training
 
@@ -30,19 +32,16 @@ SIZE = 137.0
 
 SIZES = (50.0, 400.0)
 ASPECT = 0.62
-MAX_LINES = 8
-SYMBOLS = {
-    "log_q1": r"$\ln q$",
-    "correlation": "$c$",
-    "log_distance": r"$\ln(1-c)$",
-    "angle": r"$\theta$",
-    "inactive1": "share of inactive nodes",
-    "inactive_both": "share of nodes inactive for both signals",
+
+_THEORIES = {
+    "theory": ("mean field", THEORY),
+    "theory_1n": ("first order in $1/N$", FIRST_ORDER),
 }
+"""Names and lines of theory, by the ending of its variable."""
 
 
 class _Kind(NamedTuple):
-    """A figure: how it is drawn, the observables in it, the label and the scale of its axis."""
+    """A figure: its function, the observables in it, the label and the scale of its axis."""
 
     draw: Callable[..., None]
     observables: tuple[str, ...]
@@ -85,25 +84,14 @@ def plot(
     Raises
     ------
     InputError
-        If the kind, the observable, the layer or the format is unknown, the run does not have what
-        the figure shows, or matplotlib is not installed.
+        If the kind, the observable, the layer or the format is unknown, or the run does not have
+        what the figure shows.
     FileFormatError
-        If `path` is neither.
+        If `path` is neither a run nor training.
     OutputError
         If the figure can't be written.
     """
-    one = Path(path).is_file()
-    training = one and is_training(path)
-    kinds, others = (TRAINING_KINDS, KINDS) if training else (KINDS, TRAINING_KINDS)
-    if kind not in kinds:
-        if kind in others and one:
-            # What can't be read is neither, and says so here.
-            with reading(path):
-                pass
-        held = "a run, not training" if one else "a pattern, which runs may be given by"
-        held = "training, not a run" if training else held
-        rule = f"needs another file, this is {held}" if kind in others else "is not known"
-        raise InputError("kind", kind, rule, f"Choose one of: {', '.join(kinds)}.")
+    training = _checked_kind(path, kind)
     if not SIZES[0] <= size <= SIZES[1]:
         rule = f"must lie between {SIZES[0]:g} and {SIZES[1]:g} mm"
         raise InputError("size", size, rule, "86 is one column, 178 two.")
@@ -112,13 +100,30 @@ def plot(
         if training:
             _refuse_choices(kind, observable=observable, layer=layer)
             draw_training(drawn.add_subplot(), open_training(path), kind)
-            return Path(output)
-        dataset = open_run(path)
-        chosen = _FIGURES[kind]
-        names = _observables(chosen, dataset, kind, observable)
-        at = _layer(dataset, layer)
-        chosen.draw(drawn.add_subplot(), dataset, chosen._replace(observables=names), at)
+        else:
+            dataset = open_run(path)
+            chosen = _FIGURES[kind]
+            names = _observables(chosen, dataset, kind, observable)
+            at = _layer(dataset, layer)
+            chosen.draw(drawn.add_subplot(), dataset, chosen._replace(observables=names), at)
     return Path(output)
+
+
+def _checked_kind(path: str | Path, kind: str) -> bool:
+    """Return whether a file is training, whose kinds of figures are others; check the kind."""
+    one = Path(path).is_file()
+    training = one and is_training(path)
+    kinds, others = (TRAINING_KINDS, KINDS) if training else (KINDS, TRAINING_KINDS)
+    if kind in kinds:
+        return training
+    if kind in others and one:
+        # A file that can't be read is neither, and says so here.
+        with reading(path):
+            pass
+    held = "a run" if one else "a pattern, which stands for runs"
+    held = "training" if training else held
+    rule = f"is no figure of {held}" if kind in others else "is not known"
+    raise InputError("kind", kind, rule, f"Choose one of: {', '.join(kinds)}.")
 
 
 def _refuse_choices(kind: str, **choices: object) -> None:
@@ -130,7 +135,7 @@ def _refuse_choices(kind: str, **choices: object) -> None:
 def _observables(
     chosen: _Kind, dataset: xr.Dataset, kind: str, observable: str | None
 ) -> tuple[str, ...]:
-    """Return what is shown, or raise what is missing for it."""
+    """Return the observables that are shown; InputError if the run lacks what they need."""
     if observable is None:
         several = kind == "z" and dataset["correlation"].ndim == 1
         names = chosen.observables if kind not in _CHOICES or several else ("correlation",)
@@ -145,14 +150,14 @@ def _observables(
     else:
         names = (observable,)
     if names[0] not in dataset:
-        rule = "shows what many inputs through one network have, and this run has one pair"
+        rule = "needs many inputs through one network, and this run has one pair"
         raise InputError("kind", kind, rule, "Simulate with --inputs or --shared-network.")
     if kind in _CHOICES and f"{names[0]}_theory" not in dataset:
-        rule = "needs what comes with the last write, and this run is unfinished"
+        rule = "needs theory and histograms, which an unfinished run lacks"
         raise InputError("kind", kind, rule, "Finish it with simcore resume.")
     if kind == "scaling" and "width" not in dataset.dims:
         rule = "needs several widths, and this run has one"
-        raise InputError("kind", kind, rule, "Simulate --width 256,512,1024, say.")
+        raise InputError("kind", kind, rule, "Simulate several, such as --width 256,512,1024.")
     return names
 
 
@@ -193,16 +198,15 @@ def _along_layers(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
 
 
 def _theory(axes: Any, layer: Any, point: xr.Dataset, observable: str) -> None:
-    for suffix, style in (("theory", THEORY), ("theory_1n", FIRST_ORDER)):
+    for suffix, (_, style) in _THEORIES.items():
         if f"{observable}_{suffix}" in point:
             axes.plot(layer, point[f"{observable}_{suffix}"].to_numpy(), **style)
 
 
 def _name_theory(axes: Any, dataset: xr.Dataset, observable: str) -> None:
-    names = {"theory": "mean field", "theory_1n": "first order in $1/N$"}
-    for suffix, style in (("theory", THEORY), ("theory_1n", FIRST_ORDER)):
+    for suffix, (name, style) in _THEORIES.items():
         if f"{observable}_{suffix}" in dataset:
-            axes.plot([], [], **style, label=names[suffix])
+            axes.plot([], [], **style, label=name)
 
 
 def _scores(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
@@ -217,15 +221,14 @@ def _scores(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
     for label, place in shown:
         for observable in kind.observables:
             colour = next(colours)
-            name = SYMBOLS.get(observable, observable) if len(kind.observables) > 1 else label
+            name = BY_NAME[observable].tex if len(kind.observables) > 1 else label
             point = z.isel(place)
             axes.plot(layer, point[f"{observable}_z"], color=colour, label=name or "mean field")
             if f"{observable}_z_1n" in point:
                 axes.plot(layer, point[f"{observable}_z_1n"], color=colour, lw=0.8, ls=":")
     if f"{kind.observables[0]}_z_1n" in z:
         axes.plot([], [], color="0.3", lw=0.8, ls=":", label="against first order in $1/N$")
-    symbol = SYMBOLS.get(kind.observables[0], kind.observables[0])
-    what = f" of {symbol}" if len(kind.observables) == 1 else ""
+    what = f" of {BY_NAME[kind.observables[0]].tex}" if len(kind.observables) == 1 else ""
     axes.set(xlabel="layer", ylabel=f"$z${what}: (mean − mean field)/error")
     _along(axes, layer)
     _legend(axes, len(shown), total)
@@ -243,26 +246,19 @@ def _distribution(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> No
         if not step > 0.0 or not count.sum():
             continue
         edges = float(point[f"{name}_bin_lower"]) + step * np.arange(len(count) - 1)
-        axes.stairs(
-            count[1:-1] / count.sum() / step,
-            edges,
-            color=colour,
-            fill=True,
-            alpha=0.25,
-            lw=0,
-        )
-        axes.stairs(count[1:-1] / count.sum() / step, edges, color=colour, lw=1.2, label=label)
+        density = count[1:-1] / count.sum() / step
+        axes.stairs(density, edges, color=colour, fill=True, alpha=0.25, lw=0)
+        axes.stairs(density, edges, color=colour, lw=1.2, label=label)
         if f"{name}_theory" in point:
             axes.axvline(float(point[f"{name}_theory"]), **THEORY)
         if f"{name}_theory_1n" in point:
             mean, std = (float(point[f"{name}_{s}"]) for s in ("theory_1n", "theory_1n_std"))
             x = np.linspace(edges[0], edges[-1], 400)
             if std > 0.0:
-                density = np.exp(-0.5 * ((x - mean) / std) ** 2) / (std * np.sqrt(2.0 * np.pi))
-                axes.plot(x, density, **FIRST_ORDER)
+                normal = np.exp(-0.5 * ((x - mean) / std) ** 2) / (std * np.sqrt(2.0 * np.pi))
+                axes.plot(x, normal, **FIRST_ORDER)
     _name_theory(axes, dataset, name)
-    symbol = SYMBOLS.get(name, name)
-    axes.set(xlabel=f"{symbol} at layer {layer}", ylabel="density over networks")
+    axes.set(xlabel=f"{BY_NAME[name].tex} at layer {layer}", ylabel="density over networks")
     axes.set_ylim(bottom=0.0)
     _legend(axes, len(shown), total)
 
@@ -292,8 +288,8 @@ def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
     axes.axhline(0.0, **THEORY, label="mean field")
     if f"{name}_slope_theory" in fits:
         axes.plot([], [], **FIRST_ORDER, label="first order in $1/N$")
-    symbol = SYMBOLS.get(name, name)
-    axes.set(xlabel="$1/N$", ylabel=f"{symbol} − mean field, layer {layer}", xlim=(0.0, fine[-1]))
+    label = f"{BY_NAME[name].tex} − mean field, layer {layer}"
+    axes.set(xlabel="$1/N$", ylabel=label, xlim=(0.0, fine[-1]))
     _legend(axes, len(shown), total)
 
 
@@ -312,20 +308,15 @@ def _legend(axes: Any, shown: int, total: int) -> None:
 def _shown(dataset: xr.Dataset, observable: str) -> tuple[list[tuple[str, dict[str, int]]], int]:
     """Return label and place of at most `MAX_LINES` points, spread over the grid; and how many."""
     lines = [
-        (", ".join(_parameter(name, value) for name, value in point.items()), place)
+        (", ".join(f"{PARAMETERS[name].tex} = {number(x)}" for name, x in point.items()), place)
         for point, place in points(dataset[observable])
     ]
-    return lines[:: max(1, -(-len(lines) // MAX_LINES))], len(lines)
-
-
-def _parameter(name: str, value: object) -> str:
-    text = f"{value:g}" if isinstance(value, (int, float)) else str(value)
-    return f"{PARAMETER_SYMBOLS.get(name, name)} = {text.replace('inf', '∞')}"
+    return [lines[i] for i in evenly(len(lines), MAX_LINES)], len(lines)
 
 
 _FIGURES = {
-    "correlation": _Kind(_along_layers, ("correlation",), "correlation $c$"),
-    "distance": _Kind(_along_layers, ("distance",), "distance $1-c$", "log"),
+    "correlation": _Kind(_along_layers, ("correlation",), BY_NAME["correlation"].tex_label),
+    "distance": _Kind(_along_layers, ("distance",), BY_NAME["distance"].tex_label, "log"),
     "q": _Kind(_along_layers, ("log_q1",), r"$\langle\ln q\rangle$"),
     "inactive": _Kind(_along_layers, ("inactive1", "inactive_both"), "share of inactive nodes"),
     "dead": _Kind(_along_layers, ("dead_network1", "dead_network_both"), "share of dead networks"),

@@ -1,4 +1,4 @@
-"""What all figures for print share: colours, style, and how they are written."""
+"""Colours, style and writing of all figures for print."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from simcore.errors import InputError, OutputError
 __all__ = [
     "COLOURS",
     "FIRST_ORDER",
-    "PARAMETER_SYMBOLS",
+    "MAX_LINES",
     "STYLE",
     "THEORY",
     "check_ending",
     "figure",
-    "formats",
+    "number",
 ]
 
 COLOURS = (
@@ -32,6 +32,9 @@ COLOURS = (
     "#f0e442",
 )
 """Okabe and Ito's colours, told apart with any colour vision."""
+
+MAX_LINES = 8
+"""Lines of a figure that can be told apart."""
 
 THEORY: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.9}
 FIRST_ORDER: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
@@ -57,42 +60,20 @@ STYLE: dict[Any, Any] = {
 }
 """What journals ask for: text that stays text, ticks inward on all sides, 8 points at full size."""
 
-PARAMETER_SYMBOLS = {
-    "width": "$N$",
-    "k": "$k$",
-    "sigma_w": r"$\sigma_w$",
-    "sigma_b": r"$\sigma_b$",
-    "overlap": "$c_0$",
-    "initial_distance": "$1-c_0$",
-    "q0": "$q_0$",
-}
-
-
-def formats() -> list[str]:
-    """Return the endings that a figure can have.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backend_bases import FigureCanvasBase
-    except ImportError as missing:
-        remedy = "Install simcore[plot]."
-        raise InputError("output", "a picture", "needs matplotlib", remedy) from missing
-    return sorted(FigureCanvasBase.get_supported_filetypes())
-
 
 def check_ending(output: str | Path, field: str = "output") -> None:
     """Raise InputError, about `field`, unless a figure can be written to a file of this name."""
-    try:
-        known = formats()
-    except InputError as missing:
-        raise InputError(field, str(output), missing.rule, missing.remedy) from missing
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
     if Path(output).suffix[1:].lower() not in known:
         remedy = f"Use one of: {', '.join(known)}."
         raise InputError(field, str(output), "has no known ending", remedy)
+
+
+def number(value: float, digits: int = 6) -> str:
+    """Return a number as it stands in a figure."""
+    return f"{value:.{digits}g}".replace("inf", "∞").replace("-", "\N{MINUS SIGN}")
 
 
 @contextmanager
@@ -109,7 +90,7 @@ def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
     Raises
     ------
     InputError
-        If matplotlib is not installed, or the ending is unknown.
+        If the ending is unknown.
     OutputError
         If the figure can't be written.
     """

@@ -1,4 +1,4 @@
-"""Figures of the tables of theory, through matplotlib (`simcore[plot]`)."""
+"""Figures of the tables of theory, through matplotlib."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simcore.errors import InputError
-from simcore.physics.parameters import correlation_strength
+from simcore.numerics.spacing import evenly
+from simcore.physics.observables import BY_NAME
+from simcore.physics.parameters import PARAMETERS, correlation_strength
 
-from .style import COLOURS, PARAMETER_SYMBOLS, figure
+from .style import COLOURS, MAX_LINES, THEORY, figure, number
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["SHOWN", "draw"]
 
-MAX_LINES = 8
 MOST_INSIDE = 5
 """Entries of a legend that has room among the curves."""
 
@@ -38,16 +39,20 @@ class _Quantity(NamedTuple):
     scale: str = "linear"
 
 
+def _observable(name: str, scale: str = "linear") -> _Quantity:
+    return _Quantity(name, BY_NAME[name].tex_label, scale)
+
+
 SHOWN: dict[str, dict[str, _Quantity]] = {
     "trajectory": {
-        "correlation": _Quantity("correlation", "correlation $c$"),
-        "distance": _Quantity("distance", "distance $1-c$", "log"),
-        "log-distance": _Quantity("log_distance", r"$\ln(1-c)$"),
-        "angle": _Quantity("angle", r"angle $\theta$"),
-        "cosine": _Quantity("cosine", "cosine of the activations"),
+        "correlation": _observable("correlation"),
+        "distance": _observable("distance", "log"),
+        "log-distance": _observable("log_distance"),
+        "angle": _observable("angle"),
+        "cosine": _observable("cosine"),
         "log-q": _Quantity("log_q1", r"$\ln q$"),
         "inactive": _Quantity("inactive1", "inactive nodes, one signal"),
-        "inactive-both": _Quantity("inactive_both", "nodes inactive for both"),
+        "inactive-both": _observable("inactive_both"),
     },
     "phase-diagram": {
         "correlation": _Quantity("fixed_correlation", "$c^*$"),
@@ -78,30 +83,24 @@ def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path
     Raises
     ------
     InputError
-        If there is nothing to draw, the ending is unknown, or matplotlib is not installed.
+        If there is nothing to draw, or the ending is unknown.
     OutputError
         If the figure can't be written.
     """
     kind = str(table.attrs["table"])
     quantity = _chosen(kind, show)
     with figure(output, (5.4, 3.6)) as drawn:
-        if kind == "trajectory":
-            _draw_trajectories(drawn, table, quantity)
-        elif kind == "phase-diagram":
-            _draw_phases(drawn, table, quantity)
-        elif kind == "map":
-            _draw_maps(drawn, table)
-        elif kind == "growth":
-            _draw_growth(drawn, table)
+        if quantity is None:
+            _ALONE[kind](drawn, table)
         else:
-            _draw_fixed_points(drawn, table)
+            _WITH_CHOICE[kind](drawn, table, quantity)
     return Path(output)
 
 
-def _chosen(kind: str, show: str | None) -> _Quantity:
+def _chosen(kind: str, show: str | None) -> _Quantity | None:
     choices = SHOWN.get(kind, {})
     if show is None:
-        return next(iter(choices.values()), _Quantity("", ""))
+        return next(iter(choices.values()), None)
     if show not in choices:
         known = ", ".join(choices) or "nothing, it has one figure"
         raise InputError("show", show, f"is not known for {kind}", f"Choose one of: {known}.")
@@ -123,26 +122,18 @@ def _lines(table: xr.Dataset, dims: list[str]) -> tuple[list[_Line], str | None]
     A single dimension is named once, in the title.
     """
     every = list(itertools.product(*(range(table.sizes[dim]) for dim in dims)))
-    count = min(len(every), MAX_LINES)
-    chosen = [every[round(i)] for i in np.linspace(0, len(every) - 1, count)]
+    chosen = [every[i] for i in evenly(len(every), MAX_LINES)]
     lines = []
     for place, colour in zip(chosen, itertools.cycle(COLOURS), strict=False):
-        values = [_number(float(table[dim][i])) for dim, i in zip(dims, place, strict=True)]
-        words = values
-        if len(dims) > 1:
-            words = [
-                f"{PARAMETER_SYMBOLS[dim]} = {value}"
-                for dim, value in zip(dims, values, strict=True)
-            ]
-        lines.append(_Line(", ".join(words), colour, dict(zip(dims, place, strict=True))))
-    title = PARAMETER_SYMBOLS[dims[0]] if len(dims) == 1 else None
+        at = dict(zip(dims, place, strict=True))
+        values = {dim: number(float(table[dim][i]), 4) for dim, i in at.items()}
+        named = [f"{PARAMETERS[dim].tex} = {value}" for dim, value in values.items()]
+        words = named if len(dims) > 1 else values.values()
+        lines.append(_Line(", ".join(words), colour, at))
+    title = PARAMETERS[dims[0]].tex if len(dims) == 1 else None
     if len(chosen) < len(every):
         title = f"{title or ''} ({len(chosen)} of {len(every)})".strip()
     return lines, title
-
-
-def _number(value: float) -> str:
-    return r"$\infty$" if math.isinf(value) else f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _legend(axes: Any, title: str | None) -> None:
@@ -172,11 +163,11 @@ def _draw_trajectories(figure: Any, table: xr.Dataset, quantity: _Quantity) -> N
             mean, std = point[first].to_numpy(), point[f"{first}_std"].to_numpy()
             axes.fill_between(layer, mean - std, mean + std, color=line.colour, alpha=0.2, lw=0)
             axes.plot(layer, mean, color=line.colour, label=line.label)
-            axes.plot(layer, limit, color="black", ls=(0, (4, 3)), lw=0.9)
+            axes.plot(layer, limit, **THEORY)
         else:
             axes.plot(layer, limit, color=line.colour, label=line.label)
     if has_width:
-        axes.plot([], [], color="black", ls=(0, (4, 3)), lw=0.9, label="infinite width")
+        axes.plot([], [], **THEORY, label="infinite width")
         axes.fill_between([], [], color=GREY, alpha=0.3, lw=0, label="one standard deviation")
     scale = quantity.scale
     axes.set(xlabel="layer", ylabel=quantity.label, yscale=scale)
@@ -220,7 +211,7 @@ def _along(table: xr.Dataset, dim: str) -> np.ndarray[Any, np.dtype[np.float64]]
 
 
 def _label_axis(axis: Any, table: xr.Dataset, dim: str) -> None:
-    axis.set_label_text(PARAMETER_SYMBOLS[dim])
+    axis.set_label_text(PARAMETERS[dim].tex)
     if dim != "k":
         return
     from matplotlib.ticker import NullLocator
@@ -230,7 +221,7 @@ def _label_axis(axis: Any, table: xr.Dataset, dim: str) -> None:
     ticks = [k for k in K_TICKS if low - margin <= correlation_strength(k) <= high + margin]
     if len(ticks) > 2:
         axis.set_minor_locator(NullLocator())
-        axis.set_ticks([correlation_strength(k) for k in ticks], [_number(k) for k in ticks])
+        axis.set_ticks([correlation_strength(k) for k in ticks], [number(k) for k in ticks])
     else:
         axis.set_label_text("$g = k/(1+k)$")
 
@@ -354,3 +345,7 @@ def _draw_growth(figure: Any, table: xr.Dataset) -> None:
     axes.set(ylabel=r"norm-preserving $\sigma_w$" if follows else r"growth of $q$ per layer")
     _label_axis(axes.xaxis, table, axis)
     _legend(axes, title)
+
+
+_WITH_CHOICE = {"trajectory": _draw_trajectories, "phase-diagram": _draw_phases}
+_ALONE = {"map": _draw_maps, "growth": _draw_growth, "fixed-point": _draw_fixed_points}

@@ -1,4 +1,4 @@
-"""Single figures of training runs, for `simcore plot`: losses, steps to them, ends, dead units."""
+"""Figures of training: losses, steps to them, final losses, differences, dead units."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 
 MARKERS = "osD^vP*X"
 BEYOND = "$\\uparrow$"
-"""Marks what lies beyond the end of training."""
+"""Marker of steps beyond the end of training."""
 
 
 def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
@@ -43,7 +43,7 @@ def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
     axes
         Axes of matplotlib.
     dataset
-        What `simcore.training.open_training` gives.
+        Result of `simcore.training.open_training`.
     kind
         One of `KINDS`.
 
@@ -53,10 +53,10 @@ def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
         If no ensemble is trained to the end, or the task has no accuracy.
     """
     if not final(dataset).sizes["ensemble"]:
-        rule = "needs an ensemble that is trained to the end, and there is none yet"
+        rule = "needs an ensemble whose networks are all trained, and there is none yet"
         raise InputError("kind", kind, rule, "Finish it with simcore resume.")
     if kind == "accuracy" and kind not in dataset:
-        rule = "is what networks that tell classes apart have"
+        rule = "needs a task with classes"
         remedy = f"Choose one of: {', '.join(x for x in KINDS if x != kind)}."
         raise InputError("kind", kind, rule, remedy)
     _FIGURES[kind](axes, dataset)
@@ -69,7 +69,7 @@ def _styles(dataset: xr.Dataset) -> Iterator[tuple[str, str, str]]:
 
 
 def _label_plainly(axis: Any) -> None:
-    """Write the numbers of a logarithmic axis out; those at 2 and 5 where decades are few."""
+    """Write the ticks of a logarithmic axis as plain numbers, at 2 and 5 where decades are few."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     low, high = axis.get_view_interval()
@@ -103,7 +103,7 @@ def _loss(axes: Any, dataset: xr.Dataset) -> None:
 
 def _accuracy(axes: Any, dataset: xr.Dataset) -> None:
     _curves(axes, dataset, "accuracy", "linear")
-    axes.set(ylabel="share of test images told right")
+    axes.set(ylabel="share of test images classified correctly")
     axes.legend(ncols=2)
 
 
@@ -125,10 +125,10 @@ def _curves(axes: Any, dataset: xr.Dataset, variable: str, scale: str) -> xr.Dat
 
 
 def _steps(axes: Any, dataset: xr.Dataset) -> None:
-    """Draw the steps to each reference loss; what most runs never reach stands above the end."""
+    """Draw the steps to each reference loss; losses most runs never reach stand above the end."""
     found = steps_to_reach(dataset)
     if not found.sizes["target"]:
-        rule = "needs losses that training reaches, and it reaches none"
+        rule = "needs a loss that training reaches, and it reaches none"
         raise InputError("kind", "steps", rule, "Train more steps.")
     last, target = float(found.attrs["last_step"]), found["target"].to_numpy()
     shifts = np.geomspace(0.9, 1.1, max(2, found.sizes["ensemble"]))
@@ -194,8 +194,8 @@ def _differences(axes: Any, dataset: xr.Dataset) -> None:
     if not found:
         rule = f"needs {against} and another ensemble, trained to the end"
         raise InputError("kind", "differences", rule, "Name another kind.")
-    told = {("loss", None), ("steps", target)}
-    ratios = [d for d in found if (d.measure, d.target) in told]
+    shown = {("loss", None), ("steps", target)}
+    ratios = [d for d in found if (d.measure, d.target) in shown]
     names = list(dict.fromkeys(d.ensemble for d in ratios))
     ends = [abs(x) for d in ratios for x in (*d.interval, *d.estimate) if math.isfinite(x)]
     limit = 1.15 * max([*ends, 0.1])

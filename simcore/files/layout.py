@@ -16,17 +16,18 @@ import numpy.typing as npt
 
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import (
+    BY_NAME,
     COVARIANCE,
     FIRST_ORDER,
     HISTOGRAMMED,
     KEPT,
     NAMES,
     NETWORK,
-    NETWORK_NAMES,
     OBSERVABLES,
     RATE_BINS,
     Observable,
 )
+from simcore.physics.parameters import PARAMETERS
 from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 
@@ -156,7 +157,7 @@ def observables_of(run: Run) -> tuple[Observable, ...]:
 
 def observable_of(name: str) -> Observable:
     """Return an observable by its name."""
-    return (OBSERVABLES + NETWORK)[(NAMES + NETWORK_NAMES).index(name)]
+    return BY_NAME[name]
 
 
 def dims_of(run: Run, name: str, dims: Sequence[str]) -> tuple[str, ...]:
@@ -271,15 +272,8 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
     return tuple(found)
 
 
-_PARAMETERS = {
-    "width": "nodes of a layer",
-    "k": "correlation parameter of the weights",
-    "g": "correlation strength of the weights, k/(1 + k)",
-    "sigma_w": "weight scale (standard deviation)",
-    "sigma_b": "bias scale (standard deviation)",
-    "overlap": "initial correlation of the pair",
-    "initial_distance": "1 - initial correlation of the pair",
-    "q0": "mean square of each input",
+_MEANINGS = {
+    **{name: parameter.long_name for name, parameter in PARAMETERS.items()},
     "input_q1": "mean square of the first input of the pair",
     "input_q2": "mean square of the second input of the pair",
     "rate_lower": "lower end of a bin of the activation rate, not in it",
@@ -293,7 +287,7 @@ Add = Callable[..., None]
 def _add_pairs(run: Run, add: Add) -> None:
     """Add what is along the pairs of a shared network, and the bins of the activation rate."""
     dims = ("pair",)
-    add("pair", dims, np.arange(run.columns.pairs), "number of the pair")
+    add("pair", dims, np.arange(run.columns.pairs))
     distance = np.array(run.points[0].distances)
     overlap = 1.0 - distance if run.correlation is None else np.array(run.correlation)
     add("overlap", dims, overlap)
@@ -319,8 +313,9 @@ def coordinates(run: Run) -> dict[str, Array]:
     found: dict[str, Array] = {}
 
     def add(name: str, dims: tuple[str, ...], values: object, meaning: str = "") -> None:
-        dtype = np.float64 if name in _PARAMETERS and name != "width" else np.int64
-        found[name] = Array(dims, np.array(values, dtype=dtype), meaning or _PARAMETERS[name])
+        real = name in _MEANINGS and name not in ("width", "pair")
+        dtype = np.float64 if real else np.int64
+        found[name] = Array(dims, np.array(values, dtype=dtype), meaning or _MEANINGS[name])
 
     of = {name: (name,) if name in run.dimensions else () for name in run.axes}
     for name, values in run.axes.items():

@@ -1,9 +1,8 @@
-"""A user's inputs as part of a run: what they are, which pairs are followed, how these lie."""
+"""A user's inputs as part of a run: their digest, the pairs that are followed, their geometry."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,15 +16,14 @@ __all__ = ["DEFAULT_PAIRS", "InputSet"]
 Floats = npt.NDArray[np.float64]
 
 DEFAULT_PAIRS = 64
-"""Pairs that are followed where their number is not given, or all there are."""
+"""Number of pairs that are followed by default, or all if there are fewer."""
 
 
 @dataclass(frozen=True)
 class InputSet:
     """M inputs of a file and P pairs of them.
 
-    A run is described by what the inputs are (the digest) and not by where they lie: a file of
-    results can be read without them.
+    The digest describes the inputs, not the place of their file: results can be read without them.
 
     Parameters
     ----------
@@ -40,7 +38,7 @@ class InputSet:
     distance
         1 − c₀ of each pair, NaN where an input is zero.
     source
-        Where they came from; no part of the description.
+        FILE or FILE:DATASET that they came from; no part of the description.
     """
 
     digest: str
@@ -61,7 +59,7 @@ class InputSet:
         source
             FILE or FILE:DATASET, as for `inputs.read_inputs`.
         pairs
-            How many pairs are drawn (by `seed`), or a file that lists them.
+            Number of pairs to draw (by `seed`), or a file that lists them.
 
         Raises
         ------
@@ -92,7 +90,7 @@ class InputSet:
 
     @property
     def absolute_source(self) -> str:
-        """Where they came from, for other processes; "" if that is not known."""
+        """The source as an absolute path, for other processes; "" if it is not known."""
         return self.source and os.path.abspath(self.source)  # noqa: PTH100 - FILE:DATASET
 
     def load(self) -> Floats:
@@ -114,7 +112,7 @@ class InputSet:
         return matrix
 
     def config(self) -> dict[str, Any]:
-        """Return what describes them as plain values; NaN as null."""
+        """Return the description as plain values; NaN as null."""
         return {
             "digest": self.digest,
             "count": self.count,
@@ -129,15 +127,15 @@ class InputSet:
     def from_config(cls, config: dict[str, Any]) -> InputSet:
         """Rebuild from `config`."""
 
-        def numbers(values: Sequence[float | None]) -> tuple[float, ...]:
-            return tuple(np.nan if x is None else float(x) for x in values)
+        def numbers(name: str) -> tuple[float, ...]:
+            return tuple(np.nan if x is None else float(x) for x in config[name])
 
         return cls(
             digest=str(config["digest"]),
             count=int(config["count"]),
             size=int(config["size"]),
             pairs=tuple((int(a), int(b)) for a, b in config["pairs"]),
-            q1=numbers(config["q1"]),
-            q2=numbers(config["q2"]),
-            distance=numbers(config["distance"]),
+            q1=numbers("q1"),
+            q2=numbers("q2"),
+            distance=numbers("distance"),
         )

@@ -1,17 +1,16 @@
-"""Matrices from files: .npy, .npz, HDF5 and .csv, with every fault said in one line.
+"""Matrices from files: .npy, .npz, HDF5 and .csv; every fault becomes a message of one line.
 
 Rows are numbered from 0 everywhere.
 """
 
 from __future__ import annotations
 
-import tokenize
+import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +29,12 @@ _BATCH = 2**20
 _SHOWN = 5
 """Names or rows listed in a message."""
 
-_DAMAGE = (
-    OSError,
-    RuntimeError,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    OverflowError,
-    MemoryError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    tokenize.TokenError,
-    SyntaxError,
-)
-"""What NumPy, zipfile and h5py raise, by and by, on damaged files."""
+_GAPS = frozenset(("", "na", "n/a", "<na>", "nan", "null", "none", "missing", "?", "-", "."))
+"""Marks of missing values, in lower case: a first line of these alone is no header."""
 
 
 def read_matrix(field: str, text: str) -> Floats:
-    """Read a matrix of finite numbers; whatever goes wrong becomes an InputError."""
+    """Read a matrix of finite numbers; every fault becomes an InputError."""
     with _reading(field, text):
         path, dataset = _split(text)
         _check_file(field, text, path)
@@ -60,12 +44,12 @@ def read_matrix(field: str, text: str) -> Floats:
 
 @contextmanager
 def _reading(field: str, text: str) -> Iterator[None]:
-    """Turn whatever a damaged file makes a library raise into an InputError."""
+    """Turn the errors of libraries on damaged files into an InputError."""
     try:
         yield
     except InputError:
         raise
-    except _DAMAGE as error:
+    except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         rule = f"can't be read ({' '.join(reason.split())})"
         remedy = "Check that the file is whole, of the kind that its suffix says, and readable."
@@ -74,7 +58,7 @@ def _reading(field: str, text: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Source:
-    """What to read: the file, the dataset if one is named, and how to speak of them."""
+    """The file to read, the dataset if one is named, and the names of both in messages."""
 
     field: str
     text: str
@@ -103,7 +87,7 @@ def _check_file(field: str, text: str, path: Path) -> None:
     if not path.exists():
         raise InputError(field, text, "there is no such file", "Check the name.")
     if path.suffix.lower() not in _READERS:
-        rule = f"has the suffix '{path.suffix}', which names no format that is read"
+        rule = f"has the suffix '{path.suffix}', which is no format that simcore reads"
         raise InputError(field, text, rule, f"Use one of: {', '.join(_READERS)}.")
 
 
@@ -130,16 +114,72 @@ def _read_hdf5(source: _Source) -> npt.NDArray[Any]:
     import h5py
 
     with h5py.File(source.path, "r", locking=False) as file:
-        found: dict[str, Any] = {}
-
-        def visit(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset):
-                found[name] = item
-
-        file.visititems(visit)
-        matrices = [name for name, item in found.items() if _is_matrix(item)]
-        dataset = found[_choose(source, list(found), matrices)]
+        dataset = _named(source, file) if source.dataset else None
+        if dataset is None:
+            found = _datasets(source, file)
+            matrices = [name for name, item in found.items() if _is_matrix(item)]
+            dataset = found[_choose(source, list(found), matrices)]
+        _check_origins(source, dataset)
         return np.empty((0, 0)) if dataset.shape is None else np.asarray(dataset[()])
+
+
+def _named(source: _Source, file: Any) -> Any:
+    """Return the dataset that is named, through any link; None if there is none."""
+    import h5py
+
+    wanted = (source.dataset or "").strip("/")
+    item = file.get(wanted)
+    if item is None and file.get(wanted, getlink=True) is not None:
+        rule = f"holds a link '{source.dataset}' whose target is missing"
+        raise source.error(rule, "Restore the target, or name another dataset.")
+    return item if isinstance(item, h5py.Dataset) else None
+
+
+def _datasets(source: _Source, file: Any) -> dict[str, Any]:
+    """Return every dataset once, by one of its names: by that of the field if it has it."""
+    import h5py
+
+    names: dict[Any, str] = {}
+
+    def visit(name: str, _: object) -> None:
+        item = file.get(name)  # None for a link whose target is missing
+        if isinstance(item, h5py.Dataset):
+            names[item] = name if _called(name, source.field) else names.get(item, name)
+
+    file.visititems_links(visit)
+    return {name: item for item, name in names.items()}
+
+
+def _check_origins(source: _Source, dataset: Any) -> None:
+    """Refuse a virtual dataset whose sources are not all there: HDF5 reads the rest as zeros."""
+    import h5py
+
+    for origin in dataset.virtual_sources() if dataset.is_virtual else ():
+        if origin.file_name == ".":
+            present = origin.dset_name in dataset.file
+        elif "%b" in origin.file_name:  # one of a numbered series, which ends where files end
+            continue
+        elif present := (path := _origin(dataset, origin.file_name)) is not None:
+            with h5py.File(path, "r", locking=False) as file:
+                if present := origin.dset_name in file:
+                    _check_origins(source, file[origin.dset_name])
+        if not present:
+            what = f"'{origin.dset_name}' of {origin.file_name}"
+            rule = f"holds a virtual dataset whose source, {what}, is missing"
+            raise source.error(rule, "Restore the source, or store the numbers themselves.")
+
+
+def _origin(dataset: Any, name: str) -> Path | None:
+    """Return the file of a virtual dataset's source, at the places where HDF5 looks for it."""
+    folder = Path(dataset.file.filename).parent
+    prefixes = os.environ.get("HDF5_VDS_PREFIX", "").replace("${ORIGIN}", str(folder)).split(":")
+    places = [*(Path(prefix) for prefix in prefixes if prefix), folder, Path()]
+    candidates = [place / part for place in places for part in (name, Path(name).name)]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _called(name: str, field: str) -> bool:
+    return name.rpartition("/")[2] == field
 
 
 def _is_matrix(dataset: Any) -> bool:
@@ -167,21 +207,21 @@ def _choose(source: _Source, names: Sequence[str], candidates: Sequence[str]) ->
             return wanted
         rule = f"holds no dataset '{source.dataset}'"
         raise source.error(rule, f"Choose one of: {few(names)}.")
-    called = [name for name in names if name.rpartition("/")[2] == source.field]
+    called = [name for name in names if _called(name, source.field)]
     usable = called or candidates or names
     if len(usable) > 1:
-        rule = f"holds {len(usable)} arrays, and which one to read is not said"
+        rule = f"holds {len(usable)} arrays, and none is named"
         raise source.error(rule, f"Add :NAME, with one of: {few(usable)}.")
     return usable[0]
 
 
 def _read_csv(source: _Source) -> npt.NDArray[Any]:
     _check_single(source)
-    head = list(islice(_csv_lines(source.path), 2))
-    header = bool(head) and not any(map(_is_number, head[0][1]))
-    if len(head) == header:
+    number, cells = next(_csv_lines(source.path), (0, [""]))
+    header = not any(map(_is_number, cells)) and not all(map(_is_gap, cells))
+    skip = number if header else 0
+    if next((n for n, _ in _csv_lines(source.path) if n > skip), None) is None:
         return np.empty((0, 0))
-    skip = head[0][0] if header else 0
     try:
         return np.loadtxt(
             source.path,
@@ -214,15 +254,19 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def _is_gap(cell: str) -> bool:
+    return cell.lower() in _GAPS
+
+
 def _csv_fault(path: Path, skip: int) -> str | None:
-    """Say what is wrong in the first wrong line below the header, if anything."""
+    """Describe the first fault below the header; NumPy's rows leave out blanks and comments."""
     columns = 0
     for number, cells in _csv_lines(path):
         if number <= skip:
             continue
-        for cell in cells:
+        for column, cell in enumerate(cells, 1):
             if not _is_number(cell):
-                return f"line {number} holds '{cell}', which is not a number"
+                return f"line {number}, column {column} holds '{cell}', which is not a number"
         columns = columns or len(cells)
         if len(cells) != columns:
             return f"line {number} has {len(cells)} values where the lines above have {columns}"
@@ -242,7 +286,7 @@ _READERS: dict[str, Callable[[_Source], npt.NDArray[Any]]] = {
 
 
 def _checked(field: str, text: str, values: npt.NDArray[Any]) -> Floats:
-    """Return a matrix as float64 in C order, or say why it is none."""
+    """Return a matrix as float64 in C order; InputError if it is none."""
     if values.dtype.kind not in "buif":
         rule = f"holds values of the type {values.dtype}, not real numbers"
         raise InputError(field, text, rule, "Store integers or floating-point numbers.")
@@ -265,7 +309,7 @@ def _checked(field: str, text: str, values: npt.NDArray[Any]) -> Floats:
 
 
 def few(names: Sequence[object]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names, and the number of further ones."""
     rest = len(names) - _SHOWN
     return ", ".join(map(str, names[:_SHOWN])) + (f" and {rest} more" if rest > 0 else "")
 

@@ -154,7 +154,7 @@ def _pair(rank: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class PairGeometry:
-    """What an infinitely wide network sees of pairs of inputs; every array has shape (P,).
+    """Geometry of pairs of inputs, as far as infinitely wide networks see it; arrays (P,).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Inputs from files: a matrix whose rows are inputs, what is to be said of it, its digest.
+"""Inputs from files: a matrix whose rows are inputs, notes on it, and its digest.
 
 Rows are numbered from 0 everywhere.
 """
@@ -31,9 +31,9 @@ def read_inputs(source: str | os.PathLike[str]) -> Floats:
     ----------
     source
         FILE or FILE:DATASET. The suffix names the format: .npy, .npz, .h5, .hdf5, or .csv (commas,
-        at most one header line, which holds no number). DATASET is needed only where an archive
-        holds several arrays, or an HDF5 file several matrices of numbers, and none is called
-        ``inputs``.
+        at most one header line, which holds no number and not only missing values). DATASET is
+        needed only where an archive holds several arrays, or an HDF5 file several matrices of
+        numbers, and none is called ``inputs``.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def _largest(inputs: Floats) -> Floats:
 
 
 def notes(inputs: Floats) -> list[str]:
-    """Return what is allowed but worth saying of inputs: zero rows and constant rows.
+    """Return notes on inputs: zero rows, constant rows, and a first row that looks like a header.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def notes(inputs: Floats) -> list[str]:
     Returns
     -------
     list of str
-        One line for each kind of row that occurs.
+        One line for each of these that occurs.
     """
     low, high = inputs.min(axis=1), inputs.max(axis=1)
     zero = (low == 0.0) & (high == 0.0)
@@ -96,7 +96,12 @@ def notes(inputs: Floats) -> list[str]:
             "with k = inf constant inputs lie in the null space of the weights",
         ),
     )
-    return [_note(rows, kind, meaning) for rows, kind, meaning in kinds if rows.any()]
+    found = [_note(rows, kind, meaning) for rows, kind, meaning in kinds if rows.any()]
+    # pandas writes such a header for a table whose columns have no names.
+    if inputs.shape[1] > 1 and (inputs[0] == np.arange(inputs.shape[1])).all():
+        last = inputs.shape[1] - 1
+        found.append(f"inputs: row 0 counts from 0 to {last}; remove it if it is a CSV header")
+    return found
 
 
 def _note(rows: npt.NDArray[np.bool_], kind: str, meaning: str) -> str:

@@ -1,7 +1,7 @@
 """The CUDA driver's own answers: its version, its GPUs, their free memory.
 
-The driver's library is called directly: it answers in milliseconds, without the extra and before
-Numba is set up, so that a machine can be told what it lacks.
+The driver's library is called directly: it answers in milliseconds, without packages for CUDA and
+before Numba is set up, so that `simcore doctor` can name whatever is missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NO_DEVICE = 100
 """CUDA_ERROR_NO_DEVICE: the driver is there and no GPU is."""
 
 OUT_OF_MEMORY = 2
-"""CUDA_ERROR_OUT_OF_MEMORY: there is not even room to open a GPU."""
+"""CUDA_ERROR_OUT_OF_MEMORY: too little memory is free even to open a GPU."""
 
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
@@ -27,7 +27,7 @@ NAME_BYTES = 256
 
 
 class DriverError(Exception):
-    """The driver refuses a call; its text says which one and why."""
+    """A call that the driver refused; the text names it and the reason."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
@@ -49,7 +49,7 @@ class Gpu:
     total_bytes
         Its memory.
     free_bytes
-        How much of it is free; None where that was not asked, which takes a context.
+        Its free memory; None if it was not asked for, which would take a context.
     """
 
     index: int

@@ -1,7 +1,7 @@
-"""What simulates a run, the CPU or a CUDA GPU: what there is, and what stands in the way.
+"""Choice of the device of a run, CPU or CUDA GPU, and the obstacles to a GPU with their remedies.
 
-Importing this module touches no device. `look` asks the machine, once for a process; everything
-else here judges what it has found, so that tests can pretend any machine.
+Importing this module touches no device. `look` asks the machine once in a process; everything else
+judges its findings, so that tests can pretend any machine.
 """
 
 from __future__ import annotations
@@ -22,41 +22,16 @@ from .cuda_driver import CudaDriver, DriverError, Gpu
 if TYPE_CHECKING:
     from simcore.runs.run import Run
 
-__all__ = [
-    "LEAST_CAPABILITY",
-    "LEAST_FREE_BYTES",
-    "VISIBLE",
-    "Findings",
-    "Gpu",
-    "Obstacle",
-    "automatic",
-    "check_kind",
-    "cupy_obstacle",
-    "described",
-    "dotted",
-    "driver_obstacle",
-    "extra",
-    "gpu_obstacle",
-    "local_gpus",
-    "look",
-    "memory_watched",
-    "obstacle",
-    "package_obstacle",
-    "require_cuda",
-    "used",
-    "visible_names",
-]
-
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 LEAST_CAPABILITY = (7, 0)
-"""Compute capability from which on there are independent threads, as the kernels need."""
+"""Least compute capability: threads must be independent, as the kernels need."""
 
 TOOLKIT_CAPABILITY = {13: (7, 5)}
-"""… where the libraries of a version of CUDA no longer compile for all of these."""
+"""Least compute capability by major version of CUDA, where its libraries demand more."""
 
 LEAST_FREE_BYTES = 512 * 2**20
-"""Free memory of a GPU below which nothing is begun: the driver's own share, and some tasks."""
+"""Least free memory of a GPU: the driver's own share, and some tasks."""
 
 OUT_OF_MEMORY = {
     "CudaAPIError": ("CUDA_ERROR_OUT_OF_MEMORY",),
@@ -67,23 +42,23 @@ OUT_OF_MEMORY = {
     "CUBLASError": ("CUBLAS_STATUS_ALLOC_FAILED",),
     "CUSOLVERError": ("CUSOLVER_STATUS_ALLOC_FAILED",),
 }
-"""Names of the errors of Numba and of CuPy that say so, and what they say then."""
+"""Names of the errors of Numba and CuPy for lack of memory, and words of their texts."""
 
 LEAST_NUMBA_CUDA = (0, 30)
-"""Version of numba-cuda from which on it has what is imported of it."""
+"""Oldest version of numba-cuda with all names that are imported from it."""
 
 LEAST_CUPY = 14
-"""Major version of CuPy from which on it has the names of the array API standard."""
+"""Oldest major version of CuPy with the names of the array API standard."""
 
-EXTRAS = {12: "cuda12", 13: "cuda13"}
-"""The extra for each major version of CUDA."""
+VERSIONS = (12, 13)
+"""Major versions of CUDA for which there are packages."""
 
 CPU_INSTEAD = "or use the device cpu"
 STAYS = "or resume where there is a GPU, since a run stays on its kind of device"
 
 
 class Obstacle(NamedTuple):
-    """Why no GPU can be used, as the rest of a sentence; what to do, as one without its period."""
+    """Reason why no GPU can be used, as the rest of a sentence; remedy, without its period."""
 
     rule: str
     remedy: str
@@ -91,30 +66,30 @@ class Obstacle(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """What a machine and an installation have for CUDA.
+    """State of a machine and an installation as to CUDA.
 
     Parameters
     ----------
     driver
         The newest CUDA that the driver runs, major and minor; None without a driver.
     failure
-        Why the driver does not start; "" if it does.
+        Reason why the driver does not start; "" if it does.
     gpus
-        The GPUs that this process sees; the first is the one that is used.
+        GPUs that this process sees; the first is used.
     visible
         CUDA_VISIBLE_DEVICES; None if it is not set.
     numba_cuda
         Version of numba-cuda; "" if it is not installed.
     bindings
-        Major version of CUDA for which its bindings were made; None without them.
+        Major version of CUDA of its bindings; None without them.
     toolkit
-        Major version of the CUDA libraries that it finds; None if it finds none.
+        Major version of the CUDA libraries; None if there are none.
     cupy
         Version of CuPy; "" if it is not installed.
     cupy_cuda
-        Major version of CUDA for which it was made; None if that is not known.
+        Major version of CUDA for which it was made; None if unknown.
     solvers
-        Whether there are cuBLAS and cuSOLVER, which CuPy loads.
+        True if there are cuBLAS and cuSOLVER, which CuPy loads.
     """
 
     driver: tuple[int, int] | None = None
@@ -158,10 +133,8 @@ def _with_packages(found: Findings) -> Findings:
 
 def _cupy() -> dict[str, Any]:
     """Return the findings about CuPy. One that was built from source has no CUDA in its name."""
-    names: dict[str, int | None] = {f"cupy-cuda{major}x": major for major in EXTRAS} | {
-        "cupy": None
-    }
-    for name, major in names.items():
+    for major in (*VERSIONS, None):
+        name = f"cupy-cuda{major}x" if major else "cupy"
         if version := _version(name):
             solvers = all(_library(library) for library in ("cublas", "cusolver"))
             return {"cupy": version, "cupy_cuda": major, "solvers": solvers}
@@ -193,22 +166,28 @@ def _library(name: str) -> str:
         return ""
 
 
-def extra(found: Findings) -> str:
-    """Return the name of the extra that fits the driver and the first GPU."""
-    newest, oldest = max(EXTRAS), min(EXTRAS)
-    major = newest if found.driver is None else min(max(found.driver[0], oldest), newest)
+def _cuda(found: Findings) -> int:
+    """Return the major version of CUDA that fits the driver and the first GPU."""
+    newest = VERSIONS[-1] if found.driver is None else found.driver[0]
+    major = min(max(newest, VERSIONS[0]), VERSIONS[-1])
     if found.gpus and found.gpus[0].capability < TOOLKIT_CAPABILITY.get(major, LEAST_CAPABILITY):
-        major = oldest
-    return EXTRAS[major]
+        return VERSIONS[0]
+    return major
 
 
-# --- what stands in the way ---------------------------------------------------------------------
+def _packages(found: Findings) -> str:
+    """Return the packages for CUDA that fit, as words for pip."""
+    major = _cuda(found)
+    return f"'numba-cuda[cu{major}]' 'cupy-cuda{major}x[ctk]'"
+
+
+# --- obstacles ----------------------------------------------------------------------------------
 
 
 def obstacle(found: Findings, run: Run | None = None) -> Obstacle | None:
-    """Return what keeps the first GPU from being used; None if nothing does.
+    """Return the first obstacle to using the first GPU; None if there is none.
 
-    `run` is what it is wanted for: matrix products need packages of their own.
+    `run` is the run that it is wanted for: matrix products need packages of their own.
     """
     needs_cupy = run is not None and run.multiplies
     return (
@@ -220,7 +199,7 @@ def obstacle(found: Findings, run: Run | None = None) -> Obstacle | None:
 
 
 def driver_obstacle(found: Findings) -> Obstacle | None:
-    """Return what is amiss with the driver, or that it has no GPU."""
+    """Return the fault of the driver, or that it has no GPU."""
     if found.driver is None:
         return Obstacle(
             "finds no NVIDIA driver on this machine",
@@ -241,24 +220,25 @@ def driver_obstacle(found: Findings) -> Obstacle | None:
             "finds a driver and no GPU",
             "See whether nvidia-smi shows one, and ask Slurm or Docker for it",
         )
-    if found.driver[0] < min(EXTRAS):
+    if found.driver[0] < VERSIONS[0]:
         return Obstacle(
-            f"needs a driver for CUDA {min(EXTRAS)}, and this one is for {dotted(found.driver)}",
+            f"needs a driver for CUDA {VERSIONS[0]}, and this one is for {dotted(found.driver)}",
             "Update the driver",
         )
     return None
 
 
 def package_obstacle(found: Findings) -> Obstacle | None:
-    """Return what is amiss with the packages for CUDA."""
-    install = f"Run pip install 'simcore[{extra(found)}]'"
+    """Return the fault of the packages for CUDA."""
+    install = f"Run pip install {_packages(found)}"
     if not found.numba_cuda or found.bindings is None:
-        return Obstacle(f"needs the extra {extra(found)}, which is not installed", install)
+        rule = f"needs the packages for CUDA {_cuda(found)}, which are not installed"
+        return Obstacle(rule, install)
     if tuple(map(int, re.findall(r"\d+", found.numba_cuda)[:2])) < LEAST_NUMBA_CUDA:
         least = dotted(LEAST_NUMBA_CUDA)
         return Obstacle(f"needs numba-cuda {least}, and {found.numba_cuda} is installed", install)
     if found.toolkit is None:
-        return Obstacle(f"finds no CUDA libraries, which the extra {extra(found)} brings", install)
+        return Obstacle(f"finds no libraries of CUDA {_cuda(found)}", install)
     if found.driver is not None:
         for what, major in (("bindings", found.bindings), ("libraries", found.toolkit)):
             if major > found.driver[0]:
@@ -271,8 +251,8 @@ def package_obstacle(found: Findings) -> Obstacle | None:
 
 
 def cupy_obstacle(found: Findings) -> Obstacle | None:
-    """Return what is amiss with CuPy, which batches and explicit weights need."""
-    install = f"Run pip install 'simcore[{extra(found)}]'"
+    """Return the fault of CuPy, which batches and explicit weights need."""
+    install = f"Run pip install {_packages(found)}"
     if not found.cupy:
         return Obstacle("needs CuPy for several inputs or explicit weights", install)
     if int(found.cupy.split(".")[0]) < LEAST_CUPY:
@@ -283,13 +263,12 @@ def cupy_obstacle(found: Findings) -> Obstacle | None:
             rule, f"Run pip uninstall cupy-cuda{found.cupy_cuda}x, and then {install[4:]}"
         )
     if not found.solvers:
-        rule = f"finds no cuBLAS or cuSOLVER, which the extra {extra(found)} brings"
-        return Obstacle(rule, install)
+        return Obstacle(f"finds no cuBLAS or cuSOLVER of CUDA {_cuda(found)}", install)
     return None
 
 
 def gpu_obstacle(found: Findings) -> Obstacle | None:
-    """Return what is amiss with the first GPU."""
+    """Return the fault of the first GPU."""
     gpu = found.gpus[0]
     if gpu.capability < LEAST_CAPABILITY:
         least, has = dotted(LEAST_CAPABILITY), dotted(gpu.capability)
@@ -297,7 +276,7 @@ def gpu_obstacle(found: Findings) -> Obstacle | None:
         return Obstacle(rule, _another(found))
     if gpu.capability < TOOLKIT_CAPABILITY.get(found.toolkit or 0, LEAST_CAPABILITY):
         rule = f"finds libraries for CUDA {found.toolkit}, too new for {gpu.name}"
-        return Obstacle(rule, f"Run pip install 'simcore[{extra(found)}]'")
+        return Obstacle(rule, f"Run pip install {_packages(found)}")
     if gpu.free_bytes is not None and gpu.free_bytes < LEAST_FREE_BYTES:
         free, least = _mebibytes(gpu.free_bytes), _mebibytes(LEAST_FREE_BYTES)
         rule = f"needs {least} of free memory, and {gpu.name} has {free}"
@@ -306,7 +285,7 @@ def gpu_obstacle(found: Findings) -> Obstacle | None:
 
 
 def _another(found: Findings) -> str:
-    """Say how to take another GPU, if one is able enough."""
+    """Return the remedy for a GPU that is too old: another one of this machine, if it will do."""
     names = visible_names(found)
     for gpu in found.gpus[1:]:
         if gpu.capability >= LEAST_CAPABILITY:
@@ -325,9 +304,9 @@ def _mebibytes(size: int) -> str:
 
 @contextmanager
 def memory_watched() -> Iterator[None]:
-    """Turn a GPU's lack of memory, as Numba or CuPy tells it, into an error with a remedy.
+    """Turn the errors of Numba and CuPy for lack of memory into one with a remedy.
 
-    Their own errors can't be named here without importing them.
+    They are recognized by name and text, since naming their classes would import both.
 
     Raises
     ------
@@ -339,7 +318,7 @@ def memory_watched() -> Iterator[None]:
     except Exception as error:
         if not any(told in str(error) for told in OUT_OF_MEMORY.get(type(error).__name__, ())):
             raise
-        remedy = "End what else runs on it (nvidia-smi lists it); a file goes on by simcore resume."
+        remedy = "End what else runs on it (nvidia-smi lists it), then simcore resume the file."
         raise DeviceError("device", "cuda", "ran out of memory on the GPU", remedy) from error
 
 
@@ -352,9 +331,9 @@ def require_cuda(run: Run | None = None, otherwise: str = CPU_INSTEAD) -> None:
     Parameters
     ----------
     run
-        What it is wanted for; None is a pair in a network of its own.
+        The run that it is wanted for; None is a pair in a network of its own.
     otherwise
-        What else could be done, the end of the remedy.
+        The end of the remedy: what else could be done.
     """
     problem = obstacle(look(), run)
     if problem is not None:
@@ -362,7 +341,7 @@ def require_cuda(run: Run | None = None, otherwise: str = CPU_INSTEAD) -> None:
 
 
 def automatic(run: Run) -> tuple[Run, str]:
-    """Return a run on the device that ``auto`` means here, and what the user should know of it.
+    """Return a run on the device that ``auto`` means here, and a note on the choice.
 
     Parameters
     ----------
@@ -372,8 +351,7 @@ def automatic(run: Run) -> tuple[Run, str]:
     Returns
     -------
     Run, str
-        On the GPU if this machine allows it. The text is "" where nothing is to be
-        said: on a machine without a driver.
+        On the GPU if this machine allows it. The note is "" on a machine without a driver.
     """
     found = look()
     if found.driver is None:
@@ -391,7 +369,7 @@ def described(found: Findings) -> str:
 
 
 def used(run: Run) -> str:
-    """Return what a run is simulated on here, in words, for the provenance of its file."""
+    """Return the device of a run in words, for the provenance of its file."""
     if run.device == "cpu":
         return run.device
     found = look()
@@ -400,16 +378,16 @@ def used(run: Run) -> str:
 
 
 def check_kind(run: Run, device: str | None) -> None:
-    """Raise DeviceError if a stored run is asked to go on on another kind of device.
+    """Raise DeviceError if a stored run is to be resumed on another kind of device.
 
     Equal bytes on the CPU and on the GPU are the aim, but not yet shown on hardware.
 
     Parameters
     ----------
     run
-        What the file holds.
+        The run of the file.
     device
-        What was asked for; None and ``"auto"`` are the run's own.
+        The device asked for; None and ``"auto"`` are the run's own.
     """
     if device not in (None, "auto", run.device):
         rule = f"is not the device of this run, {run.device}"
@@ -417,14 +395,14 @@ def check_kind(run: Run, device: str | None) -> None:
 
 
 def visible_names(found: Findings) -> list[str]:
-    """Return what CUDA_VISIBLE_DEVICES calls each of the GPUs that this process sees."""
+    """Return the name in CUDA_VISIBLE_DEVICES of each GPU that this process sees."""
     if found.visible:
         return [name.strip() for name in found.visible.split(",")][: len(found.gpus)]
     return [str(gpu.index) for gpu in found.gpus]
 
 
 def local_gpus(processes: int, run: Run | None = None) -> list[str]:
-    """Return for each process of this machine the GPU that it is to see alone, for a run.
+    """Return the one GPU that each process of this machine is to see.
 
     Raises
     ------

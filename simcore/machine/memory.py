@@ -1,8 +1,6 @@
-"""How much memory a run takes, and whether there is as much."""
+"""Memory that a run takes, and memory that is free."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from simcore.errors import InputError
 from simcore.physics.observables import HISTOGRAMMED, KEPT
@@ -10,21 +8,23 @@ from simcore.runs.costs import batch_columns
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 
+from .cgroups import memory_left
+
 __all__ = ["available_bytes", "check_memory", "memory_bytes"]
 
 SHARE = 0.9
-"""Of the memory that is free a run may take so much."""
+"""Share of the free memory that a run may take."""
 
 COPIES = 3
 """Matrices of a batch that a thread holds at once: activations, pre-activations, factors."""
 
 
 def memory_bytes(run: Run, threads: int) -> int:
-    """Return about how many bytes a run takes at its end, the interpreter's apart.
+    """Return about how many bytes a run takes at its end, without the interpreter.
 
     A point holds the nodes of its tree (as many as the set bits of the number of blocks, and as
     many again while they are folded), the histograms and the kept trajectories; a thread holds
-    the signals of the trials that it is at.
+    the signals of its current trials.
     """
     columns = run.columns
     levels = (run.trials // BLOCK).bit_length() + 2
@@ -54,43 +54,25 @@ def _rows(run: Run) -> int:
     return 8 * min(BLOCK, run.trials) * run.columns.count * run.depth
 
 
-def available_bytes() -> int | None:
-    """Return how much memory this process may still take; None where the system doesn't say."""
-    found = [*_free(), *_granted()]
-    return min(found) if found else None
+def available_bytes() -> int:
+    """Return how much memory this process may still take: of the machine, and of its cgroups."""
+    import psutil
 
-
-def _free() -> list[int]:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return []
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    text = fields.get("MemAvailable", "").split()
-    return [int(text[0]) * 1024] if text else []
-
-
-def _granted() -> list[int]:
-    """Return what is left of the limit of the process's control group, if it has one."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-        used = (folder / "memory.current").read_text(encoding="ascii").strip()
-    except OSError:
-        return []
-    return [max(0, int(limit) - int(used))] if limit.isdigit() else []
+    free = int(psutil.virtual_memory().available)
+    left = memory_left()
+    return free if left is None else min(free, left)
 
 
 def check_memory(run: Run, threads: int) -> None:
-    """Raise InputError if a run needs more memory than there is, before it starts.
+    """Raise InputError if a run needs more memory than is free, before it starts.
 
-    For a batch it names the largest number of inputs that fits.
+    For a batch the error names the largest number of inputs that fits.
     """
     room = available_bytes()
-    if room is None or memory_bytes(run, threads) <= SHARE * room:
+    if memory_bytes(run, threads) <= SHARE * room:
         return
     need = f"needs about {_gigabytes(memory_bytes(run, threads))} of memory"
-    rule = f"{need}, {_gigabytes(room)} are free"
+    rule = f"{need}, and {_gigabytes(room)} are free"
     if run.inputs is not None and run.device == "cpu":
         rest = memory_bytes(run, threads) - threads * _signals(run, batch_columns(run))
         per_input = (SHARE * room - rest) / threads / _signals(run, 1)

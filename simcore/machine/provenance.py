@@ -1,8 +1,7 @@
-"""Where, when and by what a file was made: kept beside the results, outside all comparisons."""
+"""Provenance of a file: host, time, command and versions, kept outside all comparisons."""
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import socket
@@ -15,25 +14,27 @@ from pathlib import Path
 
 from simcore.numerics.compiling import PACKAGE
 
+from .cpus import affinity
+
 __all__ = ["collect_provenance", "version"]
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "h5py", "xarray")
 
 
 def collect_provenance(*, device: str = "cpu", threads: int | None = None) -> dict[str, object]:
-    """Collect what describes this process and its machine.
+    """Describe this process and its machine.
 
     Parameters
     ----------
     device
-        What the samples are drawn on.
+        Device that draws the samples.
     threads
         Threads that the sampler uses; None is the processors this process may use.
 
     Returns
     -------
     dict
-        Texts and integers by name; what can't be found out is "unknown".
+        Texts and integers by name; "unknown" where the system does not tell.
     """
     name, features = _processor()
     return {
@@ -47,7 +48,7 @@ def collect_provenance(*, device: str = "cpu", threads: int | None = None) -> di
         "hdf5_version": _hdf5_version(),
         "platform": platform.platform(),
         "device": device,
-        "threads": threads if threads is not None else _processors(),
+        "threads": threads if threads is not None else affinity(),
         "cpu": name,
         "cpu_features": features,
     }
@@ -66,12 +67,6 @@ def _hdf5_version() -> str:
     import h5py
 
     return str(h5py.version.hdf5_version)
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> tuple[str, str]:

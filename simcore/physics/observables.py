@@ -1,10 +1,16 @@
-"""The observables: one register of names, meanings and units, in the order of a trajectory."""
+"""The observables: one register of names, words and units, in the order of a trajectory.
+
+Tables, figures, the report and the file take their words from here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .parameters import plain_text, tex
+
 __all__ = [
+    "BY_NAME",
     "COVARIANCE",
     "FIRST_ORDER",
     "HISTOGRAMMED",
@@ -29,7 +35,13 @@ class Observable:
     name
         Name in files, in Python and on the command line.
     long_name
-        Its meaning, for axis labels and readers of the file.
+        Its meaning, for readers of a file.
+    label
+        Its words on an axis, with the symbol last where there is one.
+    symbol
+        Its symbol, in Unicode; empty where it has none.
+    heading
+        Heading of a narrow column, in ASCII; left out, the symbol's.
     units
         "1" for a pure number, "rad" for an angle.
     histogram
@@ -38,24 +50,47 @@ class Observable:
         Whether its covariance between layers is kept (`simcore.compare` needs it).
     first_order
         Whether theory.md (8) predicts it at first order in 1/N.
+    rates
+        Whether it has a value for each of `RATE_BINS` bins of the activation rate.
     """
 
     name: str
     long_name: str
+    label: str
+    symbol: str = ""
+    heading: str = ""
     units: str = "1"
     histogram: bool = False
     covariance: bool = False
     first_order: bool = False
     rates: bool = False
-    """True if it has a value for each of the `RATE_BINS` bins of the activation rate."""
+
+    @property
+    def tex(self) -> str:
+        """The symbol for a printed figure, the label where it has none."""
+        return tex(self.symbol) if self.symbol else self.label
+
+    @property
+    def tex_label(self) -> str:
+        """The label for a printed figure."""
+        words = self.label.removesuffix(self.symbol)
+        return words + tex(self.symbol) if words != self.label else self.label
+
+    @property
+    def column(self) -> str:
+        """Heading of a column on a terminal."""
+        return self.heading or plain_text(self.symbol).replace(" - ", "-")
 
 
 OBSERVABLES = (
-    Observable("q1", "mean squared pre-activation of signal 1"),
-    Observable("q2", "mean squared pre-activation of signal 2"),
+    Observable("q1", "mean squared pre-activation of signal 1", "q of signal 1", "q₁"),
+    Observable("q2", "mean squared pre-activation of signal 2", "q of signal 2", "q₂"),
     Observable(
         "log_q1",
         "natural logarithm of the mean squared pre-activation of signal 1",
+        label="ln q of signal 1",
+        symbol="ln q₁",
+        heading="ln q",
         histogram=True,
         covariance=True,
         first_order=True,
@@ -63,19 +98,31 @@ OBSERVABLES = (
     Observable(
         "log_q2",
         "natural logarithm of the mean squared pre-activation of signal 2",
+        label="ln q of signal 2",
+        symbol="ln q₂",
         first_order=True,
     ),
     Observable(
         "correlation",
         "correlation of the pre-activations",
+        label="correlation c",
+        symbol="c",
         histogram=True,
         covariance=True,
         first_order=True,
     ),
-    Observable("distance", "1 - correlation of the pre-activations", first_order=True),
+    Observable(
+        "distance",
+        "1 - correlation of the pre-activations",
+        label="distance 1 − c",
+        symbol="1 − c",
+        first_order=True,
+    ),
     Observable(
         "log_distance",
         "natural logarithm of 1 - correlation",
+        label="ln(1 − c)",
+        symbol="ln(1 − c)",
         histogram=True,
         covariance=True,
         first_order=True,
@@ -83,38 +130,87 @@ OBSERVABLES = (
     Observable(
         "angle",
         "angle between the pre-activations",
+        label="angle θ",
+        symbol="θ",
+        heading="angle",
         units="rad",
         histogram=True,
         first_order=True,
     ),
-    Observable("cosine", "cosine of the angle between the activations", first_order=True),
     Observable(
-        "inactive1", "fraction of nodes inactive for signal 1", histogram=True, first_order=True
+        "cosine",
+        "cosine of the angle between the activations",
+        label="cosine of the activations",
+        heading="cosine",
+        first_order=True,
     ),
-    Observable("inactive2", "fraction of nodes inactive for signal 2", first_order=True),
     Observable(
-        "inactive_both",
-        "fraction of nodes inactive for both signals",
+        "inactive1",
+        "fraction of nodes inactive for signal 1",
+        label="inactive nodes, signal 1",
+        heading="inactive",
         histogram=True,
         first_order=True,
     ),
-    Observable("dead_network1", "some layer so far has every node inactive for signal 1"),
-    Observable("dead_network2", "some layer so far has every node inactive for signal 2"),
-    Observable("dead_network_both", "the network is dead for signal 1 and for signal 2"),
+    Observable(
+        "inactive2",
+        "fraction of nodes inactive for signal 2",
+        label="inactive nodes, signal 2",
+        first_order=True,
+    ),
+    Observable(
+        "inactive_both",
+        "fraction of nodes inactive for both signals",
+        label="inactive nodes, both signals",
+        heading="both",
+        histogram=True,
+        first_order=True,
+    ),
+    Observable(
+        "dead_network1",
+        "some layer so far has every node inactive for signal 1",
+        label="dead networks, signal 1",
+        heading="dead",
+    ),
+    Observable(
+        "dead_network2",
+        "some layer so far has every node inactive for signal 2",
+        label="dead networks, signal 2",
+    ),
+    Observable(
+        "dead_network_both",
+        "the network is dead for signal 1 and for signal 2",
+        label="dead networks, both signals",
+    ),
 )
 """Every observable of a pair, in the order of the columns of a trajectory."""
 
 NETWORK = (
-    Observable("dead", "fraction of nodes inactive for all inputs"),
     Observable(
-        "dead_inputs", "fraction of inputs for which some layer so far has every node inactive"
+        "dead",
+        "fraction of nodes inactive for all inputs",
+        label="inactive nodes, all inputs",
+        heading="dead nodes",
     ),
-    Observable("dead_network_all", "the network is dead for every input"),
     Observable(
-        "activation_rate", "fraction of nodes active for that share of the inputs", rates=True
+        "dead_inputs",
+        "fraction of inputs for which some layer so far has every node inactive",
+        label="dead inputs",
+        heading="dead inputs",
+    ),
+    Observable(
+        "dead_network_all", "the network is dead for every input", "dead networks, all inputs"
+    ),
+    Observable(
+        "activation_rate",
+        "fraction of nodes active for that share of the inputs",
+        label="activation rate",
+        rates=True,
     ),
 )
 """Observables of a network that many inputs share, in the order of their columns."""
+
+BY_NAME = {o.name: o for o in OBSERVABLES + NETWORK}
 
 RATE_BINS = 22
 """Bins of the activation rate: exactly 0, twentieths of the open interval (0, 1), exactly 1.
@@ -164,7 +260,7 @@ class Columns:
         if name in NAMES:
             return [pair * len(NAMES) + NAMES.index(name) for pair in range(self.pairs)]
         first = self.pairs * len(NAMES) + NETWORK_NAMES.index(name)
-        rates = NETWORK[NETWORK_NAMES.index(name)].rates
+        rates = BY_NAME[name].rates
         return list(range(first, first + (RATE_BINS if rates else 1)))
 
     def of_pairs(self, names: tuple[str, ...]) -> list[int]:

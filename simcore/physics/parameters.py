@@ -1,25 +1,89 @@
-"""Parameters of the physics, and checks of single values, shared by whatever is validated."""
+"""Parameters of the physics: one register of names and words, and checks of single values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 from simcore.errors import InputError
 
 __all__ = [
+    "PARAMETERS",
     "SCALE_LIMITS",
+    "Parameter",
     "check_choice",
     "check_integer",
     "check_scale",
     "correlation_strength",
     "norm_preserving_sigma_w",
     "plain",
+    "plain_text",
     "shown",
     "sorted_grid",
+    "tex",
 ]
+
+
+_TEX = {"σ": r"\sigma", "θ": r"\theta", "−": "-", "₀": "_0", "₁": "_1", "₂": "_2", "ln": r"\ln"}
+_ASCII = str.maketrans("−₀₁₂", "-012")
+
+
+def tex(symbol: str) -> str:
+    """Return a symbol in Unicode, such as ln(1 − c), as TeX; a word stays a word."""
+    if len(symbol) > 1 and symbol.isascii() and symbol.isalpha():
+        return symbol
+    for character, command in _TEX.items():
+        symbol = symbol.replace(character, command)
+    return f"${symbol}$"
+
+
+def plain_text(symbol: str) -> str:
+    """Return a symbol in Unicode as it is typed on any terminal."""
+    return symbol.translate(_ASCII)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the physics, in words.
+
+    Parameters
+    ----------
+    name
+        Name in files and in Python; on the command line its underscores are hyphens.
+    long_name
+        Its meaning, for readers of a file.
+    symbol
+        Its symbol, in Unicode. All of them are pure numbers.
+    """
+
+    name: str
+    long_name: str
+    symbol: str
+
+    @property
+    def tex(self) -> str:
+        """The symbol for a printed figure."""
+        return tex(self.symbol)
+
+
+PARAMETERS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("width", "nodes of a layer", "N"),
+        Parameter("k", "correlation parameter of the weights", "k"),
+        Parameter("g", "correlation strength of the weights, k/(1 + k)", "g"),
+        Parameter("sigma_w", "weight scale (standard deviation)", "σ_w"),
+        Parameter("sigma_b", "bias scale (standard deviation)", "σ_b"),
+        Parameter("overlap", "initial correlation of the pair", "c₀"),
+        Parameter("initial_distance", "1 - initial correlation of the pair", "1 − c₀"),
+        Parameter("q0", "mean square of each input", "q₀"),
+        Parameter("pair", "number of the pair", "pair"),
+    )
+}
+"""Every parameter of a point by name, in the order of a grid's dimensions, and g beside k."""
 
 
 def plain(x: float) -> float | str:

@@ -8,9 +8,15 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
+from simcore.physics.observables import OBSERVABLES
+from simcore.physics.parameters import plain_text
+
 __all__ = ["ABSENT", "SYMBOLS", "Verdict", "listed", "point_words", "rounded", "summary"]
 
-SYMBOLS = {"log_q1": "ln q1", "correlation": "correlation", "log_distance": "ln(1 - c)"}
+SYMBOLS = {
+    o.name: plain_text(o.symbol) if o.symbol.startswith("ln") else o.name for o in OBSERVABLES
+}
+"""Observables as a sentence names them: logarithms by their formula, the others by their name."""
 
 ABSENT = "no file has this point"
 

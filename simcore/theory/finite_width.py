@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +11,13 @@ import numpy.typing as npt
 from numpy.polynomial.hermite_e import hermegauss
 
 from simcore.errors import InputError
-from simcore.physics.parameters import SCALE_LIMITS
+from simcore.physics.observables import FIRST_ORDER
 
+from .checks import layers, lengths, overlaps
 from .law import FloatArray, law_of
-from .meanfield import overlaps, within
 from .width_step import Laws, Nodes, State, advance, log_half_tangent, rescaled, spread
+
+__all__ = ["FIRST_ORDER", "FirstOrder", "first_order", "first_order_grid"]
 
 _HERMITE = 9
 """Points of the quadrature over a normal variable."""
@@ -49,20 +50,6 @@ _PARALLEL = {
     "cosine": (1.0, 0.0),
 }
 """Mean and standard deviation of what does not vary between parallel signals."""
-
-FIRST_ORDER = (
-    "log_q1",
-    "log_q2",
-    "correlation",
-    "distance",
-    "log_distance",
-    "angle",
-    "cosine",
-    "inactive1",
-    "inactive2",
-    "inactive_both",
-)
-"""The observables that (8) covers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +155,7 @@ def _log_distance(t: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class _Path:
-    """What the observables of all layers are made of, each of shape (P, depth)."""
+    """Variables from which the observables of all layers follow, each of shape (P, depth)."""
 
     log_q1: _Marginal
     log_q2: _Marginal
@@ -189,14 +176,14 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
     distance = _average(_distance, sampled)
     theta, theta_std = _average(_theta, t)
     both, both_std = (math.pi - theta) / (2.0 * math.pi), theta_std / (2.0 * math.pi)
-    within = (both * (1.0 - both) - both_std**2) / widths
+    own = (both * (1.0 - both) - both_std**2) / widths
     lost = np.maximum.accumulate(t.fold, axis=1) > _MOST_FOLD
     half = np.full_like(theta, 0.5), 0.5 / np.sqrt(widths)
-    lengths = {
+    lengths_of = {
         name: (log_k.mean - 1.0 / widths, np.sqrt(log_k.variance + 2.0 / widths))
         for name, log_k in (("log_q1", path.log_q1), ("log_q2", path.log_q2))
     }
-    found = lengths | {
+    found = lengths_of | {
         "correlation": (_average(_correlation, sampled)[0], distance[1]),
         "distance": distance,
         "log_distance": _average(_log_distance, sampled),
@@ -207,7 +194,7 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
         ),
         "inactive1": half,
         "inactive2": (half[0].copy(), half[1].copy()),
-        "inactive_both": (both, np.sqrt(np.maximum(within, 0.0) + both_std**2)),
+        "inactive_both": (both, np.sqrt(np.maximum(own, 0.0) + both_std**2)),
     }
     for name in FIRST_ORDER:
         if name not in _OF_ONE_SIGNAL:
@@ -329,14 +316,12 @@ def first_order(
     InputError
         If a parameter is out of range, or not exactly one of distance and correlation is given.
     """
-    layers = _checked_depth(depth)
+    count = layers(depth)
     law, (gap, _) = law_of(k, sigma_w, sigma_b), overlaps(distance, correlation)
-    low, high = SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2
-    start1 = float(within("q1", q1, low, high))
-    start2 = start1 if q2 is None else float(within("q2", q2, low, high))
+    start1, start2 = lengths(q1, q2)
     means, stds = first_order_grid(
-        layers,
-        widths=[_checked_widths(width, layers)],
+        count,
+        widths=[_checked_widths(width, count)],
         g=[law.g],
         sigma_w=[math.sqrt(law.weight_variance)],
         sigma_b=[sigma_b],
@@ -348,13 +333,6 @@ def first_order(
         {name: array[0] for name, array in means.items()},
         {name: array[0] for name, array in stds.items()},
     )
-
-
-def _checked_depth(depth: int) -> int:
-    if not hasattr(depth, "__index__") or operator.index(depth) < 1:
-        field, rule = "depth", "must be an integer of at least 1"
-        raise InputError(field, depth, rule, "Give the number of layers.")
-    return operator.index(depth)
 
 
 def _checked_widths(width: int | Sequence[int], depth: int) -> FloatArray:

@@ -13,15 +13,16 @@ import numpy.typing as npt
 
 from simcore.errors import InputError
 from simcore.physics.ensembles import CRITICAL, ENSEMBLES, check_ensemble
-from simcore.physics.observables import OBSERVABLES
+from simcore.physics.observables import BY_NAME, OBSERVABLES
 from simcore.physics.parameters import (
-    SCALE_LIMITS,
+    PARAMETERS,
     check_choice,
     check_integer,
     correlation_strength,
     sorted_grid,
 )
 
+from .checks import mean_square, within
 from .scales import default_sigma_w
 
 if TYPE_CHECKING:
@@ -33,12 +34,11 @@ __all__ = [
     "Scales",
     "Values",
     "check_overlap",
-    "check_q0",
     "check_size",
     "checked_widths",
     "described",
     "exclusive",
-    "overlap_of",
+    "inputs_of",
 ]
 
 Values: TypeAlias = float | Sequence[float]
@@ -48,22 +48,15 @@ MAX_VALUES = 10_000_000
 """Values of one quantity in a table."""
 
 _FIELDS = {"overlap": "correlation", "initial_distance": "distance"}
-"""What a coordinate is called as an argument, where it has another name."""
+"""Names of coordinates as arguments, where these are others."""
 
 _MEANINGS: dict[str, tuple[str, str]] = {
     **{o.name: (o.long_name, o.units) for o in OBSERVABLES},
-    "width": ("nodes of a layer N", "1"),
-    "k": ("correlation parameter of the weights", "1"),
-    "g": ("strength of the correlation k/(1+k)", "1"),
-    "sigma_w": ("weight scale", "1"),
+    **{name: (parameter.long_name, "1") for name, parameter in PARAMETERS.items()},
     "weight_variance": ("square of the weight scale", "1"),
-    "sigma_b": ("bias scale", "1"),
-    "overlap": ("correlation of the inputs c0", "1"),
-    "initial_distance": ("1 - correlation of the inputs", "1"),
-    "q0": ("mean square of the inputs", "1"),
     "layer": ("layer", "1"),
-    "c": ("correlation of the pre-activations", "1"),
-    "one_minus_c": ("1 - correlation of the pre-activations", "1"),
+    "c": (BY_NAME["correlation"].long_name, "1"),
+    "one_minus_c": (BY_NAME["distance"].long_name, "1"),
     "mapped_correlation": ("correlation one layer on", "1"),
     "mapped_distance": ("1 - correlation one layer on", "1"),
     "fixed_correlation": ("fixed point of the correlation", "1"),
@@ -142,7 +135,7 @@ class Grid:
     def tabulate(
         self, function: Callable[..., Mapping[str, Any]], dims: tuple[str, ...] = (), size: int = 1
     ) -> dict[str, xr.Variable]:
-        """Return what a function gives at every point, as labelled arrays.
+        """Return the values of a function at every point, as labelled arrays.
 
         Parameters
         ----------
@@ -244,42 +237,28 @@ def exclusive() -> InputError:
     return InputError("distance", "", rule, "Give one of the two.")
 
 
-def overlap_of(correlation: Values | None, distance: Values | None) -> dict[str, Values]:
-    """Return the overlap of the inputs, c₀ or 1 − c₀, as a parameter of a grid; 0.5 by default.
+def inputs_of(correlation: Values | None, distance: Values | None, q0: Values) -> dict[str, Values]:
+    """Return the parameters of a grid that describe the inputs; c₀ = 0.5 by default.
 
     Raises
     ------
     InputError
-        If a value is out of range, or both are given.
+        If a value is out of range, or both `correlation` and `distance` are given.
     """
+    mean_square("q0", Grid.of(q0=q0).axes["q0"])
     if correlation is not None and distance is not None:
         raise exclusive()
     if distance is None:
         values = 0.5 if correlation is None else correlation
         check_overlap("correlation", Grid.of(overlap=values).axes["overlap"])
-        return {"overlap": values}
+        return {"overlap": values, "q0": q0}
     check_overlap("distance", Grid.of(distance=distance).axes["distance"])
-    return {"initial_distance": distance}
+    return {"initial_distance": distance, "q0": q0}
 
 
 def check_overlap(field: str, values: tuple[float, ...]) -> None:
     """Raise InputError unless every ``"correlation"`` or ``"distance"`` of a pair is possible."""
-    low, high = (-1.0, 1.0) if field == "correlation" else (0.0, 2.0)
-    _check_range(field, values, low, high, "Give the correlation c of a pair, or 1 - c.")
-
-
-def _check_range(
-    field: str, values: tuple[float, ...], low: float, high: float, remedy: str
-) -> None:
-    for value in values:
-        if not low <= value <= high:
-            raise InputError(field, value, f"must be between {low:g} and {high:g}", remedy)
-
-
-def check_q0(q0: Values) -> None:
-    """Raise InputError unless every mean square of an input is usable."""
-    low, high = SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2
-    _check_range("q0", Grid.of(q0=q0).axes["q0"], low, high, "Give |x|^2/N of an input.")
+    within(field, values, *((-1.0, 1.0) if field == "correlation" else (0.0, 2.0)))
 
 
 def checked_widths(width: Values) -> tuple[int, ...]:

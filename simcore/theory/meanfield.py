@@ -12,7 +12,6 @@ the same holds with g replaced by π(1 − 2/σ_w²).
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar, cast
@@ -21,25 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
-from simcore.physics.parameters import SCALE_LIMITS
 
+from .checks import layers, overlaps, whole_numbers, within
+from .checks import lengths as start_lengths
 from .law import ROUNDING, FloatArray, Law, Phase, bend, law_of, log_near_one
 
 Values = TypeVar("Values", float, FloatArray)
 
 _LINEAR_BELOW = -100
 """Binary exponent of θ and of the gap in length below which a layer is linear in them."""
-
-
-def within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
-    """Return values as an array; InputError if one lies outside of [low, high]."""
-    array = np.asarray(value, dtype=np.float64)
-    outside = array[~((array >= low) & (array <= high))]
-    if outside.size:
-        rule = f"must be between {low:g} and {high:g}"
-        remedy = "Correlations lie in [-1, 1], distances are 1 - c, q is a mean square."
-        raise InputError(field, float(outside[0]), rule, remedy)
-    return array
 
 
 def _mapped_distance(distance: FloatArray, correlation: FloatArray, law: Law) -> FloatArray:
@@ -207,41 +196,42 @@ def _angles(
     return mantissas, exponents
 
 
-def _observables(
-    lengths: _Lengths, mantissas: FloatArray, exponents: npt.NDArray[np.int64]
-) -> Trajectory:
+def of_angle(mantissas: FloatArray, exponents: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
+    """Return the observables that are functions of θ = mantissa · 2^exponent.
+
+    They are `angle`, `correlation`, `distance` and `log_distance`, each in the shape of θ.
+    """
     with np.errstate(over="ignore", under="ignore", divide="ignore"):
         angle = np.ldexp(mantissas, exponents)
         half = np.where(exponents < 0, 0.5 * mantissas, np.sin(0.5 * angle))
         log_distance = 2.0 * np.log(half) + math.log(2.0) * (1 + 2 * exponents)
         distance = 2.0 * np.ldexp(half, exponents) ** 2
+    return {
+        "angle": angle,
+        "correlation": np.cos(angle),
+        "distance": distance,
+        "log_distance": np.where(mantissas == 0.0, np.nan, log_distance),
+    }
+
+
+def _observables(
+    lengths: _Lengths, mantissas: FloatArray, exponents: npt.NDArray[np.int64]
+) -> Trajectory:
+    found = of_angle(mantissas, exponents)
+    angle, distance = found["angle"], found["distance"]
+    with np.errstate(over="ignore", under="ignore"):
         q1, q2 = np.exp(lengths.log_q1), np.exp(lengths.log_q2)
     return Trajectory(
         q1=q1,
         q2=q2,
         log_q1=lengths.log_q1,
         log_q2=lengths.log_q2,
-        correlation=np.cos(angle),
-        distance=distance,
-        log_distance=np.where(mantissas == 0.0, np.nan, log_distance),
-        angle=angle,
         cosine=1.0 - distance * (1.0 - bend(angle) / math.pi),
         inactive1=np.full_like(angle, 0.5),
         inactive2=np.full_like(angle, 0.5),
         inactive_both=(math.pi - angle) / (2.0 * math.pi),
+        **found,
     )
-
-
-def overlaps(distance: float | None, correlation: float | None) -> tuple[float, float]:
-    """1 − c₀ and c₀, each as given or from the other."""
-    if distance is not None and correlation is None:
-        given = float(within("distance", distance, 0.0, 2.0))
-        return given, 1.0 - given
-    if correlation is not None and distance is None:
-        given = float(within("correlation", correlation, -1.0, 1.0))
-        return 1.0 - given, given
-    field, rule = "distance", "must be given if correlation is not, and only then"
-    raise InputError(field, distance, rule, "Give one of distance (1 - c0) and correlation (c0).")
 
 
 def trajectory(
@@ -276,14 +266,9 @@ def trajectory(
     InputError
         If a parameter is out of range, or not exactly one of distance and correlation is given.
     """
-    if not hasattr(depth, "__index__") or operator.index(depth) < 1:
-        field, rule = "depth", "must be an integer of at least 1"
-        raise InputError(field, depth, rule, "Give the number of layers.")
+    count = layers(depth)
     law, overlap = law_of(k, sigma_w, sigma_b), overlaps(distance, correlation)
-    low, high = SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2
-    start1 = float(within("q1", q1, low, high))
-    start2 = start1 if q2 is None else float(within("q2", q2, low, high))
-    lengths = _lengths(operator.index(depth), law, start1, start2)
+    lengths = _lengths(count, law, *start_lengths(q1, q2))
     return _observables(lengths, *_angles(lengths, law, *overlap))
 
 
@@ -404,13 +389,5 @@ def dead_network(widths: Sequence[int] | npt.NDArray[np.integer]) -> FloatArray:
     InputError
         If `widths` is not a nonempty sequence of integers of at least 1.
     """
-    array = np.asarray(widths)
-    if (
-        array.ndim != 1
-        or array.dtype.kind not in "iu"
-        or array.min(initial=1) < 1
-        or not array.size
-    ):
-        field, rule = "widths", "must be a sequence of integers of at least 1"
-        raise InputError(field, widths, rule, "Give the width of each layer.")
+    array = whole_numbers("widths", widths, "width")
     return np.asarray(-np.expm1(np.cumsum(np.log1p(-np.exp2(-array.astype(np.float64))))))

@@ -1,4 +1,4 @@
-"""What a table of theory holds at one point of its grid."""
+"""Values of a table of theory at one point of its grid."""
 
 from __future__ import annotations
 

@@ -16,28 +16,18 @@ from simcore.errors import InputError
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.parameters import check_integer, correlation_strength
 
-from . import meanfield
+from . import meanfield, rows
 from .grid import (
     MAX_VALUES,
     Grid,
     Scales,
     Values,
     check_overlap,
-    check_q0,
     check_size,
     checked_widths,
     described,
     exclusive,
-    overlap_of,
-)
-from .rows import (
-    dead,
-    first_orders,
-    fixed_point_row,
-    growth_row,
-    mean_field,
-    population,
-    preserving,
+    inputs_of,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +37,9 @@ __all__ = ["fixed_points", "growth_rates", "maps", "phase_diagram", "trajectorie
 
 MIN_ASYMMETRIC_SIGMA_W = 0.4
 """Below it the growth of `rai` and `raai` takes more and more layers, and seconds, to settle."""
+
+
+_TITLE = "Signal propagation through random ReLU networks: theory"
 
 
 def trajectories(
@@ -94,31 +87,35 @@ def trajectories(
     """
     check_integer("depth", depth, 1, MAX_VALUES)
     scales = Scales(ensemble, k, sigma_w)
-    overlap = overlap_of(correlation, distance)
-    inputs = {**overlap, "q0": q0}
-    check_q0(q0)
+    inputs = inputs_of(correlation, distance, q0)
     widths = None if width is None else checked_widths(width)
-    if ensemble in ASYMMETRIC:
-        if widths is None:
-            rule = f"is missing, and the theory of {ensemble} is that of a fan-in"
-            raise InputError("width", "", rule, "Give the nodes of a layer: --width 4096.")
-        grid = Grid.of(width=widths, k=k, sigma_w=scales.swept, sigma_b=sigma_b, **inputs)
-        compute = functools.partial(population, depth=depth, scales=scales)
-        variables = grid.tabulate(compute, ("layer",), depth)
-    else:
+    if ensemble not in ASYMMETRIC:
         bias = 0.0 if sigma_b is None else sigma_b
         limit = Grid.of(k=k, sigma_w=scales.swept, sigma_b=bias, **inputs)
         grid = Grid(Grid.of(width=widths).axes | limit.axes)
-        check_size(grid, depth)
-        follow = functools.partial(mean_field, depth=depth)
-        variables = limit.tabulate(follow, ("layer",), depth)
-        if widths is not None:
-            deaths = functools.partial(dead, depth=depth)
-            variables |= Grid.of(width=widths).tabulate(deaths, ("layer",), depth)
-            variables |= first_orders(grid, depth, scales)
+        variables = _gaussian(grid, limit, depth, scales)
+    elif widths is None:
+        rule = f"is missing, and the theory of {ensemble} is that of a fan-in"
+        raise InputError("width", "", rule, "Give the nodes of a layer: --width 4096.")
+    else:
+        grid = Grid.of(width=widths, k=k, sigma_w=scales.swept, sigma_b=sigma_b, **inputs)
+        follow = functools.partial(rows.population, depth=depth, scales=scales)
+        variables = grid.tabulate(follow, ("layer",), depth)
     coordinates = {**grid.coordinates(), **scales.coordinates(), "layer": np.arange(1, depth + 1)}
-    title = "Signal propagation through random ReLU networks: theory"
-    return _dataset("trajectory", title, variables, coordinates, ensemble)
+    return _dataset("trajectory", _TITLE, variables, coordinates, ensemble)
+
+
+def _gaussian(grid: Grid, limit: Grid, depth: int, scales: Scales) -> dict[str, xr.Variable]:
+    """Return trajectories on `limit`, a grid without widths; with widths also those on `grid`."""
+    check_size(grid, depth)
+    follow = functools.partial(rows.mean_field, depth=depth)
+    variables = limit.tabulate(follow, ("layer",), depth)
+    if "width" in grid.axes:
+        deaths = functools.partial(rows.dead, depth=depth)
+        widths = Grid({"width": grid.axes["width"]})
+        variables |= widths.tabulate(deaths, ("layer",), depth)
+        variables |= rows.first_orders(grid, depth, scales)
+    return variables
 
 
 def maps(
@@ -200,7 +197,7 @@ def fixed_points(
     """
     scales = Scales("correlated", k, sigma_w)
     grid = Grid.of(k=k, sigma_w=scales.swept, sigma_b=sigma_b)
-    variables = grid.tabulate(fixed_point_row)
+    variables = grid.tabulate(rows.fixed_point_row)
     coordinates = grid.coordinates() | scales.coordinates()
     return _dataset("fixed-point", "Fixed points of signal propagation", variables, coordinates)
 
@@ -292,8 +289,8 @@ def growth_rates(
         if asymmetric and value < MIN_ASYMMETRIC_SIGMA_W:
             rule = f"must be at least {MIN_ASYMMETRIC_SIGMA_W} for {ensemble}"
             raise InputError("sigma_w", value, rule, "Below it growth settles too late in depth.")
-    compute = functools.partial(growth_row, asymmetric=asymmetric, scales=scales)
-    variables = grid.tabulate(compute) | Grid.of(k=k).tabulate(preserving(asymmetric))
+    compute = functools.partial(rows.growth_row, asymmetric=asymmetric, scales=scales)
+    variables = grid.tabulate(compute) | Grid.of(k=k).tabulate(rows.preserving(asymmetric))
     coordinates = grid.coordinates() | scales.coordinates()
     title = "Growth of the mean square from layer to layer"
     return _dataset("growth", title, variables, coordinates, ensemble)

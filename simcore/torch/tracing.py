@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from simcore.inputs.input_set import DEFAULT_PAIRS
 from simcore.inputs.pairs import PairGeometry, pair_geometry, pick_pairs
-from simcore.physics.observables import NAMES, NETWORK, OBSERVABLES, RATE_BINS
+from simcore.physics.observables import BY_NAME, NAMES, RATE_BINS
+from simcore.physics.parameters import PARAMETERS
 
 from ..errors import InputError
 
@@ -247,14 +248,13 @@ def _rate_bin(active: npt.NDArray[np.int64], inputs: int) -> npt.NDArray[np.int6
 def _dataset(
     layers: list[tuple[str, int, dict[str, Any]]], pairs: Pairs, inputs: Floats
 ) -> xr.Dataset:
-    observables = {o.name: o for o in OBSERVABLES + NETWORK}
     variables = {}
     for name in PAIR_NAMES + NODE_NAMES:
         values = np.array([observed[name] for _, _, observed in layers])
-        dims = ("layer", "rate") if observables[name].rates else ("layer",)
+        dims = ("layer", "rate") if BY_NAME[name].rates else ("layer",)
         if name in PAIR_NAMES:
             values, dims = values.T, ("pair", "layer")
-        attributes = {"long_name": observables[name].long_name, "units": observables[name].units}
+        attributes = {"long_name": BY_NAME[name].long_name, "units": BY_NAME[name].units}
         variables[name] = xr.Variable(dims, values, attributes)
     return xr.Dataset(variables, _coordinates(layers, pairs, inputs))
 
@@ -269,14 +269,14 @@ def _coordinates(
     along_layers = {
         "layer": (np.arange(1, len(layers) + 1), "layer, from 1, in the order of calls"),
         "module": ([name for name, _, _ in layers], "name of the layer in the model"),
-        "width": ([nodes for _, nodes, _ in layers], "nodes of a layer"),
+        "width": ([nodes for _, nodes, _ in layers], PARAMETERS["width"].long_name),
     }
     along_pairs = {
-        "pair": (np.arange(len(pairs)), "number of the pair"),
+        "pair": (np.arange(len(pairs)), PARAMETERS["pair"].long_name),
         "first_input": (first, "row of the first input, from 0"),
         "second_input": (second, "row of the second input, from 0"),
-        "overlap": (geometry.overlap, "initial correlation of the pair"),
-        "initial_distance": (geometry.distance, "1 - initial correlation of the pair"),
+        "overlap": (geometry.overlap, PARAMETERS["overlap"].long_name),
+        "initial_distance": (geometry.distance, PARAMETERS["initial_distance"].long_name),
         "input_q1": (geometry.q1, "mean square of the first input of the pair"),
         "input_q2": (geometry.q2, "mean square of the second input of the pair"),
     }

@@ -1,6 +1,6 @@
-"""What is left to train: pilots at each rate, an extension of the grid, measured networks.
+"""Jobs that are left: pilots at each rate, an extension of the grid, measured networks.
 
-Everything follows from the results so far, so that a run that is resumed goes on by itself.
+Everything follows from the results so far, so a resumed run needs no other record of progress.
 """
 
 from __future__ import annotations
@@ -9,39 +9,18 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
+from .jobs import Job, Pilots
 from .plan import RATE_LIMITS, Plan
-from .results import Pilots, Results
+from .results import Results
 
-__all__ = ["Choice", "Job", "choose_rate", "networks_in_all", "outstanding"]
+__all__ = ["Choice", "choose_rate", "networks_in_all", "outstanding"]
 
 EXTENSION = 2
-"""Rates that a grid is extended by where its best one lies at its edge."""
-
-
-class Job(NamedTuple):
-    """Networks of an ensemble that are trained as one batched model at one rate.
-
-    Parameters
-    ----------
-    ensemble
-        Label of their hidden layers.
-    role
-        ``"pilot"`` or ``"measured"``.
-    rate
-        Learning rate.
-    first, end
-        Number of the first network and of the one after the last.
-    """
-
-    ensemble: str
-    role: str
-    rate: float
-    first: int
-    end: int
+"""Number of rates by which a grid is extended where its best one lies at its edge."""
 
 
 class Choice(NamedTuple):
-    """The learning rate of an ensemble, as far as pilots have told.
+    """The learning rate of an ensemble, as far as its pilots decide it.
 
     Parameters
     ----------
@@ -50,9 +29,9 @@ class Choice(NamedTuple):
     missing
         Rates that are still to be tried.
     extended
-        Whether the grid was extended.
+        True if the grid was extended.
     at_edge
-        Whether the best is at the edge of all rates that are to be tried.
+        True if the best rate is the smallest or largest of all that were tried.
     """
 
     rate: float | None
@@ -73,7 +52,7 @@ def choose_rate(grid: tuple[float, ...], tried: Mapping[float, Pilots]) -> Choic
     grid
         The rates that all ensembles are tried at, ascending.
     tried
-        What pilots gave, by rate.
+        Results of the pilots, by rate.
     """
     missing = tuple(rate for rate in grid if rate not in tried)
     if missing:
@@ -94,13 +73,13 @@ def _best(rates: tuple[float, ...], tried: Mapping[float, Pilots]) -> float:
 
 
 def _extension(grid: tuple[float, ...], best: float) -> tuple[float, ...]:
-    """Return the rates beyond the edge that the best one lies at, as far as `RATE_LIMITS` let.
+    """Return the rates beyond the edge at which the best one lies, within `RATE_LIMITS`.
 
-    A single rate has no spacing.
+    A single rate has no spacing, so its grid is not extended.
     """
     if len(grid) < 2 or best not in (grid[0], grid[-1]):
         return ()
-    # The ratios at the edge are repeated, so that 0.01, 0.03, 0.1 goes on as 0.3, 1.
+    # The ratios at the edge are repeated: 0.01, 0.03, 0.1 continues as 0.3, 1.
     edge = grid[:3] if best == grid[0] else grid[:-4:-1]
     ratios = [inner / outer for outer, inner in pairwise(edge)]
     rate, found = best, []
@@ -125,7 +104,7 @@ def outstanding(plan: Plan, results: Results) -> list[Job]:
 
 
 def networks_in_all(plan: Plan, results: Results) -> int:
-    """Return how many networks are trained from the beginning to the end, as far as is known."""
+    """Return the number of networks that the whole run trains, as far as it is known."""
     networks = 0
     for label in plan.ensembles:
         tried = results.pilots_of(label)

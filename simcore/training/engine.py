@@ -4,62 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from .agenda import Job
 from .initial import Layers, draw_networks
-from .network import OPTIMIZERS, accuracies, dead_fractions, forward, losses
+from .jobs import Job, Trained
+from .network import accuracies, dead_fractions, forward, freeze, losses, make_optimizer
 from .plan import Plan
 from .tasks import Batches, Data, Samples, draw_data
 
-__all__ = ["DIVERGED", "SUBSET", "Stopped", "Trained", "train_group"]
+__all__ = ["DIVERGED", "SUBSET", "Stopped", "train_group"]
 
 Numbers = npt.NDArray[Any]
 
 DIVERGED = 1e6
 """A network has diverged once its training loss is this many times the initial one, or not finite.
 
-It is at the initial loss that a network which learns nothing stays.
+A network that learns nothing stays at the initial loss.
 """
 
 SUBSET = 256
-"""Samples of the training set, the first ones, that `train_loss` is taken on."""
+"""Samples at the head of the training set on which `train_loss` is computed."""
 
 
 class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """Training was given up because that was asked for."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What became of a group of networks; NaN from the step at which one diverged.
-
-    Parameters
-    ----------
-    validation
-        Loss at the end on validation samples, shape (networks,). Empty but for pilots.
-    diverged_step
-        Updates after which a network was found to have diverged, −1 if it did not, (networks,).
-    loss, train_loss, accuracy
-        Of the test set and of a part of the training set, (networks, recorded); no accuracy for a
-        number. Empty for pilots.
-    dead_before, dead_after
-        Fraction of nodes inactive for all inputs of the test set, (networks, hidden layers). Empty
-        for pilots.
-    """
-
-    validation: Numbers
-    diverged_step: Numbers
-    loss: Numbers
-    train_loss: Numbers
-    accuracy: Numbers
-    dead_before: Numbers
-    dead_after: Numbers
+    """Training was given up on request."""
 
 
 def train_group(plan: Plan, job: Job, advance: Callable[[], None] = lambda: None) -> Trained:
@@ -70,7 +42,7 @@ def train_group(plan: Plan, job: Job, advance: Callable[[], None] = lambda: None
     plan
         The plan.
     job
-        Which networks, at which rate.
+        The networks and their rate.
     advance
         Called before each update; raises `Stopped` to give the training up.
 
@@ -83,8 +55,7 @@ def train_group(plan: Plan, job: Job, advance: Callable[[], None] = lambda: None
     """
     data = draw_data(plan, job.role, job.first, job.end)
     group = _Group(plan, job, data)
-    measured = job.role == "measured"
-    recorder = _Recorder(plan, group, data) if measured else None
+    recorder = _Recorder(plan, group, data) if job.role == "measured" else None
     due = set(plan.recorded)
     for step in range(plan.steps):
         if recorder is not None and step in due:
@@ -92,20 +63,15 @@ def train_group(plan: Plan, job: Job, advance: Callable[[], None] = lambda: None
         advance()
         if not group.update(step):
             break
-    if recorder is not None:
-        recorder.record(plan.steps)
-        return Trained(np.empty(0), group.diverged_step, **recorder.results())
-    return Trained(group.validate(data.validation, plan.steps), group.diverged_step, **_NOTHING)
-
-
-_NOTHING = {
-    name: np.empty((0, 0))
-    for name in ("loss", "train_loss", "accuracy", "dead_before", "dead_after")
-}
+    if recorder is None:
+        validation = group.validate(data.validation, plan.steps)
+        return Trained(group.diverged_step, validation)
+    recorder.record(plan.steps)
+    return Trained(group.diverged_step, **recorder.results())
 
 
 class _Group:
-    """Networks that are trained together; those that diverge are frozen, the others go on."""
+    """Networks that are trained together; those that diverge are frozen, the others continue."""
 
     def __init__(self, plan: Plan, job: Job, data: Data) -> None:
         sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
@@ -117,7 +83,7 @@ class _Group:
         ]
         self.diverged_step = np.full(len(owners), -1, dtype=np.int64)
         self._parameters = [tensor for layer in self.layers for tensor in layer]
-        self._optimizer = OPTIMIZERS[plan.optimizer](self._parameters, job.rate)
+        self._optimizer = make_optimizer(plan.optimizer, self._parameters, job.rate)
         self._batches = Batches(plan, job.role, job.first, job.end)
         self._train = data.train
         inputs, targets = _subset(data.train)
@@ -126,19 +92,19 @@ class _Group:
         self._limit = DIVERGED * initial.double().cpu().numpy()
 
     def update(self, step: int) -> bool:
-        """Make the next update; return whether any network is left that learns."""
+        """Make the next update; return False if no network is left that learns."""
         batch = self._batches.take(self._train)
         each = losses(forward(self.layers, batch.inputs), batch.targets)
         self.judge(each.detach(), step)
         frozen = self._frozen()
         if len(frozen) == len(each):
             return False
-        gradients = torch.autograd.grad(each.sum(), self._parameters)
-        with torch.no_grad():
-            if len(frozen):
-                for gradient in gradients:
-                    gradient[frozen] = 0.0
-            self._optimizer.step(gradients)
+        self._optimizer.zero_grad()
+        each.sum().backward()  # type: ignore[no-untyped-call]
+        if len(frozen):
+            for parameter in self._parameters:
+                parameter.grad[frozen] = 0.0  # type: ignore[index]
+        self._optimizer.step()
         return True
 
     def judge(self, values: torch.Tensor, step: int) -> None:
@@ -148,7 +114,7 @@ class _Group:
         fresh = ~healthy & (self.diverged_step < 0)
         if fresh.any():
             self.diverged_step[fresh] = step
-            self._optimizer.freeze(self._frozen())
+            freeze(self._optimizer, self._frozen())
 
     @torch.no_grad()
     def validate(self, samples: Samples, step: int) -> Numbers:
@@ -181,7 +147,7 @@ class _Recorder:
 
     @torch.no_grad()
     def record(self, step: int) -> None:
-        """Take the losses, and the accuracy of classes, after so many updates."""
+        """Record the losses, and the accuracy of classes, after so many updates."""
         layers, column = self._group.layers, self._plan.recorded.index(step)
         train = losses(forward(layers, self._train.inputs), self._train.targets)
         self._group.judge(train, step)
@@ -194,7 +160,7 @@ class _Recorder:
 
     @torch.no_grad()
     def results(self) -> dict[str, Numbers]:
-        """Return what `Trained` holds of measured networks."""
+        """Return the arrays of `Trained` for measured networks."""
         dead = dead_fractions(self._group.layers, self._test.inputs)
         return {
             "loss": self._loss,

@@ -1,18 +1,17 @@
 """Many networks as one batched model: forward pass, losses, dead units, optimizers.
 
-Every operation acts on each network apart, so that what becomes of one never touches another.
+Every operation acts on each network apart: a network that diverges never touches another.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 
 from .initial import Layers
 
-__all__ = ["OPTIMIZERS", "Optimizer", "accuracies", "dead_fractions", "forward", "losses"]
+__all__ = ["accuracies", "dead_fractions", "forward", "freeze", "losses", "make_optimizer"]
 
 
 def forward(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
@@ -65,74 +64,37 @@ def dead_fractions(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
     return torch.stack(found, dim=1)
 
 
-class Optimizer:
-    """Updates parameters in place as `torch.optim` would, and forgets networks that are frozen.
+def make_optimizer(
+    name: str, parameters: Sequence[torch.Tensor], rate: float
+) -> torch.optim.Optimizer:
+    """Return an optimizer of `plan.OPTIMIZERS`; all act on each number apart.
 
     Parameters
     ----------
+    name
+        ``"sgd"``, ``"momentum"`` (0.9) or ``"adam"`` (0.9, 0.999).
     parameters
         Tensors with the networks along the first axis.
     rate
         The learning rate.
     """
-
-    def __init__(self, parameters: Sequence[torch.Tensor], rate: float) -> None:
-        self.parameters = parameters
-        self.rate = rate
-        self.state: list[torch.Tensor] = []
-
-    def step(self, gradients: Sequence[torch.Tensor]) -> None:
-        """Update all parameters, and what is remembered of earlier gradients."""
-        raise NotImplementedError
-
-    def freeze(self, networks: torch.Tensor) -> None:
-        """Forget the past of some networks: with gradients of 0 they then stay as they are."""
-        for remembered in self.state:
-            remembered[networks] = 0.0
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=rate)
+    return torch.optim.SGD(parameters, lr=rate, momentum=0.9 if name == "momentum" else 0.0)
 
 
-class _Sgd(Optimizer):
-    """Plain gradient descent."""
+def freeze(optimizer: torch.optim.Optimizer, networks: torch.Tensor) -> None:
+    """Forget the past gradients of some networks: with gradients of 0 they then stay as they are.
 
-    def step(self, gradients: Sequence[torch.Tensor]) -> None:
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.add_(gradient, alpha=-self.rate)
-
-
-class _Momentum(Optimizer):
-    """Gradient descent with momentum 0.9, neither damped nor Nesterov's."""
-
-    def __init__(self, parameters: Sequence[torch.Tensor], rate: float) -> None:
-        super().__init__(parameters, rate)
-        self.state = [torch.zeros_like(parameter) for parameter in parameters]
-
-    def step(self, gradients: Sequence[torch.Tensor]) -> None:
-        for parameter, gradient, velocity in zip(
-            self.parameters, gradients, self.state, strict=True
-        ):
-            velocity.mul_(0.9).add_(gradient)
-            parameter.add_(velocity, alpha=-self.rate)
-
-
-class _Adam(Optimizer):
-    """Adam with β = (0.9, 0.999), ε = 1e-8."""
-
-    def __init__(self, parameters: Sequence[torch.Tensor], rate: float) -> None:
-        super().__init__(parameters, rate)
-        self.state = [torch.zeros_like(p) for _ in range(2) for p in parameters]
-        self._steps = 0
-
-    def step(self, gradients: Sequence[torch.Tensor]) -> None:
-        self._steps += 1
-        count = len(self.parameters)
-        first, second = 1.0 - 0.9**self._steps, math.sqrt(1.0 - 0.999**self._steps)
-        for parameter, gradient, mean, square in zip(
-            self.parameters, gradients, self.state[:count], self.state[count:], strict=True
-        ):
-            mean.lerp_(gradient, 1.0 - 0.9)
-            square.mul_(0.999).addcmul_(gradient, gradient, value=1.0 - 0.999)
-            scale = (square.sqrt() / second).add_(1e-8)
-            parameter.addcdiv_(mean, scale, value=-self.rate / first)
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": _Sgd, "momentum": _Momentum, "adam": _Adam}
+    Parameters
+    ----------
+    optimizer
+        As from `make_optimizer`.
+    networks
+        Numbers of the networks, int64.
+    """
+    for remembered in optimizer.state.values():
+        for value in remembered.values():
+            # Adam's count of steps is one number for all networks, and stays.
+            if isinstance(value, torch.Tensor) and value.dim():
+                value[networks] = 0.0

@@ -1,59 +1,41 @@
-"""What training has given so far, and the arrays that are published of it."""
+"""Results of training so far."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .jobs import Job, Pilots, Trained
 from .plan import Plan
 
-if TYPE_CHECKING:
-    from .agenda import Job
-    from .engine import Trained
-
-__all__ = ["MEASURED", "Pilots", "Results"]
+__all__ = ["MEASURED", "Results"]
 
 Numbers = npt.NDArray[Any]
 
 MEASURED = ("loss", "train_loss", "accuracy", "dead_before", "dead_after")
-"""What is kept of each measured network, a row of numbers each."""
-
-
-class Pilots(NamedTuple):
-    """What pilots gave at a rate.
-
-    Parameters
-    ----------
-    loss
-        Mean over pilots of the validation loss at the end; NaN if any diverged.
-    diverged
-        How many did.
-    """
-
-    loss: float
-    diverged: int
+"""Arrays of the measured networks, a row of numbers for each network."""
 
 
 @dataclass
 class Results:
-    """What is known of each ensemble; NaN where nothing is known.
+    """Results of every ensemble; NaN where there are none yet.
 
     Parameters
     ----------
     plan
-        What is trained.
+        The plan of the run.
     pilots
-        By label and rate.
+        Results of pilots by label and rate.
     arrays
         By the names of `MEASURED`, shape (ensembles, seeds, recorded steps or hidden layers).
     diverged_step
         Shape (ensembles, seeds), −1 where a network has not diverged.
     done
-        Whether a network has been trained, same shape.
+        1 where a network has been trained, same shape.
     """
 
     plan: Plan
@@ -74,7 +56,7 @@ class Results:
         self.done = np.zeros(shape, dtype=np.uint8)
 
     def add(self, job: Job, trained: Trained) -> None:
-        """Take in what a job gave."""
+        """Take in the results of a job."""
         if job.role == "pilot":
             diverged = int(np.count_nonzero(trained.diverged_step >= 0))
             self.pilots[job.ensemble, job.rate] = Pilots(
@@ -88,15 +70,15 @@ class Results:
         self.done[row, seeds] = 1
 
     def pilots_of(self, label: str) -> dict[float, Pilots]:
-        """Return what the pilots of an ensemble gave, by rate."""
+        """Return the results of the pilots of an ensemble, by rate."""
         return {rate: each for (own, rate), each in self.pilots.items() if own == label}
 
     def is_done(self, label: str, seed: int) -> bool:
-        """Return whether a measured network has been trained."""
+        """Return True if a measured network has been trained."""
         return bool(self.done[self.plan.ensembles.index(label), seed])
 
     def networks(self) -> int:
-        """Return how many networks have been trained."""
+        """Return the number of networks that have been trained."""
         return len(self.pilots) * self.plan.pilots + int(self.done.sum())
 
     def rates(self) -> tuple[float, ...]:
@@ -104,7 +86,7 @@ class Results:
         return tuple(sorted({*self.plan.grid, *(rate for _, rate in self.pilots)}))
 
     def pilot_rows(self) -> Iterator[tuple[int, int, Pilots]]:
-        """Yield the row of an ensemble, the column of a rate, and what pilots gave there."""
+        """Yield the row of an ensemble, the column of a rate, and the results of its pilots."""
         rates = self.rates()
         for (label, rate), each in self.pilots.items():
             yield self.plan.ensembles.index(label), rates.index(rate), each

@@ -63,7 +63,7 @@ def check_room(plan: Plan, threads: int) -> None:
     groups = _groups(plan, threads) if plan.device == "cpu" else 1
     students = training_bytes(plan, groups) if plan.device == "cpu" else 0
     need = students + groups * teacher_bytes(plan)
-    if room is None or need <= SHARE * room:
+    if need <= SHARE * room:
         return
     rule = f"needs about {need / 1e9:.3g} GB of memory, {room / 1e9:.3g} GB are free"
     if isinstance(plan, TeacherStudent) and students <= SHARE * room:

@@ -18,7 +18,8 @@ from simcore.machine.cpus import resolve_threads
 from simcore.machine.provenance import collect_provenance, version
 
 from ..errors import DeviceError, InputError
-from .agenda import Job, networks_in_all, outstanding
+from .agenda import networks_in_all, outstanding
+from .jobs import Job, Trained
 from .plan import Plan
 from .results import Results
 from .room import check_room, is_memory_error, no_room
@@ -26,8 +27,6 @@ from .store import read_results, to_dataset, write_training
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from .engine import Trained
 
 __all__ = ["Outcome", "check_torch", "execute", "go_on", "resume", "train"]
 

@@ -19,8 +19,9 @@ from simcore.machine.provenance import version
 
 from ..errors import FileFormatError, InputError
 from .agenda import choose_rate
+from .jobs import Pilots
 from .plan import Plan, plan_from_config
-from .results import Pilots, Results
+from .results import Results
 
 if TYPE_CHECKING:
     import xarray as xr

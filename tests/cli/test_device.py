@@ -69,7 +69,7 @@ def test_auto_without_a_gpu_is_the_cpu_and_silent(
 def test_auto_says_why_it_takes_the_cpu(
     fake: FakeRun, pretend: Pretend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, told = CASES["no extra"]
+    found, told = CASES["no packages"]
     pretend(found)
     assert main(BASIC) == 0
     assert fake.run.device == "cpu"

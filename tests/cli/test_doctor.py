@@ -113,7 +113,7 @@ def test_numba_without_its_compiler_is_wrong(
     assert examined()["Numba"].state == "wrong"
     assert examined()["Numba"].remedy == "Unset NUMBA_DISABLE_JIT."
     settings.DISABLE_JIT = 0
-    assert "vectors as it likes" in examined()["Numba"].found
+    assert "default vectors" in examined()["Numba"].found
     settings.CPU_FEATURES = "+avx2,-prefer-256-bit"
     assert "512-bit vectors" in examined()["Numba"].found
     monkeypatch.setenv("NUMBA_CPU_FEATURES", "+sse2")
@@ -136,7 +136,7 @@ def test_another_answer_of_the_cpu_is_wrong(answers: dict[str, str], examined: E
     answers["cpu"] = "0" * 16
     check = examined()["known answer, cpu"]
     assert check.state == "wrong"
-    assert check.found == f"{'0' * 16}, and not {KNOWN_ANSWER}"
+    assert check.found == f"{'0' * 16} instead of {KNOWN_ANSWER}"
     assert check.remedy.startswith("Empty the folder of the cache")
 
 
@@ -151,9 +151,9 @@ STATES = {
     "hidden": ("ok", "absent", "ok", "absent"),
     "hidden by nothing": ("ok", "absent", "ok", "absent"),
     "old driver": ("wrong", "ok", "wrong", "absent"),
-    "no extra": ("ok", "ok", "absent", "absent"),
-    "no extra, older driver": ("ok", "ok", "absent", "absent"),
-    "no extra, newer driver": ("ok", "ok", "absent", "absent"),
+    "no packages": ("ok", "ok", "absent", "absent"),
+    "no packages, older driver": ("ok", "ok", "absent", "absent"),
+    "no packages, newer driver": ("ok", "ok", "absent", "absent"),
     "old numba-cuda": ("ok", "ok", "wrong", "absent"),
     "no libraries": ("ok", "ok", "wrong", "absent"),
     "other CUDA": ("ok", "ok", "wrong", "absent"),

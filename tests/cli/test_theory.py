@@ -212,17 +212,6 @@ def test_a_mistake_is_one_line(
     assert list(folder.iterdir()) == []
 
 
-def test_a_missing_library_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert theory("map -o f.png") == 2
-    assert "--output f.png: needs matplotlib. Install simcore[plot]" in capsys.readouterr().err
-    assert theory("map -o f.csv") == 0
-
-
 def test_a_failed_write_leaves_the_old_file(
     monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

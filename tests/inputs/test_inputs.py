@@ -15,6 +15,7 @@ import h5py
 import mpmath
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +94,29 @@ def test_csv_of_other_programs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_inputs(path), [[1, 2], [3, 4]])
 
 
+@pytest.mark.parametrize("gaps", ["NA,NA,NA", ",,", "?,?,?", '"","n/a",null', "NaN,NA,", "-,-,-"])
+def test_a_first_row_of_missing_values_is_no_header(tmp_path: Path, gaps: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"{gaps}\n1,2,3\n4,5,6\n")
+    with pytest.raises(InputError) as caught:
+        read_inputs(path)
+    check_error(caught.value, "inputs", "line 1, column ", "which is not a number")
+    path.write_text(f"a,,NA\n1,2,3\n{gaps}\n")
+    with pytest.raises(InputError) as caught:
+        read_inputs(path)
+    check_error(caught.value, "inputs", "line 3, column ", "which is not a number")
+
+
+def test_a_header_of_column_numbers_is_noted(tmp_path: Path) -> None:
+    pd.DataFrame(ROWS).to_csv(tmp_path / "x.csv", index=False)
+    found = read_inputs(tmp_path / "x.csv")
+    np.testing.assert_array_equal(found, [[0, 1, 2], *ROWS])
+    assert notes(found) == [
+        "inputs: row 0 counts from 0 to 2; remove it if it is a CSV header",
+    ]
+    assert notes(found[1:]) == []
+
+
 @pytest.mark.parametrize("suffix", ["npz", "h5"])
 def test_datasets_are_found_by_name_or_because_they_are_called_inputs(
     tmp_path: Path, suffix: str
@@ -109,6 +133,71 @@ def test_hdf5_takes_the_only_matrix_of_numbers_and_paths_in_groups(tmp_path: Pat
     write_hdf5(path, **{"a/b": ROWS, "labels": np.arange(5), "names": np.array([[b"x"], [b"y"]])})
     for source in (str(path), f"{path}:a/b", f"{path}:/a/b", f"{path}:"):
         np.testing.assert_array_equal(read_inputs(source), ROWS)
+
+
+def test_hdf5_datasets_are_read_through_links(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "other.h5", x=ROWS + 2)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["g/first"], file["g/second"] = ROWS, ROWS + 1
+        file["soft"] = h5py.SoftLink("/g/second")
+        file["folder"] = h5py.SoftLink("/g")
+        file["g/up"] = h5py.SoftLink("/")
+        file["outside"] = h5py.ExternalLink("other.h5", "/x")
+        file["hard"] = file["g/second"]
+        file["gone"] = h5py.SoftLink("/nothing")
+        file["far"] = h5py.ExternalLink("nothing.h5", "/x")
+    read = {"g/first": 0, "g/second": 1, "soft": 1, "hard": 1, "folder/second": 1, "outside": 2}
+    for name, more in read.items():
+        np.testing.assert_array_equal(read_inputs(f"{tmp_path}/x.h5:{name}"), ROWS + more)
+    for name in ("gone", "far"):
+        with pytest.raises(InputError) as caught:
+            read_inputs(f"{tmp_path}/x.h5:{name}")
+        check_error(caught.value, "inputs", f"holds a link '{name}' whose target is missing")
+    with pytest.raises(InputError) as caught:  # three matrices, whatever the number of names
+        read_inputs(tmp_path / "x.h5")
+    check_error(caught.value, "inputs", "holds 3 arrays")
+
+
+def test_a_link_called_inputs_is_taken(tmp_path: Path) -> None:
+    for link in ("soft", "hard"):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["a/first"], file["a/second"] = ROWS, ROWS + 1
+            file["inputs"] = file["a/second"] if link == "hard" else h5py.SoftLink("/a/second")
+        np.testing.assert_array_equal(read_inputs(tmp_path / "x.h5"), ROWS + 1)
+
+
+def write_virtual(path: Path, file: str, dataset: str) -> None:
+    layout = h5py.VirtualLayout(ROWS.shape, dtype="f8")
+    layout[:] = h5py.VirtualSource(file, dataset, shape=ROWS.shape)
+    with h5py.File(path, "w") as written:
+        written["own"] = ROWS + 3
+        written.create_virtual_dataset("inputs", layout)
+
+
+def test_virtual_datasets_are_read_if_their_sources_are_there(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    write_hdf5(tmp_path / "folder/source.h5", x=ROWS)
+    for name in ("folder/source.h5", str(tmp_path / "folder/source.h5")):
+        write_virtual(tmp_path / "x.h5", name, "x")
+        np.testing.assert_array_equal(read_inputs(tmp_path / "x.h5"), ROWS)
+    write_virtual(tmp_path / "x.h5", ".", "own")
+    np.testing.assert_array_equal(read_inputs(tmp_path / "x.h5"), ROWS + 3)
+    write_virtual(tmp_path / "twice.h5", "x.h5", "inputs")
+    np.testing.assert_array_equal(read_inputs(tmp_path / "twice.h5"), ROWS + 3)
+
+
+def test_virtual_datasets_without_their_sources_are_refused(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "source.h5", x=ROWS)
+    for file, dataset in (("gone.h5", "x"), ("source.h5", "y"), (".", "y")):
+        write_virtual(tmp_path / "x.h5", file, dataset)
+        with pytest.raises(InputError) as caught:
+            read_inputs(tmp_path / "x.h5")
+        check_error(caught.value, "inputs", f"whose source, '{dataset}' of {file}, is missing")
+    write_virtual(tmp_path / "x.h5", "gone.h5", "x")
+    write_virtual(tmp_path / "twice.h5", "x.h5", "inputs")
+    with pytest.raises(InputError) as caught:
+        read_inputs(tmp_path / "twice.h5")
+    check_error(caught.value, "inputs", "'x' of gone.h5, is missing")
 
 
 def test_colons_in_names_of_files(tmp_path: Path) -> None:
@@ -180,11 +269,19 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "word in csv": (
         lambda p: (p / "x.csv").write_text("1,2\n3,four\n"),
         "x.csv",
-        "line 2 holds 'four', which is not a number",
+        "line 2, column 2 holds 'four', which is not a number",
     ),
-    "gap in csv": (lambda p: (p / "x.csv").write_text("1,,2\n"), "x.csv", "line 1 holds ''"),
+    "gap in csv": (
+        lambda p: (p / "x.csv").write_text("1,,2\n"),
+        "x.csv",
+        "line 1, column 2 holds ''",
+    ),
     "complex csv": (lambda p: (p / "x.csv").write_text("1,2\n1+2j,3\n"), "x.csv", "'1+2j'"),
-    "semicolons": (lambda p: (p / "x.csv").write_text("1;2\n3;4\n"), "x.csv", "line 2 holds '3;4'"),
+    "semicolons": (
+        lambda p: (p / "x.csv").write_text("1;2\n3;4\n"),
+        "x.csv",
+        "line 2, column 1 holds '3;4'",
+    ),
 }
 
 

@@ -1,40 +1,10 @@
-from pathlib import Path
+import os
 
 import pytest
 
 from simcore.errors import InputError
-from simcore.machine.cpus import cgroup_limit, default_threads, resolve_threads
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def test_cgroup_v2_takes_the_least_of_a_group_and_those_above(tmp_path: Path) -> None:
-    root = tmp_path / "fs"
-    write(tmp_path / "cgroup", "0::/job/step\n")
-    write(root / "job" / "step" / "cpu.max", "max 100000\n")
-    write(root / "job" / "cpu.max", "150000 100000\n")
-    write(root / "cpu.max", "400000 100000\n")
-    assert cgroup_limit(tmp_path / "cgroup", root) == 1.5
-
-
-def test_cgroup_v1(tmp_path: Path) -> None:
-    root = tmp_path / "fs"
-    write(tmp_path / "cgroup", "4:memory:/x\n3:cpu,cpuacct:/x\n")
-    write(root / "cpu,cpuacct" / "x" / "cpu.cfs_quota_us", "200000\n")
-    write(root / "cpu,cpuacct" / "x" / "cpu.cfs_period_us", "100000\n")
-    write(root / "cpu,cpuacct" / "cpu.cfs_quota_us", "-1\n")
-    write(root / "cpu,cpuacct" / "cpu.cfs_period_us", "100000\n")
-    assert cgroup_limit(tmp_path / "cgroup", root) == 2.0
-
-
-def test_no_cgroup_is_no_limit(tmp_path: Path) -> None:
-    assert cgroup_limit(tmp_path / "none", tmp_path) is None
-    write(tmp_path / "cgroup", "0::/\nnonsense\n")
-    write(tmp_path / "cpu.max", "what\n")
-    assert cgroup_limit(tmp_path / "cgroup", tmp_path) is None
+from simcore.machine import cpus
+from simcore.machine.cpus import affinity, default_threads, resolve_threads
 
 
 def test_slurm_share_limits_and_never_raises() -> None:
@@ -51,3 +21,21 @@ def test_resolve_threads() -> None:
     for bad in (0, -1, 10**6):
         with pytest.raises(InputError, match="threads"):
             resolve_threads(bad)
+
+
+def test_the_least_of_mask_and_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpus, "affinity", lambda: 8)
+    for quota, expected in ((None, 8), (2.5, 3), (0.2, 1), (16.0, 8)):
+        monkeypatch.setattr(cpus, "cpu_limit", lambda quota=quota: quota)
+        assert default_threads({}) == expected
+        assert default_threads({"SLURM_CPUS_PER_TASK": "2"}) == min(2, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_the_affinity_mask_counts() -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert affinity() == default_threads({}) == 1
+    finally:
+        os.sched_setaffinity(0, before)

@@ -88,7 +88,7 @@ def test_a_driver_without_a_gpu(library: Path, monkeypatch: pytest.MonkeyPatch) 
 
 LOOK = """
 import sys
-from simcore import devices
+from simcore.machine import gpu as devices
 found = devices.look()
 print(found.driver, [gpu.name for gpu in found.gpus], found.failure, found.visible)
 assert not any(name in sys.modules for name in ("numba", "cupy")), "too much was imported"

@@ -16,7 +16,6 @@ from simcore.results.open_run import open_run, to_dataset
 from simcore.runs.run import Run
 from simcore.statistics.tree import PointStatistics
 from simcore.theory import first_order
-from simcore.theory.finite_width import FIRST_ORDER as THEORY_OBSERVABLES
 from simcore.theory.meanfield import dead_network, trajectory
 from tests.support.results import point_statistics, random_rows, statistics
 
@@ -154,7 +153,6 @@ def test_the_number_of_points_must_be_that_of_the_run() -> None:
 
 def test_first_order_is_that_of_each_point() -> None:
     ds = to_dataset(RunResults(GRID, statistics(GRID, 0), complete=True))
-    assert set(FIRST_ORDER) == set(THEORY_OBSERVABLES)
     for width, k in ((6, 0.0), (12, np.inf)):
         one = ds.sel(width=width, k=k, sigma_b=0.0)
         found = first_order(3, width=width, k=k, sigma_w=float(one.sigma_w), correlation=0.5)

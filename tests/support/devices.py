@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from simcore.machine.gpu import Findings, Gpu
+from simcore.machine.cuda_driver import Gpu
+from simcore.machine.gpu import Findings
 
 __all__ = ["CASES", "H100", "READY"]
+
+FOR_CUDA_12 = "Run pip install 'numba-cuda[cu12]' 'cupy-cuda12x[ctk]'"
+FOR_CUDA_13 = "Run pip install 'numba-cuda[cu13]' 'cupy-cuda13x[ctk]'"
 
 H100 = Gpu(0, "NVIDIA H100", (9, 0), 80 * 2**30, 79 * 2**30)
 
@@ -50,37 +54,37 @@ CASES = {
         replace(READY, driver=(11, 4)),
         "needs a driver for CUDA 12, and this one is for 11.4. Update the driver",
     ),
-    "no extra": (
+    "no packages": (
         replace(READY, numba_cuda="", bindings=None, toolkit=None),
-        "needs the extra cuda13, which is not installed. Run pip install 'simcore[cuda13]'",
+        f"needs the packages for CUDA 13, which are not installed. {FOR_CUDA_13}",
     ),
-    "no extra, older driver": (
+    "no packages, older driver": (
         replace(READY, driver=(12, 4), numba_cuda="", bindings=None, toolkit=None),
-        "needs the extra cuda12, which is not installed. Run pip install 'simcore[cuda12]'",
+        f"needs the packages for CUDA 12, which are not installed. {FOR_CUDA_12}",
     ),
-    "no extra, newer driver": (
+    "no packages, newer driver": (
         replace(READY, driver=(14, 0), numba_cuda="", bindings=None, toolkit=None),
-        "needs the extra cuda13, which is not installed. Run pip install 'simcore[cuda13]'",
+        f"needs the packages for CUDA 13, which are not installed. {FOR_CUDA_13}",
     ),
     "old numba-cuda": (
         replace(READY, numba_cuda="0.9.0"),
-        "needs numba-cuda 0.30, and 0.9.0 is installed. Run pip install 'simcore[cuda13]'",
+        f"needs numba-cuda 0.30, and 0.9.0 is installed. {FOR_CUDA_13}",
     ),
     "no libraries": (
         replace(READY, toolkit=None),
-        "finds no CUDA libraries, which the extra cuda13 brings. Run pip install",
+        "finds no libraries of CUDA 13. Run pip install",
     ),
     "other CUDA": (
         replace(READY, driver=(12, 8)),
-        "finds bindings for CUDA 13 and a driver for 12.8. Run pip install 'simcore[cuda12]', or",
+        f"finds bindings for CUDA 13 and a driver for 12.8. {FOR_CUDA_12}, or",
     ),
     "other libraries": (
         replace(READY, driver=(12, 8), bindings=12),
-        "finds libraries for CUDA 13 and a driver for 12.8. Run pip install 'simcore[cuda12]'",
+        f"finds libraries for CUDA 13 and a driver for 12.8. {FOR_CUDA_12}",
     ),
     "mixed": (
         replace(READY, toolkit=12),
-        "finds bindings for CUDA 13 and libraries for CUDA 12. Run pip install 'simcore[cuda13]'",
+        f"finds bindings for CUDA 13 and libraries for CUDA 12. {FOR_CUDA_13}",
     ),
     "old GPU": (
         replace(READY, gpus=(PASCAL,)),
@@ -92,7 +96,7 @@ CASES = {
     ),
     "GPU too old for the libraries": (
         replace(READY, gpus=(VOLTA,)),
-        "finds libraries for CUDA 13, too new for Tesla V100. Run pip install 'simcore[cuda12]'",
+        f"finds libraries for CUDA 13, too new for Tesla V100. {FOR_CUDA_12}",
     ),
     "no memory": (
         replace(READY, gpus=(replace(H100, free_bytes=100 * 2**20),)),
@@ -104,11 +108,11 @@ CASES = {
 FOR_PRODUCTS = {
     "no CuPy": (
         replace(READY, cupy="", cupy_cuda=None, solvers=False),
-        "needs CuPy for several inputs or explicit weights. Run pip install 'simcore[cuda13]'",
+        f"needs CuPy for several inputs or explicit weights. {FOR_CUDA_13}",
     ),
     "old CuPy": (
         replace(READY, cupy="13.4.0"),
-        "needs CuPy 14, and 13.4.0 is installed. Run pip install 'simcore[cuda13]'",
+        f"needs CuPy 14, and 13.4.0 is installed. {FOR_CUDA_13}",
     ),
     "CuPy for another CUDA": (
         replace(READY, cupy_cuda=12),
@@ -116,7 +120,7 @@ FOR_PRODUCTS = {
     ),
     "no solvers": (
         replace(READY, solvers=False),
-        "finds no cuBLAS or cuSOLVER, which the extra cuda13 brings. Run pip install",
+        "finds no cuBLAS or cuSOLVER of CUDA 13. Run pip install",
     ),
 }
 """What only matrix products need."""

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from simcore.training.jobs import Pilots
 from simcore.training.plan import Digits, Plan, TeacherStudent
-from simcore.training.results import Pilots, Results
+from simcore.training.results import Results
 from simcore.training.store import write_training
 
 __all__ = ["LAST", "STEPS", "runs", "write"]

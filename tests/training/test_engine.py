@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from simcore.training import engine, initial
-from simcore.training.agenda import Job
-from simcore.training.engine import Trained, train_group
+from simcore.training.engine import train_group
 from simcore.training.initial import Layers, draw_networks
+from simcore.training.jobs import Job, Trained
 from simcore.training.labels import Start
 from simcore.training.plan import Digits, Plan, TeacherStudent
 from simcore.training.tasks import Batches, draw_data

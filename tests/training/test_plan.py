@@ -12,9 +12,9 @@ import pytest
 from simcore.errors import InputError
 from simcore.runs.ensemble import Ensemble
 from simcore.training.agenda import Choice, choose_rate
+from simcore.training.jobs import Pilots
 from simcore.training.labels import Start, parse_label
 from simcore.training.plan import Digits, Plan, TeacherStudent, plan_from_config
-from simcore.training.results import Pilots
 from simcore.training.room import check_room
 
 

@@ -1,0 +1,72 @@
+"""Checks of single arguments of the theory's functions."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.errors import InputError
+from simcore.physics.parameters import SCALE_LIMITS
+
+from .law import FloatArray
+
+__all__ = ["layers", "lengths", "mean_square", "overlaps", "whole_numbers", "within"]
+
+
+def within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
+    """Return values as an array; InputError if one lies outside of [low, high]."""
+    array = np.asarray(value, dtype=np.float64)
+    outside = array[~((array >= low) & (array <= high))]
+    if outside.size:
+        rule = f"must be between {low:g} and {high:g}"
+        remedy = "Correlations lie in [-1, 1], distances are 1 - c, q is a mean square."
+        raise InputError(field, float(outside[0]), rule, remedy)
+    return array
+
+
+def mean_square(field: str, value: npt.ArrayLike) -> FloatArray:
+    """Return mean squares of inputs as an array; InputError if one is out of range."""
+    return within(field, value, SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2)
+
+
+def lengths(q1: float, q2: float | None) -> tuple[float, float]:
+    """Return the mean squares of a pair of inputs; `q2` None is equal lengths."""
+    first = float(mean_square("q1", q1))
+    return first, first if q2 is None else float(mean_square("q2", q2))
+
+
+def overlaps(distance: float | None, correlation: float | None) -> tuple[float, float]:
+    """Return 1 − c₀ and c₀, the one as given, the other from it."""
+    if distance is not None and correlation is None:
+        given = float(within("distance", distance, 0.0, 2.0))
+        return given, 1.0 - given
+    if correlation is not None and distance is None:
+        given = float(within("correlation", correlation, -1.0, 1.0))
+        return 1.0 - given, given
+    field, rule = "distance", "must be given if correlation is not, and only then"
+    raise InputError(field, distance, rule, "Give one of distance (1 - c0) and correlation (c0).")
+
+
+def layers(depth: int) -> int:
+    """Return a depth; InputError unless it is an integer of at least 1."""
+    if not hasattr(depth, "__index__") or operator.index(depth) < 1:
+        rule = "must be an integer of at least 1"
+        raise InputError("depth", depth, rule, "Give the number of layers.")
+    return operator.index(depth)
+
+
+def whole_numbers(
+    field: str, values: Sequence[int] | npt.NDArray[np.integer], meaning: str
+) -> npt.NDArray[np.integer]:
+    """Return integers of at least 1, one for each layer, as an array.
+
+    `meaning` is the name of one of them, for the message.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "iu" or array.min() < 1:
+        rule = "must be a sequence of integers of at least 1"
+        raise InputError(field, values, rule, f"Give the {meaning} of each layer.")
+    return array

@@ -1,0 +1,76 @@
+"""Jobs of training and their results: plain values that pass between agenda, engine and file."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Job", "Pilots", "Trained"]
+
+Numbers = npt.NDArray[Any]
+_NONE = np.empty((0, 0))
+
+
+class Job(NamedTuple):
+    """Networks of an ensemble that are trained as one batched model at one rate.
+
+    Parameters
+    ----------
+    ensemble
+        Label of their hidden layers.
+    role
+        ``"pilot"`` or ``"measured"``.
+    rate
+        Learning rate.
+    first, end
+        Number of the first network and of the one after the last.
+    """
+
+    ensemble: str
+    role: str
+    rate: float
+    first: int
+    end: int
+
+
+class Trained(NamedTuple):
+    """Results of a job; NaN from the step at which a network diverged.
+
+    Parameters
+    ----------
+    diverged_step
+        Updates after which a network was found to have diverged, −1 if it did not, (networks,).
+    validation
+        Final loss on validation samples, shape (networks,). Empty but for pilots.
+    loss, train_loss, accuracy
+        Of the test set and of a part of the training set, (networks, recorded). The accuracy is
+        empty where a number is predicted, all three for pilots.
+    dead_before, dead_after
+        Fraction of nodes inactive for all inputs of the test set, (networks, hidden layers). Empty
+        for pilots.
+    """
+
+    diverged_step: Numbers
+    validation: Numbers = _NONE
+    loss: Numbers = _NONE
+    train_loss: Numbers = _NONE
+    accuracy: Numbers = _NONE
+    dead_before: Numbers = _NONE
+    dead_after: Numbers = _NONE
+
+
+class Pilots(NamedTuple):
+    """Results of the pilots at a rate.
+
+    Parameters
+    ----------
+    loss
+        Mean over pilots of the final validation loss; NaN if any diverged.
+    diverged
+        Number of pilots that diverged.
+    """
+
+    loss: float
+    diverged: int
