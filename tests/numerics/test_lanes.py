@@ -46,11 +46,13 @@ def test_another_order_is_another_sum() -> None:
 
 
 def test_sums_of_a_lane_go_out_and_in() -> None:
+    load: Any = lanes.load.py_func
+    store: Any = lanes.store.py_func
     sums, counts = np.arange(8.0 * lanes.LANES), np.arange(lanes.LANES)
     before = (sums.copy(), counts.copy())
     for lane in range(lanes.LANES):
-        held = lanes.load.py_func(sums, counts, lane)
+        held = load(sums, counts, lane)
         assert held == (*(lane + 16.0 * k for k in range(8)), lane)
-        lanes.store.py_func(held, sums, counts, lane)
+        store(held, sums, counts, lane)
     np.testing.assert_array_equal(sums, before[0])
     np.testing.assert_array_equal(counts, before[1])

@@ -22,7 +22,7 @@ from . import physics as moves
 from .nodes import R2, RX, X2
 from .physics import DEVICE_HEAD
 
-__all__ = ["begin", "nodes_of", "ordered_sum"]
+__all__ = ["THREADS", "begin", "nodes_of", "ordered_sum"]
 
 BLOCKS_PER_MULTIPROCESSOR = 5
 """At least so many are to fit; it bounds the registers of a thread by 96."""

@@ -33,6 +33,7 @@ from simcore.sampling.pair.cuda_kernels import (
     WARP_COUNTS,
     put_counts,
 )
+from simcore.sampling.pair.sums import SLOTS
 from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 
 from . import nodes as node_laws
@@ -53,7 +54,7 @@ _f64, _i32, _i64, _u32, _u64 = np.float64, np.int32, np.int64, np.uint32, np.uin
 U_SLOTS, U_TOTALS, U_PARTS = in_pairs.U_SLOTS, in_pairs.U_TOTALS, _u32(PARTS)
 U_HEAD, U_SLOPE = _u32(HEAD), _u32(moves.SLOPE)
 U_LOGS, U_SMALL = _u32(LOGS), _u32(SMALL)
-U_CHUNK, U_ROUND = _u32(node_laws.CHUNK), _u32(in_pairs.SLOTS * node_laws.CHUNK)
+U_CHUNK, U_ROUND = _u32(node_laws.CHUNK), _u32(SLOTS * node_laws.CHUNK)
 U_R1, U_RX, U_R2 = _u32(node_laws.R1), _u32(node_laws.RX), _u32(node_laws.R2)
 ANGLE_THREAD, OTHER_THREAD, STATE_THREAD = _u32(32), _u32(64), _u32(96)
 """Threads of warps of their own, so that they work beside those that do something else."""
