@@ -45,7 +45,7 @@ def resume(
     json: options.Json = False,
     log_json: options.LogJson = None,
 ) -> int:
-    """Go on with a run that was stopped or killed, or extend a finished one.
+    """Resume a run that was stopped or killed, or extend a finished one.
 
     The results are the same, to the last bit, as those of one long run. Runs of simcore train can
     be resumed but not extended.
@@ -53,14 +53,13 @@ def resume(
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
-    api.prepare()
+    api.prepare(kernels=True)
     from simcore.training.store import is_training
 
     if is_training(path):
         from .train import resume_training
 
         return resume_training(path, given)
-    api.prepare(kernels=True)
     from .execution import carry_out, show_finished
     from .output import check_destination
     from .request import Request, execution
@@ -68,7 +67,7 @@ def resume(
 
     try:
         total = None if trials is None else parse_integer("trials", trials)
-        run, finished = api.planned_resume(path, trials=total, device=device)
+        run, finished = api.stored_run(path, trials=total, device=device)
         request = Request(run=run, output=path, **execution(given))
         if finished:
             show_finished(request, path)

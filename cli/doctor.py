@@ -50,12 +50,7 @@ def _examined() -> list[Check]:
     from rich.console import Console
 
     with Console(stderr=True).status(BUSY):
-        prepare()
-        import numba  # noqa: F401 - the features are set between this import and the kernels'
-
-        from simcore.numerics.compiling import prefer_wide_vectors
-
-        prefer_wide_vectors()
+        prepare(kernels=True)
         from simcore.doctor import examine
 
         return examine()

@@ -28,7 +28,7 @@ from .summary import Row, json_rows, rows, rows_of_results, table
 
 if TYPE_CHECKING:
     from simcore import Run
-    from simcore.api import Outcome  # type: ignore[attr-defined]
+    from simcore.api import Outcome
 
 __all__ = [
     "carry_out",
@@ -60,6 +60,7 @@ def perform(request: Request) -> int:
         show_finished(request, destination.path)
         return 0
     check_destination(destination.path)
+    api.prepare(kernels=True)
     work = partial(api.execute, run, output=destination.path)
     return carry_out("simulate", request, work)
 
@@ -77,7 +78,6 @@ def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> i
         api.EventLog(request.log_json) as log,
         spoken_warnings(quiet=request.quiet),
     ):
-        api.prepare(kernels=True)
         outcome = work(
             **request.settings,
             report=report,
@@ -94,7 +94,7 @@ def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> i
 
 
 def command_line(program: str) -> dict[str, object]:
-    """Return what the provenance of a file says of the command."""
+    """Return the command, as the provenance of a file has it."""
     return {"command_line": shlex.join([program, *sys.argv[1:]])}
 
 
@@ -150,7 +150,7 @@ def show_merged(outcome: Outcome) -> None:
 
 
 def _show_stopped(request: Request, outcome: Outcome) -> None:
-    """Say what the file of an interrupted run holds."""
+    """Print the state of an interrupted run and of its file."""
     if request.json:
         show_json(_report(request, outcome, []))
     done = sum(point.trials() for point in outcome.points)
@@ -203,7 +203,7 @@ def _size(outcome: Outcome) -> str:
 
 
 def _unmet(outcome: Outcome) -> list[str]:
-    """Say which points had all their trials and missed the target."""
+    """Return lines about points that had all their trials and missed the target."""
     if not outcome.unmet:
         return []
     run, worst = outcome.run, max(error for _, error in outcome.unmet)
@@ -243,7 +243,7 @@ def _report(request: Request, outcome: Outcome, result: list[Row]) -> dict[str, 
 
 
 def _show_plan(request: Request, path: Path) -> None:
-    """Show what would be simulated."""
+    """Show a dry run: the run and its estimates."""
     run, threads = request.run, request.settings["threads"]
     api.check_memory(run, threads)
     numbers = api.estimates(run, threads)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import typer
 
-from simcore.execution.progress import Progress, Report
+from simcore.api import Progress, Report
 
 from .numbers import duration, rate_text
 
-__all__ = ["LiveReport", "PlainReport", "choose_report", "describe"]
+__all__ = ["PlainReport", "choose_report", "describe", "live_report"]
 
 FIRST_INTERVAL = 5.0
 LONGEST_INTERVAL = 60.0
@@ -57,8 +56,8 @@ def choose_report(
         return nullcontext()
     # A live line needs a terminal that can move its cursor.
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-        return LiveReport(words)
-    return PlainReport(words=words)
+        return live_report(words)
+    return nullcontext(PlainReport(words=words))
 
 
 class PlainReport:
@@ -73,17 +72,6 @@ class PlainReport:
         self._start = clock()
         self._due = 0.0
         self._phase = ""
-
-    def __enter__(self) -> Report:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
 
     def __call__(self, progress: Progress) -> None:
         """Write a line if one is due."""
@@ -100,44 +88,30 @@ class PlainReport:
         typer.echo(f"{label}: {detail}" if detail else label, err=True)
 
 
-class LiveReport:
-    """A live line with a bar."""
+@contextmanager
+def live_report(words: Callable[[Progress], str] = describe) -> Iterator[Report]:
+    """Show a live line with a bar, and yield the function that brings it up to date."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bar
 
-    def __init__(self, words: Callable[[Progress], str] = describe) -> None:
-        self._words = words
-        from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn
-        from rich.progress import Progress as Bar
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None, detail="")
 
-        self._bar = Bar(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[detail]}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting", total=None, detail="")
+        def show(progress: Progress) -> None:
+            preparing = progress.phase in ("compiling", "waiting")
+            bar.update(
+                task,
+                description=PHASES.get(progress.phase, progress.phase),
+                total=None if preparing else float(progress.total_node_updates),
+                completed=float(progress.node_updates),
+                detail=words(progress),
+            )
 
-    def __enter__(self) -> Report:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        """Bring the line up to date."""
-        preparing = progress.phase in ("compiling", "waiting")
-        self._bar.update(
-            self._task,
-            description=PHASES.get(progress.phase, progress.phase),
-            total=None if preparing else float(progress.total_node_updates),
-            completed=float(progress.node_updates),
-            detail=self._words(progress),
-        )
+        yield show

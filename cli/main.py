@@ -1,4 +1,4 @@
-"""The command `simcore`: go on with runs, unite them, look at them, plot them."""
+"""The command `simcore`: resume runs, merge, inspect and plot them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from simcore.api import ASYMMETRIC
+from simcore import api
 from simcore.errors import InputError
 
 from .campaign import merge, resume
@@ -41,7 +41,7 @@ File = Annotated[
 
 @app.callback()
 def simcore(version: Version = False) -> None:
-    """Go on with runs of `simulate`, unite them, look at them, and plot them."""
+    """Resume runs of `simulate`, merge their pieces, inspect and plot them."""
 
 
 app.command()(resume)
@@ -56,7 +56,6 @@ def info(
     """Show what a file holds: configuration, progress, provenance."""
     path = existing(file)
     prepare()
-    from simcore.files.run_file import info as read_info
     from simcore.training.facts import info as read_training_info
     from simcore.training.store import is_training
 
@@ -64,7 +63,7 @@ def info(
 
     try:
         training = is_training(path)
-        facts = read_training_info(path) if training else read_info(path)
+        facts = read_training_info(path) if training else api.info(path)
     except InputError as error:
         raise named(error, Given({}), ()) from error
     if json:
@@ -147,7 +146,7 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
     config = {name: value for name, value in facts["config"].items() if value is not None}
     if facts["config"]["sigma_w"] is None:
         config["sigma_w"] = "norm-preserving"
-        if config["ensemble"] in ASYMMETRIC:
+        if config["ensemble"] in api.ASYMMETRIC:
             config["sigma_w"] = f"{config['sigma_w_of_k'][0][1]} (published)"
     if facts["config"]["sigma_b"] is None:
         config["sigma_b"] = "sigma_w/sqrt(n)"
@@ -171,7 +170,7 @@ def _readable_training(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _progress(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return how far a run is, in words."""
+    """Return the progress of a run, in words."""
     told = {"writer": facts["writer"] or "none, nobody writes this file now"}
     progress = facts["progress"]
     if progress and not facts["complete"]:

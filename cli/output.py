@@ -16,8 +16,8 @@ from .errors import CommandError
 
 __all__ = ["GO_ON", "Destination", "check_destination", "resolve_destination"]
 
-GO_ON = "Go on with: simcore resume"
-"""What to do with an unfinished file."""
+GO_ON = "To finish it: simcore resume"
+"""Remedy for an unfinished file."""
 
 
 class Described(Protocol):

@@ -1,4 +1,4 @@
-"""From the options as typed to a run, and how it is to be executed."""
+"""A run and the options of its execution, from the options as typed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = ["Request", "build_request", "execution", "output_file"]
 
 @dataclass(frozen=True)
 class Request:
-    """A run and how it is to be executed.
+    """A run and the options of its execution.
 
     Parameters
     ----------
     run
-        What is simulated.
+        The run.
     settings
         Threads, scheduler and checkpoints, as for `simcore.api.execute`.
     output
@@ -46,7 +46,7 @@ class Request:
     log_json
         The file of the log; None is no log.
     notes
-        What the user should know before the results are read.
+        Notes for the user.
     """
 
     run: Run
@@ -58,12 +58,12 @@ class Request:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing but errors is printed."""
+        """True if nothing but errors is printed."""
         return "quiet" in self.flags
 
     @property
     def json(self) -> bool:
-        """Whether the result is printed as JSON."""
+        """True if the result is printed as JSON."""
         return "json" in self.flags
 
 
@@ -89,12 +89,12 @@ def build_request(given: Given, *, here: bool = True) -> Request:
     spec = api.RunSpec(**values, shared_network="shared_network" in given.flags)
     more = execution(given)
     plan = api.plan(spec, scheduler=more["settings"]["scheduler"], here=here)
-    notes = tuple(spelled(note, option_name) for note in plan.notes)
+    notes = tuple(spelled(note, option_name) for note in plan.notes())
     return Request(run=plan.run, notes=notes, output=output_file(given), **more)
 
 
 def execution(given: Given) -> dict[str, Any]:
-    """Return the arguments of `Request` about how a run is executed.
+    """Return the arguments of `Request` about the execution.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def _text(_: str, text: str) -> str:
 
 
 def _number_or_file(field: str, text: str) -> int | str:
-    """Read how many pairs, or the name of the file that lists them."""
+    """Read a number of pairs, or the name of the file that lists them."""
     try:
         return parse_integer(field, text)
     except InputError:
@@ -158,4 +158,4 @@ EXECUTION: dict[str, Reader] = {
     "checkpoint": parse_float,
     "scheduler": _text,
 }
-"""How the text of each option becomes a value: those that describe a run, and all others."""
+"""Readers of the options that describe a run, and of those about its execution."""

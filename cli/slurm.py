@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simcore import api
 from simcore.errors import InputError
 
 from .config import Given, named, option_name, with_config
@@ -17,7 +18,7 @@ from .errors import CommandError, run_app
 from .simulate import simulate
 
 if TYPE_CHECKING:
-    from simcore.runs.run import Run
+    from simcore import Run
     from simcore.slurm.script import Job, Work
 
     from .request import Request
@@ -304,12 +305,8 @@ def _check_files(request: Request, work: Work, job: Job) -> None:
 
 
 def _check_same(name: str, run: Run) -> None:
-    from simcore.numerics.compiling import prepare
-
-    prepare()
-    from simcore.files.run_file import info
-
-    if _comparable(info(name)["config"]) != _comparable(run.config()):
+    api.prepare()
+    if _comparable(api.info(name)["config"]) != _comparable(run.config()):
         rule = "exists already and is another run"
         raise InputError("file", name, rule, "Name another one with -o, or move it away.")
     typer.echo(f"note: {name} holds this run, or part of it; the script goes on with it", err=True)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.numerics.spacing import logarithmically
-from simcore.physics.observables import BY_NAME
-from simcore.runs.run import Run
+from simcore.api import BY_NAME, logarithmically
 
 from .numbers import NOTHING, plain, with_error
 from .show import json_value
@@ -19,7 +17,8 @@ from .show import json_value
 if TYPE_CHECKING:
     import xarray as xr
 
-    from simcore.files.run_results import RunResults
+    from simcore import Run
+    from simcore.api import RunResults
 
 __all__ = [
     "MOST_ROWS",

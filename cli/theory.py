@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from simcore.api import ensemble_name
 from simcore.errors import InputError
 
 from . import options
@@ -291,14 +292,7 @@ def _run(parameters: Mapping[str, Any], table: str) -> None:
 
 def _ensemble(given: Given) -> str:
     """Return the ensemble; --k alone means `correlated`, as for simulate."""
-    from simcore.physics.ensembles import ENSEMBLES, WITHOUT_K
-
-    has_k = "k" in given.texts
-    name = given.texts.get("ensemble", "correlated" if has_k else "he")
-    if not has_k and name in ENSEMBLES and name not in WITHOUT_K:
-        rule = "needs the strength of the correlation"
-        raise InputError("ensemble", name, rule, "Add --k 1, say.")
-    return name
+    return ensemble_name(given.texts.get("ensemble"), has_k="k" in given.texts)
 
 
 def _values(given: Given) -> dict[str, Any]:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from simcore.api import BY_NAME, evenly
 from simcore.errors import InputError, OutputError
-from simcore.numerics.spacing import evenly
-from simcore.physics.observables import BY_NAME
 
 from .config import Given
 from .files import prepare

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simcore.api import Control, Progress, settings
 from simcore.errors import InputError
-from simcore.execution.progress import Control, Progress
 
 from . import options
 from .config import Given, named, option_name
@@ -237,12 +237,10 @@ def _plan(task: str, texts: Mapping[str, str]) -> Plan:
 
 
 def _threads(given: Given) -> int:
-    from simcore.machine.cpus import resolve_threads
-
     from .values import parse_integer
 
     typed = given.texts.get("threads")
-    return resolve_threads(None if typed is None else parse_integer("threads", typed))
+    return settings(threads=None if typed is None else parse_integer("threads", typed))["threads"]
 
 
 # --- performing it -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """`simcore.simulate`, `resume` and `merge`, and the steps of them that a command takes one by one.
 
-Importing this module loads nothing heavy. The command line stands on it and knows no room below.
+Importing this module loads nothing heavy. The command line stands on it and on public rooms, and
+knows no room below: what a command needs from one of those is in `BELOW`.
 """
 
 from __future__ import annotations
@@ -8,53 +9,92 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from .errors import InputError
 from .execution.progress import Control, EventLog, Progress, Report
-from .physics.ensembles import ASYMMETRIC, CRITICAL
+from .physics.ensembles import ASYMMETRIC, CRITICAL, ensemble_name
 from .runs.limits import DEFAULTS, EXCLUSIVE
 from .runs.spec import RunSpec
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .execution.execute import Options, Outcome
+    from .execution.execute import Outcome, execute, stored_run
+    from .execution.execute import resume as resume_file
+    from .execution.merge import merge as unite
+    from .files.destination import check_destination, identity
+    from .files.run_file import info
+    from .files.run_results import RunResults
+    from .machine.memory import check_memory
+    from .numerics.spacing import evenly, logarithmically
+    from .physics.observables import BY_NAME
     from .runs.ensemble import Ensemble
     from .runs.run import Run
 
 __all__ = [
     "ASYMMETRIC",
+    "BY_NAME",
     "CRITICAL",
     "EXCLUSIVE",
     "Control",
     "EventLog",
+    "Outcome",
     "Plan",
     "Progress",
     "Report",
+    "RunResults",
     "RunSpec",
     "Settings",
     "check_destination",
     "check_memory",
+    "ensemble_name",
     "estimates",
+    "evenly",
     "execute",
     "identity",
     "info",
+    "logarithmically",
     "merge",
     "plan",
-    "planned_resume",
     "prepare",
     "resume",
     "resume_file",
     "settings",
     "simulate",
+    "stored_run",
     "unite",
 ]
+
+BELOW = {
+    "BY_NAME": "physics.observables.BY_NAME",
+    "Outcome": "execution.execute.Outcome",
+    "RunResults": "files.run_results.RunResults",
+    "check_destination": "files.destination.check_destination",
+    "check_memory": "machine.memory.check_memory",
+    "evenly": "numerics.spacing.evenly",
+    "execute": "execution.execute.execute",
+    "identity": "files.destination.identity",
+    "info": "files.run_file.info",
+    "logarithmically": "numerics.spacing.logarithmically",
+    "resume_file": "execution.execute.resume",
+    "stored_run": "execution.execute.stored_run",
+    "unite": "execution.merge.merge",
+}
+"""Names of rooms below that this module passes on, each imported on its first use."""
 
 Integers = int | Sequence[int]
 Numbers = float | Sequence[float]
 Name = str | os.PathLike[str]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in BELOW:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, found = BELOW[name].rpartition(".")
+    return getattr(import_module(f"simcore.{module}"), found)
 
 
 def simulate(
@@ -133,6 +173,8 @@ weights, sampler, trials, until_stderr, seed
     ('layer',)
     """
     given = locals()
+    from .execution.execute import execute
+    from .machine.memory import check_memory
     from .results.open_run import to_dataset
     from .runs.run import Run
 
@@ -175,7 +217,7 @@ def resume(
     scheduler: str | None = None,
     report: Report | None = None,
 ) -> xr.Dataset:
-    """Go on with a run that was stopped or killed, or extend a finished one.
+    """Resume a run that was stopped or killed, or extend a finished one.
 
     Parameters
     ----------
@@ -204,11 +246,16 @@ def resume(
     OutputError, ClusterError
         As for `simulate`.
     """
+    from .execution.execute import resume as resume_file
     from .results.open_run import to_dataset
 
-    checked = settings(threads=threads, scheduler=scheduler)
     outcome = resume_file(
-        Path(path), trials=trials, inputs=inputs, device=device, report=report, **checked
+        Path(path),
+        trials=trials,
+        inputs=_source(inputs),
+        device=device,
+        report=report,
+        **settings(threads=threads, scheduler=scheduler),
     )
     return to_dataset(outcome.results)
 
@@ -248,11 +295,17 @@ def merge(
     FileFormatError, OutputError
         As for `resume`.
     """
+    from .execution.merge import merge as unite
     from .results.open_run import to_dataset
 
     target = _free(output, overwrite=overwrite)
-    outcome = unite(paths, target, allow_gaps=allow_gaps, inputs=inputs)
+    shards = [Path(path) for path in paths]
+    outcome = unite(shards, target, allow_gaps=allow_gaps, inputs=_source(inputs))
     return to_dataset(outcome.results)
+
+
+def _source(inputs: Name | None) -> str | None:
+    return None if inputs is None else os.fspath(inputs)
 
 
 def _free(output: Name | None, *, overwrite: bool) -> Any:
@@ -282,13 +335,31 @@ def prepare(*, kernels: bool = False) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, and what its user should know before the results are read.
+    """A run for the devices that are here.
 
-    Options stand in backquotes in the notes, as in errors (`InputError.worded`).
+    Parameters
+    ----------
+    run
+        The run.
+    device_note
+        Reason for the choice of the device, for the user; "" is none.
+    chosen
+        Whether the sampler was chosen and not named.
     """
 
     run: Run
-    notes: tuple[str, ...]
+    device_note: str
+    chosen: bool
+
+    def notes(self) -> list[str]:
+        """Return notes for the user, to be read before the results.
+
+        Options stand in backquotes, as in errors (`InputError.worded`).
+        """
+        from .runs.notes import notes
+
+        found = notes(self.run, chosen=self.chosen)
+        return [self.device_note, *found] if self.device_note else found
 
 
 def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> Plan:
@@ -313,7 +384,6 @@ def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> P
     """
     from .execution.dask.address import check_scheduler
     from .machine.gpu import automatic, local_gpus, require_cuda
-    from .runs.notes import notes
     from .runs.run import resolve
 
     asked, note = spec.device, ""
@@ -326,12 +396,11 @@ def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> P
             require_cuda(run)
         elif processes is not None:
             local_gpus(processes, run)
-    found = notes(run, chosen=spec.sampler == "auto")
-    return Plan(run, (note, *found) if note else tuple(found))
+    return Plan(run, note, chosen=spec.sampler == "auto")
 
 
 class Settings(TypedDict):
-    """How a run is executed, checked (`simcore.execution.loop.Options`)."""
+    """Checked options of the execution of a run (`simcore.execution.loop.Options`)."""
 
     threads: int
     scheduler: str | None
@@ -341,7 +410,7 @@ class Settings(TypedDict):
 def settings(
     *, threads: int | None = None, scheduler: str | None = None, checkpoint: float | None = None
 ) -> Settings:
-    """Check how a run is to be executed, as `execute` and `resume_file` take it.
+    """Check options of the execution of a run, for `execute` and `resume_file`.
 
     Raises
     ------
@@ -370,96 +439,3 @@ def estimates(run: Run, threads: int) -> dict[str, int]:
         "file_bytes": estimate_bytes(run),
         "memory_bytes": memory_bytes(run, threads),
     }
-
-
-def check_memory(run: Run, threads: int) -> None:
-    """Raise InputError if a run needs more memory than there is."""
-    from .machine.memory import check_memory as check
-
-    check(run, threads)
-
-
-def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options]) -> Outcome:
-    """Simulate a run (`simcore.execution.execute.execute`)."""
-    from .execution import execute as execution
-
-    return execution.execute(run, output=output, **options)
-
-
-def planned_resume(
-    path: Path, *, trials: int | None = None, device: str | None = None
-) -> tuple[Run, bool]:
-    """Return the run of a file with its new number of trials, and whether the file is complete.
-
-    Raises
-    ------
-    InputError
-        If `trials` is less than the run has, or `device` not its own.
-    FileFormatError
-        If the file is no run, is damaged, or was written by a newer program.
-    """
-    from .execution.execute import extended
-    from .files.hdf5 import reading
-    from .files.run_file import read_header
-    from .machine.gpu import check_kind
-    from .statistics.blocks import BLOCK
-
-    with reading(path) as opened:
-        stored = read_header(opened, path)
-    check_kind(stored.run, device)
-    run = extended(stored.run, trials)
-    # Format 1.0 has no partial block in its state: it is simulated again, for a merge.
-    whole = stored.format_version >= (1, 1) or run.end_trial % BLOCK == 0
-    return run, run == stored.run and stored.complete and not stored.gaps and whole
-
-
-def resume_file(
-    path: Path,
-    *,
-    trials: int | None = None,
-    inputs: Name | None = None,
-    device: str | None = None,
-    **options: Unpack[Options],
-) -> Outcome:
-    """Go on with the run of a file (`simcore.execution.execute.resume`)."""
-    from .execution import execute as execution
-
-    source = None if inputs is None else os.fspath(inputs)
-    return execution.resume(path, trials=trials, inputs=source, device=device, **options)
-
-
-def unite(
-    paths: Sequence[Name],
-    output: Path,
-    *,
-    allow_gaps: bool = False,
-    inputs: Name | None = None,
-    provenance: dict[str, object] | None = None,
-) -> Outcome:
-    """Unite shards into one file (`simcore.execution.merge.merge`)."""
-    from .execution.merge import merge as united
-
-    source = None if inputs is None else os.fspath(inputs)
-    shards = [Path(path) for path in paths]
-    return united(shards, output, allow_gaps=allow_gaps, inputs=source, provenance=provenance)
-
-
-def info(path: Name) -> dict[str, Any]:
-    """Describe the file of a run by plain values (`simcore.files.run_file.info`)."""
-    from .files.run_file import info as described
-
-    return described(path)
-
-
-def check_destination(path: Path, field: str = "output") -> None:
-    """Raise InputError, about `field`, unless a file can be made, or replaced, at `path`."""
-    from .files.destination import check_destination as check
-
-    check(path, field)
-
-
-def identity(path: Path) -> tuple[str, bool]:
-    """Return the digest of a stored run and whether it is complete; "" where there is none."""
-    from .files.destination import identity as read
-
-    return read(path)

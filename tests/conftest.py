@@ -1,7 +1,7 @@
 """Which tests run, what they are marked with, and what they share.
 
 ``pytest`` alone runs the light tests: those of the extra `test` that take four minutes together.
-``--rest`` runs the others and ``--all`` both. Tests that are named (paths, -k, -m) always run.
+``--rest`` runs the others and ``--all`` both. Tests that are named (paths, -k, -m) run in any case.
 
 Compiled kernels are cached by the digest of the sources, as for a user. Tests run as on a machine
 without a GPU, whatever it has; those marked `gpu` use it.
@@ -46,7 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, instead of skipping, the tests that need a GPU where none can be used",
     )
-    for name, what in (("all", "all tests"), ("rest", "the tests that a plain run leaves out")):
+    selections = {"light": "the light tests", "rest": "the others", "all": "all tests"}
+    for name, what in selections.items():
         parser.addoption(
             f"--{name}", dest="selection", action="store_const", const=name, help=f"run {what}"
         )
@@ -113,7 +114,7 @@ def _kind(item: pytest.Item) -> str:
     """Return the word by which the summary counts a test that was left out."""
     needs = [str(marker.args[0]) for marker in item.iter_markers("needs")]
     markers = (name for name in (*KINDS_OF_TESTS, "gpu", "slow") if item.get_closest_marker(name))
-    return next(markers, *needs[:1])
+    return next(markers, needs[0] if needs else "light")
 
 
 @pytest.hookimpl(optionalhook=True)

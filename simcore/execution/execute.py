@@ -13,12 +13,22 @@ from simcore.files.lock import only_writer
 from simcore.machine.gpu import STAYS, check_kind, require_cuda
 from simcore.physics.observables import KEPT
 from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import zero_histogram
 from simcore.statistics.tree import MomentTree, PointStatistics
 
 from .loop import Loop, Options, Outcome
 
-__all__ = ["Options", "Outcome", "empty_point", "execute", "extended", "resume", "with_inputs"]
+__all__ = [
+    "Options",
+    "Outcome",
+    "empty_point",
+    "execute",
+    "extended",
+    "resume",
+    "stored_run",
+    "with_inputs",
+]
 
 
 def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options]) -> Outcome:
@@ -125,6 +135,30 @@ def extended(run: Run, trials: int | None) -> Run:
         rule = f"is less than the run has, {run.trials}"
         raise InputError("trials", trials, rule, "Give a larger number, or leave it out.")
     return replace(run, trials=trials)
+
+
+def stored_run(
+    path: Path, *, trials: int | None = None, device: str | None = None
+) -> tuple[Run, bool]:
+    """Return the run of a file with its new number of trials, and whether nothing is left to do.
+
+    Raises
+    ------
+    InputError
+        If `trials` is less than the run has, or `device` is another kind.
+    FileFormatError
+        If the file is no run, is damaged, or was written by a newer program.
+    """
+    from simcore.files.hdf5 import reading
+    from simcore.files.run_file import read_header
+
+    with reading(path) as opened:
+        stored = read_header(opened, path)
+    check_kind(stored.run, device)
+    run = extended(stored.run, trials)
+    # Format 1.0 has no partial block in its state: it is simulated again, for a merge.
+    whole = stored.format_version >= (1, 1) or run.end_trial % BLOCK == 0
+    return run, run == stored.run and stored.complete and not stored.gaps and whole
 
 
 def with_inputs(run: Run, path: Path, inputs: str | None) -> Run:

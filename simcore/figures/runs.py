@@ -18,7 +18,7 @@ from simcore.results.open_run import open_run
 from simcore.results.points import points
 from simcore.training.store import is_training, open_training
 
-from .style import COLOURS, FIRST_ORDER, MAX_LINES, THEORY, figure, number
+from .style import COLOURS, FIRST_ORDER, MAX_LINES, THEORY, figure, plain_number
 from .training import KINDS as TRAINING_KINDS
 from .training import draw as draw_training
 
@@ -308,7 +308,10 @@ def _legend(axes: Any, shown: int, total: int) -> None:
 def _shown(dataset: xr.Dataset, observable: str) -> tuple[list[tuple[str, dict[str, int]]], int]:
     """Return label and place of at most `MAX_LINES` points, spread over the grid; and how many."""
     lines = [
-        (", ".join(f"{PARAMETERS[name].tex} = {number(x)}" for name, x in point.items()), place)
+        (
+            ", ".join(f"{PARAMETERS[name].tex} = {plain_number(x)}" for name, x in point.items()),
+            place,
+        )
         for point, place in points(dataset[observable])
     ]
     return [lines[i] for i in evenly(len(lines), MAX_LINES)], len(lines)

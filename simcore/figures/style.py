@@ -18,7 +18,7 @@ __all__ = [
     "THEORY",
     "check_ending",
     "figure",
-    "number",
+    "plain_number",
 ]
 
 COLOURS = (
@@ -31,10 +31,10 @@ COLOURS = (
     "#000000",
     "#f0e442",
 )
-"""Okabe and Ito's colours, told apart with any colour vision."""
+"""Okabe and Ito's colours, distinct for any colour vision."""
 
 MAX_LINES = 8
-"""Lines of a figure that can be told apart."""
+"""Lines that a figure can hold and a reader distinguish."""
 
 THEORY: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.9}
 FIRST_ORDER: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
@@ -58,7 +58,7 @@ STYLE: dict[Any, Any] = {
     "ytick.minor.visible": True,
     "ytick.right": True,
 }
-"""What journals ask for: text that stays text, ticks inward on all sides, 8 points at full size."""
+"""Style of journals: text stays text, ticks point inward on all sides, 8 points at full size."""
 
 
 def check_ending(output: str | Path, field: str = "output") -> None:
@@ -71,7 +71,7 @@ def check_ending(output: str | Path, field: str = "output") -> None:
         raise InputError(field, str(output), "has no known ending", remedy)
 
 
-def number(value: float, digits: int = 6) -> str:
+def plain_number(value: float, digits: int = 6) -> str:
     """Return a number as it stands in a figure."""
     return f"{value:.{digits}g}".replace("inf", "∞").replace("-", "\N{MINUS SIGN}")
 

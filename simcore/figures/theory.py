@@ -14,7 +14,7 @@ from simcore.numerics.spacing import evenly
 from simcore.physics.observables import BY_NAME
 from simcore.physics.parameters import PARAMETERS, correlation_strength
 
-from .style import COLOURS, MAX_LINES, THEORY, figure, number
+from .style import COLOURS, MAX_LINES, THEORY, figure, plain_number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,7 +60,7 @@ SHOWN: dict[str, dict[str, _Quantity]] = {
         "depth-scale-q": _Quantity("depth_scale_q", r"$\xi_q$ (layers)", "log"),
     },
 }
-"""What the figures that have a choice can show, the default first."""
+"""Quantities of the figures that have a choice, the default first."""
 
 
 def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path:
@@ -126,7 +126,7 @@ def _lines(table: xr.Dataset, dims: list[str]) -> tuple[list[_Line], str | None]
     lines = []
     for place, colour in zip(chosen, itertools.cycle(COLOURS), strict=False):
         at = dict(zip(dims, place, strict=True))
-        values = {dim: number(float(table[dim][i]), 4) for dim, i in at.items()}
+        values = {dim: plain_number(float(table[dim][i]), 4) for dim, i in at.items()}
         named = [f"{PARAMETERS[dim].tex} = {value}" for dim, value in values.items()]
         words = named if len(dims) > 1 else values.values()
         lines.append(_Line(", ".join(words), colour, at))
@@ -221,7 +221,7 @@ def _label_axis(axis: Any, table: xr.Dataset, dim: str) -> None:
     ticks = [k for k in K_TICKS if low - margin <= correlation_strength(k) <= high + margin]
     if len(ticks) > 2:
         axis.set_minor_locator(NullLocator())
-        axis.set_ticks([correlation_strength(k) for k in ticks], [number(k) for k in ticks])
+        axis.set_ticks([correlation_strength(k) for k in ticks], [plain_number(k) for k in ticks])
     else:
         axis.set_label_text("$g = k/(1+k)$")
 

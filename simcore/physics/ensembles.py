@@ -13,6 +13,7 @@ __all__ = [
     "PUBLISHED_SIGMA_W",
     "WITHOUT_K",
     "check_ensemble",
+    "ensemble_name",
 ]
 
 ENSEMBLES = ("he", "correlated", "rai", "raai")
@@ -29,6 +30,22 @@ CRITICAL = "critical"
 
 PUBLISHED_SIGMA_W = 0.6007
 """σ_w of `rai` as published [L]; the default of the asymmetric ensembles."""
+
+
+def ensemble_name(name: str | None, *, has_k: bool) -> str:
+    """Return the ensemble that is meant: k alone means `correlated`, nothing at all `he`.
+
+    Raises
+    ------
+    InputError
+        If the ensemble needs k and there is none.
+    """
+    if name is None:
+        return "correlated" if has_k else "he"
+    if name in ENSEMBLES and name not in WITHOUT_K and not has_k:
+        rule = "needs the strength of the correlation"
+        raise InputError("ensemble", name, rule, "Give `k`, such as 1.")
+    return name
 
 
 def check_ensemble(

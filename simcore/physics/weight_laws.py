@@ -24,7 +24,11 @@ __all__ = [
 ]
 
 NORMAL, UNIFORM, RADEMACHER, LAPLACE, STUDENT, BERNOULLI = range(6)
+<<<<<<< HEAD
 """Numbers of the laws for kernels: `WeightLaw.code`."""
+=======
+"""Codes that kernels branch on; `WeightLaw.code`."""
+>>>>>>> origin/main
 
 _CODES = {
     "normal": NORMAL,
@@ -42,7 +46,7 @@ WEIGHT_LAWS = tuple(
 """The laws as a user writes them, with the names of their parameters."""
 
 MAX_STUDENT = 1e9
-"""Beyond, Student's t can't be told from a normal."""
+"""Degrees of freedom beyond which Student's t is a normal law to rounding."""
 
 MIN_BERNOULLI = 1e-6
 """A probability is drawn as a multiple of 2⁻³², which is too coarse below."""

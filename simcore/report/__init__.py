@@ -1,4 +1,10 @@
-"""`simcore report`: one self-contained page about one or several files, runs or training."""
+"""`simcore report`: one self-contained page about one or several files, runs or training.
+
+`sources` reads the files, `page` puts data and words into the templates, `figures` draws them empty
+and the scripts fill them in the browser. `answers` alone calls `compare` and `scaling`.
+
+May import all rooms but `doctor` and `cli`. Start with `page`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from simcore.errors import FileFormatError, InputError, OutputError, SimcoreError
+from simcore.errors import FileFormatError, InputError, OutputError
 
 if TYPE_CHECKING:
     from .sources import Source
@@ -26,7 +32,7 @@ class Report(NamedTuple):
     problems
         A line for each file that is not on it, with the reason and the remedy.
     notes
-        What the files on it lack, and how to get it: each a file and a line.
+        Missing parts of the files on it, and how to get them: each a file and a line.
     """
 
     path: Path
@@ -51,15 +57,7 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
         If no file can be read.
     OutputError
         If the page can't be written.
-    SimcoreError
-        If Bokeh or Jinja is not installed.
     """
-    try:
-        import bokeh  # noqa: F401
-        import jinja2  # noqa: F401
-    except ImportError as missing:
-        message = "the report needs Bokeh and Jinja: install simcore[report]"
-        raise SimcoreError(message) from missing
     from .sources import read_sources
 
     sources, trainings, problems = read_sources(paths)

@@ -22,21 +22,20 @@ __all__ = ["Answer", "Widths", "across_widths", "answer"]
 MOST_COMPARED = 2000
 """Points of a run up to which all get a verdict; of larger grids, those that are shown."""
 
-MOST_TOLD = 4
-"""Points, apart from their width, whose fits are told in words."""
+MOST_WORDS = 4
+"""Points, apart from their width, whose fits are described in words."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What `simcore.compare` says of the points that are shown.
+    """Result of `simcore.compare` for the points that are shown.
 
     Parameters
     ----------
     text
-        The answer in words; why there is none, if there is none.
+        The answer in words, or the reason why there is none.
     verdicts
-        Of each point, by the values of its swept parameters: dicts of observable, against,
-        agrees, p_value and words.
+        Of each point, by the values of its swept parameters: dicts of ``agrees`` and ``words``.
     z
         z-scores along the layers; None if there is no theory to compare with.
     """
@@ -48,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Widths:
-    """What `simcore.scaling` says: words, the fits, and the data they are fits to."""
+    """Result of `simcore.scaling`: words, the fits, and the data that were fitted."""
 
     text: str
     fits: xr.Dataset | None = None
@@ -66,20 +65,13 @@ def answer(source: Source, points: Sequence[Point]) -> Answer:
     verdicts: dict[tuple[float, ...], list[dict[str, Any]]] = {}
     for verdict in compared.verdicts:
         key = tuple(float(verdict.point[name]) for name in source.swept)
-        verdicts.setdefault(key, []).append(
-            {
-                "observable": verdict.observable,
-                "against": verdict.against,
-                "agrees": verdict.agrees,
-                "p_value": verdict.p_value,
-                "words": verdict.words,
-            }
-        )
+        told = {"agrees": verdict.agrees, "words": verdict.words}
+        verdicts.setdefault(key, []).append(told)
     return Answer(str(compared), verdicts, compared.z)
 
 
 def _part(source: Source, points: Sequence[Point]) -> xr.Dataset:
-    """Return what is compared: the whole grid, or of a large one the points that are shown."""
+    """Return the part to compare: the whole grid, or of a large one the points that are shown."""
     part = source.dataset
     if source.facts["points"] > MOST_COMPARED:
         for j, name in enumerate(source.swept):
@@ -99,7 +91,7 @@ def across_widths(sources: Sequence[Source]) -> Widths:
         found = simcore.scaling(together)
     except SimcoreError as error:
         return Widths(_sentence("No fit across widths", error))
-    return Widths(_told(found), found.fits, together)
+    return Widths(_words(found), found.fits, together)
 
 
 def _together(sources: Sequence[Source]) -> xr.Dataset:
@@ -117,14 +109,14 @@ def _together(sources: Sequence[Source]) -> xr.Dataset:
         return alone[0]
 
 
-def _told(found: Scaling) -> str:
-    """Return the fits in words, if they are few enough to be read."""
+def _words(found: Scaling) -> str:
+    """Return the fits in words, or only their number if they are many."""
     sizes = found.fits.sizes
     points = math.prod(sizes[name] for name in sizes if name != "layer")
-    if points <= MOST_TOLD:
+    if points <= MOST_WORDS:
         return str(found)
     widths = ", ".join(map(str, found.widths))
-    return f"Fits over N = {widths} at each of {points:,} points; the figure has the chosen one."
+    return f"Fits over N = {widths} at each of {points:,} points; the figure shows the chosen one."
 
 
 def _sentence(what: str, error: SimcoreError) -> str:

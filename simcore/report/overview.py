@@ -1,4 +1,4 @@
-"""All points at the last layer, which parameters set them apart, and their fixed points."""
+"""All points at the last layer, the parameters in which they differ, and their fixed points."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .points import SYMBOLS, Point, point_label
+from simcore.physics.parameters import PARAMETERS
+
+from .points import Point, point_label
 from .sources import Source, is_asymmetric
 
 __all__ = ["LAST", "MOST_ROWS", "fixed_point_of", "last_layer", "varied_parameters"]
@@ -37,7 +39,7 @@ def varied_parameters(points: Sequence[Point], sources: Sequence[Source]) -> lis
         found.discard("initial_distance")
     if _scale_is_free(points, sources):
         found.add("sigma_w")
-    names = [name for name in SYMBOLS if name in found]
+    names = [name for name in PARAMETERS if name in found]
     labels = {point_label(point, names) for point in points}
     clear = len(labels) == len(points) and "" not in labels
     return names if clear or len(sources) == 1 else ["file", *names]
@@ -48,13 +50,13 @@ def _distinct(values: Iterable[float | None]) -> set[float]:
 
 
 def _told_apart(points: Sequence[Point], name: str) -> bool:
-    """Whether c₀ names the points as well as 1 − c₀, which is finer near 1."""
+    """Return True if c₀ distinguishes the points as well as 1 − c₀, which is finer near 1."""
     finer = _distinct(p.values.get("initial_distance") for p in points)
     return len(_distinct(p.values.get(name) for p in points)) == len(finer)
 
 
 def _scale_is_free(points: Sequence[Point], sources: Sequence[Source]) -> bool:
-    """Whether σ_w differs where k does not."""
+    """Return True if σ_w differs where k does not."""
     of_k: dict[tuple[float, str], set[float]] = {}
     for point in points:
         key = point.values.get("k", 0.0), str(sources[point.source].config["ensemble"])
@@ -68,7 +70,7 @@ def last_layer(
     """Return a table of points at the last layer, column by column.
 
     Columns are the varied parameters and g, and of each observable of `LAST` the mean, its
-    standard error and theory; of c also what it goes to, c*, at which depth scale.
+    standard error and theory; of c also its fixed point c* and the depth scale.
     """
     columns: dict[str, list[Any]] = {"label": [], "source": [], "c_star": [], "scale": []}
     names = [*varied, *(["g"] if "k" in varied else [])]

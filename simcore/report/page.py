@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
+
+from simcore.physics.observables import BY_NAME
 
 from .answers import Answer, across_widths, answer
 from .overview import LAST, MOST_ROWS, last_layer, varied_parameters
@@ -25,7 +28,7 @@ from .points import (
     parameter_label,
     point_label,
 )
-from .series import DISTRIBUTIONS, numbers, series_of
+from .series import DISTRIBUTIONS, LINES, numbers, series_of
 from .sources import Source, is_asymmetric, values_of
 from .training import shown as shown_training
 from .training_source import Training
@@ -36,27 +39,14 @@ __all__ = ["render"]
 
 HERE = Path(__file__).parent
 
+SCRIPTS = ("page.js", "drawings.js")
+"""Parts of the page's script, in their order."""
+
 SUBJECTS = {
     True: "Signal propagation in random ReLU networks",
     False: "Training of ReLU networks from random weights",
 }
-"""What a page is about: with runs on it, and with training only."""
-
-NAMES = {
-    "correlation": "correlation c",
-    "log_distance": "ln(1 − c)",
-    "distance": "distance 1 − c",
-    "log_q1": "ln q of signal 1",
-    "log_q2": "ln q of signal 2",
-    "inactive1": "inactive nodes, signal 1",
-    "inactive2": "inactive nodes, signal 2",
-    "inactive_both": "inactive nodes, both signals",
-    "dead_network1": "dead networks, signal 1",
-    "dead_network2": "dead networks, signal 2",
-    "cosine": "cosine of the activations",
-    "angle": "angle",
-}
-"""Observables as the page names them."""
+"""Subject of a page: with runs on it, and with training only."""
 
 
 def render(
@@ -80,10 +70,10 @@ def render(
     files = [path.name for path in paths]
     page, about_runs = _of_runs(sources) if sources else ({"points": []}, {"runs": []})
     made = figures(page) if sources else {}
-    told = []
+    about_trainings = []
     for number, training in enumerate(trainings):
         name = f"training{number}"
-        told.append(shown_training(training) | {"id": name})
+        about_trainings.append(shown_training(training) | {"id": name})
         drawn = training_figures(training.dataset)
         made |= {f"{name}-{figure}": model for figure, model in drawn.items()}
     html: str = _template().render(
@@ -91,9 +81,9 @@ def render(
         subject=SUBJECTS[bool(sources)],
         command=shlex.join(["simcore", "report", *files]),
         problems=problems,
-        trainings=told,
+        trainings=about_trainings,
         style=(HERE / "style.css").read_text(encoding="utf-8"),
-        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        scripts=[(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS],
         bokeh=_bokeh(),
         data=_json(page),
         figures=_json({name: json_item(model) for name, model in made.items()}),
@@ -103,7 +93,7 @@ def render(
 
 
 def _of_runs(sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the page shows of runs, and what the template says of them."""
+    """Return the data of the runs' figures, and the values for the template."""
     everything = all_points(sources)
     shown = chosen_points(sources)
     varied = varied_parameters(everything, sources)
@@ -114,7 +104,8 @@ def _of_runs(sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, Any]]
     return page, {
         "runs": [_run(source, found) for source, found in zip(sources, answers, strict=True)],
         "page": page,
-        "names": NAMES,
+        "has_death": page["has_death"],
+        "names": {name: observable.label for name, observable in BY_NAME.items()},
         "symbols": {name: parameter_label(name) for name in [*varied, "g"]},
         "axes": page["axes"],
         "observables": [n for n in DISTRIBUTIONS if n in page["distribution_names"]],
@@ -175,12 +166,12 @@ def _run(source: Source, found: Answer) -> dict[str, Any]:
         "summary": summary_of(source),
         "described": described(source),
         "notes": source.notes,
-        "verdict": _told(found.text),
+        "verdict": _paragraphs(found.text),
         "provenance": provenance_of(source),
     }
 
 
-def _told(text: str) -> list[tuple[str, list[str]]]:
+def _paragraphs(text: str) -> list[tuple[str, list[str]]]:
     """Return the lines of an answer, each with the indented lines that follow it."""
     told: list[tuple[str, list[str]]] = []
     for line in text.splitlines():
@@ -217,11 +208,12 @@ def _data(
         "dead_networks": _any(lines, ("dead_network1", "dead_network2", "dead_inputs")),
         "has_distributions": any(p["distributions"]["observables"] for p in points),
         "has_single": any(p["single"] for p in points),
+        "has_death": any("theory" in found.get("dead_network1", {}) for found in lines),
         "has_first": any("first" in line for found in lines for line in found.values()),
         "distribution_names": sorted(
             {n for p in points for n in p["distributions"]["observables"]}
         ),
-        "z_names": [n for n in NAMES if any("z" in found.get(n, {}) for found in lines)],
+        "z_names": [n for n in LINES if any("z" in found.get(n, {}) for found in lines)],
     }
 
 
@@ -230,7 +222,7 @@ def _column(values: Sequence[Any]) -> list[Any]:
 
 
 def _any(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bool:
-    """Whether one of some observables is not zero somewhere."""
+    """Return True if one of some observables is not zero somewhere."""
     return any(x for found in lines for name in names for x in found.get(name, {}).get("mean", []))
 
 
@@ -272,23 +264,23 @@ def _add_z(
     """Add the z-scores of points to their lines."""
     if found.z is None or not points:
         return
-    swept = source.swept
-    coordinates = {name: values_of(source.dataset, name) for name in swept}
+    at: dict[str, Any] = {"layer": drawn[0]["layers"]}
+    for j, dim in enumerate(source.swept):
+        values = values_of(source.dataset, dim)
+        at[dim] = xr.DataArray([values[point.place[j]] for point in points], dims="point")
     for name, z in found.z.data_vars.items():
         observable, _, ending = str(name).rpartition("_z")
-        dims = [d for d in swept if d in z.dims]
-        values = z.sel(layer=drawn[0]["layers"]).transpose(*dims, "layer").values
-        index = {d: [float(x) for x in z[d].values].index for d in dims}
-        for point, one in zip(points, drawn, strict=True):
-            at = dict(zip(swept, point.place, strict=True))
-            own = values[tuple(index[d](coordinates[d][at[d]]) for d in dims)]
-            if np.isfinite(own).any():
+        own = z.sel({d: index for d, index in at.items() if d in z.dims})
+        if "point" not in own.dims:
+            own = own.expand_dims(point=len(points))
+        for row, one in zip(own.transpose("point", "layer").values, drawn, strict=True):
+            if np.isfinite(row).any():
                 part = "z_first" if ending else "z"
-                one["lines"].setdefault(observable, {})[part] = numbers(own, 4)
+                one["lines"].setdefault(observable, {})[part] = numbers(row, 4)
 
 
 def _axes(page: Mapping[str, Any]) -> list[str]:
-    """Return what the points at the last layer can be drawn over; g in place of an infinite k."""
+    """Return the possible axes of the points at the last layer; g in place of an infinite k."""
     infinite = "k" in page["varied"] and None in page["rows"]["k"]
     names = [name for name in page["varied"] if name != "file"]
     return ["g" if name == "k" and infinite else name for name in names]

@@ -1,4 +1,4 @@
-"""The phase diagram: where the correlation goes, over the correlation and scale of the weights."""
+"""The phase diagram: the correlation at depth over the correlation and scale of the weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARGIN = 0.06
 def phase_data(
     columns: Mapping[str, list[Any]], varied: Sequence[str], *, asymmetric: bool
 ) -> dict[str, Any] | None:
-    """Return what is drawn of the phase diagram, None if neither k nor σ_w is swept.
+    """Return the data of the phase diagram, None if neither k nor σ_w is swept.
 
     Parameters
     ----------
@@ -36,14 +36,16 @@ def phase_data(
     -------
     dict
         ``x`` and ``y``, the names of the columns on the axes (y is c of the last layer where only
-        one parameter is swept), ``curves`` of c* by σ_b, and ``borders``.
+        one parameter is swept); ``curves`` of c* by σ_b, or the cells of the map and, where they
+        have a closed form, the borders of the phases, ``preserving`` and ``two``.
     """
     swept = [name for name in ("k", "sigma_w") if name in varied]
     if not swept:
         return None
     k_axis = "g" if "k" in varied and np.isinf(columns["k"]).any() else "k"
     if len(swept) == 2:
-        return _map(columns, k_axis) | {"asymmetric": asymmetric}
+        borders = {} if asymmetric else _borders(columns, k_axis)
+        return _map(columns, k_axis) | borders | {"asymmetric": asymmetric}
     axis = k_axis if swept == ["k"] else "sigma_w"
     curves = {} if asymmetric else _curves(columns, axis)
     return {"x": axis, "y": "correlation", "curves": curves, "asymmetric": asymmetric}
@@ -91,22 +93,28 @@ def _fixed_scale(columns: Mapping[str, list[Any]]) -> float | None:
 
 
 def _map(columns: Mapping[str, list[Any]], axis: str) -> dict[str, Any]:
-    """Return the axes of the (σ_w, k) plane and the lines between its phases, theory.md 4."""
-    ys = sorted(set(columns[axis]))
-    low, high = _edges(ys)[0], _edges(ys)[-1]
-    if axis == "g":
-        high = min(high, 1.0)
-    grid = np.linspace(max(low, -0.99 if axis == "k" else low), high, CURVE_POINTS)
-    g = grid if axis == "g" else grid / (1.0 + grid)
-    preserving = np.sqrt(2.0 * math.pi / (math.pi - g))
-    xs = sorted(set(columns["sigma_w"]))
-    inside = (preserving >= _edges(xs)[0]) & (preserving <= _edges(xs)[-1])
-    biased = any(scale > 0.0 for scale in columns["sigma_b_all"])
+    """Return the axes and cells of the (σ_w, k) plane."""
+    xs, ys = (sorted(set(columns[name])) for name in ("sigma_w", axis))
     return {
         "x": "sigma_w",
         "y": axis,
         "x_cells": _cells(columns["sigma_w"], xs),
         "y_cells": _cells(columns[axis], ys),
+    }
+
+
+def _borders(columns: Mapping[str, list[Any]], axis: str) -> dict[str, Any]:
+    """Return the lines between the phases of `he` and `correlated`, theory.md 4."""
+    xs, ys = (_edges(sorted(set(columns[name]))) for name in ("sigma_w", axis))
+    low, high = ys[0], ys[-1]
+    if axis == "g":
+        high = min(high, 1.0)
+    grid = np.linspace(max(low, -0.99 if axis == "k" else low), high, CURVE_POINTS)
+    g = grid if axis == "g" else grid / (1.0 + grid)
+    preserving = np.sqrt(2.0 * math.pi / (math.pi - g))
+    inside = (preserving >= xs[0]) & (preserving <= xs[-1])
+    biased = any(scale > 0.0 for scale in columns["sigma_b_all"])
+    return {
         "preserving": {"x": numbers(preserving[inside]), "y": numbers(grid[inside])},
         "two": {"x": [math.sqrt(2.0)] * 2, "y": [low, high]} if biased else {"x": [], "y": []},
     }

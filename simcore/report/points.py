@@ -1,4 +1,4 @@
-"""Which points and layers a page shows in full, and how they are named."""
+"""Points and layers that a page shows in full, and their names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from simcore.figures.style import plain_number
+from simcore.numerics.spacing import evenly, logarithmically
+from simcore.physics.parameters import PARAMETERS
+
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_LAYERS",
     "MOST_POINTS",
-    "SYMBOLS",
     "Point",
     "all_points",
     "chosen_layers",
@@ -38,19 +41,6 @@ MOST_POINTS = 60
 
 MOST_LAYERS = 48
 """Layers that are shown of each."""
-
-SYMBOLS = {
-    "width": "N",
-    "k": "k",
-    "g": "g",
-    "sigma_w": "σ_w",
-    "sigma_b": "σ_b",
-    "overlap": "c₀",
-    "initial_distance": "1 − c₀",
-    "q0": "q₀",
-    "pair": "pair",
-}
-"""Symbols of the parameters, in the order of a grid's dimensions."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +67,7 @@ class Point:
 
 def chosen_layers(layers: Sequence[int], most: int = MOST_LAYERS) -> list[int]:
     """Return the indices of up to `most` layers, evenly spaced in the logarithm, both ends in."""
-    depth = len(layers)
-    if depth <= most:
-        return list(range(depth))
-    return sorted({round(float(x)) - 1 for x in np.geomspace(1, depth, most)})
+    return logarithmically(len(layers), most)
 
 
 def all_points(sources: Sequence[Source]) -> list[Point]:
@@ -111,10 +98,7 @@ def _thinned(sizes: Sequence[int], most: int) -> list[list[int]]:
     while math.prod(counts) > most:
         longest = max(range(len(counts)), key=lambda i: counts[i])
         counts[longest] -= 1
-    return [
-        sorted({round(float(x)) for x in np.linspace(0, size - 1, count)})
-        for size, count in zip(sizes, counts, strict=True)
-    ]
+    return [evenly(size, count) for size, count in zip(sizes, counts, strict=True)]
 
 
 def _points(source: Source, number: int, places: Iterable[tuple[int, ...]]) -> list[Point]:
@@ -131,7 +115,7 @@ def parameters(dataset: xr.Dataset) -> dict[str, tuple[tuple[str, ...], Floats]]
     """Return the dimensions and values of the parameters that do not differ by layer."""
     return {
         name: (tuple(map(str, dataset[name].dims)), np.asarray(dataset[name].values, dtype=float))
-        for name in SYMBOLS
+        for name in PARAMETERS
         if name in dataset.coords and "layer" not in dataset[name].dims
     }
 
@@ -149,29 +133,24 @@ def values_at(
 
 def parameter_label(name: str) -> str:
     """Return the symbol of a parameter."""
-    return SYMBOLS.get(name, name)
+    return PARAMETERS[name].symbol if name in PARAMETERS else name
 
 
 def point_label(point: Point, varied: Sequence[str]) -> str:
-    """Return what sets a point apart: "k = 0, N = 256"; "" if nothing does."""
-    return ", ".join(_told(point, name) for name in varied if name in point.values)
+    """Return the varied parameters of a point, as "k = 0, N = 256"; "" without any."""
+    return ", ".join(_named(point, name) for name in varied if name in point.values)
 
 
-def _told(point: Point, name: str) -> str:
-    value = number(point.values[name])
+def _named(point: Point, name: str) -> str:
+    value = plain_number(point.values[name])
     if name == "file":
         return point.file
     if name != "pair":
         return f"{parameter_label(name)} = {value}"
     overlap = point.values.get("overlap", math.nan)
-    return f"pair {value}" if math.isnan(overlap) else f"pair {value} (c₀ = {number(overlap)})"
-
-
-def number(value: float) -> str:
-    """Return a parameter as it is read."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:g}".replace("-", "−")
+    return (
+        f"pair {value}" if math.isnan(overlap) else f"pair {value} (c₀ = {plain_number(overlap)})"
+    )
 
 
 def group_key(values: Mapping[str, float], varied: Sequence[str]) -> str:

@@ -1,19 +1,17 @@
-"""What the page's figures draw of the chosen points: plain lists, layer by layer."""
+"""Data of the page's figures for the chosen points: plain lists, layer by layer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from .points import Point, chosen_layers
 from .sources import Source
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = ["DISTRIBUTIONS", "LINES", "NETWORK_LINES", "numbers", "series_of"]
 
@@ -32,7 +30,7 @@ LINES = (
 """Observables that are drawn along the layers."""
 
 NETWORK_LINES = ("dead", "dead_inputs", "dead_network_all")
-"""… of networks that several inputs share."""
+"""Observables of networks that several inputs share, drawn along the layers."""
 
 PARTS = {
     "mean": "",
@@ -42,20 +40,21 @@ PARTS = {
     "first": "_theory_1n",
     "first_std": "_theory_1n_std",
 }
-"""What is known of an observable at a layer, and the ending of its variable."""
+"""Numbers of an observable at a layer, and the endings of their variables."""
 
 DISTRIBUTIONS = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both")
 """Observables whose distribution over networks is shown."""
 
 MOMENTS = {"mean": "", "theory": "_theory", "first": "_theory_1n", "first_std": "_theory_1n_std"}
-"""What is drawn over a distribution."""
+"""Numbers drawn over a distribution."""
 
 DISTRIBUTION_LAYERS = 10
 SINGLE = ("correlation", "log_distance")
 SINGLE_NETWORKS = 8
+"""Networks that are drawn one by one."""
+
 SINGLE_DIGITS = 4
 ALL_DIGITS = 17
-"""Networks that are drawn one by one."""
 
 DIGITS = 8
 FEWER_DIGITS = {"error": 3, "theory_error": 3, "first_std": 4}
@@ -63,7 +62,7 @@ FEWER_DIGITS = {"error": 3, "theory_error": 3, "first_std": 4}
 
 
 def numbers(values: Iterable[float], digits: int = DIGITS) -> list[float | None]:
-    """Return numbers for JSON, with so many digits; what is not finite is None."""
+    """Return numbers for JSON, with so many digits; None if they are not finite."""
     return [
         float(f"{x:.{digits}g}") if math.isfinite(x) else None
         for x in np.asarray(values, dtype=np.float64).tolist()
@@ -71,7 +70,7 @@ def numbers(values: Iterable[float], digits: int = DIGITS) -> list[float | None]
 
 
 def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Return what is drawn of each of a run's points.
+    """Return the data of the figures for some points of a run.
 
     Parameters
     ----------
@@ -183,24 +182,10 @@ def _of_places(
     array = source.dataset.get(variable)
     if array is None:
         return None
-    dims = [d for d in source.swept if d in array.dims]
-    own = [
-        tuple(i for d, i in zip(source.swept, place, strict=True) if d in dims) for place in places
-    ]
-    axes = [sorted({place[j] for place in own}) for j in range(len(dims))]
-    part = _read(array, dict(zip(dims, axes, strict=True)), chosen)
-    rest = [d for d in part.dims if d not in dims]
-    values = np.asarray(part.transpose(*dims, *rest).values, dtype=np.float64)
-    index = [tuple(axes[j].index(i) for j, i in enumerate(place)) for place in own]
-    return np.array([values[i] for i in index])
-
-
-def _read(
-    array: xr.DataArray, places: Mapping[str, Sequence[int]], chosen: Mapping[str, Sequence[int]]
-) -> xr.DataArray:
-    """Read the outer product of some indices, along one dimension after the other."""
-    part = array
-    for name, values in {**chosen, **places}.items():
-        if name in part.dims and len(values) < part.sizes[name]:
-            part = part.isel({name: list(values)})
-    return part
+    along = zip(source.swept, zip(*places, strict=True), strict=True)
+    at: dict[str, Any] = {d: xr.DataArray(list(i), dims="point") for d, i in along}
+    at |= {d: list(values) for d, values in chosen.items()}
+    part = array.isel({d: index for d, index in at.items() if d in array.dims})
+    if "point" not in part.dims:
+        part = part.expand_dims(point=len(places))
+    return np.asarray(part.transpose("point", ...).values, dtype=np.float64)

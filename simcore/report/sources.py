@@ -1,4 +1,4 @@
-"""The files of a report: runs and training, what each run lacks, and files that can't be read."""
+"""The files of a report: runs and training, and notes on incomplete ones."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Source:
     path
         Its file.
     dataset
-        What `open_run` gives.
+        Result of `open_run`.
     facts
-        What `simcore.files.run_file.info` gives.
+        Result of `simcore.files.run_file.info`.
     notes
-        What it lacks, and how to get it: one sentence or two each, ready for a reader.
+        Missing parts, and how to get them: one or two sentences each.
     """
 
     path: Path
@@ -66,7 +66,7 @@ def values_of(dataset: xr.Dataset, name: str) -> list[float]:
 
 
 def is_asymmetric(source: Source) -> bool:
-    """Whether one weight or the bias of each node is replaced by a positive draw."""
+    """Return True if one weight or the bias of each node is replaced by a positive draw."""
     from simcore.physics.ensembles import ASYMMETRIC
 
     return source.config["ensemble"] in ASYMMETRIC
@@ -80,8 +80,8 @@ def read_sources(
     Returns
     -------
     sources, trainings, problems
-        The runs and the files of training in the order given, each file once; and what is wrong
-        with the other files.
+        The runs and the files of training in the order given, each file once; and the errors of
+        the other files.
     """
     sources: list[Source] = []
     trainings: list[Training] = []
@@ -123,7 +123,7 @@ def _read(path: Path) -> Source | Training:
 
 
 def _notes(source: Source) -> list[str]:
-    """Say what a run lacks for a whole report, and how to get it."""
+    """Return a note on each part that a run lacks for a whole report, with its remedy."""
     facts, config = source.facts, source.config
     name = source.path.name
     least, most = facts["trials_done"]
@@ -165,7 +165,7 @@ def _physical_notes(source: Source) -> list[str]:
     if lost is not None:
         notes.append(
             f"From layer {lost} on some points have fewer than two networks in which both signals "
-            "are alive: correlation and distance are undefined there. Wider networks live longer."
+            "are alive: correlation and distance are undefined there. Wider networks die later."
         )
     if config["weights"] != "normal":
         notes.append(

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from simcore.numerics.spacing import evenly
 from simcore.training.differences import Difference, differences
 from simcore.training.facts import repeating_command
 from simcore.training.statistics import (
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["shown"]
 
 TASKS = {
-    "teacher-student": "learn a random teacher network from samples of what it answers",
-    "digits": "learn to tell the 8×8 handwritten digits apart",
+    "teacher-student": "learn a random teacher network from samples of its answers",
+    "digits": "learn to classify the 8×8 handwritten digits",
 }
 
 MEANINGS = {
-    "task": "what is learned",
+    "task": "task to learn",
     "ensembles": "initial weights of the hidden layers; torch is PyTorch’s default, orthogonal its "
     "orthogonal_ with gain √2",
     "width": "nodes of every hidden layer",
@@ -53,14 +52,14 @@ MEANINGS = {
     "pilots": "other networks that each rate is tried on",
     "seed": "the same seed gives the same numbers on one machine",
 }
-"""What the parameters of a plan mean, in the order of the page."""
+"""Meanings of the parameters of a plan, in the order of the page."""
 
 MOST_LAYERS = 12
 """Hidden layers in the table of dead units."""
 
 
 def shown(training: Training) -> dict[str, Any]:
-    """Return what the page says of a file: words and tables, ready for the template."""
+    """Return words and tables about a file, ready for the template."""
     dataset = training.dataset
     against = baseline_of(dataset)
     found = differences(dataset, against)
@@ -120,7 +119,7 @@ def _provenance(training: Training) -> dict[str, Any]:
 
 
 def _ends(dataset: xr.Dataset) -> dict[str, Any]:
-    """Return the table of what every ensemble reaches: headings, and rows of cells."""
+    """Return the table of every ensemble's final results: headings, and rows of cells."""
     ends, reach = final(dataset), steps_to_reach(dataset)
     seeds, last = dataset.sizes["seed"], int(reach.attrs["last_step"])
     targets = [f"{float(x):g}" for x in reach["target"]]
@@ -147,7 +146,7 @@ def _ends(dataset: xr.Dataset) -> dict[str, Any]:
 
 
 def _range(levels: Any, unit: float, last: int | None = None) -> str:
-    """Return median and band: "0.12 (0.1 to 0.2)"; what lies beyond the last step as > step."""
+    """Return median and band, "0.12 (0.1 to 0.2)"; beyond the last step as "> step"."""
 
     def text(value: float) -> str:
         if math.isinf(value):
@@ -179,9 +178,7 @@ def _dead(dataset: xr.Dataset) -> dict[str, Any]:
     """Return the table of dead units: of chosen layers before and after, in per cent."""
     found = dead_units(dataset)
     layers = [int(x) for x in found["layer"].to_numpy()]
-    chosen = layers
-    if len(layers) > MOST_LAYERS:
-        chosen = sorted({round(float(x)) for x in np.linspace(1, layers[-1], MOST_LAYERS)})
+    chosen = [layers[i] for i in evenly(len(layers), MOST_LAYERS)]
     rows = []
     for name in map(str, found["ensemble"].to_numpy()):
         for when in ("before", "after"):

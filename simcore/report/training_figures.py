@@ -1,7 +1,6 @@
 """The figures about training, with their data: curves, learning rates, dead units.
 
-A glyph's tags are its colour's role, from which `page.js` takes its colour, and its ensemble, which
-`page.js` shows or hides.
+A glyph's tags are the role of its colour and its ensemble, which the page's script shows or hides.
 """
 
 from __future__ import annotations
@@ -15,13 +14,16 @@ from bokeh.models import ColumnDataSource, FixedTicker
 
 from simcore.training.statistics import curves, dead_units, trained
 
-from .figures import FEW, empty_figure, hover
+from .figures import draw, empty_figure, hover
 from .series import numbers
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["training_figures"]
+
+FEW = 7
+"""Colours of things side by side in the style sheet: few0, few1, …"""
 
 MARKERS = ("circle", "diamond", "square", "triangle", "inverted_triangle", "star", "hex")
 
@@ -44,11 +46,10 @@ def training_figures(dataset: xr.Dataset) -> dict[str, Any]:
     return made
 
 
-def _styles(dataset: xr.Dataset) -> Iterator[tuple[str, str, str, str]]:
-    """Yield name, colour, its role, and marker of every ensemble."""
+def _styles(dataset: xr.Dataset) -> Iterator[tuple[str, list[str], str]]:
+    """Yield name, tags and marker of every ensemble."""
     for i, name in enumerate(map(str, dataset["ensemble"].to_numpy())):
-        number = i % len(FEW)
-        yield name, FEW[number], f"few{number}", MARKERS[i % len(MARKERS)]
+        yield name, [f"few{i % FEW}", name], MARKERS[i % len(MARKERS)]
 
 
 def _decades(axis: Any, values: Any) -> None:
@@ -70,8 +71,7 @@ def _curves(found: xr.Dataset, variable: str, label: str, scale: str) -> Any:
     step = found["step"].to_numpy()
     values = found[variable].to_numpy()
     top = 1.1 * float(np.max(values[np.isfinite(values)], initial=0.0))
-    dots = []
-    for name, colour, role, marker in _styles(found):
+    for name, tags, marker in _styles(found):
         low, middle, high = found[variable].sel(ensemble=name).to_numpy()
         train = found["train_loss"].sel(ensemble=name, level=0.5).to_numpy()
         columns: dict[str, Any] = {
@@ -80,21 +80,14 @@ def _curves(found: xr.Dataset, variable: str, label: str, scale: str) -> Any:
             "high": numbers(np.minimum(high, top)),
             "y": numbers(middle),
             "train": numbers(train),
-            "text": [_told(*row) for row in zip(low, middle, high, strict=True)],
+            "text": [_quantiles(*row) for row in zip(low, middle, high, strict=True)],
         }
         source = ColumnDataSource(data=columns)
-        band = made.varea("x", "low", "high", source=source, fill_color=colour, fill_alpha=0.18)
-        line = made.line("x", "y", source=source, color=colour, line_width=2)
-        drawn = [band, line]
+        draw(made, "varea", tags, "x", "low", "high", source=source, fill_alpha=0.18)
+        draw(made, "line", tags, "x", "y", source=source, line_width=2)
         if variable == "loss":
-            train_line = made.line("x", "train", source=source, color=colour, line_dash="dotted")
-            drawn.append(train_line)
-        points = made.scatter(
-            "x", "y", source=source, marker=marker, size=5, color=colour, line_color=None
-        )
-        dots.append(points)
-        for each in (*drawn, points):
-            each.tags = [role, name]
+            draw(made, "line", tags, "x", "train", source=source, line_dash="dotted")
+        points = draw(made, "scatter", tags, "x", "y", source=source, marker=marker, size=5)
         hover(made, [points], [("step", "@x"), (name, "@text")])
     _decades(made.xaxis, step)
     if scale == "log":
@@ -102,18 +95,18 @@ def _curves(found: xr.Dataset, variable: str, label: str, scale: str) -> Any:
     return made
 
 
-def _told(low: float, middle: float, high: float) -> str:
+def _quantiles(low: float, middle: float, high: float) -> str:
     shown = [f"{x:.3g}" if np.isfinite(x) else "∞" for x in (low, middle, high)]
     return f"{shown[1]} ({shown[0]} to {shown[2]})"
 
 
 def _rates(dataset: xr.Dataset) -> Any:
-    """Draw what pilots gave at each learning rate; the chosen ones stand out."""
+    """Draw the losses of the pilots at each learning rate; the chosen rates stand out."""
     made = empty_figure(
         "learning rate", "validation loss of pilots", x_axis_type="log", y_axis_type="log"
     )
     rate = dataset["rate"].to_numpy()
-    for name, colour, role, marker in _styles(dataset):
+    for name, tags, marker in _styles(dataset):
         own = dataset.sel(ensemble=name)
         loss, chosen = own["pilot_loss"].to_numpy(), float(own["learning_rate"])
         known = np.isfinite(loss)
@@ -125,11 +118,8 @@ def _rates(dataset: xr.Dataset) -> Any:
             "size": [13 if x == chosen else 6 for x in rate[known]],
         }
         source = ColumnDataSource(data=columns)
-        line = made.line("x", "y", source=source, color=colour, line_width=1.2)
-        points = made.scatter(
-            "x", "y", source=source, marker=marker, size="size", color=colour, line_color=None
-        )
-        line.tags = points.tags = [role, name]
+        draw(made, "line", tags, "x", "y", source=source, line_width=1.2)
+        points = draw(made, "scatter", tags, "x", "y", source=source, marker=marker, size="size")
         hover(made, [points], [(name, "@text")])
     _decades(made.xaxis, rate)
     _decades(made.yaxis, dataset["pilot_loss"].to_numpy())
@@ -142,7 +132,7 @@ def _dead(found: xr.Dataset) -> Any:
     made.xaxis.ticker.desired_num_ticks = min(8, len(layer))
     made.xaxis.ticker.min_interval = 1
     made.y_range.start = 0
-    for name, colour, role, marker in _styles(found):
+    for name, tags, marker in _styles(found):
         own = found.sel(ensemble=name)
         for when, dash in (("before", "dotted"), ("after", "solid")):
             mean, error = own[when].to_numpy(), own[f"{when}_stderr"].to_numpy()
@@ -152,14 +142,10 @@ def _dead(found: xr.Dataset) -> Any:
                 "text": [f"{m:.4f} ± {e:.4f}" for m, e in zip(mean, error, strict=True)],
             }
             source = ColumnDataSource(data=columns)
-            line = made.line("x", "y", source=source, color=colour, line_width=1.8)
-            line.glyph.line_dash = dash
-            points = made.scatter(
-                "x", "y", source=source, marker=marker, size=6, color=colour, line_color=None
-            )
-            if when == "before":
-                points.glyph.fill_alpha = 0.35
-            line.tags = points.tags = [role, name]
+            draw(made, "line", tags, "x", "y", source=source, line_width=1.8, line_dash=dash)
+            alpha = 0.35 if when == "before" else 1.0
+            look = {"marker": marker, "size": 6, "fill_alpha": alpha}
+            points = draw(made, "scatter", tags, "x", "y", source=source, **look)
             tips = [("layer", "@x"), (f"{name}, {when} training", "@text")]
             hover(made, [points], tips)
     return made

@@ -1,4 +1,4 @@
-"""A file of training on a page, and what it lacks."""
+"""A file of training on a page, and notes on its missing parts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Training:
     path
         The file.
     dataset
-        What `open_training` gives.
+        Result of `open_training`.
     facts
-        What `simcore.training.facts.info` gives.
+        Result of `simcore.training.facts.info`.
     notes
-        What it lacks, and how to get it.
+        Missing parts, and how to get them.
     """
 
     path: Path

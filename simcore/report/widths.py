@@ -1,4 +1,4 @@
-"""The figure of width scaling: means against 1/N, the fits, and what theory says of both."""
+"""Data of the figure of width scaling: means against 1/N, the fits, and both by theory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTIONAL_FIT = ("curvature",)
 def widths_data(
     widths: Widths, varied: Sequence[str], wanted: Collection[str]
 ) -> dict[str, Any] | None:
-    """Return what is drawn of the scaling with width, None if there is nothing.
+    """Return the data of the scaling with width, None if there are none.
 
     Parameters
     ----------

@@ -1,12 +1,15 @@
-"""What was run, in words and in a table."""
+"""Description of a run, in words and in a table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simcore.figures.style import plain_number
+from simcore.physics.ensembles import ASYMMETRIC, WITHOUT_K
+
 from .command import repeating_command
-from .points import number
+from .points import parameter_label as symbol
 from .sources import Source
 
 __all__ = ["described", "known_provenance", "provenance_of", "summary_of"]
@@ -18,6 +21,11 @@ ENSEMBLES = {
     "rai": "Gaussian weights and bias of variance σ_w²/n, one of the n + 1 of each node replaced "
     "by a Beta(2, 1) draw",
     "raai": "as rai, the weights first drawn with covariance (σ_w²/n)(I − g J/n), g = k/(1 + k)",
+}
+
+SAMPLERS = {
+    "gram": "each layer is drawn from its exact finite-width law given the layer before",
+    "dense": "every weight is drawn",
 }
 
 MOST_LISTED = 12
@@ -66,49 +74,42 @@ def described(source: Source) -> list[tuple[str, str, str]]:
     if config["layer_widths"]:
         rows.append(("N_l", _profile(config["layer_widths"]), "nodes of each layer"))
     else:
-        rows.append(("N", listed(config["width"]), "nodes of every layer"))
+        rows.append((symbol("width"), listed(config["width"]), "nodes of every layer"))
     rows.append(("L", str(config["depth"]), "layers"))
-    if config["ensemble"] in ("correlated", "raai"):
+    if config["ensemble"] not in WITHOUT_K:
         meaning = (
             "correlation of a node's weights: positive anti-correlates them, ∞ makes them sum to "
             "zero"
         )
-        rows.append(("k", listed(config["k"]), meaning))
-    rows.append(_weight_scale(config))
-    rows.append(_bias_scale(config))
+        rows.append((symbol("k"), listed(config["k"]), meaning))
+    rows += [_weight_scale(config), _bias_scale(config)]
     if config["weights"] != "normal":
         rows.append(("weights", config["weights"], "law of the weights, with the same covariance"))
-    rows += _inputs(config)
-    least, most = source.facts["trials_done"]
-    done = str(most) if least == most else f"{least} to {most}"
-    rows.append(
-        ("networks", done, "independent networks (trials) per point; each draws its own inputs")
-    )
-    rows.append(
-        ("seed", str(config["seed"]), "the same seed gives the same numbers, to the last bit")
-    )
-    sampler = {
-        "gram": "gram: each layer is drawn from its exact finite-width law given the layer before",
-        "dense": "dense: every weight is drawn",
-    }
-    rows.append(("sampler", config["sampler"], sampler.get(config["sampler"], "")))
-    return rows
+    return rows + _inputs(config) + _statistics(source)
 
 
 def _weight_scale(config: Mapping[str, Any]) -> tuple[str, str, str]:
-    given = config["sigma_w"]
+    given, asymmetric = config["sigma_w"], config["ensemble"] in ASYMMETRIC
     if isinstance(given, list):
-        return ("σ_w", listed(given), "weight scale (standard deviation of a weight times √n)")
-    found = listed([scale for _, scale in config["sigma_w_of_k"]])
-    if config["ensemble"] in ("rai", "raai") and given is None:
-        return ("σ_w", found, "weight scale, the published value")
-    return ("σ_w", found, "weight scale, the value that preserves the norm: σ_w² = 2π/(π − g)")
+        value, meaning = listed(given), "weight scale (standard deviation of a weight times √n)"
+    else:
+        value = listed([scale for _, scale in config["sigma_w_of_k"]])
+        biased = any(config["sigma_b"] or ())
+        meaning = "weight scale, " + (
+            "the published value"
+            if asymmetric and given is None
+            else "the value that preserves the norm at great depth, found numerically"
+            if asymmetric
+            else "the value that preserves the norm without bias: σ_w² = 2π/(π − g)"
+            if biased
+            else "the value that preserves the norm: σ_w² = 2π/(π − g)"
+        )
+    return symbol("sigma_w"), value, meaning
 
 
 def _bias_scale(config: Mapping[str, Any]) -> tuple[str, str, str]:
-    if config["sigma_b"] is None:
-        return ("σ_b", "σ_w/√n", "standard deviation of the biases")
-    return ("σ_b", listed(config["sigma_b"]), "standard deviation of the biases")
+    value = "σ_w/√n" if config["sigma_b"] is None else listed(config["sigma_b"])
+    return symbol("sigma_b"), value, "standard deviation of the biases"
 
 
 def _inputs(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -117,20 +118,28 @@ def _inputs(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         value = f"{inputs['count']} of {inputs['size']} components"
         meaning = f"from a file, SHA-256 {inputs['digest'][:16]}…; {config['pairs']} pairs of them"
         return [("inputs", value, f"{meaning} are followed")]
-    rows = []
-    if config["correlation"] is not None:
-        rows.append(
-            ("c₀", listed(config["correlation"]), "correlation of the two inputs of a pair")
-        )
-    else:
-        rows.append(("1 − c₀", listed(config["distance"]), "1 − correlation of the two inputs"))
-    rows.append(("q₀", listed(config["q0"]), "mean square of each input"))
-    return rows
+    overlap, start = ("overlap", config["correlation"]), "correlation of the two inputs of a pair"
+    if overlap[1] is None:
+        overlap, start = ("initial_distance", config["distance"]), "1 − correlation of the inputs"
+    return [
+        (symbol(overlap[0]), listed(overlap[1]), start),
+        (symbol("q0"), listed(config["q0"]), "mean square of each input"),
+    ]
+
+
+def _statistics(source: Source) -> list[tuple[str, str, str]]:
+    config, (least, most) = source.config, source.facts["trials_done"]
+    done = str(most) if least == most else f"{least} to {most}"
+    return [
+        ("networks", done, "independent networks (trials) per point; each draws its own inputs"),
+        ("seed", str(config["seed"]), "the same seed gives the same numbers, to the last bit"),
+        ("sampler", config["sampler"], SAMPLERS.get(config["sampler"], "")),
+    ]
 
 
 def listed(values: Sequence[Any]) -> str:
-    """Return values as they are read; of many the ends and how many they are."""
-    shown = [number(float(x)) for x in values]
+    """Return values as a list; of many the ends and their number."""
+    shown = [plain_number(float(x)) for x in values]
     if len(shown) <= MOST_LISTED:
         return ", ".join(shown)
     return f"{shown[0]}, {shown[1]}, … {shown[-1]} ({len(shown)} values)"
@@ -143,7 +152,7 @@ def _profile(widths: Sequence[int]) -> str:
 
 
 def provenance_of(source: Source) -> dict[str, Any]:
-    """Return where a file came from, and the command that repeats it."""
+    """Return the provenance of a file, and the command that repeats it."""
     facts = source.facts
     return {
         "file": source.path.name,
@@ -158,7 +167,7 @@ def provenance_of(source: Source) -> dict[str, Any]:
 
 
 def known_provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return name and value of what is known of where a file came from."""
+    """Return names and values of the known parts of a file's provenance."""
     return [
         (label, str(provenance[name]))
         for name, label in PROVENANCE.items()

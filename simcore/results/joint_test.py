@@ -15,7 +15,7 @@ and Strimmer (2005) say, which can only raise that probability.
 Where the law over trials is skewed, as that of the correlation is late in the ordered phase, so is
 a z, by about (skewness)/√trials. Hall's transformation (1992) takes that out, with the skewness of
 the stored histogram (which counts what lies in an open bin at its edge). From 64 trials on false
-alarms are nominal (tests/laws/test_false_alarms.py), or at most twice as many where the law
+alarms are nominal (`python -m tests.verify "false alarms"`), or at most twice as many where the law
 is very skewed (k = -0.5, L/N = 0.23); with 8 trials they are up to eight times as many for the
 correlation and four times for ln(1 − c), and the words say so.
 """

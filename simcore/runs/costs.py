@@ -1,4 +1,4 @@
-"""What a layer of a batch costs with either sampler, by counted operations."""
+"""Cost of a layer of a batch with either sampler, by counted operations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FACTOR_SECONDS = 5.0e-11
 """A floating-point operation of a QR factorisation."""
 
 START_SECONDS, COLUMN_SECONDS = 5e-6, 1e-6
-"""What a factorisation costs beside its operations, and each of its columns."""
+"""Seconds of a factorisation beside its operations, and of each of its columns."""
 
 
 def sampler_costs(run: Run) -> dict[str, float]:

@@ -63,7 +63,6 @@ class Defaults:
     `checkpoint` is the time between two checkpoints of the file, in seconds.
     """
 
-    ensemble: str = "he"
     correlation: float = 0.5
     q0: float = 1.0
     trials: int = 1000

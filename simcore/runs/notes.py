@@ -1,4 +1,4 @@
-"""Notes on a run: what its user should know before the results are read."""
+"""Notes on a run for its user, to be read before the results."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
-from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
+from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K, ensemble_name
 from simcore.physics.parameters import (
     SCALE_LIMITS,
     check_choice,
@@ -115,13 +115,8 @@ def _layers(spec: RunSpec) -> dict[str, Any]:
 
 def _law(spec: RunSpec) -> dict[str, Any]:
     """Return ensemble, k, sigma_w, sigma_w_of_k, sigma_b and weights."""
-    ensemble = spec.ensemble
-    if ensemble is None:
-        ensemble = DEFAULTS.ensemble if spec.k is None else "correlated"
+    ensemble = ensemble_name(spec.ensemble, has_k=spec.k is not None)
     check_choice("ensemble", ensemble, ENSEMBLES)
-    if spec.k is None and ensemble not in WITHOUT_K:
-        rule = "needs the strength of the correlation"
-        raise InputError("ensemble", ensemble, rule, "Give `k`, such as 1.")
     k = (0.0,) if spec.k is None else sorted_grid("k", _several(spec.k))
     for value in k:
         correlation_strength(value)

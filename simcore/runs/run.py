@@ -132,7 +132,7 @@ class Run(RunSpec):
 
     @property
     def shared(self) -> bool:
-        """Whether several inputs go through one network."""
+        """True if several inputs go through one network."""
         return self.shared_network
 
     @property
@@ -147,7 +147,7 @@ class Run(RunSpec):
 
     @property
     def multiplies(self) -> bool:
-        """Whether its layers are products of matrices: batches, and explicit weights."""
+        """True if layers are products of matrices: batches, and explicit weights."""
         return self.shared or self.sampler == "dense"
 
     @cached_property
@@ -179,7 +179,7 @@ class Run(RunSpec):
 
     @property
     def kept(self) -> int:
-        """How many trials keep their trajectory: trials 0 … keep − 1 that this run holds.
+        """Number of trials that keep their trajectory: trials 0 … keep − 1 that this run holds.
 
         At most `KEEP_BYTES` over the grid, all observables and pairs together.
         """

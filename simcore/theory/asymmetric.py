@@ -177,7 +177,7 @@ class Layer:
     """One layer of one signal. Unless said otherwise lengths are in units of its √K₁₁."""
 
     before: Measure
-    """What it reads, in the units of the layer before."""
+    """Activations that it reads, in the units of the layer before."""
     after: Measure
     """Its activations: first those of `points`, then scale × `fresh`."""
     weight_part: float

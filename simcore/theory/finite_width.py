@@ -108,7 +108,7 @@ def _average(
         return mean, std
     points, weights = _nodes(law)
     values = function(points)
-    # About the middle value, lest rounding moves the mean of equal values.
+    # About the middle value, so that rounding does not move the mean of equal values.
     middle = values[..., values.shape[-1] // 2]
     departures = values - middle[..., None]
     shift = departures @ weights

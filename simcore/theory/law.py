@@ -23,7 +23,7 @@ _SERIES = tuple((-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in ran
 
 
 class Phase(StrEnum):
-    """Whether nearby signals merge, theory.md 4 'Phases' [P], [SS]."""
+    """Fate of nearby signals, theory.md 4 'Phases' [P], [SS]."""
 
     ORDERED = "ordered"
     CRITICAL = "critical"

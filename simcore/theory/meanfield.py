@@ -274,7 +274,7 @@ def trajectory(
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """Where a pair of signals goes at great depth, and how fast, theory.md 4 [P], [SS]."""
+    """Limit of a pair of signals at great depth, and its approach, theory.md 4 [P], [SS]."""
 
     correlation: float
     """c*."""
@@ -294,7 +294,7 @@ class FixedPoint:
     """1/|ln λ_q| in layers, of decay or of growth; inf at λ_q = 1."""
     phase: Phase
     bounded: bool
-    """Whether q stays bounded."""
+    """True if q stays bounded."""
 
 
 def _fixed_angle(g: float) -> float:

@@ -25,7 +25,7 @@ _SIZE = 3
 """Components of s."""
 
 _LARGEST_T = 300.0
-"""Largest t that is told from π."""
+"""Largest t; beyond it the angle is π."""
 
 _LARGEST_FOLD = 1e3
 """Largest ω times the variance of δ: far above, the angle means nothing, but ln K₁₁ still does."""
@@ -46,7 +46,7 @@ class Laws:
 class State:
     """The law over networks of (ln K₁₁, λ/h, τ) in a layer.
 
-    λ has the size of θ, so it is held in units of h = exp(log_unit), lest its variance underflows.
+    λ has the size of θ; its variance would underflow, so its unit is h = exp(log_unit).
     """
 
     log_k: FloatArray
@@ -96,7 +96,7 @@ def rescaled(
 
 @dataclass(frozen=True, eq=False)
 class Nodes:
-    """What one layer's nodes add to a state."""
+    """Contribution of one layer's nodes to a state."""
 
     values: FloatArray
     """μ, shape (5, P)."""
@@ -156,7 +156,7 @@ def _axes(points: int) -> Directions:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What the update (4) reads, expanded along some directions."""
+    """Input of the update (4), expanded along some directions."""
 
     log_k: Jet
     kappa: FloatArray
@@ -180,7 +180,7 @@ def expand(state: State, nodes: Nodes, directions: Directions) -> Inputs:
     log_share = angle.log_unit + log_length - state.log_unit
     share = np.exp(log_share)
     s, c = angle.sin, angle.cos
-    # ρ = 1 − e^{λ/2} cos θ over h, each term formed without h lest it underflows.
+    # ρ = 1 − e^{λ/2} cos θ over h, each term formed without h, which could underflow.
     sine = angle.relative_sin * share * s
     half = 0.5 * state.ratio
     t_bend = 0.5 * state.fold * v_ratio**2

@@ -63,6 +63,7 @@ def test_another_run_has_another_answer(more: dict[str, Any]) -> None:
     assert doctor.digest(replace(doctor.known_run(), **more)) != KNOWN_ANSWER
 
 
+@pytest.mark.slow
 def test_the_command_on_this_machine() -> None:
     """Without a GPU nothing is wrong, and it is quick once compiled."""
     command = [str(Path(sys.executable).with_name("simcore")), "doctor"]

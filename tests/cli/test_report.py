@@ -74,14 +74,6 @@ def test_a_folder_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[
     assert "choose another folder" in capsys.readouterr().err
 
 
-def test_what_is_not_installed(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "bokeh", None)
-    assert main(["report", "run.h5"]) == 1
-    assert "install simcore[report]" in capsys.readouterr().err
-
-
 def test_the_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from simcore.cli.main import main; main(['report', '--help']);"

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from simcore.cli.live import LiveReport, PlainReport, choose_report, describe
+from simcore.cli.live import PlainReport, choose_report, describe
 from simcore.cli.numbers import bytes_text, duration, plain, rate_text, with_error
 from simcore.cli.show import show_facts, show_json, show_table
 from simcore.cli.summary import MOST_ROWS, chosen_layers, json_rows, rows, table
@@ -211,9 +211,11 @@ def test_a_terminal_gets_a_live_line() -> None:
 def test_a_terminal_without_a_cursor_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(choose_report(quiet=False), PlainReport)
+    with choose_report(quiet=False) as report:
+        assert isinstance(report, PlainReport)
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(choose_report(quiet=False), LiveReport)
+    with choose_report(quiet=False) as report:
+        assert not isinstance(report, PlainReport)
 
 
 def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:

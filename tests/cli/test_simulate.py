@@ -135,7 +135,7 @@ def test_an_unfinished_default_file_is_named(
     assert main(BASIC) == 2
     err = capsys.readouterr().err
     assert "is an unfinished run of this configuration" in err
-    assert "Go on with: simcore resume he-n64-l5-" in err
+    assert "To finish it: simcore resume he-n64-l5-" in err
     assert len(fake.calls) == 1
 
 

@@ -273,6 +273,7 @@ def test_the_help_tells_the_defaults_of_the_tables() -> None:
 DOCS = Path(__file__).parents[2] / "docs" / "theory-command.md"
 
 
+@pytest.mark.slow
 def test_the_pictures_of_the_docs_are_made_by_their_commands(folder: Path) -> None:
     text = DOCS.read_text()
     commands_shown = re.findall(r"^simcore theory (.* -o \S+\.png)$", text, re.MULTILINE)

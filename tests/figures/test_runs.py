@@ -72,7 +72,7 @@ def test_a_distribution_is_a_density(folder: Path) -> None:
     ds = simcore.open_run(folder / "single.h5").sel(layer=5)
     inside = int(ds.log_q1_histogram[1:-1].sum()) / int(ds.log_q1_histogram.sum())
     assert (values * np.diff(edges)).sum() == pytest.approx(inside)
-    assert axes.get_xlabel() == r"$\ln q$ at layer 5"
+    assert axes.get_xlabel() == r"$\ln q_1$ at layer 5"
 
 
 def test_a_scaling_has_points_and_the_slope_of_theory(folder: Path) -> None:

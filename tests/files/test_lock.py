@@ -21,7 +21,7 @@ from simcore.cli.simulate import main as simulate_main
 from simcore.errors import OutputError
 from simcore.execution.execute import execute, resume
 from simcore.execution.merge import merge
-from simcore.files import lock as locking
+from simcore.files import lock
 from simcore.files.lock import LockWarning, lock_path, only_writer, writer
 from simcore.runs.run import Run
 
@@ -104,6 +104,7 @@ def contend(path: Path, counter: Path, times: int) -> None:
                 time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_never_two_at_once(path: Path, tmp_path: Path) -> None:
     """The lock's file comes and goes, and must still keep the others out."""
     counter = tmp_path / "counter"
@@ -132,6 +133,6 @@ def test_a_file_system_without_locks_is_a_warning_that_says_what_to_set(
     warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(warned) == 1
     assert warned[0].startswith(f"warning: the file system of {path} keeps no locks")
-    monkeypatch.setenv(locking.SWITCH, "off")
+    monkeypatch.setenv(lock.SWITCH, "off")
     resume(path, trials=256)
     assert not lock_path(path).exists()

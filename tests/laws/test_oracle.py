@@ -18,7 +18,6 @@ import pytest
 from scipy import stats
 
 from simcore.physics.observables import NAMES, NETWORK_NAMES
-from tests.laws.two_samples import one_pair, worst
 from tests.support.oracle import (
     NETWORK,
     FixedInputs,
@@ -30,6 +29,7 @@ from tests.support.oracle import (
     simulate_shared,
     standardised,
 )
+from tests.support.two_samples import one_pair, worst
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,7 +17,7 @@ import pytest
 from simcore import simulate
 from simcore.errors import DeviceError, InputError
 from simcore.execution.execute import execute, resume
-from simcore.machine import gpu as devices
+from simcore.machine import gpu
 from simcore.machine.cuda_driver import CudaDriver, DriverError, Gpu
 from simcore.machine.gpu import Findings
 from simcore.runs.ensemble import Ensemble
@@ -88,9 +88,9 @@ def test_a_driver_without_a_gpu(library: Path, monkeypatch: pytest.MonkeyPatch) 
 
 LOOK = """
 import sys
-from simcore.machine import gpu as devices
-found = devices.look()
-print(found.driver, [gpu.name for gpu in found.gpus], found.failure, found.visible)
+from simcore.machine import gpu
+found = gpu.look()
+print(found.driver, [one.name for one in found.gpus], found.failure, found.visible)
 assert not any(name in sys.modules for name in ("numba", "cupy")), "too much was imported"
 """
 
@@ -141,7 +141,7 @@ def test_what_is_amiss_is_one_line_with_a_remedy(case: str, pretend: Pretend) ->
     found, told = CASES[case]
     pretend(found)
     with pytest.raises(DeviceError) as caught:
-        devices.require_cuda()
+        gpu.require_cuda()
     text = str(caught.value)
     assert text.startswith(f"device = cuda: {told}")
     assert text.endswith(", or use the device cpu.")
@@ -161,13 +161,13 @@ PRODUCTS: list[dict[str, Any]] = [
 def test_only_matrix_products_need_cupy(case: str, pretend: Pretend) -> None:
     found, told = FOR_PRODUCTS[case]
     pretend(found)
-    devices.require_cuda()
-    devices.require_cuda(run(device="cuda"))
+    gpu.require_cuda()
+    gpu.require_cuda(run(device="cuda"))
     for options in PRODUCTS:
         with pytest.raises(DeviceError) as caught:
-            devices.require_cuda(run(device="cuda", **options))
+            gpu.require_cuda(run(device="cuda", **options))
         assert str(caught.value).startswith(f"device = cuda: {told}")
-        chosen, note = devices.automatic(run(**options))
+        chosen, note = gpu.automatic(run(**options))
         assert chosen.device == "cpu"
         assert note.startswith(f"device cpu, since cuda {told}")
 
@@ -176,9 +176,9 @@ def test_only_matrix_products_need_cupy(case: str, pretend: Pretend) -> None:
 def test_matrix_products_have_a_sampler(options: dict[str, Any], pretend: Pretend) -> None:
     for cupy_cuda in (13, None):
         pretend(replace(READY, cupy_cuda=cupy_cuda))
-        assert devices.automatic(run(**options))[0] == run(device="cuda", **options)
-    assert devices.used(run(device="cuda", **options)).endswith("CuPy 14.2.0")
-    assert "CuPy" not in devices.used(run(device="cuda"))
+        assert gpu.automatic(run(**options))[0] == run(device="cuda", **options)
+    assert gpu.used(run(device="cuda", **options)).endswith("CuPy 14.2.0")
+    assert "CuPy" not in gpu.used(run(device="cuda"))
 
 
 def test_nothing_is_amiss(pretend: Pretend) -> None:
@@ -187,10 +187,10 @@ def test_nothing_is_amiss(pretend: Pretend) -> None:
         replace(READY, driver=(14, 0)),
         replace(READY, bindings=12, toolkit=12),
         replace(READY, bindings=12, toolkit=12, gpus=(replace(H100, capability=(7, 0)),)),
-        replace(READY, gpus=(replace(H100, free_bytes=devices.LEAST_FREE_BYTES),)),
+        replace(READY, gpus=(replace(H100, free_bytes=gpu.LEAST_FREE_BYTES),)),
     ):
         pretend(found)
-        devices.require_cuda()
+        gpu.require_cuda()
 
 
 # --- the choice ---------------------------------------------------------------------------------
@@ -198,21 +198,21 @@ def test_nothing_is_amiss(pretend: Pretend) -> None:
 
 def test_auto_takes_the_gpu_and_says_so(pretend: Pretend) -> None:
     pretend(READY)
-    chosen, told = devices.automatic(run())
+    chosen, told = gpu.automatic(run())
     assert chosen == run(device="cuda")
     assert told == "device cuda: NVIDIA H100, driver for CUDA 13.1"
 
 
 def test_auto_is_silent_without_a_driver(pretend: Pretend) -> None:
     pretend(Findings())
-    assert devices.automatic(run()) == (run(), "")
+    assert gpu.automatic(run()) == (run(), "")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "no driver"])
 def test_auto_takes_the_cpu_and_says_why(case: str, pretend: Pretend) -> None:
     found, told = CASES[case]
     pretend(found)
-    chosen, note = devices.automatic(run())
+    chosen, note = gpu.automatic(run())
     assert chosen.device == "cpu"
     assert note.startswith(f"device cpu, since cuda {told}")
     assert note.endswith(".")
@@ -349,15 +349,15 @@ def test_a_gpu_that_runs_out_of_memory_is_one_line(
 def test_each_local_process_sees_a_gpu_of_its_own(pretend: Pretend) -> None:
     pair = (H100, replace(H100, index=1))
     pretend(replace(READY, gpus=pair))
-    assert devices.local_gpus(2) == ["0", "1"]
-    assert devices.local_gpus(1) == ["0"]
+    assert gpu.local_gpus(2) == ["0", "1"]
+    assert gpu.local_gpus(1) == ["0"]
     pretend(replace(READY, gpus=pair, visible="5, GPU-3,7"))
-    assert devices.local_gpus(2) == ["5", "GPU-3"]
+    assert gpu.local_gpus(2) == ["5", "GPU-3"]
     with pytest.raises(InputError, match=r"scheduler = local:3: .* GPUs, 2\. Use local:2"):
-        devices.local_gpus(3)
+        gpu.local_gpus(3)
     pretend(Findings())
     with pytest.raises(DeviceError, match="no NVIDIA driver"):
-        devices.local_gpus(1)
+        gpu.local_gpus(1)
 
 
 @pytest.mark.needs("cuda compiler")

@@ -19,7 +19,7 @@ from scipy.stats import ks_2samp
 from simcore import doctor, open_run
 from simcore.errors import DeviceError
 from simcore.execution.execute import execute, resume
-from simcore.machine import gpu as devices
+from simcore.machine import gpu
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import Signals
@@ -175,7 +175,7 @@ def test_auto_takes_it_and_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300
     )
-    assert f"note: device cuda: {devices.described(devices.look())}" in done.stderr
+    assert f"note: device cuda: {gpu.described(gpu.look())}" in done.stderr
 
 
 def test_too_little_memory_is_one_line() -> None:

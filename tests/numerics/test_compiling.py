@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 
 import simcore
-from simcore.numerics import compiling as numba_setup
+from simcore.numerics import compiling
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Set before it is deleted, so that what `prepare` sets is undone after the test.
-    for name in (numba_setup.CACHE_VARIABLE, numba_setup.CUPY_CACHE_VARIABLE, "SLURM_JOB_ID"):
+    for name in (compiling.CACHE_VARIABLE, compiling.CUPY_CACHE_VARIABLE, "SLURM_JOB_ID"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_the_cache_is_named_after_the_sources(tmp_path: Path) -> None:
-    folder = numba_setup.prepare()
-    digest = numba_setup.source_digest(Path(simcore.__file__).parent)
+    folder = compiling.prepare()
+    digest = compiling.source_digest(Path(simcore.__file__).parent)
     assert folder == tmp_path / "cache" / "simcore" / digest
     assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
     assert "CUPY_CACHE_DIR" not in os.environ
@@ -30,12 +30,12 @@ def test_the_cache_is_named_after_the_sources(tmp_path: Path) -> None:
 def test_nodes_of_a_slurm_job_have_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setattr("platform.node", lambda: "node7")
-    assert numba_setup.prepare().name == "node7"
+    assert compiling.prepare().name == "node7"
 
 
 def test_the_choice_of_the_user_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
-    assert numba_setup.prepare() == tmp_path / "mine"
+    assert compiling.prepare() == tmp_path / "mine"
     assert not (tmp_path / "cache").exists()
 
 
@@ -44,7 +44,7 @@ def test_without_a_writable_cache_it_is_temporary(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    folder = numba_setup.prepare()
+    folder = compiling.prepare()
     assert folder.name.startswith("simcore-kernels-")
     assert folder.is_dir()
     assert os.environ["CUPY_CACHE_DIR"] == str(folder / "cupy")
@@ -54,22 +54,22 @@ def test_without_a_writable_cache_it_is_temporary(
 def test_the_digest_sees_every_source_but_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "cli").mkdir()
     (tmp_path / "a.py").write_text("a = 1\n")
-    first = numba_setup.source_digest(tmp_path)
+    first = compiling.source_digest(tmp_path)
     (tmp_path / "cli" / "b.py").write_text("b = 1\n")
-    assert numba_setup.source_digest(tmp_path) == first
+    assert compiling.source_digest(tmp_path) == first
     (tmp_path / "a.py").write_text("a = 2\n")
-    second = numba_setup.source_digest(tmp_path)
+    second = compiling.source_digest(tmp_path)
     assert second != first
     (tmp_path / "a.py").rename(tmp_path / "c.py")
-    assert numba_setup.source_digest(tmp_path) != second
+    assert compiling.source_digest(tmp_path) != second
 
 
 def test_wide_vectors_only_with_avx512() -> None:
     plain = {"avx2": True, "fma": True, "avx512f": False, "prefer-256-bit": False}
-    assert numba_setup.wide_vector_features(plain) is None
-    assert numba_setup.wide_vector_features({}) is None
+    assert compiling.wide_vector_features(plain) is None
+    assert compiling.wide_vector_features({}) is None
     wide = plain | {"avx512f": True, "prefer-256-bit": True}
-    assert numba_setup.wide_vector_features(wide) == "+avx2,+avx512f,+fma,-prefer-256-bit"
+    assert compiling.wide_vector_features(wide) == "+avx2,+avx512f,+fma,-prefer-256-bit"
 
 
 SCRIPT = """

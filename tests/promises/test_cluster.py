@@ -175,7 +175,7 @@ def test_a_job_that_ends_all_at_once_is_a_stop(tmp_path: Path, cluster: Cluster)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors
-    assert "Go on with: simcore resume run.h5" in errors
+    assert "To finish it: simcore resume run.h5" in errors
     assert "Traceback" not in errors
 
 

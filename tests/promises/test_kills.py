@@ -67,7 +67,7 @@ def test_a_signal_in_every_phase(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     assert "Traceback" not in errors
-    assert f"Go on with: simcore resume {path}" in errors
+    assert f"To finish it: simcore resume {path}" in errors
     assert not info(path)["complete"]
     assert simcore_main(["resume", str(path), "--quiet"]) == 0
     assert info(path)["complete"]

@@ -142,6 +142,13 @@ def test_the_choice_of_a_point(widths: Shown) -> None:
         assert label.split(", ")[1] in page.evaluate("document.querySelector('#z h3').innerText")
 
 
+def test_theories_of_other_points_are_thin_lines_where_points_are_few(
+    widths: Shown, few: Shown
+) -> None:
+    assert source(widths.page, "correlation", "context_theory")["xs"] == []
+    assert len(source(few.page, "correlation", "context_theory")["xs"]) == 2
+
+
 def test_buttons_and_chips_choose_points(few: Shown) -> None:
     page, _, ds = few
 

@@ -32,6 +32,7 @@ from simcore.report.phase import phase_data
 from simcore.report.points import MOST_LAYERS, MOST_POINTS, chosen_layers, chosen_points
 from simcore.report.sources import Source
 from simcore.report.widths import widths_data
+from simcore.report.words import described
 from simcore.runs.run import Run
 from tests.report.conftest import INFINITE, RUNS, Made
 from tests.support.results import statistics
@@ -142,6 +143,7 @@ def test_nothing_is_loaded_from_elsewhere(made: Make) -> None:
     assert len(html) < 2_000_000
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_file(made: Make) -> None:
     file = made("shared")
     ds, data = simcore.open_run(file.run), file.data
@@ -161,6 +163,36 @@ def test_numbers_are_those_of_the_file(made: Make) -> None:
         np.testing.assert_allclose(point["lines"]["dead"]["mean"], ds.dead, rtol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (Run(depth=2, width=(8,)), "preserves the norm: σ_w² = 2π/(π − g)"),
+        (
+            Run(depth=2, width=(8,), ensemble="correlated", k=(1.0,), sigma_b=(0.1,)),
+            "preserves the norm without bias: σ_w² = 2π/(π − g)",
+        ),
+        (Run(depth=2, width=(8,), ensemble="rai"), "the published value"),
+        (Run(depth=2, width=(8,), ensemble="rai", sigma_w=CRITICAL), "found numerically"),
+        (Run(depth=2, width=(8,), ensemble="rai", sigma_w=(0.7,)), "standard deviation"),
+    ],
+)
+def test_the_weight_scale_in_words(run: Run, words: str) -> None:
+    """2π/(π − g) preserves the norm of Gaussian weights alone, and without bias alone."""
+    source = Source(Path("x.h5"), xr.Dataset(), {"config": run.config(), "trials_done": (1, 1)})
+    (meaning,) = (text for symbol, _, text in described(source) if symbol == "σ_w")
+    assert words in meaning
+    assert ("2π" in meaning) == ("2π" in words)
+
+
+def test_replaced_weights_have_no_borders_of_phases() -> None:
+    columns = table(sigma_w=[0.6, 0.7, 0.6, 0.7], k=[0.5, 0.5, 1.0, 1.0])
+    gaussian = phase_data(columns, ["k", "sigma_w"], asymmetric=False)
+    replaced = phase_data(columns, ["k", "sigma_w"], asymmetric=True)
+    assert gaussian is not None
+    assert replaced is not None
+    assert gaussian.keys() - replaced.keys() == {"preserving", "two"}
+
+
 def test_theory_with_an_error_of_its_own(made: Make) -> None:
     file = made("rai")
     ds = simcore.open_run(file.run)
@@ -169,6 +201,7 @@ def test_theory_with_an_error_of_its_own(made: Make) -> None:
     z = (ds.correlation - ds.correlation_theory) / error
     np.testing.assert_allclose(line["z"], z, rtol=1e-3)
     assert "an error of its own" in file.html
+    assert "arccos" not in file.html[: file.html.index("<script>")]
 
 
 @pytest.mark.parametrize("name", ["profile", "same", "one", "dead"])

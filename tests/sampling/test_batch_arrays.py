@@ -18,7 +18,6 @@ from simcore.sampling.batch import draws as batch_draws
 from simcore.sampling.batch.arrays import Pairs
 from simcore.sampling.batch.cpu import BatchSampler
 from simcore.sampling.batch.physics import Law
-from tests.laws.two_samples import worst
 from tests.sampling.test_batch import (
     DISTANCES,
     ENSEMBLES,
@@ -32,6 +31,7 @@ from tests.sampling.test_batch import (
 )
 from tests.support.array_driver import HostSource, Strict, array_rows, cpu_rows, named
 from tests.support.network_driver import sample
+from tests.support.two_samples import worst
 
 Floats = npt.NDArray[np.float64]
 

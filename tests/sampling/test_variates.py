@@ -331,6 +331,7 @@ def law_p_value(law: WeightLaw, z: npt.NDArray[np.floating]) -> float:
     return float(stats.kstest(values, distribution(law).cdf, method="asymp").pvalue)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", [law for law in LAWS if law.name != "rademacher"], ids=str)
 def test_the_whole_law(law: WeightLaw) -> None:
     assert law_p_value(law, sample(law)) > P_VALUE
@@ -349,6 +350,7 @@ def test_signs_of_rademacher_are_even() -> None:
     assert set(np.unique(sample(LAWS[2]))) == {-1.0, 1.0}
 
 
+@pytest.mark.slow
 def test_wrong_laws_are_rejected() -> None:
     student, sparse, laplace = LAWS[4], LAWS[5], LAWS[3]
     assert law_p_value(replace(student, parameter=10.0), sample(student)) < P_VALUE

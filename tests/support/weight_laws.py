@@ -21,7 +21,7 @@ from simcore.sampling.batch.cpu_kernels import Batch, Layer, layer_factor
 from simcore.sampling.batch.dense import dense_layer
 from simcore.sampling.batch.physics import Law, Pairing, bias_scale
 from simcore.sampling.contract import Signals
-from tests.laws.two_samples import compare
+from tests.support.two_samples import compare
 
 __all__ = ["CASES", "dense_sample", "inputs_layer", "least_p"]
 

@@ -66,6 +66,7 @@ def worst_deviation(
 
 # 192 numbers in the four cases together: 4 standard errors are passed by chance in 1.2 % of runs
 # without the allowance for the width, and the seed is fixed.
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_networks_of_explicit_weights(case: str) -> None:
     theory = theory_of(case, distance=0.5)
@@ -91,6 +92,7 @@ def test_wrong_laws_are_rejected(replaced: str) -> None:
     assert deep_deviation(replaced, 1) > 6.0
 
 
+@pytest.mark.slow
 def test_given_inputs_of_different_lengths() -> None:
     rng = np.random.default_rng(3)
     rows = np.stack([rng.random(WIDTH), 2.0 * rng.standard_normal(WIDTH) - 0.5])

@@ -28,9 +28,9 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
 from simcore.torch import correlated_, he_, initialization, initialize_, raai_, rai_, trace, tracing
-from tests.laws.two_samples import worst
 from tests.support import oracle
 from tests.support.network_driver import sample
+from tests.support.two_samples import worst
 from tests.support.weight_laws import CASES, dense_sample, least_p
 
 Floats = npt.NDArray[np.float64]

@@ -94,12 +94,13 @@ def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no
 
 @njit(forceinline=True)
 def lane_chunk(  # type: ignore[no-untyped-def]
-    group, lane, nodes, trial_word, layer_word, key0, key1, aim
+    group, lane, nodes, trial_word, layer_word, key0, key1, given
 ):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
-    `group` is the lane's first one of the chunk.
+    `group` is the lane's first one of the chunk; `given` is an aim (`physics.take_aim`).
     """
+    aim = single(given)
     s = NOTHING
     left = nodes
     while left >= U_ROUND:
@@ -118,9 +119,10 @@ def lane_chunk(  # type: ignore[no-untyped-def]
 
 @njit(forceinline=True)
 def _sum_slot(  # type: ignore[no-untyped-def]
-    physics, thread, width, trial_word, layer_word, aim, parts
+    physics, thread, width, trial_word, layer_word, given, parts
 ):
     """Sum a thread's lane of the chunks of its slot into `parts`; return its three counts."""
+    aim = single(given)
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
     at = thread
     while at < PARTS:
@@ -190,9 +192,10 @@ def fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
 
 @njit(forceinline=True)
 def _sum_small_lane(  # type: ignore[no-untyped-def]
-    physics, lane, width, trial_word, layer_word, aim, parts
+    physics, lane, width, trial_word, layer_word, given, parts
 ):
     """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
+    aim = double(given)
     s = SMALL_START
     node = lane
     while node < width:
@@ -240,12 +243,12 @@ def _sum_layer(  # type: ignore[no-untyped-def]
     """Draw a layer of a trial and write its sums to `totals`."""
     if width < U_SMALL:
         if thread < U_LANES:
-            _sum_small_lane(physics, thread, width, trial_word, layer_word, double(aim), parts)
+            _sum_small_lane(physics, thread, width, trial_word, layer_word, aim, parts)
         cuda.syncthreads()
         if thread < U_TOTALS:
             _fold_small_lanes(thread, width, parts, totals)
     else:
-        n1, n2, both = _sum_slot(physics, thread, width, trial_word, layer_word, single(aim), parts)
+        n1, n2, both = _sum_slot(physics, thread, width, trial_word, layer_word, aim, parts)
         put_counts(thread, n1, n2, both, counts)
         cuda.syncthreads()
         fold_slots(thread, parts)

@@ -31,7 +31,7 @@ from .cuda_kernels import (
     lane_chunk,
 )
 from .physics import LIVE, NONE_LEFT, STATE, take_aim
-from .sums import AIM, BYTE, LANES, TOTALS, single
+from .sums import AIM, BYTE, LANES, TOTALS
 
 __all__ = ["finish_wide", "fold_chunks", "sum_chunks"]
 
@@ -85,7 +85,7 @@ def sum_chunks(  # type: ignore[no-untyped-def]
         counter_word3(_u64(layer) + _u64(U_ONE), trial),
         physics.key0,
         physics.key1,
-        single(aim),
+        aim,
     )
     sums[place, chunk, lane] = s[0]
     sums[place, chunk, _u32(lane + U_LANES)] = s[1]
