@@ -24,11 +24,7 @@ __all__ = [
 ]
 
 NORMAL, UNIFORM, RADEMACHER, LAPLACE, STUDENT, BERNOULLI = range(6)
-<<<<<<< HEAD
-"""Numbers of the laws for kernels: `WeightLaw.code`."""
-=======
 """Codes that kernels branch on; `WeightLaw.code`."""
->>>>>>> origin/main
 
 _CODES = {
     "normal": NORMAL,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from simcore.runs.run import Run
-from simcore.sampling.asymmetric import cuda_kernels as asymmetric
 from simcore.sampling.choose import sampler_for
 from simcore.statistics.blocks import BLOCK, Task
 from tests.emulator.asymmetric_launches import KERNELS as ASYMMETRIC_KERNELS
@@ -68,11 +67,7 @@ def test_launches_have_the_types_that_are_compiled(name: str) -> None:
         for function, (kernel, signature) in KERNELS.items()
     }
     for function, signature in asymmetric_signatures().items():
-<<<<<<< HEAD
         expected[ASYMMETRIC_KERNELS[function].py_func.__module__, function] = signature
-=======
-        expected[asymmetric.__name__, function] = signature
->>>>>>> origin/main
     assert device.types
     for where, launches in device.types.items():
         assert set(launches) == {expected[where]}, where
