@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
 import typer
 
@@ -76,7 +76,7 @@ def option_table(text: str) -> dict[str, Option]:
 
 
 def accepts(options: Mapping[str, Option], **others: Any) -> Callable[[Function], Function]:
-    """Decorate a command of keyword arguments with options, and with annotations of other flags."""
+    """Decorate a command of keyword arguments with options, and with other annotated parameters."""
     types: dict[str, Any] = {
         name: Annotated[str | None if option.metavar else bool, option.info()]
         for name, option in options.items()
@@ -85,7 +85,7 @@ def accepts(options: Mapping[str, Option], **others: Any) -> Callable[[Function]
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=None if name in options and options[name].metavar else False,
+            default=_default(get_args(annotation)[0]),
             annotation=annotation,
         )
         for name, annotation in (types | others).items()
@@ -96,6 +96,13 @@ def accepts(options: Mapping[str, Option], **others: Any) -> Callable[[Function]
         return function
 
     return decorated
+
+
+def _default(kind: Any) -> Any:
+    """Return the default of a parameter: a flag is off, and what may be None is left out."""
+    if kind is bool:
+        return False
+    return None if type(None) in get_args(kind) else inspect.Parameter.empty
 
 
 def _show_version(value: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from simcore.errors import InputError
 
 from .config import Given, named, option_name, with_config
 from .errors import CommandError, run_app
+from .options import accepts, option_table
 from .simulate import simulate
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Print a script that runs a simulation on a Slurm cluster.
 Without --array it is a batch script: one job on all nodes, with a Dask scheduler and a worker for \
 each GPU or node; submit it with sbatch. With --array it submits the run as separate shards and \
 their merge; start it with bash. Either way a run that nears its time limit, or is preempted, is \
-requeued and goes on from its last checkpoint.
+requeued and resumes from its last checkpoint.
 """
 
 EPILOG = """\
@@ -46,8 +47,29 @@ simcore slurm --nodes 2 --setup "module load python" --sbatch=--constraint=ib --
 4096 --depth 200 > job.sh
 """
 
-RESOURCES = "What is asked of Slurm"
-SCRIPT = "Script"
+OPTIONS = option_table("""
+Request to Slurm
+  nodes N: Nodes of the job. Default: 1.
+  gpus-per-node N: GPUs of each node, each with a worker. Default: none.
+  cpus-per-task N: CPUs of each worker or shard. Default: 2 for each GPU; without GPUs whole nodes.
+  time LIMIT: Time limit of each job, as for sbatch: 90 (minutes), 12:00:00, 2-12. The run may take
+    longer than one job. Default: that of the partition.
+  mem SIZE: Memory of each node: 64G.
+  partition NAME: Partition.
+  account NAME: Account.
+  qos NAME: Quality of service.
+  job-name NAME: Name of the job and of its log. Default: simcore.
+Script
+  array K: Run K independent shards, one node each, and merge them.
+  signal-seconds N: Time before the time limit at which the run stops and the job is requeued.
+    Default: 120.
+  sbatch LINE: Any other option of sbatch: --sbatch=--exclude=n7. Repeatable.
+  setup COMMAND: Command before the work: --setup "module load python". Repeatable. Default: none,
+    the environment of sbatch is kept.
+""")
+
+INTEGERS = ("nodes", "gpus_per_node", "cpus_per_task", "array", "signal_seconds")
+REPEATABLE = ("sbatch", "setup")
 
 REFUSED = {
     "scheduler": "is the script's to choose",
@@ -61,71 +83,9 @@ REFUSED = {
 
 ONLY_ARRAY = {"first_trial", "until_stderr"}
 RESUMED = ("threads", "checkpoint", "quiet")
-"""Options that say how to run, which a file doesn't hold: `simcore resume` is given them, too."""
+"""Options that a file doesn't hold, since they say how to run: `simcore resume` is given them."""
 
 
-def _option(name: str, metavar: str, text: str, panel: str = RESOURCES) -> Any:
-    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=panel, show_default=False)
-
-
-Text = str | None
-Nodes = Annotated[Text, _option("--nodes", "N", "Nodes of the job. Default: 1.")]
-Gpus = Annotated[
-    Text, _option("--gpus-per-node", "N", "GPUs of each node, each with a worker. Default: none.")
-]
-Cpus = Annotated[
-    Text,
-    _option(
-        "--cpus-per-task",
-        "N",
-        "CPUs of each worker or shard. Default: 2 for each GPU; without GPUs whole nodes.",
-    ),
-]
-Time = Annotated[
-    Text,
-    _option(
-        "--time",
-        "LIMIT",
-        "Time limit of each job, as for sbatch: 90 (minutes), 12:00:00, 2-12. It need not hold the "
-        "whole run. Default: that of the partition.",
-    ),
-]
-Memory = Annotated[Text, _option("--mem", "SIZE", "Memory of each node: 64G.")]
-Partition = Annotated[Text, _option("--partition", "NAME", "Partition.")]
-Account = Annotated[Text, _option("--account", "NAME", "Account.")]
-Qos = Annotated[Text, _option("--qos", "NAME", "Quality of service.")]
-JobName = Annotated[
-    Text, _option("--job-name", "NAME", "Name of the job and of its log. Default: simcore.")
-]
-Array = Annotated[
-    Text,
-    _option("--array", "K", "Run K independent shards, one node each, and merge them.", SCRIPT),
-]
-SignalSeconds = Annotated[
-    Text,
-    _option(
-        "--signal-seconds",
-        "N",
-        "How long before the time limit the run stops and the job is requeued. Default: 120.",
-        SCRIPT,
-    ),
-]
-Directives = Annotated[
-    list[str] | None,
-    _option(
-        "--sbatch", "LINE", "Any other option of sbatch: --sbatch=--exclude=n7. Repeatable.", SCRIPT
-    ),
-]
-Setup = Annotated[
-    list[str] | None,
-    _option(
-        "--setup",
-        "COMMAND",
-        'Command before the work: --setup "module load python". Repeatable. Default: none, the '
-        "environment of sbatch is kept.",
-        SCRIPT,
-    ),
-]
 Command = Annotated[
     list[str],
     typer.Argument(
@@ -143,29 +103,18 @@ def register(app: typer.Typer) -> None:
     app.command("slurm", help=HELP, epilog=EPILOG, context_settings=settings)(_slurm)
 
 
-def _slurm(
-    command: Command,
-    nodes: Nodes = None,
-    gpus_per_node: Gpus = None,
-    cpus_per_task: Cpus = None,
-    time: Time = None,
-    mem: Memory = None,
-    partition: Partition = None,
-    account: Account = None,
-    qos: Qos = None,
-    job_name: JobName = None,
-    array: Array = None,
-    signal_seconds: SignalSeconds = None,
-    sbatch: Directives = None,
-    setup: Setup = None,
-) -> None:
-    parameters = locals()
+@accepts(
+    {name: option for name, option in OPTIONS.items() if name not in REPEATABLE},
+    **{name: Annotated[list[str] | None, OPTIONS[name].info()] for name in REPEATABLE},
+    command=Command,
+)
+def _slurm(**parameters: Any) -> None:
     given = Given.typed(parameters)
     try:
-        job = _job(given, sbatch or (), setup or ())
+        job = _job(given, {name: parameters[name] or () for name in REPEATABLE})
     except InputError as error:
         raise named(error, given, parameters) from error
-    parsed = _parsed(command)
+    parsed = _parsed(parameters["command"])
     try:
         from simcore.slurm.script import array_script, dask_script
 
@@ -177,16 +126,16 @@ def _slurm(
     typer.echo(make(job, work), nl=False)
 
 
-def _job(given: Given, sbatch: Iterable[str], setup: Iterable[str]) -> Job:
+def _job(given: Given, lines: Mapping[str, Iterable[str]]) -> Job:
     from simcore.slurm.script import Job
 
     from .values import parse_integer
 
-    values: dict[str, Any] = dict(given.texts)
-    for name in ("nodes", "gpus_per_node", "cpus_per_task", "array", "signal_seconds"):
-        if name in values:
-            values[name] = parse_integer(name, values[name])
-    return Job(**values, sbatch=tuple(sbatch), setup=tuple(setup))
+    values: dict[str, Any] = {
+        name: parse_integer(name, text) if name in INTEGERS else text
+        for name, text in given.texts.items()
+    }
+    return Job(**values | {name: tuple(own) for name, own in lines.items()})
 
 
 # --- the run ------------------------------------------------------------------------------------
@@ -194,7 +143,7 @@ def _job(given: Given, sbatch: Iterable[str], setup: Iterable[str]) -> Job:
 
 @dataclass(frozen=True)
 class _Parsed:
-    """A command line of `simulate`: as typed, with its --config, and what it means."""
+    """A command line of `simulate`: as typed, with its --config, and its meaning."""
 
     typed: Given
     given: Given
@@ -203,7 +152,7 @@ class _Parsed:
 
 
 def _parsed(command: list[str]) -> _Parsed:
-    """Read a command line by the parser of `simulate`, which says what is wrong in its words."""
+    """Read a command line by the parser of `simulate`, whose messages speak of its options."""
     if command[0] != "simulate":
         text = f"-- {command[0]}: must be the command simulate. Write -- simulate --width 4096 ..."
         raise CommandError(text, InputError.exit_code)
@@ -229,7 +178,7 @@ def _parsed(command: list[str]) -> _Parsed:
 
 
 def _work(parsed: _Parsed, job: Job) -> Work:
-    """Return what the script is to run.
+    """Return the work of the script.
 
     Raises
     ------
@@ -259,9 +208,9 @@ def _work(parsed: _Parsed, job: Job) -> Work:
 
 
 def _device(parsed: _Parsed, job: Job) -> str:
-    """Return the kind of device of the job, which its commands name.
+    """Return the device of the job, which its commands name.
 
-    Shards may not choose it on their own; with a scheduler `simulate` takes the CPU by itself.
+    Shards may not choose it on their own; with a scheduler `simulate` takes the CPU by default.
     """
     run = parsed.request.run
     if parsed.given.texts.get("device", "auto") != "auto" or not job.gpus_per_node:
@@ -281,7 +230,7 @@ def _words(given: Given, names: set[str]) -> list[str]:
 
 
 def _check_files(request: Request, work: Work, job: Job) -> None:
-    """Refuse files of other runs, which the script would go on with, and say which are this run's.
+    """Refuse files of other runs, which the script would resume, and name those of this run.
 
     Raises
     ------
@@ -309,9 +258,9 @@ def _check_same(name: str, run: Run) -> None:
     if _comparable(api.info(name)["config"]) != _comparable(run.config()):
         rule = "exists already and is another run"
         raise InputError("file", name, rule, "Name another one with -o, or move it away.")
-    typer.echo(f"note: {name} holds this run, or part of it; the script goes on with it", err=True)
+    typer.echo(f"note: {name} holds this run, or part of it; the script resumes it", err=True)
 
 
 def _comparable(config: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the device, which may be another where the script is printed."""
+    """Return a configuration without the device, which may differ where the script is printed."""
     return {name: value for name, value in config.items() if name != "device"}

@@ -7,18 +7,18 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from simcore.api import Control, Progress, settings
 from simcore.errors import InputError
 
-from . import options
 from .config import Given, named, option_name
 from .files import prepare
 from .live import choose_report
 from .numbers import duration
+from .options import SIMULATE, accepts, option_table
 from .output import GO_ON, check_destination, resolve_destination
 from .signals import Signals
 
@@ -38,104 +38,47 @@ simcore train teacher-student --width 50 --depth 20 --ensembles he,raai:10 --opt
 simcore train digits --depth 20 --rates 0.01,0.03,0.1 -o digits.h5
 """
 
-NETWORK = "Networks"
-TASK = "Task"
-TRAINING = "Training"
+OPTIONS = option_table("""
+Networks
+  ensembles LIST: Initial weights to compare: he, correlated:K, rai, raai:K, torch (PyTorch's
+    default), orthogonal. Default: he,correlated:1,rai,raai:10,torch,orthogonal.
+  width N: Nodes of a hidden layer. Default: 100.
+  depth N: Hidden layers. Default: 10.
+Task
+  inputs N: Components of an input. Default: 20.
+  samples N: Samples of the training set. Default: 2000, of digits 1000.
+  noise X: Noise on the targets, in units of the teacher's. Default: 0.
+  teacher NAME: The teacher's weights. Default: he.
+  teacher-width N: Nodes of its hidden layers. Default: the students'.
+  teacher-depth N: Its hidden layers. Default: the students'.
+Training
+  optimizer NAME: sgd, momentum (0.9) or adam. Default: sgd.
+  rates LIST: Learning rates that each ensemble is tried at. Default: 0.001,0.003,0.01,0.03,0.1, for
+    momentum and adam 0.0001,0.0003,0.001,0.003,0.01.
+  steps N: Updates of the weights. Default: 1000.
+  batch N: Samples of each. Default: 128.
+  seeds N: Networks of each ensemble that are measured. Default: 20.
+  pilots N: Other networks that each rate is tried on. Default: 5.
+  seed N: The same seed gives the same numbers. Default: 0.
+Computing
+  device NAME: cpu, or cuda where PyTorch has a GPU.
+""")
+"""Options that describe the plan."""
 
+TEACHER = {"inputs", "noise", "teacher", "teacher_width", "teacher_depth"}
+"""Those of the task teacher-student alone."""
 
-def _value(name: str, panel: str, metavar: str, text: str) -> Any:
-    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
+FIGURE = option_table("""
+Output
+  figure FILE: Also draw the losses, as simcore plot FILE loss.
+""")
 
-
-Ensembles = Annotated[
-    str | None,
-    _value(
-        "--ensembles",
-        NETWORK,
-        "LIST",
-        "Initial weights to compare: he, correlated:K, rai, raai:K, torch (PyTorch's default), "
-        "orthogonal. Default: he,correlated:1,rai,raai:10,torch,orthogonal.",
-    ),
-]
-Width = Annotated[
-    str | None, _value("--width", NETWORK, "N", "Nodes of a hidden layer. Default: 100.")
-]
-Depth = Annotated[str | None, _value("--depth", NETWORK, "N", "Hidden layers. Default: 10.")]
-Samples = Annotated[
-    str | None,
-    _value("--samples", TASK, "N", "Samples of the training set. Default: 2000, of digits 1000."),
-]
-Inputs = Annotated[
-    str | None, _value("--inputs", TASK, "N", "Components of an input. Default: 20.")
-]
-Noise = Annotated[
-    str | None,
-    _value("--noise", TASK, "X", "Noise on the targets, in units of the teacher's. Default: 0."),
-]
-Teacher = Annotated[
-    str | None, _value("--teacher", TASK, "NAME", "The teacher's weights. Default: he.")
-]
-TeacherWidth = Annotated[
-    str | None,
-    _value("--teacher-width", TASK, "N", "Nodes of its hidden layers. Default: the students'."),
-]
-TeacherDepth = Annotated[
-    str | None, _value("--teacher-depth", TASK, "N", "Its hidden layers. Default: the students'.")
-]
-OptimizerName = Annotated[
-    str | None,
-    _value("--optimizer", TRAINING, "NAME", "sgd, momentum (0.9) or adam. Default: sgd."),
-]
-Rates = Annotated[
-    str | None,
-    _value(
-        "--rates",
-        TRAINING,
-        "LIST",
-        "Learning rates that each ensemble is tried at. Default: 0.001,0.003,0.01,0.03,0.1, for "
-        "momentum and adam 0.0001,0.0003,0.001,0.003,0.01.",
-    ),
-]
-Steps = Annotated[
-    str | None, _value("--steps", TRAINING, "N", "Updates of the weights. Default: 1000.")
-]
-Batch = Annotated[str | None, _value("--batch", TRAINING, "N", "Samples of each. Default: 128.")]
-Seeds = Annotated[
-    str | None,
-    _value("--seeds", TRAINING, "N", "Networks of each ensemble that are measured. Default: 20."),
-]
-Pilots = Annotated[
-    str | None,
-    _value("--pilots", TRAINING, "N", "Other networks that each rate is tried on. Default: 5."),
-]
-Seed = Annotated[
-    str | None,
-    _value("--seed", TRAINING, "N", "The same seed gives the same numbers. Default: 0."),
-]
-Device = Annotated[
-    str | None,
-    _value("--device", options.COMPUTING, "NAME", "cpu, or cuda where PyTorch has a GPU."),
-]
-
-Figure = Annotated[
-    str | None,
-    _value("--figure", options.OUTPUT, "FILE", "Also draw the losses, as simcore plot FILE loss."),
-]
-
-INTEGERS = (
-    "width",
-    "depth",
-    "samples",
-    "inputs",
-    "teacher_width",
-    "teacher_depth",
-    "steps",
-    "batch",
-    "seeds",
-    "pilots",
-    "seed",
-)
-TEXTS = ("teacher", "optimizer", "device")
+OTHERS = {
+    **{name: SIMULATE[name] for name in ("threads", "output")},
+    **FIGURE,
+    **{name: SIMULATE[name] for name in ("overwrite", "quiet", "json")},
+}
+"""Options that say how the plan is carried out."""
 
 
 def register(app: typer.Typer) -> None:
@@ -153,57 +96,16 @@ def _train(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-def _teacher_student(
-    ensembles: Ensembles = None,
-    width: Width = None,
-    depth: Depth = None,
-    inputs: Inputs = None,
-    samples: Samples = None,
-    noise: Noise = None,
-    teacher: Teacher = None,
-    teacher_width: TeacherWidth = None,
-    teacher_depth: TeacherDepth = None,
-    optimizer: OptimizerName = None,
-    rates: Rates = None,
-    steps: Steps = None,
-    batch: Batch = None,
-    seeds: Seeds = None,
-    pilots: Pilots = None,
-    seed: Seed = None,
-    device: Device = None,
-    threads: options.Threads = None,
-    output: options.Output = None,
-    figure: Figure = None,
-    overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
-    json: options.Json = False,
-) -> int:
-    """Students learn a random teacher network from samples of what it answers."""
-    return _command("teacher-student", locals())
+@accepts(OPTIONS | OTHERS)
+def _teacher_student(**parameters: str | bool | None) -> int:
+    """Students learn a random teacher network from samples of its answers."""
+    return _command("teacher-student", parameters)
 
 
-def _digits(
-    ensembles: Ensembles = None,
-    width: Width = None,
-    depth: Depth = None,
-    samples: Samples = None,
-    optimizer: OptimizerName = None,
-    rates: Rates = None,
-    steps: Steps = None,
-    batch: Batch = None,
-    seeds: Seeds = None,
-    pilots: Pilots = None,
-    seed: Seed = None,
-    device: Device = None,
-    threads: options.Threads = None,
-    output: options.Output = None,
-    figure: Figure = None,
-    overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
-    json: options.Json = False,
-) -> int:
+@accepts({name: option for name, option in OPTIONS.items() if name not in TEACHER} | OTHERS)
+def _digits(**parameters: str | bool | None) -> int:
     """Networks learn to tell the 8x8 handwritten digits apart."""
-    return _command("digits", locals())
+    return _command("digits", parameters)
 
 
 # --- from options to a plan ----------------------------------------------------------------------
@@ -212,8 +114,7 @@ def _digits(
 def _command(task: str, parameters: Mapping[str, str | bool | None]) -> int:
     given = Given.typed(parameters)
     try:
-        plan = _plan(task, given.texts)
-        return _perform(plan, given)
+        return _perform(_plan(task, given.texts), given)
     except InputError as error:
         raise named(error, given, parameters) from error
 
@@ -223,16 +124,17 @@ def _plan(task: str, texts: Mapping[str, str]) -> Plan:
 
     from .values import parse_float, parse_floats, parse_integer
 
-    values: dict[str, Any] = {
-        name: parse_integer(name, texts[name]) for name in INTEGERS if name in texts
+    readers: dict[str, Callable[[str, str], Any]] = {
+        "ensembles": lambda _, text: tuple(text.split(",")),
+        "rates": parse_floats,
+        "noise": parse_float,
+        **dict.fromkeys(("teacher", "optimizer", "device"), lambda _, text: text),
     }
-    values |= {name: texts[name] for name in TEXTS if name in texts}
-    if "ensembles" in texts:
-        values["ensembles"] = tuple(texts["ensembles"].split(","))
-    if "rates" in texts:
-        values["rates"] = parse_floats("rates", texts["rates"])
-    if "noise" in texts:
-        values["noise"] = parse_float("noise", texts["noise"])
+    values = {
+        name: readers.get(name, parse_integer)(name, texts[name])
+        for name in OPTIONS
+        if name in texts
+    }
     return (TeacherStudent if task == "teacher-student" else Digits)(**values)
 
 
@@ -285,17 +187,17 @@ def _figure(given: Given) -> Path | None:
 
 
 def resume_training(path: Path, given: Given) -> int:
-    """Go on with a training run and return the exit code.
+    """Resume a training run and return the exit code.
 
     Raises
     ------
     CommandError
-        If an option was given that training runs do not have, or the file can't be gone on with.
+        If an option was given that training runs do not have, or the file can't be resumed.
     """
     own = {"threads", "quiet", "json"}
     try:
         for name in given.texts.keys() - own:
-            rule = "goes with runs of simulate, and this is one of simcore train"
+            rule = "is for runs of simulate, and this is one of simcore train"
             raise InputError(name, given.texts[name], rule, "Leave it out.")
         threads = _threads(given)
         from simcore.training.store import read_header
@@ -338,7 +240,7 @@ def _carry_out(
 
 
 def _how_far(progress: Progress) -> str:
-    """Say how far training is: networks and time left."""
+    """Return the progress of training in words: networks and time left."""
     parts = [f"{progress.trials} of {progress.total_trials} networks"]
     left = progress.seconds_left
     if left is not None:
@@ -380,7 +282,8 @@ def _show_results(dataset: Any, path: Path, given: Given) -> None:
         show_json({**facts, "config_sha256": dataset.attrs["config_sha256"], "table": rows})
     elif "quiet" not in given.flags:
         headings = [name.replace("_", " ") for name in rows[0] if name not in _NOTED]
-        show_table(headings, [[_cell(row[name]) for name in _shown(row)] for row in rows])
+        cells = [[_cell(row[name]) for name in row if name not in _NOTED] for row in rows]
+        show_table(headings, cells)
         from simcore.training.verdict import unstable, verdict
 
         for line in _notes(rows, unstable(dataset)):
@@ -389,11 +292,7 @@ def _show_results(dataset: Any, path: Path, given: Given) -> None:
 
 
 _NOTED = ("extended", "at_edge")
-"""What is said below the table."""
-
-
-def _shown(row: Mapping[str, Any]) -> list[str]:
-    return [name for name in row if name not in _NOTED]
+"""Facts of a row that the notes below the table tell."""
 
 
 def _cell(value: object) -> str:

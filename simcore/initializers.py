@@ -20,7 +20,7 @@ __all__ = ["layer"]
 Floats = npt.NDArray[np.float64]
 
 MAX_NODES = 2**31 - 1
-"""Largest fan-in and fan-out; memory ends before."""
+"""Largest fan-in and fan-out; memory is the tighter limit."""
 
 
 def layer(
@@ -59,9 +59,7 @@ def layer(
     >>> weight.shape, bias.shape
     ((512, 784), (512,))
     """
-    if not isinstance(ensemble, Ensemble):
-        remedy = "Give simcore.Ensemble.he(), say."
-        raise InputError("ensemble", repr(ensemble), "must be a simcore.Ensemble", remedy)
+    check_ensemble(ensemble)
     if not isinstance(rng, np.random.Generator):
         remedy = "Give numpy.random.default_rng(0), say."
         raise InputError("rng", repr(rng), "must be a numpy.random.Generator", remedy)
@@ -89,10 +87,10 @@ def _replace_one(weight: Floats, bias: Floats, rng: np.random.Generator) -> None
 
 
 def centring(ensemble: Ensemble) -> tuple[float, ...]:
-    """Return what part of its mean is taken off a row of independent weights, step by step.
+    """Return the fractions of its mean that are subtracted from a row of weights, step by step.
 
-    The part is a = 1 − √(1−g), theory.md 1 [SS]. At k = ∞ rounding leaves a mean, which is large
-    beside the few weights of a row that were nearly equal; it goes in a second step.
+    The fraction is a = 1 − √(1−g), theory.md 1 [SS]. At k = ∞ rounding leaves a mean, which is
+    large beside weights of a row that were nearly equal; a second step removes it.
     """
     a = 1.0 - math.sqrt(1.0 - ensemble.g)
     if a == 0.0:
@@ -109,9 +107,16 @@ def bias_scale(ensemble: Ensemble, fan_in: int) -> float:
     return 0.0
 
 
+def check_ensemble(ensemble: object) -> None:
+    """Raise InputError unless a law is a `simcore.Ensemble`."""
+    if not isinstance(ensemble, Ensemble):
+        remedy = "Give simcore.Ensemble.he(), say."
+        raise InputError("ensemble", repr(ensemble), "must be a simcore.Ensemble", remedy)
+
+
 def check_fan_in(ensemble: Ensemble, fan_in: int) -> None:
     """Raise InputError unless an ensemble has weights of this fan-in that are not all 0."""
     check_integer("fan_in", fan_in, 1, MAX_NODES)
     if fan_in == 1 and ensemble.name not in ASYMMETRIC and ensemble.g == 1.0:
-        rule = f"leaves no weights but 0 where k = {ensemble.k:g}: the only weight of a node is 0"
+        rule = f"makes the only weight of every node 0 where k = {ensemble.k:g}"
         raise InputError("fan_in", fan_in, rule, "Use a finite k, or a larger fan-in.")

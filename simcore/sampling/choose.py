@@ -1,4 +1,4 @@
-"""The samplers: each draws independent networks and observes them layer by layer."""
+"""The choice of a sampler for a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["sampler_for"]
 
 
 def sampler_for(run: Run) -> Sampler:
-    """Return the sampler that a run names, on the device it names."""
+    """Return the sampler of a run, on the device of the run."""
     if run.shared or run.sampler == "dense":
         if run.device == "cuda":
             from .batch.cuda import BatchCudaSampler

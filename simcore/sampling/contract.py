@@ -1,4 +1,4 @@
-"""What a sampler is: it takes a task and gives back the statistics of its trials."""
+"""Contract of a sampler: it takes a task and returns the statistics of its trials."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Counter = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Signals:
-    """How a running task is watched and stopped, without locks.
+    """Progress and stop flag of a running task, without locks.
 
     Parameters
     ----------
     stop
-        Shape (1,); not 0 once the task should return, its result being worthless then.
+        Shape (1,); not 0 once the task should return. Its result is then discarded.
     progress
-        Shape (1,); grows by the node updates done.
+        Shape (1,); number of node updates done.
     """
 
     stop: Counter
@@ -34,9 +34,9 @@ class Signals:
 
     @classmethod
     def sharing(cls, stop: Counter) -> Signals:
-        """Return a counter of its own beside a stop flag shared by all tasks.
+        """Return a new counter beside a stop flag that all tasks share.
 
-        With a cache line to itself, since it is written at every layer.
+        The counter has a cache line to itself, since it is written at every layer.
         """
         return cls(stop, np.zeros(16, dtype=np.int64)[8:9])
 
@@ -48,13 +48,13 @@ class TaskResult:
     Parameters
     ----------
     task
-        What was run.
+        The task.
     moments
         One node of the tree of moments (or the moments of a partial last block).
     histogram
         Counts, shape (layer, histogram, bins + 2).
     bins
-        The bins used: those given, or those that block 0 has fixed.
+        The bins used: those given, or those fixed by block 0.
     kept
         Trajectories of the task's first trials, shape (trial, layer, kept observable).
     """
@@ -67,24 +67,24 @@ class TaskResult:
 
 
 class Sampler(Protocol):
-    """A sampler for one run. The bytes of a result depend on the task's trials and nothing else."""
+    """A sampler of one run. The bytes of a result depend on the trials of the task alone."""
 
     def prepare(self) -> None:
         """Compile or load the kernels."""
         ...
 
     def blocks_per_task(self, point: int) -> int:
-        """Return a good size of the tasks of a point, a power of two."""
+        """Return the best number of blocks in a task of a point, a power of two."""
         ...
 
     def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of one thread's time for a block."""
+        """Return a rough estimate of the time of one thread for a block."""
         ...
 
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
-        """Run a task in the calling thread, which may be one of many; releases the GIL.
+        """Run a task in the calling thread, one of many perhaps; releases the GIL.
 
-        `bins` is None for the block 0 of a point only.
+        `bins` is None for block 0 of a point only.
         """
         ...
 

@@ -1,6 +1,6 @@
-"""What the drivers of all samplers share: tasks cut into blocks, blocks into trials, statistics.
+"""Driver of all samplers: it cuts tasks into blocks and trials, and collects statistics.
 
-A sampler of its own says how trials go through layers (`advance`) and what that costs.
+Each sampler defines how trials go through layers (`advance`), and what that costs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Floats = npt.NDArray[np.float64]
 TASK_SECONDS = 0.2
 TASK_BYTES = 8 * 2**20
 SEGMENT_BYTES = 4 * 2**20
-"""Room for the rows of a block's layers that are taken at a time, per thread."""
+"""Memory for the rows of the layers of a segment, per thread."""
 
 LOOK_SECONDS = 0.1
 
@@ -56,27 +56,27 @@ class BlockSampler(abc.ABC):
         self.layers = np.array(run.covariance_layers, dtype=np.int64) - 1
         self.chosen = Chosen.of(run.columns)
 
-    # --- what a sampler says of itself -----------------------------------------------------------
+    # --- what each sampler defines ---------------------------------------------------------------
 
     @abc.abstractmethod
     def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of one thread's time for a block of 64 trials."""
+        """Return a rough estimate of the time of one thread for a block of 64 trials."""
 
     def seconds_by_size(self, point: int, node: float, layer: float) -> float:
-        """Return that time where a node and a layer of a trial take so many seconds."""
+        """Return that time from the seconds for a node and for a layer of a trial."""
         widths = self.widths[point]
         return BLOCK * (float(widths.sum()) * node + widths.size * layer)
 
     def carry(self, point: int, trials: int) -> Any:
-        """Return room for what trials carry from layer to layer: a sequence, one item for each.
+        """Return room for the states of trials between layers: a sequence, one item for each.
 
-        Float64 of shape (trial, numbers), unless a sampler does otherwise.
+        By default float64 of shape (trial, numbers).
         """
         return np.empty((trials, self.carried_bytes(point) // 8))
 
     @abc.abstractmethod
     def carried_bytes(self, point: int) -> int:
-        """Return how much room that is for one trial."""
+        """Return the bytes of the state of one trial."""
 
     @abc.abstractmethod
     def advance(
@@ -97,12 +97,12 @@ class BlockSampler(abc.ABC):
         first_trial, layer0
             Number of the first trial, and of the first layer from 0; trials start at layer 0.
         carried
-            From `carry`: for every trial; or for a single one, where the trials go through all
+            From `carry`: a state for every trial; or a single one, where the trials go through all
             layers in this call, one after the other.
         rows
             Written: shape (trial, layer, column), NaN where undefined.
         signals
-            Once `stop` is set the call returns early, and its results mean nothing.
+            The call returns early once `stop` is set; its results are then discarded.
         """
 
     # --- tasks -----------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ class BlockSampler(abc.ABC):
         """Compile the kernels, or load them from the cache."""
 
     def blocks_per_task(self, point: int) -> int:
-        """Return a power of two: tasks of about 0.2 s that need at most 8 MiB."""
+        """Return a power of two, for tasks of about 0.2 s that need at most 8 MiB."""
         by_time = TASK_SECONDS / self.seconds_per_block(point)
         by_memory = TASK_BYTES / (self.run_plan.depth * self.run_plan.columns.count * 24)
         return 1 << max(0, int(np.log2(max(1.0, min(by_time, by_memory)))))
@@ -136,7 +136,7 @@ class BlockSampler(abc.ABC):
     def run_shared(
         self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int
     ) -> TaskResult:
-        """Run a task of one block with all threads: each takes some of its trials."""
+        """Run a task of one block with all threads, each with some of its trials."""
         collector = self.collector(task, bins)
         places = self.places(task.point, task.trials)
         carried = self.carry(task.point, places if places > 1 else min(threads, task.trials))
@@ -158,7 +158,7 @@ class BlockSampler(abc.ABC):
         pool: Executor,
         threads: int,
     ) -> None:
-        """Give each thread some trials of a block, or as many as there are places for."""
+        """Take the trials of a block through a segment, shared by the threads."""
         first, before = task.first_block * BLOCK, int(signals.progress[0])
         parts = np.array_split(np.arange(task.trials), min(threads, task.trials))
         places = parts if len(carried) == task.trials else [np.array([i]) for i in range(threads)]
@@ -183,14 +183,14 @@ class BlockSampler(abc.ABC):
             future.result()
 
     def places(self, point: int, trials: int) -> int:
-        """Return for how many trials of a block to carry signals: for all of them, or for one.
+        """Return the number of states to carry for a block: one for each trial, or a single one.
 
-        One is enough where all layers are taken in one segment, which needs more room for rows.
+        One is enough where a segment holds all layers.
         """
         return 1 if self._segment(point, trials) == self.run_plan.depth else trials
 
     def _segment(self, point: int, trials: int) -> int:
-        """Return how many layers to take at a time, so that rows and carried signals stay small."""
+        """Return the number of layers of a segment, so that rows and states stay small."""
         per_layer = trials * self.run_plan.columns.count * 8
         if per_layer * self.run_plan.depth <= max(
             SEGMENT_BYTES, trials * self.carried_bytes(point)
@@ -199,14 +199,14 @@ class BlockSampler(abc.ABC):
         return max(1, SEGMENT_BYTES // per_layer)
 
     def _segments(self, point: int, trials: int) -> Iterator[tuple[int, Floats]]:
-        """Yield the first layer of each segment, and room for its rows."""
+        """Yield the first layer of each segment and an array for its rows."""
         depth, segment = self.run_plan.depth, self._segment(point, trials)
         for layer0 in range(0, depth, segment):
             layers = min(segment, depth - layer0)
             yield layer0, np.empty((trials, layers, self.run_plan.columns.count))
 
     def working_bytes(self, point: int) -> int:
-        """Return an estimate of the memory that each thread needs at work."""
+        """Return an estimate of the memory of each thread, in bytes."""
         trials = min(BLOCK, self.run_plan.trials)
         rows = trials * self.run_plan.columns.count * 8 * self._segment(point, trials)
         return rows + self.places(point, trials) * self.carried_bytes(point)
@@ -235,6 +235,6 @@ class BlockSampler(abc.ABC):
         )
 
     def result(self, task: Task, collector: Collector) -> TaskResult:
-        """Return what a collector holds in the end."""
+        """Return the statistics of a finished collector."""
         moments = Moments(*(array[0].copy() for array in collector.moments))
         return TaskResult(task, moments, collector.histogram, collector.bins, collector.kept)

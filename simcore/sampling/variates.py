@@ -1,6 +1,6 @@
 """Standardised variates of every weight law, and random choices, as functions of a Philox counter.
 
-A law takes one word for each variate or two. Column c of a row has
+A law takes one or two words per variate. Column c of a row has
 
 =====================================  ==========================  ===============================
 law                                    group                       words
@@ -9,9 +9,9 @@ normal, uniform, rademacher, laplace   16·(c div 64) + c mod 16    word (c mod 
 student, bernoulli                     16·(c div 32) + c mod 16    two; v = (c mod 32) div 16
 =====================================  ==========================  ===============================
 
-and so does not depend on the length of the row. The words of normals make two pairs, (0, 1) and
-(2, 3), as in `rng.fill_normals`. Student's t is made of words 2v and 2v + 1; the sparse normal of
-normal v of the pair of words 0 and 1, and word 2 + v, which says whether it is kept.
+and so does not depend on the length of the row. Normals come from the pairs of words (0, 1) and
+(2, 3), as in `rng.fill_normals`; Student's t from words 2v and 2v + 1; the sparse normal from
+normal v of words 0 and 1, kept or not by word 2 + v.
 """
 
 from __future__ import annotations
@@ -49,8 +49,11 @@ __all__ = [
 
 _u32, _i32, _u64, _f32, _f64 = np.uint32, np.int32, np.uint64, np.float32, np.float64
 
-SINGLES, PAIRS = 4 * LANES, 2 * LANES
-"""Columns that sixteen groups serve, with one word each and with two."""
+WORDS = 4
+"""Of a group."""
+
+SINGLES, PAIRS = WORDS * LANES, 2 * LANES
+"""Columns served by sixteen groups, with one word each and with two."""
 
 SIGN = _u32(0x80000000)
 SIGN_SHIFT = _u32(31)
@@ -62,7 +65,7 @@ F_ZERO, F_ONE, F_HALF = _f32(0.0), _f32(1.0), _f32(0.5)
 LOG2_E = _f32(math.log2(math.e))
 LN2_HIGH = _f32(355.0 / 512.0)
 LN2_LOW = _f32(math.log(2.0) - 355.0 / 512.0)
-"""ln 2 in two parts, of which small multiples of the first are exact in float32."""
+"""ln 2 in two parts; small multiples of the first are exact in float32."""
 
 EXPONENT_BIAS, EXPONENT_SHIFT = _i32(127), _i32(23)
 E2, E3, E4, E5, E6, E7 = (_f32(1.0 / math.factorial(n)) for n in range(2, 8))
@@ -99,8 +102,8 @@ def _laplace(word):  # type: ignore[no-untyped-def]
 def _expm1_product(s, high, low):  # type: ignore[no-untyped-def]
     """exp(s·(high + low)) − 1, float32, for a product in [0, 80].
 
-    With n ln 2 taken off the product, and its rounding with it, what is left is below 0.35, where
-    seven terms of the Taylor series leave 2e-8 of the sum.
+    n ln 2 is subtracted from the product, with its rounding. The rest is below 0.35, where the
+    seven-term Taylor series has a relative error of 2e-8.
     """
     n = _i32(fma32(times(s, high), LOG2_E, F_HALF))
     twos = _f32(n)
@@ -118,10 +121,10 @@ def _expm1_product(s, high, low):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def law_constants(law, parameter):  # type: ignore[no-untyped-def]
-    """Return what Student's t and the sparse normal need of their parameter.
+    """Return high, low, scale and last_kept, the constants of Student's t and the sparse normal.
 
-    1/ν in two parts and ν − 2 as `high`, `low` and `scale` of `student`; the scale 1/√P and the
-    largest word that is kept, the last two; 0 for other laws.
+    `student` takes 1/ν in two parts, high and low, and ν − 2 as its scale; `sparse` takes the scale
+    1/√P and the largest word that is kept. Other laws have zeros.
     """
     high = low = scale = F_ZERO
     last_kept = _u32(0)
@@ -166,7 +169,7 @@ def student(radius_word, angle_word, high, low, scale):  # type: ignore[no-untyp
 
 @njit(inline="always")
 def sparse(normal, word, last_kept, scale):  # type: ignore[no-untyped-def]
-    """Return the scaled normal, or 0 where its word is above the last that is kept."""
+    """Return the scaled normal, or 0 where the word is above `last_kept`."""
     return times(scale, normal) if word <= last_kept else F_ZERO
 
 
@@ -179,26 +182,17 @@ def choice(index_word, beta_word, choices):  # type: ignore[no-untyped-def]
 
 
 # --- sixteen groups at a time ---------------------------------------------------------------------
-# In place and in short passes over one-dimensional words with constant distances, for the reasons
-# that `rng._make_normals` gives.
+# In place and in short passes over one-dimensional words with constant distances: see
+# `rng._make_normals`.
 
 
 @njit(nogil=True, cache=True)
-def _make_singles(  # type: ignore[no-untyped-def]
-    flat, rounds, law
-) -> None:  # pragma: no cover - compiled
+def _make_singles(flat, rounds, law):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Turn all four rows of words into uniform, Rademacher or Laplace variates."""
     for w in range(4):
         row = flat[w * ROOM : (w + 1) * ROOM]
-        if law == UNIFORM:
-            for j in range(rounds * LANES):
-                row[j] = _u32(float_to_bits(_uniform(row[j])))
-        elif law == RADEMACHER:
-            for j in range(rounds * LANES):
-                row[j] = _u32(float_to_bits(_rademacher(row[j])))
-        else:
-            for j in range(rounds * LANES):
-                row[j] = _u32(float_to_bits(_laplace(row[j])))
+        for j in range(rounds * LANES):
+            row[j] = _u32(float_to_bits(single(row[j], law)))
 
 
 @njit(inline="always")
@@ -238,7 +232,7 @@ def make_variates(  # type: ignore[no-untyped-def]
 ) -> None:  # pragma: no cover - compiled
     """Turn the words of 16 · `rounds` groups, shape (4, ROOM), into the bits of variates, in place.
 
-    Student's t and the sparse normal are left in rows 0 and 2, the others in all four. Bernoulli's
+    Student's t and the sparse normal end in rows 0 and 2, the others in all four. Bernoulli's
     P is rounded up to a multiple of 2⁻³², and the scale is that of the rounded P. Student's t is
     within 1e-6, relative, of Bailey's form on the rounded u and the exact angle of
     `rng.normal_pair`, uniform and Laplace variates are within 3e-7 of the exact ones.
@@ -271,34 +265,16 @@ def _take_lanes(flat, j, out, c):  # type: ignore[no-untyped-def]
     out[c + 12], out[c + 13], out[c + 14], out[c + 15] = v12, v13, v14, v15
 
 
-@njit(nogil=True, cache=True)
-def _take_singles(  # type: ignore[no-untyped-def]
-    made, out
-) -> None:  # pragma: no cover - compiled
-    """Copy variates of one word each in the order of columns."""
-    whole = out.size // SINGLES
+@njit(inline="always")
+def _take(made, rows, out):  # type: ignore[no-untyped-def]
+    """Copy variates in the order of columns; 2 or all 4 of the rows hold them, a constant."""
+    block, step = rows * LANES, WORDS // rows * ROOM
+    whole = out.size // block
     for b in range(whole):
-        j, c = b * LANES, b * SINGLES
-        _take_lanes(made, j, out, c)
-        _take_lanes(made, ROOM + j, out, c + LANES)
-        _take_lanes(made, 2 * ROOM + j, out, c + 2 * LANES)
-        _take_lanes(made, 3 * ROOM + j, out, c + 3 * LANES)
-    for c in range(whole * SINGLES, out.size):
-        out[c] = made[c % SINGLES // LANES * ROOM + whole * LANES + c % LANES]
-
-
-@njit(nogil=True, cache=True)
-def _take_pairs(  # type: ignore[no-untyped-def]
-    made, out
-) -> None:  # pragma: no cover - compiled
-    """Copy variates of two words each in the order of columns."""
-    whole = out.size // PAIRS
-    for b in range(whole):
-        j, c = b * LANES, b * PAIRS
-        _take_lanes(made, j, out, c)
-        _take_lanes(made, 2 * ROOM + j, out, c + LANES)
-    for c in range(whole * PAIRS, out.size):
-        out[c] = made[c % PAIRS // LANES * 2 * ROOM + whole * LANES + c % LANES]
+        for v in range(rows):
+            _take_lanes(made, v * step + b * LANES, out, b * block + v * LANES)
+    for c in range(whole * block, out.size):
+        out[c] = made[c % block // LANES * step + whole * LANES + c % LANES]
 
 
 @njit(nogil=True, cache=True)
@@ -319,7 +295,7 @@ def fill_variates(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     out
-        Where they go, shape (columns,); a column's value does not depend on how many there are.
+        Written, shape (columns,); the value of a column does not depend on their number.
     law, parameter
         `weights.WeightLaw.code` and its parameter.
     words
@@ -327,20 +303,20 @@ def fill_variates(  # type: ignore[no-untyped-def]
     stream, row, trial, layer, k0, k1
         The counter and the key, as for `rng.fill_words`.
     """
-    paired = law in (STUDENT, BERNOULLI)
-    block = PAIRS if paired else SINGLES
+    rows = 2 if law in (STUDENT, BERNOULLI) else WORDS
+    block = rows * LANES
     room = ROOM // LANES * block
-    made = words.reshape(4 * ROOM).view(np.float32)
+    made = words.reshape(WORDS * ROOM).view(np.float32)
     for start in range(0, out.size, room):
         part = out[start : start + room]
         rounds = (part.size + block - 1) // block
         first_group = start // block * LANES
         fill_words(words, first_group, rounds * LANES, stream, row, trial, layer, k0, k1)
         make_variates(words, rounds, law, parameter)
-        if paired:
-            _take_pairs(made, part)
+        if rows == WORDS:
+            _take(made, WORDS, part)
         else:
-            _take_singles(made, part)
+            _take(made, 2, part)
 
 
 # --- choices --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.ensemble import Ensemble
 
 from ..errors import InputError, SimcoreWarning
-from ..initializers import bias_scale, centring, check_fan_in
+from ..initializers import bias_scale, centring, check_ensemble, check_fan_in
 
 __all__ = ["Initialized", "correlated_", "he_", "initialize_", "raai_", "rai_"]
 
@@ -31,7 +31,7 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 SHOWN = 4
-"""So many names are shown of a longer list."""
+"""Number of names shown of a longer list."""
 
 
 # --- one layer ------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def rai_(
     Returns
     -------
     weight, bias
-        What was given.
+        The tensors that were given.
     """
     _fill(Ensemble.rai(sigma_w=sigma_w, sigma_b=sigma_b), weight, bias, generator)
     return weight, bias
@@ -144,7 +144,7 @@ def _fill(
 def _draw_into(
     ensemble: Ensemble, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None
 ) -> None:
-    """Draw the weights and the bias of a layer, and write them where they belong."""
+    """Draw the weights and the bias of a layer into their tensors."""
     fan_out, fan_in = weight.shape[0], _fan_in(weight)
     dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
     device = weight.device
@@ -174,7 +174,7 @@ def _fan_in(weight: Tensor) -> int:
 
 
 class Initialized(NamedTuple):
-    """What `initialize_` did to a model."""
+    """Layers of a model that `initialize_` drew, and those it left alone."""
 
     layers: tuple[str, ...]
     """Names of the layers whose weights were drawn."""
@@ -204,7 +204,7 @@ def initialize_(
     Returns
     -------
     Initialized
-        Which layers were drawn, and what was left alone.
+        The layers that were drawn, and the modules that were left alone.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def initialize_(
     Warns
     -----
     SimcoreWarning
-        If what was left alone has a weight matrix: a parameter of two or more dimensions.
+        If a module that was left alone has a parameter of two or more dimensions.
 
     Examples
     --------
@@ -227,19 +227,7 @@ def initialize_(
     >>> simcore.torch.initialize_(model, simcore.Ensemble.correlated(k=1.0)).layers
     ('0', '2')
     """
-    if not isinstance(module, nn.Module):
-        raise InputError("module", type(module).__name__, "is no torch.nn.Module", "Give a model.")
-    if not isinstance(ensemble, Ensemble):
-        remedy = "Give simcore.Ensemble.he(), say."
-        raise InputError("ensemble", repr(ensemble), "must be a simcore.Ensemble", remedy)
-    layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, LAYERS)}
-    if not layers:
-        rule = "has no Linear and no Conv1d, Conv2d or Conv3d"
-        raise InputError("module", type(module).__name__, rule, "Give a model with such layers.")
-    for name, layer in layers.items():
-        _check_layer(name, layer, ensemble, generator)
-    if ensemble.name in ASYMMETRIC:
-        _check_unshared(layers, ensemble)
+    layers = _checked_layers(module, ensemble, generator)
     for layer in layers.values():
         _draw_into(ensemble, layer.weight, layer.bias, generator)
     drawn = {id(p) for layer in layers.values() for p in (layer.weight, layer.bias)}
@@ -249,7 +237,7 @@ def initialize_(
 
 
 def _others(module: nn.Module, drawn: set[int]) -> Iterator[tuple[str, nn.Module, int]]:
-    """Yield what has parameters that were not drawn, and the most dimensions of these."""
+    """Yield modules with parameters that were not drawn, and the most dimensions of these."""
     for name, part in module.named_modules():
         own = [p.dim() for p in part.parameters(recurse=False) if id(p) not in drawn]
         if own:
@@ -307,6 +295,26 @@ def _check_tensor(field: str, tensor: Tensor | None) -> Tensor:
         rule = "must hold half, bfloat16, float or double in dense memory"
         raise InputError(field, f"{tensor.dtype}, {tensor.layout}", rule, "Convert it first.")
     return tensor
+
+
+def _checked_layers(
+    module: nn.Module, ensemble: Ensemble, generator: torch.Generator | None
+) -> dict[str, Any]:
+    """Return the layers of a model by name; InputError if one can't have the law."""
+    if not isinstance(module, nn.Module):
+        raise InputError("module", type(module).__name__, "is no torch.nn.Module", "Give a model.")
+    check_ensemble(ensemble)
+    layers: dict[str, Any] = {
+        name: layer for name, layer in module.named_modules() if isinstance(layer, LAYERS)
+    }
+    if not layers:
+        rule = "has no Linear and no Conv1d, Conv2d or Conv3d"
+        raise InputError("module", type(module).__name__, rule, "Give a model with such layers.")
+    for name, layer in layers.items():
+        _check_layer(name, layer, ensemble, generator)
+    if ensemble.name in ASYMMETRIC:
+        _check_unshared(layers, ensemble)
+    return layers
 
 
 def _check_layer(

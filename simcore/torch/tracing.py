@@ -1,8 +1,8 @@
-"""What the layers of a PyTorch model make of its inputs, in the simulator's names.
+"""Observables of the layers of a PyTorch model, in the simulator's names.
 
-The nodes of a layer are all numbers that it gives for one input: outputs of a linear layer,
-channels times pixels of a convolution, and so on for any further dimension. What is observed is
-the layer's own output, the pre-activation h; activations are max(h, 0), whatever the model does.
+The nodes of a layer are all numbers of its output for one input: outputs of a linear layer,
+channels times pixels of a convolution, and so on for any further dimension. Observed is the
+layer's own output, the pre-activation h; activations are max(h, 0), whatever the model applies.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = ["trace"]
 
 Floats = npt.NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
+Layer = tuple[str, int, dict[str, Any]]
 
 LAYERS = (
     nn.Linear,
@@ -45,7 +46,7 @@ PAIR_NAMES = NAMES[: NAMES.index("dead_network1")]
 """Observables of a pair in one layer; those that follow take the layers for a chain."""
 
 PARALLEL = 4.0
-"""1 − c below so many ε² is 0: rounding of h, by ε of itself or a little more, could make it."""
+"""1 − c below this many ε² counts as 0: rounding of h alone could cause it."""
 
 NODE_NAMES = ("dead", "activation_rate")
 """Observables of the nodes of one layer, over all inputs."""
@@ -69,8 +70,8 @@ def trace(
     inputs
         M inputs, shape (M, …), floating, on the device of the model.
     pairs
-        Pairs of inputs whose observables are wanted: their row numbers, from 0, or how many are
-        drawn from all (always the same). None draws 64, or takes all there are.
+        Pairs of inputs to observe: their row numbers, from 0, or the number of pairs to draw
+        (always the same ones). None draws 64, or takes all if there are fewer.
 
     Returns
     -------
@@ -103,27 +104,33 @@ def trace(
     """
     _check_inputs(model, inputs)
     chosen = _choose_pairs(pairs, inputs.shape[0])
-    layers: list[tuple[str, int, dict[str, Any]]] = []
-
-    def observe_layer(name: str, h: Tensor) -> None:
-        if h.dim() < 2 or h.shape[0] != inputs.shape[0]:
-            rule = f"gives {tuple(h.shape)} for {inputs.shape[0]} inputs: not a row to each"
-            remedy = "Trace a model whose layers keep the inputs along the first dimension."
-            raise InputError("model", name, rule, remedy)
-        nodes = h.detach().flatten(1)
-        layers.append((name, nodes.shape[1], _observe(nodes, chosen)))
-
-    with _watched(model, observe_layer), torch.no_grad():
-        model(inputs)
+    layers = _observed(model, inputs, chosen)
     if not layers:
         rule = "calls no Linear and no convolution"
         raise InputError("model", type(model).__name__, rule, "Trace one that is made of them.")
     return _dataset(layers, chosen, _doubles(inputs.detach().flatten(1)))
 
 
+def _observed(model: nn.Module, inputs: Tensor, pairs: Pairs) -> list[Layer]:
+    """Run a model and return the name, the nodes and the observables of each call of a layer."""
+    layers: list[Layer] = []
+
+    def observe(name: str, h: Tensor) -> None:
+        if h.dim() < 2 or h.shape[0] != inputs.shape[0]:
+            rule = f"gives {tuple(h.shape)} for {inputs.shape[0]} inputs: not a row to each"
+            remedy = "Trace a model whose layers keep the inputs along the first dimension."
+            raise InputError("model", name, rule, remedy)
+        nodes = h.detach().flatten(1)
+        layers.append((name, nodes.shape[1], _observe(nodes, pairs)))
+
+    with _watched(model, observe), torch.no_grad():
+        model(inputs)
+    return layers
+
+
 @contextmanager
 def _watched(model: nn.Module, observe: Callable[[str, Tensor], None]) -> Iterator[None]:
-    """Have `observe` called with each output of a layer; the model is in `eval` mode meanwhile."""
+    """Call `observe` with each output of a layer; the model is in `eval` mode meanwhile."""
 
     def hook(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         return lambda _layer, _given, output: observe(name, output)
@@ -245,9 +252,7 @@ def _rate_bin(active: npt.NDArray[np.int64], inputs: int) -> npt.NDArray[np.int6
 # --- the Dataset ----------------------------------------------------------------------------------
 
 
-def _dataset(
-    layers: list[tuple[str, int, dict[str, Any]]], pairs: Pairs, inputs: Floats
-) -> xr.Dataset:
+def _dataset(layers: list[Layer], pairs: Pairs, inputs: Floats) -> xr.Dataset:
     variables = {}
     for name in PAIR_NAMES + NODE_NAMES:
         values = np.array([observed[name] for _, _, observed in layers])
@@ -259,9 +264,7 @@ def _dataset(
     return xr.Dataset(variables, _coordinates(layers, pairs, inputs))
 
 
-def _coordinates(
-    layers: list[tuple[str, int, dict[str, Any]]], pairs: Pairs, inputs: Floats
-) -> dict[str, xr.Variable]:
+def _coordinates(layers: list[Layer], pairs: Pairs, inputs: Floats) -> dict[str, xr.Variable]:
     with np.errstate(all="ignore"):
         geometry = pair_geometry(inputs, pairs)
     first, second = zip(*pairs, strict=True)

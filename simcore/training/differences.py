@@ -1,4 +1,4 @@
-"""How ensembles differ from a baseline: in pairs, with intervals, corrected for their number."""
+"""Differences of ensembles from a baseline: paired, with intervals, corrected for their number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True)
 class Difference:
-    """How an ensemble differs from the baseline in one measure, over pairs of runs.
+    """Difference of an ensemble from the baseline in one measure, over pairs of runs.
 
     The two runs of a pair share seed, data and batches. For ``loss`` and ``steps`` the difference
     of a pair is the logarithm of a ratio, for ``accuracy`` it is a difference of shares.
@@ -36,13 +36,13 @@ class Difference:
     Parameters
     ----------
     ensemble, baseline
-        What is compared to what.
+        The ensemble, and the one that it is compared with.
     measure
         ``"steps"`` to the loss `target`, final test ``"loss"`` or final ``"accuracy"``.
     target
         The loss that is reached; None for other measures.
     pairs
-        How many there are.
+        Number of pairs.
     estimate
         Least and largest median over pairs that the data allow; the two are the same unless too
         many runs end before they reach the target.
@@ -72,17 +72,17 @@ class Difference:
 
     @property
     def decided(self) -> bool:
-        """Whether there is a difference, with at most 5 % false alarms in the whole table."""
+        """True if there is a difference, with at most 5 % false alarms in the whole table."""
         return self.p_corrected < 1.0 - CONFIDENCE
 
     @property
     def hinted(self) -> bool:
-        """Whether the interval leaves out "no difference", which is less than `decided`."""
+        """True if the interval excludes "no difference", a weaker claim than `decided`."""
         return self.interval[0] > 0.0 or self.interval[1] < 0.0
 
     @property
     def is_better(self) -> bool:
-        """Whether more pairs are on the ensemble's side."""
+        """True if the ensemble is better in more pairs than it is worse."""
         return self.better > self.worse
 
 
@@ -146,7 +146,7 @@ def differences(
 def _paired(
     reach: xr.Dataset, ends: xr.Dataset, name: str, against: str
 ) -> Iterator[tuple[str, float | None, Floats, Floats]]:
-    """Yield measure, target, and between what the difference of each pair lies."""
+    """Yield measure, target, and the lower and upper bounds of the difference of each pair."""
     last = float(reach.attrs["last_step"])
     for i, target in enumerate(reach["target"].to_numpy().tolist()):
         own, other = (
@@ -164,7 +164,7 @@ def _paired(
 
 
 def _log_steps(reach: xr.Dataset, last: float) -> tuple[Floats, Floats]:
-    """Return between what ln steps of each run lies; a loss met at the start counts as one step."""
+    """Return bounds of ln steps of each run; a loss met at the start counts as one step."""
     steps, censored = reach["steps"].to_numpy(), reach["censored"].to_numpy()
     most = np.log(np.maximum(steps, 1.0))
     return np.where(censored, math.log(max(last, 1.0)), most), most

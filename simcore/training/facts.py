@@ -1,4 +1,4 @@
-"""What a training file is: configuration, progress, provenance, and the command that repeats it."""
+"""Facts of a training file: configuration, progress, provenance, and the command to repeat it."""
 
 from __future__ import annotations
 

@@ -42,9 +42,8 @@ def draw_networks(
     seed
         The run's.
     owners
-        What tells the networks apart, the key of their random streams. That of a network's output
-        layer has no ensemble in it: Gaussian weights of variance 1/n and no bias, whatever the
-        hidden layers.
+        Keys of the random streams, one for each network. The key of an output layer has no
+        ensemble in it: its weights are Gaussian of variance 1/n, without bias, for all ensembles.
     dtype
         Type of the weights; they are drawn in float64.
     """
@@ -78,7 +77,7 @@ def _hidden(
 
         return layer(start.ensemble, fan_in, fan_out, rng)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    # Of this type whatever torch.set_default_dtype was told: another one draws other numbers.
+    # Of this type whatever torch.set_default_dtype is: another type draws other numbers.
     weight = torch.empty(fan_out, fan_in, dtype=torch.float32)
     bias = torch.zeros(fan_out, dtype=torch.float32)
     if start.name == "orthogonal":

@@ -17,12 +17,12 @@ from ..errors import InputError
 __all__ = ["REFERENCES", "Purpose", "Start", "parse_label", "stream"]
 
 REFERENCES = ("torch", "orthogonal")
-"""Initial weights that people use: PyTorch's default of a Linear layer; `orthogonal_`, gain √2."""
+"""Initial weights in common use: PyTorch's default of a Linear layer; `orthogonal_`, gain √2."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """How a network's hidden layers begin.
+    """Initial weights of the hidden layers.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def parse_label(field: str, label: str) -> Start:
 
 
 class Purpose(IntEnum):
-    """What a random stream is for; numbers are never reused."""
+    """Purposes of random streams; numbers are never reused."""
 
     TEACHER = 1
     INPUTS = 2
@@ -103,9 +103,9 @@ def stream(seed: int, purpose: Purpose, *key: int | str) -> np.random.Generator:
     seed
         The run's.
     purpose
-        What they are for.
+        Their purpose.
     *key
-        What they belong to: role, trial, ensemble, layer; texts stand for 32-bit numbers.
+        Their owner: role, trial, ensemble, layer; texts stand for 32-bit numbers.
     """
     words = tuple(_number(part) if isinstance(part, str) else part for part in key)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(purpose), *words)))

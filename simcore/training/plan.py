@@ -1,4 +1,4 @@
-"""What is trained: a task, networks, an optimizer and its grid of rates; validated in one place."""
+"""Plan of a training run: task, networks, optimizer and grid of rates; validated in one place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 ENSEMBLES = ("he", "correlated:1", "rai", "raai:10", "torch", "orthogonal")
-"""What is compared unless said otherwise."""
+"""Ensembles that are compared by default."""
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
 
@@ -47,23 +47,23 @@ RATE_LIMITS = (1e-12, 1e6)
 """Smallest and largest learning rate, of an extended grid too."""
 
 MOST_NOISE = 1e6
-"""Largest noise: squares of much more leave the range of float32, and nothing could be learned."""
+"""Largest noise: squares of much larger ones leave the range of float32."""
 
 RECORDED = 60
-"""About how many steps are recorded, spaced by equal ratios."""
+"""Approximate number of recorded steps, spaced by equal ratios."""
 
 VALIDATION = 1000
-"""Samples of the teacher that rates are chosen by, and as many that tests are made on."""
+"""Samples of the teacher for the choice of rates, and as many for the test."""
 
 DIGIT_IMAGES = 1797
 TEST_IMAGES = 400
-"""Images that nothing is trained or chosen by; the same for all seeds of a run."""
+"""Images of the test set alone; the same for all seeds of a run."""
 
 LEAST_VALIDATION = 100
-"""Images that rates are chosen by, at least: all that are neither trained nor tested on."""
+"""Fewest images for the choice of rates: all that are neither trained nor tested on."""
 
 GROUP = 10
-"""Networks that the CPU trains as one batched model: more are no faster, and keep cores waiting.
+"""Networks that the CPU trains as one batched model: larger groups are no faster.
 
 It is part of the arithmetic, so it does not depend on the number of threads.
 """
@@ -204,11 +204,11 @@ class Plan(ABC):
         return self.seeds if self.device == "cuda" else min(GROUP, self.seeds)
 
     def start(self, label: str) -> Start:
-        """Return what a label stands for."""
+        """Return the initial weights that a label names."""
         return parse_label("ensembles", label)
 
     def config(self) -> dict[str, Any]:
-        """Return what is trained as plain values: what `config_json` holds."""
+        """Return the plan as plain values, those of `config_json`."""
         values = {name: list(x) if isinstance(x, tuple) else x for name, x in asdict(self).items()}
         return {"task": self.task, **values}
 
@@ -227,7 +227,7 @@ class Plan(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherStudent(Plan):
-    """Students that learn a random teacher network from samples of what it answers.
+    """Students that learn a random teacher network from samples of its answers.
 
     Inputs are standard normal. Targets have mean 0 and variance 1 over the training set; each seed
     has a teacher of its own. Further parameters are those of `Plan`.
@@ -237,8 +237,8 @@ class TeacherStudent(Plan):
     inputs
         Components of an input.
     noise
-        Standard deviation of the noise on the targets that are trained and chosen by, in units of
-        the teacher's; those of the test set have none.
+        Standard deviation of the noise on training and validation targets, in units of the
+        teacher's; the test set has none.
     teacher
         Label of the teacher's weights.
     teacher_width, teacher_depth

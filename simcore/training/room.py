@@ -1,4 +1,4 @@
-"""How much memory training takes, and whether there is as much."""
+"""Memory that training takes, compared with the memory that is free."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHT_COPIES = 6
 """Weights, gradients, up to two numbers of an optimizer, and the float64 that they are drawn in."""
 
 NODE_COPIES = 3
-"""Activations, their gradients, and what an operation needs on the way."""
+"""Activations, their gradients, and intermediate values."""
 
 TEACHER_COPIES = 2
 """Weights as drawn and as used; activations of a layer and of the one before."""
@@ -27,7 +27,7 @@ REMEDY = "Take a smaller width, depth or training set, or fewer threads."
 def training_bytes(plan: Plan, groups: int) -> int:
     """Return about how many bytes it takes to train some groups at once.
 
-    PyTorch's own are apart, and those of teachers.
+    PyTorch itself and teachers are not counted.
     """
     networks = max(plan.group, plan.pilots)
     sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
@@ -52,20 +52,20 @@ def _weights(sizes: list[int]) -> int:
 
 
 def _groups(plan: Plan, threads: int) -> int:
-    """Return how many groups the CPU trains at once at most: no more than there are jobs."""
+    """Return the most groups that the CPU trains at once: no more than there are jobs."""
     jobs = max(len(plan.grid), math.ceil(plan.seeds / plan.group))
     return min(threads, len(plan.ensembles) * jobs)
 
 
 def check_room(plan: Plan, threads: int) -> None:
-    """Raise InputError if training needs more memory than there is; a GPU's is not looked at."""
+    """Raise InputError if training needs more memory than is free; that of a GPU is not checked."""
     room = available_bytes()
     groups = _groups(plan, threads) if plan.device == "cpu" else 1
     students = training_bytes(plan, groups) if plan.device == "cpu" else 0
     need = students + groups * teacher_bytes(plan)
     if need <= SHARE * room:
         return
-    rule = f"needs about {need / 1e9:.3g} GB of memory, {room / 1e9:.3g} GB are free"
+    rule = f"needs about {need / 1e9:.3g} GB of memory, and {room / 1e9:.3g} GB are free"
     if isinstance(plan, TeacherStudent) and students <= SHARE * room:
         remedy = "Take a smaller teacher or training set, or fewer threads."
         raise InputError("teacher_width", plan.teacher_width, rule, remedy)
@@ -73,13 +73,13 @@ def check_room(plan: Plan, threads: int) -> None:
 
 
 def is_memory_error(error: RuntimeError) -> bool:
-    """Return whether PyTorch says by an error that memory is at an end, a GPU's or the host's."""
+    """Return True if PyTorch reports by an error that a GPU or the host is out of memory."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def no_room(plan: Plan) -> InputError:
-    """Return what to say where memory came to an end on the way."""
+    """Return the error for a lack of memory in the course of training."""
     rule = f"needs more memory than the {'GPU' if plan.device == 'cuda' else 'machine'} has left"
     return InputError("width", plan.width, rule, REMEDY)

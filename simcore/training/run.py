@@ -1,4 +1,4 @@
-"""Training a plan, or going on with its file: jobs to threads, results to the file."""
+"""Training a plan, or resuming its file: jobs to threads, results to the file."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "check_torch", "execute", "go_on", "resume", "train"]
 
 LOOK = 0.2
-"""Seconds between two looks at what is to be stopped or told."""
+"""Seconds between two checks for requests to stop and two reports of progress."""
 
 CHECKPOINT = 2.0
-"""Seconds between two writes, at least; the last one is made at once."""
+"""Least seconds between two writes; the last one is made at once."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run.
+    """End of a run.
 
     Parameters
     ----------
     results
-        What is known.
+        Results so far.
     complete
-        False if it was stopped; its file then holds what was done.
+        False if it was stopped; its file then holds the results so far.
     seconds
         Wall time.
     """
@@ -103,7 +103,7 @@ def train(
 def resume(
     path: str | os.PathLike[str], *, threads: int | None = None, report: Report | None = None
 ) -> xr.Dataset:
-    """Go on with a training run that was stopped or killed; the bytes are those of one long run.
+    """Resume a training run that was stopped or killed; the bytes are those of an unbroken run.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def execute(
     control
         Requests to stop.
     provenance
-        Added to what is found out about this process.
+        Added to the description of this process.
     """
     check_torch(plan)
     check_room(plan, resolve_threads(threads))
@@ -161,7 +161,7 @@ def go_on(
     control: Control | None = None,
     provenance: Mapping[str, object] | None = None,
 ) -> Outcome:
-    """Go on with the run of a file; parameters as for `execute`."""
+    """Resume the run of a file; parameters as for `execute`."""
     with only_writer(path):
         results, complete = read_results(path)
         if complete:
@@ -176,15 +176,15 @@ def check_torch(plan: Plan) -> None:
     try:
         import torch
     except ImportError as error:
-        rule, remedy = "needs PyTorch, which is not installed", "pip install 'simcore[torch]'"
-        raise InputError("train", plan.task, rule, f"Install it: {remedy}.") from error
+        rule = "needs PyTorch, which is not installed"
+        raise InputError("train", plan.task, rule, "Run: pip install torch.") from error
     if plan.device == "cuda" and not torch.cuda.is_available():
         rule = f"can't be used: PyTorch {torch.__version__} sees no GPU here"
         raise DeviceError("device", "cuda", rule, "Leave it out, or install PyTorch for CUDA.")
 
 
 def _check_data(plan: Plan) -> None:
-    """Raise InputError if the task has no data, before there is a file; pilots need it anyway."""
+    """Raise InputError if the task has no data, before a file is written."""
     from .tasks import draw_data
 
     with _one_thread_each():
@@ -192,7 +192,7 @@ def _check_data(plan: Plan) -> None:
 
 
 class _Loop:
-    """One process that trains: it hands jobs to threads and takes in what they give."""
+    """One process that trains: it hands jobs to threads and collects their results."""
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ class _Loop:
         self._written = -CHECKPOINT
 
     def run(self) -> Outcome:
-        """Train what is left.
+        """Train the networks that are left.
 
         Raises
         ------
@@ -307,7 +307,7 @@ class _Loop:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Let each of our threads compute alone: sums do not then depend on how many there are."""
+    """Let each of our threads compute alone: sums then do not depend on their number."""
     import torch
 
     before = torch.get_num_threads()

@@ -42,7 +42,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 BASELINE = "he"
-"""What ensembles are compared to."""
+"""Ensemble that the others are compared with."""
 
 LEVELS = (0.16, 0.5, 0.84)
 """Quantiles over seeds: the band and the median."""
@@ -82,10 +82,7 @@ def baseline_of(dataset: xr.Dataset, baseline: str | None = None) -> str:
 
 
 def trained(dataset: xr.Dataset) -> list[str]:
-    """Return the ensembles all of whose runs have come to their end, diverged or not.
-
-    The others are not trained yet, or not all of their runs.
-    """
+    """Return the ensembles all of whose runs have ended, diverged or not."""
     loss = _ordered(dataset["loss"])[:, :, -1]
     diverged = _ordered(dataset["diverged"]).astype(bool)
     whole = (np.isfinite(loss) | diverged).all(axis=1)
@@ -104,7 +101,7 @@ def _outcomes(dataset: xr.Dataset, name: str) -> Floats:
     diverged = _ordered(dataset["diverged"]).astype(bool)
     since = np.where(diverged, _ordered(dataset["diverged_step"]), np.inf)
     gone = dataset["step"].to_numpy() >= since[:, :, np.newaxis]
-    # What is recorded between two steps may be lost before the step that is told.
+    # A curve may turn NaN before the step at which divergence was noticed.
     gone |= diverged[:, :, np.newaxis] & ~np.isfinite(values)
     return np.where(gone, 0.0 if name == "accuracy" else np.inf, values)
 
@@ -134,14 +131,14 @@ def curves(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def final(dataset: xr.Dataset) -> xr.Dataset:
-    """Return how the runs end.
+    """Return the final loss and accuracy of the runs.
 
     Returns
     -------
     xarray.Dataset
         ``loss`` and, where the task has one, ``accuracy`` of shape (ensemble, seed), at the last
         step; ``loss_quantile`` and ``accuracy_quantile`` (ensemble, level); ``diverged``
-        (ensemble), how many runs did.
+        (ensemble), the number of runs that did.
     """
     usable = _usable(dataset)
     found = xr.Dataset(coords={"ensemble": usable["ensemble"], "seed": usable["seed"]})
@@ -211,7 +208,7 @@ def _unit(dataset: xr.Dataset) -> float:
 
 
 def reference_losses(dataset: xr.Dataset, baseline: str | None = None) -> list[float]:
-    """Return the losses whose steps are told where none are given, the largest first.
+    """Return the default losses for `steps_to_reach`, the largest first.
 
     They are 1/2, 1/10 and 1/100 of the loss of a network that has learned nothing (`ZERO_LOSS`),
     as far as at least one run reaches them, and `reference_loss`.
@@ -226,7 +223,7 @@ def reference_losses(dataset: xr.Dataset, baseline: str | None = None) -> list[f
 
 
 def steps_to_reach(dataset: xr.Dataset, losses: Sequence[float] | None = None) -> xr.Dataset:
-    """Return after how many steps each run first has a test loss as low as given ones.
+    """Return the number of steps after which each run first reaches given test losses.
 
     Between the two recorded steps where the loss is passed, ln loss is taken as linear in the step.
 
@@ -279,7 +276,7 @@ def steps_to_reach(dataset: xr.Dataset, losses: Sequence[float] | None = None) -
 
 
 def _first(loss: Floats, at: Floats, target: float) -> Floats:
-    """Return when each curve, (ensemble, seed, step), first is as low as a target."""
+    """Return the step at which each curve, (ensemble, seed, step), first is as low as a target."""
     below = loss <= target
     first = below.argmax(axis=2)[:, :, np.newaxis]
     before = np.maximum(first - 1, 0)

@@ -304,7 +304,7 @@ def open_training(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def read_results(path: str | os.PathLike[str]) -> tuple[Results, bool]:
-    """Read back everything that is known, bit by bit as it was written, and whether that is all.
+    """Read the results bit by bit as they were written, and True if the run is complete.
 
     Raises
     ------
@@ -356,7 +356,7 @@ def _read_header(file: Any, path: str | os.PathLike[str]) -> tuple[Plan, bool]:
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[Plan, bool]:
-    """Read what a file's run is, and whether it is complete.
+    """Read the plan of a file, and True if its run is complete.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What networks learn: the samples of a random teacher, or handwritten digits."""
+"""Tasks that networks learn: samples of a random teacher, or handwritten digits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Batches", "Data", "Samples", "draw_data", "read_digits"]
 Numbers = npt.NDArray[Any]
 
 ATTEMPTS = 100
-"""Teachers that are drawn until one is alive."""
+"""Most teachers that are drawn until one is alive."""
 
 CONSTANT = 1e-12
 """A teacher whose answers spread less than this, relative to their size, is dead."""
@@ -36,7 +36,7 @@ class Samples(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What the networks of one group are trained, chosen and tested on."""
+    """Training, validation and test samples of the networks of one group."""
 
     train: Samples
     validation: Samples
@@ -95,7 +95,7 @@ def _ask_teacher(plan: TeacherStudent, role: str, trial: int) -> list[tuple[Numb
 
 
 def _answers(plan: TeacherStudent, role: str, trial: int, inputs: Numbers) -> Numbers:
-    """Return what the first living teacher of a trial answers to inputs."""
+    """Return the answers of the first living teacher of a trial."""
     start = plan.start(plan.teacher)
     sizes = [plan.inputs, *[plan.teacher_width or 0] * (plan.teacher_depth or 0), 1]
     asked = torch.from_numpy(inputs).unsqueeze(0)
@@ -106,7 +106,7 @@ def _answers(plan: TeacherStudent, role: str, trial: int, inputs: Numbers) -> Nu
         trained = answers[: plan.samples]
         if trained.std() > CONSTANT * abs(trained).max():
             return answers
-    rule = f"gave {ATTEMPTS} teachers that answer all inputs alike"
+    rule = f"gave {ATTEMPTS} teachers with the same answer to all inputs"
     raise InputError("teacher", plan.teacher, rule, "Take a wider or shallower teacher.")
 
 

@@ -1,4 +1,4 @@
-"""What training runs say, in words: who learns faster than the baseline, and who diverged."""
+"""Results of training in words: ensembles that learn faster, and runs that diverged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .statistics import baseline_of, final, reference_loss, trained
 __all__ = ["difference_words", "grid_words", "interval_words", "ratio_words", "unstable", "verdict"]
 
 FEWEST = 6
-"""Pairs without which the sign test can decide nothing: 2 · 2⁻⁵ is more than 5 %."""
+"""Fewest pairs with which the sign test can decide anything: 2 · 2⁻⁵ is more than 5 %."""
 
 
 def verdict(
@@ -22,7 +22,7 @@ def verdict(
     baseline: str | None = None,
     found: Sequence[Difference] | None = None,
 ) -> str:
-    """Return which ensembles train faster than the baseline, in words.
+    """Compare the speed of training of all ensembles with the baseline, in words.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ def verdict(
     baseline
         As for `differences`.
     found
-        Their differences, if they are known already; the correction is for as many as there are.
+        Their differences, if they are known already; p-values are corrected for their number.
 
     Returns
     -------
     str
-        One line for each ensemble, one on runs that diverged, those on learning rates, and what
-        all of it rests on.
+        One line for each ensemble, one on runs that diverged, those on learning rates, and one on
+        the statistical method.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def _ensembles(dataset: xr.Dataset, against: str, judged: Sequence[Difference]) 
     names, ended = [str(x) for x in dataset["ensemble"].to_numpy()], trained(dataset)
     missing = [name for name in names if name not in ended]
     if missing:
-        yield f"No result yet of {_listed(missing)}: not trained to the end."
+        yield f"No result yet for {_listed(missing)}: not trained to the end."
     if against not in ended:
         yield f"Nothing can be compared to {against}."
         return
@@ -76,7 +76,7 @@ def _ensemble(own: Sequence[Difference], target: float | None) -> str:
     name, against = own[0].ensemble, own[0].baseline
     words = [_speed(d) for d in speed] or [name]
     if target is None:
-        words = [f"{name}: of speed nothing can be said, since too few runs of {against} learn"]
+        words = [f"{name}: speeds can't be compared, since too few runs of {against} learn"]
     return ". ".join([*words, *map(_ending, ends)]) + "."
 
 
@@ -108,7 +108,7 @@ def difference_words(d: Difference) -> str:
 
 
 def ratio_words(d: Difference) -> str:
-    """Return the estimate alone: a ratio, or between what it lies; points for the accuracy."""
+    """Return the estimate alone: a ratio or its bounds; points for the accuracy."""
     if d.measure == "accuracy":
         return _points(d.estimate[0])
     low, high = (_ratio(x) for x in d.estimate)
@@ -148,8 +148,8 @@ def _diverged(dataset: xr.Dataset) -> Iterator[str]:
     told = [f"{int(n)} of {seeds} runs of {e}" for e, n in _of_ensembles(counts) if n]
     if told:
         yield (
-            f"Diverged: {_listed(told)}. They count as runs that never reach a loss and end with "
-            "an infinite one."
+            f"Diverged: {_listed(told)}. They count as runs that reach no loss and end with an "
+            "infinite one."
         )
     elif counts.size:
         yield "No run diverged."
@@ -162,7 +162,7 @@ def unstable(dataset: xr.Dataset) -> list[str]:
 
 
 def grid_words(dataset: xr.Dataset) -> list[str]:
-    """Return what is to be known of the learning rates, each chosen from a grid by pilot runs."""
+    """Return notes on the learning rates, each chosen from a grid by pilot runs."""
     names = [str(x) for x in dataset["ensemble"].to_numpy()]
     rates = {str(e): float(r) for e, r in _of_ensembles(dataset["learning_rate"])}
     chosen = [e for e in names if math.isfinite(rates[e])]
@@ -173,19 +173,19 @@ def grid_words(dataset: xr.Dataset) -> list[str]:
     lines = []
     if nowhere:
         lines.append(
-            f"Some pilot of {_listed(nowhere)} diverged at every learning rate of the grid, so "
-            "that the smallest was taken."
+            f"Some pilot of {_listed(nowhere)} diverged at every learning rate of the grid; the "
+            "smallest was taken."
         )
     if edge:
         lines.append(
-            f"At the edge of the grid of learning rates lies the best of {_listed(edge)}: a better "
-            "one may lie beyond, so that what is said of it is no last word."
+            f"The best learning rate of {_listed(edge)} is at the edge of the grid. A better one "
+            "may lie beyond: extend the grid before you draw conclusions."
         )
     inside = [e for e in extended if e in chosen and e not in at_edge]
     if inside:
         lines.append(
-            f"For {_listed(inside)} the grid of learning rates was extended, and holds the best "
-            "within it now."
+            f"For {_listed(inside)} the grid of learning rates was extended; the best now lies "
+            "within it."
         )
     return lines
 
@@ -209,7 +209,7 @@ def _basis(judged: Sequence[Difference]) -> str:
         f"{100.0 * (1.0 - CONFIDENCE):.0f} % of files; an interval alone shows less."
     )
     if any(d.estimate[0] != d.estimate[1] for d in judged):
-        text += " Two numbers where one is due: it lies between them, for some runs ended early."
+        text += " Two numbers are bounds: some runs ended before they reached the loss."
     if pairs < FEWEST:
         text += f" With fewer than {FEWEST} pairs, as here, it can call none."
     elif min(count * 2.0 ** (1 - pairs), 1.0) >= 1.0 - CONFIDENCE:

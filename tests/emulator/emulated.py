@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.sampling.contract import Signals, TaskResult
+from simcore.sampling.cuda.device import Device
 from tests.emulator.kernel_simulator import launch
 from tests.emulator.ptx_program import Program
 
@@ -17,8 +18,8 @@ Compiled = dict[str, Program]
 """Compiled kernels by name."""
 
 
-class Emulated:
-    """Runs compiled kernels, as `sampling.cuda.device.Device` says.
+class Emulated(Device):
+    """A device that runs compiled kernels on the CPU.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from simcore.machine.memory import memory_bytes
 from simcore.runs.limits import DEVICES
 from simcore.runs.run import Run
 from simcore.sampling.batch.cpu import BatchSampler
-from simcore.sampling.batch.cuda import BatchCudaSampler, CupyDevice
+from simcore.sampling.batch.cuda import ArrayDevice, BatchCudaSampler
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import TaskResult
 from simcore.sampling.cuda import driver as cuda_blocks
@@ -29,8 +29,8 @@ from tests.support.array_driver import array_rows
 pytestmark = pytest.mark.xdist_group("gpu")
 
 
-class EmulatedArrays(Emulated):
-    """… and whose namespace is NumPy's (`batch_cuda.ArrayDevice`)."""
+class EmulatedArrays(Emulated, ArrayDevice):
+    """Such a device with the namespace of NumPy."""
 
     xp: Any = np
 
@@ -190,7 +190,7 @@ def test_what_cupy_keeps_is_there_for_large_arrays(monkeypatch: pytest.MonkeyPat
     pool = SimpleNamespace(free_bytes=lambda: kept["bytes"], free_all_blocks=give_back)
     cupy = SimpleNamespace(get_default_memory_pool=lambda: pool)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    device = CupyDevice()
+    device = ArrayDevice()
     memory = SimpleNamespace(get_memory_info=lambda: SimpleNamespace(free=free["driver"]))
     device._cuda = SimpleNamespace(current_context=lambda: memory, device_array=np.empty)
     assert device.free_bytes() == 2**30 + 2**20

@@ -14,8 +14,7 @@ from simcore.numerics.arithmetic import fma64
 from simcore.runs.run import Run
 from simcore.sampling.batch.cpu import BatchSampler
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
-from simcore.sampling.cuda.driver import Piece
-from simcore.sampling.cuda.statistics import DeviceStatistics
+from simcore.sampling.cuda.statistics import DeviceStatistics, Piece
 from simcore.sampling.driver import BlockSampler
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import Task

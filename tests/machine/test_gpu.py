@@ -365,14 +365,14 @@ def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> No
     """As Numba does below 128 thread blocks; the launch itself is left out."""
     from numba.cuda import dispatcher
 
-    from simcore.sampling.cuda.driver import CudaDevice
+    from simcore.sampling.cuda.device import Device
     from simcore.sampling.pair import cuda_kernels as pair_kernels
 
     started: list[tuple[object, ...]] = []
     monkeypatch.setattr(
         dispatcher._LaunchConfiguration, "__call__", lambda _, *given: started.append(given)
     )
-    device = CudaDevice()
+    device = Device()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         device.launch(pair_kernels.advance, 1, 128, "physics")

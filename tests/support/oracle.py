@@ -234,9 +234,15 @@ def _layers(
 
 # --- one layer of random weights ----------------------------------------------------------------
 
+TIE = 1e-12
+"""Share of the sizes of its terms below which a sum is 0."""
+
 
 def pre_activations(law: Law, width: int, x: Floats, rng: np.random.Generator) -> Floats:
-    """Draw all weights and biases of a layer; return h, shape (trial, node, input)."""
+    """Draw all weights and biases of a layer; return h, shape (trial, node, input).
+
+    Terms that cancel, as ±1 do, leave rounding of 1e-16 of their sizes: that is 0.
+    """
     trials, n, _ = x.shape
     z = standardised(law.weights, (trials, width, n), rng)
     a = 1.0 - math.sqrt(1.0 - law.g)
@@ -244,7 +250,8 @@ def pre_activations(law: Law, width: int, x: Floats, rng: np.random.Generator) -
     bias = law.bias_scale(n) * rng.standard_normal((trials, width, 1))
     if law.asymmetric:
         weights, bias = _replace_one(law.replaced, weights, bias, rng)
-    return np.asarray(weights @ x + bias)
+    h = weights @ x + bias
+    return np.where(np.abs(h) > TIE * (np.abs(weights) @ np.abs(x) + np.abs(bias)), h, 0.0)
 
 
 def standardised(weights: str, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

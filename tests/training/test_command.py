@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -59,16 +58,6 @@ def test_where_no_rate_is_stable_none_is_called_the_best(
     assert "Some pilot of he and torch diverged at every learning rate" in told
 
 
-def test_a_figure_without_matplotlib_is_refused_by_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
-    assert main([*TEACHER, "-o", "run.h5", "--figure", "losses.png"]) == 2
-    assert capsys.readouterr().err.startswith("--figure losses.png: needs matplotlib")
-    assert not list(tmp_path.iterdir())
-
-
 def test_resume_goes_on_with_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, control = tmp_path / "stopped.h5", Control()
     control.stop.set()
@@ -77,7 +66,7 @@ def test_resume_goes_on_with_training(tmp_path: Path, capsys: pytest.CaptureFixt
     )
     run.execute(plan, output=path, control=control)
     assert main(["resume", str(path), "--trials", "9"]) == 2
-    assert "--trials 9: goes with runs of simulate" in capsys.readouterr().err
+    assert "--trials 9: is for runs of simulate" in capsys.readouterr().err
     assert main(["resume", str(path), "--quiet", "--threads", "1"]) == 0
     assert capsys.readouterr() == ("", "")
     assert open_training(path).attrs["complete"] == 1
@@ -126,5 +115,5 @@ def test_without_pytorch_the_remedy_is_named(
     assert main(["train", "digits"]) == 2
     told = capsys.readouterr().err
     assert "needs PyTorch, which is not installed" in told
-    assert "pip install 'simcore[torch]'" in told
+    assert "pip install torch." in told
     assert not list(tmp_path.iterdir())

@@ -119,9 +119,9 @@ def test_training_and_runs_share_a_page(folder: Path, tmp_path: Path) -> None:
     ("name", "words"),
     [
         ("begun", "Training is unfinished"),
-        ("half", "No result yet of rai: not trained to the end."),
+        ("half", "No result yet for rai: not trained to the end."),
         ("one", "With one seed there is one pair of networks"),
-        ("gone", "of speed nothing can be said, since too few runs of he learn"),
+        ("gone", "speeds can't be compared, since too few runs of he learn"),
     ],
 )
 def test_files_that_lack_something_have_a_page(

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,7 +48,7 @@ def test_a_dead_teacher_is_drawn_anew_and_one_that_never_lives_is_refused(
     data = draw_data(TeacherStudent(**narrow, teacher_depth=6), "measured", 0, 5)  # type: ignore[arg-type]
     assert torch.isfinite(data.train.targets).all()
     monkeypatch.setattr(tasks, "ATTEMPTS", 3)
-    with pytest.raises(InputError, match="3 teachers that answer all inputs alike"):
+    with pytest.raises(InputError, match="3 teachers with the same answer to all inputs"):
         draw_data(TeacherStudent(**narrow, teacher_depth=100), "measured", 0, 1)  # type: ignore[arg-type]
 
 
@@ -83,3 +88,30 @@ def test_digits_are_tested_on_images_that_nothing_else_sees() -> None:
         pixels = data.train.inputs[trial].double()
         assert float(pixels.mean(0).abs().max()) < 1e-5
         assert float(pixels.square().mean()) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_data_and_commit_are_found_in_a_checkout_and_in_an_installed_package(
+    installed: bool, tmp_path: Path
+) -> None:
+    root = Path(__file__).parents[2]
+    path, digits, commit = root, root / "data" / "digits.h5", "40 True"
+    if installed:  # a wheel has the commands and the data within the package
+        path, digits, commit = tmp_path, tmp_path / "simcore" / "data" / "digits.h5", "7 False"
+        for source, target in (("simcore", ""), ("cli", "cli"), ("data", "data")):
+            shutil.copytree(root / source, tmp_path / "simcore" / target, dirs_exist_ok=True)
+    code = (
+        "from simcore.machine.provenance import collect_provenance\n"
+        "from simcore.training.tasks import digits_file, read_digits\n"
+        "sha = collect_provenance()['git_sha']\n"
+        "print(digits_file(), read_digits()[0].shape, len(sha), sha.isalnum() and sha != 'unknown')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{digits} (1797, 64) {commit}\n"

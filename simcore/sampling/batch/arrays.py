@@ -1,8 +1,8 @@
 """Batches of many trials at once, as array code on a namespace `xp`: NumPy's or CuPy's.
 
-The formulas are those of `cpu_kernels`: the same columns, units and
-thresholds, with an axis of trials before all others. State and sums are float64. Here is a layer's
-part that touches no weights; `draws` has the part that does.
+The formulas, columns, units and thresholds are those of `cpu_kernels` and `cpu_observe`, with an
+axis of trials before all others. State and sums are float64. This module holds the parts of a layer
+before and after the weights; `draws` has the weights.
 
 The namespace has the array API standard, `ldexp`, `frexp`, and `linalg.qr` with the mode "r".
 """
@@ -26,6 +26,7 @@ __all__ = [
     "Group",
     "Pairs",
     "Source",
+    "cotangents",
     "finish_layer",
     "layer_factor",
     "scaled",
@@ -59,7 +60,7 @@ class Source(Protocol):
 
 
 class Pairs(NamedTuple):
-    """Which columns make the pairs: `physics.Pairing`, with its indices in an array of `xp`."""
+    """Columns of the pairs: `physics.Pairing` with an array of `xp`."""
 
     first: Array
     explicit: int
@@ -68,7 +69,7 @@ class Pairs(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What B trials carry from layer to layer: `cpu_kernels.Batch`, with an axis of trials.
+    """State of B trials between layers: `cpu_kernels.Batch` with an axis of trials.
 
     Parameters
     ----------
@@ -149,7 +150,7 @@ def start_inputs(xp: Any, trials: int, inputs: Array, residuals: Array, kappa: A
 
 
 def _normalised(xp: Any, x: Array, power: Array) -> tuple[Array, Array, Array]:
-    """Bring columns to comfortable units; return them, their powers and their sums of squares."""
+    """Bring columns to units in RANGE; return them, their powers and sums of squares."""
     square = _sum(xp, x * x)
     _, exponent = xp.frexp(square)
     far = (square > 0.0) & ((square <= 1.0 / RANGE) | (square >= RANGE))
@@ -160,7 +161,7 @@ def _normalised(xp: Any, x: Array, power: Array) -> tuple[Array, Array, Array]:
 
 
 def _centred(xp: Any, law: Law, x: Array) -> Array:
-    """Return (σ_w/√n)(x − a x̄); the mean of what is left of the mean is taken off, too."""
+    """Return (σ_w/√n)(x − a x̄), with the mean subtracted twice."""
     n = x.shape[-1]
     scale = law.sigma_w / math.sqrt(n)
     if law.a == 0.0:
@@ -239,6 +240,12 @@ def _regressed(
 # --- after the weights ----------------------------------------------------------------------------
 
 
+def cotangents(xp: Any, pairs: Pairs, group: Group) -> Array:
+    """Return κ in units of the residuals, shape (B, P)."""
+    up = group.power[:, pairs.explicit :] - xp.take(group.power, pairs.first, axis=1)
+    return xp.clip(scaled(xp, group.kappa, -up), -MOST_COTANGENT, MOST_COTANGENT)
+
+
 class Sums(NamedTuple):
     """Sums over the nodes of a layer for every pair, shape (B, P): `cpu_observe.SUMS`."""
 
@@ -256,12 +263,12 @@ class Sums(NamedTuple):
 
 
 def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, Array]:
-    """Return the group with its activations, and what a layer shows.
+    """Return the group with its activations, and the observables of a layer.
 
     Parameters
     ----------
     xp, pairs, group
-        The namespace, the pairs, and what the trials carry.
+        The namespace, the pairs, and the state of the trials.
     h
         Pre-activations, shape (B, C, N).
 
@@ -274,9 +281,7 @@ def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, 
     explicit, width = pairs.explicit, h.shape[-1]
     u_e, s = h[:, :explicit, :], h[:, explicit:, :]
     u = xp.take(u_e, pairs.first, axis=1)
-    up = group.power[:, explicit:] - xp.take(group.power, pairs.first, axis=1)
-    in_units = xp.clip(scaled(xp, group.kappa, -up), -MOST_COTANGENT, MOST_COTANGENT)
-    p = in_units[..., None] * u
+    p = cotangents(xp, pairs, group)[..., None] * u
     r, sums = _pair_sums(xp, u, p, s)
     now = xp.stack([sums.inactive1 == width, sums.inactive2 == width], axis=-1)
     died = xp.maximum(group.died, xp.astype(now, xp.float64))
@@ -383,11 +388,11 @@ def _observed_network(xp: Any, inputs: int, counts: Array, lost: Array) -> Array
     Parameters
     ----------
     xp, inputs
-        The namespace, and how many inputs there are.
+        The namespace, and the number of inputs.
     counts
-        How many of them activate each node, shape (B, N).
+        Number of inputs that activate each node, shape (B, N).
     lost
-        For how many some layer so far was inactive, shape (B,).
+        Number of inputs for which some layer so far was inactive, shape (B,).
     """
     bins = 1 + (20 * counts - 1) // inputs
     bins = xp.where(counts == 0, 0, xp.where(counts == inputs, RATE_BINS - 1, bins))

@@ -1,4 +1,4 @@
-"""What the drivers of batches know of a run, on whichever device."""
+"""Facts of a run that the drivers of batches need on every device."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class BatchFacts:
     def inputs(self) -> tuple[Columns, Columns, Columns] | None:
         """The inputs of a file, (M, N₀), the residuals of the pairs, (P, N₀), and their κ, (P,).
 
-        κ is the power of two that comes nearest to equal lengths: 1, and r the difference, where
-        lengths are alike; and the shorter one is not lost beside the other where they are not.
+        κ is the power of two nearest to the ratio of lengths, so that the shorter input keeps its
+        digits in r. It is 1 where lengths are similar, and r is then the difference.
         """
         if self.of_run.inputs is None:
             return None
@@ -56,7 +56,7 @@ class BatchFacts:
         return inputs, kappa[:, None] * inputs[first] - inputs[second], kappa
 
     def small_run(self, pairs: int) -> Run:
-        """Return a run of a layer of four nodes that needs the kernels of this one."""
+        """Return a run of one layer of four nodes with the kernels of this run."""
         run = self.of_run
         return Run(
             depth=1,
@@ -74,6 +74,6 @@ class BatchFacts:
         )
 
     def nodes(self, point: int) -> int:
-        """Return the nodes of the widest layer, the inputs included."""
+        """Return the width of the widest layer, inputs included."""
         widths = self.of_run.points[point].layer_widths(self.of_run.depth)
         return int(max(self.fan_ins[point].max(), widths.max()))

@@ -1,7 +1,7 @@
 """Driver of the batch samplers on the CPU: many inputs through one network, layer by layer.
 
-``gram`` draws each layer from its exact law, ``dense`` draws every weight; both share what is
-carried, observed and made of it.
+``gram`` draws each layer from its exact law, ``dense`` draws every weight. The rest of a layer is
+common to both.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from .cpu_observe import finish_layer
 __all__ = ["BatchSampler"]
 
 LAYER_SECONDS = 3e-5
-"""Rough cost of a layer beside its operations."""
+"""Rough overhead of a layer."""
 
 
 class _SingleThreadedBlas:
-    """Keeps BLAS to one thread while any of ours calls it: trials are what threads share.
+    """Limits BLAS to one thread while a task uses it, since tasks have threads of their own.
 
-    threadpoolctl lets a single thread of the process set OpenBLAS, and ignores all others silently,
-    so that claim is given up before each setting.
+    threadpoolctl lets a single thread of the process set OpenBLAS and silently ignores all others,
+    so that its claim is cleared before each setting.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _SingleThreadedBlas:
 
     @cached_property
     def libraries(self) -> list[Any]:
-        """Every BLAS of the process: SciPy's has to be loaded before."""
+        """Every BLAS of the process, SciPy's included."""
         import scipy.linalg.cython_lapack  # noqa: F401 - loads its library
 
         return list(ThreadpoolController().select(user_api="blas").lib_controllers)
@@ -109,7 +109,7 @@ class BatchSampler(BatchFacts, BlockSampler):
         self.step = dense.dense_layer if run.sampler == "dense" else gram.gram_layer
 
     def prepare(self) -> None:
-        """Load the inputs; compile the kernels, or load them from the cache, by a small trial."""
+        """Load the inputs; compile the kernels, or load them from the cache, with a small trial."""
         if self.inputs is not None:
             ones = np.ones((2, 3))
             kernels.start_inputs(ones, ones[:1], ones[0, :1], Batch.room(3, 1, 3))
@@ -118,7 +118,7 @@ class BatchSampler(BatchFacts, BlockSampler):
         BatchSampler(small).run(Task(0, 0, 1, 1), None, signals)
 
     def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of one thread's time for a block of 64 trials."""
+        """Return a rough estimate of the time of one thread for a block of 64 trials."""
         run = self.run_plan
         return BLOCK * (sampler_costs(run)[run.sampler] + run.depth * LAYER_SECONDS)
 
@@ -127,16 +127,16 @@ class BatchSampler(BatchFacts, BlockSampler):
         return [Batch.room(self.columns, self.pairs, self.nodes(point)) for _ in range(trials)]
 
     def carried_bytes(self, point: int) -> int:
-        """Return the size of one trial's room."""
+        """Return the bytes of the state of one trial."""
         return 8 * (self.columns * (2 * self.nodes(point) + 2) + 4 * self.pairs)
 
     def working_bytes(self, point: int) -> int:
-        """Return an estimate of the memory that each thread needs at work."""
+        """Return an estimate of the memory of each thread, in bytes."""
         factor = self.columns * (self.nodes(point) + 1)
         return super().working_bytes(point) + 8 * (factor + self._scratch(point))
 
     def _scratch(self, point: int) -> int:
-        """Return how many numbers a layer needs beside signals and T."""
+        """Return the numbers that a layer needs beside signals and T."""
         fan_in, width = int(self.fan_ins[point].max()), int(self.widths[point].max())
         if self.fused:
             return fan_in + 4 * width

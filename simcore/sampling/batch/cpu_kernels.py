@@ -41,13 +41,13 @@ Words = npt.NDArray[np.uint32]
 
 
 class Batch(NamedTuple):
-    """What a trial carries from layer to layer.
+    """State of a trial between layers.
 
     Parameters
     ----------
     signals, other
-        Room for the columns over the nodes of the widest layer, shape (C · nodes,); one holds the
-        activations and the other takes the next pre-activations, in turn.
+        Room for the columns over the nodes of the widest layer, shape (C · nodes,): in turn one
+        holds the activations and the other receives the next pre-activations.
     power
         Exponents of the columns' units, whole numbers, shape (C,).
     kappa, rho
@@ -87,7 +87,7 @@ class Trial(NamedTuple):
     Parameters
     ----------
     law, pairing, batch
-        The point, the pairs, and what the trial carries.
+        The point, the pairs, and the state of the trial.
     fan_ins, widths
         Of the layers, shape (layer,).
     number
@@ -114,7 +114,7 @@ class Layer(NamedTuple):
     Parameters
     ----------
     law, sigma_b, pairing, batch
-        The point, σ_b of the layer, the pairs, and what the trial carries.
+        The point, σ_b of the layer, the pairs, and the state of the trial.
     trial, number
         Numbers of the trial, and of the layer from 1.
     x
@@ -204,7 +204,7 @@ def start_inputs(inputs, residuals, kappa, batch):  # type: ignore[no-untyped-de
 
 @njit(nogil=True, cache=True)
 def _normalise(x, square, power, column):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Bring a column, whose sum of squares is given, to a comfortable unit; return that sum."""
+    """Bring a column, of which the sum of squares is given, to a unit in RANGE; return that sum."""
     if square == 0.0:
         power[column] = 0.0
         return 0.0
@@ -223,7 +223,7 @@ def _normalise(x, square, power, column):  # type: ignore[no-untyped-def]  # pra
 def _centred(law, x, lanes, t):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write (σ_w/√n)(x − a x̄) to t.
 
-    The mean of what is left of the mean is taken off, too: constants leave only rounding.
+    The mean is subtracted twice, so that a constant leaves only rounding.
     """
     n = x.size
     scale = law.sigma_w / math.sqrt(n)
@@ -301,7 +301,7 @@ def _regress(layer, p, a, lanes):  # type: ignore[no-untyped-def]  # pragma: no 
 
 @njit(nogil=True, cache=True)
 def layer_factor(layer):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Write T of a layer; its activations move to comfortable units, residuals are regressed."""
+    """Write T of a layer; bring its columns to units in RANGE, and regress the residuals."""
     lanes = np.empty(LANES)
     explicit = layer.pairing.explicit
     squares = np.empty(explicit)
@@ -315,8 +315,8 @@ def layer_factor(layer):  # type: ignore[no-untyped-def]  # pragma: no cover - c
 def replace_weights(layer, index, old, new):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Replace a weight of each node, or its bias, in its pre-activations (theory.md (3)).
 
-    `index`, `old`, `new`: which weight of each node (n is the bias), what it was and what it
-    becomes, shape (N,).
+    `index` is the replaced weight of each node (n is the bias), `old` and `new` are its values;
+    shape (N,).
     """
     batch, x, h = layer.batch, layer.x, layer.h
     n = x.shape[1]

@@ -13,7 +13,7 @@ from simcore.physics.observables import RATE_BINS
 from simcore.physics.rounding import DIFFERENCE
 from simcore.sampling import row as shown
 
-from .physics import MOST_COTANGENT
+from .physics import in_units
 
 __all__ = ["finish_layer"]
 
@@ -99,18 +99,18 @@ def _finish_pair(layer, p, sums, total, active, row):  # type: ignore[no-untyped
     width = u.size
     up = int(batch.power[column] - batch.power[first])
     kappa = batch.kappa[p]
-    in_units = min(max(math.ldexp(kappa, -up), -MOST_COTANGENT), MOST_COTANGENT)
-    _pair_sums(u, s, in_units, sums, total)
+    cotangent = in_units(kappa, up)
+    _pair_sums(u, s, cotangent, sums, total)
     uu, us, ss, xx, rx, rr, n1, n2, both = total
     if active.size and pairing.inputs != pairing.explicit:
-        _count_pair(u, s, in_units, active)
+        _count_pair(u, s, cotangent, active)
     if n1 == width:
         batch.died[p, 0] = 1.0
     if n2 == width:
         batch.died[p, 1] = 1.0
     slope = us / uu if uu > 0.0 else 0.0
     slope_active = rx / xx if xx > 0.0 else 0.0
-    across, across_active = _across(u, s, in_units, slope, slope_active, sums)
+    across, across_active = _across(u, s, cotangent, slope, slope_active, sums)
     across = 0.0 if across <= DIFFERENCE * ss else math.ldexp(math.sqrt(across), up)
     across_active = (
         0.0 if across_active <= DIFFERENCE * rr else math.ldexp(math.sqrt(across_active), up)

@@ -1,18 +1,18 @@
 """Driver of the batch samplers on a CUDA device: many trials at once, layer by layer.
 
-What is drawn comes from kernels of ours (`cuda_kernels`), the products and factorisations from
-cuBLAS and cuSOLVER through CuPy, and the rest is the array code of `arrays` and
-`draws`. The random numbers are those of the CPU; results agree with its to rounding.
+Random numbers come from `cuda_kernels`, products and factorisations from cuBLAS and cuSOLVER
+through CuPy; the rest is the array code of `arrays` and `draws`. The random numbers have the bytes
+of the CPU, results agree with those of the CPU to rounding.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,62 +20,41 @@ import numpy.typing as npt
 from simcore.numerics.rng import Stream
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
-from simcore.sampling.cuda.driver import CudaBlockSampler, CudaDevice, Device
+from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.sampling.driver import Floats
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import draws as batch_draws
-from .arrays import Array, Group, Pairs, finish_layer, start_inputs, start_pairs
+from .arrays import Array, Group, Pairs, finish_layer, sigma_b_of, start_inputs, start_pairs
 from .common import BatchFacts
-from .physics import Law
+from .physics import Law, tie_bound
 
-__all__ = ["ArrayDevice", "BatchCudaSampler", "CupyDevice"]
+__all__ = ["ArrayDevice", "BatchCudaSampler"]
 
 WEIGHT_SECONDS, PRODUCT_SECONDS, FACTOR_SECONDS = 5e-12, 5e-14, 5e-13
-"""Rough costs, on a device that is full, of a variate, and of an operation of a product and of a
-factorisation; all of these size tasks only."""
+"""Rough costs on a full device of a variate, an operation of a product and one of a factorisation;
+they size tasks only."""
 
 FACTOR_START_SECONDS, NUMBER_SECONDS = 2e-4, 2e-10
-"""… of a factorisation beside its operations, and of a number of a signal, for all that is done
-with it in a layer."""
+"""Rough costs of starting a factorisation, and of a number of a signal in all other steps of a
+layer."""
 
 COPIES = 16
-"""Arrays as large as a layer's signals that are there at once, at most: 11 with NumPy, and what a
-library takes for itself."""
+"""Largest number of arrays of the size of the signals at one time: 11 with NumPy, the rest for
+workspaces of libraries."""
 
 TILE_SHARE = 0.25
-"""Of the free memory of the device a tile of variates takes at most so much."""
+"""Largest share of free device memory for a tile of variates."""
 
 TILE_BYTES = 2**31
-"""… and no more than this, which is enough for any device to be full."""
+"""Largest tile of variates, enough to fill any device."""
 
 DEFAULT_MATH = 0
 """cuBLAS's mode (cublasMath_t) in which products of float32 matrices round as IEEE's do."""
 
 
-class ArrayDevice(Device, Protocol):
-    """What the driver needs of a device beside memory and launches: array code."""
-
-    @property
-    def xp(self) -> Any:
-        """The namespace (`arrays`)."""
-        ...
-
-    def as_array(self, array: Any) -> Array:
-        """Return the array of the namespace in the memory of an array of the device."""
-        ...
-
-    def for_kernel(self, array: Array) -> Any:
-        """Return what a kernel takes for an array of the namespace: the same memory."""
-        ...
-
-    def multiplying(self) -> AbstractContextManager[None]:
-        """Keep products of float32 matrices IEEE's meanwhile."""
-        ...
-
-
-class CupyDevice(CudaDevice):
-    """The current CUDA device, through CuPy and Numba, both on its default stream."""
+class ArrayDevice(Device):
+    """A device that runs array code, too: through CuPy and Numba, both on its default stream."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,19 +63,19 @@ class CupyDevice(CudaDevice):
         self.xp: Any = cupy
 
     def as_array(self, array: Any) -> Array:
-        """Return a CuPy array in the memory of a Numba array."""
+        """Return the CuPy array in the memory of a Numba array."""
         return self.xp.asarray(array)
 
     def for_kernel(self, array: Array) -> Any:
-        """Return a Numba array in the memory of a CuPy array.
+        """Return the Numba array in the memory of a CuPy array, for a kernel.
 
-        Without waiting: one stream does what both launch in order.
+        There is no need to wait: both launch on one stream, which keeps the order.
         """
         return self._cuda.as_cuda_array(array, sync=False)
 
     @contextmanager
     def multiplying(self) -> Iterator[None]:
-        """Set the mode of this thread's cuBLAS, whatever CUPY_TF32 says, and set it back."""
+        """Keep products of float32 in IEEE arithmetic meanwhile, whatever CUPY_TF32 says."""
         cuda = self.xp.cuda
         handle = cuda.device.get_cublas_handle()
         before = cuda.cublas.getMathMode(handle)
@@ -107,13 +86,13 @@ class CupyDevice(CudaDevice):
             cuda.cublas.setMathMode(handle, before)
 
     def room(self, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64) -> Any:
-        """Return an array on the device; where it is large, CuPy gives back what it keeps."""
+        """Return an array on the device; CuPy frees its pool first where the array is large."""
         if 2 * math.prod(shape) * np.dtype(kind).itemsize > super().free_bytes():
             self.xp.get_default_memory_pool().free_all_blocks()
         return super().room(shape, kind)
 
     def free_bytes(self) -> int:
-        """Return how much memory of the device is free, with what CuPy keeps for itself."""
+        """Return the free memory of the device in bytes, the pool of CuPy included."""
         return super().free_bytes() + int(self.xp.get_default_memory_pool().free_bytes())
 
 
@@ -165,7 +144,7 @@ class KernelSource:
 
 @dataclass
 class Carried:
-    """What trials carry, on the device, from one call of `make_rows` to the next."""
+    """State of trials on the device, between calls of `make_rows`."""
 
     group: Group
 
@@ -196,7 +175,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
     def device(self) -> ArrayDevice:
         """The device; looking at it for the first time may start CUDA."""
         if self._given is None:
-            self._given = CupyDevice()
+            self._given = ArrayDevice()
         given: Any = self._given
         return given  # type: ignore[no-any-return]
 
@@ -210,7 +189,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         return tuple(self.device.xp.asarray(array) for array in self.inputs or ())
 
     def prepare(self) -> None:
-        """Compile the kernels by a small trial, or load them from the caches."""
+        """Compile the kernels, or load them from the caches, with a small trial."""
         small = self.small_run(1)
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
         BatchCudaSampler(small, self.device).run(Task(0, 0, 1, 1), None, signals)
@@ -229,11 +208,11 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         return float(BLOCK * seconds.sum())
 
     def carried_bytes(self, point: int) -> int:
-        """Return an estimate of the memory that a trial needs, at work and between."""
+        """Return an estimate of the memory of a trial, in bytes."""
         return 8 * COPIES * self.columns * (self.nodes(point) + 1)
 
     def carry(self, point: int, trials: int) -> list[Carried | None]:
-        """Return what trials carry: nothing yet, and all of them one thing."""
+        """Return an empty place for each trial; the first holds the state of all."""
         return [None] * trials
 
     def start(self, point: int, first_trial: int, trials: int) -> Carried:
@@ -276,14 +255,15 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         carried.group = group
 
     def _tile_bytes(self) -> int:
-        """Return how much memory the variates of all trials may take at a time."""
+        """Return the memory for the variates of all trials at a time, in bytes."""
         return int(min(TILE_BYTES, TILE_SHARE * self.device.free_bytes()))
 
     def _tile(self, law: Law, room: int, n: int, width: int) -> int:
-        """Return for how many nodes the variates of a trial are drawn at a time."""
+        """Return the number of nodes whose variates are drawn at a time."""
         drawn = n if self.run_plan.sampler == "dense" else min(n + 1, self.columns)
         replaced = self.run_plan.sampler == "gram" and law.asymmetric
-        each = 4 * drawn + (5 * 8 * drawn if replaced else 0)
+        ties = tie_bound(law, sigma_b_of(law, n)) > 0.0
+        each = drawn * (4 + (5 * 8 if replaced else 0) + (8 if ties else 0))
         return max(1, min(width, room // each))
 
     def advance(
@@ -295,7 +275,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         rows: Floats,
         signals: Signals,
     ) -> None:
-        """Take trials through layers; their rows come to the host."""
+        """Take trials through layers, and copy their rows to the host."""
         if layer0 == 0:
             carried[0] = self.start(point, first_trial, rows.shape[0])
         made = self.device.room(rows.shape)

@@ -1,10 +1,10 @@
 """Kernels for CUDA that draw the variates of a batch: the bytes of `variates`, on a device.
 
 The scalar functions and the counters are those of the CPU. A thread makes the variates of one group
-of columns at a time, four of one word each or two of two; sixteen threads that follow each other
-write sixteen columns that do. No thread needs another, so that nothing waits and nothing is shared.
+of columns at a time, four of one word each or two of two words; sixteen consecutive threads write
+sixteen consecutive columns. Threads share nothing.
 
-Only the driver `batch_cuda` needs CUDA; nothing else imports this module.
+Only the driver `cuda` imports this module.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ THREADS = 128
 """Threads of a block."""
 
 BLOCKS_PER_MULTIPROCESSOR = 10
-"""At least so many are to fit; it bounds the registers of a thread by 48."""
+"""Blocks that must fit; this bounds the registers of a thread by 48."""
 
 ENOUGH_BLOCKS = 2**12
-"""Blocks in all beyond which a thread takes several groups of columns."""
+"""Number of blocks beyond which a thread takes several groups of columns."""
 
 _u32, _u64 = np.uint32, np.uint64
 U_LANES, U_THREADS, U_ROUNDS, U_ONE = _u32(LANES), _u32(THREADS), _u32(THREADS // LANES), _u32(1)
@@ -49,7 +49,7 @@ constants_of = constants_of.py_func
 
 
 class Draw(NamedTuple):
-    """What a kernel needs to know of what it draws.
+    """Parameters of a draw.
 
     The code of the law and its constants (`variates.law_constants`); stream and layer of the
     counter; the two words of the key.
@@ -74,35 +74,35 @@ class Draw(NamedTuple):
         layer: int,
         key: tuple[np.uint64, np.uint64],
     ) -> Draw:
-        """Return what the variates of a law need, in a stream and a layer, counted from 1."""
+        """Return the parameters for variates of a law, in a stream and a layer from 1."""
         high, low, scale, last_kept = constants_of(law, parameter)
         place = np.uint64(stream), np.uint64(layer)
         return cls(np.int32(law), high, low, scale, last_kept, *place, *key)
 
 
 def blocks_of(trials: int, threads: int) -> int:
-    """Return the blocks of a launch that could use so many threads for each of its trials.
+    """Return the number of blocks of a launch, given the threads that a trial could use.
 
-    They are a multiple of the trials.
+    It is a multiple of the trials.
     """
     needed = -(-threads // THREADS)
     return trials * min(needed, max(1, ENOUGH_BLOCKS // trials))
 
 
 def threads_of_rows(rows: int, columns: int, law: int) -> int:
-    """Return how many threads rows of variates could use, one for each group."""
+    """Return the number of threads that rows of variates could use, one for each group."""
     served = PAIRS if law in (STUDENT, BERNOULLI) else SINGLES
     return rows * -(-columns // served) * LANES
 
 
 def threads_of_choices(nodes: int) -> int:
-    """Return how many threads the choices of nodes could use."""
+    """Return the number of threads that the choices of nodes could use."""
     return -(-nodes // PAIRS) * LANES
 
 
 @njit(forceinline=True)
 def _split(block, blocks, trials):  # type: ignore[no-untyped-def]
-    """Return a block's trial, its number among the blocks of this trial, and how many these are."""
+    """Return the trial of a block, its index within the trial, and the blocks of a trial."""
     of_trial = _u32(_u32(blocks) // _u32(trials))
     return _u32(_u32(block) // of_trial), _u32(_u32(block) % of_trial), of_trial
 
@@ -160,17 +160,17 @@ def _write(draw, words, column, out):  # type: ignore[no-untyped-def]
 def fill(draw, first_row, first_trial, out):  # type: ignore[no-untyped-def]
     """Write the variates of consecutive rows of consecutive trials.
 
-    A launch has `blocks_of` blocks of `THREADS`, as many for each trial; a thread takes one group
-    of columns after the other, so far apart as its trial has threads.
+    A launch has `blocks_of` blocks of `THREADS`, equally many for each trial; a thread takes one
+    group of columns after the other, in steps of the threads of its trial.
 
     Parameters
     ----------
     draw
-        What is drawn.
+        Parameters of the draw.
     first_row, first_trial
         Numbers of the first row and the first trial.
     out
-        Where they go, float32, shape (trial, row, column).
+        Written, float32, shape (trial, row, column).
     """
     which, block, blocks = _split(cuda.blockIdx.x, cuda.gridDim.x, out.shape[0])
     thread = _u32(cuda.threadIdx.x)
@@ -199,13 +199,13 @@ def fill(draw, first_row, first_trial, out):  # type: ignore[no-untyped-def]
 def choose(draw, n, first_trial, index, beta):  # type: ignore[no-untyped-def]
     """Write the replaced index and the weight in its place of every node, as `fill_choices` does.
 
-    A launch has `blocks_of` blocks of `THREADS`, as many for each trial; a thread takes two nodes
-    at a time.
+    A launch has `blocks_of` blocks of `THREADS`, equally many for each trial; a thread takes two
+    nodes at a time.
 
     Parameters
     ----------
     draw
-        Stream, layer and key; the law does not matter.
+        Stream, layer and key; the law is ignored.
     n
         Fan-in.
     first_trial

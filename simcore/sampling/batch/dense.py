@@ -18,11 +18,12 @@ from simcore.sampling.contract import Signals
 from simcore.sampling.variates import fill_choices, fill_variates
 
 from .cpu_kernels import Layer, replace_weights
+from .physics import in_units, tie_bound
 
 __all__ = ["FUSED_COLUMNS", "dense_layer", "fused_layer", "tile_nodes"]
 
 FUSED_COLUMNS = 2
-"""Up to so many columns a row of weights is multiplied as soon as it is drawn."""
+"""Largest number of columns for which a row of weights is multiplied as soon as it is drawn."""
 
 TILE = 2**18
 """Weights of a tile: 2 MiB, which stay in the second-level cache while they are multiplied."""
@@ -64,8 +65,40 @@ def _draw_row(layer, i, z, index, old, lanes):  # type: ignore[no-untyped-def]  
 
 
 @njit(nogil=True, cache=True)
+def _clear_ties(layer, bound):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Set ties to 0: u, and v = κu − s by s = κu; or by κ = s = 0 where v is 0 at every node.
+
+    Where u is 0, v is −s, and its terms are those of s alone.
+    """
+    pairing, batch, t, h = layer.pairing, layer.batch, layer.t, layer.h
+    size = np.zeros(t.shape[0])
+    for c in range(t.shape[0]):
+        for j in range(t.shape[1]):
+            size[c] += abs(t[c, j])
+        size[c] *= bound
+    for c in range(pairing.explicit):
+        for i in range(h.shape[1]):
+            if abs(h[c, i]) <= size[c]:
+                h[c, i] = 0.0
+    for p in range(pairing.first.size):
+        first, c = pairing.first[p], pairing.explicit + p
+        kappa = in_units(batch.kappa[p], int(batch.power[c] - batch.power[first]))
+        u, s, of_both = h[first], h[c], abs(kappa) * size[first] + size[c]
+        apart = 0
+        for i in range(u.size):
+            v = kappa * u[i] - s[i]
+            if abs(v) <= (of_both if u[i] != 0.0 else size[c]):
+                s[i] = kappa * u[i]
+            else:
+                apart += 1
+        if apart == 0:
+            batch.kappa[p], batch.rho[p] = 0.0, 1.0
+            s[:] = 0.0
+
+
+@njit(nogil=True, cache=True)
 def _finish(layer, bias, index, old, new):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add the biases to products of weights, and replace weights."""
+    """Add the biases to products of weights, replace weights, and clear ties."""
     t, h, n = layer.t, layer.h, layer.x.shape[1]
     if t.shape[1] > n:
         for c in range(h.shape[0]):
@@ -73,6 +106,9 @@ def _finish(layer, bias, index, old, new):  # type: ignore[no-untyped-def]  # pr
                 h[c, i] += t[c, n] * bias[i]
     if layer.law.asymmetric:
         replace_weights(layer, index, old, new)
+    bound = tie_bound(layer.law, layer.sigma_b)
+    if bound > 0.0:
+        _clear_ties(layer, bound)
 
 
 @njit(nogil=True, cache=True)
@@ -106,7 +142,7 @@ def _fill_tile(layer, first, index, old, tile):  # type: ignore[no-untyped-def] 
 
 
 def tile_nodes(n: int, width: int) -> int:
-    """Return for how many nodes weights are drawn at a time."""
+    """Return the number of nodes whose weights are drawn at a time."""
     return min(width, MOST_NODES, max(LEAST_NODES, TILE // n))
 
 

@@ -1,10 +1,10 @@
-"""What a batch's layers draw, as array code on a namespace `xp`: their exact law, or every weight.
+"""Draws of the layers of a batch, as array code on a namespace `xp`: exact law, or every weight.
 
-The formulas are those of `gram` and `dense`, and so are the random numbers, with an axis of trials
-before all others. The big product of variates and columns of T is float32, as the variates are:
+Formulas and random numbers are those of `gram` and `dense`, with an axis of trials before all
+others. The big product of variates and columns of T is float32, as the variates are:
 every column is rounded in a unit of its own, and residuals are columns of their own, so that 1 − c
-keeps six digits however small it is. Its type is a parameter: with float64 the pre-activations are
-those of the CPU, to rounding.
+keeps six digits however small it is. With float64, a parameter, pre-activations are those of the
+CPU to rounding. Where weights have ties it is float64, since a tie shows by rounding.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 from simcore.numerics.rng import Stream
 from simcore.physics.weight_laws import NORMAL
 
-from .arrays import Array, Group, Pairs, Source, layer_factor, scaled, sigma_b_of
+from .arrays import Array, Group, Pairs, Source, cotangents, layer_factor, scaled, sigma_b_of
 from .gram import LEAST_REST
-from .physics import Law
+from .physics import Law, tie_bound
 
 __all__ = ["dense_layer", "gram_layer"]
 
 
 class Choices(NamedTuple):
-    """Replaced weights of a layer: which, what they were and what they become, shape (B, N)."""
+    """Replaced weights of a layer: index, old and new value, shape (B, N)."""
 
     index: Array
     old: Array
@@ -74,17 +74,18 @@ def dense_layer(
     Parameters
     ----------
     xp, law, pairs, group, source
-        The namespace, the point, its pairs, what the trials carry, and their random numbers.
+        The namespace, the point, its pairs, the state of the trials, and their random numbers.
     layer, width
         Number of the layer, from 1, and its nodes.
     tile
-        For how many nodes weights are drawn at a time.
+        Number of nodes whose weights are drawn at a time.
     dtype
         Type of the product.
     """
     n = group.signals.shape[-1]
     group, t, bias = layer_factor(xp, law, pairs, group)
-    columns = _rounded(xp, t, dtype)
+    ties = tie_bound(law, sigma_b_of(law, n))
+    columns = _rounded(xp, t, xp.float64 if ties else dtype)
     index, new = source.choices(width, n, layer) if law.asymmetric else (None, None)
     parts, olds = [], []
     for first in range(0, width, tile):
@@ -98,14 +99,39 @@ def dense_layer(
     draws = xp.astype(draws, xp.float64)
     if bias is not None:
         h = h + bias[..., None] * draws
-    if index is None:
-        return group, h
-    old = xp.where(index == n, sigma_b_of(law, n) * draws[:, 0, :], xp.concat(olds, axis=-1))
-    return group, _replaced(xp, pairs, group, Choices(index, old, new), h)
+    if index is not None:
+        old = xp.where(index == n, sigma_b_of(law, n) * draws[:, 0, :], xp.concat(olds, axis=-1))
+        h = _replaced(xp, pairs, group, Choices(index, old, new), h)
+    return (
+        _without_ties(xp, pairs, group, ties * xp.sum(xp.abs(t), axis=-1), h)
+        if ties
+        else (group, h)
+    )
+
+
+def _without_ties(
+    xp: Any, pairs: Pairs, group: Group, size: Array, h: Array
+) -> tuple[Group, Array]:
+    """Return the group and its pre-activations with ties set to 0 (`dense._clear_ties`).
+
+    `size` bounds the rounding of each column, shape (B, C).
+    """
+    explicit = pairs.explicit
+    u_e, s = h[:, :explicit, :], h[:, explicit:, :]
+    u_e = xp.where(xp.abs(u_e) <= size[:, :explicit, None], 0.0, u_e)
+    u, own = xp.take(u_e, pairs.first, axis=1), size[:, explicit:, None]
+    kappa = cotangents(xp, pairs, group)[..., None]
+    of_both = xp.abs(kappa) * xp.take(size, pairs.first, axis=1)[..., None] + own
+    p = kappa * u
+    s = xp.where(xp.abs(p - s) <= xp.where(u != 0.0, of_both, own), p, s)
+    none = xp.all(p == s, axis=-1)
+    s = xp.where(none[..., None], 0.0, s)
+    kappa, rho = xp.where(none, 0.0, group.kappa), xp.where(none, 1.0, group.rho)
+    return group._replace(kappa=kappa, rho=rho), xp.concat([u_e, s], axis=1)
 
 
 def _drawn_weight(xp: Any, law: Law, z: Array, index: Array) -> Array:
-    """Return the weights of an index in each of the rows z, shape (B, nodes, n), which has one."""
+    """Return the indexed weight of each row of z, shape (B, nodes, n), that has one."""
     trials, nodes, n = z.shape
     at = xp.reshape(xp.arange(trials * nodes), (trials, nodes)) * n
     at = at + xp.where(index < n, index, 0)

@@ -1,8 +1,8 @@
 """A layer of a batch by its exact law (theory.md (2), (3)): as many normals per node as signals.
 
 T = QR, and T's columns times n + 1 normals have the law of R's columns times as many as R has rows.
-Householder's QR is backward stable column by column, so that small residuals stay accurate; neither
-fewer nodes than signals nor dead signals matter to it.
+Householder's QR is backward stable column by column, so that small residuals stay accurate. It
+needs neither live signals nor more nodes than signals.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .cpu_kernels import Floats, Layer, replace_weights
 __all__ = ["gram_layer", "tile_nodes"]
 
 PANEL = 32
-"""Columns that the factorisation takes at a time."""
+"""Columns of a block of the factorisation."""
 
 TILE = 2**17
 """Normals of a tile, 1 MiB."""
@@ -42,7 +42,7 @@ REPLACED = np.uint64(Stream.REPLACED)
 
 @cache
 def _lapack(name: str, arguments: int) -> Any:
-    """Return a LAPACK routine of SciPy's library; unlike SciPy's own wrappers, without the GIL."""
+    """Return a routine of SciPy's LAPACK that releases the GIL, unlike SciPy's own wrappers."""
     address = get_cython_function_address("scipy.linalg.cython_lapack", name)
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
 
@@ -53,7 +53,7 @@ def _integer(value: int) -> Any:
 
 @lru_cache(maxsize=2)  # a large batch needs two: of its inputs, and of its layers
 def _lower_triangle(columns: int, rank: int) -> npt.NDArray[np.bool_]:
-    """Return where R, in T's place, has numbers; `np.tril` would work it out for every layer."""
+    """Return the mask of R in the place of T; `np.tril` would compute it for every layer."""
     return np.tri(columns, rank, dtype=np.bool_)
 
 
@@ -170,7 +170,7 @@ def _draw_replacements(layer, index, new, spare):  # type: ignore[no-untyped-def
 
 
 def tile_nodes(rank: int, width: int) -> int:
-    """Return for how many nodes normals are drawn at a time."""
+    """Return the number of nodes whose normals are drawn at a time."""
     return min(width, max(64, TILE // rank))
 
 

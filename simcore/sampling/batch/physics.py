@@ -10,6 +10,10 @@ it is, also where two lengths differ for ever (x − y would not).
 Every column has a unit of its own, 2^power, so that neither depth without bias nor small angles
 leave the range of float64; the powers are exact.
 
+Ties: Rademacher and Bernoulli weights without bias have pre-activations that are exactly 0, where
+terms cancel or none is left. Rounding would leave 1e-15 of the terms, and half of these nodes would
+count as active (`tie_bound`).
+
 Rounding: a residual of less than 1e-14 of the numbers it is the difference of counts as zero: the
 signals are exactly parallel, and their distance is 0 (or 2). Likewise an input is constant, and
 zero for weights that sum to zero, where less than 1e-14 of it is left without its mean.
@@ -25,10 +29,10 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.rng import split_key
-from simcore.physics.weight_laws import parse_weights
+from simcore.physics.weight_laws import BERNOULLI, RADEMACHER, parse_weights
 from simcore.runs.grid import Point
 
-__all__ = ["MOST_COTANGENT", "RANGE", "Law", "Pairing", "bias_scale"]
+__all__ = ["RANGE", "Law", "Pairing", "bias_scale", "in_units", "tie_bound"]
 
 RANGE = 2.0**80
 """A column's sum of squares stays between this and its inverse."""
@@ -36,9 +40,19 @@ RANGE = 2.0**80
 MOST_COTANGENT = 1e300
 """Bound of κ in units of the residual, against 0·∞."""
 
+TIE = 2.0**-40
+"""Share of the sum of the sizes of its terms below which a pre-activation is a tie.
+
+Over 60 layers of 3 to 16 nodes ties leave less than 2⁻⁴⁹, compared with whole numbers. Other
+pre-activations fall below TIE with a probability of that order.
+"""
+
+LARGEST_NORMAL = 6.67
+"""Of `rng.normal_pair`."""
+
 
 class Law(NamedTuple):
-    """What a kernel needs to know of a point: scalars only.
+    """Scalars of a point.
 
     a = 1 − √(1−g), g and σ_w as in theory.md 1; σ_b, −1 for σ_w/√n; whether a weight of each node
     is replaced; code and parameter of the law of weights; the two words of the key.
@@ -73,7 +87,7 @@ class Law(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """Which columns make the pairs.
+    """Columns of the pairs.
 
     Parameters
     ----------
@@ -82,7 +96,7 @@ class Pairing(NamedTuple):
     explicit, inputs
         E explicit columns of M inputs: M of a file, or the first inputs of M/2 random pairs.
     network
-        Whether the observables of a shared network are wanted.
+        True for the observables of a shared network.
     """
 
     first: npt.NDArray[np.int64]
@@ -95,3 +109,24 @@ class Pairing(NamedTuple):
 def bias_scale(law, n):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Return σ_b of a layer with fan-in n."""
     return law.sigma_w / math.sqrt(n) if law.sigma_b < 0.0 else law.sigma_b
+
+
+@njit(inline="always")
+def in_units(kappa, up):  # type: ignore[no-untyped-def]
+    """Return κ in units of a residual, 2^up times those of its first input."""
+    return min(max(math.ldexp(kappa, -up), -MOST_COTANGENT), MOST_COTANGENT)
+
+
+@njit(nogil=True, cache=True)
+def tie_bound(law, sigma_b):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return the share of Σ|t| below which Σzt is a tie, for the columns t of T.
+
+    0 where the law of weights has no ties, or there is a bias.
+    """
+    if sigma_b > 0.0:
+        return 0.0
+    if law.code == RADEMACHER:
+        return TIE
+    if law.code == BERNOULLI:
+        return TIE * LARGEST_NORMAL / math.sqrt(law.parameter)
+    return 0.0

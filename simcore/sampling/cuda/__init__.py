@@ -1,4 +1,5 @@
-"""Memory, launches and statistics that the drivers of all samplers on a CUDA device share.
+"""Common parts of all samplers on a CUDA device.
 
-Start with `driver`.
+`device`: memory, copies, launches. `driver`: tasks cut into launches. `statistics`: moments and
+histograms reduced on the device by `statistics_kernels`. Start with `driver`.
 """

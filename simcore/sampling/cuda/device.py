@@ -1,46 +1,22 @@
-"""What the drivers need of a CUDA device: memory, copies and launches."""
+"""A CUDA device as the drivers see it: memory, copies and launches."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CudaDevice", "Device"]
+__all__ = ["Device"]
 
 
-class Device(Protocol):
-    """What a driver needs of a device. Its arrays have a shape and can be sliced, as NumPy's."""
+class Device:
+    """The current CUDA device, through Numba.
 
-    def put(self, array: npt.NDArray[Any]) -> Any:
-        """Return a copy of an array on the device."""
-        ...
-
-    def room(self, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64) -> Any:
-        """Return an array on the device, not initialised."""
-        ...
-
-    def get(self, array: Any, into: npt.NDArray[Any]) -> None:
-        """Copy from the device to an array, after what was launched before."""
-        ...
-
-    def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
-        """Start a kernel, what `cuda.jit` has made, after those before; it may return at once."""
-        ...
-
-    def free_bytes(self) -> int:
-        """Return how much memory of the device is free."""
-        ...
-
-    def multiprocessors(self) -> int:
-        """Return how many multiprocessors the device has."""
-        ...
-
-
-class CudaDevice:
-    """The current CUDA device, through Numba."""
+    Its arrays have a shape and can be sliced, as NumPy's. Tests have a device whose memory is the
+    host's.
+    """
 
     def __init__(self) -> None:
         from numba import cuda
@@ -58,21 +34,21 @@ class CudaDevice:
         return self._cuda.device_array(shape, kind)
 
     def get(self, array: Any, into: npt.NDArray[Any]) -> None:
-        """Copy from the device to an array, after what was launched before."""
+        """Copy from the device to an array, after all launches before."""
         array.copy_to_host(into)
 
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
-        """Start a kernel; it returns at once."""
+        """Start a kernel of `cuda.jit` after those before; may return before it ends."""
         with warnings.catch_warnings():
-            # Numba thinks a few blocks a mistake, and a run may have no more trials.
+            # Numba warns of few blocks, but a run may have no more trials.
             warnings.simplefilter("ignore", self._too_few_blocks)
             configured = kernel[blocks, threads]
         configured(*arguments)
 
     def free_bytes(self) -> int:
-        """Return how much memory of the device is free."""
+        """Return the free memory of the device, in bytes."""
         return int(self._cuda.current_context().get_memory_info().free)
 
     def multiprocessors(self) -> int:
-        """Return how many multiprocessors the device has."""
+        """Return the number of multiprocessors."""
         return int(self._cuda.get_current_device().MULTIPROCESSOR_COUNT)

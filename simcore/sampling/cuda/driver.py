@@ -1,8 +1,8 @@
-"""What the drivers of all samplers on a CUDA device share: it allocates, launches, copies.
+"""Driver of all samplers on a CUDA device: it cuts tasks into launches.
 
-A launch takes a whole number of blocks of trials through some layers; `cuda_statistics` reduces the
-rows of observables where they are. A sampler of its own says how its trials start (`start`), how
-rows are made of them (`make_rows`) and what that costs.
+A launch takes a whole number of blocks of trials through some layers; `statistics` reduces the rows
+of observables where they are. Each sampler defines how its trials start (`start`), how rows are
+made of them (`make_rows`), and what that costs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,33 +21,19 @@ from simcore.sampling.driver import BlockSampler, Floats
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, join_blocks
 
-from .device import CudaDevice, Device
-from .statistics import DeviceStatistics
+from .device import Device
+from .statistics import DeviceStatistics, Piece
 
-__all__ = ["CudaBlockSampler", "CudaDevice", "Device", "Piece"]
+__all__ = ["CudaBlockSampler", "Device"]
 
 TASK_SECONDS = 0.2
-"""Of a task, and roughly of a launch: only between launches is it seen that a run is to stop."""
+"""Of a task, and roughly of a launch; a run can stop between launches only."""
 
 ROWS_BYTES = 256 * 2**20
 """Room for the rows of a launch, on the device."""
 
 SHARE = 0.25
-"""Of the free memory of the device, rows and what trials carry take at most so much."""
-
-
-class Piece(NamedTuple):
-    """What one launch does: trials of a task from its block `block` on, layers from `layer0` on.
-
-    `places` of the trials go through the layers at a time: all of them, unless what they carry
-    leaves room for fewer.
-    """
-
-    block: int
-    trials: int
-    layer0: int
-    layers: int
-    places: int
+"""The largest share of free device memory that rows and states of trials may take."""
 
 
 class CudaBlockSampler(BlockSampler):
@@ -74,21 +60,21 @@ class CudaBlockSampler(BlockSampler):
     def device(self) -> Device:
         """The device; looking at it for the first time may start CUDA."""
         if self._given is None:
-            self._given = CudaDevice()
+            self._given = Device()
         return self._given
 
-    # --- what a sampler says of itself -----------------------------------------------------------
+    # --- what each sampler defines ---------------------------------------------------------------
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
-        """Return what trials carry before their first layer, shape (trial, numbers), on the device.
+        """Return the states of trials before their first layer, (trial, numbers), on the device.
 
-        Room that is not initialised, unless a sampler does otherwise.
+        Not initialised by default.
         """
         return self.device.room((trials, self.carried_bytes(point) // 8))
 
     @abc.abstractmethod
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
-        """Launch what takes consecutive trials through consecutive layers; it need not wait.
+        """Launch the kernels that take consecutive trials through layers; it need not wait.
 
         Parameters
         ----------
@@ -97,7 +83,7 @@ class CudaBlockSampler(BlockSampler):
         first_trial, layer0
             Number of the first trial, and of the first layer from 0.
         carried
-            On the device: from `start`, and then as the layers before have left it.
+            On the device: from `start`, then changed by each layer.
         rows
             On the device, written: shape (trial, layer, column), NaN where undefined.
         """
@@ -133,11 +119,11 @@ class CudaBlockSampler(BlockSampler):
     def run_shared(
         self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int
     ) -> TaskResult:
-        """Run a task; more threads are of no use to a device."""
+        """Run a task in the calling thread: a device has no use for more."""
         return self.run(task, bins, signals)
 
     def _launch(self, task: Task, piece: Piece, carried: Any, rows: Any) -> Any:
-        """Launch what makes the rows of a piece; return what its trials carry."""
+        """Launch the kernels for the rows of a piece; return the states of its trials."""
         first = (task.first_block + piece.block) * BLOCK
         for t in range(0, piece.trials, piece.places):
             part = rows[t : t + piece.places]
@@ -163,10 +149,10 @@ class CudaBlockSampler(BlockSampler):
                 yield Piece(block, trials, layer0, min(layers, depth - layer0), places)
 
     def _cut(self, point: int, trials: int) -> tuple[int, int, int]:
-        """Return how many blocks, a power of two, layers and places of trials to take at a time.
+        """Return the blocks (a power of two), layers and places of trials of a launch.
 
-        `trials` is how many a block has. Where what they carry fits for some of them only, these go
-        through all layers before the next begin.
+        A block has `trials` trials. Where only some of their states fit, these go through all
+        layers before the next begin.
         """
         free, depth = self.device.free_bytes(), self.run_plan.depth
         room, carried, row = int(SHARE * free), self.carried_bytes(point), self._row_bytes
@@ -200,7 +186,7 @@ class CudaBlockSampler(BlockSampler):
         rows: Floats,
         signals: Signals,
     ) -> None:
-        """Take trials through layers, what they carry and their rows on the host."""
+        """Take trials through layers, with states and rows on the host."""
         begins = layer0 == 0
         there = self.start(point, first_trial, len(carried)) if begins else self.device.put(carried)
         made = self.device.room(rows.shape)

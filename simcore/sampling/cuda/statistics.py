@@ -1,14 +1,13 @@
-"""Statistics of a task on a CUDA device: what comes to the host is one set of moments of a launch.
+"""Statistics of a task on a CUDA device; the host receives one set of moments per launch.
 
-The kernels are those of `moment_kernels`. Rows stay where they were made; the blocks of a launch
-are joined there too, by the tree of `moments.join_blocks`. Where a launch takes some of the layers
-only, its statistics are those of these layers, and the values that covariances are of wait on the
-device for the last.
+Rows stay on the device, where `statistics_kernels` reduce them and join the blocks of a launch by
+the tree of `moments.join_blocks`. A launch of some of the layers gives the statistics of these
+layers; the values behind covariances wait on the device for the last layer.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +17,27 @@ from simcore.statistics.moments import Bins, Collector, Moments
 
 from .device import Device
 
-if TYPE_CHECKING:
-    from .driver import Piece
-
-__all__ = ["DeviceStatistics"]
+__all__ = ["DeviceStatistics", "Piece"]
 
 Integers = npt.NDArray[np.int64]
 
 
+class Piece(NamedTuple):
+    """One launch: trials of a task from its block `block` on, layers from `layer0` on.
+
+    `places` of the trials go through the layers at a time: all of them, or as many as have room
+    for their states.
+    """
+
+    block: int
+    trials: int
+    layer0: int
+    layers: int
+    places: int
+
+
 class Reduced(NamedTuple):
-    """What a launch's rows are reduced to, on the device: as in `moments.Collector`, its layers."""
+    """Statistics of a launch on the device: as in `moments.Collector`, for its layers."""
 
     moments: Moments
     bins: Bins
@@ -47,9 +57,9 @@ class DeviceStatistics:
     """
 
     def __init__(self, device: Device, collector: Collector) -> None:
-        from . import statistics_kernels as moment_kernels
+        from . import statistics_kernels
 
-        self._kernels: Any = moment_kernels
+        self._kernels: Any = statistics_kernels
         self._device, self._collector = device, collector
         self._depth, columns = collector.moments.count.shape[1:]
         self._histogrammed = device.put(collector.chosen.histogram)
@@ -58,94 +68,66 @@ class DeviceStatistics:
         self._values: Any = None
 
     def take(self, piece: Piece, rows: Any, number: int) -> None:
-        """Reduce the rows of a launch, and wait for what comes of them.
+        """Reduce the rows of a launch, and bring the result to the host.
 
         Parameters
         ----------
         piece
-            What the launch did; of the same blocks, the layers come in order.
+            The launch; layers of the same blocks come in order.
         rows
             Its rows on the device, shape (trial, layer, column).
         number
-            Which block of the collector's moments stands for the launch's blocks.
+            Block of the collector's moments that stands for the blocks of the launch.
         """
         blocks = -(-piece.trials // BLOCK)
         if piece.layer0 == 0:
             covariance, layers = self._collector.chosen.covariance, self._collector.layers
             self._values = self._device.room((blocks, covariance.size, BLOCK, layers.size))
         reduced = self._reduce(piece, rows, blocks)
+        moments, kernels = reduced.moments, self._kernels
         last = piece.layer0 + piece.layers == self._depth
         if last:
-            self._finish(piece.trials, reduced.moments, blocks)
-        self._join(reduced.moments, blocks)
+            observables = self._values.shape[1]
+            finish = kernels.finish_blocks
+            self._launch(finish, blocks * observables, self._values, piece.trials, moments)
+            self._join(kernels.join_covariances, blocks, observables, moments)
+        self._join(kernels.join_moments, blocks, self._tiles(piece.layers * rows.shape[2]), moments)
         self._bring(piece, reduced, number, last=last)
 
     def _reduce(self, piece: Piece, rows: Any, blocks: int) -> Reduced:
-        """Launch what finds the moments of each block, and what counts."""
+        """Launch the kernels for the moments of each block, and for the histograms."""
         device, collector, kernels = self._device, self._collector, self._kernels
-        layers, columns = _layers(piece), rows.shape[2]
+        layers, columns, room = _layers(piece), rows.shape[2], device.room
+        of_layers, of_task = collector.moments[:3], collector.moments[3:]
         reduced = Reduced(
-            self._room_for_moments(blocks, piece.layers, columns),
+            Moments(
+                *(room((blocks, piece.layers, columns)) for _ in of_layers),
+                *(room((blocks, *array.shape[1:])) for array in of_task),
+            ),
             Bins(*(device.put(edges[layers]) for edges in collector.bins)),
-            device.room(collector.histogram[layers].shape, np.uint32),
-            device.room(self._kept(piece).shape),
+            room(collector.histogram[layers].shape, np.uint32),
+            room(self._kept(piece).shape),
         )
         there = kernels.Places(*self._places, device.put(self._layer_places[layers]))
-        device.launch(
-            kernels.collect,
-            blocks * self._tiles(piece.layers * columns),
-            kernels.THREADS,
-            rows,
-            there,
-            int(collector.first and piece.block == 0),
-            reduced.moments,
-            reduced.bins,
-            reduced.histogram,
-            self._values,
-            reduced.kept,
-        )
-        device.launch(
-            kernels.count_bins,
-            blocks * self._tiles(piece.layers * collector.chosen.histogram.size),
-            kernels.THREADS,
-            rows,
-            self._histogrammed,
-            reduced.bins,
-            reduced.histogram,
-        )
+        first = int(collector.first and piece.block == 0)
+        moments, bins, histogram, kept = reduced
+        written = moments, bins, histogram, self._values, kept
+        grid = blocks * self._tiles(piece.layers * columns)
+        self._launch(kernels.collect, grid, rows, there, first, *written)
+        grid = blocks * self._tiles(piece.layers * collector.chosen.histogram.size)
+        self._launch(kernels.count_bins, grid, rows, self._histogrammed, bins, histogram)
         return reduced
 
-    def _room_for_moments(self, blocks: int, layers: int, columns: int) -> Moments:
-        room, shape = self._device.room, (blocks, layers, columns)
-        _, covariances, _, chosen = self._values.shape
-        return Moments(
-            room(shape),
-            room(shape),
-            room(shape),
-            room((blocks, covariances)),
-            room((blocks, covariances, chosen)),
-            room((blocks, covariances, chosen, chosen)),
-        )
-
-    def _finish(self, trials: int, moments: Moments, blocks: int) -> None:
-        """Launch what finds the covariances of each block, and joins those of all."""
-        device, kernels = self._device, self._kernels
-        observables = self._values.shape[1]
-        grid, threads = blocks * observables, kernels.THREADS
-        device.launch(kernels.finish_blocks, grid, threads, self._values, trials, moments)
+    def _join(self, kernel: Any, blocks: int, grid: int, moments: Moments) -> None:
+        """Launch a kernel for each level of the tree of blocks, `grid` blocks for each pair."""
         for step, pairs in _levels(blocks):
-            device.launch(kernels.join_covariances, pairs * observables, threads, moments, step)
+            self._launch(kernel, pairs * grid, moments, step)
 
-    def _join(self, moments: Moments, blocks: int) -> None:
-        """Launch what joins the moments of all blocks but for the covariances."""
-        _, layers, columns = moments.count.shape
-        tiles, kernels = self._tiles(layers * columns), self._kernels
-        for step, pairs in _levels(blocks):
-            grid = pairs * tiles
-            self._device.launch(kernels.join_moments, grid, kernels.THREADS, moments, step)
+    def _launch(self, kernel: Any, grid: int, *arguments: Any) -> None:
+        self._device.launch(kernel, grid, self._kernels.THREADS, *arguments)
 
     def _bring(self, piece: Piece, reduced: Reduced, number: int, *, last: bool) -> None:
-        """Copy to the host what the launch's rows were reduced to."""
+        """Copy the statistics of a launch to the host."""
         collector, layers = self._collector, _layers(piece)
         for there, here in zip(reduced.moments[:3], collector.moments[:3], strict=True):
             here[number, layers] = self._got(there[0])
@@ -171,7 +153,7 @@ class DeviceStatistics:
         return here
 
     def _tiles(self, numbers: int) -> int:
-        """Return how many thread blocks find so many numbers of a block."""
+        """Return the number of thread blocks for the numbers of a block of trials."""
         return -(-numbers // int(self._kernels.THREADS))
 
 
@@ -180,7 +162,7 @@ def _layers(piece: Piece) -> slice:
 
 
 def _places(chosen: Integers, many: int) -> Integers:
-    """Return for each of so many things its number among the chosen ones, −1 for the others."""
+    """Return for each of 0 … many − 1 its index among the chosen ones, −1 for the others."""
     places = np.full(many, -1, dtype=np.int64)
     places[chosen] = np.arange(chosen.size)
     return places

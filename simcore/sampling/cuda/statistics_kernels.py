@@ -1,9 +1,8 @@
-"""Kernels for CUDA that reduce rows of observables where they are, on the device.
+"""Kernels for CUDA that reduce rows of observables on the device.
 
-They do what `moments.collect`, `finish_block` and `join_blocks` do on the CPU, by the same
-functions of single numbers and to the same bytes. Each number has one thread that finds it, trial
-by trial in order. Only counts of histograms are shared between threads: integers, whose order does
-not show. `cuda_statistics` allocates and launches.
+The counterparts of `moments.collect`, `finish_block` and `join_blocks` on the CPU, with the same
+functions of single numbers and the same bytes. One thread finds each number, trial by trial in
+order. Threads share only the counts of histograms, integers whose sum has no order.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ NO, YES = _i32(0), _i32(1)
 
 
 class Places(NamedTuple):
-    """Where the rows of a launch go, −1 for nowhere.
+    """Destinations of the rows of a launch, −1 for nowhere.
 
     Parameters
     ----------
@@ -66,12 +65,27 @@ class Places(NamedTuple):
 
 @njit(forceinline=True)
 def _own(block, thread, numbers):  # type: ignore[no-untyped-def]
-    """Return which block of trials a thread works for, and which of its `numbers` is its own.
+    """Return the block of trials of a thread, and the index of its own number among `numbers`.
 
-    As many thread blocks work for a block of trials as it takes; some threads have none.
+    A block of trials has as many thread blocks as its numbers take; some threads have none.
     """
     tiles = _u32(_u32(numbers + U_THREADS - U_ONE) // U_THREADS)
     return _u32(block // tiles), _u32(_u32(block % tiles) * U_THREADS + thread)
+
+
+@njit(forceinline=True)
+def _begin_histogram(histogram, bins, place, first, moments):  # type: ignore[no-untyped-def]
+    """Set the counts of a histogram to 0, and lay its bins where `first` is not 0."""
+    layer, number = place
+    each, many = U_ZERO, _u32(histogram.shape[2])
+    while each < many:
+        histogram[layer, number, each] = U_ZERO
+        each = _u32(each + U_ONE)
+    if first != 0:
+        count, mean, m2 = moments
+        lower, width = bin_edges(count, mean, m2, _i32(many - U_TWO))
+        bins.lower[layer, number] = lower
+        bins.width[layer, number] = width
 
 
 @partial(cuda.jit, lto=False, cache=True)
@@ -85,7 +99,7 @@ def collect(  # type: ignore[no-untyped-def]
     rows
         Shape (trial, layer, column); NaN is left out.
     places
-        Where they go.
+        Destinations of the rows.
     first
         1 where the launch's first block is the point's block 0, which lays the bins; else 0.
     moments
@@ -95,7 +109,7 @@ def collect(  # type: ignore[no-untyped-def]
     histogram
         Set to no counts: uint32, shape (layer, histogram, bins + 2).
     values
-        Written: what the covariance is of, shape (block, observable, trial, chosen layer).
+        Written: the values behind the covariances, shape (block, observable, trial, chosen layer).
     kept
         Written: trajectories of the first trials, shape (trial, layer, kept observable).
     """
@@ -122,14 +136,7 @@ def collect(  # type: ignore[no-untyped-def]
     moments.m2[block, layer, column] = m2
     place = places.histogram[column]
     if block == U_ZERO and place >= 0:
-        each, many = U_ZERO, _u32(histogram.shape[2])
-        while each < many:
-            histogram[layer, _u32(place), each] = U_ZERO
-            each = _u32(each + U_ONE)
-        if first != 0:
-            lower, width = bin_edges(count, mean, m2, _i32(many - U_TWO))
-            bins.lower[layer, _u32(place)] = lower
-            bins.width[layer, _u32(place)] = width
+        _begin_histogram(histogram, bins, (layer, _u32(place)), first, (count, mean, m2))
     place = places.kept[column]
     if place >= 0:
         trial = begin
@@ -140,8 +147,9 @@ def collect(  # type: ignore[no-untyped-def]
     if place >= 0 and chosen >= 0:
         trial = begin
         while trial < end:
-            x = rows[trial, layer, column]
-            values[block, _u32(place), _u32(trial - begin), _u32(chosen)] = x
+            values[block, _u32(place), _u32(trial - begin), _u32(chosen)] = rows[
+                trial, layer, column
+            ]
             trial = _u32(trial + U_ONE)
 
 
@@ -188,7 +196,7 @@ def finish_blocks(values, trials, moments):  # type: ignore[no-untyped-def]
     values
         Shape (block, observable, trial, chosen layer), from `collect`.
     trials
-        How many there are in all blocks; only the last block may be partial.
+        Number of trials in all blocks; only the last block may be partial.
     moments
         Written: the covariances of `moments.Moments`, with a leading block axis.
     """
@@ -270,7 +278,7 @@ def join_moments(moments, step):  # type: ignore[no-untyped-def]
 
 @partial(cuda.jit, lto=False, cache=True)
 def join_covariances(moments, step):  # type: ignore[no-untyped-def]
-    """Do for co-moments what `join_moments` does, a thread block for each observable of a pair."""
+    """Join co-moments likewise, a thread block for each observable of a pair of blocks."""
     observables, chosen = _u32(moments.cov_mean.shape[1]), _u32(moments.cov_mean.shape[2])
     thread = _u32(cuda.threadIdx.x)
     a = _u32(_u32(_u32(cuda.blockIdx.x) // observables) * _u32(U_TWO * _u32(step)))
