@@ -1,4 +1,4 @@
-"""Claim: a grid of 1,000 points × 200 layers checkpoints in at most 2 s and 1 GB of memory.
+"""Claim: a grid of 1,000 points × 200 layers checkpoints in at most 3 s and 1 GB of memory.
 
     python bench/checkpoint.py
 

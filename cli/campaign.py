@@ -54,29 +54,40 @@ def resume(
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
     api.prepare(kernels=True)
-    from simcore.training.store import is_training
+    from simcore.file_types import file_type
 
-    if is_training(path):
-        from .train import resume_training
+    try:
+        return _RESUMES[file_type(path).name](path, given)
+    except InputError as error:
+        raise named(error, given, parameters) from error
 
-        return resume_training(path, given)
+
+def _resume_run(path: Path, given: Given) -> int:
     from .execution import carry_out, show_finished
     from .output import check_destination
     from .request import Request, execution
     from .values import parse_integer
 
-    try:
-        total = None if trials is None else parse_integer("trials", trials)
-        run, finished = api.stored_run(path, trials=total, device=device)
-        request = Request(run=run, output=path, **execution(given))
-        if finished:
-            show_finished(request, path)
-            return 0
-        check_destination(path)
-        work = partial(api.resume_file, path, trials=total, inputs=inputs)
-        return carry_out("simcore", request, work)
-    except InputError as error:
-        raise named(error, given, parameters) from error
+    trials = given.texts.get("trials")
+    total = None if trials is None else parse_integer("trials", trials)
+    run, finished = api.stored_run(path, trials=total, device=given.texts.get("device"))
+    request = Request(run=run, output=path, **execution(given))
+    if finished:
+        show_finished(request, path)
+        return 0
+    check_destination(path)
+    work = partial(api.resume_file, path, trials=total, inputs=given.texts.get("inputs"))
+    return carry_out("simcore", request, work)
+
+
+def _resume_training(path: Path, given: Given) -> int:
+    from .train import resume_training
+
+    return resume_training(path, given)
+
+
+_RESUMES = {"simcore-run": _resume_run, "simcore-training": _resume_training}
+"""Resuming by type of file (`simcore.file_types`)."""
 
 
 def merge(

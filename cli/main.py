@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,20 +57,20 @@ def info(
     """Show what a file holds: configuration, progress, provenance."""
     path = existing(file)
     prepare()
-    from simcore.training.facts import info as read_training_info
-    from simcore.training.store import is_training
+    from simcore.file_types import opened
 
     from .show import show_facts, show_json
 
     try:
-        training = is_training(path)
-        facts = read_training_info(path) if training else api.info(path)
+        kind, stored = opened(path)
+        with closing(stored):
+            facts = kind.facts(stored)
     except InputError as error:
         raise named(error, Given({}), ()) from error
     if json:
         show_json(facts)
     else:
-        show_facts(_readable_training(facts) if training else _readable(facts))
+        show_facts(_READABLE[kind.name](facts))
 
 
 @app.command()
@@ -180,6 +181,10 @@ def _progress(facts: dict[str, Any]) -> dict[str, Any]:
         if left is not None and rate:
             told["time_left"] = f"{duration(left)} at {progress['time']}, {rate_text(rate)}"
     return told
+
+
+_READABLE = {"simcore-run": _readable, "simcore-training": _readable_training}
+"""Facts for readers by type of file (`simcore.file_types`)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -299,7 +299,7 @@ class Loop:
             self.done_nodes += task.trials * self.nodes[task.point]
         self.whole = True
         self.agenda.done(task)
-        self.throughput.add(done, task.trials * self.nodes[task.point])
+        self.throughput.add(done.worker, done.seconds, task.trials * self.nodes[task.point])
         self.log(
             "task",
             point=task.point,

@@ -87,17 +87,23 @@ def merge(
         rule = f"would lack trials {_listed(missing)}"
         remedy = "Resume or add the shard that has them, or pass --allow-gaps."
         raise InputError("output", str(output), rule, remedy)
-    from simcore.machine.provenance import collect_provenance
-
-    notes = collect_provenance(device=run.device) | dict(provenance or {})
-    if run.inputs is not None:
-        notes["inputs"] = run.inputs.absolute_source
-    notes["merged_from"] = json.dumps([str(path) for path, _ in shards[:1000]])
     results = RunResults(run, points, complete=True)
+    notes = _notes(run, shards) | dict(provenance or {})
     with only_writer(output):
         gaps = _listed(missing, most=len(missing))
         write_run(output, results, provenance=notes, gaps=gaps)
     return Outcome(results, output, 0.0, 0)
+
+
+def _notes(run: Run, shards: Sequence[Shard]) -> dict[str, object]:
+    """Return the provenance of a merged file."""
+    from simcore.machine.provenance import collect_provenance
+
+    notes: dict[str, object] = dict(collect_provenance(device=run.device))
+    if run.inputs is not None:
+        notes["inputs"] = run.inputs.absolute_source
+    notes["merged_from"] = json.dumps([str(path) for path, _ in shards[:1000]])
+    return notes
 
 
 def _in_order(paths: Sequence[Path]) -> list[Shard]:

@@ -1,11 +1,6 @@
-"""What each worker of a run has done, for the provenance of its file."""
+"""Work of each worker of a run, for the provenance of its file."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .engines import Done
 
 __all__ = ["Throughput"]
 
@@ -19,9 +14,9 @@ class Throughput:
     def __init__(self) -> None:
         self._workers: dict[str, dict[str, float]] = {}
 
-    def add(self, done: Done, node_updates: int) -> None:
+    def add(self, worker: str, seconds: float, node_updates: int) -> None:
         """Count a task."""
-        self._add(self._workers, done.worker, 1, node_updates, done.seconds)
+        self._add(self._workers, worker, 1, node_updates, seconds)
 
     @staticmethod
     def _add(

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simcore.errors import InputError
-from simcore.files.hdf5 import reading
+from simcore.errors import FileFormatError, InputError
+from simcore.file_types import RUN, TRAINING, FileType, file_type
 from simcore.numerics.spacing import evenly
 from simcore.physics.observables import BY_NAME, COVARIANCE, HISTOGRAMMED
 from simcore.physics.parameters import PARAMETERS
 from simcore.results.open_run import open_run
 from simcore.results.points import points
-from simcore.training.store import is_training, open_training
+from simcore.training.store import open_training
 
 from .style import COLOURS, FIRST_ORDER, MAX_LINES, THEORY, figure, plain_number
 from .training import KINDS as TRAINING_KINDS
@@ -91,38 +91,50 @@ def plot(
     OutputError
         If the figure can't be written.
     """
-    training = _checked_kind(path, kind)
+    held = _checked_kind(path, kind)
     if not SIZES[0] <= size <= SIZES[1]:
         rule = f"must lie between {SIZES[0]:g} and {SIZES[1]:g} mm"
         raise InputError("size", size, rule, "86 is one column, 178 two.")
     width = size / 25.4
     with figure(output, (width, ASPECT * width)) as drawn:
-        if training:
-            _refuse_choices(kind, observable=observable, layer=layer)
-            draw_training(drawn.add_subplot(), open_training(path), kind)
-        else:
-            dataset = open_run(path)
-            chosen = _FIGURES[kind]
-            names = _observables(chosen, dataset, kind, observable)
-            at = _layer(dataset, layer)
-            chosen.draw(drawn.add_subplot(), dataset, chosen._replace(observables=names), at)
+        _DRAWN[held.name](drawn.add_subplot(), path, kind, observable=observable, layer=layer)
     return Path(output)
 
 
-def _checked_kind(path: str | Path, kind: str) -> bool:
-    """Return whether a file is training, whose kinds of figures are others; check the kind."""
+def _draw_run(
+    axes: Any, path: str | Path, kind: str, *, observable: str | None, layer: int | None
+) -> None:
+    dataset = open_run(path)
+    chosen = _FIGURES[kind]
+    names = _observables(chosen, dataset, kind, observable)
+    at = _layer(dataset, layer)
+    chosen.draw(axes, dataset, chosen._replace(observables=names), at)
+
+
+def _draw_training(axes: Any, path: str | Path, kind: str, **choices: object) -> None:
+    _refuse_choices(kind, **choices)
+    draw_training(axes, open_training(path), kind)
+
+
+_DRAWN: dict[str, Callable[..., None]] = {RUN.name: _draw_run, TRAINING.name: _draw_training}
+"""Drawing by type of file."""
+
+
+def _checked_kind(path: str | Path, kind: str) -> FileType:
+    """Return the type of a file that has this kind of figure."""
     one = Path(path).is_file()
-    training = one and is_training(path)
-    kinds, others = (TRAINING_KINDS, KINDS) if training else (KINDS, TRAINING_KINDS)
+    known = any(kind in kinds for kinds in _KINDS_OF.values())
+    try:
+        held = file_type(path) if one else RUN
+    except FileFormatError:
+        if known:
+            raise
+        held = RUN
+    kinds = _KINDS_OF[held.name]
     if kind in kinds:
-        return training
-    if kind in others and one:
-        # A file that can't be read is neither, and says so here.
-        with reading(path):
-            pass
-    held = "a run" if one else "a pattern, which stands for runs"
-    held = "training" if training else held
-    rule = f"is no figure of {held}" if kind in others else "is not known"
+        return held
+    this = held.noun if one else "a pattern, which stands for runs"
+    rule = f"is no figure of {this}" if known else "is not known"
     raise InputError("kind", kind, rule, f"Choose one of: {', '.join(kinds)}.")
 
 
@@ -330,6 +342,9 @@ _FIGURES = {
 }
 KINDS = tuple(_FIGURES)
 """Names of the figures."""
+
+_KINDS_OF = {RUN.name: KINDS, TRAINING.name: TRAINING_KINDS}
+"""Names of the figures by type of file."""
 
 _CHOICES = {"z": COVARIANCE, "distribution": HISTOGRAMMED, "scaling": COVARIANCE}
 """Observables that can be chosen, where they can."""

@@ -8,12 +8,13 @@ attributes strings of fixed length, because both then lie in object headers, whi
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -22,18 +23,20 @@ import numpy.typing as npt
 from simcore.errors import FileFormatError, OutputError, SimcoreError
 
 from .lock import protected
-from .raw.sink import Sink
-from .raw.writer import Writer, WriteStopped
+from .sink import Sink
+from .writer import Writer, WriteStopped
 
 __all__ = [
     "SIGNATURE",
     "WriteStopped",
     "Writer",
+    "check_signature",
     "read_array",
     "reading",
     "replacing",
     "text",
     "translated",
+    "unreadable",
 ]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -50,7 +53,7 @@ _DAMAGE = (
     OverflowError,
     MemoryError,
 )
-"""What h5py raises, by and by, on damaged files."""
+"""Exceptions that h5py raises on damaged files."""
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -70,7 +73,7 @@ def replacing(
     path
         The file.
     stopping
-        Asked before every chunk; True gives the writing up.
+        Asked before every chunk; True abandons the file.
 
     Raises
     ------
@@ -104,23 +107,18 @@ def replacing(
 
 def _fill(descriptor: int, stopping: Callable[[], bool]) -> Iterator[Writer]:
     """Yield a writer on an open file; flush the file to the disk and close it."""
-    sink = Sink(descriptor)
     try:
+        sink = Sink(descriptor)
         try:
-            with (
-                h5py.File(sink, "w", libver=("v110", "v110")) as file,
-                closing(Writer(file.id, sink.check, stopping)) as writer,
-            ):
-                yield writer
-                writer.flush()
+            with h5py.File(sink, "w", libver=("v110", "v110")) as file:
+                yield Writer(file.id, sink.check, stopping)
         finally:
             # What HDF5 raises after a failed write only hides the reason.
             sink.check()
         if stopping():
             raise WriteStopped
-        sink.sync()
+        os.fsync(descriptor)
     finally:
-        sink.close()
         os.close(descriptor)
 
 
@@ -156,7 +154,7 @@ def _explain(path: str | os.PathLike[str], error: OSError) -> str:
 
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Open a file to read; whatever goes wrong with it becomes a FileFormatError.
+    """Open a file to read; every error about it becomes a FileFormatError.
 
     Files are replaced whole, never changed, so none is locked: read-only folders are fine.
 
@@ -165,24 +163,35 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
     FileFormatError
         If there is no such file, or it is foreign or damaged.
     """
-    shown = os.fspath(path)
     try:
         with Path(path).open("rb") as raw:
-            head = raw.read(len(SIGNATURE))
+            check_signature(path, raw)
     except OSError as error:
-        rule = f"can't be read ({error.strerror})"
-        raise FileFormatError("file", shown, rule, "Check the name and the permissions.") from error
-    if head != SIGNATURE:
-        raise FileFormatError(
-            "file", shown, "is not an HDF5 file", "Give a file that simulate wrote."
-        )
+        raise unreadable(path, error) from error
     with translated(path), h5py.File(path, "r", locking=False) as file:
         yield file
 
 
+def unreadable(path: str | os.PathLike[str], error: OSError) -> FileFormatError:
+    """Return the error of a file that the system does not give."""
+    rule = f"can't be read ({error.strerror})"
+    return FileFormatError("file", os.fspath(path), rule, "Check the name and the permissions.")
+
+
+def check_signature(path: str | os.PathLike[str], raw: IO[bytes] | io.RawIOBase) -> None:
+    """Raise FileFormatError unless an open file begins as HDF5 does."""
+    try:
+        head = raw.read(len(SIGNATURE))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if head != SIGNATURE:
+        remedy = "Give a file that simulate wrote."
+        raise FileFormatError("file", os.fspath(path), "is not an HDF5 file", remedy)
+
+
 @contextmanager
 def translated(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn whatever h5py raises about a damaged file into a FileFormatError."""
+    """Turn every exception of h5py about a damaged file into a FileFormatError."""
     try:
         yield
     except SimcoreError:

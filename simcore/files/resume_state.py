@@ -30,7 +30,7 @@ from .layout import (
     sizes,
     squared,
 )
-from .raw.chunks import Stacked
+from .writer import Stacked
 
 __all__ = ["node_count", "state_arrays", "state_coordinates", "state_fields", "state_points"]
 

@@ -7,38 +7,34 @@ far each point is and, in a last write, the partial block at its end.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simcore.errors import FileFormatError, InputError
-from simcore.machine.provenance import version
+from simcore.errors import FileFormatError
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics
 
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
+from .header import Format, provenance, version_text
 from .layout import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
 from .lock import writer
-from .raw.chunks import Packing
 from .resume_state import node_count, state_arrays, state_coordinates, state_fields, state_points
 from .run_results import RunResults
 
 __all__ = [
-    "FILETYPE",
-    "FORMAT_VERSION",
+    "FORMAT",
     "Header",
     "WriteStopped",
+    "describe",
     "estimate_bytes",
     "info",
     "read_header",
@@ -46,20 +42,13 @@ __all__ = [
     "write_run",
 ]
 
-T = TypeVar("T")
-
-FILETYPE = "simcore-run"
-FORMAT_VERSION = (1, 2)
-"""Readers accept every file of the same first number; the second one counts additions."""
+FORMAT = Format("simcore-run", (1, 2), "the file of a run", "simulate")
 
 _STATE_VERSION = (1, 2)
 """First format whose state has all that a run needs to go on."""
 
 RNG = "philox4x32-10"
 RNG_LAYOUT = 1
-
-_PACKINGS = {True: Packing.SMALL, False: Packing.QUICK}
-"""How a last write and a checkpoint are packed."""
 
 _OVERHEAD = 6000
 """Bytes that HDF5 adds for an array with its attributes, at most."""
@@ -92,7 +81,7 @@ def write_run(
     gaps
         Ranges of trials that a merged file lacks; "" is none.
     stopping
-        Asked every now and then, at least between two arrays; True gives the writing up.
+        Asked before every chunk; True abandons the file.
 
     Raises
     ------
@@ -102,56 +91,38 @@ def write_run(
         If `stopping` said so. An earlier file is untouched.
     """
     run, points, complete = results.run, results.points, results.complete
-    with replacing(path, stopping) as writer, ThreadPoolExecutor(1) as gatherer:
-        _write_root(writer, run, complete=complete, gaps=gaps)
+    with replacing(path, stopping) as writer:
+        FORMAT.write(
+            writer,
+            config_json=run.config_json(),
+            complete=complete,
+            default="correlation",
+            attributes={
+                "seed": np.uint64(run.seed),
+                "trials": np.int64(run.trials),
+                "first_trial": np.int64(run.first_trial),
+                "rng": RNG,
+                "rng_layout": np.int64(RNG_LAYOUT),
+                **({"gaps": gaps} if gaps else {}),
+            },
+        )
         shared = coordinates(run)
         opened: set[str] = set()
-        for field, array in _ahead(results.arrays(), gatherer):
+        for field, array in results.arrays():
             folder = field.path.split("/")[0]
             if folder not in opened:
                 opened.add(folder)
                 _open_group(writer, run, folder, field, shared, complete=complete)
             path = f"/entry/{field.path}"
-            writer.array(path, array.values, array, packing=_PACKINGS[complete])
+            writer.array(path, array.values, array, packed=complete)
         writer.group("/entry/state", {"NX_class": "NXcollection"})
         nodes = node_count(points, complete=complete)
         for name, array in state_coordinates(run, nodes).items():
             writer.array(f"/entry/state/{name}", array.values, array)
-        for field, values in _ahead(state_arrays(run, points, complete=complete), gatherer):
-            writer.array(f"/entry/{field.path}", values, field, packing=_PACKINGS[complete])
+        for field, values in state_arrays(run, points, complete=complete):
+            writer.array(f"/entry/{field.path}", values, field, packed=complete)
         attributes = {"NX_class": "NXcollection", **provenance}
         writer.group("/entry/provenance", attributes)
-
-
-def _ahead(items: Iterator[T], thread: Executor) -> Iterator[T]:
-    """Yield items while the next one is made in another thread."""
-    following = thread.submit(next, items, None)
-    while (item := following.result()) is not None:
-        following = thread.submit(next, items, None)
-        yield item
-
-
-def _write_root(writer: Writer, run: Run, *, complete: bool, gaps: str) -> None:
-    writer.group(
-        "/",
-        {
-            "NX_class": "NXroot",
-            "default": "entry",
-            "filetype": FILETYPE,
-            "format_version": np.array(FORMAT_VERSION, dtype=np.int64),
-            "simcore_version": version("simcore"),
-            "config_json": run.config_json(),
-            "config_sha256": run.digest(),
-            "seed": np.uint64(run.seed),
-            "trials": np.int64(run.trials),
-            "first_trial": np.int64(run.first_trial),
-            "rng": RNG,
-            "rng_layout": np.int64(RNG_LAYOUT),
-            "complete": np.uint8(complete),
-            **({"gaps": gaps} if gaps else {}),
-        },
-    )
-    writer.group("/entry", {"NX_class": "NXentry", "default": "correlation"})
 
 
 def _open_group(
@@ -239,34 +210,12 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
     FileFormatError
         If the file is foreign or newer than this program, or its configuration is damaged.
     """
-    shown, root = os.fspath(path), file.attrs
-    if "filetype" not in root or text(root["filetype"]) != FILETYPE:
-        raise FileFormatError(
-            "file", shown, "is not the file of a run", "Give a file that simulate wrote."
-        )
-    first, second = (int(number) for number in root["format_version"])
-    newer = FileFormatError(
-        "file",
-        shown,
-        f"has format version {first}.{second}, this simcore reads {FORMAT_VERSION[0]}",
-        "Update simcore.",
-    )
-    if first != FORMAT_VERSION[0]:
-        raise newer
-    config = text(root["config_json"])
-    digest = hashlib.sha256(config.encode()).hexdigest()
-    if digest != text(root["config_sha256"]):
-        raise ValueError("its configuration does not have the checksum that was written")
-    try:
-        run = Run.from_config(json.loads(config))
-    except (InputError, KeyError, TypeError):
-        if (first, second) > FORMAT_VERSION:
-            raise newer from None
-        raise
+    run, format_version = FORMAT.read(file, os.fspath(path), Run.from_config)
+    root = file.attrs
     return Header(
         run=run,
         complete=bool(root["complete"]),
-        format_version=(first, second),
+        format_version=format_version,
         simcore_version=text(root["simcore_version"]),
         gaps=text(root["gaps"]) if "gaps" in root else "",
     )
@@ -296,7 +245,7 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
             raise FileFormatError(
                 "file",
                 os.fspath(path),
-                f"has format {'.'.join(map(str, header.format_version))}, whose state lacks the "
+                f"has format {version_text(header.format_version)}, whose state lacks the "
                 "covariances of ln q, so it can be read but not extended or merged",
                 "Simulate again, or use the version of simcore that wrote it.",
             )
@@ -328,49 +277,46 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         As for `read_state`.
     """
     with reading(path) as file:
-        header = read_header(file, path)
-        run = header.run
-        points = math.prod(run.shape)
-        done = read_array(file, "entry/state/trials_done", (points,), "i8").tolist()
-        provenance = _provenance(file["entry/provenance"].attrs)
-        return {
-            "file": os.fspath(path),
-            "bytes": Path(path).stat().st_size,
-            "format_version": ".".join(map(str, header.format_version)),
-            "simcore_version": header.simcore_version,
-            "complete": header.complete,
-            "gaps": header.gaps,
-            "config": run.config(),
-            "config_sha256": run.digest(),
-            "dimensions": {name: len(values) for name, values in run.dimensions.items()},
-            "points": points,
-            "trials": run.trials,
-            "trials_done": [min(done), max(done)],
-            "trials_done_per_point": done,
-            "provenance": provenance,
-            "progress": _progress(provenance),
-            "writer": writer(path),
-        }
+        return describe(file, path)
 
 
-def _progress(provenance: Mapping[str, Any]) -> dict[str, Any]:
+def describe(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Describe an open file, as `info` does."""
+    header = read_header(file, path)
+    run = header.run
+    points = math.prod(run.shape)
+    done = read_array(file, "entry/state/trials_done", (points,), "i8").tolist()
+    notes = provenance(file)
+    return {
+        "file": os.fspath(path),
+        "bytes": Path(path).stat().st_size,
+        "format_version": version_text(header.format_version),
+        "simcore_version": header.simcore_version,
+        "complete": header.complete,
+        "gaps": header.gaps,
+        "config": run.config(),
+        "config_sha256": run.digest(),
+        "dimensions": {name: len(values) for name, values in run.dimensions.items()},
+        "points": points,
+        "trials": run.trials,
+        "trials_done": [min(done), max(done)],
+        "trials_done_per_point": done,
+        "provenance": notes,
+        "progress": _progress(notes),
+        "writer": writer(path),
+    }
+
+
+def _progress(notes: Mapping[str, Any]) -> dict[str, Any]:
     """Return how far the last process was when it wrote the file; empty if it does not say."""
     try:
-        seconds, left = float(provenance["seconds"]), int(provenance["node_updates_left"])
-        done = int(provenance["node_updates"])
+        seconds, left = float(notes["seconds"]), int(notes["node_updates_left"])
+        done = int(notes["node_updates"])
         return {
-            "time": str(provenance["time"]),
-            "points_done": int(provenance["points_done"]),
+            "time": str(notes["time"]),
+            "points_done": int(notes["points_done"]),
             "node_updates_per_second": done / seconds if seconds > 0.0 else None,
             "seconds_left": 0.0 if left == 0 else left * seconds / done if done else None,
         }
     except (KeyError, TypeError, ValueError):
         return {}
-
-
-def _provenance(attributes: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in attributes.items():
-        if name != "NX_class":
-            found[name] = value.decode() if isinstance(value, bytes) else np.asarray(value).tolist()
-    return found

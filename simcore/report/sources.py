@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from .training_source import Training, read_training
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from simcore.files.stored import StoredFile
 
 __all__ = ["Source", "is_asymmetric", "read_sources", "values_of"]
 
@@ -108,18 +110,34 @@ def read_sources(
 
 
 def _read(path: Path) -> Source | Training:
-    from simcore import open_run
-    from simcore.files.run_file import info
-    from simcore.training.store import is_training
+    """Read a file, opening it once."""
+    from simcore.file_types import opened
 
     if not path.is_file():
         rule = "is a folder, not a run" if path.is_dir() else "does not exist"
         raise InputError("file", path, rule, "Name a file that simulate wrote.")
-    if is_training(path):
-        return read_training(path)
-    facts = info(path)
-    source = Source(path, open_run(path), facts)
-    return Source(path, source.dataset, facts, tuple(_notes(source)))
+    kind, stored = opened(path)
+    try:
+        return _READERS[kind.name](path, stored)
+    except BaseException:
+        stored.close()
+        raise
+
+
+def _read_run(path: Path, stored: StoredFile) -> Source:
+    from simcore.file_types import RUN
+
+    dataset = RUN.dataset(stored)
+    dataset.set_close(stored.close)
+    source = Source(path, dataset, RUN.facts(stored))
+    return replace(source, notes=tuple(_notes(source)))
+
+
+_READERS: dict[str, Callable[[Path, StoredFile], Source | Training]] = {
+    "simcore-run": _read_run,
+    "simcore-training": read_training,
+}
+"""Readers by type of file (`simcore.file_types`)."""
 
 
 def _notes(source: Source) -> list[str]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simcore.training.facts import info
-from simcore.training.store import open_training
+from simcore.file_types import TRAINING
+from simcore.files.stored import StoredFile
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,15 +37,15 @@ class Training:
     notes: tuple[str, ...] = ()
 
 
-def read_training(path: Path) -> Training:
-    """Read a file of training whole.
+def read_training(path: Path, stored: StoredFile) -> Training:
+    """Read an open file of training whole.
 
     Raises
     ------
     FileFormatError
         If it is damaged, or newer than this program.
     """
-    facts = info(path)
+    facts = TRAINING.facts(stored)
     notes = []
     if not facts["complete"]:
         done = f"{facts['networks']} of about {facts['networks_in_all']} networks"
@@ -58,4 +58,4 @@ def read_training(path: Path) -> Training:
             "With one seed there is one pair of networks, and neither bands nor intervals nor a "
             "verdict. Get them: simcore train with --seeds 20."
         )
-    return Training(path, open_training(path), facts, tuple(notes))
+    return Training(path, TRAINING.dataset(stored), facts, tuple(notes))

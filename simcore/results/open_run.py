@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from xarray.backends import BackendEntrypoint
 
 from simcore.errors import FileFormatError
+from simcore.files.hdf5 import translated
 from simcore.files.layout import (
     ESTIMATORS,
     Array,
@@ -24,16 +26,17 @@ from simcore.files.layout import (
 )
 from simcore.files.run_file import RNG, RNG_LAYOUT, read_header
 from simcore.files.run_results import RunResults
+from simcore.files.stored import StoredFile
 from simcore.machine.provenance import version
 from simcore.runs.run import Run
 
-from .backend import RunBackend, StoredFile, lazy_array
+from .backend import lazy_array
 from .combine import aligned
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["open_run", "stored_dataset", "to_dataframe", "to_dataset"]
+__all__ = ["RunBackend", "open_run", "stored_dataset", "to_dataframe", "to_dataset"]
 
 Path_ = str | os.PathLike[str]
 _MAGIC = "*?["
@@ -108,6 +111,29 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
 def _is_pattern(path: Path_) -> bool:
     """Tell a pattern from the name of a file that has such characters in it."""
     return any(sign in os.fspath(path) for sign in _MAGIC) and not Path(path).exists()
+
+
+class RunBackend(BackendEntrypoint):
+    """Opens the file of a run as `simcore.open_run` does: ``xr.open_dataset(path, engine=...)``."""
+
+    description = "Open the results of simcore (.h5)"
+    open_dataset_parameters = ("filename_or_obj", "drop_variables")
+
+    def open_dataset(
+        self, filename_or_obj: Any, *, drop_variables: str | Iterable[str] | None = None
+    ) -> xr.Dataset:
+        """Return the Dataset of a run; its arrays are read when they are used."""
+        stored = StoredFile(os.fspath(filename_or_obj))
+        try:
+            with translated(stored.path):
+                dataset = stored_dataset(stored)
+        except BaseException:
+            stored.close()
+            raise
+        dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables or ()
+        dataset = dataset.drop_vars(list(dropped))
+        dataset.set_close(stored.close)
+        return dataset
 
 
 def stored_dataset(stored: StoredFile) -> xr.Dataset:

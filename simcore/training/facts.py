@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simcore.files.hdf5 import reading
+from simcore.files.header import provenance, version_text
 from simcore.files.lock import writer
 
 from .agenda import choose_rate, networks_in_all
-from .store import FILETYPE, read_results
+from .store import FORMAT, results_of
 
-__all__ = ["info", "repeating_command"]
+__all__ = ["describe", "info", "repeating_command"]
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -34,16 +33,22 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     FileFormatError
         If the file is missing, foreign, damaged or newer than this program.
     """
-    results, complete = read_results(path)
+    with reading(path) as file:
+        return describe(file, path)
+
+
+def describe(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Describe an open file, as `info` does."""
+    results, complete = results_of(file, path)
     plan = results.plan
     choices = {name: choose_rate(plan.grid, results.pilots_of(name)) for name in plan.ensembles}
-    version, provenance = _attributes(path)
+    first, second = (int(number) for number in file.attrs["format_version"])
     diverged = (results.diverged_step >= 0).sum(axis=1).tolist()
     return {
         "file": os.fspath(path),
         "bytes": Path(path).stat().st_size,
-        "filetype": FILETYPE,
-        "format_version": version,
+        "filetype": FORMAT.filetype,
+        "format_version": version_text((first, second)),
         "complete": complete,
         "networks": results.networks(),
         "networks_in_all": networks_in_all(plan, results),
@@ -52,19 +57,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "config": plan.config(),
         "learning_rates": {name: choice.rate for name, choice in choices.items()},
         "diverged": dict(zip(plan.ensembles, diverged, strict=True)),
-        "provenance": provenance,
-    }
-
-
-def _attributes(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
-    """Return the version of a file's format, and its provenance."""
-    with reading(path) as file:
-        version = ".".join(str(int(number)) for number in file.attrs["format_version"])
-        attributes = dict(file["entry/provenance"].attrs)
-    return version, {
-        name: value.decode() if isinstance(value, bytes) else np.asarray(value).tolist()
-        for name, value in attributes.items()
-        if name != "NX_class"
+        "provenance": provenance(file),
     }
 
 

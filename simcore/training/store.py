@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simcore.files.hdf5 import Writer, read_array, reading, replacing, text
+from simcore.files.hdf5 import Writer, read_array, reading, replacing
+from simcore.files.header import Format
 from simcore.files.layout import Array
-from simcore.files.raw.chunks import Packing
 from simcore.machine.provenance import version
 
-from ..errors import FileFormatError, InputError
 from .agenda import choose_rate
 from .jobs import Pilots
 from .plan import Plan, plan_from_config
@@ -27,21 +24,18 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
-    "FILETYPE",
-    "FORMAT_VERSION",
-    "is_training",
+    "FORMAT",
     "open_training",
     "read_header",
     "read_results",
+    "results_of",
     "to_dataset",
     "write_training",
 ]
 
 Numbers = npt.NDArray[Any]
 
-FILETYPE = "simcore-training"
-FORMAT_VERSION = (1, 0)
-"""Readers accept every file of the same first number; the second one counts additions."""
+FORMAT = Format("simcore-training", (1, 0), "the file of a training run", "simcore train")
 
 _PLANE = ("ensemble", "seed")
 
@@ -207,22 +201,13 @@ def write_training(
     """
     plan = results.plan
     with replacing(path) as writer:
-        writer.group(
-            "/",
-            {
-                "NX_class": "NXroot",
-                "default": "entry",
-                "filetype": FILETYPE,
-                "format_version": np.array(FORMAT_VERSION, dtype=np.int64),
-                "simcore_version": version("simcore"),
-                "config_json": plan.config_json(),
-                "config_sha256": plan.digest(),
-                "seed": np.uint64(plan.seed),
-                "ensembles": list(plan.ensembles),
-                "complete": np.uint8(complete),
-            },
+        FORMAT.write(
+            writer,
+            config_json=plan.config_json(),
+            complete=complete,
+            default="loss",
+            attributes={"seed": np.uint64(plan.seed), "ensembles": list(plan.ensembles)},
         )
-        writer.group("/entry", {"NX_class": "NXentry", "default": "loss"})
         values, coordinates = _values(results), _coordinates(results)
         for folder, members in _folders(values):
             _write_folder(writer, folder, members, coordinates)
@@ -261,19 +246,10 @@ def _write_folder(
             writer.array(f"/entry/{folder}/{name}", array.values, array)
     for place, values in members:
         described = Array(place.dims, values, place.long_name)
-        writer.array(f"/entry/{place.path}", values, described, packing=Packing.SMALL)
+        writer.array(f"/entry/{place.path}", values, described, packed=True)
 
 
 # --- reading -------------------------------------------------------------------------------------
-
-
-def is_training(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file says that it is one of training; False if it can't be read."""
-    try:
-        with reading(path) as file:
-            return "filetype" in file.attrs and text(file.attrs["filetype"]) == FILETYPE
-    except FileFormatError:
-        return False
 
 
 def open_training(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -312,47 +288,38 @@ def read_results(path: str | os.PathLike[str]) -> tuple[Results, bool]:
         As for `open_training`.
     """
     with reading(path) as file:
-        plan, complete = _read_header(file, path)
-        results = Results(plan)
-        rates = len(file["entry/pilots/rate"])
-        sizes = {name: len(values) for name, values in _coordinates(results).items()}
-        sizes["rate"] = rates
+        return results_of(file, path)
 
-        def read(place: _Place) -> Numbers:
-            shape = [sizes[dim] for dim in place.dims]
-            return read_array(file, f"entry/{place.path}", shape, place.dtype)
 
-        for name in results.arrays:
-            results.arrays[name] = read(PLACES[name])
-        results.diverged_step = read(PLACES["diverged_step"])
-        results.done = read(_STATE["done"])
-        tried, loss, diverged = (
-            read(place)
-            for place in (_STATE["tried"], PLACES["pilot_loss"], PLACES["pilot_diverged"])
-        )
-        grid = read_array(file, "entry/pilots/rate", [rates], "f8").tolist()
-        for row, column in np.argwhere(tried).tolist():
-            key = plan.ensembles[row], grid[column]
-            results.pilots[key] = Pilots(float(loss[row, column]), int(diverged[row, column]))
-        return results, complete
+def results_of(file: Any, path: str | os.PathLike[str]) -> tuple[Results, bool]:
+    """Read the results of an open file, and whether they are complete."""
+    plan, complete = _read_header(file, path)
+    results = Results(plan)
+    rates = len(file["entry/pilots/rate"])
+    sizes = {name: len(values) for name, values in _coordinates(results).items()}
+    sizes["rate"] = rates
+
+    def read(place: _Place) -> Numbers:
+        shape = [sizes[dim] for dim in place.dims]
+        return read_array(file, f"entry/{place.path}", shape, place.dtype)
+
+    for name in results.arrays:
+        results.arrays[name] = read(PLACES[name])
+    results.diverged_step = read(PLACES["diverged_step"])
+    results.done = read(_STATE["done"])
+    tried, loss, diverged = (
+        read(place) for place in (_STATE["tried"], PLACES["pilot_loss"], PLACES["pilot_diverged"])
+    )
+    grid = read_array(file, "entry/pilots/rate", [rates], "f8").tolist()
+    for row, column in np.argwhere(tried).tolist():
+        key = plan.ensembles[row], grid[column]
+        results.pilots[key] = Pilots(float(loss[row, column]), int(diverged[row, column]))
+    return results, complete
 
 
 def _read_header(file: Any, path: str | os.PathLike[str]) -> tuple[Plan, bool]:
-    shown, root = os.fspath(path), file.attrs
-    if "filetype" not in root or text(root["filetype"]) != FILETYPE:
-        remedy = "Give a file that simcore train wrote."
-        raise FileFormatError("file", shown, "is not the file of a training run", remedy)
-    first, second = (int(number) for number in root["format_version"])
-    if first != FORMAT_VERSION[0]:
-        rule = f"has format version {first}.{second}, this simcore reads {FORMAT_VERSION[0]}"
-        raise FileFormatError("file", shown, rule, "Update simcore.")
-    config = text(root["config_json"])
-    if hashlib.sha256(config.encode()).hexdigest() != text(root["config_sha256"]):
-        raise ValueError("its configuration does not have the checksum that was written")
-    try:
-        return plan_from_config(json.loads(config)), bool(root["complete"])
-    except InputError as error:
-        raise ValueError(str(error)) from error
+    plan, _ = FORMAT.read(file, os.fspath(path), plan_from_config)
+    return plan, bool(file.attrs["complete"])
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[Plan, bool]:

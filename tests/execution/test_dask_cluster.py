@@ -9,6 +9,8 @@ import pytest
 
 from simcore.errors import ClusterError
 from simcore.execution.dask.cluster import MOST_LOSSES, ClusterEngine, _Flight
+from simcore.execution.dask.connection import Connection
+from simcore.execution.progress import EventLog
 from simcore.statistics.blocks import Task
 
 TASK = Task(point=0, first_block=0, blocks=1, trials=64)
@@ -17,8 +19,8 @@ TASK = Task(point=0, first_block=0, blocks=1, trials=64)
 def engine(status: str) -> Any:
     """An engine whose client is in this state, and what it does."""
     made: Any = object.__new__(ClusterEngine)
-    made._client = SimpleNamespace(status=status)
-    made._scheduler = "tcp://here:1"
+    made._connection = Connection("tcp://here:1", None, 1, [], EventLog(None), print)
+    made._connection._client = SimpleNamespace(status=status)
     made.sent, made.told = [], []
     made._send = made.sent.append
     made._log = lambda event, **about: made.told.append((event, about["losses"]))

@@ -181,8 +181,9 @@ def test_a_job_that_ends_all_at_once_is_a_stop(tmp_path: Path, cluster: Cluster)
 
 def test_a_scheduler_that_does_not_answer_is_lost(tmp_path: Path, cluster: Cluster) -> None:
     cluster.worker()
-    code = "import simcore.execution.dask.cluster as c; c.CONNECT_SECONDS = 2.0\n" + HASTY.format(
-        limit=60.0
+    code = (
+        "import simcore.execution.dask.connection as c; c.CONNECT_SECONDS = 2.0\n"
+        + HASTY.format(limit=60.0)
     )
     options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5", "--quiet"]
     with subprocess.Popen(
@@ -296,8 +297,9 @@ def test_a_worker_that_is_lost_while_it_compiles_costs_nothing(
     preload.write_text(SLOW_TO_START)
     cluster.worker()
     slow = cluster.worker("--preload", str(preload))
-    code = "import simcore.execution.dask.cluster as c; c.PREPARE_SECONDS = 3.0\n" + HASTY.format(
-        limit=3.0
+    code = (
+        "import simcore.execution.dask.connection as c; c.PREPARE_SECONDS = 3.0\n"
+        + HASTY.format(limit=3.0)
     )
     options = ["--scheduler", cluster.address, "--log-json", "log", "-o", "run.h5"]
     with subprocess.Popen(
@@ -436,8 +438,9 @@ def test_a_worker_that_can_not_use_its_gpu_says_why(cluster: Cluster, preload: s
 
 
 def test_no_scheduler_is_one_line(tmp_path: Path) -> None:
-    code = "import simcore.execution.dask.cluster as c; c.CONNECT_SECONDS = 1.0\n" + HASTY.format(
-        limit=60.0
+    code = (
+        "import simcore.execution.dask.connection as c; c.CONNECT_SECONDS = 1.0\n"
+        + HASTY.format(limit=60.0)
     )
     shown = subprocess.run(
         [sys.executable, "-c", code, *OPTIONS, "--scheduler", "tcp://127.0.0.1:9", "--quiet"],

@@ -85,8 +85,10 @@ def serving(line: str, place: Path) -> Iterator[None]:
             assert process.poll() is None, line
             assert time.monotonic() < end, line
             time.sleep(0.1)
-        yield
-        process.kill()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import xarray as xr
 import simcore
 from simcore.files.run_file import write_run
 from simcore.files.run_results import RunResults
-from simcore.results.backend import RunBackend
+from simcore.results.open_run import RunBackend
 from simcore.runs.run import Run
 from tests.support.results import statistics
 

@@ -181,9 +181,9 @@ def test_single_figures_have_the_values_of_the_file() -> None:
     ("name", "kind", "choice", "words"),
     [
         ("teacher", "accuracy", {}, "tell classes apart have. Choose one of: loss, steps"),
-        ("teache?", "loss", {}, "needs another file, this is a pattern"),
+        ("teache?", "loss", {}, "is no figure of a pattern"),
         ("cut", "loss", {}, "is damaged"),
-        ("teacher", "z", {}, "needs another file, this is training"),
+        ("teacher", "z", {}, "is no figure of training"),
         ("teacher", "pie", {}, "is not known"),
         ("teacher", "loss", {"layer": 2}, "can't be chosen for loss"),
         ("begun", "loss", {}, "needs an ensemble that is trained to the end"),

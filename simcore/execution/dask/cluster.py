@@ -8,7 +8,6 @@ bytes. Workers may join at any time.
 from __future__ import annotations
 
 import contextlib
-import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -26,11 +25,11 @@ from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
 
 from .address import check_scheduler
-from .local_workers import LocalWorkers
-from .worker import Job, Reply, VersionMismatchError, prepare, run_task, versions
+from .connection import Connection
+from .worker import Job, Reply, VersionMismatchError, run_task, versions
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster
+    from distributed import Future
 
 __all__ = ["ClusterEngine"]
 
@@ -52,25 +51,8 @@ HANG_FLOOR = 60.0
 MOST_LOSSES = 5
 """How often Dask may give up a task whose workers died before it is taken for the cause."""
 
-TALKATIVE = ("distributed", "tornado", "asyncio")
-"""Loggers that tell of lost connections at length; what matters is said here, in a line."""
-
-CONNECT_SECONDS = 30.0
-CLOSE_SECONDS = 3.0
-
-PREPARE_SECONDS = 60.0
-"""How long workers that are slow to compile are waited for, once one is ready."""
-
 LOOK_SECONDS = 1.0
 """Between two looks at the cluster: how many threads, which tasks are late."""
-
-NO_GPU = (
-    "no worker offers a GPU; waiting for one. Start it with dask worker --nthreads 1 "
-    "--resources GPU=1"
-)
-
-LOCAL_FAILURES = 100
-"""Workers of this machine that may die under a task: each is started again."""
 
 
 @dataclass
@@ -122,32 +104,23 @@ class ClusterEngine:
         log: EventLog,
         announce: Callable[[str], None],
     ) -> None:
-        self._processes = check_scheduler(scheduler)
-        self._scheduler = scheduler
-        self._threads = threads
+        processes = check_scheduler(scheduler)
         self._log, self._announce = log, announce
         self._estimate = sampler_for(run)
         self._points = len(run.points)
         self._resources = {"GPU": 1} if run.device == "cuda" else {}
-        self._gpus: list[str] = []
-        if self._resources and self._processes is not None:
-            self._gpus = local_gpus(self._processes, run)
+        gpus = local_gpus(processes, run) if self._resources and processes is not None else []
+        self._connection = Connection(scheduler, processes, threads, gpus, log, announce)
         source = "" if run.inputs is None else run.inputs.absolute_source
         self._job = Job(run.config_json(), source, versions())
         self._run_id = secrets.token_hex(4)
         self._copies = 0
         self._flights: dict[str, _Flight] = {}
-        self._client: Client | None = None
-        self._cluster: LocalCluster | None = None
-        self._workers: LocalWorkers | None = None
         self._slots = self._most_threads = 1
         self._next_look = 0.0
         self._target = SHORTEST_TASK
         self._measured = self._estimated = 0.0
         self._starving = False
-        self._closed = False
-        self._arrivals: Any = None
-        self._levels: dict[str, int] = {}
 
     # --- making ready ---------------------------------------------------------------------------
 
@@ -159,129 +132,10 @@ class ClusterEngine:
         ClusterError
             If there is no scheduler, or a worker's software differs from this process's.
         """
-        import distributed  # noqa: F401 - it sets up its loggers
-
-        self._silence()
-        client = self._connect()
-        dashboard = ""
-        if "dashboard" in client.scheduler_info()["services"]:
-            dashboard = client.dashboard_link
-            self._announce(f"dashboard: {dashboard}")
-        self._log("cluster", scheduler=self._scheduler, dashboard=dashboard)
-        while len(self._ask("ncores", workers=None)) < (self._processes or 1):
-            if stopping():
-                return
-            if self._workers is not None:
-                self._workers.check()
-                self._workers.restart()
-            time.sleep(0.1)
-        self.phase = "compiling"
-        self._prepare_workers(stopping)
-        self._log("workers", threads=self._ask("ncores", workers=None))
-
-    def _prepare_workers(self, stopping: Callable[[], bool]) -> None:
-        """Compile on every worker, until all are ready, or one is and the others take too long.
-
-        One that is lost or slow meanwhile costs nothing: what it has not done here it does with
-        its first task.
-        """
-        from distributed import KilledWorker
-
-        assert self._client is not None
-        under_way: dict[str, Future] = {}
-        ready, told, patience = False, False, 0.0
-        while not stopping():
-            present = self._ask("ncores", workers=None)
-            for worker in present.keys() - under_way.keys():
-                under_way[worker] = self._client.submit(
-                    prepare,
-                    self._job,
-                    self._resources,
-                    key=f"simcore-{self._run_id}-prepare-{worker}",
-                    pure=False,
-                    workers=[worker],
-                    allow_other_workers=False,
-                )
-            status = {worker: under_way[worker].status for worker in present}
-            for worker in [worker for worker, how in status.items() if how == "error"]:
-                error = under_way[worker].exception()
-                if not isinstance(error, KilledWorker):
-                    raise _unfit(worker, error or RuntimeError("it says nothing"))
-            done = [under_way[worker] for worker, how in status.items() if how == "finished"]
-            if not ready and self._any_able(done):
-                ready, patience = True, time.monotonic() + PREPARE_SECONDS
-            if done and not (ready or told) and len(done) == len(status):
-                told = True
-                self._announce(NO_GPU)
-            if ready and ("pending" not in status.values() or time.monotonic() > patience):
-                return
-            time.sleep(0.1)
-
-    def _any_able(self, prepared: list[Future]) -> bool:
-        """Return whether any worker that is ready offers what the run needs."""
-        if not self._resources:
-            return bool(prepared)
-        assert self._client is not None
-        return any(self._client.gather(prepared, errors="skip"))
-
-    def _silence(self) -> None:
-        for name in logging.root.manager.loggerDict:
-            if name.partition(".")[0] in TALKATIVE:
-                self._levels[name] = logging.getLogger(name).level
-                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-
-    def _connect(self) -> Client:
-        from distributed import Client, as_completed
-
-        try:
-            if self._processes is not None:
-                self._cluster = self._start(self._processes)
-                client = Client(self._cluster, set_as_default=False)
-            elif "://" in self._scheduler:
-                client = Client(self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-            else:
-                client = Client(
-                    scheduler_file=self._scheduler, timeout=CONNECT_SECONDS, set_as_default=False
-                )
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            self._drop_clients()
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ClusterError(
-                f"no Dask scheduler answers at {self._scheduler} ({reason}). Start one with "
-                "dask scheduler, and workers with dask worker."
-            ) from error
-        self._client = client
-        self._arrivals = as_completed(with_results=True, raise_errors=False, loop=client.loop)
-        if self._closed:
-            self.close()
-        return client
-
-    @staticmethod
-    def _drop_clients() -> None:
-        """Close what a client that could not connect has left: it would wait at the end."""
-        from distributed import Client
-
-        for client in list(Client._instances):
-            if client.status != "running":
-                with contextlib.suppress(Exception):
-                    client.close(timeout=0)
-
-    def _start(self, processes: int) -> LocalCluster:
-        import dask
-        from distributed import LocalCluster
-
-        with dask.config.set({"distributed.scheduler.allowed-failures": LOCAL_FAILURES}):
-            cluster = LocalCluster(
-                n_workers=0,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-            )
-        # A GPU is driven by one thread.
-        threads = 1 if self._gpus else max(1, self._threads // processes)
-        address = cluster.scheduler_address
-        self._workers = LocalWorkers(address, processes, threads, self._gpus)
-        return cluster
+        if self._connection.open(stopping):
+            self.phase = "compiling"
+            self._connection.prepare_workers(self._job, self._resources, self._run_id, stopping)
+            self._log("workers", threads=self._connection.ask("ncores", workers=None))
 
     # --- tasks ----------------------------------------------------------------------------------
 
@@ -319,12 +173,11 @@ class ClusterEngine:
         self._send(_Flight(task, bins, expected, time.monotonic()))
 
     def _send(self, flight: _Flight, elsewhere: list[str] | None = None) -> None:
-        assert self._client is not None
         task = flight.task
         self._copies += 1
         key = f"simcore-{self._run_id}-{self._copies}-point{task.point}-block{task.first_block}"
         try:
-            flight.futures[key] = self._client.submit(
+            flight.futures[key] = self._connection.client.submit(
                 run_task,
                 self._job,
                 task,
@@ -336,9 +189,9 @@ class ClusterEngine:
                 allow_other_workers=elsewhere is not None,
             )
         except (OSError, RuntimeError) as error:
-            raise self._lost() from error
+            raise self._connection.lost() from error
         self._flights[key] = flight
-        self._arrivals.add(flight.futures[key])
+        self._connection.arrivals.add(flight.futures[key])
 
     @property
     def busy(self) -> bool:
@@ -353,7 +206,7 @@ class ClusterEngine:
         ClusterError
             If the scheduler is lost, a worker can't be used, or a task hangs twice.
         """
-        arrivals = self._arrivals
+        arrivals = self._connection.arrivals
         with arrivals.thread_condition:
             if not arrivals.has_ready():
                 arrivals.thread_condition.wait(seconds)
@@ -385,11 +238,10 @@ class ClusterEngine:
         """Hand out a task again that came back without a result, or say why that is no use."""
         from distributed import KilledWorker
 
-        assert self._client is not None
         # Its worker may have died between the end of the task and the sending of the result.
         lost = future.status != "error"
-        if lost and (future.status == "cancelled" or self._client.status != "running"):
-            raise self._lost()
+        if lost and (future.status == "cancelled" or not self._connection.running):
+            raise self._connection.lost()
         error = None if lost else result[1]
         if lost or isinstance(error, KilledWorker):
             flight.losses += 1
@@ -414,20 +266,17 @@ class ClusterEngine:
 
     def _refuse(self, worker: str, differing: str) -> None:
         """Send away a worker that joined later with other software."""
-        assert self._client is not None
         self._announce(f"worker {worker} is sent away: {differing}")
         self._log("refused", worker=worker, differing=differing)
         with contextlib.suppress(OSError, KeyError):
-            self._client.retire_workers([worker], close_workers=True)
+            self._connection.client.retire_workers([worker], close_workers=True)
 
     def _look(self) -> None:
         """See how many threads there are, whether the scheduler lives, and which tasks are late."""
-        assert self._client is not None
         self._next_look = time.monotonic() + LOOK_SECONDS
-        if self._workers is not None and (dead := self._workers.restart()):
-            self._log("restarted", processes=dead)
+        self._connection.restart_workers()
         try:
-            on = self._ask("ncores", workers=None).values()
+            on = self._connection.ask("ncores", workers=None).values()
             threads, self._most_threads = sum(on), max(on, default=1)
             self._tell_starving(threads == 0)
             self._slots = max(1, threads)
@@ -435,16 +284,9 @@ class ClusterEngine:
             if late:
                 self._retry(late)
         except (OSError, RuntimeError) as error:
-            raise self._lost() from error
-        if self._client.status != "running":
-            raise self._lost()
-
-    def _ask(self, question: str, **about: object) -> dict[str, Any]:
-        """Ask the scheduler something; one that does not answer is lost."""
-        assert self._client is not None
-        method = getattr(self._client.scheduler, question)
-        found: dict[str, Any] = self._client.sync(method, callback_timeout=CONNECT_SECONDS, **about)
-        return found
+            raise self._connection.lost() from error
+        if not self._connection.running:
+            raise self._connection.lost()
 
     def _tell_starving(self, starving: bool) -> None:
         if starving != self._starving:
@@ -458,12 +300,11 @@ class ClusterEngine:
 
     def _retry(self, late: list[_Flight]) -> None:
         """Start late tasks again on other workers; those that wait for a worker are not late."""
-        assert self._client is not None
-        on = self._ask("processing", workers=None)
+        on = self._connection.ask("processing", workers=None)
         worker_of = {key: worker for worker, keys in on.items() for key in keys}
         # A result that is there and does not come lies on a worker that does not answer.
         done = [k for f in late for k, future in f.futures.items() if future.status == "finished"]
-        holders = self._ask("who_has", keys=done) if done else {}
+        holders = self._connection.ask("who_has", keys=done) if done else {}
         worker_of |= {key: workers[0] for key, workers in holders.items() if workers}
         for flight in late:
             flight.since = time.monotonic()
@@ -482,42 +323,13 @@ class ClusterEngine:
             flight.where = places[0]
             self._send(flight, others)
 
-    def _lost(self) -> ClusterError:
-        return ClusterError(
-            f"the Dask scheduler at {self._scheduler} is lost. Start it again, or leave "
-            "--scheduler out; then resume."
-        )
-
     def updates_in_flight(self) -> int:
         """Return 0: workers tell of whole tasks only."""
         return 0
 
     def close(self) -> None:
         """Abandon what is in flight, leave the scheduler, and end the processes started here."""
-        self._closed = True
-        if self._workers is not None:
-            self._workers.close()
-        for part in (self._client, self._cluster):
-            if part is not None:
-                with contextlib.suppress(Exception):
-                    part.close(timeout=CLOSE_SECONDS)
-        for name, level in self._levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
-def _unfit(worker: str, error: BaseException) -> ClusterError:
-    if isinstance(error, VersionMismatchError):
-        _, differing = error.args
-        return ClusterError(
-            f"worker {worker} has other software: {differing}. Install the same versions on the "
-            "client and on all workers."
-        )
-    if isinstance(error, ModuleNotFoundError):
-        return ClusterError(
-            f"worker {worker} can't import {error.name}. Install the same simcore there as here."
-        )
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return ClusterError(f"worker {worker} can't be used ({type(error).__name__}: {reason}).")
+        self._connection.close()
 
 
 def _named(task: Task) -> dict[str, object]:

@@ -1,1 +1,0 @@
-"""Chunks, checksums and the file under HDF5. Start with `writer`."""

@@ -1,0 +1,105 @@
+"""A file that is held open."""
+
+from __future__ import annotations
+
+import io
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from simcore.errors import FileFormatError
+
+from .hdf5 import check_signature, translated, unreadable
+
+__all__ = ["StoredFile"]
+
+
+class StoredFile:
+    """An open file, which shows its contents at the time of opening.
+
+    A run in progress replaces its file; the old one stays readable while it is open. Only a copy in
+    another process has to open it again, and refuses one that has changed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    identity
+        Inode, size and time when it was first opened; None takes the present ones.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file, it is no HDF5 file, or it has changed.
+    """
+
+    def __init__(self, path: str, identity: tuple[int, ...] | None = None) -> None:
+        self.path = path
+        self._place = str(Path(path).absolute())
+        self.identity = identity or _stamp(path)
+        self._bytes = _Bytes(path)
+        check_signature(path, self._bytes)
+        with translated(path):
+            self.file = h5py.File(self._bytes, "r")
+        if _stamp(path) != self.identity:
+            self.close()
+            rule = "has changed since it was opened"
+            raise FileFormatError("file", path, rule, "Open it again, or load before you copy.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredFile, (self._place, self.identity)
+
+    def __deepcopy__(self, memo: object) -> StoredFile:
+        return self
+
+    def close(self) -> None:
+        """Close the file; arrays that were not read are lost."""
+        self.file.close()
+        self._bytes.close()
+
+
+class _Bytes(io.RawIOBase):
+    """Bytes of a file for HDF5, which then does not know that the file is open.
+
+    It would not let the same process open the file in another way.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._close = weakref.finalize(self, os.close, self._descriptor)
+        self._size = os.fstat(self._descriptor).st_size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        done = os.preadv(self._descriptor, [buffer], self._at)
+        self._at += done
+        return done
+
+    def close(self) -> None:
+        self._close()
+        super().close()
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return status.st_ino, status.st_size, status.st_mtime_ns
