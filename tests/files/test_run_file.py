@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import xarray as xr
-from simcore.files.raw.chunks import Stacked
 
 import simcore
 from simcore.errors import FileFormatError, OutputError
 from simcore.files import hdf5
-from simcore.files.layout import Array, has_first_order, observable_of
+from simcore.files.layout import Array, observable_of
 from simcore.files.run_file import WriteStopped, estimate_bytes, info, read_state, write_run
 from simcore.files.run_results import RunResults
 from simcore.files.writer import Stacked
