@@ -86,7 +86,7 @@ class Field:
     long_name: str
     units: str = "1"
     optional: bool = False
-    """Whether files may lack it: where it has no value, or from before it was added."""
+    """True if files may lack it: where it has no value, or from before it was added."""
 
     def array(self, values: Numbers, run: Run) -> Array:
         """Give `values`, points first, the shape of the grid."""
@@ -122,7 +122,7 @@ ESTIMATORS = {
     "activation_rate": "mean over trials of the fraction of nodes whose share of inputs with h > 0 "
     "lies in a bin",
 }
-"""What the number named `mean` of each observable is, in words: ⟨c⟩ is not ⟨K₁₂⟩/⟨K⟩."""
+"""Meaning of `mean` for each observable, in words: ⟨c⟩ is not ⟨K₁₂⟩/⟨K⟩."""
 
 
 # --- names and dimensions ------------------------------------------------------------------------
