@@ -1,4 +1,4 @@
-"""What runs the tasks of a run: the contract of engines, and the threads of this process.
+"""Engines, which execute the tasks of a run: their contract, and the threads of this process.
 
 The loop (`simcore.execution.loop`) hands tasks to an engine and takes their results, in whatever
 order they come. The other engine is a Dask cluster (`simcore.execution.dask.cluster`).
@@ -39,7 +39,7 @@ class Engine(Protocol):
     """Runs tasks. All its methods are called from one thread, but for `prepare`."""
 
     phase: str
-    """What `prepare` is at, for the progress: "compiling" or "waiting"."""
+    """Phase of `prepare`, for the progress: "compiling" or "waiting"."""
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Make ready: compile, connect, wait for workers; returns early once `stopping`."""
@@ -63,7 +63,7 @@ class Engine(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether any task is in flight."""
+        """True if any task is in flight."""
         ...
 
     def poll(self, seconds: float) -> list[Done]:
@@ -171,7 +171,7 @@ class ThreadEngine:
 
     @property
     def busy(self) -> bool:
-        """Whether any task is in flight."""
+        """True if any task is in flight."""
         return bool(self._flying)
 
     def poll(self, seconds: float) -> list[Done]:

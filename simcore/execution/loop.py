@@ -84,7 +84,7 @@ class Outcome:
 
 
 class Options(TypedDict, total=False):
-    """How a run is executed; none of it shows in a result.
+    """Options of the execution of a run; they do not affect its results.
 
     Parameters
     ----------

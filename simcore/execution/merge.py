@@ -27,7 +27,7 @@ from .execute import Outcome, empty_point, with_inputs
 __all__ = ["merge"]
 
 OWN = ("trials", "first_trial")
-"""What shards of one run differ in."""
+"""Settings in which shards of one run differ."""
 
 Shard = tuple[Path, Run]
 Range = tuple[int, int]

@@ -1,4 +1,4 @@
-"""What a running simulation tells, and what it can be told: progress, stop, checkpoint."""
+"""Reports of a running simulation, and requests to it: progress, stop, checkpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Control", "EventLog", "Progress", "Report"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """Progress of a run.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Control:
 
 
 class EventLog:
-    """What happens in a run as lines of JSON, one event each: time (UTC), event, and its facts.
+    """Events of a run as lines of JSON, one each: time (UTC), event, and its facts.
 
     docs/long-runs.md lists the events. A log that can't be written any more is given up with a
     warning: the run is worth more.

@@ -1,4 +1,4 @@
-"""What is left to do: for every point the trials up to its next look, cut into aligned tasks.
+"""Remaining work: for every point the trials up to its next look, cut into aligned tasks.
 
 A *look* is a number of trials at which a point is judged: the end of the run, or with a target for
 the standard error 256, 512, 1024, … (then every 2²⁰) and the end. No trial beyond the next look is
@@ -79,12 +79,12 @@ class _Stage:
 
     @property
     def waiting_for_bins(self) -> bool:
-        """Whether block 0 must come first, since it fixes the bins."""
+        """True if block 0 must come first, since it fixes the bins."""
         return self._point.bins is None
 
     @property
     def blocks(self) -> int:
-        """How many blocks are to be handed out before the next look."""
+        """Number of blocks to be handed out before the next look."""
         return sum(end - first for first, end in self._missing) + (self._partial > 0)
 
     def first_task(self) -> Task:
@@ -184,17 +184,17 @@ class Agenda:
 
     @property
     def finished(self) -> bool:
-        """Whether every point has what it needs."""
+        """True if every point has enough trials."""
         return self._unfinished == 0
 
     @property
     def points_done(self) -> int:
-        """How many points have what they need."""
+        """Number of points that have enough trials."""
         return len(self._stages) - self._unfinished
 
     @property
     def blocks(self) -> int:
-        """How many blocks are to be handed out before the next looks."""
+        """Number of blocks to be handed out before the next looks."""
         return sum(stage.blocks for stage in self._stages)
 
     @property

@@ -28,6 +28,7 @@ from simcore.physics.observables import (
     Observable,
 )
 from simcore.physics.parameters import PARAMETERS
+from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
     "coordinates",
     "dims_of",
     "fields",
-    "has_first_order",
     "observable_of",
     "observables_of",
     "shape_of",
@@ -86,7 +86,7 @@ class Field:
     long_name: str
     units: str = "1"
     optional: bool = False
-    """Whether files may lack it: where it has no value, or from before it was added."""
+    """True if files may lack it: where it has no value, or from before it was added."""
 
     def array(self, values: Numbers, run: Run) -> Array:
         """Give `values`, points first, the shape of the grid."""
@@ -122,7 +122,7 @@ ESTIMATORS = {
     "activation_rate": "mean over trials of the fraction of nodes whose share of inputs with h > 0 "
     "lies in a bin",
 }
-"""What the number named `mean` of each observable is, in words: ⟨c⟩ is not ⟨K₁₂⟩/⟨K⟩."""
+"""Meaning of `mean` for each observable, in words: ⟨c⟩ is not ⟨K₁₂⟩/⟨K⟩."""
 
 
 # --- names and dimensions ------------------------------------------------------------------------
@@ -241,11 +241,6 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         units=units,
         optional=kind in _FIRST_ORDER or (folder, name) == ("covariance", "log_q1"),
     )
-
-
-def has_first_order(run: Run) -> bool:
-    """Tell whether theory.md (8) covers the ensemble: Gaussian weights, none of them replaced."""
-    return run.ensemble not in ASYMMETRIC and run.weights == "normal"
 
 
 def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:

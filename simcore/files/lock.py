@@ -31,7 +31,7 @@ PATIENCE = 1.0
 """Seconds to wait for a lock: a look at who holds it takes it for a moment, too."""
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
-"""What file systems without locks answer."""
+"""Answers of file systems without locks."""
 
 
 class LockWarning(SimcoreWarning):
@@ -107,7 +107,7 @@ def _take(place: Path, path: str | os.PathLike[str]) -> BaseFileLock | None:
 def _warn(shown: str) -> None:
     warnings.warn(
         f"the file system of {shown} keeps no locks: make sure that no second run writes this "
-        f"file, and set {SWITCH}=off to be told no more",
+        f"file, and set {SWITCH}=off to suppress this warning",
         LockWarning,
         stacklevel=4,
     )

@@ -1,4 +1,4 @@
-"""What a run needs to go on, /entry/state of its file: blocks as arrays, and back.
+"""State from which a run is resumed, /entry/state of its file: blocks as arrays, and back.
 
 The nodes of all points' trees lie one after the other along the dimension `node`; in a last write
 a point's partial block follows its nodes.

@@ -179,7 +179,7 @@ def estimate_bytes(run: Run) -> int:
 
 @dataclass(frozen=True)
 class Header:
-    """What the root of a file says.
+    """Attributes of the root of a file.
 
     Parameters
     ----------

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
-from simcore.runs.predictions import first_order_predictions, predictions
+from simcore.runs.predictions import first_order_predictions, has_first_order, predictions
 from simcore.runs.run import Run
 from simcore.statistics.moments import Moments, standard_errors
 from simcore.statistics.tree import PointStatistics
 
-from .layout import Array, Field, columns_of, fields, has_first_order
+from .layout import Array, Field, columns_of, fields
 
 __all__ = ["RunResults", "quantiles"]
 

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 GPU = "nvptx"
-"""How the triple of a module that is compiled for a GPU begins."""
+"""Prefix of the triple of a module that is compiled for a GPU."""
 
 
 def _fma(float_type: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the entry points tell Numba before it compiles: where its cache is, how wide vectors are.
+"""Numba's settings, which entry points make before it compiles: the cache's folder, vector width.
 
 Both are choices for a whole process, so `import simcore` makes neither.
 """
@@ -26,7 +26,7 @@ CUPY_CACHE_VARIABLE = "CUPY_CACHE_DIR"
 
 FEATURES_VARIABLE = "NUMBA_CPU_FEATURES"
 TEMPORARY = "simcore-kernels-"
-"""How the name of a private, temporary folder begins."""
+"""Prefix of the name of a private, temporary folder."""
 
 
 def prepare() -> Path:

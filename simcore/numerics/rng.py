@@ -76,7 +76,7 @@ class Stream(enum.IntEnum):
     """Gaussian vectors behind the pre-activations of a batch; row: node."""
 
     REPLACED = 8
-    """What is left of a replaced weight, given the pre-activations of a batch, by node."""
+    """Rest of a replaced weight, given the pre-activations of a batch, by node."""
 
 
 GROUP_NODES = 2

@@ -39,7 +39,7 @@ FAR = 3.0
 """Standard errors beyond which a layer is said to deviate, in the words of a verdict."""
 
 THEORIES = {"theory": "mean field", "theory_1n": "first order in 1/N"}
-"""What is compared with, by the suffix of its variables."""
+"""Theories to compare with, by the suffix of their variables."""
 
 _DECAY = {"theory": 0.5, "theory_1n": 1.5}
 """Powers of 1/N with which z falls: deviations like 1/N and 1/N², errors like 1/N^(1/2)."""
@@ -50,7 +50,7 @@ _WIDEST = 2.0**25
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `compare` found; its text is the answer in words.
+    """Result of `compare`; its text is the answer in words.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def skewness(dataset: xr.Dataset, observable: str) -> xr.DataArray:
 
 @dataclass(frozen=True, eq=False)
 class _Evidence:
-    """What there is on one observable and one theory; arrays have the points first."""
+    """Data on one observable and one theory; arrays have the points first."""
 
     mean: Floats
     theory: Floats

@@ -1,4 +1,4 @@
-"""What analyses ask of a Dataset of results: its points, and whether it has what they need."""
+"""Points of a Dataset of results, and checks of what an analysis needs of it."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ _MEANINGS = {
 
 
 _PURE = ("chi2", "first_order_reach")
-"""What has no unit; the others have that of the observable."""
+"""Quantities without a unit; the others have that of the observable."""
 
 
 def _check(dataset: xr.Dataset, observables: Sequence[str], terms: int | None) -> Floats:

@@ -29,7 +29,7 @@ MAX_LISTED = 12
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one observable of one point agrees with a theory, all layers taken together.
+    """Agreement of one observable of one point with a theory, all layers taken together.
 
     Parameters
     ----------

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import FIRST_ORDER, NAMES
 
 from .grid import Point
 from .run import Run
 
-__all__ = ["first_order_predictions", "predictions"]
+__all__ = ["first_order_predictions", "has_first_order", "predictions"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,13 +58,18 @@ def predictions(run: Run, pause: Callable[[], None] = lambda: None) -> dict[str,
     return found
 
 
+def has_first_order(run: Run) -> bool:
+    """Tell whether theory.md (8) covers the ensemble: Gaussian weights, none of them replaced."""
+    return run.ensemble not in ASYMMETRIC and run.weights == "normal"
+
+
 def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
     """Return the predictions of all points at first order in 1/N, theory.md (8).
 
     Parameters
     ----------
     run
-        The run, of an ensemble that `schema.has_first_order`.
+        The run, one that `has_first_order`.
 
     Returns
     -------

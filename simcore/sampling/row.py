@@ -1,4 +1,4 @@
-"""Observables of a pair in one layer, the columns of a trajectory, from a few sums."""
+"""Observables of a pair in one layer: the columns of a trajectory, from a few sums."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from simcore.physics.observables import NAMES
 
 __all__ = [
     "COLUMNS",
+    "LOGS",
     "Q_RANGE",
     "finish_angle",
     "finish_log",
+    "finish_row_log",
     "put_angle",
     "put_length",
     "write_angle",
@@ -31,6 +33,9 @@ DISTANCE_FLOOR = 1e-150
 
 SMALLEST_NORMAL = 2.0**-1022
 """Below this sin(θ/2) has lost digits, at 1 − c < 1e-615; soon after, it is 0 in float64."""
+
+LOGS = 3
+"""Logarithms in a row: of q1, of q2, of the distance."""
 
 _i32: Any = np.int32
 LN4 = 1.3862943611198906
@@ -85,7 +90,7 @@ def write_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def put_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Write what needs no logarithm and no arctan2, and in their places what these will need."""
+    """Write all but logarithms and the angle; in the places of these, their arguments."""
     h = math.sqrt(times(x, x) + times(y, y))
     row[CORRELATION] = x / h
     half_sine = y / math.sqrt(times(h, h + x)) if x > 0.0 else math.sqrt(1.0 - x / h)
@@ -103,6 +108,15 @@ def finish_log(row, at, factor, power):  # type: ignore[no-untyped-def]  # pragm
     argument = row[at]
     if argument > 0.0:
         row[at] = times(factor, log(argument)) + times(power, LN4)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def finish_row_log(which, power1, power2, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Replace one of the LOGS arguments in a row by its logarithm, of the signals' two powers."""
+    if which == LOGS - 1:
+        finish_log(row, LOG_DISTANCE, 2.0, 0.0)
+    else:
+        finish_log(row, LOG_Q1 + which, 1.0, power1 if which == 0 else power2)
 
 
 @njit(nogil=True, cache=True, forceinline=True)

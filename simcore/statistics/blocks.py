@@ -42,7 +42,7 @@ class Task:
 
     @property
     def partial(self) -> bool:
-        """Whether this is an incomplete last block."""
+        """True for an incomplete last block."""
         return self.trials != self.blocks * BLOCK
 
     @property

@@ -77,12 +77,12 @@ class Chosen(NamedTuple):
 
     @classmethod
     def of(cls, columns: Columns) -> Chosen:
-        """Choose as `observables` and `plan.KEPT` say."""
+        """Choose as `physics.observables` says."""
         return cls(*(np.array(columns.of_pairs(s)) for s in (HISTOGRAMMED, COVARIANCE, KEPT)))
 
 
 class Collector(NamedTuple):
-    """Where a task leaves its statistics, segment by segment and block by block.
+    """Statistics of a task on their way, segment by segment and block by block.
 
     Parameters
     ----------

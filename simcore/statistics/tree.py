@@ -50,7 +50,7 @@ class MomentTree:
 
     @property
     def blocks(self) -> int:
-        """How many blocks are in the tree."""
+        """Number of blocks in the tree."""
         return sum(1 << level for level, _ in self.nodes)
 
     def fold(self, *, last: Moments | None = None) -> Moments | None:
@@ -81,7 +81,7 @@ class PointStatistics:
     bins
         The histograms' bins; None until block 0 is done.
     trajectories
-        First trials of the observables `plan.KEPT` of each pair, shape (kept, layer, pair and
+        First trials of the observables `KEPT` of each pair, shape (kept, layer, pair and
         observable); NaN where undefined or not done.
     kept
         How many of them are done, from the first.

@@ -41,7 +41,7 @@ _PLANE = ("ensemble", "seed")
 
 
 class _Place(NamedTuple):
-    """Where an array of the Dataset is in a file, and what it is."""
+    """Place and meaning of an array of the Dataset in a file."""
 
     path: str
     dims: tuple[str, ...]
@@ -55,7 +55,7 @@ PLACES = {
         "loss/train", (*_PLANE, "step"), "f8", "loss of a part of the training set"
     ),
     "accuracy": _Place(
-        "accuracy/test", (*_PLANE, "step"), "f8", "fraction of the test set told right"
+        "accuracy/test", (*_PLANE, "step"), "f8", "fraction of the test set classified correctly"
     ),
     "learning_rate": _Place(
         "rates/learning_rate", ("ensemble",), "f8", "chosen learning rate; NaN before it is"

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.sampling.asymmetric import cuda_kernels as asymmetric_kernels
 from simcore.sampling.asymmetric.cpu import AsymmetricSampler
+from simcore.sampling.asymmetric.cuda_inputs import begin
+from simcore.sampling.asymmetric.cuda_kernels import THREADS, advance
 from simcore.sampling.asymmetric.physics import DEVICE_HEAD, HEAD
 from simcore.sampling.contract import Signals
 from tests.emulator.kernel_simulator import launch
@@ -21,6 +22,8 @@ from tests.emulator.ptx_program import Program
 Floats = npt.NDArray[np.float64]
 Launch = Callable[..., None]
 """Takes the name of a kernel, the number of trials and the kernel's arguments."""
+
+KERNELS = {"begin": begin, "advance": advance}
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,12 @@ class Left:
         return tuple(a.tobytes() for a in (self.state, self.x, self.r, self.rows))
 
 
-def from_source(*, reverse: bool = False, without_line: int = 0) -> Launch:
+def from_source(*, reverse: bool = False, without_line: tuple[str, int] = ("", 0)) -> Launch:
     """Return a launch of the kernels' Python source."""
 
     def run(name: str, trials: int, *arguments: Any) -> None:
-        kernel = getattr(asymmetric_kernels, name)
-        threads = asymmetric_kernels.THREADS
-        launch(kernel, trials, threads, *arguments, reverse=reverse, without_line=without_line)
+        kernel = KERNELS[name]
+        launch(kernel, trials, THREADS, *arguments, reverse=reverse, without_line=without_line)
 
     return run
 
@@ -53,7 +55,7 @@ def from_ptx(programs: dict[str, Program], *, reverse: bool = False) -> Launch:
     """Return a launch of compiled PTX."""
 
     def run(name: str, trials: int, *arguments: Any) -> None:
-        programs[name].launch(trials, asymmetric_kernels.THREADS, *arguments, reverse=reverse)
+        programs[name].launch(trials, THREADS, *arguments, reverse=reverse)
 
     return run
 

@@ -70,11 +70,11 @@ def asymmetric_signatures() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def asymmetric_ptx() -> dict[tuple[int, int], dict[str, str]]:
     """PTX of the kernels of `rai` and `raai`, by compute capability and name."""
-    from simcore.sampling.asymmetric import cuda_kernels as asymmetric_kernels
+    from tests.emulator.asymmetric_launches import KERNELS as ASYMMETRIC_KERNELS
 
     return {
         c: {
-            name: compile_ptx(getattr(asymmetric_kernels, name), types, c)
+            name: compile_ptx(ASYMMETRIC_KERNELS[name], types, c)
             for name, types in asymmetric_signatures().items()
         }
         for c in CAPABILITIES

@@ -86,7 +86,7 @@ class Cuda:
     shared: Shared = field(default_factory=Shared)
     atomic: Atomic = field(default_factory=Atomic)
     posted: dict[int, dict[int, Any]] = field(default_factory=dict)
-    without_line: int = 0
+    without_line: tuple[str, int] = ("", 0)
 
     @property
     def threadIdx(self) -> Index:  # noqa: N802
@@ -106,7 +106,8 @@ class Cuda:
 
     def syncthreads(self) -> None:
         """Wait for the block."""
-        if sys._getframe(1).f_lineno == self.without_line:
+        frame = sys._getframe(1)
+        if (frame.f_code.co_filename, frame.f_lineno) == self.without_line:
             return
         self.scheduler.switch(("block", None))
 
@@ -129,7 +130,7 @@ def launch(
     *arguments: Any,
     reverse: bool = False,
     without: str = "",
-    without_line: int = 0,
+    without_line: tuple[str, int] = ("", 0),
 ) -> None:
     """Run a kernel's Python source.
 
@@ -144,7 +145,7 @@ def launch(
     without
         A method of `cuda` that is to do nothing, "syncthreads": the fault of leaving it out.
     without_line
-        … or the line of the kernel's file whose barrier of a block is left out.
+        … or the file and the line whose barrier of a block is left out.
     """
     function = getattr(kernel, "py_func", kernel)
     for number in range(grid):
@@ -152,10 +153,19 @@ def launch(
         cuda.without_line = without_line
         if without:
             setattr(cuda, without, lambda *_: None)
-        namespace = {**function.__globals__, "cuda": cuda}
-        body = FunctionType(function.__code__, namespace, function.__name__)
+        body = _with_threads(function, cuda)
         threads = [_thread(body, i) for i in range(block)]
         _run_block(cuda, threads, arguments, reverse=reverse)
+
+
+def _with_threads(function: Any, cuda: Cuda) -> FunctionType:
+    """Return a function that sees these threads, and so do those with barriers that it calls."""
+    namespace = {**function.__globals__, "cuda": cuda}
+    for name in function.__code__.co_names:
+        inner = getattr(namespace.get(name), "py_func", None)
+        if inner is not None and "cuda" in inner.__code__.co_names:
+            namespace[name] = _with_threads(inner, cuda)
+    return FunctionType(function.__code__, namespace, function.__name__)
 
 
 def _thread(body: Callable[..., None], number: int) -> Thread:

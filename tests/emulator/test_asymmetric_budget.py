@@ -16,15 +16,16 @@ from simcore.numerics.rng import counter_word0, normal_pair, philox
 from simcore.sampling.asymmetric import cuda_kernels as kernels
 from simcore.sampling.asymmetric.nodes import (
     ASYMMETRIC_STREAM,
-    MULTIPLE,
     READ_SLOPE,
     add_node,
     choices_of,
+    of_activation,
     replaced_index,
     scales,
     usual_signals,
     weight,
 )
+from tests.emulator.asymmetric_launches import KERNELS
 from tests.emulator.conftest import CAPABILITIES
 from tests.emulator.machine_code import NODES, drawing_loop
 from tests.emulator.ptx_program import assemble, compile_ptx
@@ -71,7 +72,7 @@ def usual_nodes(
         at_r = fma64(-law[READ_SLOPE], at_x, r[index])
         beta = np.float64(weight(np.uint32(w3)))
         u, s = usual_signals(at_x, at_r, np.float64(z1), np.float64(z2), beta, scales(law))
-        sums = add_node(sums, node, u, s, law[MULTIPLE], new[0], new[1])
+        sums = add_node(sums, node, u, s, of_activation(law), new[0], new[1])
         node = np.uint32(node + np.uint32(LANES))
     kernels._put_parts(sums, thread, out)
     out[kernels.PARTS + thread] = sums[8]
@@ -112,12 +113,12 @@ def test_fast_math_is_noticed() -> None:
     from tests.emulator.conftest import asymmetric_signatures
 
     types_of = asymmetric_signatures()["begin"]
-    assert inexact(compile_ptx(kernels.begin, types_of, (9, 0), fastmath=True))
+    assert inexact(compile_ptx(KERNELS["begin"], types_of, (9, 0), fastmath=True))
 
 
 def test_what_runs_is_what_is_tested() -> None:
     """A GPU would run other code if it were optimised again when it is linked."""
-    for kernel in (kernels.begin, kernels.advance):
+    for kernel in KERNELS.values():
         assert kernel.targetoptions["lto"] is False
         assert not kernel.targetoptions["fastmath"]
 

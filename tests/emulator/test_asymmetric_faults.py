@@ -13,7 +13,8 @@ from numba import njit
 from simcore.numerics.arithmetic import fma64
 from simcore.numerics.lanes import LANES
 from simcore.runs.run import Run
-from simcore.sampling.asymmetric import cuda_kernels as kernels
+from simcore.sampling.asymmetric import cuda_inputs, cuda_kernels
+from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.emulator.asymmetric_launches import Launch, from_ptx, from_source, one_point, same
 from tests.emulator.kernel_simulator import BarrierError
 from tests.emulator.ptx_program import Program
@@ -36,16 +37,30 @@ def passes(launched: Launch, run: Run) -> bool:
         return False
 
 
-def barriers(name: str) -> list[int]:
-    """Return the lines of a kernel that wait for the block."""
-    lines, first = inspect.getsourcelines(getattr(kernels, name).py_func)
-    return [first + i for i, line in enumerate(lines) if "cuda.syncthreads()" in line]
+def barriers(function: Any) -> list[tuple[str, int]]:
+    """Return the file and the lines of a function that wait for the block."""
+    lines, first = inspect.getsourcelines(function.py_func)
+    file = function.py_func.__code__.co_filename
+    return [(file, first + i) for i, line in enumerate(lines) if "cuda.syncthreads()" in line]
 
 
-@pytest.mark.parametrize(("name", "count"), [("begin", 7), ("advance", 14)])
-def test_each_barrier_of_the_source_is_needed(name: str, count: int) -> None:
+WAITING = {
+    cuda_inputs.begin: 7,
+    cuda_kernels.advance: 1,
+    cuda_kernels._write_laws: 1,
+    cuda_kernels._draw_layer: 4,
+    cuda_kernels._across: 2,
+    cuda_kernels._observe: 1,
+    cuda_kernels._move: 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "count"), WAITING.items(), ids=[f.py_func.__name__ for f in WAITING]
+)
+def test_each_barrier_of_the_source_is_needed(function: Any, count: int) -> None:
     """Without any one of them the bytes are wrong, in one order of the threads at least."""
-    lines = barriers(name)
+    lines = barriers(function)
     assert len(lines) == count
     needless = []
     for line in lines:
@@ -57,7 +72,7 @@ def test_each_barrier_of_the_source_is_needed(name: str, count: int) -> None:
 
 @njit
 def _slots_in_another_order(total: float, thread: Any, parts: Any) -> float:
-    lanes, threads, slots = kernels.U_LANES, kernels.U_THREADS, kernels.U_SLOTS
+    lanes, threads, slots = pair_kernels.U_LANES, pair_kernels.U_THREADS, pair_kernels.U_SLOTS
     at = thread // lanes * threads + thread % lanes
     for slot in range(slots):
         total += parts[at + (slots - 1 - slot) * lanes]
@@ -80,15 +95,16 @@ def _squares_in_another_order(total: float, number: Any, parts: Any) -> float:
 
 
 WRONG = {
-    "_add_slots": _slots_in_another_order,
-    "_lane_product": _product_that_is_fused,
-    "_add_squares": _squares_in_another_order,
+    "_add_slots": (cuda_kernels, _slots_in_another_order),
+    "_lane_product": (cuda_inputs, _product_that_is_fused),
+    "_add_squares": (cuda_kernels, _squares_in_another_order),
 }
 
 
 @pytest.mark.parametrize("which", WRONG)
 def test_a_fault_in_the_source_is_found(which: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, which, WRONG[which])
+    module, wrong = WRONG[which]
+    monkeypatch.setattr(module, which, wrong)
     assert not passes(from_source(), RUNS[2])
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from simcore.runs.run import Run
-from simcore.sampling.asymmetric import cuda_kernels as asymmetric
 from simcore.sampling.choose import sampler_for
 from simcore.statistics.blocks import BLOCK, Task
+from tests.emulator.asymmetric_launches import KERNELS as ASYMMETRIC_KERNELS
 from tests.emulator.conftest import asymmetric_signatures
 from tests.emulator.emulated import signals
 from tests.emulator.kernels import KERNELS
@@ -67,7 +67,7 @@ def test_launches_have_the_types_that_are_compiled(name: str) -> None:
         for function, (kernel, signature) in KERNELS.items()
     }
     for function, signature in asymmetric_signatures().items():
-        expected[asymmetric.__name__, function] = signature
+        expected[ASYMMETRIC_KERNELS[function].py_func.__module__, function] = signature
     assert device.types
     for where, launches in device.types.items():
         assert set(launches) == {expected[where]}, where

@@ -38,8 +38,8 @@ FAULTS = {
     ),
     "a slot left out": ("while other < U_SLOTS", "while other < U_SLOTS - U_ONE"),
     "the second node first": (
-        "s = add_node(s, z1, z2, cotangent, scale)\n        s = add_node(s, z3, z4,",
-        "s = add_node(s, z3, z4, cotangent, scale)\n        s = add_node(s, z1, z2,",
+        "s = add_node(s, z1, z2, aim)\n        s = add_node(s, z3, z4,",
+        "s = add_node(s, z3, z4, aim)\n        s = add_node(s, z1, z2,",
     ),
     "a warp that is not counted": ("while other < U_WARPS", "while other < U_WARPS - U_ONE"),
     "the layer numbered from 0": ("_u64(layer) + _u64(U_ONE)", "_u64(layer)"),
@@ -52,8 +52,8 @@ NARROW = {
         "parts[_u32(thread * U_LANES + (min(U_LANES, width) - U_ONE - lane))]",
     ),
     "the second node twice": (
-        "np.float64(z1), np.float64(z2), cotangent, scale)\n",
-        "np.float64(z3), np.float64(z4), cotangent, scale)\n",
+        "np.float64(z1), np.float64(z2), aim)\n",
+        "np.float64(z3), np.float64(z4), aim)\n",
     ),
 }
 

@@ -19,7 +19,7 @@ import xarray as xr
 import simcore
 from simcore.errors import FileFormatError, OutputError
 from simcore.files import hdf5
-from simcore.files.layout import Array, has_first_order, observable_of
+from simcore.files.layout import Array, observable_of
 from simcore.files.run_file import WriteStopped, estimate_bytes, info, read_state, write_run
 from simcore.files.run_results import RunResults
 from simcore.files.writer import Stacked
@@ -35,6 +35,7 @@ from simcore.physics.observables import (
     NETWORK_NAMES,
 )
 from simcore.results.open_run import open_run
+from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics

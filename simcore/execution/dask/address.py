@@ -1,4 +1,4 @@
-"""How a Dask cluster is named: an address, a scheduler file, or processes of this machine."""
+"""Names of a Dask cluster: an address, a scheduler file, or processes of this machine."""
 
 from __future__ import annotations
 

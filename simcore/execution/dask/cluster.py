@@ -37,7 +37,7 @@ SHORTEST_TASK, LONGEST_TASK = 0.2, 5.0
 """Seconds of a task: below, the coordinator's time shows; above, a lost worker costs much."""
 
 TASKS_PER_SECOND = 300.0
-"""What the coordinator is asked to handle at most; many workers get longer tasks for it."""
+"""Tasks a second that the coordinator handles at most; many workers get longer tasks for it."""
 
 TASKS_PER_SLOT = 8
 """Tasks that a thread of the cluster should get in all, so that none waits long at the end."""
@@ -49,7 +49,7 @@ HANG_FLOOR = 60.0
 """… but not before so many seconds, for a new worker compiles first."""
 
 MOST_LOSSES = 5
-"""How often Dask may give up a task whose workers died before it is taken for the cause."""
+"""Number of times that a task may lose its workers before it is assumed to be the cause."""
 
 LOOK_SECONDS = 1.0
 """Between two looks at the cluster: how many threads, which tasks are late."""
@@ -195,7 +195,7 @@ class ClusterEngine:
 
     @property
     def busy(self) -> bool:
-        """Whether any task is in flight."""
+        """True if any task is in flight."""
         return bool(self._flights)
 
     def poll(self, seconds: float) -> list[Done]:

@@ -1,4 +1,4 @@
-"""What a worker of a cluster runs: one task, in one of its threads.
+"""Work of a cluster's worker: one task, in one of its threads.
 
 This module is imported on workers by name, so it imports nothing that Numba must be set up for.
 """
@@ -40,7 +40,7 @@ class VersionMismatchError(SimcoreError):
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same in all tasks of a run.
+    """Data common to all tasks of a run.
 
     Parameters
     ----------

@@ -4,32 +4,28 @@ Given the activations of a layer, a node of the next is Gaussian about β times 
 the one node whose weight was replaced (theory.md (3)). So the activations of the layer before are
 kept, and a layer costs O(N).
 
-What is kept. The second signal is carried as its difference from the first one's multiple:
-h₂ = κ h₁ − s for pre-activations, x₂ = κ x₁ − r for activations, where κ = K₁₂/K₁₁ is that of the
-layer's full law (the one without replacement). Unlike h₁ − h₂ this keeps the angle where lengths
-differ. A constant node of activation 1 stands for the bias: its r is κ − 1. From layer to layer κ
-changes by −e, where e = ⟨r, x⟩/⟨x, x⟩ in the inner product of the full covariance, and every r,
-the constant node's included, becomes r − e x; then the full law has no covariance between h₁ and s.
+State. The second signal is carried as its difference from a multiple of the first: h₂ = κ h₁ − s
+for pre-activations, x₂ = κ x₁ − r for activations, where κ = K₁₂/K₁₁ is that of the layer's full
+law (without replacement). Unlike h₁ − h₂ this keeps the angle where lengths differ. A constant node
+of activation 1 stands for the bias: its r is κ − 1. From layer to layer κ changes by −e, where
+e = ⟨r, x⟩/⟨x, x⟩ in the inner product of the full covariance, and every r, the constant node's
+included, becomes r − e x. The full law then has no covariance between h₁ and s.
 
 Units. x is in units of 2^`POWER_X` and r in units of 2^`POWER_R`, which follow the sums of squares
 by exact powers of two: neither growth over any depth nor 1 − c down to 1e-280 leaves float64.
 
-Rounding poses as no distance. With one active node in the layer before, or all of them parallel, r
-is a multiple of x in real numbers: Σr² ≤ 1e-26 of what e x was subtracted from *is* 0. So is
-the part of s across h₁ whose square is 1e-26 of s², and a variance of one node that is 2⁻⁴⁶ of what
-another variance was subtracted from: an amplitude of 1e-13 of a layer, or 1e-7 of one node, is the
-price. Below 64 nodes the sums without one node are formed without subtracting it.
+Rounding. The thresholds are those of `physics.rounding`. Below 64 nodes the sums without one node
+are formed without subtracting it.
 
-Order of summation (it fixes the bytes): node i belongs to lane i mod 16; lanes sum in float64 over
-a chunk of 512 nodes in order of i, chunks are added to the lane's total in order, lanes in order at
-the end.
+Order of summation (it fixes the bytes): as `numerics.lanes`; lanes sum in float64 over a chunk of
+512 nodes, and chunks are added to the lane's total in order.
 
 Counter: node i has group i to itself, in row 0. Words 0 and 1 are its two normals, word 2 gives the
 replaced index ⌊w (n + 1)/2³²⌋, and word 3 its weight β = √u, u = (w' + ½)/2³¹ of the high 31 bits;
 normals, u and β are float32. The rest is float64, but for roots in `usual_signals`.
 
-Here are the loops of the CPU. The functions of a node are in `asymmetric_nodes`, those of a layer's
-law in `asymmetric_state`; the threads of a GPU call the same (`asymmetric_kernels`).
+Here are the loops of the CPU. The functions of a node are in `nodes`, those of a layer's law in
+`physics`; the threads of a GPU call the same (`cuda_kernels`).
 """
 
 from __future__ import annotations
@@ -44,58 +40,12 @@ from simcore.numerics.arithmetic import float_to_bits, fma64
 from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import ROOM, _make_normals, as_normal, fill_words
 from simcore.sampling.random_inputs import draw_pair
-from simcore.sampling.row import finish_angle
+from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 
-from .nodes import (
-    ASYMMETRIC_STREAM,
-    BOTH,
-    CHUNK,
-    FIELD,
-    FIELD_MASK,
-    LAW,
-    MULTIPLE,
-    N1,
-    N2,
-    R1,
-    R2,
-    READ_SLOPE,
-    RX,
-    SMALL,
-    SUMS,
-    X1,
-    X2,
-    add_node,
-    choices_of,
-    few_law,
-    own_law,
-    replaced_index,
-    scales,
-    signals,
-    sums_of_others,
-    usual_signals,
-    weight,
-)
-from .physics import (
-    ALONG,
-    CHANGE,
-    CHANGED,
-    HEAD,
-    LOGS,
-    PLACES,
-    SUBTRACT,
-    begin_state,
-    changed_node,
-    finish_move,
-    finish_row_log,
-    finish_subtraction,
-    first_across,
-    input_across,
-    observe_layer,
-    plan_move,
-    settled_across,
-    steps_of,
-    write_law,
-)
+from . import nodes as node_laws
+from . import physics as moves
+from .nodes import CHUNK, LAW, SMALL, SUMS
+from .physics import CHANGE, HEAD, PLACES
 
 __all__ = ["HEAD", "PARTS", "Scratch", "advance", "scratch"]
 
@@ -156,15 +106,15 @@ def scratch(room):  # type: ignore[no-untyped-def]  # pragma: no cover - compile
 @njit(inline="always")
 def _choose(flat, rounds, n):  # type: ignore[no-untyped-def]
     """Turn words 2 into replaced indices and words 3 into the bits of β."""
-    choices = choices_of(n)
+    choices = node_laws.choices_of(n)
     for b in range(rounds):
         for lane in range(LANES):
             j = b * LANES + lane
-            flat[2 * ROOM + j] = replaced_index(flat[2 * ROOM + j], choices)
+            flat[2 * ROOM + j] = node_laws.replaced_index(flat[2 * ROOM + j], choices)
     for b in range(rounds):
         for lane in range(LANES):
             j = b * LANES + lane
-            flat[3 * ROOM + j] = _u32(float_to_bits(weight(flat[3 * ROOM + j])))
+            flat[3 * ROOM + j] = _u32(float_to_bits(node_laws.weight(flat[3 * ROOM + j])))
 
 
 @njit(nogil=True, cache=True)
@@ -201,12 +151,12 @@ def _draws(flat, j):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True, error_model="numpy")
 def _draw_signals(flat, rounds, law, work):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write (h₁, s) of nodes none of which has its bias replaced."""
-    k = scales(law)
+    k = node_laws.scales(law)
     for b in range(rounds):
         for lane in range(LANES):
             j = b * LANES + lane
             z1, z2, beta = _draws(flat, j)
-            u, s = usual_signals(work[j], work[ROOM + j], z1, z2, beta, k)
+            u, s = node_laws.usual_signals(work[j], work[ROOM + j], z1, z2, beta, k)
             work[2 * ROOM + j] = u
             work[3 * ROOM + j] = s
 
@@ -227,7 +177,7 @@ def _draw_replaced_biases(flat, which, law, work):  # type: ignore[no-untyped-de
     for k in range(1, which[0] + 1):
         j = which[k]
         z1, z2, beta = _draws(flat, j)
-        u, s = signals(z1, z2, beta, own_law(law))
+        u, s = node_laws.signals(z1, z2, beta, node_laws.own_law(law))
         work[2 * ROOM + j], work[3 * ROOM + j] = u, s
 
 
@@ -238,9 +188,9 @@ def _draw_few(flat, nodes, n, law, x, r, others, work):  # type: ignore[no-untyp
         z1, z2, beta = _draws(flat, i)
         j = np.int64(flat[2 * ROOM + i])
         if j == n:
-            u, s = signals(z1, z2, beta, own_law(law))
+            u, s = node_laws.signals(z1, z2, beta, node_laws.own_law(law))
         else:
-            u, s = signals(z1, z2, beta, few_law(j, law, x, r, others))
+            u, s = node_laws.signals(z1, z2, beta, node_laws.few_law(j, law, x, r, others))
         work[2 * ROOM + i], work[3 * ROOM + i] = u, s
 
 
@@ -254,7 +204,7 @@ def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):  # type: ig
         words,
         first,
         rounds * LANES,
-        ASYMMETRIC_STREAM,
+        node_laws.ASYMMETRIC_STREAM,
         0,
         trial,
         layer,
@@ -265,10 +215,10 @@ def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):  # type: ig
     _choose(flat, rounds, n)
     if n < SMALL:
         if first == 0:
-            sums_of_others(n, x, r, others)
+            node_laws.sums_of_others(n, x, r, others)
         _draw_few(flat, nodes, n, law, x, r, others, work)
         return
-    _gather(flat, rounds, law[READ_SLOPE], x, r, work)
+    _gather(flat, rounds, law[node_laws.READ_SLOPE], x, r, work)
     biases = _any_bias(flat, rounds, n)
     if biases:
         _find_biases(flat, nodes, n, which)
@@ -278,7 +228,7 @@ def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):  # type: ig
 
 
 @njit(nogil=True, cache=True)
-def _sum_nodes(work, nodes, kappa, x, r, sums, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sum_nodes(work, nodes, numbers, x, r, sums, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add nodes to the sums of their lanes, and write their activations to x and r."""
     u, s = work[2 * ROOM : 3 * ROOM], work[3 * ROOM : 4 * ROOM]
     fours = nodes // (4 * LANES)
@@ -286,17 +236,17 @@ def _sum_nodes(work, nodes, kappa, x, r, sums, flags):  # type: ignore[no-untype
         for lane in range(LANES):
             j = b * 4 * LANES + lane
             c = load(sums, flags, lane)
-            c = add_node(c, j, u[j], s[j], kappa, x, r)
+            c = node_laws.add_node(c, j, u[j], s[j], numbers, x, r)
             j += LANES
-            c = add_node(c, j, u[j], s[j], kappa, x, r)
+            c = node_laws.add_node(c, j, u[j], s[j], numbers, x, r)
             j += LANES
-            c = add_node(c, j, u[j], s[j], kappa, x, r)
+            c = node_laws.add_node(c, j, u[j], s[j], numbers, x, r)
             j += LANES
-            c = add_node(c, j, u[j], s[j], kappa, x, r)
+            c = node_laws.add_node(c, j, u[j], s[j], numbers, x, r)
             store(c, sums, flags, lane)
     for j in range(fours * 4 * LANES, nodes):
         lane = j % LANES
-        c = add_node(load(sums, flags, lane), j, u[j], s[j], kappa, x, r)
+        c = node_laws.add_node(load(sums, flags, lane), j, u[j], s[j], numbers, x, r)
         store(c, sums, flags, lane)
 
 
@@ -305,7 +255,8 @@ def _draw_layer(  # type: ignore[no-untyped-def]
     physics, trial, layer, width, n, old_x, old_r, new_x, new_r, room
 ):  # pragma: no cover - compiled
     """Draw a layer: its activations go to new_x and new_r, its sums to `room.totals`."""
-    work, sums, flags, kappa = room.work, room.sums, room.flags, room.law[MULTIPLE]
+    work, sums, flags = room.work, room.sums, room.flags
+    numbers = node_laws.of_activation(room.law)
     room.layer[:] = 0.0
     flags[:] = 0
     for chunk in range(0, width, CHUNK):
@@ -314,7 +265,7 @@ def _draw_layer(  # type: ignore[no-untyped-def]
             nodes = min(ROOM, width - first)
             _draw_nodes(physics, trial, layer, first, nodes, n, old_x, old_r, room)
             x, r = new_x[first : first + nodes], new_r[first : first + nodes]
-            _sum_nodes(work, nodes, kappa, x, r, sums, flags)
+            _sum_nodes(work, nodes, numbers, x, r, sums, flags)
         for i in range(SUMS * LANES):
             room.layer[i] += sums[i]
     _fold(room)
@@ -329,9 +280,9 @@ def _fold(room):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
         for i in range(SUMS):
             totals[i] += room.layer[i * LANES + lane]
         packed = room.flags[lane]
-        totals[N1] += packed & FIELD_MASK
-        totals[N2] += (packed >> FIELD) & FIELD_MASK
-        totals[BOTH] += packed >> (2 * FIELD)
+        totals[node_laws.N1] += packed & node_laws.FIELD_MASK
+        totals[node_laws.N2] += (packed >> node_laws.FIELD) & node_laws.FIELD_MASK
+        totals[node_laws.BOTH] += packed >> (2 * node_laws.FIELD)
 
 
 @njit(nogil=True, cache=True)
@@ -351,13 +302,13 @@ def _sum_across(physics, trial, layer, width, n, slope, x, r, room):  # type: ig
 def _observe(physics, trial, layer, width, n, x, r, room, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the observables of a layer that is drawn from x and r."""
     totals = room.totals
-    rest, slope, recount = first_across(width, totals)
+    rest, slope, recount = moves.first_across(width, totals)
     if recount:
         rest = _sum_across(physics, trial, layer, width, n, slope, x, r, room)
-    observe_layer(width, settled_across(rest, totals), totals, state, row)
+    moves.observe_layer(width, moves.settled_across(rest, totals), totals, state, row)
     for which in range(LOGS):
-        finish_row_log(which, totals, row)
-    finish_angle(row, totals[ALONG])
+        finish_row_log(which, totals[moves.LOG_POWER_X], totals[moves.LOG_POWER_R], row)
+    finish_angle(row, totals[moves.ALONG])
 
 
 # --- from a layer to the next ---------------------------------------------------------------------
@@ -366,18 +317,18 @@ def _observe(physics, trial, layer, width, n, x, r, room, state, row):  # type: 
 @njit(nogil=True, cache=True)
 def _change_nodes(n, totals, change, x, r):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Change n nodes as planned, and sum their r anew where that says so."""
-    steps = steps_of(change)
+    steps = moves.steps_of(change)
     r1 = rx = r2 = 0.0
     for i in range(n):
-        xi, ri = changed_node(x[i], r[i], steps)
+        xi, ri = moves.changed_node(x[i], r[i], steps)
         x[i] = xi
         r[i] = ri
         r1 += ri
         rx = fma64(ri, xi, rx)
         r2 = fma64(ri, ri, r2)
-    if change[SUBTRACT] == 0.0:
+    if change[moves.SUBTRACT] == 0.0:
         return
-    if finish_subtraction(r1, rx, r2, totals):
+    if moves.finish_subtraction(r1, rx, r2, totals):
         r[:n] = 0.0
 
 
@@ -385,10 +336,10 @@ def _change_nodes(n, totals, change, x, r):  # type: ignore[no-untyped-def]  # p
 def _move(physics, n, state, x, r, room):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Make the law of the next layer of the activations x and r of n nodes, and their sums."""
     totals, change = room.totals, room.change
-    plan_move(physics, n, totals, state, change)
-    if change[CHANGED] == 1.0:
+    moves.plan_move(physics, n, totals, state, change)
+    if change[moves.CHANGED] == 1.0:
         _change_nodes(n, totals, change, x, r)
-    finish_move(physics, n, totals, state)
+    moves.finish_move(physics, n, totals, state)
     x[n] = 0.0
     r[n] = 0.0
 
@@ -397,16 +348,16 @@ def _move(physics, n, state, x, r, room):  # type: ignore[no-untyped-def]  # pra
 def _start(physics, n, trial, state, x, r, room):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Draw the inputs and make the law of the first layer."""
     draw_pair(n, physics.q0, 0, trial, physics.key0, physics.key1, room.words, x, r)
-    begin_state(physics.distance, state)
-    totals, across = room.totals, input_across(physics.distance)
+    moves.begin_state(physics.distance, state)
+    totals, across = room.totals, moves.input_across(physics.distance)
     totals[:] = 0.0
     for i in range(n):
         r[i] *= across
-        totals[X1] += x[i]
-        totals[X2] = fma64(x[i], x[i], totals[X2])
-        totals[R1] += r[i]
-        totals[RX] = fma64(r[i], x[i], totals[RX])
-        totals[R2] = fma64(r[i], r[i], totals[R2])
+        totals[node_laws.X1] += x[i]
+        totals[node_laws.X2] = fma64(x[i], x[i], totals[node_laws.X2])
+        totals[node_laws.R1] += r[i]
+        totals[node_laws.RX] = fma64(r[i], x[i], totals[node_laws.RX])
+        totals[node_laws.R2] = fma64(r[i], r[i], totals[node_laws.R2])
     _move(physics, n, state, x, r, room)
 
 
@@ -446,7 +397,7 @@ def advance(  # type: ignore[no-untyped-def]
             if stop[0] != 0:
                 return
             layer, n, width = layer0 + j + 1, fan_ins[layer0 + j], widths[layer0 + j]
-            write_law(physics, n, state, room.law)
+            moves.write_law(physics, n, state, room.law)
             _draw_layer(physics, trial, layer, width, n, x, r, new_x, new_r, room)
             _observe(physics, trial, layer, width, n, x, r, room, state, rows[t, j])
             _move(physics, width, state, new_x, new_r, room)

@@ -28,7 +28,7 @@ PARTS = 4
 class AsymmetricCudaSampler(CudaBlockSampler):
     """The pair sampler of the asymmetric ensembles on a CUDA device (`contract.Sampler`).
 
-    Its bytes are those of `asymmetric_cpu.AsymmetricSampler`.
+    Its bytes are those of `cpu.AsymmetricSampler`.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
         """Return room with the inputs of trials, which a thread block draws for each."""
-        from . import cuda_kernels as kernels
+        from . import cuda_inputs as kernels
 
         carried = super().start(point, first_trial, trials)
         size = int(self.fan_ins[point][0])

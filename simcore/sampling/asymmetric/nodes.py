@@ -1,7 +1,6 @@
 """One node of the pair sampler of `rai` and `raai`: scalar functions for CPU loops and GPU threads.
 
-What is drawn and what it means says the module `asymmetric`; the law of a layer is made by
-`asymmetric_state.write_law`.
+`cpu_kernels` explains the state and the draws; `physics.write_law` makes the law of a layer.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from numba import njit
 from simcore.numerics.arithmetic import fma32, fma64, times, wide_product
 from simcore.numerics.rng import Stream
 from simcore.physics.activation import activated, inactive, residual, second_inactive
+from simcore.physics.rounding import VARIANCE
 
 __all__ = [
     "ASYMMETRIC_STREAM",
@@ -24,12 +24,12 @@ __all__ = [
     "LAW",
     "SMALL",
     "SUMS",
-    "TINY",
     "TOTALS",
     "Scales",
     "add_node",
     "choices_of",
     "few_law",
+    "of_activation",
     "own_law",
     "replaced_index",
     "scales",
@@ -47,7 +47,6 @@ TOTALS = SUMS + 3
 CHUNK = 512
 
 ASYMMETRIC_STREAM = np.uint64(Stream.ASYMMETRIC)
-TINY = 2.0**-46
 
 SMALL = 64
 """Below this fan-in the sums without a node are formed without subtraction."""
@@ -154,13 +153,13 @@ def usual_signals(x, r, z1, z2, beta, k):  # type: ignore[no-untyped-def]
     xx = fma64(x, fma64(k.a_xx, x, k.mean_xx), 1.0)
     xr = fma64(x, fma64(k.a_xr, r, k.mean_rx), times(k.mean_xr, r))
     rr = fma64(r, fma64(k.a_rr, r, k.mean_rr), 1.0)
-    safe = xx if xx > TINY else 1.0
+    safe = xx if xx > VARIANCE else 1.0
     start = np.float64(_f32(F_ONE / _f32(math.sqrt(_f32(safe)))))
     y = times(start, fma64(times(-0.5, safe), times(start, start), 1.5))
-    y = y if xx > TINY else 0.0
+    y = y if xx > VARIANCE else 0.0
     tilt = times(xr, y)
     rest = fma64(-tilt, tilt, rr)
-    rest = rest if rest > TINY else 0.0
+    rest = rest if rest > VARIANCE else 0.0
     width = np.float64(_f32(math.sqrt(_f32(rest))))
     u = fma64(times(k.root_x, times(xx, y)), z1, times(beta, x))
     s = fma64(k.root_r, fma64(tilt, z1, times(width, z2)), times(beta, r))
@@ -176,7 +175,7 @@ def signals(z1, z2, beta, law_of_node):  # type: ignore[no-untyped-def]
         root = math.sqrt(xx)
         tilt = xr / root
     rest = rr - times(tilt, tilt)
-    if rest > times(TINY, rr):
+    if rest > times(VARIANCE, rr):
         width = math.sqrt(rest)
     u = fma64(root, z1, times(beta, at_x))
     return u, fma64(tilt, z1, fma64(width, z2, times(beta, at_r)))
@@ -236,9 +235,15 @@ def _with_node(a, b, c, d, e, x, r):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _activate(u, s, kappa):  # type: ignore[no-untyped-def]
+def of_activation(law):  # type: ignore[no-untyped-def]
+    """Return the numbers of a law that a node's activations need: κ."""
+    return (law[MULTIPLE],)
+
+
+@njit(inline="always")
+def _activate(u, s, numbers):  # type: ignore[no-untyped-def]
     """Return x, r and the packed counts of a node, never by a difference of near equals."""
-    p = times(kappa, u)
+    p = times(numbers[0], u)
     off1, off2 = inactive(u), second_inactive(p, s)
     flag1 = FLAG1 if off1 else NO_FLAG
     flag2 = FLAG2 if off2 else NO_FLAG
@@ -247,12 +252,13 @@ def _activate(u, s, kappa):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def add_node(c, i, u, s, kappa, x, r):  # type: ignore[no-untyped-def]
+def add_node(c, i, u, s, numbers, x, r):  # type: ignore[no-untyped-def]
     """Return a lane's sums with node i added, and write its activations to x[i] and r[i].
 
-    The sums are those of `TOTALS`, the three counts packed in the last.
+    The sums are those of `TOTALS`, the three counts packed in the last; `numbers` are from
+    `of_activation`.
     """
-    xi, ri, flag = _activate(u, s, kappa)
+    xi, ri, flag = _activate(u, s, numbers)
     x[i] = xi
     r[i] = ri
     return (

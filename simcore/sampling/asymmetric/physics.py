@@ -1,7 +1,7 @@
-"""Between layers of `rai` and `raai`: what is seen of a layer, and the law that it is for the next.
+"""Between layers of `rai` and `raai`: observables of a layer, and the law of the next.
 
-Scalar functions, one caller for each trial: the nodes themselves are changed, and summed, by the
-loops of the CPU and the threads of a GPU (`Change`). Words and units are those of `asymmetric`.
+Scalar functions, called once for each trial and layer. The loops of the CPU and the threads of a
+GPU change and sum the nodes themselves (`CHANGE`). `cpu_kernels` explains the symbols and units.
 """
 
 from __future__ import annotations
@@ -12,69 +12,23 @@ import numpy as np
 from numba import njit
 
 from simcore.numerics.arithmetic import at_least_0, binary_exponent, fma64, scaled, times
-from simcore.sampling.row import (
-    COLUMNS,
-    COSINE,
-    LOG_DISTANCE,
-    LOG_Q1,
-    LOG_Q2,
-    Q1,
-    Q2,
-    finish_log,
-    put_angle,
-    put_length,
-    write_counts,
-)
+from simcore.physics.rounding import REGRESSION, VARIANCE
+from simcore.physics.update import next_kappa
+from simcore.sampling import row as shown
 
-from .nodes import (
-    A_RR,
-    A_XR,
-    A_XX,
-    BIAS_RR,
-    BIAS_XR,
-    BIAS_XX,
-    BOTH,
-    COUPLING,
-    MEAN_RR,
-    MEAN_RX,
-    MEAN_XR,
-    MEAN_XX,
-    MULTIPLE,
-    N1,
-    N2,
-    ONE_AT_R,
-    ONE_AT_X,
-    OWN_RR,
-    OWN_XR,
-    OWN_XX,
-    PER_NODE,
-    R1,
-    R2,
-    READ_SLOPE,
-    ROOT_R,
-    ROOT_X,
-    RX,
-    SMALL,
-    SS,
-    TINY,
-    TOTALS,
-    US,
-    UU,
-    X1,
-    X2,
-)
+from . import nodes as at
 
 __all__ = [
     "ALONG",
     "CHANGE",
     "DEVICE_HEAD",
     "HEAD",
-    "LOGS",
+    "LOG_POWER_R",
+    "LOG_POWER_X",
     "PLACES",
     "begin_state",
     "changed_node",
     "finish_move",
-    "finish_row_log",
     "finish_subtraction",
     "first_across",
     "input_across",
@@ -99,10 +53,10 @@ HEAD = 11
     MEAN_X,  # (σ_w²/n)(g/n) times the sum of x
     MEAN_R,  # … of r
 ) = range(HEAD)
-"""Columns of what a trial carries, before its x and r."""
+"""Columns of the state of a trial, before its x and r."""
 
 DEVICE_HEAD = 12
-"""Where the nodes begin on a GPU, so that each (x, r) lies within 32 bytes, what a read fetches."""
+"""First column of the nodes on a GPU: each (x, r) lies within 32 bytes, which a read fetches."""
 
 CHANGE = 6
 (
@@ -113,21 +67,17 @@ CHANGE = 6
     SUBTRACT,  # whether r − BY · x is formed, and summed anew
     BY,
 ) = range(CHANGE)
-"""What `plan_move` finds that is to be done to the nodes of a layer."""
+"""Changes of the nodes of a layer that `plan_move` asks for."""
 
-PLACES = TOTALS + 3
-ALONG, LOG_POWER_X, LOG_POWER_R = range(TOTALS, PLACES)
+PLACES = at.TOTALS + 3
+ALONG, LOG_POWER_X, LOG_POWER_R = range(at.TOTALS, PLACES)
 """Places beside the totals of a layer: x of `put_angle`, and the powers that logarithms need."""
 
-LOGS = 3
-"""Logarithms in a row: of q1, of q2, of the distance."""
-
-PARALLEL = 1e-26
 EXACT_SLOPE = 1e-3
-"""Where less than this of Σr² is left by e x, r − e x is formed before it is summed."""
+"""Share of Σr² below which r − e x is formed node by node and summed anew."""
 
 RECOUNT = 1e-4
-"""Where less than this of Σs² is across h₁, that part is summed by itself."""
+"""Share of Σs² below which the part of s across h₁ is summed by itself."""
 
 COMFORT = 20
 """Root mean squares within 2^±20 of the unit leave it as it is."""
@@ -168,33 +118,41 @@ def input_across(distance):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def write_law(physics, n, state, law):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Write the law of a layer of fan-in n (`asymmetric_nodes.LAW`)."""
+    """Write the law of a layer of fan-in n (`nodes.LAW`)."""
     c, s = physics.sigma_w2 / n, _bias_variance(physics, n)
     one_x, one_r = scaled(1.0, _i64(-state[POWER_X])), state[ONE_R]
-    law[READ_SLOPE], law[MULTIPLE] = state[SLOPE], state[KAPPA]
-    law[PER_NODE], law[COUPLING] = c, physics.g / n
-    law[BIAS_XX] = times(times(s, one_x), one_x)
-    law[BIAS_XR] = times(times(s, one_x), one_r)
-    law[BIAS_RR] = times(times(s, one_r), one_r)
-    law[OWN_XX], law[OWN_XR], law[OWN_RR] = state[VARIANCE_X], -law[BIAS_XR], state[VARIANCE_R]
-    law[ONE_AT_X], law[ONE_AT_R] = one_x, one_r
-    if n >= SMALL:
-        _write_scales(times(c, 1.0 + law[COUPLING]), state, law)
+    law[at.READ_SLOPE], law[at.MULTIPLE] = state[SLOPE], state[KAPPA]
+    law[at.PER_NODE], law[at.COUPLING] = c, physics.g / n
+    law[at.BIAS_XX] = times(times(s, one_x), one_x)
+    law[at.BIAS_XR] = times(times(s, one_x), one_r)
+    law[at.BIAS_RR] = times(times(s, one_r), one_r)
+    law[at.OWN_XX], law[at.OWN_XR], law[at.OWN_RR] = (
+        state[VARIANCE_X],
+        -law[at.BIAS_XR],
+        state[VARIANCE_R],
+    )
+    law[at.ONE_AT_X], law[at.ONE_AT_R] = one_x, one_r
+    if n >= at.SMALL:
+        _write_scales(times(c, 1.0 + law[at.COUPLING]), state, law)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _write_scales(a, state, law):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Write standard deviations of the full law, and what is in units of them; 0 where they are."""
-    root_x = math.sqrt(state[VARIANCE_X] + law[BIAS_XX])
-    root_r = math.sqrt(state[VARIANCE_R] + law[BIAS_RR])
+    root_x = math.sqrt(state[VARIANCE_X] + law[at.BIAS_XX])
+    root_r = math.sqrt(state[VARIANCE_R] + law[at.BIAS_RR])
     per_x = 1.0 / root_x if root_x > 0.0 else 0.0
     per_r = 1.0 / root_r if root_r > 0.0 else 0.0
     per_xx, per_xr, per_rr = times(per_x, per_x), times(per_x, per_r), times(per_r, per_r)
-    law[ROOT_X], law[ROOT_R] = root_x, root_r
-    law[A_XX], law[A_XR], law[A_RR] = times(-a, per_xx), times(-a, per_xr), times(-a, per_rr)
-    law[MEAN_XX] = times(times(2.0, state[MEAN_X]), per_xx)
-    law[MEAN_RR] = times(times(2.0, state[MEAN_R]), per_rr)
-    law[MEAN_XR], law[MEAN_RX] = times(state[MEAN_X], per_xr), times(state[MEAN_R], per_xr)
+    law[at.ROOT_X], law[at.ROOT_R] = root_x, root_r
+    law[at.A_XX], law[at.A_XR], law[at.A_RR] = (
+        times(-a, per_xx),
+        times(-a, per_xr),
+        times(-a, per_rr),
+    )
+    law[at.MEAN_XX] = times(times(2.0, state[MEAN_X]), per_xx)
+    law[at.MEAN_RR] = times(times(2.0, state[MEAN_R]), per_rr)
+    law[at.MEAN_XR], law[at.MEAN_RX] = times(state[MEAN_X], per_xr), times(state[MEAN_R], per_xr)
 
 
 # --- what is seen of a layer ----------------------------------------------------------------------
@@ -207,7 +165,7 @@ def first_across(width, totals):  # type: ignore[no-untyped-def]  # pragma: no c
     The second result is s per h₁, the third whether so little is left that the squares of
     s − slope · h₁ must be summed instead.
     """
-    uu, us, ss = totals[UU], totals[US], totals[SS]
+    uu, us, ss = totals[at.UU], totals[at.US], totals[at.SS]
     if uu == 0.0:
         return ss, 0.0, False
     if width == 1 or ss == 0.0:
@@ -220,7 +178,7 @@ def first_across(width, totals):  # type: ignore[no-untyped-def]  # pragma: no c
 @njit(inline="always")
 def settled_across(rest, totals):  # type: ignore[no-untyped-def]
     """Return the sum of squares across h₁, 0 where it is rounding only."""
-    return rest if rest > times(PARALLEL, totals[SS]) else 0.0
+    return rest if rest > times(REGRESSION, totals[at.SS]) else 0.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -228,26 +186,26 @@ def observe_layer(width, across2, totals, state, row):  # type: ignore[no-untype
     """Write the observables of a layer to `row`, NaN where undefined (theory.md 3).
 
     In the places of logarithms and of the angle is what these need, and `totals` holds the rest of
-    it: `finish_row_log` and `observe.finish_angle` come next, on a GPU by several threads.
+    it: `row.finish_row_log` and `row.finish_angle` come next, on a GPU by several threads.
     """
-    for column in range(COLUMNS):
+    for column in range(shown.COLUMNS):
         row[column] = np.nan
-    n1, n2, both = totals[N1], totals[N2], totals[BOTH]
+    n1, n2, both = totals[at.N1], totals[at.N2], totals[at.BOTH]
     if n1 == width:
         state[DIED1] = 1.0
     if n2 == width:
         state[DIED2] = 1.0
-    write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
-    uu, along = totals[UU], 0.0
+    shown.write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
+    uu, along = totals[at.UU], 0.0
     if uu > 0.0:
-        along = times(state[KAPPA] - totals[US] / uu, math.sqrt(uu))
+        along = times(state[KAPPA] - totals[at.US] / uu, math.sqrt(uu))
     vv = times(along, along) + across2
-    put_length(uu / width, state[POWER_X], row, Q1, LOG_Q1)
-    put_length(vv / width, state[POWER_R], row, Q2, LOG_Q2)
+    shown.put_length(uu / width, state[POWER_X], row, shown.Q1, shown.LOG_Q1)
+    shown.put_length(vv / width, state[POWER_R], row, shown.Q2, shown.LOG_Q2)
     totals[ALONG], totals[LOG_POWER_X], totals[LOG_POWER_R] = along, state[POWER_X], state[POWER_R]
     if uu == 0.0 or vv == 0.0:
         return
-    put_angle(along, math.sqrt(across2), row)
+    shown.put_angle(along, math.sqrt(across2), row)
     if n1 < width and n2 < width:
         _observe_cosine(width, totals, state, row)
 
@@ -255,22 +213,13 @@ def observe_layer(width, across2, totals, state, row):  # type: ignore[no-untype
 @njit(nogil=True, cache=True, forceinline=True)
 def _observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the cosine between the activations of signals that both live."""
-    xx, rx = totals[X2], totals[RX]
+    xx, rx = totals[at.X2], totals[at.RX]
     along, across = at_least_0(times(state[KAPPA], xx) - rx), 0.0
     if width > 1:
-        across = math.sqrt(at_least_0(times(xx, totals[R2]) - times(rx, rx)))
+        across = math.sqrt(at_least_0(times(xx, totals[at.R2]) - times(rx, rx)))
     length = math.sqrt(times(along, along) + times(across, across))
     if length > 0.0:
-        row[COSINE] = along / length
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def finish_row_log(which, totals, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Replace one of the arguments that `observe_layer` has left by its logarithm."""
-    lengths = which < LOGS - 1
-    at = LOG_Q1 + which if lengths else LOG_DISTANCE
-    power = totals[LOG_POWER_X + which] if lengths else 0.0
-    finish_log(row, at, 1.0 if lengths else 2.0, power)
+        row[shown.COSINE] = along / length
 
 
 # --- from a layer to the law of the next ----------------------------------------------------------
@@ -284,7 +233,7 @@ def plan_move(physics, n, totals, state, change):  # type: ignore[no-untyped-def
     """
     change[SCALE_X] = change[SCALE_R] = 1.0
     change[SUBTRACT] = change[BY] = 0.0
-    change[FORGET] = 1.0 if totals[N2] == n else 0.0
+    change[FORGET] = 1.0 if totals[at.N2] == n else 0.0
     _forget_dead(change[FORGET] == 1.0, totals, state)
     _rescale(physics, n, totals, state, change)
     _regress(physics, n, totals, state, change)
@@ -310,10 +259,10 @@ def changed_node(x, r, steps):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _forget_dead(dead2, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Where a signal is dead, set κ and units to what rounding could not leave exactly."""
-    dead1 = totals[X2] == 0.0
+    """Set κ and the units exactly where a signal is dead."""
+    dead1 = totals[at.X2] == 0.0
     if dead2:
-        totals[R1] = totals[RX] = totals[R2] = 0.0
+        totals[at.R1] = totals[at.RX] = totals[at.R2] = 0.0
         state[KAPPA], state[ONE_R], state[POWER_R] = 0.0, -1.0, 0.0
     if dead1:
         state[POWER_X] = 0.0
@@ -341,21 +290,21 @@ def _rescale(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
     bias = max(0, (_exponent(_bias_variance(physics, n)) >> 1) + 1)
     reach = REACH - max(0, _exponent(physics.sigma_w2) >> 1)
     power_x = _i64(state[POWER_X])
-    by_x = max(_half_exponent(totals[X2], n), bias - reach - power_x)
+    by_x = max(_half_exponent(totals[at.X2], n), bias - reach - power_x)
     kappa = _exponent(state[KAPPA]) + by_x
-    by_r = _half_exponent(totals[R2], n)
-    if totals[R2] == 0.0 and state[KAPPA] != 0.0:
+    by_r = _half_exponent(totals[at.R2], n)
+    if totals[at.R2] == 0.0 and state[KAPPA] != 0.0:
         by_r = kappa if abs(kappa) > COMFORT else 0
     by_r = max(by_r, kappa - reach, _exponent(state[ONE_R]) + bias - reach)
     if by_x == 0 and by_r == 0:
         return
     x, r = scaled(1.0, -by_x), scaled(1.0, -by_r)
     change[SCALE_X], change[SCALE_R] = x, r
-    totals[X1] = times(totals[X1], x)
-    totals[X2] = times(totals[X2], times(x, x))
-    totals[R1] = times(totals[R1], r)
-    totals[RX] = times(totals[RX], times(r, x))
-    totals[R2] = times(totals[R2], times(r, r))
+    totals[at.X1] = times(totals[at.X1], x)
+    totals[at.X2] = times(totals[at.X2], times(x, x))
+    totals[at.R1] = times(totals[at.R1], r)
+    totals[at.RX] = times(totals[at.RX], times(r, x))
+    totals[at.R2] = times(totals[at.R2], times(r, r))
     state[KAPPA] = scaled(state[KAPPA], by_x - by_r)
     state[ONE_R] = scaled(state[ONE_R], -by_r)
     state[POWER_X] += by_x
@@ -367,7 +316,7 @@ def _regress(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
     """Move κ to the next layer: take from r the multiple of x that its full law has."""
     g, c, s = physics.g / n, physics.sigma_w2 / n, _bias_variance(physics, n)
     one_x, one_r, kappa = scaled(1.0, _i64(-state[POWER_X])), state[ONE_R], state[KAPPA]
-    x1, x2, r1, rx = totals[X1], totals[X2], totals[R1], totals[RX]
+    x1, x2, r1, rx = totals[at.X1], totals[at.X2], totals[at.R1], totals[at.RX]
     xx = times(c, at_least_0(x2 - times(times(g, x1), x1)))
     xr = times(c, rx - times(times(g, r1), x1))
     whole = xx + times(times(s, one_x), one_x)
@@ -376,25 +325,25 @@ def _regress(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
         return
     slope = (xr + times(times(s, one_x), one_r)) / whole
     one = scaled(1.0, _i64(-state[POWER_R]))
-    state[KAPPA] = (times(kappa, xx) - xr + times(times(s, one_x), one)) / whole
+    state[KAPPA] = next_kappa(kappa, xx, xr, times(times(s, one_x), one), whole)
     state[ONE_R] = (times(one_r, xx) - times(xr, one_x)) / whole
-    r2 = totals[R2] - times(slope, times(2.0, rx) - times(slope, x2))
-    if n < SMALL or r2 < times(EXACT_SLOPE, totals[R2]):
+    r2 = totals[at.R2] - times(slope, times(2.0, rx) - times(slope, x2))
+    if n < at.SMALL or r2 < times(EXACT_SLOPE, totals[at.R2]):
         change[SUBTRACT], change[BY] = 1.0, slope
         return
     state[SLOPE] = slope
-    totals[RX] = rx - times(slope, x2)
-    totals[R1] = r1 - times(slope, x1)
-    totals[R2] = r2
+    totals[at.RX] = rx - times(slope, x2)
+    totals[at.R1] = r1 - times(slope, x1)
+    totals[at.R2] = r2
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def finish_subtraction(r1, rx, r2, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Take the sums of what is left of r; return whether it is rounding only, and all r is 0."""
-    nothing = r2 <= times(PARALLEL, totals[R2])
-    totals[R1] = 0.0 if nothing else r1
-    totals[RX] = 0.0 if nothing else rx
-    totals[R2] = 0.0 if nothing else r2
+    nothing = r2 <= times(REGRESSION, totals[at.R2])
+    totals[at.R1] = 0.0 if nothing else r1
+    totals[at.RX] = 0.0 if nothing else rx
+    totals[at.R2] = 0.0 if nothing else r2
     return nothing
 
 
@@ -402,10 +351,10 @@ def finish_subtraction(r1, rx, r2, totals):  # type: ignore[no-untyped-def]  # p
 def finish_move(physics, n, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the law of the next layer to a state, from the sums of n nodes as they now are."""
     g, c = physics.g / n, physics.sigma_w2 / n
-    x1, r1 = totals[X1], totals[R1]
-    xx = totals[X2] - times(times(g, x1), x1)
-    rr = totals[R2] - times(times(g, r1), r1)
-    state[VARIANCE_X] = times(c, xx) if xx > times(TINY, totals[X2]) else 0.0
-    state[VARIANCE_R] = times(c, rr) if rr > times(TINY, totals[R2]) else 0.0
+    x1, r1 = totals[at.X1], totals[at.R1]
+    xx = totals[at.X2] - times(times(g, x1), x1)
+    rr = totals[at.R2] - times(times(g, r1), r1)
+    state[VARIANCE_X] = times(c, xx) if xx > times(VARIANCE, totals[at.X2]) else 0.0
+    state[VARIANCE_R] = times(c, rr) if rr > times(VARIANCE, totals[at.R2]) else 0.0
     state[MEAN_X] = times(times(c, g), x1)
     state[MEAN_R] = times(times(c, g), r1)

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, Protocol
 from simcore.numerics.rng import Stream
 from simcore.physics import activation
 from simcore.physics.observables import RATE_BINS
+from simcore.physics.rounding import DIFFERENCE
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.row import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
 
-from .physics import MOST_COTANGENT, RANGE, ROUNDING, Law, bias_scale
+from .physics import MOST_COTANGENT, RANGE, Law, bias_scale
 
 __all__ = [
     "Array",
@@ -184,7 +185,7 @@ def layer_factor(
     x_e, t_e, power_e = x[:, :explicit, :], t[:, :explicit, :], power[:, :explicit]
     before = law.sigma_w * law.sigma_w * (square / n)
     a = _sum(xp, t_e * t_e)
-    left = a > ROUNDING * before[:, :explicit]
+    left = a > DIFFERENCE * before[:, :explicit]
     t_e, a = xp.where(left[..., None], t_e, 0.0), xp.where(left, a, 0.0)
     sigma_b = sigma_b_of(law, n)
     bias_e = scaled(xp, xp.full(power_e.shape, sigma_b, dtype=xp.float64), -power_e)
@@ -225,14 +226,14 @@ def _regressed(
     new_rho = xp.where(on, (rho * a + b) / whole, rho)
     t_r, r = t_r - e[..., None] * tx, r - e[..., None] * x1
     came_from = square + e * e * xp.take(squares, first, axis=1)
-    none_left = on & (_sum(xp, r * r) <= ROUNDING * came_from)
+    none_left = on & (_sum(xp, r * r) <= DIFFERENCE * came_from)
     r = xp.where(none_left[..., None], 0.0, r)
     before = before + e * e * a
     left = _sum(xp, t_r * t_r)
-    t_r = xp.where((left <= ROUNDING * before)[..., None], 0.0, t_r)
+    t_r = xp.where((left <= DIFFERENCE * before)[..., None], 0.0, t_r)
     bias = -scaled(xp, new_rho * bias1, -up)
     was = scaled(xp, rho * bias1, -up)
-    bias = xp.where(left + bias * bias <= ROUNDING * (before + was * was), 0.0, bias)
+    bias = xp.where(left + bias * bias <= DIFFERENCE * (before + was * was), 0.0, bias)
     return group._replace(kappa=new_kappa, rho=new_rho), r, t_r, bias
 
 
@@ -328,7 +329,7 @@ def _slope(xp: Any, product: Array, square: Array) -> Array:
 
 def _across(xp: Any, square: Array, of: Array, up: Array) -> Array:
     """Return a length from its square, 0 where this is rounding of another square."""
-    return xp.where(square <= ROUNDING * of, 0.0, scaled(xp, xp.sqrt(square), up))
+    return xp.where(square <= DIFFERENCE * of, 0.0, scaled(xp, xp.sqrt(square), up))
 
 
 def _observed(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> Array:

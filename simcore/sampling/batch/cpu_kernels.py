@@ -19,9 +19,11 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.lanes import LANES, mean, product
+from simcore.physics.rounding import DIFFERENCE
+from simcore.physics.update import next_kappa, next_rho
 from simcore.sampling.random_inputs import draw_pair
 
-from .physics import RANGE, ROUNDING, Law, Pairing, bias_scale
+from .physics import RANGE, Law, Pairing, bias_scale
 
 __all__ = [
     "Batch",
@@ -242,7 +244,7 @@ def _explicit_factor(layer, column, lanes):  # type: ignore[no-untyped-def]  # p
     square = _normalise(x, product(x, x, lanes), power, column)
     _centred(law, x, lanes, t)
     a = product(t[:n], t[:n], lanes)
-    if a <= ROUNDING * law.sigma_w * law.sigma_w * (square / n):
+    if a <= DIFFERENCE * law.sigma_w * law.sigma_w * (square / n):
         t[:n] = 0.0
         a = 0.0
     if t.size > n:
@@ -278,22 +280,22 @@ def _regress(layer, p, a, lanes):  # type: ignore[no-untyped-def]  # pragma: no 
     if a + s > 0.0 and not dead:
         e = (b - math.ldexp(rho * s, -up)) / (a + s)
         b = math.ldexp(b, up)
-        batch.kappa[p] = (kappa * a - b + s) / (a + s)
-        batch.rho[p] = (rho * a + b) / (a + s)
+        batch.kappa[p] = next_kappa(kappa, a, b, s, a + s)
+        batch.rho[p] = next_rho(rho, a, b, a + s)
         for i in range(n):
             t[i] -= e * tx[i]
             r[i] -= e * x[i]
         came_from = square + e * e * product(x, x, lanes)
-        if product(r, r, lanes) <= ROUNDING * came_from:
+        if product(r, r, lanes) <= DIFFERENCE * came_from:
             r[:] = 0.0
         before += e * e * a
     left = product(t[:n], t[:n], lanes)
-    if left <= ROUNDING * before:
+    if left <= DIFFERENCE * before:
         t[:n] = 0.0
     if t.size > n:
         t[n] = -math.ldexp(batch.rho[p] * bias, -up)
         bias = math.ldexp(rho * bias, -up)
-        if left + t[n] * t[n] <= ROUNDING * (before + bias * bias):
+        if left + t[n] * t[n] <= DIFFERENCE * (before + bias * bias):
             t[n] = 0.0
 
 

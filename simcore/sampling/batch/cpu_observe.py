@@ -10,9 +10,10 @@ from numba import njit
 from simcore.numerics.lanes import LANES, fold
 from simcore.physics.activation import activated, inactive, residual, second_inactive
 from simcore.physics.observables import RATE_BINS
+from simcore.physics.rounding import DIFFERENCE
 from simcore.sampling import row as shown
 
-from .physics import ROUNDING, in_units
+from .physics import in_units
 
 __all__ = ["finish_layer"]
 
@@ -110,9 +111,9 @@ def _finish_pair(layer, p, sums, total, active, row):  # type: ignore[no-untyped
     slope = us / uu if uu > 0.0 else 0.0
     slope_active = rx / xx if xx > 0.0 else 0.0
     across, across_active = _across(u, s, cotangent, slope, slope_active, sums)
-    across = 0.0 if across <= ROUNDING * ss else math.ldexp(math.sqrt(across), up)
+    across = 0.0 if across <= DIFFERENCE * ss else math.ldexp(math.sqrt(across), up)
     across_active = (
-        0.0 if across_active <= ROUNDING * rr else math.ldexp(math.sqrt(across_active), up)
+        0.0 if across_active <= DIFFERENCE * rr else math.ldexp(math.sqrt(across_active), up)
     )
     shown.write_counts(width, n1, n2, both, batch.died[p, 0], batch.died[p, 1], row)
     shown.write_length(uu / width, batch.power[first], row, shown.Q1, shown.LOG_Q1)

@@ -1,8 +1,8 @@
 """The pair sampler on the CPU: two signals through independent networks, without weight matrices.
 
 Given the activations of a layer, the pre-activations of the next are exactly independent Gaussian
-pairs (theory.md (2) [BD]), so a layer costs 2N normals. Here are the kernels that take trials
-through layers; `pair_sums` draws and sums one layer, `pair_state` observes it and moves on.
+pairs (theory.md (2) [BD]), so a layer costs 2N normals. Here are the loops over trials and layers;
+`sums` draws and sums one layer, `physics` observes it and moves the state on.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from simcore.sampling.row import COLUMNS
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import collect, finish_block, join_blocks
 
-from .physics import LIVE, NONE_LEFT, STATE, Physics, direction, finish_layer, start
+from .physics import LIVE, NONE_LEFT, STATE, Physics, finish_layer, start, take_aim
 from .sums import (
+    AIM,
     CHUNK,
     GROUPS,
     LANES,
@@ -29,8 +30,10 @@ from .sums import (
     Accumulators,
     accumulators,
     chunk_sums,
+    double,
     fold_chunk,
     fold_lanes,
+    single,
     small_layer,
 )
 
@@ -50,8 +53,6 @@ __all__ = [
     "start",
 ]
 
-_f32 = np.float32
-
 
 class Scratch(NamedTuple):
     """Working arrays of one thread: see `chunk_sums` and `fold_chunk`."""
@@ -61,6 +62,7 @@ class Scratch(NamedTuple):
     flags: npt.NDArray[np.int32]
     accumulators: Accumulators
     totals: npt.NDArray[np.float64]
+    aim: npt.NDArray[np.float64]
 
 
 @njit(nogil=True, cache=True)
@@ -68,9 +70,10 @@ def _draw_layer(  # type: ignore[no-untyped-def]
     physics, trial, layer, width, state, scratch
 ):  # pragma: no cover - compiled
     """Draw a layer of one trial and leave its sums in `scratch.totals`."""
-    _, _, _, cotangent, scale, _ = direction(state)
+    take_aim(state, scratch.aim)
     if width < SMALL:
-        small_layer(physics, trial, layer, width, cotangent, scale, scratch.words, scratch.totals)
+        aim = double(scratch.aim)
+        small_layer(physics, trial, layer, width, aim, scratch.words, scratch.totals)
         return
     chunks = (width + CHUNK - 1) // CHUNK
     for slot in range(min(chunks, SLOTS)):
@@ -81,8 +84,7 @@ def _draw_layer(  # type: ignore[no-untyped-def]
                 layer,
                 chunk,
                 min(CHUNK, width - chunk * CHUNK),
-                _f32(cotangent),
-                _f32(scale),
+                single(scratch.aim),
                 scratch.words,
                 scratch.sums,
                 scratch.flags,
@@ -118,6 +120,7 @@ def advance(  # type: ignore[no-untyped-def]
         np.empty(LANES, np.int32),
         accumulators(),
         np.empty(TOTALS, np.float64),
+        np.empty(AIM, np.float64),
     )
     for t in range(states.shape[0]):
         for j in range(rows.shape[1]):
@@ -164,25 +167,15 @@ def chunk_range(  # type: ignore[no-untyped-def]
 
     The part of a layer that one thread takes where a trial is shared between threads.
     """
-    _, _, _, cotangent, scale, _ = direction(state)
+    aim = np.empty(AIM)
+    take_aim(state, aim)
     words = np.empty((4, GROUPS), np.uint32)
     for c in range(sums.shape[0]):
         if stop[0] != 0:
             return
         chunk = first_chunk + c
         nodes = min(CHUNK, width - chunk * CHUNK)
-        chunk_sums(
-            physics,
-            trial,
-            layer,
-            chunk,
-            nodes,
-            _f32(cotangent),
-            _f32(scale),
-            words,
-            sums[c],
-            flags[c],
-        )
+        chunk_sums(physics, trial, layer, chunk, nodes, single(aim), words, sums[c], flags[c])
 
 
 @njit(nogil=True, cache=True)

@@ -35,7 +35,7 @@ SUMS_BYTES = 64 * 2**20
 
 
 class Room(NamedTuple):
-    """Where sums of a layer are on their way, on the device: see `pair_wide_kernels`."""
+    """Sums of a layer on the device, in the order of `cuda_wide_kernels`."""
 
     sums: Any
     counts: Any
@@ -45,7 +45,7 @@ class Room(NamedTuple):
 class PairCudaSampler(CudaBlockSampler):
     """The pair sampler of Gaussian ensembles on a CUDA device (`contract.Sampler`).
 
-    Its bytes are those of `pair_cpu.PairSampler`.
+    Its bytes are those of `cpu.PairSampler`.
 
     Parameters
     ----------

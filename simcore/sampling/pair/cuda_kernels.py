@@ -1,12 +1,11 @@
 """The pair sampler's kernel for CUDA: one thread block takes one trial through its layers.
 
-The scalar functions are those of the CPU kernels, and so is the order of summation (`pair_sums`):
+The scalar functions are those of the CPU kernels, and so is the order of summation (`sums`):
 128 threads are the 16 lanes of 8 slots, so that thread 16·slot + lane sums its lane of the chunks
 slot, slot + 8, …; slots, then lanes, are added in order. With IEEE square roots and divisions,
 explicit fma and products that can't be fused the bytes are those of the CPU.
 
-
-Only this module and the driver `pair_cuda` need CUDA; nothing else imports them.
+Only the kernels for CUDA and the driver `cuda` need CUDA; nothing else imports them.
 """
 
 from __future__ import annotations
@@ -17,21 +16,12 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
-from simcore.sampling.row import finish_angle
+from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 
-from .physics import (
-    ALONG,
-    LIVE,
-    LOGS,
-    NONE_LEFT,
-    STATE,
-    direction,
-    finish_row_log,
-    move_on,
-    observe_cosine,
-    observe_layer,
-)
+from . import physics as pair_physics
+from .physics import STATE
 from .sums import (
+    AIM,
     BYTE,
     CHUNK,
     F_ZERO,
@@ -46,9 +36,20 @@ from .sums import (
     ZERO,
     add_node,
     add_small_node,
+    double,
+    single,
 )
 
-__all__ = ["THREADS", "advance", "fold_slots", "group_normals", "lane_chunk"]
+__all__ = [
+    "THREADS",
+    "advance",
+    "finish_layer",
+    "fold_lanes",
+    "fold_slots",
+    "group_normals",
+    "lane_chunk",
+    "put_counts",
+]
 
 THREADS = SLOTS * LANES
 """Threads of a block: one for each lane of each slot."""
@@ -70,7 +71,7 @@ U_ONE, U_WARP, U_WARPS, U_LANES, U_THREADS = (
     _u32(LANES),
     _u32(THREADS),
 )
-U_SLOTS, U_SUMS, U_TOTALS, U_STATE = _u32(SLOTS), _u32(SUMS), _u32(TOTALS), _u32(STATE)
+U_SLOTS, U_SUMS, U_TOTALS, U_STATE = (_u32(SLOTS), _u32(SUMS), _u32(TOTALS), _u32(STATE))
 U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
 U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(LOGS), _u32(0)
 ANGLE_THREAD, STATE_THREAD = _u32(32), _u32(64)
@@ -93,33 +94,35 @@ def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no
 
 @njit(forceinline=True)
 def lane_chunk(  # type: ignore[no-untyped-def]
-    group, lane, nodes, trial_word, layer_word, key0, key1, cotangent, scale
+    group, lane, nodes, trial_word, layer_word, key0, key1, given
 ):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
-    `group` is the lane's first one of the chunk.
+    `group` is the lane's first one of the chunk; `given` is an aim (`physics.take_aim`).
     """
+    aim = single(given)
     s = NOTHING
     left = nodes
     while left >= U_ROUND:
         z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
-        s = add_node(s, z1, z2, cotangent, scale)
-        s = add_node(s, z3, z4, cotangent, scale)
+        s = add_node(s, z1, z2, aim)
+        s = add_node(s, z3, z4, aim)
         group = _u32(group + U_LANES)
         left = _u32(left - U_ROUND)
     if lane < left:
         z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, key0, key1)
-        s = add_node(s, z1, z2, cotangent, scale)
+        s = add_node(s, z1, z2, aim)
         if lane + U_LANES < left:
-            s = add_node(s, z3, z4, cotangent, scale)
+            s = add_node(s, z3, z4, aim)
     return s
 
 
 @njit(forceinline=True)
 def _sum_slot(  # type: ignore[no-untyped-def]
-    physics, thread, width, trial_word, layer_word, cotangent, scale, parts
+    physics, thread, width, trial_word, layer_word, given, parts
 ):
     """Sum a thread's lane of the chunks of its slot into `parts`; return its three counts."""
+    aim = single(given)
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
     at = thread
     while at < PARTS:
@@ -136,8 +139,7 @@ def _sum_slot(  # type: ignore[no-untyped-def]
             layer_word,
             physics.key0,
             physics.key1,
-            cotangent,
-            scale,
+            aim,
         )
         _add_chunk(s, thread, parts)
         n1 = _i32(n1 + _i32(s[8] & BYTE))
@@ -172,7 +174,7 @@ def fold_slots(thread, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
+def fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
     """Add the lanes of a sum, in order, or the warps' counts."""
     other = U_ZERO
     total = 0.0
@@ -190,23 +192,18 @@ def _fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
 
 @njit(forceinline=True)
 def _sum_small_lane(  # type: ignore[no-untyped-def]
-    physics, lane, width, trial_word, layer_word, cotangent, scale, parts
+    physics, lane, width, trial_word, layer_word, given, parts
 ):
     """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
+    aim = double(given)
     s = SMALL_START
     node = lane
     while node < width:
         group = _u32(node // U_ROUND * U_LANES + lane)
-        z1, z2, z3, z4 = group_normals(
-            group,
-            trial_word,
-            layer_word,
-            physics.key0,
-            physics.key1,
-        )
-        s = add_small_node(s, np.float64(z1), np.float64(z2), cotangent, scale)
+        z1, z2, z3, z4 = group_normals(group, trial_word, layer_word, physics.key0, physics.key1)
+        s = add_small_node(s, np.float64(z1), np.float64(z2), aim)
         if node + U_LANES < width:
-            s = add_small_node(s, np.float64(z3), np.float64(z4), cotangent, scale)
+            s = add_small_node(s, np.float64(z3), np.float64(z4), aim)
         node = _u32(node + U_ROUND)
     for i in range(TOTALS):
         parts[_u32(_u32(i) * U_LANES + lane)] = s[i]
@@ -222,6 +219,60 @@ def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-
     totals[thread] = total
 
 
+# --- functions with barriers, which all threads of a block call together --------------------------
+
+
+@cuda.jit(device=True, forceinline=True)
+def put_counts(thread, n1, n2, both, counts):  # type: ignore[no-untyped-def]
+    """Add the three counts of the threads of each warp into its places of `counts`."""
+    for distance in (16, 8, 4, 2, 1):
+        n1 = _i32(n1 + cuda.shfl_down_sync(EVERY_LANE, n1, distance))
+        n2 = _i32(n2 + cuda.shfl_down_sync(EVERY_LANE, n2, distance))
+        both = _i32(both + cuda.shfl_down_sync(EVERY_LANE, both, distance))
+    if thread % U_WARP == U_ZERO:
+        warp = _u32(thread // U_WARP)
+        counts[warp] = n1
+        counts[_u32(warp + U_WARPS)] = n2
+        counts[_u32(warp + 2 * WARPS)] = both
+
+
+@cuda.jit(device=True, forceinline=True)
+def _sum_layer(  # type: ignore[no-untyped-def]
+    physics, thread, width, trial_word, layer_word, aim, parts, counts, totals
+):
+    """Draw a layer of a trial and write its sums to `totals`."""
+    if width < U_SMALL:
+        if thread < U_LANES:
+            _sum_small_lane(physics, thread, width, trial_word, layer_word, aim, parts)
+        cuda.syncthreads()
+        if thread < U_TOTALS:
+            _fold_small_lanes(thread, width, parts, totals)
+    else:
+        n1, n2, both = _sum_slot(physics, thread, width, trial_word, layer_word, aim, parts)
+        put_counts(thread, n1, n2, both, counts)
+        cuda.syncthreads()
+        fold_slots(thread, parts)
+        cuda.syncthreads()
+        fold_lanes(thread, parts, counts, totals)
+
+
+@cuda.jit(device=True, forceinline=True)
+def finish_layer(physics, thread, width, totals, state, row):  # type: ignore[no-untyped-def]
+    """Write the observables of a layer and move the state on, several threads side by side."""
+    if thread == U_ZERO:
+        pair_physics.observe_layer(width, totals, state, row)
+    cuda.syncthreads()
+    if thread < U_LOGS:
+        power = totals[pair_physics.EXPONENT]
+        finish_row_log(_i32(thread), power, power, row)
+    elif thread == ANGLE_THREAD:
+        finish_angle(row, totals[pair_physics.ALONG])
+    elif thread == STATE_THREAD:
+        pair_physics.observe_cosine(width, totals, state, row)
+        pair_physics.move_on(physics, width, totals, state)
+    cuda.syncthreads()
+
+
 # Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
 # since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
@@ -233,13 +284,13 @@ def advance(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     physics, widths, first_trial, layer0, states, rows
-        As for `pair.advance`, in the memory of the device.
+        As for `cpu_kernels.advance`, in the memory of the device.
     begin, end
         The layers to take, from `layer0` on: rows[:, begin] … rows[:, end − 1].
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(STATE, types.float64)
-    aim = cuda.shared.array(2, types.float64)
+    aim = cuda.shared.array(AIM, types.float64)
     totals = cuda.shared.array(TOTALS, types.float64)
     parts = cuda.shared.array(PARTS, types.float64)
     counts = cuda.shared.array(WARP_COUNTS, types.int32)
@@ -254,46 +305,12 @@ def advance(  # type: ignore[no-untyped-def]
         width = _u32(widths[layer])
         layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
         if thread == U_ZERO:
-            _, _, _, aim[0], aim[1], _ = direction(state)
+            pair_physics.take_aim(state, aim)
         cuda.syncthreads()
-        if state[LIVE] > NONE_LEFT and width < U_SMALL:
-            if thread < U_LANES:
-                _sum_small_lane(
-                    physics, thread, width, trial_word, layer_word, aim[0], aim[1], parts
-                )
-            cuda.syncthreads()
-            if thread < U_TOTALS:
-                _fold_small_lanes(thread, width, parts, totals)
-        elif state[LIVE] > NONE_LEFT:
-            cotangent, scale = _f32(aim[0]), _f32(aim[1])
-            n1, n2, both = _sum_slot(
-                physics, thread, width, trial_word, layer_word, cotangent, scale, parts
-            )
-            for distance in (16, 8, 4, 2, 1):
-                n1 = _i32(n1 + cuda.shfl_down_sync(EVERY_LANE, n1, distance))
-                n2 = _i32(n2 + cuda.shfl_down_sync(EVERY_LANE, n2, distance))
-                both = _i32(both + cuda.shfl_down_sync(EVERY_LANE, both, distance))
-            if thread % U_WARP == U_ZERO:
-                warp = _u32(thread // U_WARP)
-                counts[warp] = n1
-                counts[_u32(warp + U_WARPS)] = n2
-                counts[_u32(warp + 2 * WARPS)] = both
-            cuda.syncthreads()
-            fold_slots(thread, parts)
-            cuda.syncthreads()
-            _fold_lanes(thread, parts, counts, totals)
+        if state[pair_physics.LIVE] > pair_physics.NONE_LEFT:
+            _sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals)
         cuda.syncthreads()
-        if thread == U_ZERO:
-            observe_layer(width, totals, state, rows[block, j])
-        cuda.syncthreads()
-        if thread < U_LOGS:
-            finish_row_log(_i32(thread), totals, rows[block, j])
-        elif thread == ANGLE_THREAD:
-            finish_angle(rows[block, j], totals[ALONG])
-        elif thread == STATE_THREAD:
-            observe_cosine(width, totals, state, rows[block, j])
-            move_on(physics, width, totals, state)
-        cuda.syncthreads()
+        finish_layer(physics, thread, width, totals, state, rows[block, j])
         j = _u32(j + U_ONE)
     if thread < U_STATE:
         states[block, thread] = state[thread]

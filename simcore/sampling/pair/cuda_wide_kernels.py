@@ -1,8 +1,8 @@
 """Kernels for CUDA that sum one wide layer of few trials with many thread blocks for each trial.
 
 `sum_chunks` draws the nodes and leaves the float32 sums of every lane of every chunk in the memory
-of the device; `fold_chunks` adds them in the order of `pair_sums`; `finish_wide` ends the layer as
-`pair_kernels.advance` does. No sum depends on how many blocks there are, so no byte does.
+of the device; `fold_chunks` adds them in the order of `sums`; `finish_wide` ends the layer as
+`cuda_kernels.advance` does. No sum depends on how many blocks there are, so no byte does.
 """
 
 from __future__ import annotations
@@ -13,38 +13,25 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.rng import LOW, counter_word3
-from simcore.sampling.row import finish_angle
 
 from .cuda_kernels import (
-    ANGLE_THREAD,
     BLOCKS_PER_MULTIPROCESSOR,
-    STATE_THREAD,
     THREADS,
     U_CHUNK,
     U_GROUPS,
     U_LANES,
-    U_LOGS,
     U_ONE,
     U_SLOTS,
     U_STATE,
     U_SUMS,
     U_TOTALS,
     U_ZERO,
+    finish_layer,
     fold_slots,
     lane_chunk,
 )
-from .physics import (
-    ALONG,
-    LIVE,
-    NONE_LEFT,
-    STATE,
-    direction,
-    finish_row_log,
-    move_on,
-    observe_cosine,
-    observe_layer,
-)
-from .sums import BYTE, LANES, TOTALS
+from .physics import LIVE, NONE_LEFT, STATE, take_aim
+from .sums import AIM, BYTE, LANES, TOTALS
 
 __all__ = ["finish_wide", "fold_chunks", "sum_chunks"]
 
@@ -69,23 +56,23 @@ def sum_chunks(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     physics, first_trial, states
-        As for `pair_kernels.advance`; the states stay.
+        As for `cuda_kernels.advance`; the states stay.
     width, layer
         Width and number, from 0, of the layer.
     sums
-        Written: float32, shape (trial, chunk, SUMS · LANES), as `pair_sums.chunk_sums` leaves them;
+        Written: float32, shape (trial, chunk, SUMS · LANES), as `sums.chunk_sums` writes them;
         there may be room for more chunks than the layer has.
     counts
         Written: int32, shape (trial, chunk, LANES), packed.
     """
-    aim = cuda.shared.array(2, types.float64)
+    aim = cuda.shared.array(AIM, types.float64)
     thread, chunks = _u32(cuda.threadIdx.x), _chunks(width)
     blocks = _u32(_u32(chunks + U_SLOTS - U_ONE) // U_SLOTS)
     place = _u32(_u32(cuda.blockIdx.x) // blocks)
     lane = _u32(thread % U_LANES)
     chunk = _u32(_u32(_u32(cuda.blockIdx.x) % blocks) * U_SLOTS + thread // U_LANES)
     if thread == U_ZERO:
-        _, _, _, aim[0], aim[1], _ = direction(states[place])
+        take_aim(states[place], aim)
     cuda.syncthreads()
     if states[place, LIVE] == NONE_LEFT or chunk >= chunks:
         return
@@ -98,8 +85,7 @@ def sum_chunks(  # type: ignore[no-untyped-def]
         counter_word3(_u64(layer) + _u64(U_ONE), trial),
         physics.key0,
         physics.key1,
-        _f32(aim[0]),
-        _f32(aim[1]),
+        aim,
     )
     sums[place, chunk, lane] = s[0]
     sums[place, chunk, _u32(lane + U_LANES)] = s[1]
@@ -173,22 +159,11 @@ def finish_wide(physics, width, j, states, totals, rows):  # type: ignore[no-unt
     state = cuda.shared.array(STATE, types.float64)
     sums = cuda.shared.array(TOTALS, types.float64)
     thread, place = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
-    layer, nodes = _u32(j), _u32(width)
     if thread < U_STATE:
         state[thread] = states[place, thread]
     if thread < U_TOTALS:
         sums[thread] = totals[place, thread]
     cuda.syncthreads()
-    if thread == U_ZERO:
-        observe_layer(nodes, sums, state, rows[place, layer])
-    cuda.syncthreads()
-    if thread < U_LOGS:
-        finish_row_log(_i32(thread), sums, rows[place, layer])
-    elif thread == ANGLE_THREAD:
-        finish_angle(rows[place, layer], sums[ALONG])
-    elif thread == STATE_THREAD:
-        observe_cosine(nodes, sums, state, rows[place, layer])
-        move_on(physics, nodes, sums, state)
-    cuda.syncthreads()
+    finish_layer(physics, thread, _u32(width), sums, state, rows[place, _u32(j)])
     if thread < U_STATE:
         states[place, thread] = state[thread]

@@ -1,6 +1,7 @@
-"""The state of a pair between layers: what is observed of it, and how it moves on.
+"""The state of a pair between layers: its observables, and its update (theory.md (4)).
 
-It is carried in the difference form (theory.md (4)), which keeps 1 − c accurate far below 1e-16.
+The state has the difference form, which keeps 1 − c accurate far below 1e-16. Counts of inactive
+nodes decide which signals are dead or parallel (`physics.rounding`).
 """
 
 from __future__ import annotations
@@ -13,43 +14,26 @@ from numba import njit
 
 from simcore.numerics.arithmetic import at_least_0, times
 from simcore.numerics.rng import split_key
+from simcore.physics.update import next_kappa, next_rho
 from simcore.runs.grid import Point
-from simcore.sampling.row import (
-    COLUMNS,
-    CORRELATION,
-    COSINE,
-    DEAD1,
-    DEAD2,
-    INACTIVE1,
-    INACTIVE2,
-    LOG_DISTANCE,
-    LOG_Q1,
-    LOG_Q2,
-    Q1,
-    Q2,
-    finish_angle,
-    finish_log,
-    put_angle,
-    put_length,
-    write_counts,
-)
+from simcore.sampling import row as shown
 
 from .sums import SUMS, TOTALS
 
 __all__ = [
     "ALONG",
+    "EXPONENT",
     "LIVE",
-    "LOGS",
     "NONE_LEFT",
     "STATE",
     "Physics",
     "direction",
     "finish_layer",
-    "finish_row_log",
     "move_on",
     "observe_cosine",
     "observe_layer",
     "start",
+    "take_aim",
 ]
 
 # Columns of the state of a trial. K₁₁ = MANTISSA · 4^POWER, and γ is in units of 2^POWER, so that
@@ -60,17 +44,14 @@ _i32: Any = np.int32  # the exponents that every target's ldexp takes
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
 ALONG, EXPONENT = 5, 6
-"""Places of the sums of z₁² and z₁z₂, which take x of `put_angle` and POWER once they are used."""
-
-LOGS = 3
-"""Logarithms in a row: of q1, of q2, of the distance."""
+"""Places of the sums of z₁² and z₁z₂; x of `put_angle` and POWER take them once they are used."""
 
 RESCALE = 2.0**40
 PARALLEL_COTANGENT = 1e30
 
 
 class Physics(NamedTuple):
-    """What a kernel needs to know of a point: scalars only.
+    """Scalars of a point for a kernel.
 
     g, σ_w², σ_b² (−1 for σ_w²/n), q₀ and 1 − c₀ as in theory.md 1; the two words of the key.
     """
@@ -149,6 +130,12 @@ def direction(state):  # type: ignore[no-untyped-def]  # pragma: no cover - comp
 
 
 @njit(nogil=True, cache=True, forceinline=True)
+def take_aim(state, aim):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write what turns the normals of a node into p and t of theory.md (4), shape (AIM,)."""
+    _, _, _, aim[0], aim[1], _ = direction(state)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the observables of a layer to `row` and move `state` to the next layer.
 
@@ -157,9 +144,9 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
     """
     observe_layer(width, totals, state, row)
     observe_cosine(width, totals, state, row)
-    for which in range(LOGS):
-        finish_row_log(which, totals, row)
-    finish_angle(row, totals[ALONG])
+    for which in range(shown.LOGS):
+        shown.finish_row_log(which, totals[EXPONENT], totals[EXPONENT], row)
+    shown.finish_angle(row, totals[ALONG])
     move_on(physics, width, totals, state)
 
 
@@ -171,32 +158,29 @@ def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  #
     next, where on a GPU several threads do them side by side. Observables are found for the
     state's first and second signal, which are the pair's second and first where `SWAPPED`.
     """
-    for column in range(COLUMNS):
+    for column in range(shown.COLUMNS):
         row[column] = np.nan
     if state[LIVE] == NONE_LEFT:
         for count in range(SUMS, TOTALS):
             totals[count] = width
-        row[Q1] = 0.0
-        row[Q2] = 0.0
+        row[shown.Q1] = 0.0
+        row[shown.Q2] = 0.0
     if totals[SUMS] == width:
         state[DIED1] = 1.0
     if totals[SUMS + 1] == width:
         state[DIED2] = 1.0
     n1, n2, both = totals[SUMS], totals[SUMS + 1], totals[SUMS + 2]
-    write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
+    shown.write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
     if state[LIVE] > NONE_LEFT:
         _observe(width, totals, state, row)
     if state[SWAPPED] == 1.0:
-        for first, second in ((Q1, Q2), (LOG_Q1, LOG_Q2), (INACTIVE1, INACTIVE2), (DEAD1, DEAD2)):
+        for first, second in (
+            (shown.Q1, shown.Q2),
+            (shown.LOG_Q1, shown.LOG_Q2),
+            (shown.INACTIVE1, shown.INACTIVE2),
+            (shown.DEAD1, shown.DEAD2),
+        ):
             row[first], row[second] = row[second], row[first]
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def finish_row_log(which, totals, row):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Replace one of the arguments that `observe_layer` has left by its logarithm."""
-    lengths = which < LOGS - 1
-    at = LOG_Q1 + which if lengths else LOG_DISTANCE
-    finish_log(row, at, 1.0 if lengths else 2.0, totals[EXPONENT] if lengths else 0.0)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -208,9 +192,9 @@ def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # prag
     a, b = times(totals[5], per_node), times(totals[6], per_node)
     e = times(totals[7], per_node)
     totals[EXPONENT] = power
-    put_length(times(m, a), power, row, Q1, LOG_Q1)
+    shown.put_length(times(m, a), power, row, shown.Q1, shown.LOG_Q1)
     if state[LIVE] == ONE_LEFT:
-        row[Q2] = 0.0
+        row[shown.Q2] = 0.0
         return
     x = times(a, cosine) - times(b, sine)
     y = 0.0
@@ -219,15 +203,15 @@ def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # prag
     square = times(x, x) + times(y, y)
     if a == 0.0 or square == 0.0:  # a float32 zero was drawn in a layer of one node
         return
-    put_length(times(times(root2, root2), square / a), power, row, Q2, LOG_Q2)
-    put_angle(x, y, row)
+    shown.put_length(times(times(root2, root2), square / a), power, row, shown.Q2, shown.LOG_Q2)
+    shown.put_angle(x, y, row)
     totals[ALONG] = x
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the cosine between the activations, where there is an angle and no signal is dead."""
-    if np.isnan(row[CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
+    if np.isnan(row[shown.CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
         return
     _, _, _, _, _, f = direction(state)
     m, per_node = state[MANTISSA], 1.0 / width
@@ -239,7 +223,7 @@ def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  
     along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
     length = math.sqrt(times(along, along) + times(across, across))
     if length > 0.0:
-        row[COSINE] = along / length
+        row[shown.COSINE] = along / length
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -304,8 +288,8 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
     determinant = at_least_0(times(a, d) - times(b, b))
     if _rank_one(width, g, totals):
         determinant = 0.0
-    state[KAPPA] = (times(kappa, a) - fb + s) / k11
-    state[RHO] = (times(rho, a) + fb) / k11
+    state[KAPPA] = next_kappa(kappa, a, fb, s, k11)
+    state[RHO] = next_rho(rho, a, fb, k11)
     if s > 0.0:
         e = times(times(f, f), d) + times(times(2.0, rho), fb) + times(times(rho, rho), a)
         square = times(times(f, f), determinant) + times(s, e)
@@ -316,7 +300,7 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
 
 @njit(nogil=True, cache=True, inline="always")
 def _rank_one(width, g, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Whether the weights see the two signals as exactly parallel; rounding would tell them apart.
+    """Return whether the weights see the two signals as exactly parallel, whatever the sums say.
 
     They do where a single node is active, and where the two weights of a node sum to zero.
     """

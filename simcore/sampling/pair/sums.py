@@ -1,8 +1,8 @@
-"""One layer of a pair: draw its nodes and sum what the next layer needs.
+"""One layer of a pair: draw its nodes and form the sums of theory.md (4).
 
-Order of summation (it fixes the bytes): node i belongs to lane i mod 16 and chunk i div 512; a lane
-sums its nodes of a chunk in float32 in order of i; chunk c is added to the float64 accumulator of
-(slot c mod 8, lane); slots, then lanes, are added in order. Below 64 nodes all of it is float64.
+Order of summation (it fixes the bytes): as `numerics.lanes`, in chunks of 512 nodes. A lane sums
+its nodes of a chunk in float32; chunk c is added to the float64 accumulator of (slot c mod 8,
+lane); slots, then lanes, are added in order. Below 64 nodes all of it is float64.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from simcore.numerics.rng import GROUP_NODES, Stream, as_normal, fill_normals
 from simcore.physics.activation import activated, inactive, residual, second_inactive
 
 __all__ = [
+    "AIM",
     "CHUNK",
     "GROUPS",
     "LANES",
@@ -32,10 +33,15 @@ __all__ = [
     "add_node",
     "add_small_node",
     "chunk_sums",
+    "double",
     "fold_chunk",
     "fold_lanes",
+    "single",
     "small_layer",
 ]
+
+AIM = 2
+"""Numbers by which the normals of a node become p and t: p/z₁ and t/z₂."""
 
 SLOTS = 8
 CHUNK = 512
@@ -60,8 +66,21 @@ PAIR_STREAM = np.uint64(Stream.PAIR)
 
 
 @njit(inline="always")
-def add_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
+def single(aim):  # type: ignore[no-untyped-def]
+    """Return an aim (`physics.take_aim`) as numbers in float32."""
+    return _f32(aim[0]), _f32(aim[1])
+
+
+@njit(inline="always")
+def double(aim):  # type: ignore[no-untyped-def]
+    """Return an aim as numbers in float64."""
+    return aim[0], aim[1]
+
+
+@njit(inline="always")
+def add_node(s, z1, z2, aim):  # type: ignore[no-untyped-def]
     """Return a lane's sums with one node added; the last packs three counts, a byte each."""
+    cotangent, scale = aim
     p = times(cotangent, z1)
     t = times(scale, z2)
     x, r = activated(z1), residual(z1, p, t)
@@ -92,7 +111,7 @@ def _node_normals(words, i):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @njit(nogil=True, cache=True)
 def _sum_rounds(  # type: ignore[no-untyped-def]
-    normals, rounds, cotangent, scale, sums, flags
+    normals, rounds, aim, sums, flags
 ):  # pragma: no cover - compiled
     """Add whole rounds, two nodes to each lane; LLVM turns the lanes into vectors."""
     for b in range(rounds):
@@ -100,15 +119,15 @@ def _sum_rounds(  # type: ignore[no-untyped-def]
             j = b * LANES + lane
             s = load(sums, flags, lane)
             z1, z2 = as_normal(normals[j]), as_normal(normals[GROUPS + j])
-            s = add_node(s, z1, z2, cotangent, scale)
+            s = add_node(s, z1, z2, aim)
             z1, z2 = as_normal(normals[2 * GROUPS + j]), as_normal(normals[3 * GROUPS + j])
-            s = add_node(s, z1, z2, cotangent, scale)
+            s = add_node(s, z1, z2, aim)
             store(s, sums, flags, lane)
 
 
 @njit(nogil=True, cache=True)
 def chunk_sums(  # type: ignore[no-untyped-def]
-    physics, trial, layer, chunk, nodes, cotangent, scale, words, sums, flags
+    physics, trial, layer, chunk, nodes, aim, words, sums, flags
 ):  # pragma: no cover - compiled
     """Draw the `nodes` ≤ 512 nodes of a chunk and sum them by lanes.
 
@@ -117,24 +136,16 @@ def chunk_sums(  # type: ignore[no-untyped-def]
     """
     rounds = (nodes + 2 * LANES - 1) // (2 * LANES)
     fill_normals(
-        words,
-        chunk * GROUPS,
-        rounds,
-        PAIR_STREAM,
-        0,
-        trial,
-        layer,
-        physics.key0,
-        physics.key1,
+        words, chunk * GROUPS, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1
     )
     sums[:] = F_ZERO
     flags[:] = ZERO
     full = nodes // (2 * LANES)
-    _sum_rounds(words.reshape(4 * GROUPS), full, cotangent, scale, sums, flags)
+    _sum_rounds(words.reshape(4 * GROUPS), full, aim, sums, flags)
     for i in range(full * 2 * LANES, nodes):
         lane = i % LANES
         z1, z2 = _node_normals(words, i)
-        s = add_node(load(sums, flags, lane), z1, z2, cotangent, scale)
+        s = add_node(load(sums, flags, lane), z1, z2, aim)
         store(s, sums, flags, lane)
 
 
@@ -217,8 +228,9 @@ def fold_lanes(into, totals):  # type: ignore[no-untyped-def]  # pragma: no cove
 
 
 @njit(inline="always")
-def add_small_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
+def add_small_node(s, z1, z2, aim):  # type: ignore[no-untyped-def]
     """Return the sums and counts of a lane with one node added, all in float64."""
+    cotangent, scale = aim
     p, t = times(cotangent, z1), times(scale, z2)
     x, r = activated(z1), residual(z1, p, t)
     off1, off2 = inactive(z1), second_inactive(p, t)
@@ -239,7 +251,7 @@ def add_small_node(s, z1, z2, cotangent, scale):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def small_layer(  # type: ignore[no-untyped-def]
-    physics, trial, layer, width, cotangent, scale, words, totals
+    physics, trial, layer, width, aim, words, totals
 ):  # pragma: no cover - compiled
     """Draw and sum a layer below 64 nodes in float64: nodes by lanes, then lanes, in order."""
     rounds = (width + 2 * LANES - 1) // (2 * LANES)
@@ -249,6 +261,6 @@ def small_layer(  # type: ignore[no-untyped-def]
         sums = SMALL_START
         for i in range(lane, width, LANES):
             z1, z2 = _node_normals(words, i)
-            sums = add_small_node(sums, np.float64(z1), np.float64(z2), cotangent, scale)
+            sums = add_small_node(sums, np.float64(z1), np.float64(z2), aim)
         for s in range(TOTALS):
             totals[s] += sums[s]
