@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simcore.numerics.text import NOTHING, plain, with_error
+from simcore.api import NOTHING, plain, with_error
 
 __all__ = ["NOTHING", "bytes_text", "duration", "plain", "rate_text", "with_error"]
 
