@@ -6,16 +6,6 @@ from simcore.errors import InputError
 
 from .parameters import check_scale, correlation_strength
 
-__all__ = [
-    "ASYMMETRIC",
-    "CRITICAL",
-    "ENSEMBLES",
-    "PUBLISHED_SIGMA_W",
-    "WITHOUT_K",
-    "check_ensemble",
-    "ensemble_name",
-]
-
 ENSEMBLES = ("he", "correlated", "rai", "raai")
 """Names of the ensembles that the samplers know."""
 
@@ -62,7 +52,7 @@ def check_ensemble(
     if isinstance(sigma_w, str) and sigma_w != CRITICAL:
         rule = f"must be a number or {CRITICAL}"
         raise InputError("sigma_w", sigma_w, rule, "Leave it out for the default.")
-    if isinstance(sigma_w, int | float):
+    if sigma_w is not None and not isinstance(sigma_w, str):
         check_scale("sigma_w", sigma_w, positive=True)
     if sigma_b is not None:
         check_scale("sigma_b", sigma_b, positive=False)
