@@ -13,8 +13,6 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
 import typer
 
-__all__ = ["SIMULATE", "Option", "accepts", "option_table"]
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 NETWORK = "Network"

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from simcore.errors import InputError
 
-__all__ = ["DEFAULT_PAIRS", "InputSet"]
-
 Floats = npt.NDArray[np.float64]
 
 DEFAULT_PAIRS = 64

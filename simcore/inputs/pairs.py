@@ -15,8 +15,6 @@ from simcore.physics.parameters import check_integer
 
 from .matrices import read_matrix, row_batches
 
-__all__ = ["PairGeometry", "pair_geometry", "pick_pairs", "read_pairs"]
-
 Floats = npt.NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
 

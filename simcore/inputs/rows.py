@@ -16,8 +16,6 @@ from simcore.errors import InputError
 
 from .matrices import few, read_matrix, row_batches
 
-__all__ = ["digest", "notes", "read_inputs"]
-
 Floats = npt.NDArray[np.float64]
 
 _LARGEST = 1e100

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cpu_limit", "memory_left"]
-
 MEMBERSHIP = Path("/proc/self/cgroup")
 """The groups of the process, lines of ``number:controllers:path``."""
 

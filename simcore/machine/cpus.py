@@ -10,8 +10,6 @@ from simcore.errors import InputError
 
 from .cgroups import cpu_limit
 
-__all__ = ["MAX_THREADS", "affinity", "default_threads", "resolve_threads"]
-
 MAX_THREADS = 4096
 """Most threads that can be asked for: a larger number is a typing error."""
 

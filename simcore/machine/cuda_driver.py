@@ -10,8 +10,6 @@ import ctypes
 from contextlib import suppress
 from dataclasses import dataclass
 
-__all__ = ["CudaDriver", "DriverError", "Gpu"]
-
 LIBRARY = "libcuda.so.1"
 
 NO_DEVICE = 100

@@ -16,8 +16,6 @@ from simcore.numerics.compiling import PACKAGE
 
 from .cpus import affinity
 
-__all__ = ["collect_provenance", "version"]
-
 _PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "h5py", "xarray")
 
 

@@ -19,20 +19,6 @@ from numba import njit, types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
-__all__ = [
-    "arctan2",
-    "at_least_0",
-    "binary_exponent",
-    "float_from_bits",
-    "float_to_bits",
-    "fma32",
-    "fma64",
-    "log",
-    "scaled",
-    "times",
-    "wide_product",
-]
-
 GPU = "nvptx"
 """Prefix of the triple of a module that is compiled for a GPU."""
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["LANES", "SUMS", "fold", "load", "mean", "product", "store"]
-
 LANES = 16
 SUMS = 8
 """Sums that `load` and `store` move."""

@@ -11,8 +11,6 @@ from numba import njit
 
 from simcore.numerics.arithmetic import times
 
-__all__ = ["next_kappa", "next_rho"]
-
 
 @njit(inline="always")
 def next_kappa(kappa, a, b, s, whole):  # type: ignore[no-untyped-def]

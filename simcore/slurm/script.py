@@ -15,16 +15,6 @@ from pathlib import Path, PurePath
 from simcore.errors import InputError
 from simcore.statistics.blocks import BLOCK
 
-__all__ = [
-    "Job",
-    "Work",
-    "array_script",
-    "dask_script",
-    "shard_count",
-    "shard_names",
-    "shard_spans",
-]
-
 GPU_CPUS = 2
 """CPUs for each GPU: one for its tasks, one for the rest of the worker."""
 

@@ -13,8 +13,6 @@ from .jobs import Job, Pilots
 from .plan import RATE_LIMITS, Plan
 from .results import Results
 
-__all__ = ["Choice", "choose_rate", "networks_in_all", "outstanding"]
-
 EXTENSION = 2
 """Number of rates by which a grid is extended where its best one lies at its edge."""
 

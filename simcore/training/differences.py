@@ -13,8 +13,6 @@ import xarray as xr
 
 from .statistics import baseline_of, final, reference_losses, steps_to_reach, trained
 
-__all__ = ["CONFIDENCE", "Difference", "differences"]
-
 Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95

@@ -16,8 +16,6 @@ from .network import accuracies, dead_fractions, forward, freeze, losses, make_o
 from .plan import Plan
 from .tasks import Batches, Data, Samples, draw_data
 
-__all__ = ["DIVERGED", "SUBSET", "Stopped", "train_group"]
-
 Numbers = npt.NDArray[Any]
 
 DIVERGED = 1e6

@@ -15,8 +15,6 @@ from simcore.files.lock import writer
 from .agenda import choose_rate, networks_in_all
 from .store import FORMAT, results_of
 
-__all__ = ["describe", "info", "repeating_command"]
-
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Describe a training file by plain values (JSON can hold them).

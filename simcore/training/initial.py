@@ -16,7 +16,6 @@ from .labels import REFERENCES, Purpose, Start, stream
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Layers", "draw_networks"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,8 +14,6 @@ from simcore.runs.ensemble import Ensemble
 
 from ..errors import InputError
 
-__all__ = ["REFERENCES", "Purpose", "Start", "parse_label", "stream"]
-
 REFERENCES = ("torch", "orthogonal")
 """Initial weights in common use: PyTorch's default of a Linear layer; `orthogonal_`, gain √2."""
 

@@ -11,8 +11,6 @@ import torch
 
 from .initial import Layers
 
-__all__ = ["accuracies", "dead_fractions", "forward", "freeze", "losses", "make_optimizer"]
-
 
 def forward(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
     """Return the outputs (networks, samples, outputs) for inputs (networks, samples, fan-in)."""

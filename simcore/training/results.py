@@ -12,8 +12,6 @@ import numpy.typing as npt
 from .jobs import Job, Pilots, Trained
 from .plan import Plan
 
-__all__ = ["MEASURED", "Results"]
-
 Numbers = npt.NDArray[Any]
 
 MEASURED = ("loss", "train_loss", "accuracy", "dead_before", "dead_after")

@@ -28,7 +28,6 @@ from .store import read_results, to_dataset, write_training
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Outcome", "check_torch", "execute", "go_on", "resume", "train"]
 
 LOOK = 0.2
 """Seconds between two checks for requests to stop and two reports of progress."""

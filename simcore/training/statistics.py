@@ -26,19 +26,6 @@ import xarray as xr
 
 from ..errors import InputError
 
-__all__ = [
-    "BASELINE",
-    "LEVELS",
-    "baseline_of",
-    "curves",
-    "dead_units",
-    "final",
-    "reference_loss",
-    "reference_losses",
-    "steps_to_reach",
-    "trained",
-]
-
 Floats = npt.NDArray[np.float64]
 
 BASELINE = "he"

@@ -23,15 +23,6 @@ from .results import Results
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "FORMAT",
-    "open_training",
-    "read_header",
-    "read_results",
-    "results_of",
-    "to_dataset",
-    "write_training",
-]
 
 Numbers = npt.NDArray[Any]
 

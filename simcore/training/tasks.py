@@ -17,8 +17,6 @@ from .labels import Purpose, stream
 from .network import forward
 from .plan import DIGIT_IMAGES, TEST_IMAGES, VALIDATION, Digits, Plan, TeacherStudent
 
-__all__ = ["Batches", "Data", "Samples", "draw_data", "read_digits"]
-
 Numbers = npt.NDArray[Any]
 
 ATTEMPTS = 100

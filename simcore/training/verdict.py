@@ -11,8 +11,6 @@ import xarray as xr
 from .differences import CONFIDENCE, Difference, differences
 from .statistics import baseline_of, final, reference_loss, trained
 
-__all__ = ["difference_words", "grid_words", "interval_words", "ratio_words", "unstable", "verdict"]
-
 FEWEST = 6
 """Fewest pairs with which the sign test can decide anything: 2 · 2⁻⁵ is more than 5 %."""
 

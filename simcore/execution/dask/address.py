@@ -9,8 +9,6 @@ from pathlib import Path
 
 from simcore.errors import InputError
 
-__all__ = ["check_scheduler"]
-
 MAX_PROCESSES = 4096
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://[^/\s]+:(?P<port>[0-9]{1,5})/?")

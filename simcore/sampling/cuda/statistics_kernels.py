@@ -27,16 +27,6 @@ from simcore.statistics.moments import (
     mean_of,
 )
 
-__all__ = [
-    "THREADS",
-    "Places",
-    "collect",
-    "count_bins",
-    "finish_blocks",
-    "join_covariances",
-    "join_moments",
-]
-
 THREADS = 128
 _i32, _u32 = np.int32, np.uint32
 

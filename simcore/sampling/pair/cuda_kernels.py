@@ -40,17 +40,6 @@ from .sums import (
     single,
 )
 
-__all__ = [
-    "THREADS",
-    "advance",
-    "finish_layer",
-    "fold_lanes",
-    "fold_slots",
-    "group_normals",
-    "lane_chunk",
-    "put_counts",
-]
-
 THREADS = SLOTS * LANES
 """Threads of a block: one for each lane of each slot."""
 
