@@ -23,7 +23,7 @@ COLUMNS = LANES * WORDS
 
 
 @njit(nogil=True, cache=True)
-def _draw(out, n0, row, trial, key0, key1, words):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw(out, n0, row, trial, key0, key1, words):
     """Write n0 standard normals."""
     flat = words.reshape(WORDS * ROOM)
     for start in range(0, n0, WORDS * ROOM):
@@ -37,9 +37,7 @@ def _draw(out, n0, row, trial, key0, key1, words):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def draw_pair(  # type: ignore[no-untyped-def]
-    n0, q0, first_row, trial, key0, key1, words, e1, e2
-):  # pragma: no cover - compiled
+def draw_pair(n0, q0, first_row, trial, key0, key1, words, e1, e2):
     """Draw two orthogonal vectors of zero mean and length √(q₀ N₀) (theory.md 1).
 
     Parameters

@@ -79,7 +79,7 @@ _single_threaded_blas = _SingleThreadedBlas()
 
 
 @njit(nogil=True, cache=True)
-def _fused_layers(trial, layer0, rows, stop, progress):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _fused_layers(trial, layer0, rows, stop, progress):
     """Take a trial of few columns through layers of explicit weights, all in compiled code."""
     for k in range(rows.shape[0]):
         layer = kernels.open_layer(trial, layer0 + k)

@@ -130,7 +130,7 @@ class Layer(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def open_layer(trial, layer):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def open_layer(trial, layer):
     """Return a layer of a trial, counted from 0, in the room of the trial."""
     batch = trial.batch
     columns = batch.power.size
@@ -150,9 +150,7 @@ def open_layer(trial, layer):  # type: ignore[no-untyped-def]  # pragma: no cove
 
 
 @njit(nogil=True, cache=True)
-def start_pairs(  # type: ignore[no-untyped-def]
-    law, n0, q0, distances, trial, batch, words
-):  # pragma: no cover - compiled
+def start_pairs(law, n0, q0, distances, trial, batch, words):
     """Draw the inputs of random pairs (theory.md 1) and regress the second on the first.
 
     `distances` holds 1 − c₀ of each pair, shape (P,).
@@ -173,7 +171,7 @@ def start_pairs(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def start_inputs(inputs, residuals, kappa, batch):  # type: ignore[no-untyped-def]  # pragma: no cover
+def start_inputs(inputs, residuals, kappa, batch):
     """Take given inputs, shape (M, N₀), and the residuals of pairs, (P, N₀), with their κ, (P,)."""
     explicit, n0 = inputs.shape
     pairs = residuals.shape[0]
@@ -192,7 +190,7 @@ def start_inputs(inputs, residuals, kappa, batch):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _normalise(x, square, power, column):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _normalise(x, square, power, column):
     """Bring a column, of which the sum of squares is given, to a unit in RANGE; return that sum."""
     if square == 0.0:
         power[column] = 0.0
@@ -209,7 +207,7 @@ def _normalise(x, square, power, column):  # type: ignore[no-untyped-def]  # pra
 
 
 @njit(nogil=True, cache=True)
-def _centred(law, x, lanes, t):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _centred(law, x, lanes, t):
     """Write (σ_w/√n)(x − a x̄) to t.
 
     The mean is subtracted twice, so that a constant leaves only rounding.
@@ -226,7 +224,7 @@ def _centred(law, x, lanes, t):  # type: ignore[no-untyped-def]  # pragma: no co
 
 
 @njit(nogil=True, cache=True)
-def _explicit_factor(layer, column, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _explicit_factor(layer, column, lanes):
     """Write an explicit column of T and return its square without the bias."""
     law, power, x, t = layer.law, layer.batch.power, layer.x[column], layer.t[column]
     n = x.size
@@ -242,7 +240,7 @@ def _explicit_factor(layer, column, lanes):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(nogil=True, cache=True)
-def _regress(layer, p, a, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _regress(layer, p, a, lanes):
     """Write a residual's column of T, after regression on its first input, theory.md (4).
 
     `a` is the square of that input's column of T without the bias. κ, ρ and the residual r follow.
@@ -289,7 +287,7 @@ def _regress(layer, p, a, lanes):  # type: ignore[no-untyped-def]  # pragma: no 
 
 
 @njit(nogil=True, cache=True)
-def layer_factor(layer):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def layer_factor(layer):
     """Write T of a layer; bring its columns to units in RANGE, and regress the residuals."""
     lanes = np.empty(LANES)
     explicit = layer.pairing.explicit
@@ -301,7 +299,7 @@ def layer_factor(layer):  # type: ignore[no-untyped-def]  # pragma: no cover - c
 
 
 @njit(nogil=True, cache=True)
-def replace_weights(layer, index, old, new):  # type: ignore[no-untyped-def]  # pragma: no cover
+def replace_weights(layer, index, old, new):
     """Replace a weight of each node, or its bias, in its pre-activations (theory.md (3)).
 
     `index` is the replaced weight of each node (n is the bias), `old` and `new` are its values;

@@ -54,7 +54,7 @@ class Places(NamedTuple):
 
 
 @njit(forceinline=True)
-def _own(block, thread, numbers):  # type: ignore[no-untyped-def]
+def _own(block, thread, numbers):
     """Return the block of trials of a thread, and the index of its own number among `numbers`.
 
     A block of trials has as many thread blocks as its numbers take; some threads have none.
@@ -64,7 +64,7 @@ def _own(block, thread, numbers):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _begin_histogram(histogram, bins, place, first, moments):  # type: ignore[no-untyped-def]
+def _begin_histogram(histogram, bins, place, first, moments):
     """Set the counts of a histogram to 0, and lay its bins where `first` is not 0."""
     layer, number = place
     each, many = U_ZERO, _u32(histogram.shape[2])
@@ -79,9 +79,7 @@ def _begin_histogram(histogram, bins, place, first, moments):  # type: ignore[no
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def collect(  # type: ignore[no-untyped-def]
-    rows, places, first, moments, bins, histogram, values, kept
-):
+def collect(rows, places, first, moments, bins, histogram, values, kept):
     """Find the moments of the blocks of a launch, a thread for each column of a layer of a block.
 
     Parameters
@@ -144,7 +142,7 @@ def collect(  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def count_bins(rows, columns, bins, histogram):  # type: ignore[no-untyped-def]
+def count_bins(rows, columns, bins, histogram):
     """Add the rows of a launch to counts, a thread for each histogram of a layer of a block.
 
     Parameters
@@ -178,7 +176,7 @@ def count_bins(rows, columns, bins, histogram):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def finish_blocks(values, trials, moments):  # type: ignore[no-untyped-def]
+def finish_blocks(values, trials, moments):
     """Find the co-moments of blocks, a thread block for each observable of each.
 
     Parameters
@@ -240,7 +238,7 @@ def finish_blocks(values, trials, moments):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def join_moments(moments, step):  # type: ignore[no-untyped-def]
+def join_moments(moments, step):
     """Fold each block at an odd multiple of `step` into the one `step` before it.
 
     A thread for each column of a layer of each such pair: one level of the tree of `join_blocks`.
@@ -267,7 +265,7 @@ def join_moments(moments, step):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def join_covariances(moments, step):  # type: ignore[no-untyped-def]
+def join_covariances(moments, step):
     """Join co-moments likewise, a thread block for each observable of a pair of blocks."""
     observables, chosen = _u32(moments.cov_mean.shape[1]), _u32(moments.cov_mean.shape[2])
     thread = _u32(cuda.threadIdx.x)

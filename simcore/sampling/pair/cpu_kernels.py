@@ -66,9 +66,7 @@ class Scratch(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _draw_layer(  # type: ignore[no-untyped-def]
-    physics, trial, layer, width, state, scratch
-):  # pragma: no cover - compiled
+def _draw_layer(physics, trial, layer, width, state, scratch):
     """Draw a layer of one trial and leave its sums in `scratch.totals`."""
     take_aim(state, scratch.aim)
     if width < SMALL:
@@ -94,9 +92,7 @@ def _draw_layer(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def advance(  # type: ignore[no-untyped-def]
-    physics, widths, first_trial, layer0, states, rows, stop, progress
-):  # pragma: no cover - compiled
+def advance(physics, widths, first_trial, layer0, states, rows, stop, progress):
     """Take consecutive trials through consecutive layers.
 
     Parameters
@@ -134,9 +130,7 @@ def advance(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def run_blocks(  # type: ignore[no-untyped-def]
-    physics, widths, first_trial, trials, segment, collector, stop, progress
-):  # pragma: no cover - compiled
+def run_blocks(physics, widths, first_trial, trials, segment, collector, stop, progress):
     """Run `trials` trials from `first_trial` on, block by block, into a `moments.Collector`.
 
     Layers are taken `segment` at a time, which bounds the memory and changes no byte.
@@ -160,9 +154,7 @@ def run_blocks(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def chunk_range(  # type: ignore[no-untyped-def]
-    physics, trial, layer, width, first_chunk, state, sums, flags, stop
-):  # pragma: no cover - compiled
+def chunk_range(physics, trial, layer, width, first_chunk, state, sums, flags, stop):
     """Sum the chunks `first_chunk` … of one layer into sums[chunk] and flags[chunk].
 
     The part of a layer that one thread takes where a trial is shared between threads.
@@ -179,7 +171,7 @@ def chunk_range(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fold_range(sums, flags, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
+def fold_range(sums, flags, totals):
     """Fold all chunks of a layer, in order."""
     into = accumulators()
     chunks = sums.shape[0]

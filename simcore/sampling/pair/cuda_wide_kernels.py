@@ -40,15 +40,13 @@ U_BITS = _u32(8)
 
 
 @njit(forceinline=True)
-def _chunks(width):  # type: ignore[no-untyped-def]
+def _chunks(width):
     """Return how many chunks a layer has."""
     return _u32(_u32(_u32(width) + U_CHUNK - U_ONE) // U_CHUNK)
 
 
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def sum_chunks(  # type: ignore[no-untyped-def]
-    physics, width, first_trial, layer, states, sums, counts
-):
+def sum_chunks(physics, width, first_trial, layer, states, sums, counts):
     """Draw and sum a layer of consecutive trials, a thread for each lane of each chunk.
 
     Parameters
@@ -97,7 +95,7 @@ def sum_chunks(  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def fold_chunks(width, sums, counts, totals):  # type: ignore[no-untyped-def]
+def fold_chunks(width, sums, counts, totals):
     """Add the chunks of a layer in order, a thread block for each sum and each count of a trial.
 
     Parameters
@@ -140,7 +138,7 @@ def fold_chunks(width, sums, counts, totals):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def finish_wide(physics, width, j, states, totals, rows):  # type: ignore[no-untyped-def]
+def finish_wide(physics, width, j, states, totals, rows):
     """Observe a layer and move on, a thread block for each trial: the end of a layer of `advance`.
 
     Parameters
