@@ -222,12 +222,7 @@ def column(name: str) -> int:
 class Columns:
     """The columns of a trajectory: the observables of one pair after the other, then the network's.
 
-    Parameters
-    ----------
-    pairs
-        Pairs of inputs that go through the same network.
-    shared
-        Whether the observables of a shared network follow.
+    `pairs` go through the same network; `shared`: the observables of a shared network follow.
     """
 
     pairs: int = 1

@@ -14,18 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.runs.run import Run
+from simcore.statistics import moments as statistics
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import (
-    Bins,
-    Chosen,
-    Collector,
-    Moments,
-    collect,
-    empty_moments,
-    finish_block,
-    join_blocks,
-    zero_histogram,
-)
+from simcore.statistics.moments import Bins, Chosen, Collector, Moments
 
 from .contract import Signals, TaskResult
 
@@ -40,13 +31,7 @@ LOOK_SECONDS = 0.1
 
 
 class BlockSampler(abc.ABC):
-    """A sampler (`contract.Sampler`) that takes trials through layers a segment at a time.
-
-    Parameters
-    ----------
-    run
-        The run to sample.
-    """
+    """A sampler (`contract.Sampler`) that takes trials through layers a segment at a time."""
 
     def __init__(self, run: Run) -> None:
         self.run_plan = run
@@ -88,19 +73,10 @@ class BlockSampler(abc.ABC):
     ) -> None:
         """Take consecutive trials through consecutive layers, releasing the GIL.
 
-        Parameters
-        ----------
-        point
-            Number of the point.
-        first_trial, layer0
-            Number of the first trial, and of the first layer from 0; trials start at layer 0.
-        carried
-            From `carry`: a state for every trial; or a single one, where the trials go through all
-            layers in this call, one after the other.
-        rows
-            Written: shape (trial, layer, column), NaN where undefined.
-        signals
-            The call returns early once `stop` is set; its results are then discarded.
+        `layer0` counts from 0. `carried` is from `carry`: a state for every trial; or a single
+        one, where the trials go through all layers in this call, one after the other. `rows` is
+        written: shape (trial, layer, column), NaN where undefined. The call returns early once
+        `signals.stop` is set; its results are then discarded.
         """
 
     # --- tasks -----------------------------------------------------------------------------------
@@ -126,9 +102,9 @@ class BlockSampler(abc.ABC):
                 self.advance(task.point, first, layer0, carried, rows, signals)
                 if signals.stop[0]:
                     return self.result(task, collector)
-                collect(collector, block, layer0, rows)
-            finish_block(collector, block, trials)
-        join_blocks(collector, task.blocks)
+                statistics.collect(collector, block, layer0, rows)
+            statistics.finish_block(collector, block, trials)
+        statistics.join_blocks(collector, task.blocks)
         return self.result(task, collector)
 
     def run_shared(
@@ -142,8 +118,8 @@ class BlockSampler(abc.ABC):
             self.share_trials(task, layer0, carried, rows, signals, pool, threads)
             if signals.stop[0]:
                 return self.result(task, collector)
-            collect(collector, 0, layer0, rows)
-        finish_block(collector, 0, task.trials)
+            statistics.collect(collector, 0, layer0, rows)
+        statistics.finish_block(collector, 0, task.trials)
         return self.result(task, collector)
 
     def share_trials(
@@ -214,7 +190,7 @@ class BlockSampler(abc.ABC):
     def collector(self, task: Task, bins: Bins | None) -> Collector:
         """Return empty statistics for a task."""
         run = self.run_plan
-        one = empty_moments(run.depth, self.layers.size, run.columns)
+        one = statistics.empty_moments(run.depth, self.layers.size, run.columns)
         moments = Moments(*(np.zeros((task.blocks, *array.shape)) for array in one))
         first = bins is None
         if bins is None:
@@ -224,7 +200,7 @@ class BlockSampler(abc.ABC):
         return Collector(
             moments=moments,
             bins=bins,
-            histogram=zero_histogram(run.depth, run.bins, run.columns.pairs),
+            histogram=statistics.zero_histogram(run.depth, run.bins, run.columns.pairs),
             first=first,
             kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
             layers=self.layers,

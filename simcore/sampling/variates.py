@@ -275,18 +275,10 @@ def fill_variates(
     k0,
     k1,
 ) -> None:
-    """Write the standardised variates of the columns 0, 1, … of a row.
+    """Write the standardised variates of the columns 0, 1, … of a row to `out`.
 
-    Parameters
-    ----------
-    out
-        Written, shape (columns,); the value of a column does not depend on their number.
-    law, parameter
-        `weights.WeightLaw.code` and its parameter.
-    words
-        Scratch, shape (4, ROOM).
-    stream, row, trial, layer, k0, k1
-        The counter and the key, as for `rng.fill_words`.
+    The value of a column does not depend on their number. `law` is `WeightLaw.code`; `words` is
+    scratch, shape (4, ROOM); counter and key are as for `rng.fill_words`.
     """
     rows = 2 if law in (STUDENT, BERNOULLI) else WORDS
     block = rows * LANES
@@ -322,20 +314,9 @@ def fill_choices(
     """Write the replaced index and the weight in its place of every node, theory.md (3).
 
     Node i takes words 2v and 2v + 1, v = (i mod 32) div 16, of group 16·(i div 32) + i mod 16, in
-    row 0.
-
-    Parameters
-    ----------
-    index
-        Uniform on 0 … n, shape (nodes,): ⌊w (n + 1)/2³²⌋, so that probabilities differ by 2⁻³².
-    beta
-        Beta(2,1) draws √((w + ½)/2³²), shape (nodes,).
-    n
-        Fan-in, below 2³²; n itself stands for the bias.
-    stream, trial, layer, k0, k1
-        The counter and the key, as for `rng.fill_words`.
-    words
-        Scratch, shape (4, ROOM).
+    row 0. `index`, shape (nodes,), is uniform on 0 … n, ⌊w (n + 1)/2³²⌋, so that probabilities
+    differ by 2⁻³²; the fan-in n, below 2³², itself stands for the bias. `beta`, (nodes,), are
+    Beta(2,1) draws √((w + ½)/2³²). Scratch, counter and key are as for `fill_variates`.
     """
     choices = _u64(_u64(n) + _u64(1))
     room = ROOM // LANES * PAIRS

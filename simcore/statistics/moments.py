@@ -59,22 +59,11 @@ class Chosen(NamedTuple):
 class Collector(NamedTuple):
     """Statistics of a task on their way, segment by segment and block by block.
 
-    Parameters
-    ----------
-    moments
-        `Moments` with a leading block axis; block 0 holds the whole task in the end.
-    bins, histogram
-        The point's bins, and counts of shape (layer, histogram, bins + 2).
-    first
-        Whether the task's first block is the point's block 0, which fixes the bins.
-    kept
-        Trajectories of the task's first trials, shape (trial, layer, kept observable).
-    layers
-        The layers (from 0) whose covariance is kept, shape (C,).
-    values
-        Scratch: their values in one block, shape (covariance observable, trial, C).
-    chosen
-        The columns that these are about.
+    `moments` has a leading block axis, and block 0 holds the whole task in the end; `histogram` has
+    shape (layer, histogram, bins + 2); `first`: the task begins with the point's block 0, which
+    fixes the bins; `kept` has the trajectories of the first trials, (trial, layer, kept
+    observable); `layers` are those whose covariance is kept, from 0, (C,); `values` is scratch,
+    their values in one block, (covariance observable, trial, C).
     """
 
     moments: Moments
@@ -298,16 +287,9 @@ def take_statistics(
 ) -> None:
     """Reduce a segment of a block: its moments into `moments`, its counts added to `histogram`.
 
-    Parameters
-    ----------
-    rows
-        The columns of each trial, shape (trial, layer, column); NaN is left out.
-    layer0
-        First layer of the segment, from 0; the other arrays cover all layers.
-    histogrammed
-        The columns that have a histogram.
-    set_bins
-        Whether this is block 0, whose moments fix the bins.
+    `rows` has shape (trial, layer, column), from layer `layer0` on; NaN is left out. The other
+    arrays cover all layers; `histogrammed` are the columns that have a histogram. `set_bins`: this
+    is block 0, whose moments fix the bins.
     """
     layers = rows.shape[1]
     columns = rows.shape[2]

@@ -99,7 +99,7 @@ def rows_on(run: Run, trials: int, *, carried: int = 1) -> npt.NDArray[np.float6
     """
     sampler: Any = sampler_for(run)
     rows = np.empty((trials, run.depth, run.columns.count))
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    signals = Signals.sharing()
     sampler.advance(0, 0, 0, sampler.carry(0, carried), rows, signals)
     return rows
 

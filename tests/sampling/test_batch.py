@@ -65,7 +65,7 @@ def digits() -> Iterator[None]:
 
 
 def signals() -> Signals:
-    return Signals.sharing(np.zeros(1, dtype=np.int64))
+    return Signals.sharing()
 
 
 def scratch() -> npt.NDArray[np.uint32]:

@@ -16,13 +16,7 @@ NODE_SECONDS, LAYER_SECONDS = 7e-9, 1e-6
 
 
 class AsymmetricSampler(BlockSampler):
-    """The pair sampler of the asymmetric ensembles on the CPU (`contract.Sampler`).
-
-    Parameters
-    ----------
-    run
-        The run to sample.
-    """
+    """The pair sampler of the asymmetric ensembles on the CPU (`contract.Sampler`)."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -33,7 +27,7 @@ class AsymmetricSampler(BlockSampler):
         """Compile the kernels, or load them from the cache, by running one trial."""
         run = Run(depth=1, width=(1,), ensemble="rai", trials=1, keep=0, bins=1)
         tiny = AsymmetricSampler(run)
-        carried, signals = tiny.carry(0, 1), Signals.sharing(np.zeros(1, dtype=np.int64))
+        carried, signals = tiny.carry(0, 1), Signals.sharing()
         tiny.advance(0, 0, 0, carried, np.empty((1, 1, run.columns.count)), signals)
 
     def seconds_per_block(self, point: int) -> float:

@@ -361,23 +361,13 @@ def _start(physics, n, trial, state, x, r, room):
 
 @njit(nogil=True, cache=True)
 def advance(physics, fan_ins, widths, first_trial, layer0, carried, rows, stop, progress):
-    """Take consecutive trials through consecutive layers.
+    """Take consecutive trials through consecutive layers; the first layer, `layer0`, counts from 0.
 
-    Parameters
-    ----------
-    fan_ins, widths
-        Of every layer, shape (depth,).
-    first_trial, layer0
-        Number of the first trial, and of the first layer from 0; trials start at layer 0.
-    carried
-        What trials carry, shape (trial, HEAD + PARTS · room), more than the nodes of any layer or
-        input being the room; of one trial only, where all layers are taken in this call.
-    rows
-        Written: the observables, shape (trial, layer, observable), NaN where undefined.
-    stop
-        Shape (1,): once it is not 0 the call returns early, and its results mean nothing.
-    progress
-        Shape (1,): the node updates done are added.
+    `fan_ins` and `widths` are of every layer, shape (depth,). `carried` has shape (trial, HEAD +
+    PARTS · room), more than the nodes of any layer or input being the room; of one trial only,
+    where all layers are taken in this call. Written: `rows`, (trial, layer, observable), NaN where
+    undefined. Once stop[0] is not 0 the call returns early, and its results mean nothing; the node
+    updates done are added to progress[0].
     """
     size = (carried.shape[1] - HEAD) // PARTS
     room = scratch(size)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from simcore.errors import DeviceError
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.run import Run
@@ -24,21 +22,9 @@ PARTS = 4
 
 
 class AsymmetricCudaSampler(CudaBlockSampler):
-    """The pair sampler of the asymmetric ensembles on a CUDA device (`contract.Sampler`).
+    """The pair sampler of the asymmetric ensembles on a CUDA device.
 
-    Its bytes are those of `cpu.AsymmetricSampler`.
-
-    Parameters
-    ----------
-    run
-        The run to sample.
-    device
-        Where to run the kernels; None is the current CUDA device.
-
-    Raises
-    ------
-    DeviceError
-        If the run is of another kind, or a launch needs more memory than the device has free.
+    Its bytes are those of `cpu.AsymmetricSampler`; DeviceError if the run is of another kind.
     """
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
@@ -56,7 +42,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
 
     def prepare(self) -> None:
         """Compile the kernels, and those of the statistics, by running one trial and two blocks."""
-        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        signals = Signals.sharing()
         for task in (Task(0, 0, 1, 1), Task(0, 0, 2, 2 * BLOCK)):
             run = Run(depth=1, width=(1,), ensemble="rai", trials=task.trials, keep=0, bins=1)
             AsymmetricCudaSampler(run, self.device).run(task, None, signals)

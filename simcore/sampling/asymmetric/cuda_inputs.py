@@ -153,20 +153,11 @@ def _stretch(physics, thread, n, lanes, x, r):
 # since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def begin(physics, size, first_trial, carried):
-    """Draw the inputs of trials, one block of `THREADS` for each.
+    """Draw the inputs of trials, of `size` components, one block of `THREADS` for each.
 
-    Parameters
-    ----------
-    physics
-        `Physics`.
-    size
-        Components of an input.
-    first_trial
-        Number of the first trial.
-    carried
-        Written: shape (trial, DEVICE_HEAD + 4 · room), room for more than `size` nodes: the state,
-        but in its columns from SLOPE on the sums X1 … R2, and (x, r) of the inputs in the first
-        half of the rest.
+    Written: `carried`, (trial, DEVICE_HEAD + 4 · room), room for more than `size` nodes: the state,
+    but in its columns from SLOPE on the sums X1 … R2, and (x, r) of the inputs in the first half of
+    the rest.
     """
     thread, block, n = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x), _u32(size)
     lanes = cuda.shared.array(TWICE_LANES, types.float64)

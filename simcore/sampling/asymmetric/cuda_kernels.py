@@ -274,19 +274,9 @@ def _move(physics, thread, n, totals, state, change, x, r, parts):
 def advance(physics, fan_ins, widths, first_trial, layer0, carried, rows):
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 
-    Parameters
-    ----------
-    physics
-        `Physics`.
-    fan_ins, widths
-        Of every layer, shape (depth,).
-    first_trial, layer0
-        Number of the first trial, and of the first layer from 0.
-    carried
-        Shape (trial, DEVICE_HEAD + 4 · room): from `begin`, where layer0 is 0, or as the layers
-        before have left it.
-    rows
-        Written: the observables, shape (trial, layer, observable), NaN where undefined.
+    `fan_ins` and `widths` are of every layer, shape (depth,); the first layer, `layer0`, counts
+    from 0. `carried`, (trial, DEVICE_HEAD + 4 · room), is from `begin`, where layer0 is 0, or from
+    the layers before. Written: `rows`, (trial, layer, observable), NaN where undefined.
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(HEAD, types.float64)

@@ -16,13 +16,7 @@ Columns = npt.NDArray[np.float64]
 
 
 class BatchFacts:
-    """The laws of a run's points, its layers, pairs and inputs.
-
-    Parameters
-    ----------
-    run
-        A run with a shared network, or of a single pair with explicit weights.
-    """
+    """The laws, layers, pairs and inputs of a run with a shared network or explicit weights."""
 
     def __init__(self, run: Run) -> None:
         self.of_run = run

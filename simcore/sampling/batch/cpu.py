@@ -94,10 +94,7 @@ def _fused_layers(trial, layer0, rows, stop, progress):
 class BatchSampler(BatchFacts, BlockSampler):
     """Inputs of one network through its layers together (`contract.Sampler`).
 
-    Parameters
-    ----------
-    run
-        The run to sample: with a shared network, or of a single pair with explicit weights.
+    For a shared network, or a single pair with explicit weights.
     """
 
     def __init__(self, run: Run) -> None:
@@ -112,7 +109,7 @@ class BatchSampler(BatchFacts, BlockSampler):
             ones = np.ones((2, 3))
             kernels.start_inputs(ones, ones[:1], ones[0, :1], Batch.room(3, 1, 3))
         small = self.small_run(1 if self.fused else dense.FUSED_COLUMNS)
-        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        signals = Signals.sharing()
         BatchSampler(small).run(Task(0, 0, 1, 1), None, signals)
 
     def seconds_per_block(self, point: int) -> float:

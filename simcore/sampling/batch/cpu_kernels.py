@@ -32,20 +32,11 @@ Words = npt.NDArray[np.uint32]
 class Batch(NamedTuple):
     """State of a trial between layers.
 
-    Parameters
-    ----------
-    signals, other
-        Room for the columns over the nodes of the widest layer, shape (C · nodes,): in turn one
-        holds the activations and the other receives the next pre-activations.
-    power
-        Exponents of the columns' units, whole numbers, shape (C,).
-    kappa, rho
-        κ and 1 − κ, shape (P,).
-    died
-        1 where some layer so far had every node inactive for the first or second input of a pair,
-        shape (P, 2).
-    died_input
-        The same for the explicit columns, shape (E,).
+    `signals` and `other` have room for the columns over the nodes of the widest layer, (C ·
+    nodes,): in turn one holds the activations and the other receives the next pre-activations.
+    `power`, (C,), are exponents of the columns' units, whole numbers. `kappa` and `rho` are κ and 1
+    − κ, (P,). `died`, (P, 2), is 1 where some layer so far had every node inactive for the first or
+    second input of a pair; `died_input` is the same for the explicit columns, (E,).
     """
 
     signals: Floats
@@ -71,20 +62,9 @@ class Batch(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A trial on its way through the layers.
+    """A trial on its way through layers of given fan-ins and widths, shape (layer,).
 
-    Parameters
-    ----------
-    law, pairing, batch
-        The point, the pairs, and the state of the trial.
-    fan_ins, widths
-        Of the layers, shape (layer,).
-    number
-        Of the trial.
-    t
-        Room for T of any layer, shape (C · (nodes + 1),).
-    words
-        Scratch of `fill_variates`, shape (4, ROOM).
+    `t` has room for T of any layer, (C · (nodes + 1),); `words` is scratch, (4, ROOM).
     """
 
     law: Law
@@ -98,23 +78,12 @@ class Trial(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """A layer of a trial.
+    """A layer of a trial: n activations, N pre-activations, C columns.
 
-    Parameters
-    ----------
-    law, sigma_b, pairing, batch
-        The point, σ_b of the layer, the pairs, and the state of the trial.
-    trial, number
-        Numbers of the trial, and of the layer from 1.
-    x
-        Activations, shape (C, n).
-    t
-        T of theory.md 2, "A batch": its columns, shape (C, n + 1) with the bias at the end, or
-        (C, n) without bias.
-    h
-        Pre-activations, shape (C, N).
-    words
-        Scratch of `fill_variates`, shape (4, ROOM).
+    The point, σ_b of the layer, the pairs, the state of the trial; numbers of the trial, and of the
+    layer from 1; activations x, (C, n); the columns t of T (theory.md 2, "A batch"), (C, n + 1)
+    with the bias at the end, (C, n) without bias; pre-activations h, (C, N); scratch of
+    `fill_variates`.
     """
 
     law: Law

@@ -150,17 +150,7 @@ class Carried:
 class BatchCudaSampler(BatchFacts, CudaBlockSampler):
     """Inputs of one network through its layers together, on a CUDA device (`contract.Sampler`).
 
-    Parameters
-    ----------
-    run
-        The run to sample: with a shared network, or of a single pair with explicit weights.
-    device
-        Where to run it; None is the current CUDA device.
-
-    Raises
-    ------
-    DeviceError
-        If a launch needs more memory than the device has free.
+    For a shared network, or a single pair with explicit weights.
     """
 
     def __init__(self, run: Run, device: ArrayDevice | None = None) -> None:
@@ -189,7 +179,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
     def prepare(self) -> None:
         """Compile the kernels, or load them from the caches, with a small trial."""
         small = self.small_run(1)
-        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        signals = Signals.sharing()
         BatchCudaSampler(small, self.device).run(Task(0, 0, 1, 1), None, signals)
 
     def seconds_per_block(self, point: int) -> float:

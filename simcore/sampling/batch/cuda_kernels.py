@@ -148,19 +148,10 @@ def _write(draw, words, column, out):
 # since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def fill(draw, first_row, first_trial, out):
-    """Write the variates of consecutive rows of consecutive trials.
+    """Write the variates of consecutive rows of consecutive trials to `out`, (trial, row, column).
 
     A launch has `blocks_of` blocks of `THREADS`, equally many for each trial; a thread takes one
     group of columns after the other, in steps of the threads of its trial.
-
-    Parameters
-    ----------
-    draw
-        Parameters of the draw.
-    first_row, first_trial
-        Numbers of the first row and the first trial.
-    out
-        Written, float32, shape (trial, row, column).
     """
     which, block, blocks = _split(cuda.blockIdx.x, cuda.gridDim.x, out.shape[0])
     thread = _u32(cuda.threadIdx.x)
@@ -189,19 +180,8 @@ def fill(draw, first_row, first_trial, out):
 def choose(draw, n, first_trial, index, beta):
     """Write the replaced index and the weight in its place of every node, as `fill_choices` does.
 
-    A launch has `blocks_of` blocks of `THREADS`, equally many for each trial; a thread takes two
-    nodes at a time.
-
-    Parameters
-    ----------
-    draw
-        Stream, layer and key; the law is ignored.
-    n
-        Fan-in.
-    first_trial
-        Number of the first trial.
-    index, beta
-        Written, int64 and float64, shape (trial, node).
+    `index` and `beta` are written, int64 and float64, shape (trial, node); `n` is the fan-in; of
+    `draw` the law is ignored. A launch is as for `fill`; a thread takes two nodes at a time.
     """
     which, block, blocks = _split(cuda.blockIdx.x, cuda.gridDim.x, index.shape[0])
     nodes = _u32(index.shape[1])

@@ -56,13 +56,7 @@ def _lower_triangle(columns: int, rank: int) -> npt.NDArray[np.bool_]:
 
 
 class _Factors:
-    """Householder's QR of T, in place.
-
-    Parameters
-    ----------
-    t
-        T's columns, shape (C, m), C order; overwritten.
-    """
+    """Householder's QR of T, in place of its columns t, shape (C, m), C order."""
 
     def __init__(self, t: Floats) -> None:
         self.v = t

@@ -85,16 +85,11 @@ class Law(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """Columns of the pairs.
+    """Columns of the pairs: E explicit ones, of M inputs, and a residual for each of P pairs.
 
-    Parameters
-    ----------
-    first
-        Explicit column of the first input of each pair, shape (P,).
-    explicit, inputs
-        E explicit columns of M inputs: M of a file, or the first inputs of M/2 random pairs.
-    network
-        True for the observables of a shared network.
+    `first`, shape (P,), is the explicit column of the first input of each pair. The M `inputs` are
+    those of a file, or the first inputs of M/2 random pairs. `network`: with the observables of a
+    shared network.
     """
 
     first: npt.NDArray[np.int64]

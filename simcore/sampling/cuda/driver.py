@@ -39,17 +39,8 @@ SHARE = 0.25
 class CudaBlockSampler(BlockSampler):
     """A sampler (`contract.Sampler`) whose trials go through their layers on a CUDA device.
 
-    Parameters
-    ----------
-    run
-        The run to sample.
-    device
-        Where to run the kernels; None is the current CUDA device.
-
-    Raises
-    ------
-    DeviceError
-        If a launch needs more memory than the device has free.
+    Without a device given it is the current one. Running raises DeviceError if a launch needs more
+    memory than the device has free.
     """
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
@@ -74,18 +65,10 @@ class CudaBlockSampler(BlockSampler):
 
     @abc.abstractmethod
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
-        """Launch the kernels that take consecutive trials through layers; it need not wait.
+        """Launch the kernels that take trials through layers, which are then on their way.
 
-        Parameters
-        ----------
-        point
-            Number of the point.
-        first_trial, layer0
-            Number of the first trial, and of the first layer from 0.
-        carried
-            On the device: from `start`, then changed by each layer.
-        rows
-            On the device, written: shape (trial, layer, column), NaN where undefined.
+        `layer0` counts from 0. On the device: `carried`, from `start`, then changed by each layer;
+        and `rows`, written, shape (trial, layer, column), NaN where undefined.
         """
 
     # --- tasks -----------------------------------------------------------------------------------

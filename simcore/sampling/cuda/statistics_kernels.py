@@ -13,19 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda, njit, types
 
+from simcore.statistics import moments as scalars
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import (
-    add_product,
-    add_square,
-    add_value,
-    bin_edges,
-    bin_of,
-    join_weights,
-    joined,
-    joined_mean,
-    joined_product,
-    mean_of,
-)
 
 THREADS = 128
 _i32, _u32 = np.int32, np.uint32
@@ -39,12 +28,8 @@ NO, YES = _i32(0), _i32(1)
 class Places(NamedTuple):
     """Destinations of the rows of a launch, −1 for nowhere.
 
-    Parameters
-    ----------
-    histogram, covariance, kept
-        A column's number among those that have one, shape (column,).
-    layers
-        A layer's number among those whose covariance is kept, shape (layer,).
+    A column's number among those that have a histogram, a covariance, a kept trajectory, (column,);
+    a layer's number among those whose covariance is kept, (layer,).
     """
 
     histogram: Any
@@ -73,7 +58,7 @@ def _begin_histogram(histogram, bins, place, first, moments):
         each = _u32(each + U_ONE)
     if first != 0:
         count, mean, m2 = moments
-        lower, width = bin_edges(count, mean, m2, _i32(many - U_TWO))
+        lower, width = scalars.bin_edges(count, mean, m2, _i32(many - U_TWO))
         bins.lower[layer, number] = lower
         bins.width[layer, number] = width
 
@@ -82,24 +67,11 @@ def _begin_histogram(histogram, bins, place, first, moments):
 def collect(rows, places, first, moments, bins, histogram, values, kept):
     """Find the moments of the blocks of a launch, a thread for each column of a layer of a block.
 
-    Parameters
-    ----------
-    rows
-        Shape (trial, layer, column); NaN is left out.
-    places
-        Destinations of the rows.
-    first
-        1 where the launch's first block is the point's block 0, which lays the bins; else 0.
-    moments
-        Written: `moments.Moments` with a leading block axis, those of layers and columns.
-    bins
-        Written for block 0: `moments.Bins`, shape (layer, histogram).
-    histogram
-        Set to no counts: uint32, shape (layer, histogram, bins + 2).
-    values
-        Written: the values behind the covariances, shape (block, observable, trial, chosen layer).
-    kept
-        Written: trajectories of the first trials, shape (trial, layer, kept observable).
+    `rows` has shape (trial, layer, column); NaN is left out. `first` is 1 where the launch's first
+    block is the point's block 0, which lays the bins; else 0. Written: `moments`, with a leading
+    block axis, those of layers and columns; `bins`, (layer, histogram), for block 0; `histogram`,
+    (layer, histogram, bins + 2), set to no counts; `values`, those behind the covariances, (block,
+    observable, trial, chosen layer); `kept`, (trial, layer, kept observable).
     """
     columns = _u32(rows.shape[2])
     numbers = _u32(_u32(rows.shape[1]) * columns)
@@ -112,12 +84,12 @@ def collect(rows, places, first, moments, bins, histogram, values, kept):
     count = total = m2 = 0.0
     trial = begin
     while trial < end:
-        count, total = add_value(count, total, rows[trial, layer, column])
+        count, total = scalars.add_value(count, total, rows[trial, layer, column])
         trial = _u32(trial + U_ONE)
-    mean = mean_of(count, total)
+    mean = scalars.mean_of(count, total)
     trial = begin
     while trial < end:
-        m2 = add_square(m2, rows[trial, layer, column], mean)
+        m2 = scalars.add_square(m2, rows[trial, layer, column], mean)
         trial = _u32(trial + U_ONE)
     moments.count[block, layer, column] = count
     moments.mean[block, layer, column] = mean
@@ -145,16 +117,7 @@ def collect(rows, places, first, moments, bins, histogram, values, kept):
 def count_bins(rows, columns, bins, histogram):
     """Add the rows of a launch to counts, a thread for each histogram of a layer of a block.
 
-    Parameters
-    ----------
-    rows
-        Shape (trial, layer, column).
-    columns
-        Those that have a histogram, shape (histogram,).
-    bins
-        `moments.Bins`, shape (layer, histogram).
-    histogram
-        Counts, added to: shape (layer, histogram, bins + 2).
+    `columns` are those that have a histogram; shapes as for `collect`.
     """
     many = _u32(columns.shape[0])
     numbers = _u32(_u32(rows.shape[1]) * many)
@@ -170,7 +133,7 @@ def count_bins(rows, columns, bins, histogram):
     while trial < end:
         x = rows[trial, layer, column]
         if x == x:
-            b = _u32(bin_of(x, lower, width, last))
+            b = _u32(scalars.bin_of(x, lower, width, last))
             cuda.atomic.add(histogram, (layer, place, b), U_ONE)
         trial = _u32(trial + U_ONE)
 
@@ -179,14 +142,8 @@ def count_bins(rows, columns, bins, histogram):
 def finish_blocks(values, trials, moments):
     """Find the co-moments of blocks, a thread block for each observable of each.
 
-    Parameters
-    ----------
-    values
-        Shape (block, observable, trial, chosen layer), from `collect`.
-    trials
-        Number of trials in all blocks; only the last block may be partial.
-    moments
-        Written: the covariances of `moments.Moments`, with a leading block axis.
+    `values` is from `collect`; only the last block of the `trials` may be partial. The covariances
+    of `moments` are written, with a leading block axis.
     """
     complete = cuda.shared.array(BLOCK, types.int32)
     observables, chosen = _u32(values.shape[1]), _u32(values.shape[3])
@@ -219,7 +176,7 @@ def finish_blocks(values, trials, moments):
             if complete[trial] == YES:
                 total += values[block, i, trial, j]
             trial = _u32(trial + U_ONE)
-        moments.cov_mean[block, i, j] = mean_of(count, total)
+        moments.cov_mean[block, i, j] = scalars.mean_of(count, total)
         j = _u32(j + U_THREADS)
     cuda.syncthreads()
     own = thread
@@ -231,7 +188,7 @@ def finish_blocks(values, trials, moments):
         while trial < end:
             if complete[trial] == YES:
                 dj = values[block, i, trial, j] - mean_j
-                m2 = add_product(m2, dj, values[block, i, trial, k] - mean_k)
+                m2 = scalars.add_product(m2, dj, values[block, i, trial, k] - mean_k)
             trial = _u32(trial + U_ONE)
         moments.cov_m2[block, i, j, k] = m2
         own = _u32(own + U_THREADS)
@@ -251,7 +208,7 @@ def join_moments(moments, step):
     a = _u32(pair * _u32(U_TWO * _u32(step)))
     b = _u32(a + _u32(step))
     layer, column = _u32(own // columns), _u32(own % columns)
-    count, mean, m2 = joined(
+    count, mean, m2 = scalars.joined(
         moments.count[a, layer, column],
         moments.mean[a, layer, column],
         moments.m2[a, layer, column],
@@ -275,11 +232,11 @@ def join_covariances(moments, step):
     na, nb = moments.cov_count[a, i], moments.cov_count[b, i]
     if nb == 0.0:
         return
-    n, weight, share = join_weights(na, nb)
+    n, weight, share = scalars.join_weights(na, nb)
     own = thread
     while own < chosen * chosen:
         j, k = _u32(own // chosen), _u32(own % chosen)
-        moments.cov_m2[a, i, j, k] = joined_product(
+        moments.cov_m2[a, i, j, k] = scalars.joined_product(
             moments.cov_m2[a, i, j, k],
             moments.cov_m2[b, i, j, k],
             moments.cov_mean[b, i, j] - moments.cov_mean[a, i, j],
@@ -290,7 +247,7 @@ def join_covariances(moments, step):
     cuda.syncthreads()
     j = thread
     while j < chosen:
-        mean = joined_mean(moments.cov_mean[a, i, j], moments.cov_mean[b, i, j], share)
+        mean = scalars.joined_mean(moments.cov_mean[a, i, j], moments.cov_mean[b, i, j], share)
         moments.cov_mean[a, i, j] = mean
         j = _u32(j + U_THREADS)
     if thread == U_ZERO:

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 from numba import cuda, njit, types
 
+from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 
@@ -26,7 +27,6 @@ from .sums import (
     CHUNK,
     F_ZERO,
     GROUPS,
-    LANES,
     PAIR_STREAM,
     SLOTS,
     SMALL,
@@ -260,12 +260,7 @@ def finish_layer(physics, thread, width, totals, state, row):
 def advance(physics, widths, first_trial, layer0, begin, end, states, rows):
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 
-    Parameters
-    ----------
-    physics, widths, first_trial, layer0, states, rows
-        As for `cpu_kernels.advance`, in the memory of the device.
-    begin, end
-        The layers to take, from `layer0` on: rows[:, begin] … rows[:, end − 1].
+    As `cpu_kernels.advance`, for the layers rows[:, begin] … rows[:, end − 1] after `layer0`.
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(STATE, types.float64)

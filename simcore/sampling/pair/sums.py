@@ -18,28 +18,6 @@ from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import GROUP_NODES, Stream, as_normal, fill_normals
 from simcore.physics.activation import activated, inactive, residual, second_inactive
 
-__all__ = [
-    "AIM",
-    "CHUNK",
-    "GROUPS",
-    "LANES",
-    "PAIR_STREAM",
-    "SLOTS",
-    "SMALL",
-    "SUMS",
-    "TOTALS",
-    "Accumulators",
-    "accumulators",
-    "add_node",
-    "add_small_node",
-    "chunk_sums",
-    "double",
-    "fold_chunk",
-    "fold_lanes",
-    "single",
-    "small_layer",
-]
-
 AIM = 2
 """Numbers by which the normals of a node become p and t: p/z₁ and t/z₂."""
 
