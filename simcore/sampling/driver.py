@@ -36,19 +36,26 @@ class BlockSampler(abc.ABC):
     def __init__(self, run: Run) -> None:
         self.run_plan = run
         self.widths = [point.layer_widths(run.depth) for point in run.points]
+        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
         self.layers = np.array(run.covariance_layers, dtype=np.int64) - 1
         self.chosen = Chosen.of(run.columns)
 
     # --- what each sampler defines ---------------------------------------------------------------
 
-    @abc.abstractmethod
-    def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of the time of one thread for a block of 64 trials."""
+    node_seconds, layer_seconds = 0.0, 0.0
+    """Rough costs of a node and of a layer of a trial; they size tasks and touch no result."""
 
-    def seconds_by_size(self, point: int, node: float, layer: float) -> float:
-        """Return that time from the seconds for a node and for a layer of a trial."""
+    def seconds_per_block(self, point: int) -> float:
+        """Return a rough estimate of the time of one thread for a block of 64 trials.
+
+        On a full device it is the time for a block among many others.
+        """
         widths = self.widths[point]
-        return BLOCK * (float(widths.sum()) * node + widths.size * layer)
+        return BLOCK * (float(widths.sum()) * self.node_seconds + widths.size * self.layer_seconds)
+
+    def nodes(self, point: int) -> int:
+        """Return the width of the widest layer, inputs included."""
+        return int(max(self.widths[point].max(), self.fan_ins[point].max()))
 
     def carry(self, point: int, trials: int) -> Any:
         """Return room for the states of trials between layers: a sequence, one item for each.

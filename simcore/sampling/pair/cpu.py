@@ -18,9 +18,6 @@ from . import cpu_kernels as pair
 from . import physics as of_pairs
 from .sums import CHUNK, SUMS, TOTALS
 
-NODE_SECONDS, LAYER_SECONDS = 3.5e-9, 5e-7
-"""Rough costs of a node and of a layer on one core; they size tasks and touch no result."""
-
 SEGMENT = 32
 """Layers taken at a time in one thread: 64 trials of them stay in the second-level cache."""
 
@@ -33,6 +30,8 @@ FEW_TRIALS = 4
 
 class PairSampler(BlockSampler):
     """The pair sampler of Gaussian ensembles on the CPU (`contract.Sampler`)."""
+
+    node_seconds, layer_seconds = 3.5e-9, 5e-7
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -47,10 +46,6 @@ class PairSampler(BlockSampler):
                 task = Task(0, 0, 1, 1)
                 tiny.run_shared(task, None, signals, pool, 1)
         tiny.run(task, None, signals)
-
-    def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of one thread's time for a block of 64 trials."""
-        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
 
     def places(self, point: int, trials: int) -> int:
         """Carry all trials: their states are small."""

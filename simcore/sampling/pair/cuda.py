@@ -21,9 +21,6 @@ from simcore.statistics.blocks import BLOCK, Task
 from . import physics as of_pairs
 from .sums import CHUNK, SLOTS, SUMS, TOTALS
 
-NODE_SECONDS, LAYER_SECONDS = 1e-11, 2e-9
-"""Rough costs of a node and of a trial's layer on a device that is full; they size tasks only."""
-
 WIDE = 2**16
 """From this width on, several blocks may share a trial's layer: its three launches then pay."""
 
@@ -47,6 +44,8 @@ class PairCudaSampler(CudaBlockSampler):
 
     Raises DeviceError if the run is of another kind.
     """
+
+    node_seconds, layer_seconds = 1e-11, 2e-9
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run, device)
@@ -73,10 +72,6 @@ class PairCudaSampler(CudaBlockSampler):
                 device="cuda",
             )
             PairCudaSampler(run, self.device).run(task, None, signals)
-
-    def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of the time for a block of 64 trials, with many others."""
-        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
 
     def carried_bytes(self, point: int) -> int:
         """Return the size of a state."""
