@@ -13,8 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda, njit, types
 
-from simcore.statistics import moments as scalars
 from simcore.statistics.blocks import BLOCK
+from simcore.statistics.moments import (
+    add_product,
+    add_square,
+    add_value,
+    bin_edges,
+    bin_of,
+    join_weights,
+    joined,
+    joined_mean,
+    joined_product,
+    mean_of,
+)
 
 THREADS = 128
 _i32, _u32 = np.int32, np.uint32
@@ -58,7 +69,7 @@ def _begin_histogram(histogram, bins, place, first, moments):
         each = _u32(each + U_ONE)
     if first != 0:
         count, mean, m2 = moments
-        lower, width = scalars.bin_edges(count, mean, m2, _i32(many - U_TWO))
+        lower, width = bin_edges(count, mean, m2, _i32(many - U_TWO))
         bins.lower[layer, number] = lower
         bins.width[layer, number] = width
 
@@ -84,12 +95,12 @@ def collect(rows, places, first, moments, bins, histogram, values, kept):
     count = total = m2 = 0.0
     trial = begin
     while trial < end:
-        count, total = scalars.add_value(count, total, rows[trial, layer, column])
+        count, total = add_value(count, total, rows[trial, layer, column])
         trial = _u32(trial + U_ONE)
-    mean = scalars.mean_of(count, total)
+    mean = mean_of(count, total)
     trial = begin
     while trial < end:
-        m2 = scalars.add_square(m2, rows[trial, layer, column], mean)
+        m2 = add_square(m2, rows[trial, layer, column], mean)
         trial = _u32(trial + U_ONE)
     moments.count[block, layer, column] = count
     moments.mean[block, layer, column] = mean
@@ -133,7 +144,7 @@ def count_bins(rows, columns, bins, histogram):
     while trial < end:
         x = rows[trial, layer, column]
         if x == x:
-            b = _u32(scalars.bin_of(x, lower, width, last))
+            b = _u32(bin_of(x, lower, width, last))
             cuda.atomic.add(histogram, (layer, place, b), U_ONE)
         trial = _u32(trial + U_ONE)
 
@@ -176,7 +187,7 @@ def finish_blocks(values, trials, moments):
             if complete[trial] == YES:
                 total += values[block, i, trial, j]
             trial = _u32(trial + U_ONE)
-        moments.cov_mean[block, i, j] = scalars.mean_of(count, total)
+        moments.cov_mean[block, i, j] = mean_of(count, total)
         j = _u32(j + U_THREADS)
     cuda.syncthreads()
     own = thread
@@ -188,7 +199,7 @@ def finish_blocks(values, trials, moments):
         while trial < end:
             if complete[trial] == YES:
                 dj = values[block, i, trial, j] - mean_j
-                m2 = scalars.add_product(m2, dj, values[block, i, trial, k] - mean_k)
+                m2 = add_product(m2, dj, values[block, i, trial, k] - mean_k)
             trial = _u32(trial + U_ONE)
         moments.cov_m2[block, i, j, k] = m2
         own = _u32(own + U_THREADS)
@@ -208,7 +219,7 @@ def join_moments(moments, step):
     a = _u32(pair * _u32(U_TWO * _u32(step)))
     b = _u32(a + _u32(step))
     layer, column = _u32(own // columns), _u32(own % columns)
-    count, mean, m2 = scalars.joined(
+    count, mean, m2 = joined(
         moments.count[a, layer, column],
         moments.mean[a, layer, column],
         moments.m2[a, layer, column],
@@ -232,11 +243,11 @@ def join_covariances(moments, step):
     na, nb = moments.cov_count[a, i], moments.cov_count[b, i]
     if nb == 0.0:
         return
-    n, weight, share = scalars.join_weights(na, nb)
+    n, weight, share = join_weights(na, nb)
     own = thread
     while own < chosen * chosen:
         j, k = _u32(own // chosen), _u32(own % chosen)
-        moments.cov_m2[a, i, j, k] = scalars.joined_product(
+        moments.cov_m2[a, i, j, k] = joined_product(
             moments.cov_m2[a, i, j, k],
             moments.cov_m2[b, i, j, k],
             moments.cov_mean[b, i, j] - moments.cov_mean[a, i, j],
@@ -247,7 +258,7 @@ def join_covariances(moments, step):
     cuda.syncthreads()
     j = thread
     while j < chosen:
-        mean = scalars.joined_mean(moments.cov_mean[a, i, j], moments.cov_mean[b, i, j], share)
+        mean = joined_mean(moments.cov_mean[a, i, j], moments.cov_mean[b, i, j], share)
         moments.cov_mean[a, i, j] = mean
         j = _u32(j + U_THREADS)
     if thread == U_ZERO:
