@@ -26,7 +26,6 @@ import enum
 import math
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from .arithmetic import float_from_bits, float_to_bits, fma32, times, wide_product
@@ -136,9 +135,7 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @njit(nogil=True, cache=True)
-def fill_words(
-    words: npt.NDArray[np.uint32], first_group, groups, stream, row, trial, layer, k0, k1
-) -> None:
+def fill_words(words, first_group, groups, stream, row, trial, layer, k0, k1):
     """Write the words of `groups` node groups to words[word, group], shape (4, groups or more)."""
     c1 = _u64(row)
     c2 = _u64(_u64(trial) & LOW)
@@ -278,9 +275,7 @@ def _make_normals(flat, start, rounds):
 
 
 @njit(nogil=True, cache=True)
-def fill_normals(
-    words: npt.NDArray[np.uint32], first_group, rounds, stream, row, trial, layer, k0, k1
-) -> None:
+def fill_normals(words, first_group, rounds, stream, row, trial, layer, k0, k1):
     """Write the normals of 16 · `rounds` node groups as bits to words[·, group], shape (4, ROOM).
 
     Rows 0 and 1 are the pair of a group's first node, 2 and 3 that of its second: `as_normal` reads

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.arithmetic import float_from_bits, float_to_bits, fma32, times
@@ -214,7 +213,7 @@ def _make_sparse(flat, rounds, last_kept, scale):
 
 
 @njit(nogil=True, cache=True)
-def make_variates(words: npt.NDArray[np.uint32], rounds, law, parameter) -> None:
+def make_variates(words, rounds, law, parameter):
     """Turn the words of 16 · `rounds` groups, shape (4, ROOM), into the bits of variates, in place.
 
     Student's t and the sparse normal end in rows 0 and 2, the others in all four. Bernoulli's
@@ -263,18 +262,7 @@ def _take(made, rows, out):
 
 
 @njit(nogil=True, cache=True)
-def fill_variates(
-    out: npt.NDArray[np.float32],
-    law,
-    parameter,
-    words: npt.NDArray[np.uint32],
-    stream,
-    row,
-    trial,
-    layer,
-    k0,
-    k1,
-) -> None:
+def fill_variates(out, law, parameter, words, stream, row, trial, layer, k0, k1):
     """Write the standardised variates of the columns 0, 1, … of a row to `out`.
 
     The value of a column does not depend on their number. `law` is `WeightLaw.code`; `words` is
@@ -300,17 +288,7 @@ def fill_variates(
 
 
 @njit(nogil=True, cache=True)
-def fill_choices(
-    index: npt.NDArray[np.int64],
-    beta: npt.NDArray[np.float64],
-    n,
-    stream,
-    trial,
-    layer,
-    k0,
-    k1,
-    words: npt.NDArray[np.uint32],
-) -> None:
+def fill_choices(index, beta, n, stream, trial, layer, k0, k1, words):
     """Write the replaced index and the weight in its place of every node, theory.md (3).
 
     Node i takes words 2v and 2v + 1, v = (i mod 32) div 16, of group 16·(i div 32) + i mod 16, in

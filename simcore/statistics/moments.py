@@ -235,7 +235,7 @@ def _block(moments: Moments, block: int) -> Moments:
 
 
 @njit(nogil=True, cache=True)
-def collect(collector: Collector, block: int, layer0: int, rows: Floats) -> None:
+def collect(collector, block, layer0, rows):
     """Take in the rows (trial, layer, column) of a block's layers `layer0` … ."""
     chosen = collector.chosen
     take_statistics(
@@ -276,15 +276,7 @@ def join_blocks(collector: Collector, blocks: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def take_statistics(
-    rows: Floats,
-    layer0: int,
-    moments: Moments,
-    bins: Bins,
-    histogram: Counts,
-    histogrammed: npt.NDArray[np.int64],
-    set_bins: bool,
-) -> None:
+def take_statistics(rows, layer0, moments, bins, histogram, histogrammed, set_bins):
     """Reduce a segment of a block: its moments into `moments`, its counts added to `histogram`.
 
     `rows` has shape (trial, layer, column), from layer `layer0` on; NaN is left out. The other
@@ -310,7 +302,7 @@ def take_statistics(
 
 
 @njit(nogil=True, cache=True)
-def _block_moments(rows: Floats, count: Floats, mean: Floats, m2: Floats) -> None:
+def _block_moments(rows, count, mean, m2):
     """Two passes over the trials of a block, each column apart."""
     for i in range(count.size):
         count[i] = 0.0
@@ -327,14 +319,7 @@ def _block_moments(rows: Floats, count: Floats, mean: Floats, m2: Floats) -> Non
 
 
 @njit(nogil=True, cache=True)
-def _set_bins(
-    layer0: int,
-    layers: int,
-    moments: Moments,
-    bins: Bins,
-    histogrammed: npt.NDArray[np.int64],
-    inner: int,
-) -> None:
+def _set_bins(layer0, layers, moments, bins, histogrammed, inner):
     """Lay the bins by the moments of the block."""
     for layer in range(layer0, layer0 + layers):
         for h in range(bins.lower.shape[1]):
