@@ -1,6 +1,7 @@
-"""Driver of all samplers: it cuts tasks into blocks and trials, and collects statistics.
+"""Driver of all samplers on the CPU: it cuts tasks into blocks and trials, and collects statistics.
 
-Each sampler defines how trials go through layers (`advance`), and what that costs.
+Each sampler defines how trials go through layers (`advance`), and what that costs. Samplers on a
+CUDA device have the same sizes and statistics (`TaskSampler`).
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ SEGMENT_BYTES = 4 * 2**20
 LOOK_SECONDS = 0.1
 
 
-class BlockSampler(abc.ABC):
-    """A sampler (`contract.Sampler`) that takes trials through layers a segment at a time."""
+class TaskSampler(abc.ABC):
+    """The part of a sampler (`contract.Sampler`) that no device changes: sizes and statistics."""
+
+    node_seconds, layer_seconds = 0.0, 0.0
+    """Rough costs of a node and of a layer of a trial; they size tasks and touch no result."""
 
     def __init__(self, run: Run) -> None:
         self.run_plan = run
@@ -39,11 +43,6 @@ class BlockSampler(abc.ABC):
         self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
         self.layers = np.array(run.covariance_layers, dtype=np.int64) - 1
         self.chosen = Chosen.of(run.columns)
-
-    # --- what each sampler defines ---------------------------------------------------------------
-
-    node_seconds, layer_seconds = 0.0, 0.0
-    """Rough costs of a node and of a layer of a trial; they size tasks and touch no result."""
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time of one thread for a block of 64 trials.
@@ -57,16 +56,52 @@ class BlockSampler(abc.ABC):
         """Return the width of the widest layer, inputs included."""
         return int(max(self.widths[point].max(), self.fan_ins[point].max()))
 
+    @abc.abstractmethod
+    def carried_bytes(self, point: int) -> int:
+        """Return the bytes of the state of one trial."""
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Compile the kernels, or load them from the cache."""
+
+    def collector(self, task: Task, bins: Bins | None) -> Collector:
+        """Return empty statistics for a task."""
+        run = self.run_plan
+        one = statistics.empty_moments(run.depth, self.layers.size, run.columns)
+        moments = Moments(*(np.zeros((task.blocks, *array.shape)) for array in one))
+        first = bins is None
+        if bins is None:
+            shape = (run.depth, self.chosen.histogram.size)
+            bins = Bins(np.zeros(shape), np.zeros(shape))
+        kept = max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
+        return Collector(
+            moments=moments,
+            bins=bins,
+            histogram=statistics.zero_histogram(run.depth, run.bins, run.columns.pairs),
+            first=first,
+            kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
+            layers=self.layers,
+            values=np.full((self.chosen.covariance.size, BLOCK, self.layers.size), np.nan),
+            chosen=self.chosen,
+        )
+
+    def result(self, task: Task, collector: Collector) -> TaskResult:
+        """Return the statistics of a finished collector."""
+        moments = Moments(*(array[0].copy() for array in collector.moments))
+        return TaskResult(task, moments, collector.histogram, collector.bins, collector.kept)
+
+
+class BlockSampler(TaskSampler):
+    """A sampler on the CPU, which takes trials through layers a segment at a time."""
+
+    # --- what each sampler defines ---------------------------------------------------------------
+
     def carry(self, point: int, trials: int) -> Any:
         """Return room for the states of trials between layers: a sequence, one item for each.
 
         By default float64 of shape (trial, numbers).
         """
         return np.empty((trials, self.carried_bytes(point) // 8))
-
-    @abc.abstractmethod
-    def carried_bytes(self, point: int) -> int:
-        """Return the bytes of the state of one trial."""
 
     @abc.abstractmethod
     def advance(
@@ -87,10 +122,6 @@ class BlockSampler(abc.ABC):
         """
 
     # --- tasks -----------------------------------------------------------------------------------
-
-    @abc.abstractmethod
-    def prepare(self) -> None:
-        """Compile the kernels, or load them from the cache."""
 
     def blocks_per_task(self, point: int) -> int:
         """Return a power of two, for tasks of about 0.2 s that need at most 8 MiB."""
@@ -185,37 +216,3 @@ class BlockSampler(abc.ABC):
         for layer0 in range(0, depth, segment):
             layers = min(segment, depth - layer0)
             yield layer0, np.empty((trials, layers, self.run_plan.columns.count))
-
-    def working_bytes(self, point: int) -> int:
-        """Return an estimate of the memory of each thread, in bytes."""
-        trials = min(BLOCK, self.run_plan.trials)
-        rows = trials * self.run_plan.columns.count * 8 * self._segment(point, trials)
-        return rows + self.places(point, trials) * self.carried_bytes(point)
-
-    # --- statistics ------------------------------------------------------------------------------
-
-    def collector(self, task: Task, bins: Bins | None) -> Collector:
-        """Return empty statistics for a task."""
-        run = self.run_plan
-        one = statistics.empty_moments(run.depth, self.layers.size, run.columns)
-        moments = Moments(*(np.zeros((task.blocks, *array.shape)) for array in one))
-        first = bins is None
-        if bins is None:
-            shape = (run.depth, self.chosen.histogram.size)
-            bins = Bins(np.zeros(shape), np.zeros(shape))
-        kept = max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
-        return Collector(
-            moments=moments,
-            bins=bins,
-            histogram=statistics.zero_histogram(run.depth, run.bins, run.columns.pairs),
-            first=first,
-            kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
-            layers=self.layers,
-            values=np.full((self.chosen.covariance.size, BLOCK, self.layers.size), np.nan),
-            chosen=self.chosen,
-        )
-
-    def result(self, task: Task, collector: Collector) -> TaskResult:
-        """Return the statistics of a finished collector."""
-        moments = Moments(*(array[0].copy() for array in collector.moments))
-        return TaskResult(task, moments, collector.histogram, collector.bins, collector.kept)

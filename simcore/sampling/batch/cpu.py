@@ -125,22 +125,6 @@ class BatchSampler(BatchFacts, BlockSampler):
         """Return the bytes of the state of one trial."""
         return 8 * (self.columns * (2 * self.nodes(point) + 2) + 4 * self.pairs)
 
-    def working_bytes(self, point: int) -> int:
-        """Return an estimate of the memory of each thread, in bytes."""
-        factor = self.columns * (self.nodes(point) + 1)
-        return super().working_bytes(point) + 8 * (factor + self._scratch(point))
-
-    def _scratch(self, point: int) -> int:
-        """Return the numbers that a layer needs beside signals and T."""
-        fan_in, width = int(self.fan_ins[point].max()), int(self.widths[point].max())
-        if self.fused:
-            return fan_in + 4 * width
-        if self.run_plan.sampler == "dense":
-            return fan_in * dense.tile_nodes(fan_in, width) + 4 * width
-        rank = min(fan_in + 1, self.columns)
-        q = 2 * (fan_in + 1) * rank if self.laws[point].asymmetric else 0
-        return rank * (self.columns + gram.tile_nodes(rank, width)) + q + 4 * width
-
     def advance(
         self,
         point: int,

@@ -21,7 +21,6 @@ from simcore.numerics.rng import Stream
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device
-from simcore.sampling.driver import Floats
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import draws as batch_draws
@@ -199,10 +198,6 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         """Return an estimate of the memory of a trial, in bytes."""
         return 8 * COPIES * self.columns * (self.nodes(point) + 1)
 
-    def carry(self, point: int, trials: int) -> list[Carried | None]:
-        """Return an empty place for each trial; the first holds the state of all."""
-        return [None] * trials
-
     def start(self, point: int, first_trial: int, trials: int) -> Carried:
         """Return trials at their inputs."""
         xp, run = self.device.xp, self.run_plan
@@ -253,19 +248,3 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         ties = tie_bound(law, sigma_b_of(law, n)) > 0.0
         each = drawn * (4 + (5 * 8 if replaced else 0) + (8 if ties else 0))
         return max(1, min(width, room // each))
-
-    def advance(
-        self,
-        point: int,
-        first_trial: int,
-        layer0: int,
-        carried: Any,
-        rows: Floats,
-        signals: Signals,
-    ) -> None:
-        """Take trials through layers, and copy their rows to the host."""
-        if layer0 == 0:
-            carried[0] = self.start(point, first_trial, rows.shape[0])
-        made = self.device.room(rows.shape)
-        self.make_rows(point, first_trial, layer0, carried[0], made)
-        self.device.get(made, rows)

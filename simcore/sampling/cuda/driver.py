@@ -17,7 +17,7 @@ import numpy as np
 from simcore.errors import DeviceError
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
-from simcore.sampling.driver import BlockSampler, Floats
+from simcore.sampling.driver import TaskSampler
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, join_blocks
 
@@ -36,7 +36,7 @@ SHARE = 0.25
 """The largest share of free device memory that rows and states of trials may take."""
 
 
-class CudaBlockSampler(BlockSampler):
+class CudaBlockSampler(TaskSampler):
     """A sampler (`contract.Sampler`) whose trials go through their layers on a CUDA device.
 
     Without a device given it is the current one. Running raises DeviceError if a launch needs more
@@ -157,22 +157,3 @@ class CudaBlockSampler(BlockSampler):
             "End other programs on it, choose another with CUDA_VISIBLE_DEVICES,"
             " or use --device cpu.",
         )
-
-    # --- the contract of BlockSampler ------------------------------------------------------------
-
-    def advance(
-        self,
-        point: int,
-        first_trial: int,
-        layer0: int,
-        carried: Floats,
-        rows: Floats,
-        signals: Signals,
-    ) -> None:
-        """Take trials through layers, with states and rows on the host."""
-        begins = layer0 == 0
-        there = self.start(point, first_trial, len(carried)) if begins else self.device.put(carried)
-        made = self.device.room(rows.shape)
-        self.make_rows(point, first_trial, layer0, there, made)
-        self.device.get(made, rows)
-        self.device.get(there, carried)
