@@ -159,13 +159,13 @@ def fold_slots(thread, parts):
 
 
 @njit(forceinline=True)
-def fold_lanes(thread, parts, counts, totals):
-    """Add the lanes of a sum, in order, or the warps' counts."""
+def fold_lanes(thread, stride, parts, counts, totals):
+    """Add the lanes of a sum, in order, or the warps' counts; sum k is at parts[k · stride …]."""
     other = U_ZERO
     total = 0.0
     if thread < U_SUMS:
         while other < U_LANES:
-            total += parts[_u32(thread * U_THREADS + other)]
+            total += parts[_u32(thread * stride + other)]
             other = _u32(other + U_ONE)
         totals[thread] = total
     elif thread < U_TOTALS:
@@ -234,7 +234,7 @@ def _sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, count
         cuda.syncthreads()
         fold_slots(thread, parts)
         cuda.syncthreads()
-        fold_lanes(thread, parts, counts, totals)
+        fold_lanes(thread, U_THREADS, parts, counts, totals)
 
 
 @cuda.jit(device=True, forceinline=True)
