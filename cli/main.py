@@ -27,8 +27,6 @@ from .streams import lost_output, protect
 from .theory import register as register_theory
 from .train import register as register_train
 
-__all__ = ["app", "main"]
-
 RUNS = ("resume", "merge", "train")
 """Commands whose result is a file: they succeed without standard output."""
 

@@ -18,8 +18,6 @@ from .options import SIMULATE, Version, accepts
 from .signals import ignore_checkpoint_requests
 from .streams import protect
 
-__all__ = ["app", "main", "simulate"]
-
 HELP = """\
 Simulate how signals propagate through random ReLU networks.
 
