@@ -19,7 +19,6 @@ from .style import COLOURS, MAX_LINES, THEORY, figure, plain_number
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["SHOWN", "draw"]
 
 MOST_INSIDE = 5
 """Entries of a legend that has room among the curves."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["NOTHING", "plain", "with_error"]
-
 NOTHING = "-"
 """Text of an undefined value."""
 

@@ -10,8 +10,6 @@ from typing import Any
 from simcore.physics.ensembles import WITHOUT_K
 from simcore.runs.limits import DEFAULTS
 
-__all__ = ["repeating_command"]
-
 OPTIONS = (
     *("width", "layer_widths", "depth", "ensemble", "k", "sigma_w", "sigma_b", "weights"),
     *("correlation", "distance", "q0", "inputs", "shared_network", "pairs"),

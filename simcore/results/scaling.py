@@ -19,8 +19,6 @@ from simcore.physics.observables import COVARIANCE, NAMES
 from .points import check_results, points
 from .words import SYMBOLS, point_words
 
-__all__ = ["Scaling", "scaling"]
-
 Floats = npt.NDArray[np.float64]
 
 ENOUGH = 0.1

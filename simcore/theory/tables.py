@@ -33,7 +33,6 @@ from .grid import (
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["fixed_points", "growth_rates", "maps", "phase_diagram", "trajectories"]
 
 MIN_ASYMMETRIC_SIGMA_W = 0.4
 """Below it the growth of `rai` and `raai` takes more and more layers, and seconds, to settle."""

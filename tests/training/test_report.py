@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def figures_of(html: str) -> dict[str, Any]:
 
 
 def text_of(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html[: html.index("<script")]))
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html[: html.index("<script")])))
 
 
 # --- the page -------------------------------------------------------------------------------------
