@@ -138,11 +138,14 @@ class Plan(ABC):
         object.__setattr__(self, name, value)
 
     def _check_kinds(self) -> None:
-        """Refuse a text where labels are due."""
-        labels = self.ensembles
+        """Refuse a text where labels are due, and a number where rates are."""
+        labels, rates = self.ensembles, self.rates
         if not isinstance(labels, tuple | list) or not all(isinstance(x, str) for x in labels):
             remedy = 'Give ("he", "torch"), say.'
             raise InputError("ensembles", repr(labels), "must be a tuple of labels", remedy)
+        if rates is not None and not isinstance(rates, tuple | list | np.ndarray):
+            remedy = "Give (0.01, 0.1), say."
+            raise InputError("rates", repr(rates), "must be a tuple of numbers", remedy)
 
     def _check_ensembles(self) -> None:
         starts = [parse_label("ensembles", label) for label in self.ensembles]

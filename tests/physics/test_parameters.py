@@ -54,7 +54,7 @@ def test_what_is_no_number_is_refused_in_one_line(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [*NO_NUMBERS[:-1], 2.0, np.float32(2), np.array(2.0)], ids=repr)
 def test_what_is_no_whole_number_is_refused(value: Any) -> None:
-    with pytest.raises(InputError, match="must be a whole number"):
+    with pytest.raises(InputError, match=r"must be a whole number"):
         whole("depth", value)
 
 
@@ -101,9 +101,9 @@ def _int(value: int) -> Any:
 @pytest.mark.parametrize("value", [True, "0.5", np.array([0.5])], ids=repr)
 def test_an_ensemble_refuses_what_is_no_number(value: Any) -> None:
     for name in ("sigma_b", "k"):
-        with pytest.raises(InputError, match=f"^{name} = .*must be a number"):
+        with pytest.raises(InputError, match=rf"^{name} = .*must be a number"):
             simcore.Ensemble("raai", **{"k": 1.0, name: value})
-    with pytest.raises(InputError, match="^sigma_w = "):
+    with pytest.raises(InputError, match=r"^sigma_w = "):
         simcore.Ensemble.he(sigma_w=value)
 
 
