@@ -84,7 +84,7 @@ def test_types_of_numbers_do_not_change_a_run(real: Make, integer: Make) -> None
 def test_types_of_numbers_do_not_change_an_ensemble_or_its_theory(real: Make) -> None:
     ensemble = simcore.Ensemble.raai(real(0.5), sigma_w=real(0.75), sigma_b=real(0.25))
     assert ensemble == simcore.Ensemble.raai(0.5, sigma_w=0.75, sigma_b=0.25)
-    weight, _ = simcore.initializers.layer(ensemble, np.int64(4), _int(3), np.random.default_rng(0))
+    weight, _ = simcore.initializers.layer(ensemble, _int(4), _int(3), np.random.default_rng(0))
     assert weight.shape == (3, 4)
     theory = simcore.theory
     for law in ({"k": 0.5, "sigma_w": 1.5, "sigma_b": 0.25}, {"k": 0.5, "sigma_w": 1.25}):
@@ -109,15 +109,13 @@ def test_an_ensemble_refuses_what_is_no_number(value: Any) -> None:
 
 def test_simulate_takes_numbers_and_arrays_of_numpy() -> None:
     ensemble = simcore.Ensemble.he()
-    dataset = simcore.simulate(
-        ensemble,
-        width=np.array([8, 16]),
-        depth=np.int64(2),
-        correlation=np.array([0.0, 0.5], dtype=np.float32),
-        trials=np.uint8(64),
-        seed=np.int64(5),
-        threads=np.int64(1),
-    )
+    given: dict[str, Any] = {
+        "width": np.array([8, 16]),
+        "depth": np.int64(2),
+        "correlation": np.array([0.0, 0.5], dtype=np.float32),
+        **{"trials": np.uint8(64), "seed": np.int64(5), "threads": np.int64(1)},
+    }
+    dataset = simcore.simulate(ensemble, **given)
     plain = simcore.simulate(
         ensemble, width=[8, 16], depth=2, correlation=[0.0, 0.5], trials=64, seed=5, threads=1
     )
