@@ -15,6 +15,7 @@ __all__ = [
     "FIRST_ORDER",
     "HISTOGRAMMED",
     "KEPT",
+    "MEASURED_BY",
     "NAMES",
     "NETWORK",
     "NETWORK_NAMES",
@@ -224,6 +225,9 @@ COVARIANCE = tuple(o.name for o in OBSERVABLES if o.covariance)
 FIRST_ORDER = tuple(o.name for o in OBSERVABLES if o.first_order)
 KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
 """Observables whose first trajectories are kept whole."""
+
+MEASURED_BY = {"q1": "inactive1", "q2": "inactive2", "distance": "correlation"}
+"""Observables with values beyond float64, each with one that is defined wherever it exists."""
 
 
 NETWORK_NAMES = tuple(o.name for o in NETWORK)
