@@ -13,8 +13,6 @@ from .config import Given, named
 from .errors import CommandError
 from .files import prepare
 
-__all__ = ["register"]
-
 EPILOG = """\
 [bold]Examples[/bold]
 

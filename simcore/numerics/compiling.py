@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["prefer_wide_vectors", "prepare", "source_digest", "wide_vector_features"]
-
 PACKAGE = Path(__file__).resolve().parents[1]
 """The folder of simcore: kernels are stale when any file in it changes."""
 

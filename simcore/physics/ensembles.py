@@ -6,16 +6,6 @@ from simcore.errors import InputError
 
 from .parameters import check_scale, correlation_strength
 
-__all__ = [
-    "ASYMMETRIC",
-    "CRITICAL",
-    "ENSEMBLES",
-    "PUBLISHED_SIGMA_W",
-    "WITHOUT_K",
-    "check_ensemble",
-    "ensemble_name",
-]
-
 ENSEMBLES = ("he", "correlated", "rai", "raai")
 """Names of the ensembles that the samplers know."""
 
@@ -35,10 +25,7 @@ PUBLISHED_SIGMA_W = 0.6007
 def ensemble_name(name: str | None, *, has_k: bool) -> str:
     """Return the ensemble that is meant: k alone means `correlated`, nothing at all `he`.
 
-    Raises
-    ------
-    InputError
-        If the ensemble needs k and there is none.
+    Raises InputError if the ensemble needs k and there is none.
     """
     if name is None:
         return "correlated" if has_k else "he"

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BLOCK", "Task"]
-
 BLOCK = 64
 """Trials per block. It fixes the arithmetic of the moments and nothing else."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """An aligned run of 2^m blocks of one point, or its last, partial block.
+    """An aligned run of 2^m blocks of one point of `Run.points`, or its last, partial block.
 
-    Parameters
-    ----------
-    point
-        Number of the point in `Run.points`.
-    first_block, blocks
-        First block and how many (a power of two that divides `first_block`).
-    trials
-        Trials in it: 64 per block, fewer in a partial last block.
+    `blocks` divides `first_block`; there are 64 trials per block, fewer in a partial last one.
     """
 
     point: int

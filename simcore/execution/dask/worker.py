@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from simcore.statistics.blocks import Task
     from simcore.statistics.moments import Bins
 
-__all__ = ["Job", "Reply", "VersionMismatchError", "prepare", "run_task", "versions"]
 
 _ALL_THREADS = threading.Lock()
 _SETTING_UP = threading.Lock()
@@ -182,7 +181,7 @@ def _unwatched() -> Signals:
     """Return signals that nobody sets or reads: a cluster's tasks are short."""
     from simcore.sampling.contract import Signals
 
-    return Signals.sharing(np.zeros(1, dtype=np.int64))
+    return Signals.sharing()
 
 
 def _narrow(result: TaskResult) -> TaskResult:

@@ -19,8 +19,6 @@ from .arrays import Array, Group, Pairs, Source, cotangents, layer_factor, scale
 from .gram import LEAST_REST
 from .physics import Law, tie_bound
 
-__all__ = ["dense_layer", "gram_layer"]
-
 
 class Choices(NamedTuple):
     """Replaced weights of a layer: index, old and new value, shape (B, N)."""
@@ -71,16 +69,8 @@ def dense_layer(
 ) -> tuple[Group, Array]:
     """Return the group, regressed, and pre-activations, (B, C, N), by explicit weights.
 
-    Parameters
-    ----------
-    xp, law, pairs, group, source
-        The namespace, the point, its pairs, the state of the trials, and their random numbers.
-    layer, width
-        Number of the layer, from 1, and its nodes.
-    tile
-        Number of nodes whose weights are drawn at a time.
-    dtype
-        Type of the product.
+    `layer` counts from 1. The weights of `tile` nodes are drawn at a time; products are of type
+    `dtype`.
     """
     n = group.signals.shape[-1]
     group, t, bias = layer_factor(xp, law, pairs, group)
