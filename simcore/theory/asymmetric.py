@@ -189,8 +189,8 @@ def normal_moments(h: FloatArray, x: float) -> NormalMoments:
         nodes, weights = _panels(np.array([0.0, 1.0]), 10)
         z = h[:, None] - nodes * x
         density = normal_density(z) * (2.0 * weights * nodes)
-        sums = [(density * f).sum(axis=1)[:, None] for f in (z, z * z, z * nodes)]
-        return NormalMoments(mass, *sums, beta, beta_squared)
+        one, two, mixed = ((density * f).sum(axis=1)[:, None] for f in (z, z * z, z * nodes))
+        return NormalMoments(mass, one, two, mixed, beta, beta_squared)
     powers = _incomplete_moments(h[:, None] - x, h[:, None], 4)
     h = h[:, None]
     one = 2.0 / x**2 * (h * powers[1] - powers[2])
