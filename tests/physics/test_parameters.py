@@ -113,7 +113,9 @@ def test_simulate_takes_numbers_and_arrays_of_numpy() -> None:
         "width": np.array([8, 16]),
         "depth": np.int64(2),
         "correlation": np.array([0.0, 0.5], dtype=np.float32),
-        **{"trials": np.uint8(64), "seed": np.int64(5), "threads": np.int64(1)},
+        "trials": np.uint8(64),
+        "seed": np.int64(5),
+        "threads": np.int64(1),
     }
     dataset = simcore.simulate(ensemble, **given)
     plain = simcore.simulate(
