@@ -13,7 +13,7 @@ from simcore.errors import InputError
 
 from . import options
 from .config import Given, named
-from .files import existing
+from .files import existing, expanded, input_file
 
 
 def _option(metavar: str, text: str) -> Any:
@@ -74,7 +74,9 @@ def _resume_run(path: Path, given: Given) -> int:
         show_finished(request, path)
         return 0
     check_destination(path)
-    work = partial(api.resume_file, path, trials=total, inputs=given.texts.get("inputs"))
+    work = partial(
+        api.resume_file, path, trials=total, inputs=input_file(given.texts.get("inputs"))
+    )
     return carry_out("simcore", request, work)
 
 
@@ -108,21 +110,21 @@ def merge(
 
     The results are the same, to the last bit, as those of one run of all trials.
     """
-    target = Path(output).expanduser()
+    target = expanded(output)
     paths = [existing(file) for file in files]
     api.prepare(kernels=True)
     from .execution import command_line, show_merged, spoken_warnings
     from .output import check_destination
 
     try:
+        check_destination(target)
         if target.exists() and not overwrite:
             remedy = "Add --overwrite, or name another file."
             raise InputError("output", output, "exists already", remedy)
-        check_destination(target)
         with spoken_warnings(quiet=quiet):
             notes = command_line("simcore")
             outcome = api.unite(
-                paths, target, allow_gaps=allow_gaps, inputs=inputs, provenance=notes
+                paths, target, allow_gaps=allow_gaps, inputs=input_file(inputs), provenance=notes
             )
     except InputError as error:
         raise named(error, Given({"output": output}), ("inputs", "output")) from error

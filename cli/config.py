@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from simcore.api import EXCLUSIVE
 from simcore.errors import InputError
 
 from .errors import CommandError, shorten
+from .files import expanded
 
 SPELLED = {"layer_widths": "widths"}
 """Parameters whose option has another name."""
@@ -121,7 +121,7 @@ def _read(source: str) -> dict[str, object]:
     import tomllib
 
     try:
-        return tomllib.loads(Path(source).read_text(encoding="utf-8"))
+        return tomllib.loads(expanded(source).read_text(encoding="utf-8-sig"))
     except OSError as error:
         rule = f"can't be read ({error.strerror})"
         raise InputError("config", source, rule, "Name a TOML file.") from error

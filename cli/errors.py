@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import typer
@@ -36,6 +37,8 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
 
     A usage error, and every error that simcore raises on purpose, becomes one line on stderr.
     """
+    # Figures go to files alone: a notebook's backend, which may not be installed, is not for them.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         code = app(args=list(arguments), prog_name=program, standalone_mode=False)
     except SimcoreError as error:

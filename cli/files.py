@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from simcore.api import prepare
@@ -9,7 +10,7 @@ from simcore.errors import InputError
 
 from .errors import CommandError
 
-__all__ = ["existing", "prepare"]
+__all__ = ["existing", "expanded", "prepare"]
 
 
 def existing(file: str) -> Path:
@@ -20,9 +21,25 @@ def existing(file: str) -> Path:
     CommandError
         If there is no such file.
     """
-    path = Path(file).expanduser()
-    if not path.is_file():
-        rule = "is a folder, not a run" if path.is_dir() else "does not exist"
+    path = expanded(file)
+    rule = "is a folder, not a run" if os.path.isdir(path) else "does not exist"  # noqa: PTH112
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        rule = f"can't be read ({error.strerror})"
+    if not os.path.isfile(path):  # noqa: PTH113 - no error for names that are refused
         text = f"{file}: {rule}. Name a file that simulate wrote."
         raise CommandError(text, InputError.exit_code)
     return path
+
+
+def expanded(file: str) -> Path:
+    """Return a path with ~ as the home folder; it stays where it names no user."""
+    return Path(os.path.expanduser(file))  # noqa: PTH111 - Path's own fails for unknown users
+
+
+def input_file(text: str | None) -> str | None:
+    """Return FILE or FILE:DATASET with ~ as the home folder; None stays None."""
+    return str(expanded(text)) if text is not None and text.startswith("~") else text

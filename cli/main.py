@@ -17,7 +17,7 @@ from .campaign import merge, resume
 from .config import Given, named
 from .doctor import register as register_doctor
 from .errors import CommandError, fail, run_app
-from .files import existing, prepare
+from .files import existing, expanded, prepare
 from .numbers import duration, rate_text
 from .options import Version
 from .report import register as register_report
@@ -123,7 +123,7 @@ def plot(
     from simcore.figures.runs import plot as draw
 
     stem = path.stem.strip("*?[]") or "runs"
-    picture = Path(output) if output else Path(f"{stem}-{kind}.png")
+    picture = expanded(output) if output else Path(f"{stem}-{kind}.png")
     given = {"output": str(picture), "observable": observable or ""}
     given |= {"layer": str(layer), "size": str(size)}
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from simcore.errors import InputError
 
 from .config import Given, named
 from .errors import CommandError
-from .files import prepare
+from .files import expanded, prepare
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -48,10 +49,11 @@ def register(app: typer.Typer) -> None:
 
 def _report(files: Files, output: Output = None) -> None:
     """Write one page about runs or training: verdict, figures, provenance. It works offline."""
-    page = Path(output).expanduser() if output else Path(f"{Path(files[0]).stem}.html")
-    read = {Path(file).expanduser().resolve() for file in files}
-    if page.is_dir() or page.resolve() in read:
-        rule = "is a folder" if page.is_dir() else "is one of the files to report on"
+    page = expanded(output) if output else Path(f"{Path(files[0]).stem}.html")
+    read = {os.path.realpath(expanded(file)) for file in files}
+    folder = os.path.isdir(page)  # noqa: PTH112 - no error for names that are refused
+    if folder or os.path.realpath(page) in read:
+        rule = "is a folder" if folder else "is one of the files to report on"
         text = f"--output {page}: {rule}. Name another file, such as report.html."
         raise CommandError(text, InputError.exit_code)
     prepare()

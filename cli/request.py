@@ -12,6 +12,7 @@ from simcore import api
 from simcore.errors import InputError, spelled
 
 from .config import Given, option_name
+from .files import expanded, input_file
 from .values import (
     parse_float,
     parse_floats,
@@ -115,11 +116,15 @@ def output_file(given: Given, name: str = "output") -> Path | None:
     """Return the file that an option names; None if it was left out."""
     if given.texts.get(name) == "":
         raise InputError(name, "''", "is empty", "Name a file, or leave it out.")
-    return Path(given.texts[name]).expanduser() if name in given.texts else None
+    return expanded(given.texts[name]) if name in given.texts else None
 
 
 def _text(_: str, text: str) -> str:
     return text
+
+
+def _file(_: str, text: str) -> str:
+    return input_file(text) or ""
 
 
 def _number_or_file(field: str, text: str) -> int | str:
@@ -128,7 +133,7 @@ def _number_or_file(field: str, text: str) -> int | str:
         return parse_integer(field, text)
     except InputError:
         if Path(text.partition(":")[0]).suffix[1:].isalnum() and not _is_float(text):
-            return text
+            return _file(field, text)
         raise
 
 
@@ -143,7 +148,8 @@ def _is_float(text: str) -> bool:
 DESCRIPTION: dict[str, Reader] = {
     **dict.fromkeys(("depth", "trials", "first_trial", "seed", "keep", "bins"), parse_integer),
     **dict.fromkeys(("sigma_b", "correlation", "distance", "q0"), parse_floats),
-    **dict.fromkeys(("ensemble", "inputs", "sampler", "weights", "device"), _text),
+    **dict.fromkeys(("ensemble", "sampler", "weights", "device"), _text),
+    "inputs": _file,
     "width": parse_integers,
     "widths": parse_profile,
     "k": partial(parse_floats, infinite=True),

@@ -18,7 +18,7 @@ from simcore.api import BY_NAME, evenly
 from simcore.errors import InputError, OutputError
 
 from .config import Given
-from .files import prepare
+from .files import expanded, prepare
 from .numbers import plain
 from .show import show_json, show_table
 from .summary import MOST_ROWS, chosen_layers
@@ -85,7 +85,7 @@ def checked_output(given: Given) -> Path | None:
         raise InputError("show", given.texts["show"], rule, "Name one with -o: -o figure.pdf.")
     if name is None:
         return None
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.suffix not in (*DATA, *PICTURES):
         known = ", ".join((*DATA, *PICTURES))
         raise InputError("output", name, "has no known ending", f"Use one of: {known}.")

@@ -15,7 +15,7 @@ from simcore.api import Control, Progress, settings
 from simcore.errors import InputError
 
 from .config import Given, named, option_name
-from .files import prepare
+from .files import expanded, prepare
 from .live import choose_report
 from .numbers import duration
 from .options import SIMULATE, accepts, option_table
@@ -154,7 +154,7 @@ def _perform(plan: Plan, given: Given) -> int:
             raise InputError(name, "''", "is empty", "Name a file, or leave it out.")
     figure = _figure(given)
     typed = given.texts.get("output")
-    named_file = None if typed is None else Path(typed).expanduser()
+    named_file = None if typed is None else expanded(typed)
     destination = resolve_destination(plan, named_file)
     if destination.finished(plan, overwrite="overwrite" in given.flags):
         _show_finished(destination.path, given)
@@ -179,7 +179,7 @@ def _figure(given: Given) -> Path | None:
         return None
     from simcore.figures.style import check_ending
 
-    figure = Path(typed).expanduser()
+    figure = expanded(typed)
     check_ending(figure, "figure")
     check_destination(figure, "figure")
     return figure

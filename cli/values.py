@@ -12,7 +12,7 @@ from simcore.api import CRITICAL
 from simcore.errors import InputError
 
 RANGE_DIGITS = 12
-"""Significant digits of the values of a range: 0.1 is then the 0.1 that one would type."""
+"""Significant digits inside a range, so that 0.1 is the 0.1 that one would type."""
 
 MAX_VALUES = 100_000
 """Values of one list or range."""
@@ -137,7 +137,8 @@ def _parse_list(
             values.append(one(field, item))
         else:
             start, stop = one(field, ends[0]), one(field, ends[1])
-            values += [between(start, stop, Fraction(i, count - 1)) for i in range(count)]
+            steps = [between(start, stop, Fraction(i, count - 1)) for i in range(count)]
+            values += [start, *steps[1:-1], stop]
     return tuple(values)
 
 

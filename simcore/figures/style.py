@@ -40,6 +40,7 @@ STYLE: dict[Any, Any] = {
     "savefig.bbox": "tight",
     "savefig.dpi": 300,
     "svg.fonttype": "none",
+    "text.usetex": False,
     "xtick.direction": "in",
     "xtick.minor.visible": True,
     "xtick.top": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from simcore.errors import FileFormatError, InputError
@@ -13,6 +14,8 @@ from .lock import protected
 def check_destination(path: Path, field: str = "output") -> None:
     """Raise InputError, about `field`, unless a file can be made, or replaced, at `path`."""
     try:
+        with suppress(FileNotFoundError):
+            path.stat()  # refuses names that are too long, and loops of links
         if path.is_dir():
             raise InputError(field, str(path), "is a folder", "Name a file in it.")
         if path.exists() and not path.is_file():

@@ -87,7 +87,7 @@ def replacing(
         If `stopping` said so.
     """
     try:
-        final = Path(path).resolve()
+        final = Path(os.path.realpath(path))
         part = final.with_name(final.name + ".part")
         if protected(final):
             text = f"{os.fspath(path)} is read-only. Make it writable, or choose another file."

@@ -39,7 +39,7 @@ class LockWarning(SimcoreWarning):
 
 def lock_path(path: str | os.PathLike[str]) -> Path:
     """Return the file that is locked by the writer of `path`."""
-    final = Path(path).resolve()
+    final = Path(os.path.realpath(path))
     return final.with_name(f".{final.name}.lock")
 
 

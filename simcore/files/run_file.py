@@ -319,6 +319,7 @@ def describe(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         "dimensions": {name: len(values) for name, values in run.dimensions.items()},
         "points": points,
         "trials": run.trials,
+        "trajectories_kept": run.kept,
         "trials_done": [min(done), max(done)],
         "trials_done_per_point": done,
         "provenance": notes,

@@ -187,7 +187,7 @@ def _set_attributes(target: Any, attributes: Mapping[str, object]) -> None:
         dtype = array.dtype
         if dtype.kind == "U":
             # Of fixed length: HDF5 checksums object headers, but not its heap of other strings.
-            texts = [item.encode() for item in array.ravel().tolist()]
+            texts = [item.encode(errors="backslashreplace") for item in array.ravel().tolist()]
             dtype = h5py.string_dtype("utf-8", max(1, *map(len, texts)) if texts else 1)
             array = np.array(texts, dtype).reshape(array.shape)
         elif dtype.kind == "b":

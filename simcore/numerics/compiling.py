@@ -56,6 +56,8 @@ def _user_folder() -> Path | None:
 
     try:
         folder = user_cache_path("simcore") / source_digest()
+        if not folder.is_absolute():  # without a home folder, some versions leave a literal ~
+            return None
         if "SLURM_JOB_ID" in os.environ:
             # The nodes of a job share the home folder, and would write the same files at once.
             folder = folder / platform.node()

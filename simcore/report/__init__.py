@@ -96,7 +96,7 @@ def _line(problem: InputError) -> str:
 
 def _written(path: Path, text: str) -> Path:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         message = f"can't write {path}: {error.strerror or error}; choose another folder"
         raise OutputError(message) from error

@@ -86,12 +86,13 @@ def read_sources(
     sources: list[Source] = []
     trainings: list[Training] = []
     problems: list[InputError] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in paths:
-        path = Path(given).expanduser()
-        if path.resolve() in seen:
+        path = Path(os.path.expanduser(given))  # noqa: PTH111 - no error for unknown users
+        real = os.path.realpath(path)
+        if real in seen:
             continue
-        seen.add(path.resolve())
+        seen.add(real)
         try:
             found = _read(path)
         except InputError as error:

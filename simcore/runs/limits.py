@@ -33,6 +33,12 @@ MAX_INPUTS = 2**22
 SMALLEST_DISTANCE = 1e-280
 """Smallest 1 − c₀ above 0: products of distances stay normal numbers."""
 
+PAIR_SIGMA_W = (1e-60, 1e70)
+"""Smallest and largest σ_w of the sampler gram for a pair: σ_w⁴ times a mean square is finite."""
+
+PAIR_DIFFERENCE = 1e-300
+"""Smallest σ_w² q₀ (1 − c₀) above 0 of the same sampler, which starts from it."""
+
 KEEP_BYTES = 64 * 1024 * 1024
 """Room for kept trajectories over the whole grid, all observables together."""
 

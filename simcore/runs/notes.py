@@ -5,6 +5,7 @@ from __future__ import annotations
 from simcore.physics.ensembles import ASYMMETRIC
 
 from .costs import sampler_costs
+from .limits import KEEP_BYTES
 from .run import Run
 
 UNBOUNDED = (
@@ -26,6 +27,10 @@ def notes(run: Run, *, chosen: bool) -> list[str]:
     found = []
     if run.sigma_w is None and any(run.sigma_b or ()) and run.ensemble not in ASYMMETRIC:
         found.append(UNBOUNDED)
+    asked = max(0, min(run.keep, run.end_trial) - run.first_trial)
+    if run.kept < asked:
+        room = f"{KEEP_BYTES >> 20} MiB for all trajectories"
+        found.append(f"`keep` asks for {asked} trajectories; {run.kept} fit into the {room}")
     if run.shared:
         text = f"{run.batch} inputs through each network, sampler {run.sampler}"
         if chosen and run.weights == "normal":

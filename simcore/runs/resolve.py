@@ -202,7 +202,29 @@ def _sampler(run: Run) -> str:
     if run.ensemble in ASYMMETRIC and sampler == "gram" and not run.shared_network:
         for nodes in run.layer_widths or run.width:
             whole("width", nodes, 1, limits.MAX_ASYMMETRIC_WIDTH)
+    if run.ensemble not in ASYMMETRIC and sampler == "gram" and not run.shared_network:
+        _check_pair(run)
     return sampler
+
+
+def _check_pair(run: Run) -> None:
+    """Refuse scales that leave float64 in the sampler of a pair, theory.md (4)."""
+    low, high = limits.PAIR_SIGMA_W
+    scales = (
+        run.sigma_w if isinstance(run.sigma_w, tuple) else [w for _, w in run.sigma_w_of_k or ()]
+    )
+    for scale in scales:
+        if not low <= scale <= high:
+            rule = f"must be between {low:g} and {high:g} for the sampler gram"
+            raise InputError(
+                "sigma_w", scale, rule, "Choose a value in that range, or use `sampler` dense."
+            )
+    gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
+    least = min((gap for gap in gaps if gap > 0.0), default=1.0)
+    if min(scales) ** 2 * min(run.q0) * least < limits.PAIR_DIFFERENCE:
+        rule = f"makes `sigma_w`^2 `q0` (1 - c0) less than {limits.PAIR_DIFFERENCE:g}"
+        name = "correlation" if run.distance is None else "distance"
+        raise InputError(name, f"{least:g}", rule, "Use larger values of the three.")
 
 
 # --- statistics ---------------------------------------------------------------------------------

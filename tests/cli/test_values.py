@@ -126,3 +126,10 @@ def test_critical_stands_alone() -> None:
     assert parse_weight_scale("sigma_w", "1.5") == (1.5,)
     with pytest.raises(InputError, match="alone"):
         parse_weight_scale("sigma_w", "1.5,critical")
+
+
+def test_the_ends_of_a_range_stay_as_typed() -> None:
+    assert parse_floats("k", "-0.9999999999999:0:3") == (-0.9999999999999, -0.5, 0.0)
+    assert parse_floats("correlation", "0.99999999999995:0.5:2") == (0.99999999999995, 0.5)
+    with pytest.raises(InputError, match="must have finite ends"):
+        parse_floats("k", "0:inf:2", infinite=True)

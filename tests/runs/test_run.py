@@ -15,6 +15,7 @@ from simcore.inputs.input_set import InputSet
 from simcore.physics.parameters import norm_preserving_sigma_w
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.limits import MAX_DEPTH, MAX_WIDTH
+from simcore.runs.notes import notes
 from simcore.runs.run import Run, resolve
 
 DIGITS = Path(__file__).parents[2] / "data" / "digits.h5"
@@ -201,3 +202,22 @@ def test_ensembles_check_their_arguments() -> None:
         Ensemble("he", k=1.0)
     with pytest.raises(InputError, match="ensemble"):
         Ensemble("xavier")
+
+
+@pytest.mark.parametrize("scale", [1e71, 1e-61])
+def test_the_pair_sampler_refuses_scales_whose_products_leave_float64(scale: float) -> None:
+    with pytest.raises(InputError, match=r"^sigma_w = .* for the sampler gram"):
+        Run(width=16, depth=3, sigma_w=scale)
+    assert Run(width=16, depth=3, sigma_w=scale, sampler="dense").sigma_w == (scale,)
+
+
+def test_the_pair_sampler_refuses_differences_that_leave_float64() -> None:
+    with pytest.raises(InputError, match=r"^distance = 1e-280: makes sigma_w\^2 q0"):
+        Run(width=16, depth=3, distance=1e-280, q0=1e-40)
+    assert Run(width=16, depth=3, distance=[0.0, 1e-280]).distance == (0.0, 1e-280)
+
+
+def test_a_run_says_that_it_keeps_fewer_trajectories_than_asked() -> None:
+    long = Run(width=8, depth=2000, trials=1500, keep=1500)
+    assert [note for note in notes(long, chosen=False) if f"; {long.kept} fit" in note]
+    assert not notes(Run(width=8, depth=20, trials=1500, keep=1500), chosen=False)
