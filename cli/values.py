@@ -137,7 +137,9 @@ def _parse_list(
             values.append(one(field, item))
         else:
             start, stop = one(field, ends[0]), one(field, ends[1])
-            steps = [between(start, stop, Fraction(i, count - 1)) for i in range(count)]
+            steps: list[Number] = [
+                between(start, stop, Fraction(i, count - 1)) for i in range(count)
+            ]
             values += [start, *steps[1:-1], stop]
     return tuple(values)
 

@@ -74,8 +74,8 @@ def test_a_range_holds_what_one_would_type() -> None:
 def test_a_range_is_even_inclusive_and_rounded(start: float, stop: float, count: int) -> None:
     values = parse_floats("q0", f"{start!r}:{stop!r}:{count}")
     assert len(values) == count
-    assert values[0] == float(f"{start:.12g}")
-    assert values[-1] == float(f"{stop:.12g}")
+    assert values[0] == start
+    assert values[-1] == stop
     scale = max(abs(start), abs(stop))
     for i, value in enumerate(values):
         assert value == float(f"{value:.12g}")
