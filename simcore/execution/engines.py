@@ -84,13 +84,6 @@ class ThreadEngine:
     blocks are few or slow, one block after the other with all threads. A GPU is driven by one
     thread, since its own are enough.
 
-    Parameters
-    ----------
-    run
-        The run.
-    threads
-        Number of threads.
-
     Raises
     ------
     DeviceError

@@ -118,16 +118,8 @@ class Options(TypedDict, total=False):
 class Loop:
     """One execution of a run.
 
-    Parameters
-    ----------
-    run
-        The run.
-    points
-        What is known of each point, in the order of `Run.points`; the loop fills them.
-    output
-        The file to write; None keeps the results in memory only.
-    options
-        How to execute it.
+    It fills `points`, the statistics in the order of `Run.points`. Without `output` the results
+    stay in memory.
     """
 
     def __init__(

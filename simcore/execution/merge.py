@@ -43,19 +43,9 @@ def merge(
 
     One shard is held in memory at a time, beside the whole.
 
-    Parameters
-    ----------
-    paths
-        Files of runs that differ in their trials only.
-    output
-        The file to write; an existing one is replaced.
-    allow_gaps
-        Whether trials may be missing; the file then names them (`gaps`), and a resume of it
-        simulates them.
-    inputs
-        File of the inputs, for runs that have any; None is where they were.
-    provenance
-        More to note in the file.
+    The files differ in their trials only. With `allow_gaps` trials may be missing: the file names
+    them (`gaps`), and a resume of it simulates them. `inputs` is the file of the inputs, None where
+    they were.
 
     Returns
     -------

@@ -50,17 +50,7 @@ def worst_error(run: Run, point: PointStatistics) -> float:
 
 
 class _Stage:
-    """One point on its way to its next look.
-
-    Parameters
-    ----------
-    run
-        The run.
-    number
-        Number of the point.
-    point
-        Its statistics, which the loop fills.
-    """
+    """One point on its way to its next look."""
 
     def __init__(self, run: Run, number: int, point: PointStatistics) -> None:
         self._run, self._number, self._point = run, number, point
@@ -158,13 +148,8 @@ def _gaps(point: PointStatistics, first: int, end: int) -> Iterator[tuple[int, i
 class Agenda:
     """Hands out the tasks of a run, in an order that keeps few points open at a time.
 
-    Parameters
-    ----------
-    run
-        The run.
-    points
-        What is known of each point already: a new run, a checkpoint, a finished run to be
-        extended. The loop puts results into them before it calls `done`.
+    `points` may be those of a new run, a checkpoint or a finished run to be extended. The loop puts
+    results into them before it calls `done`.
     """
 
     def __init__(self, run: Run, points: Sequence[PointStatistics]) -> None:
@@ -219,10 +204,7 @@ class Agenda:
     def next_task(self, size: Callable[[int], int]) -> Task | None:
         """Return the next task; None if all that may run is running or done.
 
-        Parameters
-        ----------
-        size
-            Gives the most blocks that a task of a point may have, a power of two.
+        `size` gives the most blocks that a task of a point may have, a power of two.
         """
         while self._open:
             stage = self._stages[self._open[0]]

@@ -99,14 +99,7 @@ def state_arrays(
 ) -> Iterator[tuple[Field, Numbers | Stacked]]:
     """Yield the arrays of the state with their values; those over nodes only where there is one.
 
-    Parameters
-    ----------
-    run
-        The run.
-    points
-        What is known of each point, in the order of `Run.points`.
-    complete
-        Whether partial blocks are among the nodes. When a run goes on they are simulated again.
+    If `complete`, partial blocks are among the nodes: a run that continues simulates them again.
     """
     cut = _Cuts(run, points, complete=complete)
     # One kind of array after the other: the nodes are then gone through once for each kind.
@@ -219,21 +212,8 @@ def _every(names: Sequence[str], name: str) -> slice:
 def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[PointStatistics]:
     """Put the statistics of all points together from the arrays of the state.
 
-    Parameters
-    ----------
-    run
-        The run.
-    read
-        Reads an array of the file.
-    nodes
-        Nodes of all points, partial blocks included.
-    complete
-        Whether the file is a last write, which may have partial blocks.
-
-    Returns
-    -------
-    list of PointStatistics
-        In the order of `Run.points`.
+    `read` reads an array of the file; `nodes` counts those of all points, partial blocks included,
+    which only a last write has (`complete`).
 
     Raises
     ------

@@ -12,10 +12,7 @@ class Sink(io.RawIOBase):
 
     HDF5 can't close a file whose writes fail, and keeps its descriptor until the process ends.
 
-    Parameters
-    ----------
-    descriptor
-        Of a new file; it is not closed here.
+    The descriptor is that of a new file, and is not closed here.
     """
 
     def __init__(self, descriptor: int) -> None:

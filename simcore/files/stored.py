@@ -21,12 +21,7 @@ class StoredFile:
     A run in progress replaces its file; the old one stays readable while it is open. Only a copy in
     another process has to open it again, and refuses one that has changed.
 
-    Parameters
-    ----------
-    path
-        The file.
-    identity
-        Inode, size and time when it was first opened; None takes the present ones.
+    `identity` is its inode, size and time when it was first opened; None takes the present ones.
 
     Raises
     ------

@@ -28,17 +28,8 @@ Place = dict[Hashable, Any]
 def aligned(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
     """Put the results of several runs together, in memory in proportion to the whole.
 
-    Parameters
-    ----------
-    datasets
-        Datasets as `open_run` gives them for one file, loaded.
-    names
-        Their names, for messages.
-
-    Returns
-    -------
-    xarray.Dataset
-        In memory. Attributes are those in which all agree; ``complete`` is 0 if that of one is.
+    `datasets` are loaded, and as `open_run` gives them for one file; `names` are for messages.
+    Attributes are those in which all agree; ``complete`` is 0 if that of one is.
 
     Raises
     ------

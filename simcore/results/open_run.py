@@ -20,7 +20,6 @@ from simcore.files.layout import (
     Field,
     coordinates,
     fields,
-    observable_of,
     shape_of,
     sizes,
 )
@@ -28,6 +27,7 @@ from simcore.files.run_file import RNG, read_header, rng_layout
 from simcore.files.run_results import RunResults
 from simcore.files.stored import StoredFile
 from simcore.machine.provenance import version
+from simcore.physics.observables import BY_NAME
 from simcore.runs.run import Run
 
 from .backend import lazy_array
@@ -200,7 +200,7 @@ def _dataset(
         variable = _variable(array)
         if field.variable in ESTIMATORS:
             variable.attrs["estimator"] = ESTIMATORS[field.variable]
-            variable.attrs["long_name"] = observable_of(field.variable).long_name
+            variable.attrs["long_name"] = BY_NAME[field.variable].long_name
         variables[field.variable] = variable
         used.update(array.dims)
     coords = {n: _variable(a) for n, a in coordinates(run).items() if set(a.dims) <= used}

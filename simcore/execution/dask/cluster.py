@@ -71,19 +71,6 @@ class _Flight:
 class ClusterEngine:
     """A Dask cluster (`engines.Engine`).
 
-    Parameters
-    ----------
-    run
-        The run.
-    scheduler
-        ``"tcp://HOST:PORT"``, a scheduler file, or ``"local:N"``.
-    threads
-        Threads of this machine, which the N processes of ``"local:N"`` share.
-    log
-        Told of losses and hangs.
-    announce
-        Told, in words, what the user should know.
-
     Raises
     ------
     InputError
