@@ -65,15 +65,15 @@ class Engine(Protocol):
         ...
 
     def poll(self, seconds: float) -> list[Done]:
-        """Return what is done, after waiting for it for a moment at most."""
+        """Return finished tasks; wait for one for so many seconds at most."""
         ...
 
     def updates_in_flight(self) -> int:
-        """Return the node updates of unfinished tasks, as far as they are known."""
+        """Return the known node updates of unfinished tasks."""
         ...
 
     def close(self) -> None:
-        """Abandon what is in flight and let go of everything."""
+        """Abandon tasks in flight and release everything."""
         ...
 
 
@@ -166,7 +166,7 @@ class ThreadEngine:
         return bool(self._flying)
 
     def poll(self, seconds: float) -> list[Done]:
-        """Return what is done."""
+        """Return finished tasks."""
         done, _ = wait(self._flying, timeout=seconds, return_when=FIRST_COMPLETED)
         for future in done:
             del self._flying[future]

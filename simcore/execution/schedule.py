@@ -101,7 +101,7 @@ class _Stage:
         return task
 
     def judge(self) -> None:
-        """Go on to the next look, unless the last one is enough."""
+        """Turn to the next look, unless the last one is enough."""
         self.finished = self._enough() or not self._advance()
 
     def expected_trials(self) -> int:
@@ -220,7 +220,7 @@ class Agenda:
         return stage.first_task()
 
     def done(self, task: Task) -> None:
-        """Take notice that a task's result is in its point's statistics."""
+        """Note that a task's result is in its point's statistics."""
         stage = self._stages[task.point]
         stage.flying -= 1
         if stage.flying == 0 and not stage.blocks:

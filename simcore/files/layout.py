@@ -260,7 +260,7 @@ Add = Callable[..., None]
 
 
 def _add_pairs(run: Run, add: Add) -> None:
-    """Add what is along the pairs of a shared network, and the bins of the activation rate."""
+    """Add the coordinates of the pairs of a shared network, and of bins of the activation rate."""
     dims = ("pair",)
     add("pair", dims, np.arange(run.columns.pairs))
     distance = np.array(run.points[0].distances)

@@ -1,7 +1,7 @@
 """The file of a run, `simcore-run` format 1.2 (docs/file-format.md): write, read back, describe.
 
 A file holds the published arrays (`simcore.files.run_results`) and, in /entry/state, everything
-that is needed to go on or to be merged: the tree of moments of whole blocks, their histograms, how
+that is needed to resume or merge it: the tree of moments of whole blocks, their histograms, how
 far each point is and, in a last write, the partial block at its end.
 """
 
@@ -45,7 +45,7 @@ __all__ = [
 FORMAT = Format("simcore-run", (1, 2), "the file of a run", "simulate")
 
 _STATE_VERSION = (1, 2)
-"""First format whose state has all that a run needs to go on."""
+"""First format whose state has all that is needed to resume a run."""
 
 RNG = "philox4x32-10"
 
@@ -227,7 +227,7 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
 def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]]:
     """Read back a run with everything that its blocks gave, bit by bit as it was written.
 
-    A partial last block is among them if the file is a last write. A run that goes on beyond it
+    A partial last block is among them if the file is a last write. A run that is extended
     has to simulate it again as part of a whole block, and one that ended inside block 0 then gets
     other bins: `partial`, `partial_histogram` and, where `run.end_trial` < 64, `bins` are to be
     forgotten.

@@ -32,7 +32,7 @@ class RunResults:
 
     The file's writer, the printed table, JSON and the Dataset take the same object, so that every
     moment is folded once and every prediction is made once. It is in this room because the writer
-    is the lowest of them. It shows the points as they are when it is made: a run that goes on
+    is the lowest of them. It shows the points as they are when it is made: a run that continues
     makes another one.
 
     `points` are in the order of `Run.points`. A checkpoint (not `complete`) has neither theory nor
@@ -129,7 +129,7 @@ class RunResults:
         return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
 
     def _covariance(self, name: str) -> Numbers:
-        """Return what is at a path below /entry/covariance, shape (point, pair, …)."""
+        """Return the values at a path below /entry/covariance, shape (point, pair, …)."""
         observable = next(o for o in COVARIANCE if name in (o, f"{o}_mean", f"{o}_count"))
         own = slice(COVARIANCE.index(observable), None, len(COVARIANCE))
         count, mean, m2 = (values[own] for values in self._folded[3:])

@@ -66,8 +66,8 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
         Attributes hold the configuration, and ``gaps`` the trials that a merged file lacks.
 
         The arrays of one file are read when they are used, and the file stays open until the
-        Dataset is closed or forgotten; it shows what was there on opening, even if a run goes on
-        and replaces its file. Several files are read at once.
+        Dataset is closed or forgotten; it shows its contents on opening, even if a run
+        continues and replaces its file. Several files are read at once.
 
     Raises
     ------

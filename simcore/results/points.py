@@ -36,7 +36,7 @@ def check_results(
 ) -> None:
     """Check that results can be compared with theory along their layers.
 
-    `rule` says what is wrong with observables that are not `allowed`.
+    `rule` is the mistake of observables that are not `allowed`.
 
     Raises
     ------
