@@ -157,6 +157,9 @@ FIRST_ORDER = NAMES[NAMES.index("log_q1") : NAMES.index("dead_network1")]
 KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
 """Observables whose first trajectories are kept whole."""
 
+MEASURED_BY = {"q1": "inactive1", "q2": "inactive2", "distance": "correlation"}
+"""Observables with values beyond float64, each with one that is defined wherever it exists."""
+
 
 NETWORK_NAMES = tuple(o.name for o in NETWORK)
 
