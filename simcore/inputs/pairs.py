@@ -122,16 +122,9 @@ def _pair(rank: int) -> tuple[int, int]:
 class PairGeometry:
     """Geometry of pairs of inputs, as far as infinitely wide networks see it; arrays (P,).
 
-    Parameters
-    ----------
-    q1, q2
-        Mean squares |x|²/N₀ of the first and the second input.
-    m1, m2
-        Means of their components.
-    overlap
-        c₀ = x₁·x₂/(|x₁||x₂|), NaN where an input is zero.
-    distance
-        1 − c₀, computed without cancellation, exactly 0 for equal inputs; NaN as above.
+    Mean squares |x|²/N₀ (`q1`, `q2`) and means (`m1`, `m2`) of the components of both inputs;
+    `overlap` c₀ = x₁·x₂/(|x₁||x₂|); `distance` 1 − c₀, computed without cancellation, exactly 0 for
+    equal inputs. The last two are NaN where an input is zero.
     """
 
     q1: Floats

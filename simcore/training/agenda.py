@@ -38,17 +38,15 @@ def choose_rate(grid: tuple[float, ...], tried: Mapping[float, Pilots]) -> Choic
     grid is extended on that side by two rates of its spacing, once. `grid`, ascending, is the same
     for all ensembles; `tried` holds the results of pilots by rate.
     """
-    missing = tuple(rate for rate in grid if rate not in tried)
+    rates = grid
+    if not set(grid) - set(tried):
+        rates = tuple(sorted((*grid, *_extension(grid, _best(grid, tried)))))
+    extended = len(rates) > len(grid)
+    missing = tuple(rate for rate in rates if rate not in tried)
     if missing:
-        return Choice(None, missing, extended=False, at_edge=False)
-    best = _best(grid, tried)
-    extension = _extension(grid, best)
-    rates = tuple(sorted((*grid, *extension)))
-    missing = tuple(rate for rate in extension if rate not in tried)
-    if missing:
-        return Choice(None, missing, extended=True, at_edge=False)
+        return Choice(None, missing, extended, at_edge=False)
     best = _best(rates, tried)
-    return Choice(best, (), bool(extension), best in (rates[0], rates[-1]))
+    return Choice(best, (), extended, best in (rates[0], rates[-1]))
 
 
 def _best(rates: tuple[float, ...], tried: Mapping[float, Pilots]) -> float:

@@ -181,9 +181,9 @@ def _sign_test(better: int, worse: int) -> float:
 
 def _corrected(found: Sequence[Difference]) -> tuple[Difference, ...]:
     """Return differences with the p-values of Holm (1979)."""
-    order = sorted(range(len(found)), key=lambda i: found[i].p_value)
-    corrected, largest = [math.nan] * len(found), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(found) - rank) * found[i].p_value))
-        corrected[i] = largest
-    return tuple(replace(d, p_corrected=p) for d, p in zip(found, corrected, strict=True))
+    values = np.array([d.p_value for d in found])
+    order = values.argsort(kind="stable")
+    corrected = np.empty_like(values)
+    steps = values[order] * np.arange(len(found), 0, -1)
+    corrected[order] = np.maximum.accumulate(np.minimum(1.0, steps))
+    return tuple(replace(d, p_corrected=p) for d, p in zip(found, corrected.tolist(), strict=True))
