@@ -22,7 +22,6 @@ from .machine.gpu import Findings, Obstacle
 from .machine.provenance import version
 from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
 from .runs.run import Run
-from .statistics.moments import Moments
 
 KNOWN_ANSWER = "828110295f0fa763"
 """`digest` of `known_run`, on every device."""
@@ -124,12 +123,8 @@ def _cache() -> Check:
 # --- CUDA ---------------------------------------------------------------------------------------
 
 
-def _wanted(found: Findings) -> bool:
-    """Return True if packages for CUDA are installed; without them nothing about a GPU is wrong."""
-    return bool(found.numba_cuda)
-
-
-def _of(problem: Obstacle, name: str, *, wrong: bool) -> Check:
+def _of(problem: Obstacle, name: str, *, wrong: object) -> Check:
+    """Return the check of an obstacle; without packages for CUDA nothing about a GPU is wrong."""
     state: Literal["absent", "wrong"] = "wrong" if wrong else "absent"
     return Check(name, state, problem.rule, f"{problem.remedy}.")
 
@@ -140,7 +135,7 @@ def _driver(found: Findings) -> Check:
         return Check("driver", "absent", "no NVIDIA driver", remedy)
     problem = devices.driver_obstacle(replace(found, gpus=found.gpus or (NO_GPU,)))
     if problem is not None:
-        return _of(problem, "driver", wrong=_wanted(found))
+        return _of(problem, "driver", wrong=found.numba_cuda)
     return Check("driver", "ok", f"for CUDA {devices.dotted(found.driver)}")
 
 
@@ -155,7 +150,7 @@ def _gpu(found: Findings) -> Check:
         return Check("GPU", "absent", "none", "" if problem is None else f"{problem.remedy}.")
     problem = devices.gpu_obstacle(found)
     if problem is not None:
-        return _of(problem, "GPU", wrong=_wanted(found))
+        return _of(problem, "GPU", wrong=found.numba_cuda)
     return Check("GPU", "ok", "; ".join(_described(gpu) for gpu in found.gpus))
 
 
@@ -180,8 +175,8 @@ def _cupy(found: Findings) -> Check:
     problem = devices.cupy_obstacle(found)
     if problem is None:
         return Check("CuPy", "ok", f"CuPy {found.cupy}")
-    if _wanted(found):
-        return _of(problem, "CuPy", wrong=bool(found.cupy))
+    if found.numba_cuda:
+        return _of(problem, "CuPy", wrong=found.cupy)
     return Check("CuPy", "absent", "not installed" if not found.cupy else f"CuPy {found.cupy}")
 
 
@@ -210,13 +205,9 @@ def digest(run: Run) -> str:
     for point in execute(run, threads=1).points:
         moments = point.published()
         assert moments is not None
-        _feed(found, moments)
+        for array in moments:
+            found.update(array.astype("<f8").tobytes())
     return found.hexdigest()[:16]
-
-
-def _feed(found: hashlib._Hash, moments: Moments) -> None:
-    for array in moments:
-        found.update(array.astype("<f8").tobytes())
 
 
 def _known_answer(device: str) -> tuple[str, Check]:

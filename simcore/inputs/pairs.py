@@ -69,19 +69,15 @@ def pick_pairs(count: int, pairs: int, seed: int) -> Pairs:
     than 2 inputs, or not that many pairs of them.
     """
     check_integer("seed", seed, 0, _WORDS - 1)
-    total = _number_of_pairs(count)
+    if count < 2:
+        rule = "is too few inputs for a pair"
+        raise InputError("inputs", count, rule, "Give at least 2 inputs.")
+    total = count * (count - 1) // 2
     check_integer("pairs", pairs, -_WORDS, _WORDS)
     if not 1 <= pairs <= total:
         rule = f"must be between 1 and {total}, the number of pairs of {count} inputs"
         raise InputError("pairs", pairs, rule, "Choose a value in that range, or give more inputs.")
     return tuple(sorted(_pair(rank) for rank in _draw_ranks(total, pairs, (seed, count))))
-
-
-def _number_of_pairs(count: int) -> int:
-    if count < 2:
-        rule = "is too few inputs for a pair"
-        raise InputError("inputs", count, rule, "Give at least 2 inputs.")
-    return count * (count - 1) // 2
 
 
 def _draw_ranks(total: int, number: int, key: tuple[int, int]) -> list[int]:

@@ -91,28 +91,23 @@ class Findings:
 @cache
 def look() -> Findings:
     """Ask the driver and the installed packages; the answer is kept for the process."""
-    found = Findings(visible=os.environ.get(VISIBLE))
-    try:
-        driver = CudaDriver()
-    except OSError:
-        return _with_packages(found)
-    try:
-        found = replace(found, driver=driver.version())
-        found = replace(found, gpus=driver.gpus())
-    except (DriverError, AttributeError) as error:
-        found = replace(found, driver=found.driver or (0, 0), failure=str(error))
-    return _with_packages(found)
-
-
-def _with_packages(found: Findings) -> Findings:
     bindings = _version("cuda-bindings")
-    return replace(
-        found,
+    found = Findings(
+        visible=os.environ.get(VISIBLE),
         numba_cuda=_version("numba-cuda"),
         bindings=int(bindings.split(".")[0]) if bindings else None,
         toolkit=_toolkit(),
         **_cupy(),
     )
+    try:
+        driver = CudaDriver()
+    except OSError:
+        return found
+    try:
+        found = replace(found, driver=driver.version())
+        return replace(found, gpus=driver.gpus())
+    except (DriverError, AttributeError) as error:
+        return replace(found, driver=found.driver or (0, 0), failure=str(error))
 
 
 def _cupy() -> dict[str, Any]:

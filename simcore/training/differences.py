@@ -11,17 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from .statistics import baseline_of, final, reference_losses, steps_to_reach, trained
+from .statistics import HUGE, TINY, baseline_of, final, reference_losses, steps_to_reach, trained
 
 Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
-
-_HUGE = 1e300
-"""Stands for infinity where medians are taken between two values."""
-
-_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ def _paired(
         )
         yield "steps", target, _minus(own[0], other[1]), _minus(own[1], other[0])
     own_loss, other_loss = (
-        np.log(np.maximum(ends["loss"].sel(ensemble=x).to_numpy(), _TINY)) for x in (name, against)
+        np.log(np.maximum(ends["loss"].sel(ensemble=x).to_numpy(), TINY)) for x in (name, against)
     )
     gap = _minus(own_loss, other_loss)
     yield "loss", None, gap, gap
@@ -149,8 +144,8 @@ def _judged(
 ) -> dict[str, Any]:
     tail = 50.0 * (1.0 - CONFIDENCE)
     # An infinity of the cautious side outweighs one of the other where a median lies between them.
-    below = np.clip(low, -_HUGE, _HUGE / 1e3)
-    above = np.clip(high, -_HUGE / 1e3, _HUGE)
+    below = np.clip(low, -HUGE, HUGE / 1e3)
+    above = np.clip(high, -HUGE / 1e3, HUGE)
     interval = (-math.inf, math.inf)
     if len(low) > 1:
         least = np.percentile(np.median(below[chosen], axis=1), tail, method="lower")
@@ -168,7 +163,7 @@ def _judged(
 
 
 def _unclipped(value: Any) -> float:
-    return math.copysign(math.inf, value) if abs(value) > math.sqrt(_HUGE) else float(value)
+    return math.copysign(math.inf, value) if abs(value) > math.sqrt(HUGE) else float(value)
 
 
 def _sign_test(better: int, worse: int) -> float:

@@ -100,11 +100,13 @@ def _values(results: Results) -> dict[str, Numbers]:
     """Return every array by its name, in the order of `PLACES`."""
     plan = results.plan
     choices = [choose_rate(plan.grid, results.pilots_of(label)) for label in plan.ensembles]
-    shape = (len(plan.ensembles), len(results.rates()))
+    rates = results.rates()
+    shape = (len(plan.ensembles), len(rates))
     loss, diverged, tried = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
-    for row, column, pilots in results.pilot_rows():
-        loss[row, column], diverged[row, column] = pilots
-        tried[row, column] = 1
+    for (label, rate), pilots in results.pilots.items():
+        at = plan.ensembles.index(label), rates.index(rate)
+        loss[at], diverged[at] = pilots
+        tried[at] = 1
     found = {
         **results.arrays,
         "learning_rate": np.array([np.nan if c.rate is None else c.rate for c in choices]),
