@@ -38,11 +38,11 @@ def choose_rate(grid: tuple[float, ...], tried: Mapping[float, Pilots]) -> Choic
     grid is extended on that side by two rates of its spacing, once. `grid`, ascending, is the same
     for all ensembles; `tried` holds the results of pilots by rate.
     """
-    rates = grid
+    extension: tuple[float, ...] = ()
     if not set(grid) - set(tried):
-        rates = tuple(sorted((*grid, *_extension(grid, _best(grid, tried)))))
-    extended = len(rates) > len(grid)
-    missing = tuple(rate for rate in rates if rate not in tried)
+        extension = _extension(grid, _best(grid, tried))
+    rates, extended = tuple(sorted((*grid, *extension))), bool(extension)
+    missing = tuple(rate for rate in (*grid, *extension) if rate not in tried)
     if missing:
         return Choice(None, missing, extended, at_edge=False)
     best = _best(rates, tried)
