@@ -25,10 +25,7 @@ PUBLISHED_SIGMA_W = 0.6007
 def ensemble_name(name: str | None, *, has_k: bool) -> str:
     """Return the ensemble that is meant: k alone means `correlated`, nothing at all `he`.
 
-    Raises
-    ------
-    InputError
-        If the ensemble needs k and there is none.
+    Raises InputError if the ensemble needs k and there is none.
     """
     if name is None:
         return "correlated" if has_k else "he"
@@ -52,7 +49,7 @@ def check_ensemble(
     if isinstance(sigma_w, str) and sigma_w != CRITICAL:
         rule = f"must be a number or {CRITICAL}"
         raise InputError("sigma_w", sigma_w, rule, "Leave it out for the default.")
-    if isinstance(sigma_w, int | float):
+    if sigma_w is not None and not isinstance(sigma_w, str):
         check_scale("sigma_w", sigma_w, positive=True)
     if sigma_b is not None:
         check_scale("sigma_b", sigma_b, positive=False)
