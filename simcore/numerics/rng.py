@@ -27,9 +27,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from .arithmetic import float_from_bits, float_to_bits, fma32, times, wide_product
+from .kernels import njit
 from .lanes import LANES
 
 __all__ = [

@@ -20,9 +20,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from simcore.numerics.arithmetic import float_from_bits, float_to_bits, fma32, times
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import (
     ROOM,

@@ -7,7 +7,6 @@ order. Threads share only the counts of histograms, integers whose sum has no or
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +25,8 @@ from simcore.statistics.moments import (
     joined_product,
     mean_of,
 )
+
+from .kernels import kernel
 
 __all__ = [
     "THREADS",
@@ -88,7 +89,7 @@ def _begin_histogram(histogram, bins, place, first, moments):  # type: ignore[no
         bins.width[layer, number] = width
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def collect(  # type: ignore[no-untyped-def]
     rows, places, first, moments, bins, histogram, values, kept
 ):
@@ -153,7 +154,7 @@ def collect(  # type: ignore[no-untyped-def]
             trial = _u32(trial + U_ONE)
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def count_bins(rows, columns, bins, histogram):  # type: ignore[no-untyped-def]
     """Add the rows of a launch to counts, a thread for each histogram of a layer of a block.
 
@@ -187,7 +188,7 @@ def count_bins(rows, columns, bins, histogram):  # type: ignore[no-untyped-def]
         trial = _u32(trial + U_ONE)
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def finish_blocks(values, trials, moments):  # type: ignore[no-untyped-def]
     """Find the co-moments of blocks, a thread block for each observable of each.
 
@@ -249,7 +250,7 @@ def finish_blocks(values, trials, moments):  # type: ignore[no-untyped-def]
         own = _u32(own + U_THREADS)
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def join_moments(moments, step):  # type: ignore[no-untyped-def]
     """Fold each block at an odd multiple of `step` into the one `step` before it.
 
@@ -276,7 +277,7 @@ def join_moments(moments, step):  # type: ignore[no-untyped-def]
     moments.m2[a, layer, column] = m2
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def join_covariances(moments, step):  # type: ignore[no-untyped-def]
     """Join co-moments likewise, a thread block for each observable of a pair of blocks."""
     observables, chosen = _u32(moments.cov_mean.shape[1]), _u32(moments.cov_mean.shape[2])

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from simcore.numerics.arithmetic import fma32, fma64, times
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import GROUP_NODES, Stream, as_normal, fill_normals
 from simcore.physics.activation import activated, inactive, residual, second_inactive
