@@ -15,8 +15,6 @@ from . import options
 from .config import Given, named
 from .files import existing
 
-__all__ = ["merge", "resume"]
-
 
 def _option(metavar: str, text: str) -> Any:
     return typer.Option(metavar=metavar, help=text, show_default=False)

@@ -11,8 +11,6 @@ from simcore.errors import InputError
 
 from .errors import CommandError, shorten
 
-__all__ = ["Given", "named", "option_name", "with_config"]
-
 SPELLED = {"layer_widths": "widths"}
 """Parameters whose option has another name."""
 

@@ -14,7 +14,6 @@ from simcore import api
 if TYPE_CHECKING:
     from simcore.doctor import Check
 
-__all__ = ["register"]
 
 COLOURS = {"ok": "green", "absent": "dim", "wrong": "bold red"}
 

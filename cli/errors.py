@@ -8,8 +8,6 @@ import typer
 
 from simcore.errors import InputError, SimcoreError
 
-__all__ = ["INTERRUPTED", "CommandError", "run_app", "shorten"]
-
 INTERRUPTED = 130
 """Exit code after SIGINT, as a shell has it."""
 

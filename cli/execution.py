@@ -30,15 +30,6 @@ if TYPE_CHECKING:
     from simcore import Run
     from simcore.api import Outcome
 
-__all__ = [
-    "carry_out",
-    "command_line",
-    "perform",
-    "show_finished",
-    "show_merged",
-    "spoken_warnings",
-]
-
 
 def perform(request: Request) -> int:
     """Carry out a request of `simulate` and return the exit code.

@@ -14,8 +14,6 @@ from simcore.api import Progress, Report
 
 from .numbers import duration, rate_text
 
-__all__ = ["PlainReport", "choose_report", "describe", "live_report"]
-
 FIRST_INTERVAL = 5.0
 LONGEST_INTERVAL = 60.0
 """Seconds between plain lines: the first ones, and those of a long run."""

@@ -26,8 +26,6 @@ from .slurm import register as register_slurm
 from .theory import register as register_theory
 from .train import register as register_train
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -12,8 +12,6 @@ from simcore.errors import InputError
 from .config import Given, named
 from .errors import CommandError
 
-__all__ = ["register"]
-
 EPILOG = """\
 [bold]Examples[/bold]
 

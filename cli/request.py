@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Reader = Callable[[str, str], Any]
 
-__all__ = ["Request", "build_request", "execution", "output_file"]
-
 
 @dataclass(frozen=True)
 class Request:

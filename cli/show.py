@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import typer
 
-__all__ = ["json_value", "show_facts", "show_json", "show_table"]
-
 NO_LIMIT = 10_000
 """Characters in a line of a table: a narrow terminal wraps lines, but no digit is cut."""
 

@@ -9,8 +9,6 @@ from types import FrameType, TracebackType
 
 from simcore.api import Control
 
-__all__ = ["Signals", "ignore_checkpoint_requests"]
-
 SHOW_CURSOR = "\x1b[?25h"
 
 

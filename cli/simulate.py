@@ -17,8 +17,6 @@ from .errors import run_app
 from .options import SIMULATE, Version, accepts
 from .signals import ignore_checkpoint_requests
 
-__all__ = ["app", "main", "simulate"]
-
 HELP = """\
 Simulate how signals propagate through random ReLU networks.
 

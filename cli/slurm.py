@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from .request import Request
 
-__all__ = ["register"]
 
 HELP = """\
 Print a script that runs a simulation on a Slurm cluster.

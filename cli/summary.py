@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from simcore import Run
     from simcore.api import RunResults
 
-__all__ = [
-    "MOST_ROWS",
-    "Row",
-    "chosen_layers",
-    "json_rows",
-    "rows",
-    "rows_of_results",
-    "table",
-]
 
 LAYERS = 12
 MOST_ROWS = 20

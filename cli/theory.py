@@ -18,8 +18,6 @@ from . import options
 from .config import Given, named, option_name
 from .values import parse_floats, parse_integer, parse_integers, parse_weight_scale
 
-__all__ = ["register"]
-
 HELP = """\
 Tabulate and draw the theory of signal propagation; nothing is simulated.
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["checked_output", "deliver"]
 
 SPREAD = {"map": (21, 8), "phase-diagram": (11, 7), "growth": (15, 8)}
 """Rows and columns of a matrix, by table: the default axes then show at round values."""

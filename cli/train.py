@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from simcore.training.plan import Plan
     from simcore.training.run import Outcome
 
-__all__ = ["register", "resume_training"]
 
 EPILOG = """\
 [bold]Examples[/bold]

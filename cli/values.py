@@ -11,15 +11,6 @@ from typing import TypeVar
 from simcore.api import CRITICAL
 from simcore.errors import InputError
 
-__all__ = [
-    "parse_float",
-    "parse_floats",
-    "parse_integer",
-    "parse_integers",
-    "parse_profile",
-    "parse_weight_scale",
-]
-
 RANGE_DIGITS = 12
 """Significant digits of the values of a range: 0.1 is then the 0.1 that one would type."""
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .files.run_results import RunResults
     from .machine.memory import check_memory
     from .numerics.spacing import evenly, logarithmically
+    from .numerics.text import NOTHING, plain, with_error
     from .physics.observables import BY_NAME
     from .runs.ensemble import Ensemble
     from .runs.run import Run
@@ -39,6 +40,7 @@ __all__ = [
     "BY_NAME",
     "CRITICAL",
     "EXCLUSIVE",
+    "NOTHING",
     "Control",
     "EventLog",
     "Outcome",
@@ -58,6 +60,7 @@ __all__ = [
     "info",
     "logarithmically",
     "merge",
+    "plain",
     "plan",
     "prepare",
     "resume",
@@ -66,6 +69,7 @@ __all__ = [
     "simulate",
     "stored_run",
     "unite",
+    "with_error",
 ]
 
 BELOW = {
@@ -79,6 +83,9 @@ BELOW = {
     "identity": "files.destination.identity",
     "info": "files.run_file.info",
     "logarithmically": "numerics.spacing.logarithmically",
+    "NOTHING": "numerics.text.NOTHING",
+    "plain": "numerics.text.plain",
+    "with_error": "numerics.text.with_error",
     "resume_file": "execution.execute.resume",
     "stored_run": "execution.execute.stored_run",
     "unite": "execution.merge.merge",

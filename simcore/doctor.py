@@ -22,8 +22,6 @@ from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, cache_folder,
 from .runs.run import Run
 from .statistics.moments import Moments
 
-__all__ = ["KNOWN_ANSWER", "Check", "digest", "examine", "known_run"]
-
 KNOWN_ANSWER = "828110295f0fa763"
 """`digest` of `known_run`, on every device."""
 
@@ -35,18 +33,9 @@ REPORT = "Report this, with the output of simcore doctor --json"
 
 @dataclass(frozen=True)
 class Check:
-    """Result of one check.
+    """Result of one check: the part that was checked, its state, in words too, and the remedy.
 
-    Parameters
-    ----------
-    name
-        Name of the part that was checked.
-    state
-        ``"ok"``; ``"absent"``, which is not wrong; or ``"wrong"``.
-    found
-        Its state in words.
-    remedy
-        Remedy if it is not as it should be; "" if there is nothing to do.
+    ``"absent"`` is not wrong; the remedy is "" if there is nothing to do.
     """
 
     name: str

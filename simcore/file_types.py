@@ -20,8 +20,6 @@ from .files.stored import StoredFile
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["RUN", "TRAINING", "FileType", "file_type", "opened"]
-
 
 @dataclass(frozen=True)
 class FileType:

@@ -23,8 +23,6 @@ from simcore.sampling.contract import Sampler, Signals, TaskResult
 from simcore.statistics.blocks import Task
 from simcore.statistics.moments import Bins
 
-__all__ = ["Done", "Engine", "ThreadEngine"]
-
 
 @dataclass(frozen=True)
 class Done:

@@ -32,8 +32,6 @@ from .progress import Control, EventLog, Progress, Report
 from .schedule import Agenda
 from .throughput import Throughput
 
-__all__ = ["Loop", "Options", "Outcome"]
-
 POLL_SECONDS = 0.1
 
 GRACE_SECONDS = 1.0

@@ -24,8 +24,6 @@ from simcore.statistics.tree import PointStatistics
 
 from .execute import Outcome, empty_point, with_inputs
 
-__all__ = ["merge"]
-
 OWN = ("trials", "first_trial")
 """Settings in which shards of one run differ."""
 

@@ -14,8 +14,6 @@ from types import TracebackType
 
 from simcore.errors import InputError, SimcoreWarning
 
-__all__ = ["Control", "EventLog", "Progress", "Report"]
-
 
 @dataclass(frozen=True)
 class Progress:

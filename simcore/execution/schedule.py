@@ -19,8 +19,6 @@ from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import standard_errors
 from simcore.statistics.tree import PointStatistics
 
-__all__ = ["JUDGED", "Agenda", "looks", "worst_error"]
-
 FIRST_LOOK = 256
 LOOK_STEP = 2**20
 """Trials at the first look, and between two looks at most."""

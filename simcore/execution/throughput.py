@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Throughput"]
-
 MOST_WORKERS = 256
 """Workers that are named; those with the least work are taken together."""
 

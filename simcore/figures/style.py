@@ -10,17 +10,6 @@ from typing import Any
 
 from simcore.errors import InputError, OutputError
 
-__all__ = [
-    "COLOURS",
-    "FIRST_ORDER",
-    "MAX_LINES",
-    "STYLE",
-    "THEORY",
-    "check_ending",
-    "figure",
-    "plain_number",
-]
-
 COLOURS = (
     "#0072b2",
     "#d55e00",

@@ -19,7 +19,6 @@ from .style import COLOURS, MAX_LINES, THEORY, figure, plain_number
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["SHOWN", "draw"]
 
 MOST_INSIDE = 5
 """Entries of a legend that has room among the curves."""
@@ -180,7 +179,9 @@ def _draw_maps(figure: Any, table: xr.Dataset) -> None:
     near = "one_minus_c" in table.dims
     axis = "one_minus_c" if near else "c"
     if axis not in table.dims or table.sizes[axis] < 2:
-        raise _too_few("distance" if near else "correlation", "has one value, which is no line")
+        raise _too_few(
+            "distance" if near else "correlation", "has one value, and a line needs several"
+        )
     table = table.isel({axis: table[axis].to_numpy() > 0.0}) if near else table
     x = table[axis].to_numpy()
     axes = figure.add_subplot()
@@ -297,7 +298,7 @@ def _against(table: xr.Dataset) -> tuple[str, list[str]]:
     """Return the dimension with most values, to be the axis, and the others."""
     dims = sorted((str(d) for d in table.dims), key=lambda dim: -table.sizes[dim])
     if not dims:
-        raise _too_few("k", "has one value and so have the others, which is no line")
+        raise _too_few("k", "has one value, as the others have, and a line needs several")
     others = [str(dim) for dim in table.dims if dim != dims[0]]
     return dims[0], others
 

@@ -26,7 +26,6 @@ from .style import COLOURS, THEORY
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KINDS", "draw"]
 
 Floats = npt.NDArray[np.float64]
 

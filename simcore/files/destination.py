@@ -9,8 +9,6 @@ from simcore.errors import InputError
 
 from .lock import protected
 
-__all__ = ["check_destination", "identity"]
-
 
 def check_destination(path: Path, field: str = "output") -> None:
     """Raise InputError, about `field`, unless a file can be made, or replaced, at `path`."""

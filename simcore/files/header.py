@@ -18,8 +18,6 @@ from simcore.machine.provenance import version
 
 from .hdf5 import Writer, text
 
-__all__ = ["Format", "filetype", "provenance", "version_text"]
-
 T = TypeVar("T")
 
 

@@ -31,21 +31,6 @@ from simcore.physics.parameters import PARAMETERS
 from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 
-__all__ = [
-    "ESTIMATORS",
-    "Array",
-    "Field",
-    "columns_of",
-    "coordinates",
-    "dims_of",
-    "fields",
-    "observable_of",
-    "observables_of",
-    "shape_of",
-    "sizes",
-    "squared",
-]
-
 Numbers = npt.NDArray[Any]
 
 GRID = "..."

@@ -22,7 +22,6 @@ from simcore.errors import OutputError, SimcoreWarning
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["SWITCH", "LockWarning", "lock_path", "only_writer", "protected", "writer"]
 
 SWITCH = "SIMCORE_LOCKING"
 """Environment variable: "off" takes no lock."""

@@ -32,8 +32,6 @@ from .layout import (
 )
 from .writer import Stacked
 
-__all__ = ["node_count", "state_arrays", "state_coordinates", "state_fields", "state_points"]
-
 Numbers = npt.NDArray[Any]
 Read = Callable[[str, tuple[int, ...], str], Numbers]
 """Reads an array by its path below /entry, its shape and its type."""

@@ -18,8 +18,6 @@ from simcore.statistics.tree import PointStatistics
 
 from .layout import Array, Field, columns_of, fields
 
-__all__ = ["RunResults", "quantiles"]
-
 Numbers = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 

@@ -6,8 +6,6 @@ import io
 import os
 from typing import Any
 
-__all__ = ["Sink"]
-
 
 class Sink(io.RawIOBase):
     """A file for HDF5 that pretends to go on after a failed write.

@@ -14,8 +14,6 @@ from simcore.errors import FileFormatError
 
 from .hdf5 import check_signature, translated, unreadable
 
-__all__ = ["StoredFile"]
-
 
 class StoredFile:
     """An open file, which shows its contents at the time of opening.

@@ -14,8 +14,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Stacked", "WriteStopped", "Writer"]
-
 Numbers = npt.NDArray[Any]
 
 _CHUNK_BYTES = 2**20
@@ -29,7 +27,7 @@ class WriteStopped(Exception):  # noqa: N818 - a request, not an error
     """A file was abandoned before its end on request."""
 
 
-class Described(Protocol):
+class _Described(Protocol):
     """Description of an array: the names of its dimensions, a meaning and a unit."""
 
     @property
@@ -89,7 +87,7 @@ class Writer:
         _set_attributes(group, attributes)
 
     def array(
-        self, path: str, values: Numbers | Stacked, described: Described, *, packed: bool = False
+        self, path: str, values: Numbers | Stacked, described: _Described, *, packed: bool = False
     ) -> None:
         """Write an array; one whose only dimension has its own name becomes that dimension's scale.
 

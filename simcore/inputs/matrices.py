@@ -19,8 +19,6 @@ import numpy.typing as npt
 
 from simcore.errors import InputError
 
-__all__ = ["few", "read_matrix", "row_batches"]
-
 Floats = npt.NDArray[np.float64]
 
 _BATCH = 2**20

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cpu_limit", "memory_left"]
-
 MEMBERSHIP = Path("/proc/self/cgroup")
 """The groups of the process, lines of ``number:controllers:path``."""
 
@@ -19,13 +17,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def cpu_limit(membership: Path = MEMBERSHIP, root: Path = ROOT) -> float | None:
-    """Return the number of CPUs that the groups of this process grant; None if unlimited.
-
-    Parameters
-    ----------
-    membership, root
-        As `MEMBERSHIP` and `ROOT`.
-    """
+    """Return the number of CPUs that the groups of this process grant; None if unlimited."""
     limits = []
     for folder in _groups("cpu", membership, root):
         quota, period, *_ = [
@@ -43,11 +35,6 @@ def memory_left(membership: Path = MEMBERSHIP, root: Path = ROOT) -> int | None:
     """Return the bytes that the groups of this process may still take; None if unlimited.
 
     Cached files that are not in use count as free, since the kernel drops them first.
-
-    Parameters
-    ----------
-    membership, root
-        As `MEMBERSHIP` and `ROOT`.
     """
     left = []
     for folder in _groups("memory", membership, root):

@@ -10,25 +10,12 @@ from simcore.errors import InputError
 
 from .cgroups import cpu_limit
 
-__all__ = ["MAX_THREADS", "affinity", "default_threads", "resolve_threads"]
-
 MAX_THREADS = 4096
 """Most threads that can be asked for: a larger number is a typing error."""
 
 
 def resolve_threads(threads: int | None) -> int:
-    """Return the number of threads to use.
-
-    Parameters
-    ----------
-    threads
-        The number asked for; None is `default_threads`.
-
-    Raises
-    ------
-    InputError
-        If the number is not in 1 … `MAX_THREADS`.
-    """
+    """Return the number asked for, or `default_threads`; InputError beyond 1 … `MAX_THREADS`."""
     if threads is None:
         return default_threads()
     if not 1 <= threads <= MAX_THREADS:

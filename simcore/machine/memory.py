@@ -10,8 +10,6 @@ from simcore.statistics.blocks import BLOCK
 
 from .cgroups import memory_left
 
-__all__ = ["available_bytes", "check_memory", "memory_bytes"]
-
 SHARE = 0.9
 """Share of the free memory that a run may take."""
 

@@ -21,20 +21,6 @@ from numba.extending import intrinsic
 
 from .kernels import njit
 
-__all__ = [
-    "arctan2",
-    "at_least_0",
-    "binary_exponent",
-    "float_from_bits",
-    "float_to_bits",
-    "fma32",
-    "fma64",
-    "log",
-    "scaled",
-    "times",
-    "wide_product",
-]
-
 GPU = "nvptx"
 """Prefix of the triple of a module that is compiled for a GPU."""
 

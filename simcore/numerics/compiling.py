@@ -18,14 +18,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "cache_folder",
-    "is_temporary",
-    "prefer_wide_vectors",
-    "source_digest",
-    "wide_vector_features",
-]
-
 PACKAGE = Path(__file__).resolve().parents[1]
 """The folder of simcore: kernels are stale when any file in it changes."""
 

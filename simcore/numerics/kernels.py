@@ -26,8 +26,6 @@ from simcore.errors import SimcoreWarning
 
 from .compiling import cache_folder
 
-__all__ = ["KernelCache", "Store", "njit"]
-
 DIGEST_BYTES = 32
 
 
@@ -45,7 +43,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     def decorate(function: Callable[..., Any]) -> Any:
         jit: Any = numba.njit  # whose type knows no `no_cfunc_wrapper`
         compiled = jit(no_cfunc_wrapper=True, **options)(function)
-        if cache and isinstance(compiled, Dispatcher):  # a plain function under NUMBA_DISABLE_JIT
+        if cache and compiled is not function:  # as it is under NUMBA_DISABLE_JIT
             compiled._cache = KernelCache(function)
         return compiled
 

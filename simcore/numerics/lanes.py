@@ -11,8 +11,6 @@ import numpy as np
 
 from .kernels import njit
 
-__all__ = ["LANES", "SUMS", "fold", "load", "mean", "product", "store"]
-
 LANES = 16
 SUMS = 8
 """Sums that `load` and `store` move."""

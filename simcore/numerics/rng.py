@@ -32,24 +32,6 @@ from .arithmetic import float_from_bits, float_to_bits, fma32, times, wide_produ
 from .kernels import njit
 from .lanes import LANES
 
-__all__ = [
-    "GROUP_NODES",
-    "ROOM",
-    "Stream",
-    "angle_of",
-    "as_normal",
-    "counter_word0",
-    "counter_word3",
-    "fill_normals",
-    "fill_words",
-    "normal_pair",
-    "philox",
-    "signed_radius",
-    "split_key",
-    "swapped",
-    "uniform_of",
-]
-
 
 class Stream(enum.IntEnum):
     """The one register of streams: the low byte of counter word 0. Numbers are never reused."""

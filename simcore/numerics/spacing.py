@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["evenly", "logarithmically"]
-
 
 def evenly(size: int, most: int) -> list[int]:
     """Return up to `most` of the places 0 … size − 1, evenly spaced."""

@@ -11,15 +11,6 @@ from typing import Any
 
 from simcore.numerics.kernels import njit
 
-__all__ = [
-    "activated",
-    "inactive",
-    "residual",
-    "second_inactive",
-    "xp_activated",
-    "xp_nodes",
-]
-
 
 @njit(inline="always")
 def inactive(u):  # type: ignore[no-untyped-def]

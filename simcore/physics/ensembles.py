@@ -6,16 +6,6 @@ from simcore.errors import InputError
 
 from .parameters import check_scale, correlation_strength
 
-__all__ = [
-    "ASYMMETRIC",
-    "CRITICAL",
-    "ENSEMBLES",
-    "PUBLISHED_SIGMA_W",
-    "WITHOUT_K",
-    "check_ensemble",
-    "ensemble_name",
-]
-
 ENSEMBLES = ("he", "correlated", "rai", "raai")
 """Names of the ensembles that the samplers know."""
 

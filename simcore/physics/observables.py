@@ -9,22 +9,6 @@ from dataclasses import dataclass
 
 from .parameters import plain_text, tex
 
-__all__ = [
-    "BY_NAME",
-    "COVARIANCE",
-    "FIRST_ORDER",
-    "HISTOGRAMMED",
-    "KEPT",
-    "NAMES",
-    "NETWORK",
-    "NETWORK_NAMES",
-    "OBSERVABLES",
-    "RATE_BINS",
-    "Columns",
-    "Observable",
-    "column",
-]
-
 
 @dataclass(frozen=True)
 class Observable:

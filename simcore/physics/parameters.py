@@ -10,23 +10,6 @@ from typing import Any
 
 from simcore.errors import InputError
 
-__all__ = [
-    "PARAMETERS",
-    "SCALE_LIMITS",
-    "Parameter",
-    "check_choice",
-    "check_integer",
-    "check_scale",
-    "correlation_strength",
-    "norm_preserving_sigma_w",
-    "plain",
-    "plain_text",
-    "shown",
-    "sorted_grid",
-    "tex",
-]
-
-
 _TEX = {"σ": r"\sigma", "θ": r"\theta", "−": "-", "₀": "_0", "₁": "_1", "₂": "_2", "ln": r"\ln"}
 _ASCII = str.maketrans("−₀₁₂", "-012")
 

@@ -24,8 +24,6 @@ of a unit's amplitude are lost where such a subtraction happens; that is the pri
 
 from __future__ import annotations
 
-__all__ = ["DIFFERENCE", "REGRESSION", "VARIANCE"]
-
 DIFFERENCE = 1e-28
 """Of the square of a column of a batch: an amplitude of 1e-14."""
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from simcore.numerics.arithmetic import times
 from simcore.numerics.kernels import njit
 
-__all__ = ["next_kappa", "next_rho"]
-
 
 @njit(inline="always")
 def next_kappa(kappa, a, b, s, whole):  # type: ignore[no-untyped-def]

@@ -11,18 +11,6 @@ from dataclasses import dataclass
 
 from simcore.errors import InputError
 
-__all__ = [
-    "BERNOULLI",
-    "LAPLACE",
-    "NORMAL",
-    "RADEMACHER",
-    "STUDENT",
-    "UNIFORM",
-    "WEIGHT_LAWS",
-    "WeightLaw",
-    "parse_weights",
-]
-
 NORMAL, UNIFORM, RADEMACHER, LAPLACE, STUDENT, BERNOULLI = range(6)
 """Codes that kernels branch on; `WeightLaw.code`."""
 

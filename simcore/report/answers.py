@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from simcore import Scaling
 
-__all__ = ["Answer", "Widths", "across_widths", "answer"]
 
 MOST_COMPARED = 2000
 """Points of a run up to which all get a verdict; of larger grids, those that are shown."""

@@ -10,7 +10,22 @@ from typing import Any
 from simcore.physics.ensembles import WITHOUT_K
 from simcore.runs.limits import DEFAULTS
 
-__all__ = ["repeating_command"]
+OPTIONS = (
+    *("width", "layer_widths", "depth", "ensemble", "k", "sigma_w", "sigma_b", "weights"),
+    *("correlation", "distance", "q0", "inputs", "shared_network", "pairs"),
+    *("trials", "first_trial", "keep", "bins", "until_stderr", "seed", "sampler"),
+)
+"""Entries of a configuration that are options of `simulate`, in the order of the command."""
+
+LEFT_OUT: dict[str, Any] = {
+    "sigma_b": [0.0],
+    "weights": "normal",
+    "q0": [DEFAULTS.q0],
+    "first_trial": 0,
+    "keep": DEFAULTS.keep,
+    "bins": DEFAULTS.bins,
+}
+"""Values that `simulate` takes by itself."""
 
 
 def repeating_command(config: Mapping[str, Any], output: str = "") -> str:
@@ -23,61 +38,35 @@ def repeating_command(config: Mapping[str, Any], output: str = "") -> str:
     output
         Name of the file to write; "" leaves it to `simulate`.
     """
-    words = ["simulate", *_network(config), *_signals(config), *_statistics(config)]
+    values = dict(config)
+    absent = {"width"} if config["layer_widths"] is not None else set()
+    absent |= {"k"} if config["ensemble"] in WITHOUT_K else set()
+    if config["inputs"] is not None:
+        values["inputs"] = "FILE"
+        absent |= {"correlation", "distance", "q0", "shared_network"}
+    elif not config["shared_network"]:
+        absent |= {"shared_network", "pairs"}
+    words = ["simulate"]
+    for name in OPTIONS:
+        value = values.get(name)
+        if name in absent or value is None or value == LEFT_OUT.get(name):
+            continue
+        option = "widths" if name == "layer_widths" else name.replace("_", "-")
+        words += [f"--{option}"] if value is True else [f"--{option}", _text(name, value)]
     return shlex.join(words + (["-o", output] if output else []))
 
 
-def _network(config: Mapping[str, Any]) -> list[str]:
-    if config["layer_widths"] is None:
-        words = ["--width", _listed(config["width"])]
-    else:
-        words = ["--widths", _profile(config["layer_widths"])]
-    words += ["--depth", str(config["depth"]), "--ensemble", config["ensemble"]]
-    if config["ensemble"] not in WITHOUT_K:
-        words += ["--k", _listed(config["k"])]
-    if config["sigma_w"] is not None:
-        words += ["--sigma-w", _listed(config["sigma_w"])]
-    if config["sigma_b"] is not None and config["sigma_b"] != [0.0]:
-        words += ["--sigma-b", _listed(config["sigma_b"])]
-    if config["weights"] != "normal":
-        words += ["--weights", config["weights"]]
-    return words
-
-
-def _signals(config: Mapping[str, Any]) -> list[str]:
-    if config["inputs"] is not None:
-        return ["--inputs", "FILE", "--pairs", str(config["pairs"])]
-    words = []
-    for name in ("correlation", "distance"):
-        if config[name] is not None:
-            words += [f"--{name}", _listed(config[name])]
-    if config["q0"] != [DEFAULTS.q0]:
-        words += ["--q0", _listed(config["q0"])]
-    if config["shared_network"]:
-        words += ["--shared-network", "--pairs", str(config["pairs"])]
-    return words
-
-
-def _statistics(config: Mapping[str, Any]) -> list[str]:
-    words = ["--trials", str(config["trials"])]
-    defaults = {"first_trial": 0, "keep": DEFAULTS.keep, "bins": DEFAULTS.bins}
-    for name, usual in defaults.items():
-        if config[name] != usual:
-            words += [f"--{name.replace('_', '-')}", str(config[name])]
-    if config.get("until_stderr") is not None:
-        words += ["--until-stderr", _number(config["until_stderr"])]
-    return [*words, "--seed", str(config["seed"]), "--sampler", config["sampler"]]
+def _text(name: str, value: Any) -> str:
+    if name == "layer_widths":
+        return _profile(value)
+    return ",".join(map(_number, value)) if isinstance(value, list | tuple) else _number(value)
 
 
 def _number(value: float | str) -> str:
     """Return a number as it is typed, with all its digits."""
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | int):
+        return str(value)
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-
-
-def _listed(values: Iterable[float | str] | str) -> str:
-    return values if isinstance(values, str) else ",".join(_number(x) for x in values)
 
 
 def _profile(widths: Iterable[int]) -> str:

@@ -26,8 +26,6 @@ from simcore.physics.observables import BY_NAME
 from .points import parameter_label
 from .series import NETWORK_LINES
 
-__all__ = ["draw", "empty_figure", "figures", "hover"]
-
 HEIGHT = 340
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 

@@ -14,8 +14,6 @@ from simcore.physics.parameters import PARAMETERS
 from .points import Point, point_label
 from .sources import Source, is_asymmetric
 
-__all__ = ["LAST", "MOST_ROWS", "fixed_point_of", "last_layer", "varied_parameters"]
-
 Floats = npt.NDArray[np.float64]
 
 LAST = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both", "dead_network1")

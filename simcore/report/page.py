@@ -35,8 +35,6 @@ from .training_source import Training
 from .widths import widths_data
 from .words import described, provenance_of, summary_of
 
-__all__ = ["render"]
-
 HERE = Path(__file__).parent
 
 SCRIPTS = ("page.js", "drawings.js")

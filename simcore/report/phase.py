@@ -11,8 +11,6 @@ import numpy as np
 
 from .series import numbers
 
-__all__ = ["phase_data"]
-
 CURVE_POINTS = 121
 MARGIN = 0.06
 """Share of the range that is added at both ends."""

@@ -20,19 +20,6 @@ from .sources import Source
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "MOST_LAYERS",
-    "MOST_POINTS",
-    "Point",
-    "all_points",
-    "chosen_layers",
-    "chosen_points",
-    "group_key",
-    "parameter_label",
-    "parameters",
-    "point_label",
-    "values_at",
-]
 
 Floats = npt.NDArray[np.float64]
 

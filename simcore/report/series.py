@@ -13,8 +13,6 @@ import xarray as xr
 from .points import Point, chosen_layers
 from .sources import Source
 
-__all__ = ["DISTRIBUTIONS", "LINES", "NETWORK_LINES", "numbers", "series_of"]
-
 LINES = (
     "correlation",
     "distance",

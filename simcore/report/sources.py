@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from simcore.files.stored import StoredFile
 
-__all__ = ["Source", "is_asymmetric", "read_sources", "values_of"]
-
 
 @dataclass(frozen=True)
 class Source:

@@ -24,7 +24,6 @@ from .words import known_provenance
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["shown"]
 
 TASKS = {
     "teacher-student": "learn a random teacher network from samples of its answers",

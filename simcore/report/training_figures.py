@@ -20,7 +20,6 @@ from .series import numbers
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["training_figures"]
 
 FEW = 7
 """Colours of things side by side in the style sheet: few0, few1, …"""

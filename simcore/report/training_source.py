@@ -12,8 +12,6 @@ from simcore.files.stored import StoredFile
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Training", "read_training"]
-
 
 @dataclass(frozen=True)
 class Training:

@@ -15,7 +15,6 @@ from .series import numbers
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["widths_data"]
 
 LAYERS = 8
 

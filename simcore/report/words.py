@@ -12,8 +12,6 @@ from .command import repeating_command
 from .points import parameter_label as symbol
 from .sources import Source
 
-__all__ = ["described", "known_provenance", "provenance_of", "summary_of"]
-
 ENSEMBLES = {
     "he": "independent Gaussian weights of variance σ_w²/n at fan-in n",
     "correlated": "Gaussian weights; those of a node have covariance (σ_w²/n)(I − g J/n), "

@@ -13,8 +13,6 @@ from simcore.errors import FileFormatError
 from simcore.files.hdf5 import translated
 from simcore.files.stored import StoredFile
 
-__all__ = ["lazy_array"]
-
 
 class _StoredArray(BackendArray):
     """An array of a file, in the shape that the file has."""

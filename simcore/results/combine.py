@@ -11,8 +11,6 @@ import xarray as xr
 from simcore.errors import InputError
 from simcore.runs.run import Run
 
-__all__ = ["aligned"]
-
 _FOLLOWING = {
     "g": ("ensemble", "k"),
     "sigma_w": ("ensemble", "k"),

@@ -28,8 +28,6 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["critical_value", "joint_test", "shrunk", "symmetric"]
-
 Floats = npt.NDArray[np.float64]
 
 _NODES = 64

@@ -36,7 +36,6 @@ from .combine import aligned
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RunBackend", "open_run", "stored_dataset", "to_dataframe", "to_dataset"]
 
 Path_ = str | os.PathLike[str]
 _MAGIC = "*?["

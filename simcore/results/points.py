@@ -10,8 +10,6 @@ import xarray as xr
 
 from simcore.errors import InputError
 
-__all__ = ["check_results", "points", "swept_of"]
-
 
 def swept_of(dataset: xr.Dataset | xr.DataArray) -> list[str]:
     """Return the dimensions of the points: the swept parameters and the pairs.

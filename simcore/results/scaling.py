@@ -13,12 +13,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from simcore.errors import InputError
+from simcore.numerics.text import with_error
 from simcore.physics.observables import COVARIANCE, NAMES
 
 from .points import check_results, points
 from .words import SYMBOLS, point_words
-
-__all__ = ["Scaling", "scaling"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -91,7 +90,7 @@ def _words(last: xr.Dataset, name: str) -> str:
 
     def against(what: str, error: str, theory: str) -> str:
         a, e, t = value(what), value(error), value(theory)
-        told = _with_error(a, e)
+        told = with_error(a, e)
         return told if math.isnan(t) else f"{told} (theory {t:.5g}, z = {(a - t) / e:+.1f})"
 
     if math.isnan(value("limit")):
@@ -100,14 +99,6 @@ def _words(last: xr.Dataset, name: str) -> str:
     text += f", slope b {against('slope', 'slope_stderr', 'slope_theory')}"
     reach = value("first_order_reach")
     return text if math.isnan(reach) else f"{text}; no lack of first order up to L/N = {reach:.2g}"
-
-
-def _with_error(value: float, error: float) -> str:
-    """Return a value with two digits of its error."""
-    if not error > 0.0:
-        return f"{value:.6g}"
-    decimals = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def scaling(

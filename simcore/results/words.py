@@ -11,8 +11,6 @@ from typing import Any
 from simcore.physics.observables import OBSERVABLES
 from simcore.physics.parameters import plain_text
 
-__all__ = ["ABSENT", "SYMBOLS", "Verdict", "listed", "point_words", "rounded", "summary"]
-
 SYMBOLS = {
     o.name: plain_text(o.symbol) if o.symbol.startswith("ln") else o.name for o in OBSERVABLES
 }

@@ -9,7 +9,6 @@ from simcore.physics.ensembles import ASYMMETRIC
 if TYPE_CHECKING:
     from .run import Run
 
-__all__ = ["SLOW_BLOCK_SECONDS", "batch_columns", "sampler_costs"]
 
 SLOW_BLOCK_SECONDS = 5.0
 """Blocks slower than this on one thread are shared by all, so that whole blocks come often."""

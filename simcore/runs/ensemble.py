@@ -8,8 +8,6 @@ from simcore.physics.ensembles import CRITICAL, check_ensemble
 from simcore.physics.parameters import correlation_strength
 from simcore.theory.scales import default_sigma_w
 
-__all__ = ["Ensemble"]
-
 
 @dataclass(frozen=True)
 class Ensemble:

@@ -19,8 +19,6 @@ from simcore.physics.parameters import correlation_strength
 if TYPE_CHECKING:
     from .run import Run
 
-__all__ = ["Point", "axes", "grid_points", "point_key"]
-
 
 @dataclass(frozen=True)
 class Point:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULTS", "EXCLUSIVE", "Defaults"]
-
 MAX_WIDTH = 2**25
 """Nodes of a layer: 24 bits of node groups in the counter, two nodes to a group."""
 

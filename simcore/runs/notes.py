@@ -7,8 +7,6 @@ from simcore.physics.ensembles import ASYMMETRIC
 from .costs import sampler_costs
 from .run import Run
 
-__all__ = ["notes"]
-
 UNBOUNDED = (
     "with `sigma_b` above 0 and the norm-preserving `sigma_w` the mean square q grows without "
     "bound; a smaller `sigma_w` bounds it"

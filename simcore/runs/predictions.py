@@ -14,8 +14,6 @@ from simcore.physics.observables import FIRST_ORDER, NAMES
 from .grid import Point
 from .run import Run
 
-__all__ = ["first_order_predictions", "has_first_order", "predictions"]
-
 Floats = npt.NDArray[np.float64]
 
 REACH = 1.0

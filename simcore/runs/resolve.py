@@ -36,7 +36,6 @@ from .spec import RunSpec
 if TYPE_CHECKING:
     from .run import Run
 
-__all__ = ["resolved"]
 
 _IMPLIED = (("shared_network", True), ("q0", (DEFAULTS.q0,)))
 """Values that a resolved run has because of its inputs."""

@@ -20,8 +20,6 @@ from .limits import KEEP_BYTES, REMOVED
 from .resolve import resolved
 from .spec import RunSpec
 
-__all__ = ["Run", "resolve"]
-
 MAX_COVARIANCE_LAYERS = 32
 
 CONFIG = (

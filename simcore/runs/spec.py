@@ -15,7 +15,6 @@ from .limits import DEFAULTS
 if TYPE_CHECKING:
     from simcore.inputs.input_set import InputSet
 
-__all__ = ["RunSpec"]
 
 Integers = int | Sequence[int]
 Numbers = float | Sequence[float]

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from .contract import Sampler
 
-__all__ = ["sampler_for"]
-
 
 def sampler_for(run: Run) -> Sampler:
     """Return the sampler of a run, on the device of the run."""

@@ -12,8 +12,6 @@ import numpy.typing as npt
 from simcore.statistics.blocks import Task
 from simcore.statistics.moments import Bins, Moments
 
-__all__ = ["Sampler", "Signals", "TaskResult"]
-
 Counter = npt.NDArray[np.int64]
 
 

@@ -29,8 +29,6 @@ from simcore.statistics.moments import (
 
 from .contract import Signals, TaskResult
 
-__all__ = ["BlockSampler"]
-
 Floats = npt.NDArray[np.float64]
 
 TASK_SECONDS = 0.2

@@ -16,8 +16,6 @@ from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import ROOM, Stream, as_normal, fill_normals
 
-__all__ = ["draw_pair"]
-
 INPUT_STREAM = np.uint64(Stream.INPUT)
 WORDS = 4
 COLUMNS = LANES * WORDS

@@ -11,20 +11,6 @@ from simcore.numerics.arithmetic import arctan2, log, times
 from simcore.numerics.kernels import njit
 from simcore.physics.observables import NAMES
 
-__all__ = [
-    "COLUMNS",
-    "LOGS",
-    "Q_RANGE",
-    "finish_angle",
-    "finish_log",
-    "finish_row_log",
-    "put_angle",
-    "put_length",
-    "write_angle",
-    "write_counts",
-    "write_length",
-]
-
 Q_RANGE = (1e-150, 1e150)
 """Beyond this range q is left out (its logarithm is not): the squares of moments leave float64."""
 

@@ -34,19 +34,6 @@ from simcore.numerics.rng import (
 )
 from simcore.physics.weight_laws import BERNOULLI, NORMAL, RADEMACHER, STUDENT, UNIFORM
 
-__all__ = [
-    "PAIRS",
-    "SINGLES",
-    "choice",
-    "fill_choices",
-    "fill_variates",
-    "law_constants",
-    "make_variates",
-    "single",
-    "sparse",
-    "student",
-]
-
 _u32, _i32, _u64, _f32, _f64 = np.uint32, np.int32, np.uint64, np.float32, np.float64
 
 WORDS = 4

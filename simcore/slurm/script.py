@@ -15,16 +15,6 @@ from pathlib import Path, PurePath
 from simcore.errors import InputError
 from simcore.statistics.blocks import BLOCK
 
-__all__ = [
-    "Job",
-    "Work",
-    "array_script",
-    "dask_script",
-    "shard_count",
-    "shard_names",
-    "shard_spans",
-]
-
 GPU_CPUS = 2
 """CPUs for each GPU: one for its tasks, one for the rest of the worker."""
 
@@ -142,23 +132,10 @@ class Job:
 class Work:
     """The work of a job.
 
-    Parameters
-    ----------
-    simulate
-        Words of the command, without the options below, and for shards without the trials.
-    resume
-        Options for ``simcore resume``.
-    output
-        The file to write.
-    trials
-        Total number of trials; only shards need it.
-    log
-        File of ``--log-json``; "" is none.
-
-    Raises
-    ------
-    InputError
-        If a file has a name that no comment can hold.
+    `simulate` holds the words of the command, without the options below, and for shards without the
+    trials; `resume` the options for ``simcore resume``. Only shards need the total number of
+    trials. `log` is the file of ``--log-json``, "" if there is none. InputError if the output has a
+    name that no comment can hold.
     """
 
     simulate: tuple[str, ...]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BLOCK", "Task"]
-
 BLOCK = 64
 """Trials per block. It fixes the arithmetic of the moments and nothing else."""
 

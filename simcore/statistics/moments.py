@@ -18,31 +18,6 @@ from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
 
 from .blocks import BLOCK
 
-__all__ = [
-    "Bins",
-    "Chosen",
-    "Collector",
-    "Moments",
-    "add_product",
-    "add_square",
-    "add_value",
-    "bin_edges",
-    "bin_of",
-    "collect",
-    "combine",
-    "empty_moments",
-    "finish_block",
-    "join_blocks",
-    "join_weights",
-    "joined",
-    "joined_mean",
-    "joined_product",
-    "mean_of",
-    "standard_errors",
-    "take_statistics",
-    "zero_histogram",
-]
-
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.uint32]
 

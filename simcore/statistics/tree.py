@@ -16,8 +16,6 @@ from simcore.physics.observables import KEPT
 from .blocks import BLOCK
 from .moments import Bins, Counts, Floats, Moments, combine
 
-__all__ = ["MomentTree", "PointStatistics"]
-
 
 class MomentTree:
     """The maximal complete nodes of a binary tree over absolute block numbers.

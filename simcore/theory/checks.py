@@ -13,8 +13,6 @@ from simcore.physics.parameters import SCALE_LIMITS
 
 from .law import FloatArray
 
-__all__ = ["layers", "lengths", "mean_square", "overlaps", "whole_numbers", "within"]
-
 
 def within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
     """Return values as an array; InputError if one lies outside of [low, high]."""

@@ -28,18 +28,6 @@ from .scales import default_sigma_w
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "MAX_VALUES",
-    "Grid",
-    "Scales",
-    "Values",
-    "check_overlap",
-    "check_size",
-    "checked_widths",
-    "described",
-    "exclusive",
-    "inputs_of",
-]
 
 Values: TypeAlias = float | Sequence[float]
 """One value of a parameter, or those to sweep."""

@@ -16,16 +16,6 @@ from .grid import Grid, Scales
 from .law import law_of
 from .meanfield import Trajectory
 
-__all__ = [
-    "dead",
-    "first_orders",
-    "fixed_point_row",
-    "growth_row",
-    "mean_field",
-    "population",
-    "preserving",
-]
-
 POINTS_AT_ONCE = 256
 """Points that the first order takes together: more is no faster and needs more memory."""
 

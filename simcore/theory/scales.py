@@ -5,8 +5,6 @@ from __future__ import annotations
 from simcore.physics.ensembles import ASYMMETRIC, PUBLISHED_SIGMA_W
 from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 
-__all__ = ["default_sigma_w"]
-
 
 def default_sigma_w(ensemble: str, k: float, *, critical: bool = False) -> float:
     """Return the σ_w of an ensemble where none is given.

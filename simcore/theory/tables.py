@@ -33,7 +33,6 @@ from .grid import (
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["fixed_points", "growth_rates", "maps", "phase_diagram", "trajectories"]
 
 MIN_ASYMMETRIC_SIGMA_W = 0.4
 """Below it the growth of `rai` and `raai` takes more and more layers, and seconds, to settle."""
@@ -61,8 +60,8 @@ def trajectories(
     depth
         Number of layers.
     ensemble
-        ``"he"``, ``"correlated"``, ``"rai"`` or ``"raai"``; `he` and `rai` have k = 0. The last two
-        are followed by population dynamics at the fan-in `width`, seconds for each point.
+        One of `simcore.Ensemble`; `he` and `rai` have k = 0. `rai` and `raai` are followed by
+        population dynamics at the fan-in `width`, seconds for each point.
     k, sigma_w, sigma_b
         The weights and biases, as for `simcore.Ensemble`; σ_w ``"critical"`` or None follows k.
     correlation, distance
@@ -76,18 +75,17 @@ def trajectories(
     -------
     xarray.Dataset
         Each observable of theory.md 3 at infinite width, with dimension ``layer`` last; with widths
-        also ``_1n`` and ``_1n_std``, mean and standard deviation over networks to first order in
-        1/N, and ``dead_network1`` and ``dead_network2``, exact at any width. For `rai` and `raai`
-        ``_stderr`` is the standard error of the population.
+        also ``_1n`` and ``_1n_std``, mean and standard deviation over networks at first order, and
+        ``dead_network1`` and ``dead_network2``, exact at any width. `rai` and `raai` have
+        ``_stderr``, the standard error of the population.
 
     Raises
     ------
     InputError
-        If a parameter is out of range, parameters exclude each other, or a width is missing.
+        If a parameter is out of range or missing, or two exclude each other.
     """
     check_integer("depth", depth, 1, MAX_VALUES)
-    scales = Scales(ensemble, k, sigma_w)
-    inputs = inputs_of(correlation, distance, q0)
+    scales, inputs = Scales(ensemble, k, sigma_w), inputs_of(correlation, distance, q0)
     widths = None if width is None else checked_widths(width)
     if ensemble not in ASYMMETRIC:
         bias = 0.0 if sigma_b is None else sigma_b
@@ -235,16 +233,20 @@ def phase_diagram(
     if sigma_w is None:
         sigma_w = [math.sqrt(variance) for variance in np.linspace(1.0, 4.0, 121).round(12)]
     if isinstance(sigma_w, str):
-        rule = "must be numbers, for it is an axis of the diagram"
-        raise InputError("sigma_w", sigma_w, rule, "Give a range start:stop:count, or leave it.")
+        rule = "must be numbers, because it is an axis of the diagram"
+        raise InputError(
+            "sigma_w", sigma_w, rule, "Give a range start:stop:count, or leave it out."
+        )
     axes = Grid.of(k=k, sigma_w=sigma_w)
     for name, values in axes.axes.items():
         if len(values) < 2:
-            rule = "must have several values, for it is an axis of the diagram"
-            raise InputError(name, values[0], rule, "Give a range start:stop:count, or leave it.")
+            rule = "must have several values, because it is an axis of the diagram"
+            raise InputError(
+                name, values[0], rule, "Give a range start:stop:count, or leave it out."
+            )
     bias = Grid.of(sigma_b=sigma_b).axes["sigma_b"]
     if len(bias) > 1:
-        rule = "must be one value, for it is no axis of the diagram"
+        rule = "must be one value, because it is no axis of the diagram"
         raise InputError("sigma_b", bias[1], rule, "Any above 0 gives the same phases.")
     table = fixed_points(k=k, sigma_w=sigma_w, sigma_b=sigma_b)
     border = Grid.of(k=k).tabulate(
@@ -288,7 +290,9 @@ def growth_rates(
     for value in grid.axes.get("sigma_w", ()):
         if asymmetric and value < MIN_ASYMMETRIC_SIGMA_W:
             rule = f"must be at least {MIN_ASYMMETRIC_SIGMA_W} for {ensemble}"
-            raise InputError("sigma_w", value, rule, "Below it growth settles too late in depth.")
+            raise InputError(
+                "sigma_w", value, rule, "Below it the growth needs too many layers to settle."
+            )
     compute = functools.partial(rows.growth_row, asymmetric=asymmetric, scales=scales)
     variables = grid.tabulate(compute) | Grid.of(k=k).tabulate(rows.preserving(asymmetric))
     coordinates = grid.coordinates() | scales.coordinates()

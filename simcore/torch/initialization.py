@@ -23,8 +23,6 @@ from simcore.runs.ensemble import Ensemble
 from ..errors import InputError, SimcoreWarning
 from ..initializers import bias_scale, centring, check_ensemble, check_fan_in
 
-__all__ = ["Initialized", "correlated_", "he_", "initialize_", "raai_", "rai_"]
-
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Layers whose nodes read x as W x + b, with W of the shape (nodes, fan-in)."""
 

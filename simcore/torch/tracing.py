@@ -25,8 +25,6 @@ from simcore.physics.parameters import PARAMETERS
 
 from ..errors import InputError
 
-__all__ = ["trace"]
-
 Floats = npt.NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
 Layer = tuple[str, int, dict[str, Any]]

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Job", "Pilots", "Trained"]
-
 Numbers = npt.NDArray[Any]
 _NONE = np.empty((0, 0))
 

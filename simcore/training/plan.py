@@ -17,20 +17,6 @@ from simcore.physics.parameters import check_choice, check_integer, sorted_grid
 from ..errors import InputError
 from .labels import Start, parse_label
 
-__all__ = [
-    "DIGIT_IMAGES",
-    "ENSEMBLES",
-    "OPTIMIZERS",
-    "RATES",
-    "RATE_LIMITS",
-    "TEST_IMAGES",
-    "VALIDATION",
-    "Digits",
-    "Plan",
-    "TeacherStudent",
-    "plan_from_config",
-]
-
 ENSEMBLES = ("he", "correlated:1", "rai", "raai:10", "torch", "orthogonal")
 """Ensembles that are compared by default."""
 

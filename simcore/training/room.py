@@ -10,8 +10,6 @@ from simcore.machine.memory import SHARE, available_bytes
 from ..errors import InputError
 from .plan import TEST_IMAGES, VALIDATION, Plan, TeacherStudent
 
-__all__ = ["check_room", "is_memory_error", "no_room", "training_bytes"]
-
 WEIGHT_COPIES = 6
 """Weights, gradients, up to two numbers of an optimizer, and the float64 that they are drawn in."""
 

@@ -28,7 +28,6 @@ from .store import read_results, to_dataset, write_training
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Outcome", "check_torch", "execute", "go_on", "resume", "train"]
 
 LOOK = 0.2
 """Seconds between two checks for requests to stop and two reports of progress."""
@@ -39,16 +38,9 @@ CHECKPOINT = 2.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """End of a run.
+    """Results of a run, and its wall time in seconds.
 
-    Parameters
-    ----------
-    results
-        Results so far.
-    complete
-        False if it was stopped; its file then holds the results so far.
-    seconds
-        Wall time.
+    `complete` is False if it was stopped; its file then holds the results so far.
     """
 
     results: Results
@@ -133,14 +125,8 @@ def execute(
 ) -> Outcome:
     """Train a plan; a file at `output` is replaced.
 
-    Parameters
-    ----------
-    plan, output, threads, report
-        As for `train`.
-    control
-        Requests to stop.
-    provenance
-        Added to the description of this process.
+    Parameters as for `train`; `control` holds requests to stop, and `provenance` is added to the
+    description of this process.
     """
     check_torch(plan)
     check_room(plan, resolve_threads(threads))
@@ -216,10 +202,7 @@ class _Loop:
     def run(self) -> Outcome:
         """Train the networks that are left.
 
-        Raises
-        ------
-        KeyboardInterrupt
-            On Ctrl-C where no handler was set, after the file was written.
+        On Ctrl-C where no handler was set, KeyboardInterrupt follows when the file is written.
         """
         # Several jobs would share a GPU, and gain nothing.
         workers = self._threads if self._results.plan.device == "cpu" else 1

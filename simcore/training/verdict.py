@@ -11,8 +11,6 @@ import xarray as xr
 from .differences import CONFIDENCE, Difference, differences
 from .statistics import baseline_of, final, reference_loss, trained
 
-__all__ = ["difference_words", "grid_words", "interval_words", "ratio_words", "unstable", "verdict"]
-
 FEWEST = 6
 """Fewest pairs with which the sign test can decide anything: 2 · 2⁻⁵ is more than 5 %."""
 
@@ -24,25 +22,9 @@ def verdict(
 ) -> str:
     """Compare the speed of training of all ensembles with the baseline, in words.
 
-    Parameters
-    ----------
-    dataset
-        Training runs.
-    baseline
-        As for `differences`.
-    found
-        Their differences, if they are known already; p-values are corrected for their number.
-
-    Returns
-    -------
-    str
-        One line for each ensemble, one on runs that diverged, those on learning rates, and one on
-        the statistical method.
-
-    Raises
-    ------
-    InputError
-        If the baseline is not in the file.
+    `found` are the `differences`, if they are known already; p-values are corrected for their
+    number. There is one line for each ensemble, one on runs that diverged, those on learning rates,
+    and one on the statistical method. InputError if the baseline is not in the file.
     """
     against = baseline_of(dataset, baseline)
     judged = differences(dataset, against) if found is None else tuple(found)

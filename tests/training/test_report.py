@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def figures_of(html: str) -> dict[str, Any]:
 
 
 def text_of(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html[: html.index("<script")]))
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html[: html.index("<script")])))
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -180,13 +181,13 @@ def test_single_figures_have_the_values_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "choice", "words"),
     [
-        ("teacher", "accuracy", {}, "tell classes apart have. Choose one of: loss, steps"),
+        ("teacher", "accuracy", {}, "needs a task with classes. Choose one of: loss, steps"),
         ("teache?", "loss", {}, "is no figure of a pattern"),
         ("cut", "loss", {}, "is damaged"),
         ("teacher", "z", {}, "is no figure of training"),
         ("teacher", "pie", {}, "is not known"),
         ("teacher", "loss", {"layer": 2}, "can't be chosen for loss"),
-        ("begun", "loss", {}, "needs an ensemble that is trained to the end"),
+        ("begun", "loss", {}, "needs an ensemble whose networks are all trained"),
         ("half", "differences", {}, "needs he and another ensemble"),
     ],
 )

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from simcore.errors import InputError
 
-__all__ = ["check_scheduler"]
-
 MAX_PROCESSES = 4096
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://[^/\s]+:(?P<port>[0-9]{1,5})/?")
@@ -26,7 +24,7 @@ def check_scheduler(scheduler: str) -> int | None:
     """
     if find_spec("distributed") is None:
         rule = "needs dask.distributed, which is not installed"
-        raise InputError("scheduler", scheduler, rule, "Run: pip install 'simcore[distributed]'.")
+        raise InputError("scheduler", scheduler, rule, "Run: pip install distributed.")
     kind, _, rest = scheduler.partition(":")
     if kind == "local":
         if not rest.isascii() or not rest.isdecimal() or not 1 <= int(rest) <= MAX_PROCESSES:

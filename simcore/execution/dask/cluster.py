@@ -31,7 +31,6 @@ from .worker import Job, Reply, VersionMismatchError, run_task, versions
 if TYPE_CHECKING:
     from distributed import Future
 
-__all__ = ["ClusterEngine"]
 
 SHORTEST_TASK, LONGEST_TASK = 0.2, 5.0
 """Seconds of a task: below, the coordinator's time shows; above, a lost worker costs much."""

@@ -18,7 +18,6 @@ from .worker import Job, VersionMismatchError, prepare
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
 
-__all__ = ["Connection"]
 
 TALKATIVE = ("distributed", "tornado", "asyncio")
 """Loggers that report lost connections at length; `announce` says what matters in a line."""

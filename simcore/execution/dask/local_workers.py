@@ -13,8 +13,6 @@ from typing import IO
 from simcore.errors import ClusterError
 from simcore.machine.gpu import VISIBLE
 
-__all__ = ["LocalWorkers"]
-
 SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """A worker's threads each run a task: nothing below them may have threads of its own."""
 

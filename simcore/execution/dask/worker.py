@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from simcore.statistics.blocks import Task
     from simcore.statistics.moments import Bins
 
-__all__ = ["Job", "Reply", "VersionMismatchError", "prepare", "run_task", "versions"]
 
 _ALL_THREADS = threading.Lock()
 _SETTING_UP = threading.Lock()

@@ -11,8 +11,6 @@ from simcore.sampling.pair.physics import Physics
 
 from . import cpu_kernels as asymmetric
 
-__all__ = ["AsymmetricSampler"]
-
 NODE_SECONDS, LAYER_SECONDS = 7e-9, 1e-6
 """Rough costs of a node and of a layer on one core; they size tasks and touch no result."""
 

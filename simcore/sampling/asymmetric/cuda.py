@@ -16,8 +16,6 @@ from simcore.statistics.blocks import BLOCK, Task
 
 from .physics import DEVICE_HEAD
 
-__all__ = ["AsymmetricCudaSampler"]
-
 NODE_SECONDS, LAYER_SECONDS = 2e-11, 5e-9
 """Rough costs of a node and of a trial's layer on a device that is full; they size tasks only."""
 

@@ -209,7 +209,7 @@ def _draw_layer(  # type: ignore[no-untyped-def]
     put_counts(thread, n1, n2, _i32(packed >> (2 * node_laws.FIELD)), counts)
     parts[thread] = total
     cuda.syncthreads()
-    in_pairs.fold_lanes(thread, parts, counts, totals)
+    in_pairs.fold_lanes(thread, U_LANES, parts, counts, totals)
     cuda.syncthreads()
 
 

@@ -16,29 +16,6 @@ from simcore.numerics.rng import Stream
 from simcore.physics.activation import activated, inactive, residual, second_inactive
 from simcore.physics.rounding import VARIANCE
 
-__all__ = [
-    "ASYMMETRIC_STREAM",
-    "CHUNK",
-    "FIELD",
-    "FIELD_MASK",
-    "LAW",
-    "SMALL",
-    "SUMS",
-    "TOTALS",
-    "Scales",
-    "add_node",
-    "choices_of",
-    "few_law",
-    "of_activation",
-    "own_law",
-    "replaced_index",
-    "scales",
-    "signals",
-    "sums_of_others",
-    "usual_signals",
-    "weight",
-]
-
 SUMS = 8
 X1, X2, R1, RX, R2, UU, US, SS, N1, N2, BOTH = range(SUMS + 3)
 TOTALS = SUMS + 3

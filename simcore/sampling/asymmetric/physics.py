@@ -18,27 +18,6 @@ from simcore.sampling import row as shown
 
 from . import nodes as at
 
-__all__ = [
-    "ALONG",
-    "CHANGE",
-    "DEVICE_HEAD",
-    "HEAD",
-    "LOG_POWER_R",
-    "LOG_POWER_X",
-    "PLACES",
-    "begin_state",
-    "changed_node",
-    "finish_move",
-    "finish_subtraction",
-    "first_across",
-    "input_across",
-    "observe_layer",
-    "plan_move",
-    "settled_across",
-    "steps_of",
-    "write_law",
-]
-
 HEAD = 11
 (
     POWER_X,  # of the unit of x

@@ -21,20 +21,6 @@ from simcore.sampling.row import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST
 
 from .physics import MOST_COTANGENT, RANGE, Law, bias_scale
 
-__all__ = [
-    "Array",
-    "Group",
-    "Pairs",
-    "Source",
-    "cotangents",
-    "finish_layer",
-    "layer_factor",
-    "scaled",
-    "sigma_b_of",
-    "start_inputs",
-    "start_pairs",
-]
-
 Array = Any
 """An array of the namespace."""
 

@@ -12,8 +12,6 @@ from simcore.runs.run import Run
 
 from .physics import Law, Pairing
 
-__all__ = ["BatchFacts"]
-
 Columns = npt.NDArray[np.float64]
 
 

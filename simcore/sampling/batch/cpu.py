@@ -30,8 +30,6 @@ from .common import BatchFacts
 from .cpu_kernels import Batch, Floats, Trial
 from .cpu_observe import finish_layer
 
-__all__ = ["BatchSampler"]
-
 LAYER_SECONDS = 3e-5
 """Rough overhead of a layer."""
 

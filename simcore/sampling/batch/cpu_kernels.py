@@ -25,17 +25,6 @@ from simcore.sampling.random_inputs import draw_pair
 
 from .physics import RANGE, Law, Pairing, bias_scale
 
-__all__ = [
-    "Batch",
-    "Layer",
-    "Trial",
-    "layer_factor",
-    "open_layer",
-    "replace_weights",
-    "start_inputs",
-    "start_pairs",
-]
-
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint32]
 

@@ -15,8 +15,6 @@ from simcore.sampling import row as shown
 
 from .physics import in_units
 
-__all__ = ["finish_layer"]
-
 SUMS = 9
 """Of a pair: u², us, s², x², rx, r², nodes inactive for the first, the second, both."""
 

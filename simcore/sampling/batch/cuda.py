@@ -29,8 +29,6 @@ from .arrays import Array, Group, Pairs, finish_layer, sigma_b_of, start_inputs,
 from .common import BatchFacts
 from .physics import Law, tie_bound
 
-__all__ = ["ArrayDevice", "BatchCudaSampler"]
-
 WEIGHT_SECONDS, PRODUCT_SECONDS, FACTOR_SECONDS = 5e-12, 5e-14, 5e-13
 """Rough costs on a full device of a variate, an operation of a product and one of a factorisation;
 they size tasks only."""

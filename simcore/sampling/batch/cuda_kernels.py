@@ -20,16 +20,6 @@ from simcore.physics.weight_laws import BERNOULLI, NORMAL, STUDENT
 from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.variates import PAIRS, SINGLES, choice, law_constants, single, sparse, student
 
-__all__ = [
-    "THREADS",
-    "Draw",
-    "blocks_of",
-    "choose",
-    "fill",
-    "threads_of_choices",
-    "threads_of_rows",
-]
-
 THREADS = 128
 """Threads of a block."""
 

@@ -20,8 +20,6 @@ from simcore.sampling.variates import fill_choices, fill_variates
 from .cpu_kernels import Layer, replace_weights
 from .physics import in_units, tie_bound
 
-__all__ = ["FUSED_COLUMNS", "dense_layer", "fused_layer", "tile_nodes"]
-
 FUSED_COLUMNS = 2
 """Largest number of columns for which a row of weights is multiplied as soon as it is drawn."""
 

@@ -19,8 +19,6 @@ from .arrays import Array, Group, Pairs, Source, cotangents, layer_factor, scale
 from .gram import LEAST_REST
 from .physics import Law, tie_bound
 
-__all__ = ["dense_layer", "gram_layer"]
-
 
 class Choices(NamedTuple):
     """Replaced weights of a layer: index, old and new value, shape (B, N)."""

@@ -24,8 +24,6 @@ from simcore.sampling.variates import fill_choices, fill_variates
 
 from .cpu_kernels import Floats, Layer, replace_weights
 
-__all__ = ["gram_layer", "tile_nodes"]
-
 PANEL = 32
 """Columns of a block of the factorisation."""
 

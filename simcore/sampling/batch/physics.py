@@ -32,8 +32,6 @@ from simcore.numerics.rng import split_key
 from simcore.physics.weight_laws import BERNOULLI, RADEMACHER, parse_weights
 from simcore.runs.grid import Point
 
-__all__ = ["RANGE", "Law", "Pairing", "bias_scale", "in_units", "tie_bound"]
-
 RANGE = 2.0**80
 """A column's sum of squares stays between this and its inverse."""
 

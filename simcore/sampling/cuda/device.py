@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Device"]
-
 
 class Device:
     """The current CUDA device, through Numba.

@@ -12,8 +12,6 @@ from numba.cuda.dispatcher import CUDACache, CUDACacheImpl
 from simcore.numerics.compiling import cache_folder
 from simcore.numerics.kernels import Store
 
-__all__ = ["kernel"]
-
 
 def kernel(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a kernel, as `cuda.jit` does.

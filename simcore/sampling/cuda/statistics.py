@@ -17,8 +17,6 @@ from simcore.statistics.moments import Bins, Collector, Moments
 
 from .device import Device
 
-__all__ = ["DeviceStatistics", "Piece"]
-
 Integers = npt.NDArray[np.int64]
 
 

@@ -28,16 +28,6 @@ from simcore.statistics.moments import (
 
 from .kernels import kernel
 
-__all__ = [
-    "THREADS",
-    "Places",
-    "collect",
-    "count_bins",
-    "finish_blocks",
-    "join_covariances",
-    "join_moments",
-]
-
 THREADS = 128
 _i32, _u32 = np.int32, np.uint32
 

@@ -15,8 +15,6 @@ from simcore.statistics.moments import Bins
 
 from . import cpu_kernels as pair
 
-__all__ = ["PairSampler"]
-
 NODE_SECONDS, LAYER_SECONDS = 3.5e-9, 5e-7
 """Rough costs of a node and of a layer on one core; they size tasks and touch no result."""
 

@@ -19,8 +19,6 @@ from simcore.statistics.blocks import BLOCK, Task
 
 from . import cpu_kernels as pair
 
-__all__ = ["PairCudaSampler"]
-
 NODE_SECONDS, LAYER_SECONDS = 1e-11, 2e-9
 """Rough costs of a node and of a trial's layer on a device that is full; they size tasks only."""
 

@@ -39,17 +39,6 @@ from .sums import (
     single,
 )
 
-__all__ = [
-    "THREADS",
-    "advance",
-    "finish_layer",
-    "fold_lanes",
-    "fold_slots",
-    "group_normals",
-    "lane_chunk",
-    "put_counts",
-]
-
 THREADS = SLOTS * LANES
 """Threads of a block: one for each lane of each slot."""
 
@@ -173,13 +162,13 @@ def fold_slots(thread, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
-    """Add the lanes of a sum, in order, or the warps' counts."""
+def fold_lanes(thread, stride, parts, counts, totals):  # type: ignore[no-untyped-def]
+    """Add the lanes of a sum, in order, or the warps' counts; sum k is at parts[k · stride …]."""
     other = U_ZERO
     total = 0.0
     if thread < U_SUMS:
         while other < U_LANES:
-            total += parts[_u32(thread * U_THREADS + other)]
+            total += parts[_u32(thread * stride + other)]
             other = _u32(other + U_ONE)
         totals[thread] = total
     elif thread < U_TOTALS:
@@ -252,7 +241,7 @@ def _sum_layer(  # type: ignore[no-untyped-def]
         cuda.syncthreads()
         fold_slots(thread, parts)
         cuda.syncthreads()
-        fold_lanes(thread, parts, counts, totals)
+        fold_lanes(thread, U_THREADS, parts, counts, totals)
 
 
 @cuda.jit(device=True, forceinline=True)

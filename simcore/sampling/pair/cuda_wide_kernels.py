@@ -32,8 +32,6 @@ from .cuda_kernels import (
 from .physics import LIVE, NONE_LEFT, STATE, take_aim
 from .sums import AIM, BYTE, LANES, TOTALS
 
-__all__ = ["finish_wide", "fold_chunks", "sum_chunks"]
-
 _f32, _i32, _u32, _u64 = np.float32, np.int32, np.uint32, np.uint64
 
 U_BITS = _u32(8)

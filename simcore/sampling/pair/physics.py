@@ -20,22 +20,6 @@ from simcore.sampling import row as shown
 
 from .sums import SUMS, TOTALS
 
-__all__ = [
-    "ALONG",
-    "EXPONENT",
-    "LIVE",
-    "NONE_LEFT",
-    "STATE",
-    "Physics",
-    "direction",
-    "finish_layer",
-    "move_on",
-    "observe_cosine",
-    "observe_layer",
-    "start",
-    "take_aim",
-]
-
 # Columns of the state of a trial. K₁₁ = MANTISSA · 4^POWER, and γ is in units of 2^POWER, so that
 # neither growth nor decay over any depth leaves the range of float64.
 MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2 = range(9)
