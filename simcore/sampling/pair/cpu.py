@@ -44,11 +44,12 @@ class PairSampler(BlockSampler):
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial every way."""
         signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        task = Task(0, 0, 1, 1)
+        tiny = _tiny(1)
         with ThreadPoolExecutor(1) as pool:
-            for width in (1, SHARED_WIDTH):
-                tiny = PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1))
-                task = Task(0, 0, 1, 1)
-                tiny.run_shared(task, None, signals, pool, 1)
+            tiny.run_shared(task, None, signals, pool, 1)
+            if max(int(widths.max()) for widths in self.widths) >= SHARED_WIDTH:
+                _tiny(SHARED_WIDTH).run_shared(task, None, signals, pool, 1)
         tiny.run(task, None, signals)
 
     def seconds_per_block(self, point: int) -> float:
@@ -156,3 +157,7 @@ class PairSampler(BlockSampler):
                 pair.fold_range(sums, flags, totals)
                 pair.finish_layer(physics, width, totals, states[t], rows[t, j])
                 signals.progress[0] += width
+
+
+def _tiny(width: int) -> PairSampler:
+    return PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1))

@@ -255,7 +255,10 @@ def small_layer(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Draw and sum a layer below 64 nodes in float64: nodes by lanes, then lanes, in order."""
     rounds = (width + 2 * LANES - 1) // (2 * LANES)
-    fill_normals(words, 0, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1)
+    first_group = np.int64(0)  # a literal 0 is a type of its own, compiled apart
+    fill_normals(
+        words, first_group, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1
+    )
     totals[:] = 0.0
     for lane in range(min(LANES, width)):
         sums = SMALL_START
