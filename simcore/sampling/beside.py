@@ -59,14 +59,15 @@ def compile_some() -> None:
     from simcore.statistics.blocks import Task
     from simcore.statistics.moments import collect, finish_block, join_blocks
 
-    from .pair import cpu_kernels as pair
     from .pair.cpu import PairSampler
+    from .pair.physics import STATE, finish_layer
+    from .pair.sums import TOTALS
 
     run = Run(depth=1, width=(1,), trials=1, keep=0, bins=1)
     sampler = PairSampler(run)
     rows = np.empty((1, 1, run.columns.count))
-    state, totals = np.ones(pair.STATE), np.ones(pair.TOTALS)
-    pair.finish_layer(sampler.physics[0], 1, totals, state, rows[0, 0])
+    state, totals = np.ones(STATE), np.ones(TOTALS)
+    finish_layer(sampler.physics[0], 1, totals, state, rows[0, 0])
     collector = sampler.collector(Task(0, 0, 1, 1), None)
     collect(collector, 0, 0, rows)
     join_blocks(collector, 1)

@@ -43,6 +43,11 @@ def check_scheduler(scheduler: str) -> int | None:
     return None
 
 
+def address_of(scheduler: str) -> str:
+    """Return the address of a scheduler, itself or in its file; "" where the file has none."""
+    return scheduler if "://" in scheduler else _address_in(Path(scheduler))
+
+
 def _is_address(text: str) -> bool:
     found = ADDRESS.fullmatch(text)
     return found is not None and 0 < int(found["port"]) < 2**16

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda, njit, types
 
+from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.row import LOGS, finish_angle, finish_row_log
@@ -25,7 +26,6 @@ from .sums import (
     CHUNK,
     F_ZERO,
     GROUPS,
-    LANES,
     PAIR_STREAM,
     SLOTS,
     SMALL,
@@ -70,7 +70,7 @@ NOTHING = (F_ZERO,) * SUMS + (ZERO,)
 
 
 @njit(forceinline=True)
-def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no-untyped-def]
+def group_normals(group, trial_word, layer_word, key0, key1):
     """Return the normals of a group's two nodes: z₁, z₂ of the one, then of the other."""
     w0, w1, w2, w3 = philox(
         counter_word0(group, PAIR_STREAM), ROW, trial_word, layer_word, key0, key1
@@ -81,9 +81,7 @@ def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no
 
 
 @njit(forceinline=True)
-def lane_chunk(  # type: ignore[no-untyped-def]
-    group, lane, nodes, trial_word, layer_word, key0, key1, given
-):
+def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, given):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
     `group` is the lane's first one of the chunk; `given` is an aim (`physics.take_aim`).
@@ -106,9 +104,7 @@ def lane_chunk(  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _sum_slot(  # type: ignore[no-untyped-def]
-    physics, thread, width, trial_word, layer_word, given, parts
-):
+def _sum_slot(physics, thread, width, trial_word, layer_word, given, parts):
     """Sum a thread's lane of the chunks of its slot into `parts`; return its three counts."""
     aim = single(given)
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
@@ -138,7 +134,7 @@ def _sum_slot(  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _add_chunk(s, at, parts):  # type: ignore[no-untyped-def]
+def _add_chunk(s, at, parts):
     parts[at] += s[0]
     parts[_u32(at + U_THREADS)] += s[1]
     parts[_u32(at + 2 * THREADS)] += s[2]
@@ -150,7 +146,7 @@ def _add_chunk(s, at, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def fold_slots(thread, parts):  # type: ignore[no-untyped-def]
+def fold_slots(thread, parts):
     """Add the slots of a lane of one of the eight sums, in order."""
     at = _u32(thread // U_LANES * U_THREADS + thread % U_LANES)
     total = parts[at]
@@ -162,7 +158,7 @@ def fold_slots(thread, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def fold_lanes(thread, stride, parts, counts, totals):  # type: ignore[no-untyped-def]
+def fold_lanes(thread, stride, parts, counts, totals):
     """Add the lanes of a sum, in order, or the warps' counts; sum k is at parts[k · stride …]."""
     other = U_ZERO
     total = 0.0
@@ -179,9 +175,7 @@ def fold_lanes(thread, stride, parts, counts, totals):  # type: ignore[no-untype
 
 
 @njit(forceinline=True)
-def _sum_small_lane(  # type: ignore[no-untyped-def]
-    physics, lane, width, trial_word, layer_word, given, parts
-):
+def _sum_small_lane(physics, lane, width, trial_word, layer_word, given, parts):
     """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
     aim = double(given)
     s = SMALL_START
@@ -198,7 +192,7 @@ def _sum_small_lane(  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-def]
+def _fold_small_lanes(thread, width, parts, totals):
     total = 0.0
     lane = U_ZERO
     while lane < min(U_LANES, width):
@@ -211,7 +205,7 @@ def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-
 
 
 @cuda.jit(device=True, forceinline=True)
-def put_counts(thread, n1, n2, both, counts):  # type: ignore[no-untyped-def]
+def put_counts(thread, n1, n2, both, counts):
     """Add the three counts of the threads of each warp into its places of `counts`."""
     for distance in (16, 8, 4, 2, 1):
         n1 = _i32(n1 + cuda.shfl_down_sync(EVERY_LANE, n1, distance))
@@ -225,9 +219,7 @@ def put_counts(thread, n1, n2, both, counts):  # type: ignore[no-untyped-def]
 
 
 @cuda.jit(device=True, forceinline=True)
-def _sum_layer(  # type: ignore[no-untyped-def]
-    physics, thread, width, trial_word, layer_word, aim, parts, counts, totals
-):
+def _sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals):
     """Draw a layer of a trial and write its sums to `totals`."""
     if width < U_SMALL:
         if thread < U_LANES:
@@ -245,7 +237,7 @@ def _sum_layer(  # type: ignore[no-untyped-def]
 
 
 @cuda.jit(device=True, forceinline=True)
-def finish_layer(physics, thread, width, totals, state, row):  # type: ignore[no-untyped-def]
+def finish_layer(physics, thread, width, totals, state, row):
     """Write the observables of a layer and move the state on, several threads side by side."""
     if thread == U_ZERO:
         pair_physics.observe_layer(width, totals, state, row)
@@ -262,17 +254,10 @@ def finish_layer(physics, thread, width, totals, state, row):  # type: ignore[no
 
 
 @kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def advance(  # type: ignore[no-untyped-def]
-    physics, widths, first_trial, layer0, begin, end, states, rows
-):
+def advance(physics, widths, first_trial, layer0, begin, end, states, rows):
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 
-    Parameters
-    ----------
-    physics, widths, first_trial, layer0, states, rows
-        As for `cpu_kernels.advance`, in the memory of the device.
-    begin, end
-        The layers to take, from `layer0` on: rows[:, begin] … rows[:, end − 1].
+    As `cpu_kernels.advance`, for the layers rows[:, begin] … rows[:, end − 1] after `layer0`.
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(STATE, types.float64)
