@@ -1,17 +1,15 @@
 """Checks of `simcore doctor`: the CPU, Numba, its caches, CUDA, and a run of known answer.
 
-Call `compiling.prepare` and `prefer_wide_vectors` before, as the commands do.
+Call `compiling.prefer_wide_vectors` before, as the commands do.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from .machine import gpu as devices
@@ -20,7 +18,7 @@ from .machine.cpus import default_threads
 from .machine.cuda_driver import Gpu
 from .machine.gpu import Findings, Obstacle
 from .machine.provenance import version
-from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
+from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, cache_folder, is_temporary
 from .runs.run import Run
 
 KNOWN_ANSWER = "828110295f0fa763"
@@ -108,16 +106,11 @@ def _numba() -> Check:
 
 
 def _cache() -> Check:
-    folder = Path(os.environ.get(CACHE_VARIABLE, ""))
-    remedy = f"Set {CACHE_VARIABLE} to a folder that can be written, on a disk of this machine."
-    if folder.name.startswith(TEMPORARY):
+    folder = cache_folder()
+    if is_temporary():
+        remedy = f"Set {CACHE_VARIABLE} to a folder that can be written, on a disk of this machine."
         return Check("cache", "wrong", f"{folder}, for this process only", remedy)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return Check("cache", "ok", str(folder))
-    except OSError as error:
-        return Check("cache", "wrong", f"{folder}: {error.strerror}", remedy)
+    return Check("cache", "ok", str(folder))
 
 
 # --- CUDA ---------------------------------------------------------------------------------------
