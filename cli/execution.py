@@ -51,7 +51,7 @@ def perform(request: Request) -> int:
         show_finished(request, destination.path)
         return 0
     check_destination(destination.path)
-    api.prepare(kernels=True)
+    api.prepare()
     work = partial(api.execute, run, output=destination.path)
     return carry_out("simulate", request, work)
 
@@ -157,7 +157,6 @@ def _show_stopped(request: Request, outcome: Outcome) -> None:
 
 def show_finished(request: Request, path: Path) -> None:
     """Show the table of a file that holds this run already."""
-    api.prepare()
     from simcore.results.open_run import open_run
 
     with open_run(path) as dataset:

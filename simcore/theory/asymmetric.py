@@ -75,10 +75,9 @@ class AsymmetricLaw:
 def asymmetric_law(k: float, sigma_w: float, sigma_b: float | None) -> AsymmetricLaw:
     """Check the parameters of an asymmetric ensemble; InputError names the one out of range."""
     g = correlation_strength(k)
-    check_scale("sigma_w", sigma_w, positive=True)
-    if sigma_b is not None:
-        check_scale("sigma_b", sigma_b, positive=False)
-    return AsymmetricLaw(float(sigma_w) ** 2, g, None if sigma_b is None else float(sigma_b))
+    scale = float(check_scale("sigma_w", sigma_w, positive=True))
+    bias = None if sigma_b is None else float(check_scale("sigma_b", sigma_b, positive=False))
+    return AsymmetricLaw(scale**2, g, bias)
 
 
 @dataclass(frozen=True, eq=False)
