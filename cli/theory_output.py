@@ -18,7 +18,6 @@ from simcore.api import BY_NAME, evenly
 from simcore.errors import InputError, OutputError
 
 from .config import Given
-from .files import prepare
 from .numbers import plain
 from .show import show_json, show_table
 from .summary import MOST_ROWS, chosen_layers
@@ -141,7 +140,6 @@ def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
     }
 
     def picture(to: Path) -> None:
-        prepare()
         from simcore.figures.theory import draw
 
         draw(table, to, show)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from subprocess import Popen
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from simcore.machine.gpu import memory_watched, require_cuda
 from simcore.runs.costs import SLOW_BLOCK_SECONDS
 from simcore.runs.run import Run
+from simcore.sampling import beside
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import Sampler, Signals, TaskResult
 from simcore.statistics.blocks import Task
@@ -108,12 +110,20 @@ class ThreadEngine:
         self._few = False
         self._sharing = False
         self._share = 1
+        self._beside: Popen[bytes] | None = None
+        self._closed = False
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
-        """Compile the kernels."""
+        """Compile the kernels, some of them in a second process where there are more threads."""
         del stopping
-        with memory_watched():
-            self._sampler.prepare()
+        if self._threads > 1:
+            self._beside = beside.start()
+        try:
+            with memory_watched():
+                if not self._closed:
+                    self._sampler.prepare()
+        finally:
+            beside.end(self._beside)
 
     def plan(self, blocks: int) -> None:
         """Share blocks between threads where they are few or slow."""
@@ -179,6 +189,8 @@ class ThreadEngine:
     def close(self) -> None:
         """Stop the tasks in flight, which takes a layer's time, and end the threads."""
         self._stop[0] = 1
+        self._closed = True
+        beside.end(self._beside)
         wait(self._flying)
         self._flying.clear()
         self._conductor.shutdown(cancel_futures=True)

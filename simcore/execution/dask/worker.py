@@ -206,10 +206,6 @@ def _made(job: Job) -> Sampler:
     import json
 
     from simcore.numerics.compiling import prefer_wide_vectors
-    from simcore.numerics.compiling import prepare as prepare_cache
-
-    prepare_cache()
-    import numba  # noqa: F401 - the features are set between this import and the kernels'
 
     prefer_wide_vectors()
     from simcore.machine.gpu import memory_watched, require_cuda
