@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from simcore.api import prepare
 from simcore.errors import InputError
 
 from .errors import CommandError
-
-__all__ = ["existing", "expanded", "prepare"]
 
 
 def existing(file: str) -> Path:

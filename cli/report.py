@@ -12,7 +12,7 @@ from simcore.errors import InputError
 
 from .config import Given, named
 from .errors import CommandError
-from .files import expanded, prepare
+from .files import expanded
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -56,7 +56,6 @@ def _report(files: Files, output: Output = None) -> None:
         rule = "is a folder" if folder else "is one of the files to report on"
         text = f"--output {page}: {rule}. Name another file, such as report.html."
         raise CommandError(text, InputError.exit_code)
-    prepare()
     from simcore.report import report
 
     try:

@@ -18,7 +18,7 @@ from simcore.api import BY_NAME, evenly
 from simcore.errors import InputError, OutputError
 
 from .config import Given
-from .files import expanded, prepare
+from .files import expanded
 from .numbers import plain
 from .show import show_json, show_table
 from .summary import MOST_ROWS, chosen_layers
@@ -141,7 +141,6 @@ def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
     }
 
     def picture(to: Path) -> None:
-        prepare()
         from simcore.figures.theory import draw
 
         draw(table, to, show)

@@ -62,24 +62,9 @@ OBSERVABLES = (
         label="ln q of signal 2",
         symbol="ln q₂",
     ),
-    Observable(
-        "correlation",
-        "correlation of the pre-activations",
-        label="correlation c",
-        symbol="c",
-    ),
-    Observable(
-        "distance",
-        "1 - correlation of the pre-activations",
-        label="distance 1 − c",
-        symbol="1 − c",
-    ),
-    Observable(
-        "log_distance",
-        "natural logarithm of 1 - correlation",
-        label="ln(1 − c)",
-        symbol="ln(1 − c)",
-    ),
+    Observable("correlation", "correlation of the pre-activations", "correlation c", "c"),
+    Observable("distance", "1 - correlation of the pre-activations", "distance 1 − c", "1 − c"),
+    Observable("log_distance", "natural logarithm of 1 - correlation", "ln(1 − c)", "ln(1 − c)"),
     Observable(
         "angle",
         "angle between the pre-activations",
@@ -100,11 +85,7 @@ OBSERVABLES = (
         label="inactive nodes, signal 1",
         heading="inactive",
     ),
-    Observable(
-        "inactive2",
-        "fraction of nodes inactive for signal 2",
-        label="inactive nodes, signal 2",
-    ),
+    Observable("inactive2", "fraction of nodes inactive for signal 2", "inactive nodes, signal 2"),
     Observable(
         "inactive_both",
         "fraction of nodes inactive for both signals",

@@ -24,7 +24,7 @@ class Training:
     dataset
         Result of `open_training`.
     facts
-        Result of `simcore.training.facts.info`.
+        Result of `simcore.training.facts.describe`.
     notes
         Missing parts, and how to get them.
     """

@@ -14,10 +14,7 @@ from simcore.errors import InputError
 def swept_of(dataset: xr.Dataset | xr.DataArray) -> list[str]:
     """Return the dimensions of the points: the swept parameters and the pairs.
 
-    Parameters
-    ----------
-    dataset
-        Results, of which ``correlation`` tells; or one array along points, and layers or not.
+    Of one array along points, layers or not, likewise.
     """
     values = dataset["correlation"] if isinstance(dataset, xr.Dataset) else dataset
     return [str(name) for name in values.dims if name != "layer"]
@@ -39,16 +36,7 @@ def check_results(
 ) -> None:
     """Check that results can be compared with theory along their layers.
 
-    Parameters
-    ----------
-    dataset
-        Results.
-    observables
-        What is asked for.
-    allowed
-        What may be asked for.
-    rule
-        What is wrong with others.
+    `rule` is the mistake of observables that are not `allowed`.
 
     Raises
     ------

@@ -78,7 +78,7 @@ def test_a_range_is_even_inclusive_and_rounded(start: float, stop: float, count:
     assert values[-1] == stop
     scale = max(abs(start), abs(stop))
     for i, value in enumerate(values):
-        assert value == float(f"{value:.12g}")
+        assert i in (0, count - 1) or value == float(f"{value:.12g}")
         exact = Fraction(start) + (Fraction(stop) - Fraction(start)) * Fraction(i, count - 1)
         # Rounding to 12 digits, and below the normal floats to their last bit.
         assert abs(Fraction(value) - exact) <= Fraction(scale) / 10**11 + Fraction(5e-324)
