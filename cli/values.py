@@ -140,7 +140,8 @@ def _parse_list(
             steps: list[Number] = [
                 between(start, stop, Fraction(i, count - 1)) for i in range(count)
             ]
-            values += [start, *steps[1:-1], stop]
+            steps[0], steps[-1] = start, stop
+            values += steps
     return tuple(values)
 
 
