@@ -71,13 +71,7 @@ _MARKS = {"ordered": "o", "critical": "|", "chaotic": "c"}
 
 
 def checked_output(given: Given) -> Path | None:
-    """Return the file to write, which can be written; None is the terminal.
-
-    Raises
-    ------
-    InputError
-        If its ending is unknown, it exists, or --show has no figure.
-    """
+    """Return the file to write, None for the terminal; InputError unless it can be written."""
     name = given.texts.get("output")
     picture = name is not None and Path(name).suffix in PICTURES
     if "show" in given.texts and not picture:
@@ -99,15 +93,7 @@ def checked_output(given: Given) -> Path | None:
 
 
 def deliver(table: xr.Dataset, path: Path | None, given: Given) -> None:
-    """Write a table to its file, or show it.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to draw.
-    OutputError
-        If the file can't be written.
-    """
+    """Write a table to its file (OutputError if that fails), or show it."""
     table = table.assign_attrs(simcore_version=importlib.metadata.version("simcore"))
     if path is not None:
         _write(table, path, given.texts.get("show"))

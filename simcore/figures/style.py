@@ -67,21 +67,9 @@ def plain_number(value: float, digits: int = 6) -> str:
 
 @contextmanager
 def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
-    """Yield a matplotlib Figure in the common style, and write it in the end.
+    """Yield a matplotlib Figure of a size in inches in the common style, and write it in the end.
 
-    Parameters
-    ----------
-    output
-        File to write; its ending chooses the format.
-    size
-        Width and height in inches.
-
-    Raises
-    ------
-    InputError
-        If the ending is unknown.
-    OutputError
-        If the figure can't be written.
+    InputError if the ending of `output` is unknown, OutputError if it can't be written.
     """
     target = Path(output)
     check_ending(target)

@@ -35,21 +35,9 @@ BEYOND = "$\\uparrow$"
 
 
 def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
-    """Draw one figure of training runs.
+    """Draw one of `KINDS` of figures of training runs (`open_training`) on axes of matplotlib.
 
-    Parameters
-    ----------
-    axes
-        Axes of matplotlib.
-    dataset
-        Result of `simcore.training.open_training`.
-    kind
-        One of `KINDS`.
-
-    Raises
-    ------
-    InputError
-        If no ensemble is trained to the end, or the task has no accuracy.
+    InputError if no ensemble is trained to the end, or the task has no accuracy.
     """
     if not final(dataset).sizes["ensemble"]:
         rule = "needs an ensemble whose networks are all trained, and there is none yet"

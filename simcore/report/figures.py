@@ -44,13 +44,7 @@ Tip = tuple[str, str]
 
 
 def figures(page: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures that a page needs, by the name of their place on it.
-
-    Parameters
-    ----------
-    page
-        Data of the page: ``points``, ``rows``, ``varied``, ``widths`` and ``phase``.
-    """
+    """Return the figures that a page with these data (`page`) needs, by the name of their place."""
     drawn = {name for point in page["points"] for name in point["lines"]}
     correlation = _along_layers(BY_NAME["correlation"].label, ["correlation"], single=True)
     theories = _source("context_theory", "xs", "ys")

@@ -68,20 +68,10 @@ def numbers(values: Iterable[float], digits: int = DIGITS) -> list[float | None]
 
 
 def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Return the data of the figures for some points of a run.
+    """Return the data of the figures for some points of a run, a dict for each.
 
-    Parameters
-    ----------
-    source
-        The run.
-    points
-        Points of it.
-
-    Returns
-    -------
-    list of dict
-        For each point ``layers``, ``lines`` (by observable and part), ``single`` (the first
-        networks, one by one) and ``distributions`` (by observable, at a few layers).
+    It has ``layers``, ``lines`` (by observable and part), ``single`` (the first networks, one by
+    one) and ``distributions`` (by observable, at a few layers).
     """
     places = [point.place for point in points]
     layers = chosen_layers(source.layers)

@@ -21,24 +21,10 @@ _FOLLOWING = {
 
 
 def aligned(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
-    """Put the results of several runs together.
+    """Put the results of several runs (`open_run`) together in memory; `names` are for messages.
 
-    Parameters
-    ----------
-    datasets
-        Datasets as `open_run` gives them for one file.
-    names
-        Their names, for messages.
-
-    Returns
-    -------
-    xarray.Dataset
-        In memory. Attributes are those in which all agree; ``complete`` is 0 if that of one is.
-
-    Raises
-    ------
-    InputError
-        If two hold the same point, or they differ in more than parameters.
+    Attributes are those in which all agree; ``complete`` is 0 if that of one is. InputError if two
+    hold the same point, or they differ in more than parameters.
     """
     if not datasets:
         raise InputError("files", "none", "are missing", "Name at least one file.")

@@ -147,16 +147,8 @@ def _check(dataset: xr.Dataset, observables: Sequence[str], false_alarm: float) 
 def z_scores(dataset: xr.Dataset) -> xr.Dataset:
     """Return (mean − theory)/error for every observable and theory that are there.
 
-    Parameters
-    ----------
-    dataset
-        As for `compare`.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``<observable>_z`` and ``<observable>_z_1n``; where theory has an error of its own (``rai``,
-        ``raai``) it is added in quadrature.
+    They are ``<observable>_z`` and ``<observable>_z_1n``; where theory has an error of its own
+    (``rai``, ``raai``) it is added in quadrature.
     """
     found: dict[str, xr.DataArray] = {}
     for suffix, words in THEORIES.items():

@@ -37,19 +37,9 @@ _NODES = 64
 def joint_test(largest: float, correlation: Floats, trials: int) -> float:
     """Return the probability of so large a max |z| of correlated layers where theory holds.
 
-    Parameters
-    ----------
-    largest
-        max |z| over the layers.
-    correlation
-        Correlation of each layer with the one before, shape (layers − 1,).
-    trials
-        How many trials the means and errors are taken over; a z is Student's t with one less.
-
-    Returns
-    -------
-    float
-        Hunter's and Worsley's upper bound, at most 1; 0 where it is below the range of float64.
+    `correlation` is that of each layer with the one before, shape (layers − 1,); a z is Student's t
+    with trials − 1 degrees of freedom. The result is Hunter's and Worsley's upper bound, at most 1;
+    0 where it is below the range of float64.
     """
     from scipy.special import ndtr, ndtri, stdtr
 
@@ -75,15 +65,7 @@ def _quadrature() -> tuple[Floats, Floats]:
 
 
 def critical_value(false_alarm: float, correlation: Floats, trials: int) -> float:
-    """Return the max |z| with this probability, the inverse of `joint_test`.
-
-    Parameters
-    ----------
-    false_alarm
-        The probability, between 0 and 1.
-    correlation, trials
-        As for `joint_test`.
-    """
+    """Return the max |z| that has the probability `false_alarm`, the inverse of `joint_test`."""
     from scipy.optimize import brentq
     from scipy.special import stdtrit
 
@@ -102,18 +84,9 @@ def critical_value(false_alarm: float, correlation: Floats, trials: int) -> floa
 def shrunk(correlation: Floats, trials: int) -> Floats:
     """Return correlations of neighbouring layers shrunk towards 0, which few trials need.
 
-    Parameters
-    ----------
-    correlation
-        Sample correlations r of any layers with each other, shape (layer, layer).
-    trials
-        How many trials they were estimated from.
-
-    Returns
-    -------
-    ndarray
-        Those next to the diagonal, times 1 − Σ Var(r)/Σ r² (Schäfer and Strimmer 2005), with
-        Var(r) = (1 − r²)²/(trials − 1), shape (layer − 1,).
+    Of the sample correlations r of any layers with each other, shape (layer, layer), those next to
+    the diagonal, shape (layer − 1,), times 1 − Σ Var(r)/Σ r² with Var(r) = (1 − r²)²/(trials − 1)
+    (Schäfer and Strimmer 2005).
     """
     all_of_them = correlation[np.triu_indices(len(correlation), 1)]
     square = float((all_of_them**2).sum())
@@ -125,14 +98,7 @@ def shrunk(correlation: Floats, trials: int) -> Floats:
 def symmetric(z: Floats, skewness: Floats, trials: int) -> Floats:
     """Return z-scores without the skewness that few skewed trials give them (Hall 1992).
 
-    Parameters
-    ----------
-    z
-        (mean − expectation)/error, any shape.
-    skewness
-        Of single trials, the same shape.
-    trials
-        How many.
+    `skewness` is that of single trials, in the shape of `z`.
     """
     slant: Floats = skewness / (6.0 * math.sqrt(trials))
     return z + slant * (1.0 + 2.0 * z**2) + 4.0 / 3.0 * slant**2 * z**3
