@@ -27,27 +27,7 @@ MAX_LINES = 8
 
 THEORY: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.9}
 FIRST_ORDER: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
-STYLE: dict[Any, Any] = {
-    "axes.linewidth": 0.6,
-    "figure.dpi": 150,
-    "figure.constrained_layout.use": True,
-    "font.size": 8,
-    "legend.frameon": False,
-    "legend.fontsize": 7,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4,
-    "pdf.fonttype": 42,
-    "savefig.bbox": "tight",
-    "savefig.dpi": 300,
-    "svg.fonttype": "none",
-    "xtick.direction": "in",
-    "xtick.minor.visible": True,
-    "xtick.top": True,
-    "ytick.direction": "in",
-    "ytick.minor.visible": True,
-    "ytick.right": True,
-}
-"""Style of journals: text stays text, ticks point inward on all sides, 8 points at full size."""
+STYLE = Path(__file__).with_name("journal.mplstyle")
 
 
 def check_ending(output: str | Path, field: str = "output") -> None:
@@ -76,7 +56,7 @@ def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(fname=STYLE):
         drawn = Figure(figsize=size)
         yield drawn
         # It warns of the dates of fonts that matplotlib brings along, as they are put into a PDF.
