@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bokeh import models
+from bokeh.models.annotations import BoxAnnotation, ColorBar, Span
 from bokeh.palettes import Cividis256
 from bokeh.plotting import figure as new_figure
 
@@ -167,8 +168,8 @@ def _layer_line(made: Any, name: str, role: str, marker: str) -> None:
 
 def _z_figure() -> Any:
     made = _layer_figure("z")
-    made.add_layout(models.BoxAnnotation(bottom=-2, top=2, fill_alpha=0.16, tags=["muted"]))
-    made.add_layout(models.Span(location=0, dimension="width", line_width=1, tags=["ink"]))
+    made.add_layout(BoxAnnotation(bottom=-2, top=2, fill_alpha=0.16, tags=["muted"]))
+    made.add_layout(Span(location=0, dimension="width", line_width=1, tags=["ink"]))
     for name, (role, marker) in zip(("z", "z_first"), MARKS, strict=False):
         source = _source(name, "x", "y", "text")
         draw(made, "line", [role], "x", "y", source=source, line_width=1)
@@ -261,8 +262,6 @@ def _add_map(made: Any, rows: Mapping[str, Sequence[Any]]) -> None:
         fill_color={"field": "c", "transform": mapper},
         line_color=None,
     )
-    bar = models.ColorBar(
-        color_mapper=mapper, width=10, padding=6, title=None, background_fill_color=None
-    )
+    bar = ColorBar(color_mapper=mapper, width=10, padding=6, title=None, background_fill_color=None)
     made.add_layout(bar, "right")
     hover(made, [cells], [("", "@text")])
