@@ -1,6 +1,6 @@
 """Claim: `local:2` reaches at least 85 % of the rate of two threads, for tasks of 0.2 s or more.
 
-    python bench/cluster.py            # needs simcore[distributed]
+    python bench/cluster.py            # needs distributed
 
 The client is this process for both; every run of the cluster starts its own scheduler (in this
 process) and its own workers. A rate is node updates over `Outcome.seconds`, from the first task to

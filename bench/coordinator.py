@@ -1,6 +1,6 @@
 """Measured: how many tasks and bytes a second the coordinator takes, and what a task costs it.
 
-    python bench/coordinator.py            # needs simcore[distributed]
+    python bench/coordinator.py            # needs distributed
 
 Tasks of a millisecond, each sending a result of the real size, on the simulated cluster of
 `sleeping_cluster.py`. *Folded* is a whole run; *received* ends where the results are in the client.

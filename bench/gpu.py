@@ -321,8 +321,12 @@ def rows_of(run, carried=1):
     from simcore.sampling.contract import Signals
 
     sampler, rows = sampler_for(run), np.empty((run.trials, run.depth, run.columns.count))
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
-    sampler.advance(0, 0, 0, sampler.carry(0, carried), rows, signals)
+    if run.device == "cuda":
+        made = sampler.device.room(rows.shape)
+        sampler.make_rows(0, 0, 0, sampler.start(0, 0, len(rows)), made)
+        sampler.device.get(made, rows)
+    else:
+        sampler.advance(0, 0, 0, sampler.carry(0, carried), rows, Signals.sharing())
     return rows
 
 

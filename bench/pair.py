@@ -26,10 +26,11 @@ from numba import njit  # noqa: E402
 
 from simcore.execution.execute import execute  # noqa: E402
 from simcore.numerics.arithmetic import fma32  # noqa: E402
+from simcore.numerics.lanes import LANES  # noqa: E402
 from simcore.numerics.rng import as_normal, fill_normals  # noqa: E402
 from simcore.runs.run import Run  # noqa: E402
 from simcore.sampling.pair.physics import Physics  # noqa: E402
-from simcore.sampling.pair.sums import GROUPS, LANES, PAIR_STREAM  # noqa: E402
+from simcore.sampling.pair.sums import GROUPS, PAIR_STREAM  # noqa: E402
 
 ZERO = np.float32(0.0)
 ROUNDS = GROUPS // LANES

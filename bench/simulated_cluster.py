@@ -1,6 +1,6 @@
 """Claim: a cluster is at least 95 % of linear up to 64 workers.
 
-    python bench/simulated_cluster.py            # needs simcore[distributed]
+    python bench/simulated_cluster.py            # needs distributed
 
 The workers sleep for a task's time and send back a result of the real size, 200 layers
 (`sleeping_workers.py`); scheduler, engine, loop and folding are the real ones, all on this machine:

@@ -39,17 +39,18 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name=program, standalone_mode=False)
     except SimcoreError as error:
-        return _fail(str(error), error.exit_code)
+        return fail(str(error), error.exit_code)
     except _UsageError as error:
         text = error.format_message()  # type: ignore[attr-defined]
-        return _fail(f"{text.rstrip('.')}. See {program} --help.", InputError.exit_code)
+        return fail(f"{text.rstrip('.')}. See {program} --help.", InputError.exit_code)
     except typer.Abort:
         return INTERRUPTED
     except MemoryError:
-        return _fail("not enough memory; take fewer points, layers or --keep", 1)
+        return fail("not enough memory; take fewer points, layers or --keep", 1)
     return code if isinstance(code, int) else 0
 
 
-def _fail(text: str, code: int) -> int:
+def fail(text: str, code: int) -> int:
+    """Print one line on stderr; return the exit code."""
     typer.echo(" ".join(text.split()), err=True)
     return code

@@ -16,15 +16,19 @@ from simcore.errors import InputError
 from .campaign import merge, resume
 from .config import Given, named
 from .doctor import register as register_doctor
-from .errors import CommandError, run_app
+from .errors import CommandError, fail, run_app
 from .files import existing, prepare
 from .numbers import duration, rate_text
 from .options import Version
 from .report import register as register_report
 from .signals import ignore_checkpoint_requests
 from .slurm import register as register_slurm
+from .streams import lost_output, protect
 from .theory import register as register_theory
 from .train import register as register_train
+
+RUNS = ("resume", "merge", "train")
+"""Commands whose result is a file: they succeed without standard output."""
 
 app = typer.Typer(
     add_completion=False,
@@ -194,8 +198,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     ignore_checkpoint_requests()
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    return run_app(app, "simcore", given or ["--help"])
+    if arguments is None:
+        protect()
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    code = run_app(app, "simcore", given)
+    lost = "" if code or given[0] in RUNS else lost_output()
+    return fail(lost, 1) if lost else code
 
 
 if __name__ == "__main__":

@@ -148,11 +148,11 @@ Computing
     weight drawn) or auto, the cheaper one. Default: auto.
   weights NAME: Distribution of the weights: normal, uniform, rademacher, laplace, student:NU with
     NU > 4, or bernoulli:P (normal ones, all but a share P of them zero). Default: normal.
-  device NAME: cpu, cuda (a GPU; needs simcore\\[cuda13] or \\[cuda12]) or auto: cuda where this
-    machine can and no cluster simulates, cpu elsewhere. Default: auto.
+  device NAME: cpu, cuda (a GPU; needs numba-cuda and CuPy, see simcore doctor) or auto: cuda
+    where this machine can and no cluster simulates, cpu elsewhere. Default: auto.
   threads N: Threads. Default: what the affinity mask, the cgroup and Slurm grant.
   scheduler ADDRESS: Dask cluster that simulates: tcp://HOST:PORT, the file that dask scheduler
-    wrote, or local:N for N processes of this machine. Needs simcore\\[distributed].
+    wrote, or local:N for N processes of this machine. Needs the package distributed.
   checkpoint SECONDS: Time between checkpoints of the file. Default: 30.
 Output
   output FILE: HDF5 file to write. Default: a name made of the configuration, in this folder.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 
 from simcore.api import Control
@@ -22,16 +23,16 @@ def ignore_checkpoint_requests() -> None:
 class Signals:
     """Context manager that turns signals into requests of a `Control`.
 
-    SIGINT and SIGTERM ask the run to stop, and a second SIGINT ends the process at once; SIGUSR1
-    asks for a checkpoint. Outside the main thread, where Python allows no handlers, it does
-    nothing.
+    SIGINT, SIGTERM and SIGHUP ask the run to stop, and a second SIGINT ends the process at once;
+    SIGUSR1 asks for a checkpoint. A SIGHUP that is ignored (nohup) stays so. Outside the main
+    thread, where Python allows no handlers, it does nothing.
 
     Parameters
     ----------
     control
-        What the run looks at.
+        The requests.
     quiet
-        Whether to say nothing.
+        Whether to print nothing.
     """
 
     def __init__(self, control: Control, *, quiet: bool = False) -> None:
@@ -42,7 +43,7 @@ class Signals:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of a stopped run, as a shell has it: 130 or 143."""
+        """Exit code of a stopped run, as a shell has it: 130, 143 or 129."""
         return 128 + (self.received or signal.SIGINT)
 
     def __enter__(self) -> Signals:
@@ -50,9 +51,11 @@ class Signals:
             for number, handler in (
                 (signal.SIGINT, self._interrupt),
                 (signal.SIGTERM, self._terminate),
+                (signal.SIGHUP, self._terminate),
                 (signal.SIGUSR1, self._checkpoint),
             ):
-                self._previous[number] = signal.signal(number, handler)
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, handler)
         return self
 
     def __exit__(
@@ -74,7 +77,7 @@ class Signals:
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.received is None:
-            self._say("SIGTERM: writing what is done")
+            self._say(f"{signal.Signals(number).name}: writing what is done")
         self._request_stop(number)
 
     def _request_stop(self, number: int) -> None:
@@ -89,5 +92,6 @@ class Signals:
         """Write a line past Python's buffers, which a handler may have interrupted."""
         if self._quiet:
             return
-        cursor = SHOW_CURSOR if os.isatty(2) else ""
-        os.write(2, f"{cursor}\n{text}\n".encode() if cursor else f"{text}\n".encode())
+        before = f"{SHOW_CURSOR}\n" if os.isatty(2) else ""
+        with suppress(OSError):
+            os.write(2, f"{before}{text}\n".encode())

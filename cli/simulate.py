@@ -16,6 +16,7 @@ from .config import Given, named, with_config
 from .errors import run_app
 from .options import SIMULATE, Version, accepts
 from .signals import ignore_checkpoint_requests
+from .streams import protect
 
 HELP = """\
 Simulate how signals propagate through random ReLU networks.
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     ignore_checkpoint_requests()
+    if arguments is None:
+        protect()
     return run_app(app, "simulate", sys.argv[1:] if arguments is None else arguments)
 
 

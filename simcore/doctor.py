@@ -35,18 +35,9 @@ REPORT = "Report this, with the output of simcore doctor --json"
 
 @dataclass(frozen=True)
 class Check:
-    """Result of one check.
+    """Result of one check: the part that was checked, its state, in words too, and the remedy.
 
-    Parameters
-    ----------
-    name
-        Name of the part that was checked.
-    state
-        ``"ok"``; ``"absent"``, which is not wrong; or ``"wrong"``.
-    found
-        Its state in words.
-    remedy
-        Remedy if it is not as it should be; "" if there is nothing to do.
+    ``"absent"`` is not wrong; the remedy is "" if there is nothing to do.
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from simcore.errors import InputError
+from simcore.errors import FileFormatError, InputError
 
 from .lock import protected
 
@@ -36,13 +36,19 @@ def identity(path: Path) -> tuple[str, bool]:
     """Return the digest of a stored run's configuration and whether it is complete.
 
     The digest is "" where the file is not that of a run.
+
+    Raises
+    ------
+    LeftOpenError
+        If it is open elsewhere.
     """
-    import h5py
+    from .hdf5 import LeftOpenError, reading, text
 
     try:
-        with h5py.File(path, "r") as file:
-            digest = file.attrs["config_sha256"]
-            shown = digest.decode() if isinstance(digest, bytes) else str(digest)
-            return shown, bool(file.attrs["complete"]) and "gaps" not in file.attrs
-    except (OSError, KeyError):
+        with reading(path) as file:
+            digest = text(file.attrs["config_sha256"])
+            return digest, bool(file.attrs["complete"]) and "gaps" not in file.attrs
+    except LeftOpenError:
+        raise
+    except FileFormatError:
         return "", False

@@ -56,6 +56,10 @@ _DAMAGE = (
 """Exceptions that h5py raises on damaged files."""
 
 
+class LeftOpenError(FileFormatError):
+    """A file that another program has open for writing, or had when it died."""
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 
@@ -198,6 +202,10 @@ def translated(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if "already open for" in reason:
+            rule = "is open for writing in another program, or was left open by one that died"
+            remedy = f"Close it there. If nothing has it open: h5clear -s {os.fspath(path)}"
+            raise LeftOpenError("file", os.fspath(path), rule, remedy) from error
         rule = f"is damaged ({reason})"
         remedy = "Take a copy of it, or simulate again."
         raise FileFormatError("file", os.fspath(path), rule, remedy) from error

@@ -62,11 +62,11 @@ def state_fields(run: Run) -> Iterator[Field]:
         yield own("node_count", "node layer", "f8", "trials with a value")
         yield own("node_mean", "node layer", "f8", "mean over trials", o.units)
         yield own("node_m2", "node layer", "f8", "sum of squared deviations", square)
-        if o.histogram:
+        if o.name in HISTOGRAMMED:
             yield own("histogram", "point layer bin", "u4", "trials per bin")
             yield own("bin_lower", "point layer", "f8", "lower edge of bin 1", o.units)
             yield own("bin_width", "point layer", "f8", "width of the bins", o.units)
-        if o.covariance:
+        if o.name in COVARIANCE:
             one, two = "node covariance_layer", "node covariance_layer covariance_layer_2"
             meaning = "sum of products of deviations"
             yield own("node_cov_count", "node", "f8", "trials defined at all layers")

@@ -48,10 +48,20 @@ _STATE_VERSION = (1, 2)
 """First format whose state has all that a run needs to go on."""
 
 RNG = "philox4x32-10"
-RNG_LAYOUT = 1
 
 _OVERHEAD = 6000
 """Bytes that HDF5 adds for an array with its attributes, at most."""
+
+
+def rng_layout(run: Run) -> int:
+    """Return the number of the rules that make results from random numbers.
+
+    2 where weights have ties (`rademacher`, `bernoulli:P` without bias): pre-activations that
+    cancel are exactly 0, and by the rules of 1 they were what rounding left of them.
+    """
+    law = run.weights.partition(":")[0]
+    ties = law in ("rademacher", "bernoulli") and 0.0 in (run.sigma_b or ())
+    return 2 if ties else 1
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -102,7 +112,7 @@ def write_run(
                 "trials": np.int64(run.trials),
                 "first_trial": np.int64(run.first_trial),
                 "rng": RNG,
-                "rng_layout": np.int64(RNG_LAYOUT),
+                "rng_layout": np.int64(rng_layout(run)),
                 **({"gaps": gaps} if gaps else {}),
             },
         )
@@ -193,6 +203,8 @@ class Header:
         What wrote it.
     gaps
         Ranges of trials that a merged file lacks; "" is none.
+    rng_layout
+        That of the file, `rng_layout`.
     """
 
     run: Run
@@ -200,6 +212,7 @@ class Header:
     format_version: tuple[int, int]
     simcore_version: str
     gaps: str
+    rng_layout: int
 
 
 def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
@@ -218,6 +231,7 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
         format_version=format_version,
         simcore_version=text(root["simcore_version"]),
         gaps=text(root["gaps"]) if "gaps" in root else "",
+        rng_layout=int(root["rng_layout"]),
     )
 
 
@@ -249,6 +263,12 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
                 "covariances of ln q, so it can be read but not extended or merged",
                 "Simulate again, or use the version of simcore that wrote it.",
             )
+        if header.rng_layout != rng_layout(header.run):
+            rule = (
+                f"was simulated before terms of {header.run.weights} weights cancelled exactly "
+                f"(rng_layout {header.rng_layout}), so it can be read but not resumed or merged"
+            )
+            raise FileFormatError("file", os.fspath(path), rule, "Simulate again.")
 
         def read(name: str, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
             return read_array(file, f"entry/{name}", shape, dtype)

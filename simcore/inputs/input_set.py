@@ -26,7 +26,7 @@ class InputSet:
     Parameters
     ----------
     digest
-        SHA-256 over shape and values, `inputs.digest`.
+        SHA-256 over shape and values, `rows.digest`.
     count, size
         M, and the number N₀ of components of each.
     pairs
@@ -50,19 +50,9 @@ class InputSet:
 
     @classmethod
     def read(cls, source: str, *, pairs: int | str | None = None, seed: int = 0) -> InputSet:
-        """Read the inputs and choose the pairs.
+        """Read the inputs, and choose pairs by number and seed or from a file that lists them.
 
-        Parameters
-        ----------
-        source
-            FILE or FILE:DATASET, as for `inputs.read_inputs`.
-        pairs
-            Number of pairs to draw (by `seed`), or a file that lists them.
-
-        Raises
-        ------
-        InputError
-            If the inputs or pairs can't be used.
+        InputError if the inputs or pairs can't be used.
         """
         from .pairs import pair_geometry, pick_pairs, read_pairs
         from .rows import digest, read_inputs
@@ -92,13 +82,7 @@ class InputSet:
         return self.source and os.path.abspath(self.source)  # noqa: PTH100 - FILE:DATASET
 
     def load(self) -> Floats:
-        """Return the inputs, shape (M, N₀).
-
-        Raises
-        ------
-        InputError
-            If the file has changed, or is not known.
-        """
+        """Return the inputs, shape (M, N₀); InputError if the file has changed, or is not known."""
         from .rows import digest, read_inputs
 
         if not self.source:

@@ -23,24 +23,10 @@ _WORDS = 2**64
 
 
 def read_pairs(source: str | os.PathLike[str], count: int) -> Pairs:
-    """Read pairs of inputs: a matrix with two columns of row numbers, counted from 0.
+    """Read pairs of `count` inputs: a matrix with two columns of row numbers, counted from 0.
 
-    Parameters
-    ----------
-    source
-        As for `read_inputs`; the dataset taken without being named is ``pairs``.
-    count
-        Number of inputs M.
-
-    Returns
-    -------
-    tuple of (int, int)
-        The pairs, in the order of the file and each as it stands there.
-
-    Raises
-    ------
-    InputError
-        If the file can't be read, or a pair is out of range, of one input, or there twice.
+    Source as for `read_inputs`; the dataset taken without being named is ``pairs``. InputError if
+    the file can't be read, or a pair is out of range, of one input, or there twice.
     """
     text = os.fspath(source)
     values = read_matrix("pairs", text)
@@ -74,31 +60,13 @@ def _check_distinct(text: str, pairs: Pairs) -> None:
 
 
 def pick_pairs(count: int, pairs: int, seed: int) -> Pairs:
-    """Draw distinct unordered pairs of inputs, all choices equally likely.
+    """Draw distinct unordered pairs (a, b), a < b, of inputs, all choices equally likely; sorted.
 
-    The pairs (a, b), a < b, are ranked by b(b − 1)/2 + a, and the ranks shuffled by Fisher and
-    Yates, as far as needed. Its draws are words of Philox4x64-10 (NumPy's) under the key
-    (seed, count), reduced modulo the number of ranks left, words above the largest multiple of it
-    being passed over. More pairs of the same inputs and seed therefore contain the fewer.
-
-    Parameters
-    ----------
-    count
-        Number of inputs M, at least 2.
-    pairs
-        Number of pairs, from 1 to M(M − 1)/2.
-    seed
-        Any number from 0 to 2⁶⁴ − 1.
-
-    Returns
-    -------
-    tuple of (int, int)
-        The pairs (a, b) of row numbers with a < b, sorted.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than 2 inputs, or not that many pairs of them.
+    The pairs are ranked by b(b − 1)/2 + a, and the ranks shuffled by Fisher and Yates, as far as
+    needed. Its draws are words of Philox4x64-10 (NumPy's) under the key (seed, count), reduced
+    modulo the number of ranks left, words above the largest multiple of it being passed over. More
+    pairs of the same inputs and seed therefore contain the fewer. InputError if there are fewer
+    than 2 inputs, or not that many pairs of them.
     """
     check_integer("seed", seed, 0, _WORDS - 1)
     total = _number_of_pairs(count)
@@ -175,20 +143,7 @@ class PairGeometry:
 
 
 def pair_geometry(inputs: Floats, pairs: Sequence[tuple[int, int]]) -> PairGeometry:
-    """Compute lengths, means and overlaps of pairs of inputs.
-
-    Parameters
-    ----------
-    inputs
-        Inputs as `read_inputs` returns them, shape (M, N₀).
-    pairs
-        Row numbers of the P pairs.
-
-    Returns
-    -------
-    PairGeometry
-        The terms of K¹ in theory.md (2) for each pair.
-    """
+    """Compute the terms of K¹ in theory.md (2) for P pairs of the rows of inputs, shape (M, N₀)."""
     index = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     found = np.empty((6, len(index)))
     for rows in row_batches(len(index), inputs.shape[1]):

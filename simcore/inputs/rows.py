@@ -23,26 +23,14 @@ _LARGEST = 1e100
 
 
 def read_inputs(source: str | os.PathLike[str]) -> Floats:
-    """Read a matrix whose rows are inputs.
+    """Read a matrix, float64, shape (M, N₀), C order, whose rows are inputs.
 
-    Parameters
-    ----------
-    source
-        FILE or FILE:DATASET. The suffix names the format: .npy, .npz, .h5, .hdf5, or .csv (commas,
-        at most one header line, which holds no number and not only missing values). DATASET is
-        needed only where an archive holds several arrays, or an HDF5 file several matrices of
-        numbers, and none is called ``inputs``.
-
-    Returns
-    -------
-    ndarray
-        The inputs, float64, shape (M, N₀), C order. All values are finite; a row is zero, or its
-        largest magnitude lies between 1e-100 and 1e100.
-
-    Raises
-    ------
-    InputError
-        If there is no such file or dataset, it can't be read, or it breaks one of these rules.
+    The source is FILE or FILE:DATASET. The suffix names the format: .npy, .npz, .h5, .hdf5, or .csv
+    (commas, at most one header line, which holds no number and not only missing values). DATASET is
+    needed only where an archive holds several arrays, or an HDF5 file several matrices of numbers,
+    and none is called ``inputs``. All values are finite; a row is zero, or its largest magnitude
+    lies between 1e-100 and 1e100. InputError if there is no such file or dataset, it can't be read,
+    or it breaks one of these rules.
     """
     text = os.fspath(source)
     inputs = read_matrix("inputs", text)
@@ -71,18 +59,7 @@ def _largest(inputs: Floats) -> Floats:
 
 
 def notes(inputs: Floats) -> list[str]:
-    """Return notes on inputs: zero rows, constant rows, and a first row that looks like a header.
-
-    Parameters
-    ----------
-    inputs
-        Inputs, shape (M, N₀).
-
-    Returns
-    -------
-    list of str
-        One line for each of these that occurs.
-    """
+    """Return notes on inputs: zero rows, constant rows, a first row that looks like a header."""
     low, high = inputs.min(axis=1), inputs.max(axis=1)
     zero = (low == 0.0) & (high == 0.0)
     constant = (low == high) & ~zero
@@ -113,16 +90,8 @@ def _note(rows: npt.NDArray[np.bool_], kind: str, meaning: str) -> str:
 def digest(inputs: Floats) -> str:
     """Return a digest of inputs that is the same for the same numbers on every machine.
 
-    Parameters
-    ----------
-    inputs
-        Inputs, shape (M, N₀).
-
-    Returns
-    -------
-    str
-        SHA-256, in hexadecimal, of M and N₀ (64-bit) and the values row by row (float64), all
-        little-endian, with −0 as 0.
+    SHA-256, in hexadecimal, of M and N₀ (64-bit) and the values row by row (float64), all
+    little-endian, with −0 as 0.
     """
     record = hashlib.sha256(struct.pack("<2Q", *inputs.shape))
     for rows in row_batches(len(inputs), inputs.shape[1]):

@@ -17,13 +17,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def cpu_limit(membership: Path = MEMBERSHIP, root: Path = ROOT) -> float | None:
-    """Return the number of CPUs that the groups of this process grant; None if unlimited.
-
-    Parameters
-    ----------
-    membership, root
-        As `MEMBERSHIP` and `ROOT`.
-    """
+    """Return the number of CPUs that the groups of this process grant; None if unlimited."""
     limits = []
     for folder in _groups("cpu", membership, root):
         quota, period, *_ = [
@@ -41,11 +35,6 @@ def memory_left(membership: Path = MEMBERSHIP, root: Path = ROOT) -> int | None:
     """Return the bytes that the groups of this process may still take; None if unlimited.
 
     Cached files that are not in use count as free, since the kernel drops them first.
-
-    Parameters
-    ----------
-    membership, root
-        As `MEMBERSHIP` and `ROOT`.
     """
     left = []
     for folder in _groups("memory", membership, root):

@@ -15,18 +15,7 @@ MAX_THREADS = 4096
 
 
 def resolve_threads(threads: int | None) -> int:
-    """Return the number of threads to use.
-
-    Parameters
-    ----------
-    threads
-        The number asked for; None is `default_threads`.
-
-    Raises
-    ------
-    InputError
-        If the number is not in 1 … `MAX_THREADS`.
-    """
+    """Return the number asked for, or `default_threads`; InputError beyond 1 … `MAX_THREADS`."""
     if threads is None:
         return default_threads()
     if not 1 <= threads <= MAX_THREADS:

@@ -34,20 +34,9 @@ class DriverError(Exception):
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU that this process sees.
+    """A GPU that this process sees, with its number among them, from 0.
 
-    Parameters
-    ----------
-    index
-        Its number among them, from 0.
-    name
-        As the driver has it.
-    capability
-        Compute capability, major and minor.
-    total_bytes
-        Its memory.
-    free_bytes
-        Its free memory; None if it was not asked for, which would take a context.
+    The free memory is None if it was not asked for, which would take a context.
     """
 
     index: int
@@ -58,18 +47,7 @@ class Gpu:
 
 
 class CudaDriver:
-    """The library of the driver, opened.
-
-    Parameters
-    ----------
-    library
-        Its name, or path.
-
-    Raises
-    ------
-    OSError
-        If there is none.
-    """
+    """The library of the driver, opened; OSError if there is none."""
 
     def __init__(self, library: str = LIBRARY) -> None:
         self._library = ctypes.CDLL(library)
@@ -94,10 +72,7 @@ class CudaDriver:
     def gpus(self) -> tuple[Gpu, ...]:
         """Return the GPUs that this process sees; the first, which is used, with its free memory.
 
-        Raises
-        ------
-        DriverError
-            If the driver does not start.
+        DriverError if the driver does not start.
         """
         try:
             self._call("cuInit", ctypes.c_uint(0))

@@ -304,14 +304,9 @@ def _mebibytes(size: int) -> str:
 
 @contextmanager
 def memory_watched() -> Iterator[None]:
-    """Turn the errors of Numba and CuPy for lack of memory into one with a remedy.
+    """Turn the errors of Numba and CuPy for lack of memory into a DeviceError with a remedy.
 
     They are recognized by name and text, since naming their classes would import both.
-
-    Raises
-    ------
-    DeviceError
-        In its place.
     """
     try:
         yield
@@ -328,12 +323,8 @@ def memory_watched() -> Iterator[None]:
 def require_cuda(run: Run | None = None, otherwise: str = CPU_INSTEAD) -> None:
     """Raise DeviceError, with the remedy, unless a GPU of this machine can be used.
 
-    Parameters
-    ----------
-    run
-        The run that it is wanted for; None is a pair in a network of its own.
-    otherwise
-        The end of the remedy: what else could be done.
+    The run is that which it is wanted for; None is a pair in a network of its own. The remedy ends
+    with `otherwise`: what else could be done.
     """
     problem = obstacle(look(), run)
     if problem is not None:
@@ -341,17 +332,9 @@ def require_cuda(run: Run | None = None, otherwise: str = CPU_INSTEAD) -> None:
 
 
 def automatic(run: Run) -> tuple[Run, str]:
-    """Return a run on the device that ``auto`` means here, and a note on the choice.
+    """Return a run for the CPU on the device that ``auto`` means here, and a note on the choice.
 
-    Parameters
-    ----------
-    run
-        A run for the CPU.
-
-    Returns
-    -------
-    Run, str
-        On the GPU if this machine allows it. The note is "" on a machine without a driver.
+    The note is "" on a machine without a driver.
     """
     found = look()
     if found.driver is None:
@@ -378,16 +361,10 @@ def used(run: Run) -> str:
 
 
 def check_kind(run: Run, device: str | None) -> None:
-    """Raise DeviceError if a stored run is to be resumed on another kind of device.
+    """Raise DeviceError if a stored run is to be resumed on another kind of device than its own.
 
-    Equal bytes on the CPU and on the GPU are the aim, but not yet shown on hardware.
-
-    Parameters
-    ----------
-    run
-        The run of the file.
-    device
-        The device asked for; None and ``"auto"`` are the run's own.
+    Equal bytes on the CPU and on the GPU are the aim, but not yet shown on hardware. None and
+    ``"auto"`` are the run's own.
     """
     if device not in (None, "auto", run.device):
         rule = f"is not the device of this run, {run.device}"
@@ -404,12 +381,7 @@ def visible_names(found: Findings) -> list[str]:
 def local_gpus(processes: int, run: Run | None = None) -> list[str]:
     """Return the one GPU that each process of this machine is to see.
 
-    Raises
-    ------
-    DeviceError
-        If no GPU can be used.
-    InputError
-        If there are fewer than processes.
+    DeviceError if no GPU can be used, InputError if there are fewer than processes.
     """
     require_cuda(run)
     names = visible_names(look())

@@ -20,19 +20,9 @@ _PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "h5py", "xarray")
 
 
 def collect_provenance(*, device: str = "cpu", threads: int | None = None) -> dict[str, object]:
-    """Describe this process and its machine.
+    """Describe this process and its machine by texts and integers; "unknown" where none is known.
 
-    Parameters
-    ----------
-    device
-        Device that draws the samples.
-    threads
-        Threads that the sampler uses; None is the processors this process may use.
-
-    Returns
-    -------
-    dict
-        Texts and integers by name; "unknown" where the system does not tell.
+    Without `threads`, the processors that this process may use.
     """
     name, features = _processor()
     return {

@@ -111,13 +111,13 @@ TAN_EIGHTH_PI = 0.41421356237309503
 
 
 @njit(inline="always")
-def at_least_0(x):  # type: ignore[no-untyped-def]
+def at_least_0(x):
     """Return x, or 0 where rounding has left less, with one sign of zero on every device."""
     return x if x > 0.0 else 0.0
 
 
 @njit(inline="always")
-def wide_product(word, factor):  # type: ignore[no-untyped-def]
+def wide_product(word, factor):
     """Return the 64-bit product of the low 32 bits of two uint64.
 
     One instruction on a GPU, which compilers would not find by themselves.
@@ -126,7 +126,7 @@ def wide_product(word, factor):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def binary_exponent(x):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def binary_exponent(x):
     """Return e of |x| = m·2^e with ½ ≤ m < 1, of a finite float64 other than 0, as `frexp` does."""
     field = (_double_to_bits(x) >> MANTISSA_BITS) & EXPONENT_FIELD
     if field == 0:
@@ -136,7 +136,7 @@ def binary_exponent(x):  # type: ignore[no-untyped-def]  # pragma: no cover - co
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def scaled(x, exponent):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def scaled(x, exponent):
     """Return x·2^exponent, rounded once even where it is subnormal, as `ldexp` does.
 
     Steps down leave a last one of at least 2⁻⁵³, so that only that one can round.
@@ -151,7 +151,7 @@ def scaled(x, exponent):  # type: ignore[no-untyped-def]  # pragma: no cover - c
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def log(x: float) -> float:  # pragma: no cover - compiled
+def log(x: float) -> float:
     """Natural logarithm of a positive, finite, normal float64, within 1.5 ulp.
 
     ln m = 2 artanh(s), s = (m − 1)/(m + 1), by its Taylor series: m in [√½, √2) makes |s| < 0.172,
@@ -181,7 +181,7 @@ def log(x: float) -> float:  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def arctan2(y: float, x: float) -> float:  # pragma: no cover - compiled
+def arctan2(y: float, x: float) -> float:
     """Angle of the point (x, y) for y ≥ 0, in [0, π], within 5 ulp; 0 at the origin.
 
     The ratio is brought below tan(π/16) by a rotation of π/4 and one half-angle step, where twelve

@@ -16,7 +16,7 @@ SUMS = 8
 
 
 @njit(inline="always")
-def load(sums, counts, lane):  # type: ignore[no-untyped-def]
+def load(sums, counts, lane):
     """Return eight sums of a lane, and its counts; local numbers stay in registers in a loop."""
     return (
         sums[lane],
@@ -32,7 +32,7 @@ def load(sums, counts, lane):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def store(s, sums, counts, lane):  # type: ignore[no-untyped-def]
+def store(s, sums, counts, lane):
     """Write back what `load` has returned."""
     sums[lane] = s[0]
     sums[LANES + lane] = s[1]
@@ -46,7 +46,7 @@ def store(s, sums, counts, lane):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fold(lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def fold(lanes):
     """Return the sum of the lanes, in order."""
     total = 0.0
     for lane in range(LANES):
@@ -55,7 +55,7 @@ def fold(lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def product(a, b, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def product(a, b, lanes):
     """Return the sum of a·b in float64 over all nodes of a; `lanes` is scratch, shape (LANES,)."""
     n = a.size
     full = n // LANES
@@ -70,7 +70,7 @@ def product(a, b, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - 
 
 
 @njit(nogil=True, cache=True)
-def mean(a, shift, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def mean(a, shift, lanes):
     """Return the mean of a − shift in float64; `lanes` is scratch, shape (LANES,)."""
     n = a.size
     full = n // LANES

@@ -26,7 +26,6 @@ import enum
 import math
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from .arithmetic import float_from_bits, float_to_bits, fma32, times, wide_product
@@ -80,20 +79,20 @@ def split_key(key: int) -> tuple[np.uint64, np.uint64]:
 
 
 @njit(inline="always")
-def counter_word0(group, stream):  # type: ignore[no-untyped-def]
+def counter_word0(group, stream):
     """Counter word 0 of a node group (24 bits) and a stream (8 bits)."""
     return _u64(_u64(_u64(group) << STREAM_BITS) | _u64(stream))
 
 
 @njit(inline="always")
-def counter_word3(layer, trial):  # type: ignore[no-untyped-def]
+def counter_word3(layer, trial):
     """Counter word 3 of a layer (24 bits, from 1) and a trial (its high 8 of 40 bits)."""
     high = _u64(_u64(_u64(trial) >> HALF_WORD) & HIGH_TRIAL)
     return _u64(_u64(_u64(layer) << STREAM_BITS) | high)
 
 
 @njit(inline="always")
-def _round(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+def _round(c0, c1, c2, c3, k0, k1):
     # Words live in the low halves of 64-bit integers, and what is above them is never cleared: the
     # multiplication ignores it. That saves the shuffles between 32- and 64-bit vectors (three times
     # the speed with AVX2).
@@ -108,7 +107,7 @@ def _round(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+def philox(c0, c1, c2, c3, k0, k1):
     """Philox4x32-10 (Salmon et al., SC 2011; Random123).
 
     Counter and key words are uint64 below 2³². Returns four uint64 whose *low 32 bits* are the
@@ -136,9 +135,7 @@ def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fill_words(  # type: ignore[no-untyped-def]
-    words: npt.NDArray[np.uint32], first_group, groups, stream, row, trial, layer, k0, k1
-) -> None:  # pragma: no cover - compiled
+def fill_words(words, first_group, groups, stream, row, trial, layer, k0, k1):
     """Write the words of `groups` node groups to words[word, group], shape (4, groups or more)."""
     c1 = _u64(row)
     c2 = _u64(_u64(trial) & LOW)
@@ -179,7 +176,7 @@ SIGN_BIT, SWAP_BIT, NO_BIT = _i32(-2147483648), _i32(0x40000000), _i32(0)
 
 
 @njit(inline="always")
-def _minus_two_log(u):  # type: ignore[no-untyped-def]
+def _minus_two_log(u):
     """−2 ln u of a normal float32 in (0, 1]."""
     bits = float_to_bits(u)
     exponent = _i32(_i32(bits - TWO_THIRDS_BITS) & EXPONENT_MASK)
@@ -193,31 +190,31 @@ def _minus_two_log(u):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def uniform_of(word):  # type: ignore[no-untyped-def]
+def uniform_of(word):
     """Return u = (w + ½)/2³¹, in (0, 1], of the high 31 bits w of a uint32 word, in float32."""
     return fma32(_f32(_i32(_u32(word >> SHIFT_1))), SCALE_31, HALF_STEP)
 
 
 @njit(inline="always")
-def _squared_radius(word):  # type: ignore[no-untyped-def]
+def _squared_radius(word):
     """−2 ln u, float32, of a uint32 word: see `uniform_of`."""
     return _minus_two_log(uniform_of(word))
 
 
 @njit(inline="always")
-def angle_of(word):  # type: ignore[no-untyped-def]
+def angle_of(word):
     """Angle in the low thirty bits of a uint32 word, float32, in [−π/4, π/4)."""
     return times(_f32(_i32(_u32(word << SHIFT_2))), ANGLE_SCALE)
 
 
 @njit(inline="always")
-def signed_radius(r, word):  # type: ignore[no-untyped-def]
+def signed_radius(r, word):
     """Give a radius the sign in the highest bit of a uint32 word."""
     return float_from_bits(_i32(float_to_bits(r) | _i32(_i32(word) & SIGN_BIT)))
 
 
 @njit(inline="always")
-def swapped(r, sine, cosine, word):  # type: ignore[no-untyped-def]
+def swapped(r, sine, cosine, word):
     """Two normals of a `signed_radius` and the `angle_of` a word; another bit swaps them."""
     swap = _i32(_i32(word) & SWAP_BIT) != NO_BIT
     first = sine if swap else cosine
@@ -226,7 +223,7 @@ def swapped(r, sine, cosine, word):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _turned(squared_radius, word):  # type: ignore[no-untyped-def]
+def _turned(squared_radius, word):
     """Two normals of a squared radius and the angle in a uint32 word."""
     r = signed_radius(_f32(math.sqrt(squared_radius)), word)
     a = angle_of(word)
@@ -237,7 +234,7 @@ def _turned(squared_radius, word):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def normal_pair(radius_word, angle_word):  # type: ignore[no-untyped-def]
+def normal_pair(radius_word, angle_word):
     """Two independent standard normals (float32) from two uint32 words, by Box–Muller.
 
     The radius takes 31 bits, u = (w + ½)/2³¹ rounded to float32, so |z| < 6.67: a mass of 2.3e-10
@@ -252,13 +249,13 @@ def normal_pair(radius_word, angle_word):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def as_normal(word):  # type: ignore[no-untyped-def]
+def as_normal(word):
     """Read back the float32 that `fill_normals` has left in a uint32 word."""
     return float_from_bits(_i32(word))
 
 
 @njit(inline="always")
-def _make_normals(flat, start, rounds):  # type: ignore[no-untyped-def]
+def _make_normals(flat, start, rounds):
     """Turn words[start …] and words[start + ROOM …] into the bits of normals, in place.
 
     In short passes, since a processor overlaps few steps of one long loop: a fifth faster than
@@ -278,9 +275,7 @@ def _make_normals(flat, start, rounds):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fill_normals(  # type: ignore[no-untyped-def]
-    words: npt.NDArray[np.uint32], first_group, rounds, stream, row, trial, layer, k0, k1
-) -> None:  # pragma: no cover - compiled
+def fill_normals(words, first_group, rounds, stream, row, trial, layer, k0, k1):
     """Write the normals of 16 · `rounds` node groups as bits to words[·, group], shape (4, ROOM).
 
     Rows 0 and 1 are the pair of a group's first node, 2 and 3 that of its second: `as_normal` reads

@@ -13,26 +13,26 @@ from numba import njit
 
 
 @njit(inline="always")
-def inactive(u):  # type: ignore[no-untyped-def]
+def inactive(u):
     """Return whether a unit with the pre-activation u is inactive."""
     return not u > type(u)(0)
 
 
 @njit(inline="always")
-def second_inactive(p, s):  # type: ignore[no-untyped-def]
+def second_inactive(p, s):
     """Return whether a unit is inactive for the second signal, whose v is p − s."""
     return p <= s
 
 
 @njit(inline="always")
-def activated(u):  # type: ignore[no-untyped-def]
+def activated(u):
     """Return φ(u), in the precision of u."""
     zero = type(u)(0)  # of the same precision
     return u if u > zero else zero
 
 
 @njit(inline="always")
-def residual(u, p, s):  # type: ignore[no-untyped-def]
+def residual(u, p, s):
     """Return κφ(u) − φ(v) with p = κu and s = κu − v, in the precision of u.
 
     It is min(p, s) where u > 0 and min(s − p, 0) elsewhere. Zero is +0, on every device: `min` of

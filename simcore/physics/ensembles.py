@@ -25,10 +25,7 @@ PUBLISHED_SIGMA_W = 0.6007
 def ensemble_name(name: str | None, *, has_k: bool) -> str:
     """Return the ensemble that is meant: k alone means `correlated`, nothing at all `he`.
 
-    Raises
-    ------
-    InputError
-        If the ensemble needs k and there is none.
+    Raises InputError if the ensemble needs k and there is none.
     """
     if name is None:
         return "correlated" if has_k else "he"

@@ -14,28 +14,11 @@ from .parameters import plain_text, tex
 class Observable:
     """One measured quantity of a layer of one network, theory.md 3.
 
-    Parameters
-    ----------
-    name
-        Name in files, in Python and on the command line.
-    long_name
-        Its meaning, for readers of a file.
-    label
-        Its words on an axis, with the symbol last where there is one.
-    symbol
-        Its symbol, in Unicode; empty where it has none.
-    heading
-        Heading of a narrow column, in ASCII; left out, the symbol's.
-    units
-        "1" for a pure number, "rad" for an angle.
-    histogram
-        Whether its distribution over trials is kept as a histogram.
-    covariance
-        Whether its covariance between layers is kept (`simcore.compare` needs it).
-    first_order
-        Whether theory.md (8) predicts it at first order in 1/N.
-    rates
-        Whether it has a value for each of `RATE_BINS` bins of the activation rate.
+    `name` is for files, Python and the command line; `long_name` its meaning, for readers of a
+    file; `label` its words on an axis, with the symbol last where there is one. `symbol` is in
+    Unicode, empty where it has none; `heading`, in ASCII, is of a narrow column, by default the
+    symbol's. Units are "1" for a pure number, or "rad". `rates`: it has a value for each of
+    `RATE_BINS` bins of the activation rate.
     """
 
     name: str
@@ -44,9 +27,6 @@ class Observable:
     symbol: str = ""
     heading: str = ""
     units: str = "1"
-    histogram: bool = False
-    covariance: bool = False
-    first_order: bool = False
     rates: bool = False
 
     @property
@@ -75,41 +55,30 @@ OBSERVABLES = (
         label="ln q of signal 1",
         symbol="ln q₁",
         heading="ln q",
-        histogram=True,
-        covariance=True,
-        first_order=True,
     ),
     Observable(
         "log_q2",
         "natural logarithm of the mean squared pre-activation of signal 2",
         label="ln q of signal 2",
         symbol="ln q₂",
-        first_order=True,
     ),
     Observable(
         "correlation",
         "correlation of the pre-activations",
         label="correlation c",
         symbol="c",
-        histogram=True,
-        covariance=True,
-        first_order=True,
     ),
     Observable(
         "distance",
         "1 - correlation of the pre-activations",
         label="distance 1 − c",
         symbol="1 − c",
-        first_order=True,
     ),
     Observable(
         "log_distance",
         "natural logarithm of 1 - correlation",
         label="ln(1 − c)",
         symbol="ln(1 − c)",
-        histogram=True,
-        covariance=True,
-        first_order=True,
     ),
     Observable(
         "angle",
@@ -118,37 +87,29 @@ OBSERVABLES = (
         symbol="θ",
         heading="angle",
         units="rad",
-        histogram=True,
-        first_order=True,
     ),
     Observable(
         "cosine",
         "cosine of the angle between the activations",
         label="cosine of the activations",
         heading="cosine",
-        first_order=True,
     ),
     Observable(
         "inactive1",
         "fraction of nodes inactive for signal 1",
         label="inactive nodes, signal 1",
         heading="inactive",
-        histogram=True,
-        first_order=True,
     ),
     Observable(
         "inactive2",
         "fraction of nodes inactive for signal 2",
         label="inactive nodes, signal 2",
-        first_order=True,
     ),
     Observable(
         "inactive_both",
         "fraction of nodes inactive for both signals",
         label="inactive nodes, both signals",
         heading="both",
-        histogram=True,
-        first_order=True,
     ),
     Observable(
         "dead_network1",
@@ -203,9 +164,15 @@ Bin b = 1 … 20 holds (b − 1)/20 < rate ≤ b/20, but for rate 1, which has t
 """
 
 NAMES = tuple(o.name for o in OBSERVABLES)
-HISTOGRAMMED = tuple(o.name for o in OBSERVABLES if o.histogram)
-COVARIANCE = tuple(o.name for o in OBSERVABLES if o.covariance)
-FIRST_ORDER = tuple(o.name for o in OBSERVABLES if o.first_order)
+HISTOGRAMMED = ("log_q1", "correlation", "log_distance", "angle", "inactive1", "inactive_both")
+"""Observables whose distribution over trials is kept as a histogram."""
+
+COVARIANCE = ("log_q1", "correlation", "log_distance")
+"""Observables whose covariance between layers is kept (`simcore.compare` needs it)."""
+
+FIRST_ORDER = NAMES[NAMES.index("log_q1") : NAMES.index("dead_network1")]
+"""Observables that theory.md (8) predicts at first order in 1/N."""
+
 KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
 """Observables whose first trajectories are kept whole."""
 
@@ -222,12 +189,7 @@ def column(name: str) -> int:
 class Columns:
     """The columns of a trajectory: the observables of one pair after the other, then the network's.
 
-    Parameters
-    ----------
-    pairs
-        Pairs of inputs that go through the same network.
-    shared
-        Whether the observables of a shared network follow.
+    `pairs` go through the same network; `shared`: the observables of a shared network follow.
     """
 
     pairs: int = 1

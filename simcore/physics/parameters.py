@@ -30,16 +30,10 @@ def plain_text(symbol: str) -> str:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of the physics, in words.
+    """A parameter of the physics, in words: a pure number.
 
-    Parameters
-    ----------
-    name
-        Name in files and in Python; on the command line its underscores are hyphens.
-    long_name
-        Its meaning, for readers of a file.
-    symbol
-        Its symbol, in Unicode. All of them are pure numbers.
+    On the command line, underscores of the name are hyphens. `long_name` is its meaning, for
+    readers of a file; `symbol` is in Unicode.
     """
 
     name: str
@@ -126,22 +120,9 @@ def check_scale(field: str, value: float, *, positive: bool) -> None:
 
 
 def correlation_strength(k: float) -> float:
-    """Return g = k/(1+k), the strength of the correlation among a node's weights.
+    """Return g = k/(1+k) ≤ 1, the strength of the correlation among a node's weights.
 
-    Parameters
-    ----------
-    k
-        Correlation parameter, −1 < k ≤ ∞; positive is anti-correlated, 0 independent.
-
-    Returns
-    -------
-    float
-        g, −∞ < g ≤ 1, as in theory.md 1 [SS].
-
-    Raises
-    ------
-    InputError
-        If k is not above −1.
+    theory.md 1 [SS]; −1 < k ≤ ∞, else InputError; positive k is anti-correlated, 0 independent.
     """
     if not k > -1.0:
         raise InputError(
@@ -153,15 +134,7 @@ def correlation_strength(k: float) -> float:
 def norm_preserving_sigma_w(k: float) -> float:
     """Return the σ_w that keeps the mean squared pre-activation, σ_w² = 2π/(π − g).
 
-    Parameters
-    ----------
-    k
-        Correlation parameter, −1 < k ≤ ∞.
-
-    Returns
-    -------
-    float
-        σ_w (not squared), for the `he` and `correlated` ensembles without bias, theory.md 1 [SS].
+    theory.md 1 [SS], for the `he` and `correlated` ensembles without bias, −1 < k ≤ ∞.
     """
     g = correlation_strength(k)
     return math.sqrt(2.0 * math.pi / (math.pi - g))

@@ -13,12 +13,12 @@ from simcore.numerics.arithmetic import times
 
 
 @njit(inline="always")
-def next_kappa(kappa, a, b, s, whole):  # type: ignore[no-untyped-def]
+def next_kappa(kappa, a, b, s, whole):
     """Return κ' = (κa − b + s)/(a + s)."""
     return (times(kappa, a) - b + s) / whole
 
 
 @njit(inline="always")
-def next_rho(rho, a, b, whole):  # type: ignore[no-untyped-def]
+def next_rho(rho, a, b, whole):
     """Return ρ' = (ρa + b)/(a + s); b is not subtracted from 1 − κ, which would lose its digits."""
     return (times(rho, a) + b) / whole

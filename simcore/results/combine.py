@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from simcore.errors import InputError
@@ -19,50 +21,64 @@ _FOLLOWING = {
 }
 """Coordinates that may follow parameters instead of being one, and which."""
 
+Place = dict[Hashable, Any]
+"""Position of a part in the whole, by dimension: a slice, or indices."""
+
 
 def aligned(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
-    """Put the results of several runs (`open_run`) together in memory; `names` are for messages.
+    """Put the results of several runs (`open_run`, loaded) together; `names` are for messages.
 
-    Attributes are those in which all agree; ``complete`` is 0 if that of one is. InputError if two
-    hold the same point, or they differ in more than parameters.
+    Memory is in proportion to the whole. Attributes are those in which all agree; ``complete`` is 0
+    if that of one is. InputError if two hold the same point, or they differ in more than parameters.
     """
     if not datasets:
         raise InputError("files", "none", "are missing", "Name at least one file.")
     runs = [Run.from_config(json.loads(dataset.attrs["config_json"])) for dataset in datasets]
     _check(runs, names)
-    words = [_words(run, runs) for run in runs]
-    parameters = [
-        {**{name: (value,) for name, value in own.items()}, **run.axes}
-        for own, run in zip(words, runs, strict=True)
+    words = _words(runs)
+    values: dict[str, set[object]] = {}
+    for own, run in zip(words, runs, strict=True):
+        for axis, taken in {**{key: (word,) for key, word in own.items()}, **run.axes}.items():
+            values.setdefault(axis, set()).update(taken)
+    varying = [axis for axis, found in values.items() if len(found) > 1]
+    parts = [_expanded(part, own, varying) for part, own in zip(datasets, words, strict=True)]
+    indexes = _indexes(parts)
+    places = [
+        {dim: _place(indexes[dim], index) for dim, index in part.indexes.items()} for part in parts
     ]
-    varying = [
-        name
-        for name in {name: None for own in parameters for name in own}
-        if len({value for own in parameters for value in own[name]}) > 1
-    ]
-    parts = [
-        _expanded(dataset.load(), own, varying)
-        for dataset, own in zip(datasets, words, strict=True)
-    ]
-    _check_points(parts, varying, names)
-    whole = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
-    whole.attrs["complete"] = int(all(dataset.attrs["complete"] for dataset in datasets))
-    whole.attrs.setdefault("depth", whole.sizes["layer"])
-    whole = whole.transpose(*varying, ..., missing_dims="ignore")
-    for dataset in datasets:
-        whole = _counts_as_integers(whole, dataset)
+    _check_points([len(indexes[name]) for name in varying], places, varying, names)
+    whole = xr.Dataset(attrs=_agreed(part.attrs for part in parts))
+    whole.attrs["complete"] = int(all(part.attrs["complete"] for part in parts))
+    whole.attrs.setdefault("depth", len(indexes["layer"]))
+    sizes = {dim: len(index) for dim, index in indexes.items()}
+    for name in dict.fromkeys(name for part in parts for name in part.variables):
+        held = [
+            (part.variables[name], place)
+            for part, place in zip(parts, places, strict=True)
+            if name in part.variables
+        ]
+        attributes = _agreed(variable.attrs for variable, _ in held)
+        if name in indexes:
+            whole = whole.assign_coords({name: (name, indexes[name], attributes)})
+        elif any(name in part.coords for part in parts):
+            filled = _coordinate(str(name), held, sizes, varying)
+            whole = whole.assign_coords({name: filled.assign_attrs(attributes)})
+        else:
+            whole[name] = _filled(held, sizes, varying).assign_attrs(attributes)
     return whole
 
 
-def _words(run: Run, runs: Sequence[Run]) -> dict[str, str]:
+def _words(runs: Sequence[Run]) -> list[dict[str, str]]:
     """Return what may differ beside the parameters of a grid, and is a dimension then.
 
     `he` is `correlated` at k = 0, and is called so beside other k.
     """
-    ensemble = run.ensemble
-    if ensemble == "he" and any(other.ensemble == "correlated" for other in runs):
-        ensemble = "correlated"
-    return {"ensemble": ensemble, "weights": run.weights}
+    correlated = any(run.ensemble == "correlated" for run in runs)
+    he = "correlated" if correlated else "he"
+    return [
+        {"ensemble": he if run.ensemble == "he" else run.ensemble, "weights": run.weights}
+        for run in runs
+    ]
 
 
 def _check(runs: Sequence[Run], names: Sequence[str]) -> None:
@@ -88,15 +104,18 @@ def _check(runs: Sequence[Run], names: Sequence[str]) -> None:
 
 
 def _check_points(
-    parts: Sequence[xr.Dataset], varying: Sequence[str], names: Sequence[str]
+    shape: Sequence[int], places: Sequence[Place], varying: Sequence[str], names: Sequence[str]
 ) -> None:
     """Raise InputError if a point is in two files."""
-    for i, one in enumerate(parts):
-        for j, other in enumerate(parts[:i]):
-            if all(np.isin(one[name], other[name]).any() for name in varying):
-                rule = f"and {names[j]} hold the same point"
-                remedy = "Unite shards of one run with simcore merge, or leave one of them out."
-                raise InputError("files", names[i], rule, remedy)
+    owner = np.full(shape, -1)
+    for i, place in enumerate(places):
+        at = _key([place[name] for name in varying], shape)
+        taken = owner[at]
+        if (taken >= 0).any():
+            rule = f"and {names[taken.max()]} hold the same point"
+            remedy = "Unite shards of one run with simcore merge, or leave one of them out."
+            raise InputError("files", names[i], rule, remedy)
+        owner[at] = i
 
 
 def _expanded(dataset: xr.Dataset, words: dict[str, str], varying: Sequence[str]) -> xr.Dataset:
@@ -116,9 +135,92 @@ def _expanded(dataset: xr.Dataset, words: dict[str, str], varying: Sequence[str]
     return dataset
 
 
-def _counts_as_integers(whole: xr.Dataset, like: xr.Dataset) -> xr.Dataset:
-    """Turn counts, which became floats where points are missing, back; there they are 0."""
-    for name, values in like.data_vars.items():
-        if values.dtype.kind in "iu" and whole[name].dtype.kind == "f":
-            whole[name] = whole[name].fillna(0).astype(values.dtype)
-    return whole
+def _indexes(parts: Sequence[xr.Dataset]) -> dict[Hashable, pd.Index[Any]]:
+    """Return the values along each dimension of the whole; sorted where the parts differ."""
+    found: dict[Hashable, list[pd.Index[Any]]] = {}
+    for part in parts:
+        for dim, index in part.indexes.items():
+            found.setdefault(dim, []).append(index)
+    return {
+        dim: own[0] if all(own[0].equals(index) for index in own) else _union(own)
+        for dim, own in found.items()
+    }
+
+
+def _union(indexes: Sequence[pd.Index[Any]]) -> pd.Index[Any]:
+    return indexes[0].append(list(indexes[1:])).unique().sort_values()
+
+
+def _place(whole: pd.Index[Any], own: pd.Index[Any]) -> Any:
+    at = whole.get_indexer(own)
+    if (np.diff(at) == 1).all():
+        return slice(int(at[0]), int(at[-1]) + 1)
+    return at
+
+
+def _key(where: Sequence[Any], shape: Sequence[int]) -> tuple[Any, ...]:
+    """Return the index of a block of an array of this shape."""
+    if all(isinstance(at, slice) for at in where):
+        return tuple(where)
+    return np.ix_(*(np.arange(size)[at] for at, size in zip(where, shape, strict=True)))
+
+
+def _agreed(attributes: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
+    """Return the attributes that are the same wherever they are."""
+    found: dict[Any, Any] = {}
+    differing = set()
+    for own in attributes:
+        for name, value in own.items():
+            if found.setdefault(name, value) != value:
+                differing.add(name)
+    return {name: value for name, value in found.items() if name not in differing}
+
+
+Held = Sequence[tuple[xr.Variable, Place]]
+"""A variable in the parts that have it, and where each part is."""
+
+
+def _dims(held: Held, sizes: Mapping[Hashable, int], varying: Sequence[str]) -> dict[Any, int]:
+    """Return the dimensions of a variable of the whole with their sizes, the varying ones first."""
+    own = {dim: size for variable, _ in held for dim, size in variable.sizes.items()}
+    order = [*(dim for dim in varying if dim in own), *own]
+    return {dim: sizes.get(dim, own[dim]) for dim in order}
+
+
+def _blocks(held: Held, dims: Mapping[Any, int]) -> Iterable[tuple[tuple[Any, ...], Any]]:
+    """Yield the place of each part in an array of these dimensions, and its values."""
+    for variable, place in held:
+        present = [dim for dim in dims if dim in variable.dims]
+        values = variable.transpose(*present).to_numpy()
+        wide = values[tuple(slice(None) if dim in variable.dims else None for dim in dims)]
+        everywhere = slice(None)
+        where = [place.get(d, everywhere) if d in variable.dims else everywhere for d in dims]
+        yield _key(where, list(dims.values())), wide
+
+
+def _filled(held: Held, sizes: Mapping[Hashable, int], varying: Sequence[str]) -> xr.DataArray:
+    """Return results of the whole: NaN where no part has the point, counts 0."""
+    dims = _dims(held, sizes, varying)
+    dtype = np.result_type(*(variable.dtype for variable, _ in held))
+    values = np.full(list(dims.values()), np.nan if dtype.kind == "f" else 0, dtype)
+    for key, block in _blocks(held, dims):
+        values[key] = block
+    return xr.DataArray(values, dims=list(dims))
+
+
+def _coordinate(
+    name: str, held: Held, sizes: Mapping[Hashable, int], varying: Sequence[str]
+) -> xr.DataArray:
+    """Return a coordinate of the whole, which parts may share: NaN where none has it."""
+    dims = _dims(held, sizes, varying)
+    values = np.full(list(dims.values()), np.nan, dtype=object)
+    for key, block in _blocks(held, dims):
+        held_there, known = values[key], ~pd.isna(block)
+        if ((held_there != block) & known & ~pd.isna(held_there)).any():
+            rule = f"differ in {name} at the same point, so they are no parts of one grid"
+            raise InputError("files", "they", rule, "Open them one by one.")
+        values[key] = np.where(known, block, held_there)
+    dtype = np.result_type(*(variable.dtype for variable, _ in held))
+    if pd.isna(values).any():
+        dtype = np.dtype(float if dtype.kind in "iuf" else object)
+    return xr.DataArray(values.astype(dtype), dims=list(dims))

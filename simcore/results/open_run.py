@@ -24,7 +24,7 @@ from simcore.files.layout import (
     shape_of,
     sizes,
 )
-from simcore.files.run_file import RNG, RNG_LAYOUT, read_header
+from simcore.files.run_file import RNG, read_header, rng_layout
 from simcore.files.run_results import RunResults
 from simcore.files.stored import StoredFile
 from simcore.machine.provenance import version
@@ -97,14 +97,11 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
             raise FileFormatError("file", os.fspath(path), rule, remedy)
     else:
         paths = path
-    opened: list[xr.Dataset] = []
-    try:
-        for each in paths:
-            opened.append(xr.open_dataset(os.fspath(each), engine=RunBackend))
-        return aligned(opened, [os.fspath(each) for each in paths])
-    finally:
-        for dataset in opened:
-            dataset.close()
+    loaded: list[xr.Dataset] = []
+    for each in paths:
+        with xr.open_dataset(os.fspath(each), engine=RunBackend) as dataset:
+            loaded.append(dataset.load())
+    return aligned(loaded, [os.fspath(each) for each in paths])
 
 
 def _is_pattern(path: Path_) -> bool:
@@ -147,7 +144,8 @@ def stored_dataset(stored: StoredFile) -> xr.Dataset:
             values = lazy_array(stored, path, shape_of(field.dims, size), field.dtype)
             arrays.append((field, Array(field.dims, values, field.long_name, field.units)))
     dataset = _dataset(run, arrays, complete=complete, written_by=header.simcore_version)
-    return dataset.assign_attrs({"gaps": header.gaps} if header.gaps else {})
+    own = {"gaps": header.gaps} if header.gaps else {}
+    return dataset.assign_attrs(own | {"rng_layout": header.rng_layout})
 
 
 def to_dataset(results: RunResults) -> xr.Dataset:
@@ -225,7 +223,7 @@ def _attributes(run: Run) -> dict[str, Any]:
         "weights": run.weights,
         "device": run.device,
         "rng": RNG,
-        "rng_layout": RNG_LAYOUT,
+        "rng_layout": rng_layout(run),
         "config_json": run.config_json(),
         "config_sha256": run.digest(),
     }

@@ -17,44 +17,32 @@ Counter = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Signals:
-    """Progress and stop flag of a running task, without locks.
+    """Progress and stop flag of a running task, shape (1,) each, without locks.
 
-    Parameters
-    ----------
-    stop
-        Shape (1,); not 0 once the task should return. Its result is then discarded.
-    progress
-        Shape (1,); number of node updates done.
+    The task returns once stop[0] is not 0, and its result is discarded; progress[0] counts node
+    updates.
     """
 
     stop: Counter
     progress: Counter
 
     @classmethod
-    def sharing(cls, stop: Counter) -> Signals:
-        """Return a new counter beside a stop flag that all tasks share.
+    def sharing(cls, stop: Counter | None = None) -> Signals:
+        """Return a new counter beside a stop flag that all tasks share, or one of its own.
 
         The counter has a cache line to itself, since it is written at every layer.
         """
-        return cls(stop, np.zeros(16, dtype=np.int64)[8:9])
+        own = np.zeros(1, dtype=np.int64)
+        return cls(own if stop is None else stop, np.zeros(16, dtype=np.int64)[8:9])
 
 
 @dataclass(frozen=True)
 class TaskResult:
     """Statistics of a task.
 
-    Parameters
-    ----------
-    task
-        The task.
-    moments
-        One node of the tree of moments (or the moments of a partial last block).
-    histogram
-        Counts, shape (layer, histogram, bins + 2).
-    bins
-        The bins used: those given, or those fixed by block 0.
-    kept
-        Trajectories of the task's first trials, shape (trial, layer, kept observable).
+    `moments` is one node of the tree of moments (or of a partial last block); `histogram` has
+    counts, shape (layer, histogram, bins + 2); `bins` are those given, or those fixed by block 0;
+    `kept` has the trajectories of the first trials, (trial, layer, kept observable).
     """
 
     task: Task

@@ -1,6 +1,7 @@
-"""Driver of all samplers: it cuts tasks into blocks and trials, and collects statistics.
+"""Driver of all samplers on the CPU: it cuts tasks into blocks and trials, and collects statistics.
 
-Each sampler defines how trials go through layers (`advance`), and what that costs.
+Each sampler defines how trials go through layers (`advance`), and what that costs. Samplers on a
+CUDA device have the same sizes and statistics (`TaskSampler`).
 """
 
 from __future__ import annotations
@@ -14,18 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.runs.run import Run
+from simcore.statistics import moments as statistics
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import (
-    Bins,
-    Chosen,
-    Collector,
-    Moments,
-    collect,
-    empty_moments,
-    finish_block,
-    join_blocks,
-    zero_histogram,
-)
+from simcore.statistics.moments import Bins, Chosen, Collector, Moments
 
 from .contract import Signals, TaskResult
 
@@ -39,31 +31,70 @@ SEGMENT_BYTES = 4 * 2**20
 LOOK_SECONDS = 0.1
 
 
-class BlockSampler(abc.ABC):
-    """A sampler (`contract.Sampler`) that takes trials through layers a segment at a time.
+class TaskSampler(abc.ABC):
+    """The part of a sampler (`contract.Sampler`) that no device changes: sizes and statistics."""
 
-    Parameters
-    ----------
-    run
-        The run to sample.
-    """
+    node_seconds, layer_seconds = 0.0, 0.0
+    """Rough costs of a node and of a layer of a trial; they size tasks and touch no result."""
 
     def __init__(self, run: Run) -> None:
         self.run_plan = run
         self.widths = [point.layer_widths(run.depth) for point in run.points]
+        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
         self.layers = np.array(run.covariance_layers, dtype=np.int64) - 1
         self.chosen = Chosen.of(run.columns)
 
-    # --- what each sampler defines ---------------------------------------------------------------
+    def seconds_per_block(self, point: int) -> float:
+        """Return a rough estimate of the time of one thread for a block of 64 trials.
+
+        On a full device it is the time for a block among many others.
+        """
+        widths = self.widths[point]
+        return BLOCK * (float(widths.sum()) * self.node_seconds + widths.size * self.layer_seconds)
+
+    def nodes(self, point: int) -> int:
+        """Return the width of the widest layer, inputs included."""
+        return int(max(self.widths[point].max(), self.fan_ins[point].max()))
 
     @abc.abstractmethod
-    def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of the time of one thread for a block of 64 trials."""
+    def carried_bytes(self, point: int) -> int:
+        """Return the bytes of the state of one trial."""
 
-    def seconds_by_size(self, point: int, node: float, layer: float) -> float:
-        """Return that time from the seconds for a node and for a layer of a trial."""
-        widths = self.widths[point]
-        return BLOCK * (float(widths.sum()) * node + widths.size * layer)
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Compile the kernels, or load them from the cache."""
+
+    def collector(self, task: Task, bins: Bins | None) -> Collector:
+        """Return empty statistics for a task."""
+        run = self.run_plan
+        one = statistics.empty_moments(run.depth, self.layers.size, run.columns)
+        moments = Moments(*(np.zeros((task.blocks, *array.shape)) for array in one))
+        first = bins is None
+        if bins is None:
+            shape = (run.depth, self.chosen.histogram.size)
+            bins = Bins(np.zeros(shape), np.zeros(shape))
+        kept = max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
+        return Collector(
+            moments=moments,
+            bins=bins,
+            histogram=statistics.zero_histogram(run.depth, run.bins, run.columns.pairs),
+            first=first,
+            kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
+            layers=self.layers,
+            values=np.full((self.chosen.covariance.size, BLOCK, self.layers.size), np.nan),
+            chosen=self.chosen,
+        )
+
+    def result(self, task: Task, collector: Collector) -> TaskResult:
+        """Return the statistics of a finished collector."""
+        moments = Moments(*(array[0].copy() for array in collector.moments))
+        return TaskResult(task, moments, collector.histogram, collector.bins, collector.kept)
+
+
+class BlockSampler(TaskSampler):
+    """A sampler on the CPU, which takes trials through layers a segment at a time."""
+
+    # --- what each sampler defines ---------------------------------------------------------------
 
     def carry(self, point: int, trials: int) -> Any:
         """Return room for the states of trials between layers: a sequence, one item for each.
@@ -71,10 +102,6 @@ class BlockSampler(abc.ABC):
         By default float64 of shape (trial, numbers).
         """
         return np.empty((trials, self.carried_bytes(point) // 8))
-
-    @abc.abstractmethod
-    def carried_bytes(self, point: int) -> int:
-        """Return the bytes of the state of one trial."""
 
     @abc.abstractmethod
     def advance(
@@ -88,26 +115,13 @@ class BlockSampler(abc.ABC):
     ) -> None:
         """Take consecutive trials through consecutive layers, releasing the GIL.
 
-        Parameters
-        ----------
-        point
-            Number of the point.
-        first_trial, layer0
-            Number of the first trial, and of the first layer from 0; trials start at layer 0.
-        carried
-            From `carry`: a state for every trial; or a single one, where the trials go through all
-            layers in this call, one after the other.
-        rows
-            Written: shape (trial, layer, column), NaN where undefined.
-        signals
-            The call returns early once `stop` is set; its results are then discarded.
+        `layer0` counts from 0. `carried` is from `carry`: a state for every trial; or a single
+        one, where the trials go through all layers in this call, one after the other. `rows` is
+        written: shape (trial, layer, column), NaN where undefined. The call returns early once
+        `signals.stop` is set; its results are then discarded.
         """
 
     # --- tasks -----------------------------------------------------------------------------------
-
-    @abc.abstractmethod
-    def prepare(self) -> None:
-        """Compile the kernels, or load them from the cache."""
 
     def blocks_per_task(self, point: int) -> int:
         """Return a power of two, for tasks of about 0.2 s that need at most 8 MiB."""
@@ -126,9 +140,9 @@ class BlockSampler(abc.ABC):
                 self.advance(task.point, first, layer0, carried, rows, signals)
                 if signals.stop[0]:
                     return self.result(task, collector)
-                collect(collector, block, layer0, rows)
-            finish_block(collector, block, trials)
-        join_blocks(collector, task.blocks)
+                statistics.collect(collector, block, layer0, rows)
+            statistics.finish_block(collector, block, trials)
+        statistics.join_blocks(collector, task.blocks)
         return self.result(task, collector)
 
     def run_shared(
@@ -142,8 +156,8 @@ class BlockSampler(abc.ABC):
             self.share_trials(task, layer0, carried, rows, signals, pool, threads)
             if signals.stop[0]:
                 return self.result(task, collector)
-            collect(collector, 0, layer0, rows)
-        finish_block(collector, 0, task.trials)
+            statistics.collect(collector, 0, layer0, rows)
+        statistics.finish_block(collector, 0, task.trials)
         return self.result(task, collector)
 
     def share_trials(
@@ -202,37 +216,3 @@ class BlockSampler(abc.ABC):
         for layer0 in range(0, depth, segment):
             layers = min(segment, depth - layer0)
             yield layer0, np.empty((trials, layers, self.run_plan.columns.count))
-
-    def working_bytes(self, point: int) -> int:
-        """Return an estimate of the memory of each thread, in bytes."""
-        trials = min(BLOCK, self.run_plan.trials)
-        rows = trials * self.run_plan.columns.count * 8 * self._segment(point, trials)
-        return rows + self.places(point, trials) * self.carried_bytes(point)
-
-    # --- statistics ------------------------------------------------------------------------------
-
-    def collector(self, task: Task, bins: Bins | None) -> Collector:
-        """Return empty statistics for a task."""
-        run = self.run_plan
-        one = empty_moments(run.depth, self.layers.size, run.columns)
-        moments = Moments(*(np.zeros((task.blocks, *array.shape)) for array in one))
-        first = bins is None
-        if bins is None:
-            shape = (run.depth, self.chosen.histogram.size)
-            bins = Bins(np.zeros(shape), np.zeros(shape))
-        kept = max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
-        return Collector(
-            moments=moments,
-            bins=bins,
-            histogram=zero_histogram(run.depth, run.bins, run.columns.pairs),
-            first=first,
-            kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
-            layers=self.layers,
-            values=np.full((self.chosen.covariance.size, BLOCK, self.layers.size), np.nan),
-            chosen=self.chosen,
-        )
-
-    def result(self, task: Task, collector: Collector) -> TaskResult:
-        """Return the statistics of a finished collector."""
-        moments = Moments(*(array[0].copy() for array in collector.moments))
-        return TaskResult(task, moments, collector.histogram, collector.bins, collector.kept)

@@ -23,7 +23,7 @@ COLUMNS = LANES * WORDS
 
 
 @njit(nogil=True, cache=True)
-def _draw(out, n0, row, trial, key0, key1, words):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw(out, n0, row, trial, key0, key1, words):
     """Write n0 standard normals."""
     flat = words.reshape(WORDS * ROOM)
     for start in range(0, n0, WORDS * ROOM):
@@ -37,23 +37,11 @@ def _draw(out, n0, row, trial, key0, key1, words):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def draw_pair(  # type: ignore[no-untyped-def]
-    n0, q0, first_row, trial, key0, key1, words, e1, e2
-):  # pragma: no cover - compiled
+def draw_pair(n0, q0, first_row, trial, key0, key1, words, e1, e2):
     """Draw two orthogonal vectors of zero mean and length √(q₀ N₀) (theory.md 1).
 
-    Parameters
-    ----------
-    n0, q0
-        Components of an input, at least 3, and its mean square.
-    first_row
-        Row of the first vector in the stream; the second has the next.
-    trial, key0, key1
-        Of the counter, and the key.
-    words
-        Scratch, uint32 (4, ROOM).
-    e1, e2
-        Written: the first n0 elements, float64.
+    They have n0 ≥ 3 components, written to the first elements of `e1` and `e2`, float64, and the
+    rows `first_row` and the next of the stream. `words` is scratch, uint32 (4, ROOM).
     """
     _draw(e1, n0, first_row, trial, key0, key1, words)
     _draw(e2, n0, first_row + 1, trial, key0, key1, words)

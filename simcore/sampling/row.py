@@ -46,14 +46,14 @@ COLUMNS = len(NAMES)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def write_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
+def write_length(q, power, row, at_q, at_log):
     """Write q·4^power and its logarithm; q alone is left out beyond Q_RANGE."""
     put_length(q, power, row, at_q, at_log)
     finish_log(row, at_log, 1.0, power)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def put_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # pragma: no cover
+def put_length(q, power, row, at_q, at_log):
     """Write q·4^power and, for `finish_log`, q in the place of its logarithm."""
     value = q if power == 0.0 else math.ldexp(q, _i32(2.0 * power))
     if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
@@ -63,7 +63,7 @@ def put_length(q, power, row, at_q, at_log):  # type: ignore[no-untyped-def]  # 
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def write_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def write_angle(x, y, row):
     """Write the angle between the signals in all its forms.
 
     The second signal has the component x along the first and y ≥ 0 across it, in any unit; not both
@@ -75,7 +75,7 @@ def write_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def put_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def put_angle(x, y, row):
     """Write all but logarithms and the angle; in the places of these, their arguments."""
     h = math.sqrt(times(x, x) + times(y, y))
     row[CORRELATION] = x / h
@@ -89,7 +89,7 @@ def put_angle(x, y, row):  # type: ignore[no-untyped-def]  # pragma: no cover - 
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def finish_log(row, at, factor, power):  # type: ignore[no-untyped-def]  # pragma: no cover
+def finish_log(row, at, factor, power):
     """Replace a positive argument by factor·ln of it + ln 4^power; NaN remains."""
     argument = row[at]
     if argument > 0.0:
@@ -97,7 +97,7 @@ def finish_log(row, at, factor, power):  # type: ignore[no-untyped-def]  # pragm
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def finish_row_log(which, power1, power2, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def finish_row_log(which, power1, power2, row):
     """Replace one of the LOGS arguments in a row by its logarithm, of the signals' two powers."""
     if which == LOGS - 1:
         finish_log(row, LOG_DISTANCE, 2.0, 0.0)
@@ -106,7 +106,7 @@ def finish_row_log(which, power1, power2, row):  # type: ignore[no-untyped-def] 
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def finish_angle(row, x):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def finish_angle(row, x):
     """Replace y by the angle of the point (x, y); NaN remains."""
     y = row[ANGLE]
     if y >= 0.0:
@@ -114,7 +114,7 @@ def finish_angle(row, x):  # type: ignore[no-untyped-def]  # pragma: no cover - 
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def write_counts(width, n1, n2, both, dead1, dead2, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def write_counts(width, n1, n2, both, dead1, dead2, row):
     """Write the shares of inactive nodes, from their numbers, and whether each signal has died."""
     row[INACTIVE1] = n1 / width
     row[INACTIVE2] = n2 / width

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.arithmetic import float_from_bits, float_to_bits, fma32, times
@@ -67,26 +66,26 @@ HALF_WORD = _u64(32)
 
 
 @njit(inline="always")
-def _uniform(word):  # type: ignore[no-untyped-def]
+def _uniform(word):
     """√3 (2u − 1), float32, u = (w + ½)/2³²; accurate near zero."""
     return fma32(_f32(_i32(_u32(word ^ SIGN))), UNIFORM_SCALE, UNIFORM_HALF)
 
 
 @njit(inline="always")
-def _rademacher(word):  # type: ignore[no-untyped-def]
+def _rademacher(word):
     """1, or −1 where the top bit is set."""
     return float_from_bits(_i32(_u32(_u32(word & SIGN) | ONE_BITS)))
 
 
 @njit(inline="always")
-def _laplace(word):  # type: ignore[no-untyped-def]
+def _laplace(word):
     """−ln(u)/√2 of the high 31 bits (`rng.normal_pair`'s u), negative where the last bit is set."""
     magnitude = times(_squared_radius(word), LAPLACE_SCALE)
     return float_from_bits(_i32(float_to_bits(magnitude) | _i32(_u32(word << SIGN_SHIFT))))
 
 
 @njit(inline="always")
-def _expm1_product(s, high, low):  # type: ignore[no-untyped-def]
+def _expm1_product(s, high, low):
     """exp(s·(high + low)) − 1, float32, for a product in [0, 80].
 
     n ln 2 is subtracted from the product, with its rounding. The rest is below 0.35, where the
@@ -107,7 +106,7 @@ def _expm1_product(s, high, low):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def law_constants(law, parameter):  # type: ignore[no-untyped-def]
+def law_constants(law, parameter):
     """Return high, low, scale and last_kept, the constants of Student's t and the sparse normal.
 
     `student` takes 1/ν in two parts, high and low, and ν − 2 as its scale; `sparse` takes the scale
@@ -128,7 +127,7 @@ def law_constants(law, parameter):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def single(word, law):  # type: ignore[no-untyped-def]
+def single(word, law):
     """Return the uniform, Rademacher or Laplace variate of a word."""
     if law == UNIFORM:
         return _uniform(word)
@@ -138,12 +137,12 @@ def single(word, law):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _student_square(squared_radius, high, low, scale):  # type: ignore[no-untyped-def]
+def _student_square(squared_radius, high, low, scale):
     return times(scale, _expm1_product(squared_radius, high, low))
 
 
 @njit(inline="always")
-def student(radius_word, angle_word, high, low, scale):  # type: ignore[no-untyped-def]
+def student(radius_word, angle_word, high, low, scale):
     """Return Student's t of two words.
 
     Bailey's polar form (Math. Comp. 62, 779 (1994)): √(ν (U^(−2/ν) − 1)) cos 2πV has the law, and
@@ -155,13 +154,13 @@ def student(radius_word, angle_word, high, low, scale):  # type: ignore[no-untyp
 
 
 @njit(inline="always")
-def sparse(normal, word, last_kept, scale):  # type: ignore[no-untyped-def]
+def sparse(normal, word, last_kept, scale):
     """Return the scaled normal, or 0 where the word is above `last_kept`."""
     return times(scale, normal) if word <= last_kept else F_ZERO
 
 
 @njit(inline="always")
-def choice(index_word, beta_word, choices):  # type: ignore[no-untyped-def]
+def choice(index_word, beta_word, choices):
     """Return ⌊w choices/2³²⌋ of a word, int64, and √((w + ½)/2³²) of another."""
     product = _u64(_u64(index_word) * choices)
     beta = math.sqrt(times(_f64(beta_word) + HALF, PART))
@@ -174,7 +173,7 @@ def choice(index_word, beta_word, choices):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _make_singles(flat, rounds, law):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _make_singles(flat, rounds, law):
     """Turn all four rows of words into uniform, Rademacher or Laplace variates."""
     for w in range(4):
         row = flat[w * ROOM : (w + 1) * ROOM]
@@ -183,7 +182,7 @@ def _make_singles(flat, rounds, law):  # type: ignore[no-untyped-def]  # pragma:
 
 
 @njit(inline="always")
-def _make_student(flat, start, rounds, high, low, scale):  # type: ignore[no-untyped-def]
+def _make_student(flat, start, rounds, high, low, scale):
     """Turn words[start …] and words[start + ROOM …] into `student` in words[start …]."""
     for b in range(rounds):
         for lane in range(LANES):
@@ -202,7 +201,7 @@ def _make_student(flat, start, rounds, high, low, scale):  # type: ignore[no-unt
 
 
 @njit(inline="always")
-def _make_sparse(flat, rounds, last_kept, scale):  # type: ignore[no-untyped-def]
+def _make_sparse(flat, rounds, last_kept, scale):
     """Keep the scaled normals whose words in rows 2 and 3 are small enough; leave rows 0 and 2."""
     for b in range(rounds):
         for lane in range(LANES):
@@ -214,9 +213,7 @@ def _make_sparse(flat, rounds, last_kept, scale):  # type: ignore[no-untyped-def
 
 
 @njit(nogil=True, cache=True)
-def make_variates(  # type: ignore[no-untyped-def]
-    words: npt.NDArray[np.uint32], rounds, law, parameter
-) -> None:  # pragma: no cover - compiled
+def make_variates(words, rounds, law, parameter):
     """Turn the words of 16 · `rounds` groups, shape (4, ROOM), into the bits of variates, in place.
 
     Student's t and the sparse normal end in rows 0 and 2, the others in all four. Bernoulli's
@@ -240,7 +237,7 @@ def make_variates(  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _take_lanes(flat, j, out, c):  # type: ignore[no-untyped-def]
+def _take_lanes(flat, j, out, c):
     """Copy sixteen variates: all loads before all stores, so that LLVM may use whole vectors."""
     v0, v1, v2, v3 = flat[j], flat[j + 1], flat[j + 2], flat[j + 3]
     v4, v5, v6, v7 = flat[j + 4], flat[j + 5], flat[j + 6], flat[j + 7]
@@ -253,7 +250,7 @@ def _take_lanes(flat, j, out, c):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _take(made, rows, out):  # type: ignore[no-untyped-def]
+def _take(made, rows, out):
     """Copy variates in the order of columns; 2 or all 4 of the rows hold them, a constant."""
     block, step = rows * LANES, WORDS // rows * ROOM
     whole = out.size // block
@@ -265,30 +262,11 @@ def _take(made, rows, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fill_variates(  # type: ignore[no-untyped-def]
-    out: npt.NDArray[np.float32],
-    law,
-    parameter,
-    words: npt.NDArray[np.uint32],
-    stream,
-    row,
-    trial,
-    layer,
-    k0,
-    k1,
-) -> None:  # pragma: no cover - compiled
-    """Write the standardised variates of the columns 0, 1, … of a row.
+def fill_variates(out, law, parameter, words, stream, row, trial, layer, k0, k1):
+    """Write the standardised variates of the columns 0, 1, … of a row to `out`.
 
-    Parameters
-    ----------
-    out
-        Written, shape (columns,); the value of a column does not depend on their number.
-    law, parameter
-        `weights.WeightLaw.code` and its parameter.
-    words
-        Scratch, shape (4, ROOM).
-    stream, row, trial, layer, k0, k1
-        The counter and the key, as for `rng.fill_words`.
+    The value of a column does not depend on their number. `law` is `WeightLaw.code`; `words` is
+    scratch, shape (4, ROOM); counter and key are as for `rng.fill_words`.
     """
     rows = 2 if law in (STUDENT, BERNOULLI) else WORDS
     block = rows * LANES
@@ -310,34 +288,13 @@ def fill_variates(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fill_choices(  # type: ignore[no-untyped-def]
-    index: npt.NDArray[np.int64],
-    beta: npt.NDArray[np.float64],
-    n,
-    stream,
-    trial,
-    layer,
-    k0,
-    k1,
-    words: npt.NDArray[np.uint32],
-) -> None:  # pragma: no cover - compiled
+def fill_choices(index, beta, n, stream, trial, layer, k0, k1, words):
     """Write the replaced index and the weight in its place of every node, theory.md (3).
 
     Node i takes words 2v and 2v + 1, v = (i mod 32) div 16, of group 16·(i div 32) + i mod 16, in
-    row 0.
-
-    Parameters
-    ----------
-    index
-        Uniform on 0 … n, shape (nodes,): ⌊w (n + 1)/2³²⌋, so that probabilities differ by 2⁻³².
-    beta
-        Beta(2,1) draws √((w + ½)/2³²), shape (nodes,).
-    n
-        Fan-in, below 2³²; n itself stands for the bias.
-    stream, trial, layer, k0, k1
-        The counter and the key, as for `rng.fill_words`.
-    words
-        Scratch, shape (4, ROOM).
+    row 0. `index`, shape (nodes,), is uniform on 0 … n, ⌊w (n + 1)/2³²⌋, so that probabilities
+    differ by 2⁻³²; the fan-in n, below 2³², itself stands for the bias. `beta`, (nodes,), are
+    Beta(2,1) draws √((w + ½)/2³²). Scratch, counter and key are as for `fill_variates`.
     """
     choices = _u64(_u64(n) + _u64(1))
     room = ROOM // LANES * PAIRS

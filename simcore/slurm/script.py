@@ -132,23 +132,10 @@ class Job:
 class Work:
     """The work of a job.
 
-    Parameters
-    ----------
-    simulate
-        Words of the command, without the options below, and for shards without the trials.
-    resume
-        Options for ``simcore resume``.
-    output
-        The file to write.
-    trials
-        Total number of trials; only shards need it.
-    log
-        File of ``--log-json``; "" is none.
-
-    Raises
-    ------
-    InputError
-        If a file has a name that no comment can hold.
+    `simulate` holds the words of the command, without the options below, and for shards without the
+    trials; `resume` the options for ``simcore resume``. Only shards need the total number of
+    trials. `log` is the file of ``--log-json``, "" if there is none. InputError if the output has a
+    name that no comment can hold.
     """
 
     simulate: tuple[str, ...]

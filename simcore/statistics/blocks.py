@@ -10,16 +10,9 @@ BLOCK = 64
 
 @dataclass(frozen=True)
 class Task:
-    """An aligned run of 2^m blocks of one point, or its last, partial block.
+    """An aligned run of 2^m blocks of one point of `Run.points`, or its last, partial block.
 
-    Parameters
-    ----------
-    point
-        Number of the point in `Run.points`.
-    first_block, blocks
-        First block and how many (a power of two that divides `first_block`).
-    trials
-        Trials in it: 64 per block, fewer in a partial last block.
+    `blocks` divides `first_block`; there are 64 trials per block, fewer in a partial last one.
     """
 
     point: int

@@ -59,22 +59,11 @@ class Chosen(NamedTuple):
 class Collector(NamedTuple):
     """Statistics of a task on their way, segment by segment and block by block.
 
-    Parameters
-    ----------
-    moments
-        `Moments` with a leading block axis; block 0 holds the whole task in the end.
-    bins, histogram
-        The point's bins, and counts of shape (layer, histogram, bins + 2).
-    first
-        Whether the task's first block is the point's block 0, which fixes the bins.
-    kept
-        Trajectories of the task's first trials, shape (trial, layer, kept observable).
-    layers
-        The layers (from 0) whose covariance is kept, shape (C,).
-    values
-        Scratch: their values in one block, shape (covariance observable, trial, C).
-    chosen
-        The columns that these are about.
+    `moments` has a leading block axis, and block 0 holds the whole task in the end; `histogram` has
+    shape (layer, histogram, bins + 2); `first`: the task begins with the point's block 0, which
+    fixes the bins; `kept` has the trajectories of the first trials, (trial, layer, kept
+    observable); `layers` are those whose covariance is kept, from 0, (C,); `values` is scratch,
+    their values in one block, (covariance observable, trial, C).
     """
 
     moments: Moments
@@ -122,33 +111,33 @@ def standard_errors(moments: Moments) -> tuple[Floats, Floats]:
 
 
 @njit(inline="always")
-def add_value(count, total, x):  # type: ignore[no-untyped-def]
+def add_value(count, total, x):
     """Return the number and the sum of values with one more; NaN is left out."""
     defined = x == x
     return count + (1.0 if defined else 0.0), total + (x if defined else 0.0)
 
 
 @njit(inline="always")
-def mean_of(count, total):  # type: ignore[no-untyped-def]
+def mean_of(count, total):
     """Return the mean of `count` values, 0 of none."""
     return total / (count if count > 1.0 else 1.0)
 
 
 @njit(inline="always")
-def add_square(m2, x, mean):  # type: ignore[no-untyped-def]
+def add_square(m2, x, mean):
     """Return a sum of squared deviations with one more; NaN is left out."""
     d = x - mean
     return m2 + (times(d, d) if x == x else 0.0)
 
 
 @njit(inline="always")
-def add_product(m2, dj, dk):  # type: ignore[no-untyped-def]
+def add_product(m2, dj, dk):
     """Return a sum of products of deviations with one more."""
     return m2 + times(dj, dk)
 
 
 @njit(inline="always")
-def joined(na, mean_a, m2_a, nb, mean_b, m2_b):  # type: ignore[no-untyped-def]
+def joined(na, mean_a, m2_a, nb, mean_b, m2_b):
     """Return count, mean and m2 of `a` and later trials `b` together (Chan's pairwise update)."""
     both = na + nb
     n = both if both > 1.0 else 1.0
@@ -158,20 +147,20 @@ def joined(na, mean_a, m2_a, nb, mean_b, m2_b):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def join_weights(na, nb):  # type: ignore[no-untyped-def]
+def join_weights(na, nb):
     """Return na + nb > 0, na nb/(na + nb) and nb/(na + nb)."""
     n = na + nb
     return n, times(na, nb) / n, nb / n
 
 
 @njit(inline="always")
-def joined_mean(mean_a, mean_b, share):  # type: ignore[no-untyped-def]
+def joined_mean(mean_a, mean_b, share):
     """Return the mean of two parts, of which `b` has the given share."""
     return mean_a + times(mean_b - mean_a, share)
 
 
 @njit(inline="always")
-def joined_product(a, b, dj, dk, weight):  # type: ignore[no-untyped-def]
+def joined_product(a, b, dj, dk, weight):
     """Return a sum of products of deviations of two parts whose means differ by dj and dk.
 
     `weight` is na nb/(na + nb).
@@ -180,7 +169,7 @@ def joined_product(a, b, dj, dk, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def bin_edges(count, mean, m2, inner):  # type: ignore[no-untyped-def]
+def bin_edges(count, mean, m2, inner):
     """Return lower edge and width of `inner` bins over mean ± 5 std; width 0 where std is 0."""
     freedom = count - 1.0
     std = math.sqrt(m2 / (freedom if freedom > 1.0 else 1.0))
@@ -189,7 +178,7 @@ def bin_edges(count, mean, m2, inner):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def bin_of(x, lower, width, last):  # type: ignore[no-untyped-def]
+def bin_of(x, lower, width, last):
     """Return the bin of x: 0 below, 1 … last − 1, `last` above; of width 0 there is one."""
     if x < lower:
         return 0
@@ -203,7 +192,7 @@ def bin_of(x, lower, width, last):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def combine(a: Moments, b: Moments) -> None:  # pragma: no cover - compiled
+def combine(a: Moments, b: Moments) -> None:
     """Fold the moments `b` of later trials into `a`, in place."""
     for i in range(a.cov_count.size):
         if b.cov_count[i] > 0.0:
@@ -233,7 +222,7 @@ def combine(a: Moments, b: Moments) -> None:  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def _block(moments: Moments, block: int) -> Moments:  # pragma: no cover - compiled
+def _block(moments: Moments, block: int) -> Moments:
     """Return the moments of one block of a collector, as views."""
     return Moments(
         moments.count[block],
@@ -246,9 +235,7 @@ def _block(moments: Moments, block: int) -> Moments:  # pragma: no cover - compi
 
 
 @njit(nogil=True, cache=True)
-def collect(  # pragma: no cover - compiled
-    collector: Collector, block: int, layer0: int, rows: Floats
-) -> None:
+def collect(collector, block, layer0, rows):
     """Take in the rows (trial, layer, column) of a block's layers `layer0` … ."""
     chosen = collector.chosen
     take_statistics(
@@ -273,13 +260,13 @@ def collect(  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def finish_block(collector: Collector, block: int, trials: int) -> None:  # pragma: no cover
+def finish_block(collector: Collector, block: int, trials: int) -> None:
     """Close a block all of whose layers were collected."""
     take_covariance(collector.values, trials, _block(collector.moments, block))
 
 
 @njit(nogil=True, cache=True)
-def join_blocks(collector: Collector, blocks: int) -> None:  # pragma: no cover - compiled
+def join_blocks(collector: Collector, blocks: int) -> None:
     """Fold a task's 2^m blocks into block 0, by the same binary tree as `MomentTree`."""
     step = 1
     while step < blocks:
@@ -289,27 +276,12 @@ def join_blocks(collector: Collector, blocks: int) -> None:  # pragma: no cover 
 
 
 @njit(nogil=True, cache=True)
-def take_statistics(  # pragma: no cover - compiled
-    rows: Floats,
-    layer0: int,
-    moments: Moments,
-    bins: Bins,
-    histogram: Counts,
-    histogrammed: npt.NDArray[np.int64],
-    set_bins: bool,
-) -> None:
+def take_statistics(rows, layer0, moments, bins, histogram, histogrammed, set_bins):
     """Reduce a segment of a block: its moments into `moments`, its counts added to `histogram`.
 
-    Parameters
-    ----------
-    rows
-        The columns of each trial, shape (trial, layer, column); NaN is left out.
-    layer0
-        First layer of the segment, from 0; the other arrays cover all layers.
-    histogrammed
-        The columns that have a histogram.
-    set_bins
-        Whether this is block 0, whose moments fix the bins.
+    `rows` has shape (trial, layer, column), from layer `layer0` on; NaN is left out. The other
+    arrays cover all layers; `histogrammed` are the columns that have a histogram. `set_bins`: this
+    is block 0, whose moments fix the bins.
     """
     layers = rows.shape[1]
     columns = rows.shape[2]
@@ -330,9 +302,7 @@ def take_statistics(  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def _block_moments(  # pragma: no cover - compiled
-    rows: Floats, count: Floats, mean: Floats, m2: Floats
-) -> None:
+def _block_moments(rows, count, mean, m2):
     """Two passes over the trials of a block, each column apart."""
     for i in range(count.size):
         count[i] = 0.0
@@ -349,14 +319,7 @@ def _block_moments(  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def _set_bins(  # pragma: no cover - compiled
-    layer0: int,
-    layers: int,
-    moments: Moments,
-    bins: Bins,
-    histogrammed: npt.NDArray[np.int64],
-    inner: int,
-) -> None:
+def _set_bins(layer0, layers, moments, bins, histogrammed, inner):
     """Lay the bins by the moments of the block."""
     for layer in range(layer0, layer0 + layers):
         for h in range(bins.lower.shape[1]):
@@ -370,7 +333,7 @@ def _set_bins(  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def take_covariance(values: Floats, trials: int, moments: Moments) -> None:  # pragma: no cover
+def take_covariance(values: Floats, trials: int, moments: Moments) -> None:
     """Co-moments of a block over the trials in which every chosen layer is defined.
 
     `values` has shape (observable, trial, chosen layer).
@@ -399,7 +362,7 @@ def take_covariance(values: Floats, trials: int, moments: Moments) -> None:  # p
 
 
 @njit(nogil=True, cache=True)
-def _complete(row: Floats) -> bool:  # pragma: no cover - compiled
+def _complete(row: Floats) -> bool:
     for x in row:  # noqa: SIM110 - compiled code has no generators
         if x != x:
             return False

@@ -68,21 +68,11 @@ class MomentTree:
 class PointStatistics:
     """All that a run holds about one point.
 
-    Parameters
-    ----------
-    tree
-        Moments of whole blocks.
-    histogram
-        Counts of whole blocks, shape (layer, histogram, bins + 2).
-    partial, partial_histogram
-        Moments and counts of a partial last block, which are published but not part of the state.
-    bins
-        The histograms' bins; None until block 0 is done.
-    trajectories
-        First trials of the observables `KEPT` of each pair, shape (kept, layer, pair and
-        observable); NaN where undefined or not done.
-    kept
-        How many of them are done, from the first.
+    `tree` and `histogram`, shape (layer, histogram, bins + 2), are of whole blocks. `partial` and
+    `partial_histogram` are of a partial last block, published but not part of the state. `bins` is
+    None until block 0 is done. `trajectories` has the observables `KEPT` of each pair in the first
+    trials, shape (kept, layer, pair and observable), NaN where undefined or not done; `kept` of
+    them are done, from the first.
     """
 
     tree: MomentTree

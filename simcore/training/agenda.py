@@ -20,16 +20,8 @@ EXTENSION = 2
 class Choice(NamedTuple):
     """The learning rate of an ensemble, as far as its pilots decide it.
 
-    Parameters
-    ----------
-    rate
-        The best one so far; None before all rates of the grid were tried.
-    missing
-        Rates that are still to be tried.
-    extended
-        True if the grid was extended.
-    at_edge
-        True if the best rate is the smallest or largest of all that were tried.
+    `rate` is None before all rates of the grid were tried, `missing` holds those that are still to
+    be tried, and `at_edge` is true if the best is the smallest or largest of all that were tried.
     """
 
     rate: float | None
@@ -43,14 +35,8 @@ def choose_rate(grid: tuple[float, ...], tried: Mapping[float, Pilots]) -> Choic
 
     The best has the lowest mean validation loss among the rates at which no pilot diverged; where
     pilots diverged at all rates it is the smallest. If it is the first or the last of the grid, the
-    grid is extended on that side by two rates of its spacing, once.
-
-    Parameters
-    ----------
-    grid
-        The rates that all ensembles are tried at, ascending.
-    tried
-        Results of the pilots, by rate.
+    grid is extended on that side by two rates of its spacing, once. `grid`, ascending, is the same
+    for all ensembles; `tried` holds the results of pilots by rate.
     """
     missing = tuple(rate for rate in grid if rate not in tried)
     if missing:

@@ -31,29 +31,15 @@ class Difference:
     The two runs of a pair share seed, data and batches. For ``loss`` and ``steps`` the difference
     of a pair is the logarithm of a ratio, for ``accuracy`` it is a difference of shares.
 
-    Parameters
-    ----------
-    ensemble, baseline
-        The ensemble, and the one that it is compared with.
-    measure
-        ``"steps"`` to the loss `target`, final test ``"loss"`` or final ``"accuracy"``.
-    target
-        The loss that is reached; None for other measures.
-    pairs
-        Number of pairs.
-    estimate
-        Least and largest median over pairs that the data allow; the two are the same unless too
-        many runs end before they reach the target.
-    interval
-        The percentile bootstrap's, at `CONFIDENCE`, of the median.
-    better, worse
-        Pairs in which the ensemble is surely better, surely worse. The rest are ties, or open.
-    p_value
-        Of the sign test, two-sided, over the pairs that are better or worse. It is exact where the
-        ensemble makes no difference: which run of a pair comes first is then a fair coin, among
-        pairs of which one arrives in time as among all.
-    p_corrected
-        The same after Holm's correction for all differences that were asked for.
+    - `target`: the loss that is reached, for ``steps``; None for final loss and accuracy.
+    - `estimate`: least and largest median over pairs that the data allow; the two are the same
+      unless too many runs end before they reach the target.
+    - `interval`: the percentile bootstrap's, at `CONFIDENCE`, of the median.
+    - `better`, `worse`: pairs in which the ensemble is surely so. The rest are ties, or open.
+    - `p_value`: of the sign test, two-sided, over the pairs that are better or worse. It is exact
+      where the ensemble makes no difference: which run of a pair comes first is then a fair coin,
+      among pairs of which one arrives in time as among all.
+    - `p_corrected`: the same after Holm's correction for all differences that were asked for.
     """
 
     ensemble: str
@@ -101,27 +87,10 @@ def differences(
     which is exact for any law, and Holm's correction for the number of differences: an interval can
     leave out "no difference" where the correction does not let it be called one.
 
-    Parameters
-    ----------
-    dataset
-        Training runs.
-    baseline
-        An ensemble; left out, he, or the first if there is none.
-    losses
-        As for `steps_to_reach`.
-    resamples, seed
-        Of the bootstrap; every difference has the same resamples.
-
-    Returns
-    -------
-    tuple of Difference
-        By ensemble, and of each: steps to every loss, final loss, final accuracy. Empty if the
-        baseline or everything else is not trained.
-
-    Raises
-    ------
-    InputError
-        If the baseline is absent or a loss is not positive.
+    The baseline is he, or the first ensemble if there is none, unless one is named; `losses` as for
+    `steps_to_reach`. Every difference has the same `resamples`. The result has, by ensemble, steps
+    to every loss, final loss, final accuracy; it is empty if the baseline or everything else is not
+    trained. InputError if the baseline is absent or a loss is not positive.
     """
     against = baseline_of(dataset, baseline)
     names = trained(dataset)

@@ -35,21 +35,8 @@ class Stopped(Exception):  # noqa: N818 - a request, not an error
 def train_group(plan: Plan, job: Job, advance: Callable[[], None] = lambda: None) -> Trained:
     """Train the networks of a job, all at once.
 
-    Parameters
-    ----------
-    plan
-        The plan.
-    job
-        The networks and their rate.
-    advance
-        Called before each update; raises `Stopped` to give the training up.
-
-    Raises
-    ------
-    InputError
-        If the task has no data.
-    Stopped
-        If `advance` did.
+    `advance` is called before each update; it raises `Stopped` to give the training up. InputError
+    if the task has no data.
     """
     data = draw_data(plan, job.role, job.first, job.end)
     group = _Group(plan, job, data)

@@ -60,14 +60,9 @@ def describe(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def repeating_command(config: Mapping[str, Any], output: str = "") -> str:
-    """Return a command line of `simcore train` that trains the same networks again.
+    """Return a command line of `simcore train` that trains the networks of a `Plan.config` again.
 
-    Parameters
-    ----------
-    config
-        `Plan.config`.
-    output
-        Name of the file to write; "" leaves it to the command.
+    Without `output` the command names the file itself.
     """
     words = ["simcore", "train", config["task"]]
     for name, value in config.items():

@@ -32,19 +32,10 @@ def draw_networks(
 ) -> Layers:
     """Draw networks: hidden layers as `start` says, the output layer alike for all.
 
-    Parameters
-    ----------
-    start
-        The law of the hidden layers.
-    sizes
-        Components of the input, nodes of each hidden layer, outputs.
-    seed
-        The run's.
-    owners
-        Keys of the random streams, one for each network. The key of an output layer has no
-        ensemble in it: its weights are Gaussian of variance 1/n, without bias, for all ensembles.
-    dtype
-        Type of the weights; they are drawn in float64.
+    `sizes` are the components of the input, the nodes of each hidden layer, the outputs. `owners`
+    are keys of the random streams, one for each network; the key of an output layer has no ensemble
+    in it: its weights are Gaussian of variance 1/n, without bias, for all ensembles. All is drawn
+    in float64.
     """
     networks = [_draw(start, sizes, seed, owner) for owner in owners]
     return [

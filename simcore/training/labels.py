@@ -20,14 +20,9 @@ REFERENCES = ("torch", "orthogonal")
 
 @dataclass(frozen=True)
 class Start:
-    """Initial weights of the hidden layers.
+    """Initial weights of the hidden layers: a name of `ENSEMBLES` or `REFERENCES`, and its k.
 
-    Parameters
-    ----------
-    name
-        One of `ENSEMBLES` or `REFERENCES`.
-    k
-        Correlation parameter of the weights; 0 where the name takes none.
+    k is 0 where the name takes none.
     """
 
     name: str
@@ -47,17 +42,8 @@ class Start:
 def parse_label(field: str, label: str) -> Start:
     """Read a label such as ``he``, ``correlated:1``, ``raai:10``, ``torch``.
 
-    Parameters
-    ----------
-    field
-        The parameter that it is for, for the message.
-    label
-        The name, and k after a colon where the ensemble has one.
-
-    Raises
-    ------
-    InputError
-        If it is unknown, or its k missing, superfluous or out of range.
+    InputError, which names `field`, if it is unknown, or its k missing, superfluous or out of
+    range.
     """
     name, colon, number = (part.strip() for part in label.partition(":"))
     allowed = ", ".join((*(e if e in WITHOUT_K else f"{e}:K" for e in ENSEMBLES), *REFERENCES))
@@ -96,14 +82,7 @@ class Purpose(IntEnum):
 def stream(seed: int, purpose: Purpose, *key: int | str) -> np.random.Generator:
     """Return the random numbers of one purpose, the same whatever else is drawn.
 
-    Parameters
-    ----------
-    seed
-        The run's.
-    purpose
-        Their purpose.
-    *key
-        Their owner: role, trial, ensemble, layer; texts stand for 32-bit numbers.
+    The key is their owner: role, trial, ensemble, layer; texts stand for 32-bit numbers.
     """
     words = tuple(_number(part) if isinstance(part, str) else part for part in key)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(purpose), *words)))

@@ -28,13 +28,8 @@ def forward(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
 def losses(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return each network's mean loss over samples, shape (networks,).
 
-    Parameters
-    ----------
-    outputs
-        As from `forward`.
-    targets
-        Numbers, for the mean squared error; or classes (int64), for the cross entropy. Shape
-        (networks, samples).
+    Targets, shape (networks, samples), are numbers, for the mean squared error, or classes (int64),
+    for the cross entropy.
     """
     if targets.dtype == torch.int64:
         logs = torch.log_softmax(outputs, dim=2)
@@ -50,10 +45,7 @@ def accuracies(outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
 def dead_fractions(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
     """Return the fraction of each hidden layer's nodes with h ≤ 0 for every input.
 
-    Returns
-    -------
-    Tensor
-        Shape (networks, hidden layers), float64.
+    Shape (networks, hidden layers), float64.
     """
     x, found = inputs, []
     for weight, bias in layers[:-1]:
@@ -65,32 +57,14 @@ def dead_fractions(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
 def make_optimizer(
     name: str, parameters: Sequence[torch.Tensor], rate: float
 ) -> torch.optim.Optimizer:
-    """Return an optimizer of `plan.OPTIMIZERS`; all act on each number apart.
-
-    Parameters
-    ----------
-    name
-        ``"sgd"``, ``"momentum"`` (0.9) or ``"adam"`` (0.9, 0.999).
-    parameters
-        Tensors with the networks along the first axis.
-    rate
-        The learning rate.
-    """
+    """Return an optimizer of `plan.OPTIMIZERS`; all act on each number apart."""
     if name == "adam":
         return torch.optim.Adam(parameters, lr=rate)
     return torch.optim.SGD(parameters, lr=rate, momentum=0.9 if name == "momentum" else 0.0)
 
 
 def freeze(optimizer: torch.optim.Optimizer, networks: torch.Tensor) -> None:
-    """Forget the past gradients of some networks: with gradients of 0 they then stay as they are.
-
-    Parameters
-    ----------
-    optimizer
-        As from `make_optimizer`.
-    networks
-        Numbers of the networks, int64.
-    """
+    """Forget past gradients of some networks: with gradients of 0 they then stay as they are."""
     for remembered in optimizer.state.values():
         for value in remembered.values():
             # Adam's count of steps is one number for all networks, and stays.

@@ -22,18 +22,9 @@ MEASURED = ("loss", "train_loss", "accuracy", "dead_before", "dead_after")
 class Results:
     """Results of every ensemble; NaN where there are none yet.
 
-    Parameters
-    ----------
-    plan
-        The plan of the run.
-    pilots
-        Results of pilots by label and rate.
-    arrays
-        By the names of `MEASURED`, shape (ensembles, seeds, recorded steps or hidden layers).
-    diverged_step
-        Shape (ensembles, seeds), −1 where a network has not diverged.
-    done
-        1 where a network has been trained, same shape.
+    `pilots` is by label and rate; `arrays` by the names of `MEASURED`, shape (ensembles, seeds,
+    recorded steps or hidden layers). `diverged_step`, −1 where a network has not diverged, and
+    `done`, 1 where it has been trained, have the shape (ensembles, seeds).
     """
 
     plan: Plan

@@ -38,16 +38,9 @@ CHECKPOINT = 2.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """End of a run.
+    """Results of a run, and its wall time in seconds.
 
-    Parameters
-    ----------
-    results
-        Results so far.
-    complete
-        False if it was stopped; its file then holds the results so far.
-    seconds
-        Wall time.
+    `complete` is False if it was stopped; its file then holds the results so far.
     """
 
     results: Results
@@ -132,14 +125,8 @@ def execute(
 ) -> Outcome:
     """Train a plan; a file at `output` is replaced.
 
-    Parameters
-    ----------
-    plan, output, threads, report
-        As for `train`.
-    control
-        Requests to stop.
-    provenance
-        Added to the description of this process.
+    Parameters as for `train`; `control` holds requests to stop, and `provenance` is added to the
+    description of this process.
     """
     check_torch(plan)
     check_room(plan, resolve_threads(threads))
@@ -215,10 +202,7 @@ class _Loop:
     def run(self) -> Outcome:
         """Train the networks that are left.
 
-        Raises
-        ------
-        KeyboardInterrupt
-            On Ctrl-C where no handler was set, after the file was written.
+        On Ctrl-C where no handler was set, KeyboardInterrupt follows when the file is written.
         """
         # Several jobs would share a GPU, and gain nothing.
         workers = self._threads if self._results.plan.device == "cpu" else 1

@@ -52,10 +52,7 @@ _TINY = 1e-300
 def baseline_of(dataset: xr.Dataset, baseline: str | None = None) -> str:
     """Return the ensemble that others are compared to: `BASELINE`, or the first if it is absent.
 
-    Raises
-    ------
-    InputError
-        If one is asked for that is not there.
+    InputError if one is asked for that is not there.
     """
     names = [str(x) for x in dataset["ensemble"].to_numpy()]
     if baseline is None:
@@ -102,11 +99,8 @@ def _quantiles(values: Floats, axis: int) -> Floats:
 def curves(dataset: xr.Dataset) -> xr.Dataset:
     """Return median and band over seeds at every recorded step.
 
-    Returns
-    -------
-    xarray.Dataset
-        ``loss`` and ``train_loss``, and ``accuracy`` where the task has one, of shape (ensemble,
-        level, step): the quantiles `LEVELS` over seeds; infinite where so many runs diverged.
+    ``loss`` and ``train_loss``, and ``accuracy`` where the task has one, of shape (ensemble, level,
+    step): the quantiles `LEVELS` over seeds; infinite where so many runs diverged.
     """
     usable = _usable(dataset)
     names = [n for n in ("loss", "train_loss", "accuracy") if n in usable]
@@ -120,12 +114,9 @@ def curves(dataset: xr.Dataset) -> xr.Dataset:
 def final(dataset: xr.Dataset) -> xr.Dataset:
     """Return the final loss and accuracy of the runs.
 
-    Returns
-    -------
-    xarray.Dataset
-        ``loss`` and, where the task has one, ``accuracy`` of shape (ensemble, seed), at the last
-        step; ``loss_quantile`` and ``accuracy_quantile`` (ensemble, level); ``diverged``
-        (ensemble), the number of runs that did.
+    ``loss`` and, where the task has one, ``accuracy`` of shape (ensemble, seed), at the last step;
+    ``loss_quantile`` and ``accuracy_quantile`` (ensemble, level); ``diverged`` (ensemble), the
+    number of runs that did.
     """
     usable = _usable(dataset)
     found = xr.Dataset(coords={"ensemble": usable["ensemble"], "seed": usable["seed"]})
@@ -141,11 +132,8 @@ def final(dataset: xr.Dataset) -> xr.Dataset:
 def dead_units(dataset: xr.Dataset) -> xr.Dataset:
     """Return the mean share of units that no test input activates, with its standard error.
 
-    Returns
-    -------
-    xarray.Dataset
-        ``before``, ``after`` and ``before_stderr``, ``after_stderr`` of shape (ensemble, layer).
-        Diverged runs are left out of ``after``; NaN where too few are left.
+    ``before``, ``after`` and ``before_stderr``, ``after_stderr`` of shape (ensemble, layer).
+    Diverged runs are left out of ``after``; NaN where too few are left.
     """
     usable = _usable(dataset)
     healthy = ~_ordered(usable["diverged"]).astype(bool)
@@ -213,26 +201,11 @@ def steps_to_reach(dataset: xr.Dataset, losses: Sequence[float] | None = None) -
     """Return the number of steps after which each run first reaches given test losses.
 
     Between the two recorded steps where the loss is passed, ln loss is taken as linear in the step.
-
-    Parameters
-    ----------
-    dataset
-        Training runs.
-    losses
-        Positive numbers; left out, `reference_losses`.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``steps`` (ensemble, seed, target), infinite where the loss is not reached; ``censored``,
-        true where that is so because training ended; ``reached`` (ensemble, target), how many runs
-        did; ``quantile`` (ensemble, target, level), infinite where beyond the last step. The last
-        step is the attribute ``last_step``.
-
-    Raises
-    ------
-    InputError
-        If a loss is not positive.
+    ``steps`` (ensemble, seed, target) is infinite where the loss is not reached; ``censored``, true
+    where that is so because training ended; ``reached`` (ensemble, target), how many runs did;
+    ``quantile`` (ensemble, target, level), infinite where beyond the last step. The last step is
+    the attribute ``last_step``. InputError if a loss is not positive; without any,
+    `reference_losses`.
     """
     usable = _usable(dataset)
     targets = reference_losses(dataset) if losses is None else [float(x) for x in losses]

@@ -174,21 +174,8 @@ def write_training(
 ) -> None:
     """Write the file of a run whole, in place of an earlier one.
 
-    Parameters
-    ----------
-    path
-        The file; NAME.part beside it is used on the way.
-    results
-        What is known so far.
-    complete
-        Whether that is all.
-    provenance
-        Texts and numbers by name; they are no part of the results.
-
-    Raises
-    ------
-    OutputError
-        If the file can't be written. An earlier file is untouched.
+    NAME.part beside it is used on the way; OutputError leaves an earlier file untouched.
+    `provenance` is no part of the results.
     """
     plan = results.plan
     with replacing(path) as writer:
@@ -271,13 +258,7 @@ def open_training(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def read_results(path: str | os.PathLike[str]) -> tuple[Results, bool]:
-    """Read the results bit by bit as they were written, and True if the run is complete.
-
-    Raises
-    ------
-    FileFormatError
-        As for `open_training`.
-    """
+    """Read the results bit by bit as they were written, and True if the run is complete."""
     with reading(path) as file:
         return results_of(file, path)
 

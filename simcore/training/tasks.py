@@ -45,19 +45,8 @@ class Data(NamedTuple):
 def draw_data(plan: Plan, role: str, first: int, end: int) -> Data:
     """Return the data of some trials, the same for every ensemble and rate.
 
-    Parameters
-    ----------
-    plan
-        The plan.
-    role
-        ``"pilot"`` or ``"measured"``, whose trials are different ones.
-    first, end
-        Numbers of the first trial and of the one after the last.
-
-    Raises
-    ------
-    InputError
-        If no teacher is alive.
+    Trials of the role ``"pilot"`` are others than those of ``"measured"``. InputError if no teacher
+    is alive.
     """
     if isinstance(plan, TeacherStudent):
         trials = [_ask_teacher(plan, role, trial) for trial in range(first, end)]
@@ -121,10 +110,7 @@ def digits_file() -> Path:
 def read_digits() -> tuple[Numbers, Numbers]:
     """Return images, shape (1797, 64), 0 to 16, and their digits, shape (1797,).
 
-    Raises
-    ------
-    FileFormatError
-        If the file that comes with simcore is missing or damaged.
+    FileFormatError if the file that comes with simcore is missing or damaged.
     """
     from simcore.files.hdf5 import reading
 
@@ -153,13 +139,7 @@ def _split_digits(plan: Digits, role: str, trial: int) -> list[tuple[Numbers, Nu
 
 
 class Batches:
-    """The order of a group's batches: each trial goes through its samples again and again.
-
-    Parameters
-    ----------
-    plan, role, first, end
-        As for `draw_data`.
-    """
+    """The order of a group's batches: each trial goes through its samples again and again."""
 
     def __init__(self, plan: Plan, role: str, first: int, end: int) -> None:
         self._plan = plan

@@ -22,25 +22,9 @@ def verdict(
 ) -> str:
     """Compare the speed of training of all ensembles with the baseline, in words.
 
-    Parameters
-    ----------
-    dataset
-        Training runs.
-    baseline
-        As for `differences`.
-    found
-        Their differences, if they are known already; p-values are corrected for their number.
-
-    Returns
-    -------
-    str
-        One line for each ensemble, one on runs that diverged, those on learning rates, and one on
-        the statistical method.
-
-    Raises
-    ------
-    InputError
-        If the baseline is not in the file.
+    `found` are the `differences`, if they are known already; p-values are corrected for their
+    number. There is one line for each ensemble, one on runs that diverged, those on learning rates,
+    and one on the statistical method. InputError if the baseline is not in the file.
     """
     against = baseline_of(dataset, baseline)
     judged = differences(dataset, against) if found is None else tuple(found)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 during a run."""
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 during a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from simcore.execution.progress import Control
 from tests.cli.fakes import BASIC, FakeRun
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_stops_the_run_and_leaves_its_file(
     fake: FakeRun, capfd: pytest.CaptureFixture[str], number: signal.Signals, code: int
 ) -> None:
@@ -33,6 +35,17 @@ def test_a_signal_stops_the_run_and_leaves_its_file(
     assert told.out == ""
     assert f"{number.name}: writing what is done" in told.err
     assert "stopped: x.h5 holds 64 of 1000 trials, unfinished" in told.err.splitlines()[-1]
+
+
+def test_a_hang_up_that_is_ignored_stays_so(fake: FakeRun) -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    fake.during = lambda _: os.kill(os.getpid(), signal.SIGHUP)
+    try:
+        assert main([*BASIC, "--quiet"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert not fake.calls[0]["control"].stop.is_set()
 
 
 def test_sigusr1_asks_for_a_checkpoint_and_goes_on(fake: FakeRun) -> None:

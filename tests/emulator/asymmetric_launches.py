@@ -72,7 +72,7 @@ def on_cpu(run: Run, trials: int, first_trial: int = 0) -> Left:
     sampler = AsymmetricSampler(run)
     carried = sampler.carry(0, trials)
     rows = np.empty((trials, run.depth, len(NAMES)))
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    signals = Signals.sharing()
     sampler.advance(0, first_trial, 0, carried, rows, signals)
     room = (carried.shape[1] - HEAD) // 2
     x, r = carried[:, HEAD : HEAD + room], carried[:, HEAD + room :]

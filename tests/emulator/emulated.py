@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.cuda.device import Device
+from simcore.sampling.cuda.driver import CudaBlockSampler
+from simcore.sampling.driver import Floats
 from tests.emulator.kernel_simulator import launch
 from tests.emulator.ptx_program import Program
 
-__all__ = ["Compiled", "Emulated", "FromSource", "equal", "signals"]
+__all__ = ["Compiled", "Emulated", "FromSource", "advance", "equal", "signals"]
 
 Compiled = dict[str, Program]
 """Compiled kernels by name."""
@@ -95,4 +97,17 @@ def equal(a: TaskResult, b: TaskResult) -> bool:
 
 
 def signals() -> Signals:
-    return Signals.sharing(np.zeros(1, dtype=np.int64))
+    return Signals.sharing()
+
+
+def advance(
+    sampler: CudaBlockSampler, first_trial: int, layer0: int, carried: Floats, rows: Floats
+) -> None:
+    """Take trials of the first point through layers, with states and rows on the host."""
+    device = sampler.device
+    begins = layer0 == 0
+    there = sampler.start(0, first_trial, len(carried)) if begins else device.put(carried)
+    made = device.room(rows.shape)
+    sampler.make_rows(0, first_trial, layer0, there, made)
+    device.get(made, rows)
+    device.get(there, carried)

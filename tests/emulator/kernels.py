@@ -10,7 +10,7 @@ from simcore.sampling.batch import cuda_kernels as variates_kernels
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
-from simcore.sampling.pair.cpu_kernels import Physics
+from simcore.sampling.pair.physics import Physics
 from simcore.statistics.moments import Bins, Moments
 
 __all__ = ["KERNELS", "kernel", "signature"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import physics as pair_physics
 from tests.emulator.kernel_simulator import launch
 from tests.emulator.ptx_program import Program
 from tests.support.pair_driver import Floats, Walk, walk
@@ -44,9 +44,9 @@ def one_point(width: int, k: float, *, depth: int = 3, **options: object) -> Run
 def device_walk(launched: Launch, run: Run, trials: int, first_trial: int = 0) -> Walk:
     """Take trials of a run's first point through all layers, as `pair_driver.walk` does."""
     point = run.points[0]
-    physics, widths = pair.Physics.of(point), point.layer_widths(run.depth)
-    states = np.empty((trials, pair.STATE))
-    pair.start(physics, states)
+    physics, widths = pair_physics.Physics.of(point), point.layer_widths(run.depth)
+    states = np.empty((trials, pair_physics.STATE))
+    pair_physics.start(physics, states)
     rows: Floats = np.empty((trials, run.depth, len(NAMES)))
     launched(trials, physics, widths, first_trial, 0, 0, run.depth, states, rows)
     return Walk(physics, widths, states, rows)

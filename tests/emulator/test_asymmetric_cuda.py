@@ -15,7 +15,7 @@ from simcore.sampling.choose import sampler_for
 from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.statistics.blocks import Task
 from tests.emulator.asymmetric_launches import one_point
-from tests.emulator.emulated import Compiled, Emulated, equal, signals
+from tests.emulator.emulated import Compiled, Emulated, advance, equal, signals
 
 pytestmark = pytest.mark.xdist_group("gpu")
 
@@ -77,7 +77,7 @@ def test_what_trials_carry_goes_on_from_the_host(kernels: Compiled) -> None:
     carried = np.empty((5, sampler.carried_bytes(0) // 8))
     made = np.empty((2, 5, 2, 15))
     for part, layer0 in enumerate((0, 2)):
-        sampler.advance(0, 0, layer0, carried, made[part], signals())
+        advance(sampler, 0, layer0, carried, made[part])
     rows = np.empty((5, 4, 15))
     cpu = AsymmetricSampler(run)
     cpu.advance(0, 0, 0, cpu.carry(0, 1), rows, signals())

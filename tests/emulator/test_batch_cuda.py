@@ -99,7 +99,7 @@ def test_each_launch_is_for_all_trials(compiled: Compiled) -> None:
     """The same rows as array code on the CPU's random numbers, byte for byte."""
     run = run_of("dense, a pair of rai", trials=64)
     sampler, rows = BatchCudaSampler(run, EmulatedArrays(compiled)), np.empty((8, 4, 15))
-    sampler.advance(0, 0, 0, sampler.carry(0, 8), rows, signals())
+    sampler.make_rows(0, 0, 0, sampler.start(0, 0, 8), rows)
     assert rows.tobytes() == array_rows(run, 8, tile=10**6).tobytes()
 
 
@@ -143,10 +143,10 @@ def test_segments_a_pool_and_stopping(compiled: Compiled) -> None:
         np.empty((5, 4, run.columns.count)),
     )
     whole = np.empty_like(rows)
-    sampler.advance(0, 0, 0, sampler.carry(0, 5), whole, signals())
-    carried, parts = sampler.carry(0, 5), (np.empty_like(rows[:, :2]), np.empty_like(rows[:, 2:]))
-    sampler.advance(0, 0, 0, carried, parts[0], signals())
-    sampler.advance(0, 0, 2, carried, parts[1], signals())
+    sampler.make_rows(0, 0, 0, sampler.start(0, 0, 5), whole)
+    carried, parts = sampler.start(0, 0, 5), (np.empty((5, 2, 15)), np.empty((5, 2, 15)))
+    sampler.make_rows(0, 0, 0, carried, parts[0])
+    sampler.make_rows(0, 0, 2, carried, parts[1])
     assert np.concatenate(parts, axis=1).tobytes() == whole.tobytes()
     stopped = signals()
     stopped.stop[0] = 1

@@ -15,7 +15,7 @@ from simcore.runs.run import Run
 from simcore.sampling.batch.cpu import BatchSampler
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
 from simcore.sampling.cuda.statistics import DeviceStatistics, Piece
-from simcore.sampling.driver import BlockSampler
+from simcore.sampling.driver import TaskSampler
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import Task
 from simcore.statistics.moments import Bins, Collector, collect, finish_block, join_blocks
@@ -34,7 +34,7 @@ both_orders = pytest.mark.parametrize("reverse", [False, True], ids=["first", "l
 class Case(NamedTuple):
     """Trials of a task whose rows are given, and how many layers a launch takes."""
 
-    sampler: BlockSampler
+    sampler: TaskSampler
     trials: int
     layers: int
     later: bool = False

@@ -16,6 +16,7 @@ from simcore.sampling.pair import cuda as pair_cuda
 from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.sampling.pair.cuda import PairCudaSampler
+from simcore.sampling.pair.sums import TOTALS
 from simcore.statistics.blocks import Task
 from tests.emulator.conftest import AllPtx
 from tests.emulator.emulated import Compiled, Emulated, FromSource, equal, signals
@@ -117,7 +118,7 @@ def sums_of_all_sizes(chunks: int) -> tuple[npt.NDArray[np.float32], npt.NDArray
 
 def folds_alike(device: Emulated, chunks: int) -> bool:
     sums, counts = sums_of_all_sizes(chunks)
-    made, expected = np.full((2, pair.TOTALS), 7.0), np.empty((2, pair.TOTALS))
+    made, expected = np.full((2, TOTALS), 7.0), np.empty((2, TOTALS))
     device.launch(pair_wide_kernels.fold_chunks, 22, 128, 512 * chunks - 1, sums, counts, made)
     for trial in range(2):
         pair.fold_range(sums[trial], counts[trial], expected[trial])

@@ -1,16 +1,21 @@
-"""What the engine of a cluster makes of a task that comes back without a result."""
+"""Tasks that come back without a result, schedulers that are none, workers of this machine."""
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from simcore.errors import ClusterError
+from simcore.execution.dask import connection
 from simcore.execution.dask.cluster import MOST_LOSSES, ClusterEngine, _Flight
 from simcore.execution.dask.connection import Connection
+from simcore.execution.execute import execute
 from simcore.execution.progress import EventLog
+from simcore.runs.run import Run
 from simcore.statistics.blocks import Task
 
 TASK = Task(point=0, first_block=0, blocks=1, trials=64)
@@ -53,3 +58,29 @@ def test_a_task_that_always_loses_its_worker_ends_the_run() -> None:
 def test_without_its_scheduler_a_run_ends(state: str, client: str) -> None:
     with pytest.raises(ClusterError, match="scheduler at tcp://here:1 is lost"):
         engine(client)._mend(flight(), SimpleNamespace(status=state), None)
+
+
+def opened(scheduler: str) -> None:
+    Connection(scheduler, None, 1, [], EventLog(None), print).open(lambda: False)
+
+
+def test_a_port_that_says_nothing_is_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=r"no Dask scheduler answers.*understands within"):
+            opened(address)
+
+
+def test_tls_needs_certificates() -> None:
+    with pytest.raises(ClusterError, match=r"needs certificates.*ca-file"):
+        opened("tls://127.0.0.1:1")
+
+
+def test_workers_of_this_machine_import_nothing_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numbers", "simcore", "distributed"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user')")
+    monkeypatch.chdir(tmp_path)
+    execute(Run(depth=2, width=(8,), trials=64), scheduler="local:1", threads=1)

@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -18,7 +20,10 @@ import xarray as xr
 
 import simcore
 from simcore.errors import FileFormatError, OutputError
+from simcore.execution.execute import resume
+from simcore.execution.merge import merge
 from simcore.files import hdf5
+from simcore.files.destination import identity
 from simcore.files.layout import Array, observable_of
 from simcore.files.run_file import WriteStopped, estimate_bytes, info, read_state, write_run
 from simcore.files.run_results import RunResults
@@ -461,6 +466,49 @@ def test_results_of_format_1_1_are_read_but_not_extended(single: Written, tmp_pa
     xr.testing.assert_identical(ds, new.drop_vars(gone))
     with pytest.raises(FileFormatError, match=r"format 1.1.*not extended or merged"):
         read_state(path)
+
+
+@pytest.mark.parametrize(
+    ("weights", "sigma_b", "layout"),
+    [
+        ("rademacher", (0.0,), 2),
+        ("bernoulli:0.5", (0.3, 0.0), 2),
+        ("rademacher", (0.3,), 1),
+        ("laplace", (0.0,), 1),
+    ],
+)
+def test_a_run_from_before_ties_were_zeros_is_not_continued(
+    tmp_path: Path, weights: str, sigma_b: tuple[float, ...], layout: int
+) -> None:
+    run = Run(
+        depth=2, width=(8,), trials=64, sampler="dense", weights=weights, sigma_b=sigma_b, k=(0.0,)
+    )
+    path = tmp_path / "run.h5"
+    write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
+    with h5py.File(path, "r") as file:
+        assert file.attrs["rng_layout"] == layout
+    read_state(path)
+    change_attribute(path, "rng_layout", 1)
+    with open_run(path) as ds:
+        assert ds.attrs["rng_layout"] == 1
+    if layout == 1:
+        read_state(path)
+        return
+    for work in (resume, lambda own: merge([own], tmp_path / "whole.h5")):
+        with pytest.raises(FileFormatError, match=r"weights cancelled.*Simulate again\."):
+            work(path)
+
+
+def test_a_file_that_was_left_open_is_not_damaged(single: Written, tmp_path: Path) -> None:
+    """Nor is one that is open elsewhere: its mark is the same."""
+    path = tmp_path / "run.h5"
+    path.write_bytes(single[2].read_bytes())
+    assert identity(path) == (RUNS["single"].digest(), True)
+    code = "import h5py, os, sys; file = h5py.File(sys.argv[1], 'a'); file.flush(); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code, path], check=True)
+    for work in (info, identity):
+        with pytest.raises(FileFormatError, match=r"open for writing.*h5clear -s"):
+            work(path)
 
 
 def test_additions_of_a_newer_minor_version_are_ignored(single: Written, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from simcore.runs.run import Run
-from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import physics as pair_physics
 from simcore.sampling.pair.physics import GAMMA, KAPPA, MANTISSA, RHO
 from tests.support.pair_driver import Walk, layer_normals, walk, walk_on
 
@@ -100,9 +100,9 @@ def test_unequal_lengths(k: float, sigma_b: float, distance: float, length: floa
     """Start from √K₂₂ = length · √K₁₁, which no input of a run gives in the first layer."""
     for width, depth in SIZES:
         plan = run(width, depth, k, sigma_b)
-        physics = pair.Physics.of(plan.points[0])
-        states = np.empty((1, pair.STATE))
-        pair.start(physics, states)
+        physics = pair_physics.Physics.of(plan.points[0])
+        states = np.empty((1, pair_physics.STATE))
+        pair_physics.start(physics, states)
         states[0, MANTISSA] = 1.0
         states[0, KAPPA] = length * (1.0 - distance)
         states[0, RHO] = 1.0 - length + length * distance
@@ -126,7 +126,7 @@ def test_a_wrong_recursion_is_seen() -> None:
     """The comparison fails for a strength off by one part in ten thousand."""
     plan = run(100, 4, 1.0, 0.0)
     walked = walk(plan, 1, distance=1e-12, g=0.50005)
-    right = Walk(pair.Physics.of(plan.points[0]), walked.widths, walked.states, walked.rows)
+    right = Walk(pair_physics.Physics.of(plan.points[0]), walked.widths, walked.states, walked.rows)
     with mp.workdps(DIGITS):
         k11 = mp.mpf(right.physics.sigma_w2)
         start = (k11, k11 * (1 - mp.mpf(1e-12)), k11)

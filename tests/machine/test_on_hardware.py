@@ -99,8 +99,12 @@ def rows_on(run: Run, trials: int, *, carried: int = 1) -> npt.NDArray[np.float6
     """
     sampler: Any = sampler_for(run)
     rows = np.empty((trials, run.depth, run.columns.count))
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
-    sampler.advance(0, 0, 0, sampler.carry(0, carried), rows, signals)
+    if run.device == "cuda":
+        made = sampler.device.room(rows.shape)
+        sampler.make_rows(0, 0, 0, sampler.start(0, 0, len(rows)), made)
+        sampler.device.get(made, rows)
+    else:
+        sampler.advance(0, 0, 0, sampler.carry(0, carried), rows, Signals.sharing())
     return rows
 
 

@@ -22,6 +22,7 @@ from simcore.physics.observables import NAMES
 from simcore.runs import limits
 from simcore.runs.run import Run
 from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import physics as pair_physics
 from tests.numerics.randomness import battery, oracle
 from tests.numerics.randomness.battery import Source
 from tests.verify.normals import KEY, MANY, TESTS, rejected
@@ -314,11 +315,11 @@ def test_the_sampler_gives_each_node_the_documented_words(width: int) -> None:
     trial, layer, key = 2**32 + 5, 300, 0x299F31D0082EFA98
     key0, key1 = rng.split_key(key)
     point = Run(depth=1, width=(width,), correlation=(0.0,), sigma_w=(1.0,)).points[0]
-    physics = pair.Physics.of(point)._replace(key0=key0, key1=key1)
-    states = np.empty((1, pair.STATE))
+    physics = pair_physics.Physics.of(point)._replace(key0=key0, key1=key1)
+    states = np.empty((1, pair_physics.STATE))
     rows = np.empty((1, 1, len(NAMES)))
     stop, progress = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-    pair.start(physics, states)
+    pair_physics.start(physics, states)
     widths = np.full(layer, width)
     pair.advance(physics, widths, trial, layer - 1, states, rows, stop, progress)
 

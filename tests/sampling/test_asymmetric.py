@@ -34,7 +34,7 @@ def walk(run: Run, trials: int, first_trial: int = 0) -> dict[str, Floats]:
     """Return the observables of single trials by name, shape (trial, layer)."""
     sampler = AsymmetricSampler(run)
     rows = np.empty((trials, run.depth, len(NAMES)))
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    signals = Signals.sharing()
     sampler.advance(0, first_trial, 0, sampler.carry(0, 1), rows, signals)
     return {name: rows[:, :, i] for i, name in enumerate(NAMES)}
 

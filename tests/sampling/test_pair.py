@@ -16,9 +16,10 @@ from simcore.physics.observables import NAMES, column
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.pair import cpu as pair_cpu
-from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import physics as pair_physics
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.sampling.pair.physics import MANTISSA, direction, finish_layer
+from simcore.sampling.pair.sums import TOTALS
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
 from simcore.statistics.tree import MomentTree
@@ -72,11 +73,11 @@ def test_the_order_of_summation_is_the_documented_one(width: int, overlap: float
     run = correlated(1.0, width, 1, correlation=(overlap,))
     walked = walk(run, 1)
     physics = walked.physics
-    states = np.empty((1, pair.STATE))
-    pair.start(physics, states)
+    states = np.empty((1, pair_physics.STATE))
+    pair_physics.start(physics, states)
     _, _, _, cotangent, scale, _ = direction(states[0])
     z1, z2 = layer_normals(physics, 0, 1, width)
-    totals = np.empty(pair.TOTALS)
+    totals = np.empty(TOTALS)
     totals[:8] = documented_sums(z1, z2, cotangent, scale)
     kind: Any = np.float64 if width < 64 else np.float32
     off1 = z1 <= 0
@@ -116,7 +117,7 @@ def test_a_block_shared_by_threads_has_the_same_bytes(
         monkeypatch.setattr(pair_cpu, "FEW_TRIALS", 100)
     run = correlated(1.0, width, 40, trials=50)
     sampler, task = PairSampler(run), Task(0, 0, 1, 50)
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    signals = Signals.sharing()
     alone = sampler.run(task, None, signals)
     assert signals.progress[0] == 50 * 40 * width
     for threads in (1, 3):
@@ -127,7 +128,7 @@ def test_a_block_shared_by_threads_has_the_same_bytes(
 
 def test_segments_of_layers_change_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     run = correlated(0.0, 70, 50, trials=64)
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    signals = Signals.sharing()
     whole = PairSampler(run).run(Task(0, 0, 1, 64), None, signals)
     monkeypatch.setattr(pair_cpu, "SEGMENT", 7)
     pieces = PairSampler(run).run(Task(0, 0, 1, 64), None, signals)
@@ -143,7 +144,7 @@ def tasks(point: int, first: int, end: int, size: int) -> list[Task]:
 
 def test_sizes_of_tasks_change_no_byte() -> None:
     run = correlated(1.0, 20, 5, trials=8 * BLOCK)
-    sampler, signals = PairSampler(run), Signals.sharing(np.zeros(1, dtype=np.int64))
+    sampler, signals = PairSampler(run), Signals.sharing()
     first = sampler.run(Task(0, 0, 1, BLOCK), None, signals)
     found = []
     for size in (1, 2, 4):
@@ -201,7 +202,7 @@ def test_a_stopped_call_returns_early() -> None:
 
 def test_given_bins_are_used() -> None:
     run = correlated(0.0, 50, 2, trials=2 * BLOCK)
-    sampler, signals = PairSampler(run), Signals.sharing(np.zeros(1, dtype=np.int64))
+    sampler, signals = PairSampler(run), Signals.sharing()
     bins = Bins(np.full((2, 6), -100.0), np.full((2, 6), 1.0))
     result = sampler.run(Task(0, 1, 1, BLOCK), bins, signals)
     assert result.bins is bins

@@ -125,6 +125,7 @@ def test_the_workers(printed: Printed, words: str, step: str, worker: str) -> No
     script = printed(f"{words} -- {BASIC}")
     command = script.partition("\nsrun ")[2].partition("&\n")[0]
     assert step in command
+    assert "--export=ALL" in command
     assert worker in command
     assert ("--exclusive" in directives(script)) == (words == "")
 

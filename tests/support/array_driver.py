@@ -116,7 +116,7 @@ def cpu_rows(run: Run, trials: int, *, first_trial: int = 0) -> Floats:
     """Return the same by the CPU sampler."""
     cpu = BatchSampler(run)
     rows = np.empty((trials, run.depth, run.columns.count))
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    signals = Signals.sharing()
     cpu.advance(0, first_trial, 0, cpu.carry(0, 1), rows, signals)
     return rows
 

@@ -26,7 +26,7 @@ def sample(run: Run, trials: int, *, first_trial: int = 0) -> dict[str, Floats]:
     sampler = sampler_for(run)
     assert isinstance(sampler, BlockSampler)
     rows = np.empty((trials, run.depth, run.columns.count))
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+    signals = Signals.sharing()
     carried = sampler.carry(0, sampler.places(0, trials))
     sampler.advance(0, first_trial, 0, carried, rows, signals)
     found = {}

@@ -12,6 +12,7 @@ from simcore.numerics.rng import Stream, fill_words, normal_pair
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import physics as pair_physics
 
 Floats = npt.NDArray[np.float64]
 LANES = 16
@@ -25,7 +26,7 @@ class Walk:
     `states` has shape (trial, STATE), after the last layer; `rows` (trial, layer, observable).
     """
 
-    physics: pair.Physics
+    physics: pair_physics.Physics
     widths: npt.NDArray[np.int64]
     states: Floats
     rows: Floats
@@ -41,14 +42,14 @@ def walk(run: Run, trials: int, *, first_trial: int = 0, **changes: float) -> Wa
     `changes` replace fields of the physics but keep the key, and so the normals.
     """
     point = run.points[0]
-    physics = pair.Physics.of(point)._replace(**changes)  # type: ignore[arg-type]
-    states = np.empty((trials, pair.STATE))
-    pair.start(physics, states)
+    physics = pair_physics.Physics.of(point)._replace(**changes)  # type: ignore[arg-type]
+    states = np.empty((trials, pair_physics.STATE))
+    pair_physics.start(physics, states)
     return walk_on(physics, point.layer_widths(run.depth), states, first_trial=first_trial)
 
 
 def walk_on(
-    physics: pair.Physics,
+    physics: pair_physics.Physics,
     widths: npt.NDArray[np.int64],
     states: Floats,
     *,
@@ -63,7 +64,7 @@ def walk_on(
 
 
 def layer_normals(
-    physics: pair.Physics, trial: int, layer: int, width: int
+    physics: pair_physics.Physics, trial: int, layer: int, width: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return the float32 normals (z₁, z₂) of a layer (from 1), node by node."""
     groups = LANES * -(-width // (2 * LANES))

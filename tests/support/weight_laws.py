@@ -60,7 +60,7 @@ def dense_sample(ensemble: Ensemble, n: int, rows: int, seed: int) -> Sample:
     )
     law = Law.of(run.points[0], "normal")
     layer = inputs_layer(law, np.eye(n + 1, n), rows)
-    dense_layer(layer, Signals.sharing(np.zeros(1, dtype=np.int64)))
+    dense_layer(layer, Signals.sharing())
     h = layer.h
     return (h[:n] - h[n]).T.copy(), h[n].copy()
 

@@ -180,7 +180,7 @@ def test_the_format_is_the_one_that_is_documented(whole: Path) -> None:
 
 def test_without_data_there_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "ATTEMPTS", 2)
-    with pytest.raises(InputError, match="2 teachers that answer all inputs alike"):
+    with pytest.raises(InputError, match="gave 2 teachers with the same answer to all inputs"):
         train(replace(PLAN, teacher_width=2, teacher_depth=99), output=tmp_path / "run.h5")
     assert not list(tmp_path.iterdir())
 

@@ -24,7 +24,7 @@ def check_scheduler(scheduler: str) -> int | None:
     """
     if find_spec("distributed") is None:
         rule = "needs dask.distributed, which is not installed"
-        raise InputError("scheduler", scheduler, rule, "Run: pip install 'simcore[distributed]'.")
+        raise InputError("scheduler", scheduler, rule, "Run: pip install distributed.")
     kind, _, rest = scheduler.partition(":")
     if kind == "local":
         if not rest.isascii() or not rest.isdecimal() or not 1 <= int(rest) <= MAX_PROCESSES:
@@ -41,6 +41,11 @@ def check_scheduler(scheduler: str) -> int | None:
     elif not _is_address(_address_in(Path(scheduler))):
         raise InputError("scheduler", scheduler, "is not the file of a scheduler", remedy)
     return None
+
+
+def address_of(scheduler: str) -> str:
+    """Return the address of a scheduler, itself or in its file; "" where the file has none."""
+    return scheduler if "://" in scheduler else _address_in(Path(scheduler))
 
 
 def _is_address(text: str) -> bool:

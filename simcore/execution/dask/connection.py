@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simcore.errors import ClusterError
 from simcore.execution.progress import EventLog
 
+from .address import address_of
 from .local_workers import LocalWorkers
 from .worker import Job, VersionMismatchError, prepare
 
@@ -157,13 +159,13 @@ class Connection:
             if self.processes is not None:
                 self._cluster = self._start(self.processes)
                 client = Client(self._cluster, set_as_default=False)
-            elif "://" in self.scheduler:
-                client = Client(self.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
             else:
-                client = Client(
-                    scheduler_file=self.scheduler, timeout=CONNECT_SECONDS, set_as_default=False
-                )
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+                address = address_of(self.scheduler)
+                asyncio.run(_greet(address))
+                client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except ClusterError:
+            raise
+        except Exception as error:
             self._drop_clients()
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ClusterError(
@@ -243,6 +245,33 @@ class Connection:
                     part.close(timeout=CLOSE_SECONDS)
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+async def _greet(address: str) -> None:
+    """Connect once and leave: Dask's client waits for ever for a port that says nothing.
+
+    Raises
+    ------
+    ClusterError
+        If the address needs certificates and Dask's configuration names none.
+    OSError, ValueError
+        If no scheduler answers; from other programs' answers anything may be raised.
+    """
+    from distributed import Security
+    from distributed.comm.core import connect
+
+    options = Security().get_connection_args("client")
+    if address.startswith(("tls:", "wss:")) and options.get("ssl_context") is None:
+        raise ClusterError(
+            f"{address} needs certificates, and Dask's configuration names none. Set "
+            "distributed.comm.tls.ca-file, and cert and key of distributed.comm.tls.client."
+        )
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            comm = await connect(address, timeout=CONNECT_SECONDS, **options)
+    except TimeoutError:
+        raise OSError(f"nothing that Dask understands within {CONNECT_SECONDS:g} s") from None
+    comm.abort()
 
 
 def _unfit(worker: str, error: BaseException) -> ClusterError:

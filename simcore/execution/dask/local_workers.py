@@ -42,11 +42,14 @@ class LocalWorkers:
         self._processes = [self._spawn(place) for place in range(processes)]
 
     def _spawn(self, place: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "distributed.cli.dask_worker", self._address]
+        # -P: with -m alone, files of the current folder would come before any package.
+        command = [sys.executable, "-P", "-m", "distributed.cli.dask_worker", self._address]
         command += ["--no-nanny", "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60"]
         command += ["--nthreads", str(self._threads), "--name", f"local-{next(self._numbers)}"]
         command += ["--local-directory", self._folder.name]
         environment = os.environ | dict.fromkeys(SINGLE_THREADED, "1")
+        # Workers import what this process imports.
+        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
         if self._gpus:
             command += ["--resources", "GPU=1"]
             environment[VISIBLE] = self._gpus[place]

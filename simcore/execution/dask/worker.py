@@ -181,7 +181,7 @@ def _unwatched() -> Signals:
     """Return signals that nobody sets or reads: a cluster's tasks are short."""
     from simcore.sampling.contract import Signals
 
-    return Signals.sharing(np.zeros(1, dtype=np.int64))
+    return Signals.sharing()
 
 
 def _narrow(result: TaskResult) -> TaskResult:

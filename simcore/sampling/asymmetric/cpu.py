@@ -11,39 +11,26 @@ from simcore.sampling.pair.physics import Physics
 
 from . import cpu_kernels as asymmetric
 
-NODE_SECONDS, LAYER_SECONDS = 7e-9, 1e-6
-"""Rough costs of a node and of a layer on one core; they size tasks and touch no result."""
-
 
 class AsymmetricSampler(BlockSampler):
-    """The pair sampler of the asymmetric ensembles on the CPU (`contract.Sampler`).
+    """The pair sampler of the asymmetric ensembles on the CPU (`contract.Sampler`)."""
 
-    Parameters
-    ----------
-    run
-        The run to sample.
-    """
+    node_seconds, layer_seconds = 7e-9, 1e-6
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.physics = [Physics.of(point) for point in run.points]
-        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
 
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial."""
         run = Run(depth=1, width=(1,), ensemble="rai", trials=1, keep=0, bins=1)
         tiny = AsymmetricSampler(run)
-        carried, signals = tiny.carry(0, 1), Signals.sharing(np.zeros(1, dtype=np.int64))
+        carried, signals = tiny.carry(0, 1), Signals.sharing()
         tiny.advance(0, 0, 0, carried, np.empty((1, 1, run.columns.count)), signals)
-
-    def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of one thread's time for a block of 64 trials."""
-        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
 
     def carried_bytes(self, point: int) -> int:
         """Return the size of what one trial carries: its state and its activations."""
-        nodes = int(max(self.widths[point].max(), self.fan_ins[point].max()))
-        return 8 * (asymmetric.HEAD + asymmetric.PARTS * (nodes + 1))
+        return 8 * (asymmetric.HEAD + asymmetric.PARTS * (self.nodes(point) + 1))
 
     def advance(
         self,

@@ -80,7 +80,7 @@ class Scratch(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def scratch(room):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def scratch(room):
     """Return working arrays for layers of fewer than `room` nodes."""
     return Scratch(
         np.empty((4, ROOM), np.uint32),
@@ -104,7 +104,7 @@ def scratch(room):  # type: ignore[no-untyped-def]  # pragma: no cover - compile
 
 
 @njit(inline="always")
-def _choose(flat, rounds, n):  # type: ignore[no-untyped-def]
+def _choose(flat, rounds, n):
     """Turn words 2 into replaced indices and words 3 into the bits of β."""
     choices = node_laws.choices_of(n)
     for b in range(rounds):
@@ -118,7 +118,7 @@ def _choose(flat, rounds, n):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _any_bias(flat, rounds, n):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _any_bias(flat, rounds, n):
     """Return whether an index is n, the bias; maybe that of a node beyond the last."""
     bias, some = _u32(n), NO_FLAG
     for b in range(rounds):
@@ -129,7 +129,7 @@ def _any_bias(flat, rounds, n):  # type: ignore[no-untyped-def]  # pragma: no co
 
 
 @njit(nogil=True, cache=True)
-def _gather(flat, rounds, slope, x, r, work):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _gather(flat, rounds, slope, x, r, work):
     """Read the activations whose weights are replaced; those of the bias, at index n, are 0."""
     for b in range(rounds):
         for lane in range(LANES):
@@ -142,14 +142,14 @@ def _gather(flat, rounds, slope, x, r, work):  # type: ignore[no-untyped-def]  #
 
 
 @njit(inline="always")
-def _draws(flat, j):  # type: ignore[no-untyped-def]
+def _draws(flat, j):
     """Return the normals of node j and its β in float64."""
     z1, z2 = np.float64(as_normal(flat[j])), np.float64(as_normal(flat[ROOM + j]))
     return z1, z2, np.float64(as_normal(flat[3 * ROOM + j]))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _draw_signals(flat, rounds, law, work):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw_signals(flat, rounds, law, work):
     """Write (h₁, s) of nodes none of which has its bias replaced."""
     k = node_laws.scales(law)
     for b in range(rounds):
@@ -162,7 +162,7 @@ def _draw_signals(flat, rounds, law, work):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(nogil=True, cache=True)
-def _find_biases(flat, nodes, n, which):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _find_biases(flat, nodes, n, which):
     """List the nodes whose bias is replaced: which[1 …], and their number in which[0]."""
     which[0] = 0
     for j in range(nodes):
@@ -172,7 +172,7 @@ def _find_biases(flat, nodes, n, which):  # type: ignore[no-untyped-def]  # prag
 
 
 @njit(nogil=True, cache=True)
-def _draw_replaced_biases(flat, which, law, work):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw_replaced_biases(flat, which, law, work):
     """Write (h₁, s) of the nodes whose bias is replaced: about one in a layer."""
     for k in range(1, which[0] + 1):
         j = which[k]
@@ -182,7 +182,7 @@ def _draw_replaced_biases(flat, which, law, work):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _draw_few(flat, nodes, n, law, x, r, others, work):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw_few(flat, nodes, n, law, x, r, others, work):
     """Write (h₁, s) where the layer before has fewer than SMALL nodes, biases replaced or not."""
     for i in range(nodes):
         z1, z2, beta = _draws(flat, i)
@@ -195,7 +195,7 @@ def _draw_few(flat, nodes, n, law, x, r, others, work):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, cache=True)
-def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):
     """Draw (h₁, s) of at most ROOM nodes from node `first` on, into work[2 · ROOM …]."""
     rounds = (nodes + LANES - 1) // LANES
     words, work, law, which, others = room.words, room.work, room.law, room.which, room.others
@@ -228,7 +228,7 @@ def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):  # type: ig
 
 
 @njit(nogil=True, cache=True)
-def _sum_nodes(work, nodes, numbers, x, r, sums, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sum_nodes(work, nodes, numbers, x, r, sums, flags):
     """Add nodes to the sums of their lanes, and write their activations to x and r."""
     u, s = work[2 * ROOM : 3 * ROOM], work[3 * ROOM : 4 * ROOM]
     fours = nodes // (4 * LANES)
@@ -251,9 +251,7 @@ def _sum_nodes(work, nodes, numbers, x, r, sums, flags):  # type: ignore[no-unty
 
 
 @njit(nogil=True, cache=True)
-def _draw_layer(  # type: ignore[no-untyped-def]
-    physics, trial, layer, width, n, old_x, old_r, new_x, new_r, room
-):  # pragma: no cover - compiled
+def _draw_layer(physics, trial, layer, width, n, old_x, old_r, new_x, new_r, room):
     """Draw a layer: its activations go to new_x and new_r, its sums to `room.totals`."""
     work, sums, flags = room.work, room.sums, room.flags
     numbers = node_laws.of_activation(room.law)
@@ -272,7 +270,7 @@ def _draw_layer(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _fold(room):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _fold(room):
     """Add the lanes in order."""
     totals = room.totals
     totals[:] = 0.0
@@ -286,7 +284,7 @@ def _fold(room):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
 
 
 @njit(nogil=True, cache=True)
-def _sum_across(physics, trial, layer, width, n, slope, x, r, room):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sum_across(physics, trial, layer, width, n, slope, x, r, room):
     """Draw a layer again and return the sum of (s − slope · h₁)²."""
     work, total = room.work, 0.0
     for first in range(0, width, ROOM):
@@ -299,7 +297,7 @@ def _sum_across(physics, trial, layer, width, n, slope, x, r, room):  # type: ig
 
 
 @njit(nogil=True, cache=True)
-def _observe(physics, trial, layer, width, n, x, r, room, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _observe(physics, trial, layer, width, n, x, r, room, state, row):
     """Write the observables of a layer that is drawn from x and r."""
     totals = room.totals
     rest, slope, recount = moves.first_across(width, totals)
@@ -315,7 +313,7 @@ def _observe(physics, trial, layer, width, n, x, r, room, state, row):  # type: 
 
 
 @njit(nogil=True, cache=True)
-def _change_nodes(n, totals, change, x, r):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _change_nodes(n, totals, change, x, r):
     """Change n nodes as planned, and sum their r anew where that says so."""
     steps = moves.steps_of(change)
     r1 = rx = r2 = 0.0
@@ -333,7 +331,7 @@ def _change_nodes(n, totals, change, x, r):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(nogil=True, cache=True)
-def _move(physics, n, state, x, r, room):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _move(physics, n, state, x, r, room):
     """Make the law of the next layer of the activations x and r of n nodes, and their sums."""
     totals, change = room.totals, room.change
     moves.plan_move(physics, n, totals, state, change)
@@ -345,7 +343,7 @@ def _move(physics, n, state, x, r, room):  # type: ignore[no-untyped-def]  # pra
 
 
 @njit(nogil=True, cache=True)
-def _start(physics, n, trial, state, x, r, room):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _start(physics, n, trial, state, x, r, room):
     """Draw the inputs and make the law of the first layer."""
     draw_pair(n, physics.q0, 0, trial, physics.key0, physics.key1, room.words, x, r)
     moves.begin_state(physics.distance, state)
@@ -362,26 +360,14 @@ def _start(physics, n, trial, state, x, r, room):  # type: ignore[no-untyped-def
 
 
 @njit(nogil=True, cache=True)
-def advance(  # type: ignore[no-untyped-def]
-    physics, fan_ins, widths, first_trial, layer0, carried, rows, stop, progress
-):  # pragma: no cover - compiled
-    """Take consecutive trials through consecutive layers.
+def advance(physics, fan_ins, widths, first_trial, layer0, carried, rows, stop, progress):
+    """Take consecutive trials through consecutive layers; the first layer, `layer0`, counts from 0.
 
-    Parameters
-    ----------
-    fan_ins, widths
-        Of every layer, shape (depth,).
-    first_trial, layer0
-        Number of the first trial, and of the first layer from 0; trials start at layer 0.
-    carried
-        What trials carry, shape (trial, HEAD + PARTS · room), more than the nodes of any layer or
-        input being the room; of one trial only, where all layers are taken in this call.
-    rows
-        Written: the observables, shape (trial, layer, observable), NaN where undefined.
-    stop
-        Shape (1,): once it is not 0 the call returns early, and its results mean nothing.
-    progress
-        Shape (1,): the node updates done are added.
+    `fan_ins` and `widths` are of every layer, shape (depth,). `carried` has shape (trial, HEAD +
+    PARTS · room), more than the nodes of any layer or input being the room; of one trial only,
+    where all layers are taken in this call. Written: `rows`, (trial, layer, observable), NaN where
+    undefined. Once stop[0] is not 0 the call returns early, and its results mean nothing; the node
+    updates done are added to progress[0].
     """
     size = (carried.shape[1] - HEAD) // PARTS
     room = scratch(size)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from simcore.errors import DeviceError
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.run import Run
@@ -16,30 +14,17 @@ from simcore.statistics.blocks import BLOCK, Task
 
 from .physics import DEVICE_HEAD
 
-NODE_SECONDS, LAYER_SECONDS = 2e-11, 5e-9
-"""Rough costs of a node and of a trial's layer on a device that is full; they size tasks only."""
-
 PARTS = 4
 """Arrays of nodes that a trial carries after its state: x and r of two layers."""
 
 
 class AsymmetricCudaSampler(CudaBlockSampler):
-    """The pair sampler of the asymmetric ensembles on a CUDA device (`contract.Sampler`).
+    """The pair sampler of the asymmetric ensembles on a CUDA device.
 
-    Its bytes are those of `cpu.AsymmetricSampler`.
-
-    Parameters
-    ----------
-    run
-        The run to sample.
-    device
-        Where to run the kernels; None is the current CUDA device.
-
-    Raises
-    ------
-    DeviceError
-        If the run is of another kind, or a launch needs more memory than the device has free.
+    Its bytes are those of `cpu.AsymmetricSampler`; DeviceError if the run is of another kind.
     """
+
+    node_seconds, layer_seconds = 2e-11, 5e-9
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run, device)
@@ -52,23 +37,17 @@ class AsymmetricCudaSampler(CudaBlockSampler):
                 "Use --device cpu.",
             )
         self.physics = [Physics.of(point) for point in run.points]
-        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
 
     def prepare(self) -> None:
         """Compile the kernels, and those of the statistics, by running one trial and two blocks."""
-        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        signals = Signals.sharing()
         for task in (Task(0, 0, 1, 1), Task(0, 0, 2, 2 * BLOCK)):
             run = Run(depth=1, width=(1,), ensemble="rai", trials=task.trials, keep=0, bins=1)
             AsymmetricCudaSampler(run, self.device).run(task, None, signals)
 
-    def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of the time for a block of 64 trials, with many others."""
-        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
-
     def carried_bytes(self, point: int) -> int:
         """Return the size of what one trial carries: its state, and the nodes of two layers."""
-        nodes = int(max(self.widths[point].max(), self.fan_ins[point].max()))
-        return 8 * (DEVICE_HEAD + PARTS * (nodes + 1))
+        return 8 * (DEVICE_HEAD + PARTS * (self.nodes(point) + 1))
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
         """Return room with the inputs of trials, which a thread block draws for each."""

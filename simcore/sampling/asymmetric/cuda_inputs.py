@@ -39,7 +39,7 @@ ROW, ROW_1 = _u64(0), _u64(1)
 
 
 @njit(forceinline=True)
-def nodes_of(carried, block, layer):  # type: ignore[no-untyped-def]
+def nodes_of(carried, block, layer):
     """Return x and r of a layer: views of what a trial carries."""
     room = _u32((carried.shape[1] - DEVICE_HEAD) // 4)
     start = _u32(U_NODES + _u32(layer % U_TWO) * U_TWO * room)
@@ -48,7 +48,7 @@ def nodes_of(carried, block, layer):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def ordered_sum(which, n, x, r):  # type: ignore[no-untyped-def]
+def ordered_sum(which, n, x, r):
     """Return one of the sums X1 … R2 over n nodes, one after the other."""
     node, total = U_ZERO, 0.0
     while node < n:
@@ -64,7 +64,7 @@ def ordered_sum(which, n, x, r):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _draw_components(thread, n, row, trial_word, layer_word, key0, key1, out):  # type: ignore[no-untyped-def]
+def _draw_components(thread, n, row, trial_word, layer_word, key0, key1, out):
     """Draw a thread's share of n components: those of a group lie a lane's distance apart."""
     group = thread
     at = _u32(group // U_LANES * U_COLUMNS + group % U_LANES)
@@ -86,7 +86,7 @@ def _draw_components(thread, n, row, trial_word, layer_word, key0, key1, out):  
 
 
 @njit(forceinline=True)
-def _lane_sum(lane, n, a):  # type: ignore[no-untyped-def]
+def _lane_sum(lane, n, a):
     at, total = lane, 0.0
     while at < n:
         total += a[at]
@@ -95,7 +95,7 @@ def _lane_sum(lane, n, a):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _lane_product(lane, n, a, b):  # type: ignore[no-untyped-def]
+def _lane_product(lane, n, a, b):
     at, total = lane, 0.0
     while at < n:
         total += times(a[at], b[at])
@@ -104,7 +104,7 @@ def _lane_product(lane, n, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _fold(lanes, first):  # type: ignore[no-untyped-def]
+def _fold(lanes, first):
     other, total = U_ZERO, 0.0
     while other < U_LANES:
         total += lanes[_u32(first + other)]
@@ -113,7 +113,7 @@ def _fold(lanes, first):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _centre(thread, n, lanes, x, r):  # type: ignore[no-untyped-def]
+def _centre(thread, n, lanes, x, r):
     """Subtract the means, of which `lanes` has the sums, from a thread's share of components."""
     mean_x, mean_r = _fold(lanes, U_ZERO) / n, _fold(lanes, U_LANES) / n
     at = thread
@@ -124,7 +124,7 @@ def _centre(thread, n, lanes, x, r):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _part(thread, n, lanes, x, r):  # type: ignore[no-untyped-def]
+def _part(thread, n, lanes, x, r):
     """Subtract from r its part along x; `lanes` has the sums of xr and x²."""
     overlap = _fold(lanes, U_ZERO) / _fold(lanes, U_LANES)
     at = thread
@@ -134,7 +134,7 @@ def _part(thread, n, lanes, x, r):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _stretch(physics, thread, n, lanes, x, r):  # type: ignore[no-untyped-def]
+def _stretch(physics, thread, n, lanes, x, r):
     """Give x its length, and r that of the inputs; `lanes` has the sums of x² and r²."""
     length = math.sqrt(times(physics.q0, _f64(n)))
     scale_x = length / math.sqrt(_fold(lanes, U_ZERO))
@@ -152,21 +152,12 @@ def _stretch(physics, thread, n, lanes, x, r):  # type: ignore[no-untyped-def]
 # Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
 # since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def begin(physics, size, first_trial, carried):  # type: ignore[no-untyped-def]
-    """Draw the inputs of trials, one block of `THREADS` for each.
+def begin(physics, size, first_trial, carried):
+    """Draw the inputs of trials, of `size` components, one block of `THREADS` for each.
 
-    Parameters
-    ----------
-    physics
-        `Physics`.
-    size
-        Components of an input.
-    first_trial
-        Number of the first trial.
-    carried
-        Written: shape (trial, DEVICE_HEAD + 4 · room), room for more than `size` nodes: the state,
-        but in its columns from SLOPE on the sums X1 … R2, and (x, r) of the inputs in the first
-        half of the rest.
+    Written: `carried`, (trial, DEVICE_HEAD + 4 · room), room for more than `size` nodes: the state,
+    but in its columns from SLOPE on the sums X1 … R2, and (x, r) of the inputs in the first half of
+    the rest.
     """
     thread, block, n = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x), _u32(size)
     lanes = cuda.shared.array(TWICE_LANES, types.float64)

@@ -71,7 +71,7 @@ NOTHING = (0.0,) * SUMS + (_i64(0),)
 
 
 @njit(forceinline=True)
-def draw_node(node, draws, before):  # type: ignore[no-untyped-def]
+def draw_node(node, draws, before):
     """Return (h₁, s) of a node, by words of its own.
 
     `draws` are the counter's words of trial and layer and the two of the key; `before` is the layer
@@ -97,7 +97,7 @@ def draw_node(node, draws, before):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def lane_chunk(node, end, draws, before, x, r):  # type: ignore[no-untyped-def]
+def lane_chunk(node, end, draws, before, x, r):
     """Return a lane's sums and packed counts of a chunk, and write its activations to x and r.
 
     `node` is the lane's first one of the chunk, `end` the chunk's end.
@@ -112,7 +112,7 @@ def lane_chunk(node, end, draws, before, x, r):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _put_parts(sums, at, parts):  # type: ignore[no-untyped-def]
+def _put_parts(sums, at, parts):
     parts[at] = sums[0]
     parts[_u32(at + U_THREADS)] = sums[1]
     parts[_u32(at + 2 * THREADS)] = sums[2]
@@ -124,7 +124,7 @@ def _put_parts(sums, at, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _add_slots(total, thread, parts):  # type: ignore[no-untyped-def]
+def _add_slots(total, thread, parts):
     """Return a lane's total of a sum with the slots of a round added, in order."""
     at = _u32(thread // U_LANES * U_THREADS + thread % U_LANES)
     slot = U_ZERO
@@ -135,7 +135,7 @@ def _add_slots(total, thread, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _put_across(thread, first, end, slope, draws, before, parts):  # type: ignore[no-untyped-def]
+def _put_across(thread, first, end, slope, draws, before, parts):
     """Draw nodes again, as many as `parts` has room for, and write s − slope · h₁ of each."""
     at = thread
     while at < U_PARTS and first + at < end:
@@ -145,7 +145,7 @@ def _put_across(thread, first, end, slope, draws, before, parts):  # type: ignor
 
 
 @njit(forceinline=True)
-def _add_squares(total, number, parts):  # type: ignore[no-untyped-def]
+def _add_squares(total, number, parts):
     at = U_ZERO
     while at < number:
         total = fma64(parts[at], parts[at], total)
@@ -157,7 +157,7 @@ def _add_squares(total, number, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _change(thread, n, change, x, r):  # type: ignore[no-untyped-def]
+def _change(thread, n, change, x, r):
     """Change a thread's share of n nodes as planned."""
     steps = moves.steps_of(change)
     node = thread
@@ -167,7 +167,7 @@ def _change(thread, n, change, x, r):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _forget(thread, n, r):  # type: ignore[no-untyped-def]
+def _forget(thread, n, r):
     node = thread
     while node < n:
         r[node] = 0.0
@@ -178,7 +178,7 @@ def _forget(thread, n, r):  # type: ignore[no-untyped-def]
 
 
 @cuda.jit(device=True, forceinline=True)
-def _write_laws(physics, thread, before, state):  # type: ignore[no-untyped-def]
+def _write_laws(physics, thread, before, state):
     """Write the law of a layer, and where few nodes are before it the sums that it needs."""
     n, laws, others, x, r = before
     if thread == U_ZERO:
@@ -189,9 +189,7 @@ def _write_laws(physics, thread, before, state):  # type: ignore[no-untyped-def]
 
 
 @cuda.jit(device=True, forceinline=True)
-def _draw_layer(  # type: ignore[no-untyped-def]
-    thread, width, draws, before, x, r, parts, counts, totals
-):
+def _draw_layer(thread, width, draws, before, x, r, parts, counts, totals):
     """Draw a layer: its activations go to x and r, its sums to `totals`."""
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
     total, packed, first = 0.0, _i64(0), U_ZERO
@@ -210,12 +208,12 @@ def _draw_layer(  # type: ignore[no-untyped-def]
     put_counts(thread, n1, n2, _i32(packed >> (2 * node_laws.FIELD)), counts)
     parts[thread] = total
     cuda.syncthreads()
-    in_pairs.fold_lanes(thread, parts, counts, totals)
+    in_pairs.fold_lanes(thread, U_LANES, parts, counts, totals)
     cuda.syncthreads()
 
 
 @cuda.jit(device=True, forceinline=True)
-def _across(thread, width, draws, before, parts, totals):  # type: ignore[no-untyped-def]
+def _across(thread, width, draws, before, parts, totals):
     """Return the sum of squares of s across h₁ to the first thread, recounted where it is small."""
     rest, slope, recount = moves.first_across(width, totals)
     if recount:
@@ -231,7 +229,7 @@ def _across(thread, width, draws, before, parts, totals):  # type: ignore[no-unt
 
 
 @cuda.jit(device=True, forceinline=True)
-def _observe(thread, width, rest, totals, state, row):  # type: ignore[no-untyped-def]
+def _observe(thread, width, rest, totals, state, row):
     """Write the observables of a layer."""
     if thread == U_ZERO:
         moves.observe_layer(width, moves.settled_across(rest, totals), totals, state, row)
@@ -244,7 +242,7 @@ def _observe(thread, width, rest, totals, state, row):  # type: ignore[no-untype
 
 
 @cuda.jit(device=True, forceinline=True)
-def _move(physics, thread, n, totals, state, change, x, r, parts):  # type: ignore[no-untyped-def]
+def _move(physics, thread, n, totals, state, change, x, r, parts):
     """Make the state before the next layer of the activations x and r of n nodes."""
     if thread == STATE_THREAD:
         moves.plan_move(physics, n, totals, state, change)
@@ -273,24 +271,12 @@ def _move(physics, thread, n, totals, state, change, x, r, parts):  # type: igno
 # Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
 # since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def advance(  # type: ignore[no-untyped-def]
-    physics, fan_ins, widths, first_trial, layer0, carried, rows
-):
+def advance(physics, fan_ins, widths, first_trial, layer0, carried, rows):
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 
-    Parameters
-    ----------
-    physics
-        `Physics`.
-    fan_ins, widths
-        Of every layer, shape (depth,).
-    first_trial, layer0
-        Number of the first trial, and of the first layer from 0.
-    carried
-        Shape (trial, DEVICE_HEAD + 4 · room): from `begin`, where layer0 is 0, or as the layers
-        before have left it.
-    rows
-        Written: the observables, shape (trial, layer, observable), NaN where undefined.
+    `fan_ins` and `widths` are of every layer, shape (depth,); the first layer, `layer0`, counts
+    from 0. `carried`, (trial, DEVICE_HEAD + 4 · room), is from `begin`, where layer0 is 0, or from
+    the layers before. Written: `rows`, (trial, layer, observable), NaN where undefined.
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(HEAD, types.float64)

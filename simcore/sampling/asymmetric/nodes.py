@@ -80,7 +80,7 @@ class Scales(NamedTuple):
 
 
 @njit(inline="always")
-def scales(law):  # type: ignore[no-untyped-def]
+def scales(law):
     """Return the `Scales` of a law."""
     return Scales(
         law[ROOT_X],
@@ -99,19 +99,19 @@ def scales(law):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def choices_of(n):  # type: ignore[no-untyped-def]
+def choices_of(n):
     """Return how many things a node may have replaced: n weights, or the bias."""
     return _u64(_u64(n + 1) & LOW)
 
 
 @njit(inline="always")
-def replaced_index(word, choices):  # type: ignore[no-untyped-def]
+def replaced_index(word, choices):
     """Return which weight is replaced, uint32, of word 2; n stands for the bias."""
     return _u32(_u64(wide_product(_u64(word), choices) >> HALF_WORD))
 
 
 @njit(inline="always")
-def weight(word):  # type: ignore[no-untyped-def]
+def weight(word):
     """Return β, float32, of word 3."""
     return _f32(math.sqrt(fma32(_f32(_i32(_u32(word >> SHIFT_1))), SCALE_31, HALF_STEP)))
 
@@ -120,7 +120,7 @@ def weight(word):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def usual_signals(x, r, z1, z2, beta, k):  # type: ignore[no-untyped-def]
+def usual_signals(x, r, z1, z2, beta, k):
     """Return (h₁, s) of a node that has the weight of activations (x, r) replaced.
 
     Covariances are in units of the full law's variances (`Scales` k), so that their roots can start
@@ -144,7 +144,7 @@ def usual_signals(x, r, z1, z2, beta, k):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def signals(z1, z2, beta, law_of_node):  # type: ignore[no-untyped-def]
+def signals(z1, z2, beta, law_of_node):
     """Return (h₁, s) of a node by its own law: `own_law`, or `few_law`."""
     xx, xr, rr, at_x, at_r = law_of_node
     root = tilt = width = 0.0
@@ -159,7 +159,7 @@ def signals(z1, z2, beta, law_of_node):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def own_law(law):  # type: ignore[no-untyped-def]
+def own_law(law):
     """Return the covariances xx, xr, rr of (h₁, s) where the bias is replaced, and what β is of.
 
     That is about one node in a layer.
@@ -168,7 +168,7 @@ def own_law(law):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def few_law(j, law, x, r, others):  # type: ignore[no-untyped-def]
+def few_law(j, law, x, r, others):
     """Return the same where weight j is replaced and the layer before has fewer than SMALL nodes.
 
     `others` is from `sums_of_others`.
@@ -182,7 +182,7 @@ def few_law(j, law, x, r, others):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def sums_of_others(n, x, r, others):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def sums_of_others(n, x, r, others):
     """Write the sums of x, r, x², xr, r² over all nodes but one, shape (5, SMALL) by that one.
 
     From those before it and those after it: nothing cancels, however large the one is.
@@ -204,7 +204,7 @@ def sums_of_others(n, x, r, others):  # type: ignore[no-untyped-def]  # pragma: 
 
 
 @njit(inline="always")
-def _with_node(a, b, c, d, e, x, r):  # type: ignore[no-untyped-def]
+def _with_node(a, b, c, d, e, x, r):
     return a + x, b + r, c + times(x, x), d + times(x, r), e + times(r, r)
 
 
@@ -212,13 +212,13 @@ def _with_node(a, b, c, d, e, x, r):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def of_activation(law):  # type: ignore[no-untyped-def]
+def of_activation(law):
     """Return the numbers of a law that a node's activations need: κ."""
     return (law[MULTIPLE],)
 
 
 @njit(inline="always")
-def _activate(u, s, numbers):  # type: ignore[no-untyped-def]
+def _activate(u, s, numbers):
     """Return x, r and the packed counts of a node, never by a difference of near equals."""
     p = times(numbers[0], u)
     off1, off2 = inactive(u), second_inactive(p, s)
@@ -229,7 +229,7 @@ def _activate(u, s, numbers):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def add_node(c, i, u, s, numbers, x, r):  # type: ignore[no-untyped-def]
+def add_node(c, i, u, s, numbers, x, r):
     """Return a lane's sums with node i added, and write its activations to x[i] and r[i].
 
     The sums are those of `TOTALS`, the three counts packed in the last; `numbers` are from

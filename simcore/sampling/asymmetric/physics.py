@@ -71,12 +71,12 @@ _i64 = np.int64
 
 
 @njit(inline="always")
-def _bias_variance(physics, n):  # type: ignore[no-untyped-def]
+def _bias_variance(physics, n):
     return physics.sigma_b2 if physics.sigma_b2 >= 0.0 else physics.sigma_w2 / n
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def begin_state(distance, state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def begin_state(distance, state):
     """Write the state of a trial whose inputs have an overlap of 1 − distance, but for the law.
 
     Those of its columns that come from sums, from SLOPE on, are left to the first move.
@@ -87,7 +87,7 @@ def begin_state(distance, state):  # type: ignore[no-untyped-def]  # pragma: no 
 
 
 @njit(inline="always")
-def input_across(distance):  # type: ignore[no-untyped-def]
+def input_across(distance):
     """Return r of the inputs, per second direction that was drawn."""
     return -math.sqrt(times(distance, 2.0 - distance))
 
@@ -96,7 +96,7 @@ def input_across(distance):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def write_law(physics, n, state, law):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def write_law(physics, n, state, law):
     """Write the law of a layer of fan-in n (`nodes.LAW`)."""
     c, s = physics.sigma_w2 / n, _bias_variance(physics, n)
     one_x, one_r = scaled(1.0, _i64(-state[POWER_X])), state[ONE_R]
@@ -116,7 +116,7 @@ def write_law(physics, n, state, law):  # type: ignore[no-untyped-def]  # pragma
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _write_scales(a, state, law):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _write_scales(a, state, law):
     """Write standard deviations of the full law, and what is in units of them; 0 where they are."""
     root_x = math.sqrt(state[VARIANCE_X] + law[at.BIAS_XX])
     root_r = math.sqrt(state[VARIANCE_R] + law[at.BIAS_RR])
@@ -138,7 +138,7 @@ def _write_scales(a, state, law):  # type: ignore[no-untyped-def]  # pragma: no 
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def first_across(width, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def first_across(width, totals):
     """Return the sum of squares of the part of s across h₁, by a difference.
 
     The second result is s per h₁, the third whether so little is left that the squares of
@@ -155,13 +155,13 @@ def first_across(width, totals):  # type: ignore[no-untyped-def]  # pragma: no c
 
 
 @njit(inline="always")
-def settled_across(rest, totals):  # type: ignore[no-untyped-def]
+def settled_across(rest, totals):
     """Return the sum of squares across h₁, 0 where it is rounding only."""
     return rest if rest > times(REGRESSION, totals[at.SS]) else 0.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def observe_layer(width, across2, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def observe_layer(width, across2, totals, state, row):
     """Write the observables of a layer to `row`, NaN where undefined (theory.md 3).
 
     In the places of logarithms and of the angle is what these need, and `totals` holds the rest of
@@ -190,7 +190,7 @@ def observe_layer(width, across2, totals, state, row):  # type: ignore[no-untype
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _observe_cosine(width, totals, state, row):
     """Write the cosine between the activations of signals that both live."""
     xx, rx = totals[at.X2], totals[at.RX]
     along, across = at_least_0(times(state[KAPPA], xx) - rx), 0.0
@@ -205,7 +205,7 @@ def _observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def] 
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def plan_move(physics, n, totals, state, change):  # type: ignore[no-untyped-def]  # pragma: no cover
+def plan_move(physics, n, totals, state, change):
     """Move a state to the next layer, but what `finish_move` does.
 
     The nodes are then changed as `change` says, and their r summed anew where it says SUBTRACT.
@@ -222,13 +222,13 @@ def plan_move(physics, n, totals, state, change):  # type: ignore[no-untyped-def
 
 
 @njit(inline="always")
-def steps_of(change):  # type: ignore[no-untyped-def]
+def steps_of(change):
     """Return what `changed_node` is to do, as scalars, which loops can keep in registers."""
     return change[FORGET] == 1.0, change[SCALE_X], change[SCALE_R], change[BY]
 
 
 @njit(inline="always")
-def changed_node(x, r, steps):  # type: ignore[no-untyped-def]
+def changed_node(x, r, steps):
     """Return x and r of a node as `plan_move` wants them; where nothing is to be done, as given."""
     forget, scale_x, scale_r, by = steps
     x = times(x, scale_x)
@@ -237,7 +237,7 @@ def changed_node(x, r, steps):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _forget_dead(dead2, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _forget_dead(dead2, totals, state):
     """Set κ and the units exactly where a signal is dead."""
     dead1 = totals[at.X2] == 0.0
     if dead2:
@@ -250,13 +250,13 @@ def _forget_dead(dead2, totals, state):  # type: ignore[no-untyped-def]  # pragm
 
 
 @njit(inline="always")
-def _exponent(x):  # type: ignore[no-untyped-def]
+def _exponent(x):
     """Return the binary exponent of x; far below all where x is 0."""
     return FAR_BELOW if x == 0.0 else binary_exponent(x)
 
 
 @njit(inline="always")
-def _half_exponent(square, n):  # type: ignore[no-untyped-def]
+def _half_exponent(square, n):
     """Return the exponent of a root mean square, 0 within comfort or where it is 0."""
     mean = square / n
     half = 0 if mean == 0.0 else binary_exponent(mean) >> 1
@@ -264,7 +264,7 @@ def _half_exponent(square, n):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _rescale(physics, n, totals, state, change):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _rescale(physics, n, totals, state, change):
     """Change the units of x and r by powers of two where they have become inconvenient."""
     bias = max(0, (_exponent(_bias_variance(physics, n)) >> 1) + 1)
     reach = REACH - max(0, _exponent(physics.sigma_w2) >> 1)
@@ -291,7 +291,7 @@ def _rescale(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _regress(physics, n, totals, state, change):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _regress(physics, n, totals, state, change):
     """Move κ to the next layer: take from r the multiple of x that its full law has."""
     g, c, s = physics.g / n, physics.sigma_w2 / n, _bias_variance(physics, n)
     one_x, one_r, kappa = scaled(1.0, _i64(-state[POWER_X])), state[ONE_R], state[KAPPA]
@@ -317,7 +317,7 @@ def _regress(physics, n, totals, state, change):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def finish_subtraction(r1, rx, r2, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
+def finish_subtraction(r1, rx, r2, totals):
     """Take the sums of what is left of r; return whether it is rounding only, and all r is 0."""
     nothing = r2 <= times(REGRESSION, totals[at.R2])
     totals[at.R1] = 0.0 if nothing else r1
@@ -327,7 +327,7 @@ def finish_subtraction(r1, rx, r2, totals):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def finish_move(physics, n, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+def finish_move(physics, n, totals, state):
     """Write the law of the next layer to a state, from the sums of n nodes as they now are."""
     g, c = physics.g / n, physics.sigma_w2 / n
     x1, r1 = totals[at.X1], totals[at.R1]

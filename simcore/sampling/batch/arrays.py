@@ -57,18 +57,7 @@ class Pairs(NamedTuple):
 class Group(NamedTuple):
     """State of B trials between layers: `cpu_kernels.Batch` with an axis of trials.
 
-    Parameters
-    ----------
-    signals
-        Activations and residuals over nodes, shape (B, C, n).
-    power
-        Exponents of the columns' units, whole numbers, shape (B, C).
-    kappa, rho
-        κ and 1 − κ, shape (B, P).
-    died
-        1 where some layer so far was inactive for the first or second input of a pair, (B, P, 2).
-    died_input
-        The same for the explicit columns, shape (B, E).
+    `signals` has the activations and residuals over nodes, shape (B, C, n).
     """
 
     signals: Array
@@ -249,20 +238,10 @@ class Sums(NamedTuple):
 
 
 def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, Array]:
-    """Return the group with its activations, and the observables of a layer.
+    """Return the group with its activations, and the observables of a layer, (B, column).
 
-    Parameters
-    ----------
-    xp, pairs, group
-        The namespace, the pairs, and the state of the trials.
-    h
-        Pre-activations, shape (B, C, N).
-
-    Returns
-    -------
-    Group, Array
-        The observables have shape (B, column): those of the pairs one after the other, then the
-        network's.
+    `h` has the pre-activations, shape (B, C, N). The columns are those of the pairs one after the
+    other, then the network's.
     """
     explicit, width = pairs.explicit, h.shape[-1]
     u_e, s = h[:, :explicit, :], h[:, explicit:, :]
@@ -371,14 +350,8 @@ def _angles(xp: Any, x: Array, y: Array, defined: Array) -> list[Array]:
 def _observed_network(xp: Any, inputs: int, counts: Array, lost: Array) -> Array:
     """Return the observables of the networks, shape (B, 3 + RATE_BINS).
 
-    Parameters
-    ----------
-    xp, inputs
-        The namespace, and the number of inputs.
-    counts
-        Number of inputs that activate each node, shape (B, N).
-    lost
-        Number of inputs for which some layer so far was inactive, shape (B,).
+    `counts` are the inputs that activate each node, (B, N); `lost` those for which some layer so
+    far was inactive, (B,).
     """
     bins = 1 + (20 * counts - 1) // inputs
     bins = xp.where(counts == 0, 0, xp.where(counts == inputs, RATE_BINS - 1, bins))

@@ -16,18 +16,11 @@ Columns = npt.NDArray[np.float64]
 
 
 class BatchFacts:
-    """The laws of a run's points, its layers, pairs and inputs.
-
-    Parameters
-    ----------
-    run
-        A run with a shared network, or of a single pair with explicit weights.
-    """
+    """The laws, layers, pairs and inputs of a run with a shared network or explicit weights."""
 
     def __init__(self, run: Run) -> None:
         self.of_run = run
         self.laws = [Law.of(point, run.weights) for point in run.points]
-        self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
         self.columns = batch_columns(run)
         self.pairs = run.pairs or 1
         first = range(self.pairs) if run.inputs is None else [a for a, _ in run.inputs.pairs]
@@ -70,8 +63,3 @@ class BatchFacts:
             pairs=pairs,
             device=run.device,
         )
-
-    def nodes(self, point: int) -> int:
-        """Return the width of the widest layer, inputs included."""
-        widths = self.of_run.points[point].layer_widths(self.of_run.depth)
-        return int(max(self.fan_ins[point].max(), widths.max()))

@@ -79,7 +79,7 @@ _single_threaded_blas = _SingleThreadedBlas()
 
 
 @njit(nogil=True, cache=True)
-def _fused_layers(trial, layer0, rows, stop, progress):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _fused_layers(trial, layer0, rows, stop, progress):
     """Take a trial of few columns through layers of explicit weights, all in compiled code."""
     for k in range(rows.shape[0]):
         layer = kernels.open_layer(trial, layer0 + k)
@@ -94,10 +94,7 @@ def _fused_layers(trial, layer0, rows, stop, progress):  # type: ignore[no-untyp
 class BatchSampler(BatchFacts, BlockSampler):
     """Inputs of one network through its layers together (`contract.Sampler`).
 
-    Parameters
-    ----------
-    run
-        The run to sample: with a shared network, or of a single pair with explicit weights.
+    For a shared network, or a single pair with explicit weights.
     """
 
     def __init__(self, run: Run) -> None:
@@ -112,7 +109,7 @@ class BatchSampler(BatchFacts, BlockSampler):
             ones = np.ones((2, 3))
             kernels.start_inputs(ones, ones[:1], ones[0, :1], Batch.room(3, 1, 3))
         small = self.small_run(1 if self.fused else dense.FUSED_COLUMNS)
-        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        signals = Signals.sharing()
         BatchSampler(small).run(Task(0, 0, 1, 1), None, signals)
 
     def seconds_per_block(self, point: int) -> float:
@@ -127,22 +124,6 @@ class BatchSampler(BatchFacts, BlockSampler):
     def carried_bytes(self, point: int) -> int:
         """Return the bytes of the state of one trial."""
         return 8 * (self.columns * (2 * self.nodes(point) + 2) + 4 * self.pairs)
-
-    def working_bytes(self, point: int) -> int:
-        """Return an estimate of the memory of each thread, in bytes."""
-        factor = self.columns * (self.nodes(point) + 1)
-        return super().working_bytes(point) + 8 * (factor + self._scratch(point))
-
-    def _scratch(self, point: int) -> int:
-        """Return the numbers that a layer needs beside signals and T."""
-        fan_in, width = int(self.fan_ins[point].max()), int(self.widths[point].max())
-        if self.fused:
-            return fan_in + 4 * width
-        if self.run_plan.sampler == "dense":
-            return fan_in * dense.tile_nodes(fan_in, width) + 4 * width
-        rank = min(fan_in + 1, self.columns)
-        q = 2 * (fan_in + 1) * rank if self.laws[point].asymmetric else 0
-        return rank * (self.columns + gram.tile_nodes(rank, width)) + q + 4 * width
 
     def advance(
         self,

@@ -32,20 +32,11 @@ Words = npt.NDArray[np.uint32]
 class Batch(NamedTuple):
     """State of a trial between layers.
 
-    Parameters
-    ----------
-    signals, other
-        Room for the columns over the nodes of the widest layer, shape (C · nodes,): in turn one
-        holds the activations and the other receives the next pre-activations.
-    power
-        Exponents of the columns' units, whole numbers, shape (C,).
-    kappa, rho
-        κ and 1 − κ, shape (P,).
-    died
-        1 where some layer so far had every node inactive for the first or second input of a pair,
-        shape (P, 2).
-    died_input
-        The same for the explicit columns, shape (E,).
+    `signals` and `other` have room for the columns over the nodes of the widest layer, (C ·
+    nodes,): in turn one holds the activations and the other receives the next pre-activations.
+    `power`, (C,), are exponents of the columns' units, whole numbers. `kappa` and `rho` are κ and 1
+    − κ, (P,). `died`, (P, 2), is 1 where some layer so far had every node inactive for the first or
+    second input of a pair; `died_input` is the same for the explicit columns, (E,).
     """
 
     signals: Floats
@@ -71,20 +62,9 @@ class Batch(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A trial on its way through the layers.
+    """A trial on its way through layers of given fan-ins and widths, shape (layer,).
 
-    Parameters
-    ----------
-    law, pairing, batch
-        The point, the pairs, and the state of the trial.
-    fan_ins, widths
-        Of the layers, shape (layer,).
-    number
-        Of the trial.
-    t
-        Room for T of any layer, shape (C · (nodes + 1),).
-    words
-        Scratch of `fill_variates`, shape (4, ROOM).
+    `t` has room for T of any layer, (C · (nodes + 1),); `words` is scratch, (4, ROOM).
     """
 
     law: Law
@@ -98,23 +78,12 @@ class Trial(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """A layer of a trial.
+    """A layer of a trial: n activations, N pre-activations, C columns.
 
-    Parameters
-    ----------
-    law, sigma_b, pairing, batch
-        The point, σ_b of the layer, the pairs, and the state of the trial.
-    trial, number
-        Numbers of the trial, and of the layer from 1.
-    x
-        Activations, shape (C, n).
-    t
-        T of theory.md 2, "A batch": its columns, shape (C, n + 1) with the bias at the end, or
-        (C, n) without bias.
-    h
-        Pre-activations, shape (C, N).
-    words
-        Scratch of `fill_variates`, shape (4, ROOM).
+    The point, σ_b of the layer, the pairs, the state of the trial; numbers of the trial, and of the
+    layer from 1; activations x, (C, n); the columns t of T (theory.md 2, "A batch"), (C, n + 1)
+    with the bias at the end, (C, n) without bias; pre-activations h, (C, N); scratch of
+    `fill_variates`.
     """
 
     law: Law
@@ -130,7 +99,7 @@ class Layer(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def open_layer(trial, layer):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def open_layer(trial, layer):
     """Return a layer of a trial, counted from 0, in the room of the trial."""
     batch = trial.batch
     columns = batch.power.size
@@ -150,9 +119,7 @@ def open_layer(trial, layer):  # type: ignore[no-untyped-def]  # pragma: no cove
 
 
 @njit(nogil=True, cache=True)
-def start_pairs(  # type: ignore[no-untyped-def]
-    law, n0, q0, distances, trial, batch, words
-):  # pragma: no cover - compiled
+def start_pairs(law, n0, q0, distances, trial, batch, words):
     """Draw the inputs of random pairs (theory.md 1) and regress the second on the first.
 
     `distances` holds 1 − c₀ of each pair, shape (P,).
@@ -173,7 +140,7 @@ def start_pairs(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def start_inputs(inputs, residuals, kappa, batch):  # type: ignore[no-untyped-def]  # pragma: no cover
+def start_inputs(inputs, residuals, kappa, batch):
     """Take given inputs, shape (M, N₀), and the residuals of pairs, (P, N₀), with their κ, (P,)."""
     explicit, n0 = inputs.shape
     pairs = residuals.shape[0]
@@ -192,7 +159,7 @@ def start_inputs(inputs, residuals, kappa, batch):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _normalise(x, square, power, column):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _normalise(x, square, power, column):
     """Bring a column, of which the sum of squares is given, to a unit in RANGE; return that sum."""
     if square == 0.0:
         power[column] = 0.0
@@ -209,7 +176,7 @@ def _normalise(x, square, power, column):  # type: ignore[no-untyped-def]  # pra
 
 
 @njit(nogil=True, cache=True)
-def _centred(law, x, lanes, t):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _centred(law, x, lanes, t):
     """Write (σ_w/√n)(x − a x̄) to t.
 
     The mean is subtracted twice, so that a constant leaves only rounding.
@@ -226,7 +193,7 @@ def _centred(law, x, lanes, t):  # type: ignore[no-untyped-def]  # pragma: no co
 
 
 @njit(nogil=True, cache=True)
-def _explicit_factor(layer, column, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _explicit_factor(layer, column, lanes):
     """Write an explicit column of T and return its square without the bias."""
     law, power, x, t = layer.law, layer.batch.power, layer.x[column], layer.t[column]
     n = x.size
@@ -242,7 +209,7 @@ def _explicit_factor(layer, column, lanes):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(nogil=True, cache=True)
-def _regress(layer, p, a, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _regress(layer, p, a, lanes):
     """Write a residual's column of T, after regression on its first input, theory.md (4).
 
     `a` is the square of that input's column of T without the bias. κ, ρ and the residual r follow.
@@ -289,7 +256,7 @@ def _regress(layer, p, a, lanes):  # type: ignore[no-untyped-def]  # pragma: no 
 
 
 @njit(nogil=True, cache=True)
-def layer_factor(layer):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def layer_factor(layer):
     """Write T of a layer; bring its columns to units in RANGE, and regress the residuals."""
     lanes = np.empty(LANES)
     explicit = layer.pairing.explicit
@@ -301,7 +268,7 @@ def layer_factor(layer):  # type: ignore[no-untyped-def]  # pragma: no cover - c
 
 
 @njit(nogil=True, cache=True)
-def replace_weights(layer, index, old, new):  # type: ignore[no-untyped-def]  # pragma: no cover
+def replace_weights(layer, index, old, new):
     """Replace a weight of each node, or its bias, in its pre-activations (theory.md (3)).
 
     `index` is the replaced weight of each node (n is the bias), `old` and `new` are its values;

@@ -23,7 +23,7 @@ DEAD, DEAD_INPUTS, DEAD_ALL, RATES = range(4)
 
 
 @njit(inline="always")
-def _add_node(sums, lane, u, p, s):  # type: ignore[no-untyped-def]
+def _add_node(sums, lane, u, p, s):
     x, r = activated(u), residual(u, p, s)
     sums[0, lane] += u * u
     sums[1, lane] += u * s
@@ -39,7 +39,7 @@ def _add_node(sums, lane, u, p, s):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _pair_sums(u, s, kappa, sums, total):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _pair_sums(u, s, kappa, sums, total):
     """Sum over the nodes of a pair; κ is in units of the residual."""
     n = u.size
     full = n // LANES
@@ -55,7 +55,7 @@ def _pair_sums(u, s, kappa, sums, total):  # type: ignore[no-untyped-def]  # pra
 
 
 @njit(inline="always")
-def _part_across(sums, lane, u, r, s, slope, slope_active):  # type: ignore[no-untyped-def]
+def _part_across(sums, lane, u, r, s, slope, slope_active):
     across = s - slope * u
     across_active = r - slope_active * activated(u)
     sums[0, lane] += across * across
@@ -63,7 +63,7 @@ def _part_across(sums, lane, u, r, s, slope, slope_active):  # type: ignore[no-u
 
 
 @njit(nogil=True, cache=True)
-def _across(u, s, kappa, slope, slope_active, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _across(u, s, kappa, slope, slope_active, sums):
     """Return squares of the parts of s across u and of r across x; r takes the place of s."""
     n = u.size
     sums[:2] = 0.0
@@ -82,14 +82,14 @@ def _across(u, s, kappa, slope, slope_active, sums):  # type: ignore[no-untyped-
 
 
 @njit(nogil=True, cache=True)
-def _count_pair(u, s, kappa, active):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _count_pair(u, s, kappa, active):
     for i in range(u.size):
         active[i] += 0 if inactive(u[i]) else 1
         active[i] += 0 if second_inactive(kappa * u[i], s[i]) else 1
 
 
 @njit(nogil=True, cache=True)
-def _finish_pair(layer, p, sums, total, active, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _finish_pair(layer, p, sums, total, active, row):
     """Observe a pair and turn its residual into that of the activations."""
     pairing, batch = layer.pairing, layer.batch
     first, column = pairing.first[p], pairing.explicit + p
@@ -136,7 +136,7 @@ def _finish_pair(layer, p, sums, total, active, row):  # type: ignore[no-untyped
 
 
 @njit(nogil=True, cache=True)
-def _finish_explicit(layer, active):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _finish_explicit(layer, active):
     """Apply the activation to the explicit columns, and note which inputs have died."""
     pairing, h, batch = layer.pairing, layer.h, layer.batch
     given = pairing.inputs == pairing.explicit
@@ -154,7 +154,7 @@ def _finish_explicit(layer, active):  # type: ignore[no-untyped-def]  # pragma: 
 
 
 @njit(nogil=True, cache=True)
-def _observe_network(layer, active, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _observe_network(layer, active, row):
     """Write the observables of the network from the number of inputs that activate each node."""
     pairing, batch = layer.pairing, layer.batch
     inputs = pairing.inputs
@@ -182,7 +182,7 @@ def _observe_network(layer, active, row):  # type: ignore[no-untyped-def]  # pra
 
 
 @njit(nogil=True, cache=True)
-def finish_layer(layer, row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def finish_layer(layer, row):
     """Turn pre-activations of a layer into activations and their residuals, and observe them.
 
     `row` is written: the observables of the pairs one after the other, then the network's.

@@ -21,7 +21,6 @@ from simcore.numerics.rng import Stream
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device
-from simcore.sampling.driver import Floats
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import draws as batch_draws
@@ -150,17 +149,7 @@ class Carried:
 class BatchCudaSampler(BatchFacts, CudaBlockSampler):
     """Inputs of one network through its layers together, on a CUDA device (`contract.Sampler`).
 
-    Parameters
-    ----------
-    run
-        The run to sample: with a shared network, or of a single pair with explicit weights.
-    device
-        Where to run it; None is the current CUDA device.
-
-    Raises
-    ------
-    DeviceError
-        If a launch needs more memory than the device has free.
+    For a shared network, or a single pair with explicit weights.
     """
 
     def __init__(self, run: Run, device: ArrayDevice | None = None) -> None:
@@ -189,7 +178,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
     def prepare(self) -> None:
         """Compile the kernels, or load them from the caches, with a small trial."""
         small = self.small_run(1)
-        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        signals = Signals.sharing()
         BatchCudaSampler(small, self.device).run(Task(0, 0, 1, 1), None, signals)
 
     def seconds_per_block(self, point: int) -> float:
@@ -208,10 +197,6 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
     def carried_bytes(self, point: int) -> int:
         """Return an estimate of the memory of a trial, in bytes."""
         return 8 * COPIES * self.columns * (self.nodes(point) + 1)
-
-    def carry(self, point: int, trials: int) -> list[Carried | None]:
-        """Return an empty place for each trial; the first holds the state of all."""
-        return [None] * trials
 
     def start(self, point: int, first_trial: int, trials: int) -> Carried:
         """Return trials at their inputs."""
@@ -263,19 +248,3 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         ties = tie_bound(law, sigma_b_of(law, n)) > 0.0
         each = drawn * (4 + (5 * 8 if replaced else 0) + (8 if ties else 0))
         return max(1, min(width, room // each))
-
-    def advance(
-        self,
-        point: int,
-        first_trial: int,
-        layer0: int,
-        carried: Any,
-        rows: Floats,
-        signals: Signals,
-    ) -> None:
-        """Take trials through layers, and copy their rows to the host."""
-        if layer0 == 0:
-            carried[0] = self.start(point, first_trial, rows.shape[0])
-        made = self.device.room(rows.shape)
-        self.make_rows(point, first_trial, layer0, carried[0], made)
-        self.device.get(made, rows)

@@ -91,14 +91,14 @@ def threads_of_choices(nodes: int) -> int:
 
 
 @njit(forceinline=True)
-def _split(block, blocks, trials):  # type: ignore[no-untyped-def]
+def _split(block, blocks, trials):
     """Return the trial of a block, its index within the trial, and the blocks of a trial."""
     of_trial = _u32(_u32(blocks) // _u32(trials))
     return _u32(_u32(block) // of_trial), _u32(_u32(block) % of_trial), of_trial
 
 
 @njit(forceinline=True)
-def _words(draw, group, row, trial):  # type: ignore[no-untyped-def]
+def _words(draw, group, row, trial):
     """Return the four words of a group of a row."""
     w0, w1, w2, w3 = philox(
         counter_word0(group, draw.stream),
@@ -112,13 +112,13 @@ def _words(draw, group, row, trial):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _put(out, column, value):  # type: ignore[no-untyped-def]
+def _put(out, column, value):
     if column < out.size:
         out[column] = value
 
 
 @njit(forceinline=True)
-def _write(draw, words, column, out):  # type: ignore[no-untyped-def]
+def _write(draw, words, column, out):
     """Write the variates of a group to its columns of a row, the first of which is given."""
     w0, w1, w2, w3 = words
     second = _u32(column + U_LANES)
@@ -147,20 +147,11 @@ def _write(draw, words, column, out):  # type: ignore[no-untyped-def]
 # Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
 # since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def fill(draw, first_row, first_trial, out):  # type: ignore[no-untyped-def]
-    """Write the variates of consecutive rows of consecutive trials.
+def fill(draw, first_row, first_trial, out):
+    """Write the variates of consecutive rows of consecutive trials to `out`, (trial, row, column).
 
     A launch has `blocks_of` blocks of `THREADS`, equally many for each trial; a thread takes one
     group of columns after the other, in steps of the threads of its trial.
-
-    Parameters
-    ----------
-    draw
-        Parameters of the draw.
-    first_row, first_trial
-        Numbers of the first row and the first trial.
-    out
-        Written, float32, shape (trial, row, column).
     """
     which, block, blocks = _split(cuda.blockIdx.x, cuda.gridDim.x, out.shape[0])
     thread = _u32(cuda.threadIdx.x)
@@ -186,22 +177,11 @@ def fill(draw, first_row, first_trial, out):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def choose(draw, n, first_trial, index, beta):  # type: ignore[no-untyped-def]
+def choose(draw, n, first_trial, index, beta):
     """Write the replaced index and the weight in its place of every node, as `fill_choices` does.
 
-    A launch has `blocks_of` blocks of `THREADS`, equally many for each trial; a thread takes two
-    nodes at a time.
-
-    Parameters
-    ----------
-    draw
-        Stream, layer and key; the law is ignored.
-    n
-        Fan-in.
-    first_trial
-        Number of the first trial.
-    index, beta
-        Written, int64 and float64, shape (trial, node).
+    `index` and `beta` are written, int64 and float64, shape (trial, node); `n` is the fan-in; of
+    `draw` the law is ignored. A launch is as for `fill`; a thread takes two nodes at a time.
     """
     which, block, blocks = _split(cuda.blockIdx.x, cuda.gridDim.x, index.shape[0])
     nodes = _u32(index.shape[1])

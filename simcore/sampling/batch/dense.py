@@ -34,7 +34,7 @@ REPLACEMENT = np.uint64(Stream.REPLACEMENT)
 
 
 @njit(nogil=True, cache=True)
-def _draw_biases(layer, index, new, old, bias):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw_biases(layer, index, new, old, bias):
     """Draw the standardised biases, and the replacements with the biases that they replace.
 
     `index` is n + 1, which is no weight, where none is replaced.
@@ -51,7 +51,7 @@ def _draw_biases(layer, index, new, old, bias):  # type: ignore[no-untyped-def] 
 
 
 @njit(nogil=True, cache=True)
-def _draw_row(layer, i, z, index, old, lanes):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw_row(layer, i, z, index, old, lanes):
     """Draw the standardised weights of node i, and note the weight that is to be replaced."""
     law, trial, number, words = layer.law, layer.trial, layer.number, layer.words
     code, key0, key1 = law.code, law.key0, law.key1
@@ -63,7 +63,7 @@ def _draw_row(layer, i, z, index, old, lanes):  # type: ignore[no-untyped-def]  
 
 
 @njit(nogil=True, cache=True)
-def _clear_ties(layer, bound):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _clear_ties(layer, bound):
     """Set ties to 0: u, and v = κu − s by s = κu; or by κ = s = 0 where v is 0 at every node.
 
     Where u is 0, v is −s, and its terms are those of s alone.
@@ -95,7 +95,7 @@ def _clear_ties(layer, bound):  # type: ignore[no-untyped-def]  # pragma: no cov
 
 
 @njit(nogil=True, cache=True)
-def _finish(layer, bias, index, old, new):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _finish(layer, bias, index, old, new):
     """Add the biases to products of weights, replace weights, and clear ties."""
     t, h, n = layer.t, layer.h, layer.x.shape[1]
     if t.shape[1] > n:
@@ -110,7 +110,7 @@ def _finish(layer, bias, index, old, new):  # type: ignore[no-untyped-def]  # pr
 
 
 @njit(nogil=True, cache=True)
-def fused_layer(layer, stop):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def fused_layer(layer, stop):
     """Write the pre-activations of a layer of few columns; returns early where `stop` is set."""
     columns, n = layer.x.shape
     t, h = layer.t, layer.h
@@ -129,7 +129,7 @@ def fused_layer(layer, stop):  # type: ignore[no-untyped-def]  # pragma: no cove
 
 
 @njit(nogil=True, cache=True)
-def _fill_tile(layer, first, index, old, tile):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _fill_tile(layer, first, index, old, tile):
     """Draw the rows of nodes first, first + 1, … to `tile`, shape (nodes, n), float64."""
     n = tile.shape[1]
     z, lanes = np.empty(n, np.float32), np.empty(LANES)

@@ -69,16 +69,8 @@ def dense_layer(
 ) -> tuple[Group, Array]:
     """Return the group, regressed, and pre-activations, (B, C, N), by explicit weights.
 
-    Parameters
-    ----------
-    xp, law, pairs, group, source
-        The namespace, the point, its pairs, the state of the trials, and their random numbers.
-    layer, width
-        Number of the layer, from 1, and its nodes.
-    tile
-        Number of nodes whose weights are drawn at a time.
-    dtype
-        Type of the product.
+    `layer` counts from 1. The weights of `tile` nodes are drawn at a time; products are of type
+    `dtype`.
     """
     n = group.signals.shape[-1]
     group, t, bias = layer_factor(xp, law, pairs, group)

@@ -56,13 +56,7 @@ def _lower_triangle(columns: int, rank: int) -> npt.NDArray[np.bool_]:
 
 
 class _Factors:
-    """Householder's QR of T, in place.
-
-    Parameters
-    ----------
-    t
-        T's columns, shape (C, m), C order; overwritten.
-    """
+    """Householder's QR of T, in place of its columns t, shape (C, m), C order."""
 
     def __init__(self, t: Floats) -> None:
         self.v = t
@@ -112,7 +106,7 @@ class _Factors:
 
 
 @njit(nogil=True, cache=True)
-def _fill_tile(layer, first, tile):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _fill_tile(layer, first, tile):
     """Draw the normals of nodes first, first + 1, … to `tile`, shape (nodes, rank)."""
     law, trial, number, words = layer.law, layer.trial, layer.number, layer.words
     rank = tile.shape[1]
@@ -125,7 +119,7 @@ def _fill_tile(layer, first, tile):  # type: ignore[no-untyped-def]  # pragma: n
 
 
 @njit(nogil=True, cache=True)
-def _old_weights(layer, q, first, tile, index, spare, old):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _old_weights(layer, q, first, tile, index, spare, old):
     """Draw the weights to be replaced, given the normals behind the pre-activations.
 
     Weight j is t·ζ with n + 1 normals ζ and t = (σ_w/√n)(e_j − (a/n) 1), of which the tile holds
@@ -160,7 +154,7 @@ def _old_weights(layer, q, first, tile, index, spare, old):  # type: ignore[no-u
 
 
 @njit(nogil=True, cache=True)
-def _draw_replacements(layer, index, new, spare):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _draw_replacements(layer, index, new, spare):
     law, trial, number, words = layer.law, layer.trial, layer.number, layer.words
     key0, key1 = law.key0, law.key1
     fill_choices(index, new, layer.x.shape[1], REPLACEMENT, trial, number, key0, key1, words)

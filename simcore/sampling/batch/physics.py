@@ -85,16 +85,11 @@ class Law(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """Columns of the pairs.
+    """Columns of the pairs: E explicit ones, of M inputs, and a residual for each of P pairs.
 
-    Parameters
-    ----------
-    first
-        Explicit column of the first input of each pair, shape (P,).
-    explicit, inputs
-        E explicit columns of M inputs: M of a file, or the first inputs of M/2 random pairs.
-    network
-        True for the observables of a shared network.
+    `first`, shape (P,), is the explicit column of the first input of each pair. The M `inputs` are
+    those of a file, or the first inputs of M/2 random pairs. `network`: with the observables of a
+    shared network.
     """
 
     first: npt.NDArray[np.int64]
@@ -104,19 +99,19 @@ class Pairing(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def bias_scale(law, n):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def bias_scale(law, n):
     """Return σ_b of a layer with fan-in n."""
     return law.sigma_w / math.sqrt(n) if law.sigma_b < 0.0 else law.sigma_b
 
 
 @njit(inline="always")
-def in_units(kappa, up):  # type: ignore[no-untyped-def]
+def in_units(kappa, up):
     """Return κ in units of a residual, 2^up times those of its first input."""
     return min(max(math.ldexp(kappa, -up), -MOST_COTANGENT), MOST_COTANGENT)
 
 
 @njit(nogil=True, cache=True)
-def tie_bound(law, sigma_b):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def tie_bound(law, sigma_b):
     """Return the share of Σ|t| below which Σzt is a tie, for the columns t of T.
 
     0 where the law of weights has no ties, or there is a bias.

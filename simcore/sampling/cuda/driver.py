@@ -17,7 +17,7 @@ import numpy as np
 from simcore.errors import DeviceError
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
-from simcore.sampling.driver import BlockSampler, Floats
+from simcore.sampling.driver import TaskSampler
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, join_blocks
 
@@ -36,20 +36,11 @@ SHARE = 0.25
 """The largest share of free device memory that rows and states of trials may take."""
 
 
-class CudaBlockSampler(BlockSampler):
+class CudaBlockSampler(TaskSampler):
     """A sampler (`contract.Sampler`) whose trials go through their layers on a CUDA device.
 
-    Parameters
-    ----------
-    run
-        The run to sample.
-    device
-        Where to run the kernels; None is the current CUDA device.
-
-    Raises
-    ------
-    DeviceError
-        If a launch needs more memory than the device has free.
+    Without a device given it is the current one. Running raises DeviceError if a launch needs more
+    memory than the device has free.
     """
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
@@ -74,18 +65,10 @@ class CudaBlockSampler(BlockSampler):
 
     @abc.abstractmethod
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
-        """Launch the kernels that take consecutive trials through layers; it need not wait.
+        """Launch the kernels that take trials through layers, which are then on their way.
 
-        Parameters
-        ----------
-        point
-            Number of the point.
-        first_trial, layer0
-            Number of the first trial, and of the first layer from 0.
-        carried
-            On the device: from `start`, then changed by each layer.
-        rows
-            On the device, written: shape (trial, layer, column), NaN where undefined.
+        `layer0` counts from 0. On the device: `carried`, from `start`, then changed by each layer;
+        and `rows`, written, shape (trial, layer, column), NaN where undefined.
         """
 
     # --- tasks -----------------------------------------------------------------------------------
@@ -174,22 +157,3 @@ class CudaBlockSampler(BlockSampler):
             "End other programs on it, choose another with CUDA_VISIBLE_DEVICES,"
             " or use --device cpu.",
         )
-
-    # --- the contract of BlockSampler ------------------------------------------------------------
-
-    def advance(
-        self,
-        point: int,
-        first_trial: int,
-        layer0: int,
-        carried: Floats,
-        rows: Floats,
-        signals: Signals,
-    ) -> None:
-        """Take trials through layers, with states and rows on the host."""
-        begins = layer0 == 0
-        there = self.start(point, first_trial, len(carried)) if begins else self.device.put(carried)
-        made = self.device.room(rows.shape)
-        self.make_rows(point, first_trial, layer0, there, made)
-        self.device.get(made, rows)
-        self.device.get(there, carried)

@@ -44,15 +44,7 @@ class Reduced(NamedTuple):
 
 
 class DeviceStatistics:
-    """Takes the launches of a task, one after the other, into its `moments.Collector`.
-
-    Parameters
-    ----------
-    device
-        Where the rows are.
-    collector
-        Where the statistics go on the host.
-    """
+    """Takes the launches of a task, one after the other, into a `moments.Collector` on the host."""
 
     def __init__(self, device: Device, collector: Collector) -> None:
         from . import statistics_kernels
@@ -66,16 +58,10 @@ class DeviceStatistics:
         self._values: Any = None
 
     def take(self, piece: Piece, rows: Any, number: int) -> None:
-        """Reduce the rows of a launch, and bring the result to the host.
+        """Reduce the rows of a launch, (trial, layer, column), and bring the result to the host.
 
-        Parameters
-        ----------
-        piece
-            The launch; layers of the same blocks come in order.
-        rows
-            Its rows on the device, shape (trial, layer, column).
-        number
-            Block of the collector's moments that stands for the blocks of the launch.
+        Layers of the same blocks come in order. Block `number` of the collector's moments stands
+        for the blocks of the launch.
         """
         blocks = -(-piece.trials // BLOCK)
         if piece.layer0 == 0:

@@ -39,12 +39,8 @@ NO, YES = _i32(0), _i32(1)
 class Places(NamedTuple):
     """Destinations of the rows of a launch, −1 for nowhere.
 
-    Parameters
-    ----------
-    histogram, covariance, kept
-        A column's number among those that have one, shape (column,).
-    layers
-        A layer's number among those whose covariance is kept, shape (layer,).
+    A column's number among those that have a histogram, a covariance, a kept trajectory, (column,);
+    a layer's number among those whose covariance is kept, (layer,).
     """
 
     histogram: Any
@@ -54,7 +50,7 @@ class Places(NamedTuple):
 
 
 @njit(forceinline=True)
-def _own(block, thread, numbers):  # type: ignore[no-untyped-def]
+def _own(block, thread, numbers):
     """Return the block of trials of a thread, and the index of its own number among `numbers`.
 
     A block of trials has as many thread blocks as its numbers take; some threads have none.
@@ -64,7 +60,7 @@ def _own(block, thread, numbers):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _begin_histogram(histogram, bins, place, first, moments):  # type: ignore[no-untyped-def]
+def _begin_histogram(histogram, bins, place, first, moments):
     """Set the counts of a histogram to 0, and lay its bins where `first` is not 0."""
     layer, number = place
     each, many = U_ZERO, _u32(histogram.shape[2])
@@ -79,29 +75,14 @@ def _begin_histogram(histogram, bins, place, first, moments):  # type: ignore[no
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def collect(  # type: ignore[no-untyped-def]
-    rows, places, first, moments, bins, histogram, values, kept
-):
+def collect(rows, places, first, moments, bins, histogram, values, kept):
     """Find the moments of the blocks of a launch, a thread for each column of a layer of a block.
 
-    Parameters
-    ----------
-    rows
-        Shape (trial, layer, column); NaN is left out.
-    places
-        Destinations of the rows.
-    first
-        1 where the launch's first block is the point's block 0, which lays the bins; else 0.
-    moments
-        Written: `moments.Moments` with a leading block axis, those of layers and columns.
-    bins
-        Written for block 0: `moments.Bins`, shape (layer, histogram).
-    histogram
-        Set to no counts: uint32, shape (layer, histogram, bins + 2).
-    values
-        Written: the values behind the covariances, shape (block, observable, trial, chosen layer).
-    kept
-        Written: trajectories of the first trials, shape (trial, layer, kept observable).
+    `rows` has shape (trial, layer, column); NaN is left out. `first` is 1 where the launch's first
+    block is the point's block 0, which lays the bins; else 0. Written: `moments`, with a leading
+    block axis, those of layers and columns; `bins`, (layer, histogram), for block 0; `histogram`,
+    (layer, histogram, bins + 2), set to no counts; `values`, those behind the covariances, (block,
+    observable, trial, chosen layer); `kept`, (trial, layer, kept observable).
     """
     columns = _u32(rows.shape[2])
     numbers = _u32(_u32(rows.shape[1]) * columns)
@@ -144,19 +125,10 @@ def collect(  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def count_bins(rows, columns, bins, histogram):  # type: ignore[no-untyped-def]
+def count_bins(rows, columns, bins, histogram):
     """Add the rows of a launch to counts, a thread for each histogram of a layer of a block.
 
-    Parameters
-    ----------
-    rows
-        Shape (trial, layer, column).
-    columns
-        Those that have a histogram, shape (histogram,).
-    bins
-        `moments.Bins`, shape (layer, histogram).
-    histogram
-        Counts, added to: shape (layer, histogram, bins + 2).
+    `columns` are those that have a histogram; shapes as for `collect`.
     """
     many = _u32(columns.shape[0])
     numbers = _u32(_u32(rows.shape[1]) * many)
@@ -178,17 +150,11 @@ def count_bins(rows, columns, bins, histogram):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def finish_blocks(values, trials, moments):  # type: ignore[no-untyped-def]
+def finish_blocks(values, trials, moments):
     """Find the co-moments of blocks, a thread block for each observable of each.
 
-    Parameters
-    ----------
-    values
-        Shape (block, observable, trial, chosen layer), from `collect`.
-    trials
-        Number of trials in all blocks; only the last block may be partial.
-    moments
-        Written: the covariances of `moments.Moments`, with a leading block axis.
+    `values` is from `collect`; only the last block of the `trials` may be partial. The covariances
+    of `moments` are written, with a leading block axis.
     """
     complete = cuda.shared.array(BLOCK, types.int32)
     observables, chosen = _u32(values.shape[1]), _u32(values.shape[3])
@@ -240,7 +206,7 @@ def finish_blocks(values, trials, moments):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def join_moments(moments, step):  # type: ignore[no-untyped-def]
+def join_moments(moments, step):
     """Fold each block at an odd multiple of `step` into the one `step` before it.
 
     A thread for each column of a layer of each such pair: one level of the tree of `join_blocks`.
@@ -267,7 +233,7 @@ def join_moments(moments, step):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def join_covariances(moments, step):  # type: ignore[no-untyped-def]
+def join_covariances(moments, step):
     """Join co-moments likewise, a thread block for each observable of a pair of blocks."""
     observables, chosen = _u32(moments.cov_mean.shape[1]), _u32(moments.cov_mean.shape[2])
     thread = _u32(cuda.threadIdx.x)

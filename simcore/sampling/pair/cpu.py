@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 
 import numpy as np
 
+from simcore.numerics.lanes import LANES
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.driver import BlockSampler, Floats
@@ -14,9 +15,8 @@ from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
 
 from . import cpu_kernels as pair
-
-NODE_SECONDS, LAYER_SECONDS = 3.5e-9, 5e-7
-"""Rough costs of a node and of a layer on one core; they size tasks and touch no result."""
+from . import physics as of_pairs
+from .sums import CHUNK, SUMS, TOTALS
 
 SEGMENT = 32
 """Layers taken at a time in one thread: 64 trials of them stay in the second-level cache."""
@@ -29,21 +29,17 @@ FEW_TRIALS = 4
 
 
 class PairSampler(BlockSampler):
-    """The pair sampler of Gaussian ensembles on the CPU (`contract.Sampler`).
+    """The pair sampler of Gaussian ensembles on the CPU (`contract.Sampler`)."""
 
-    Parameters
-    ----------
-    run
-        The run to sample.
-    """
+    node_seconds, layer_seconds = 3.5e-9, 5e-7
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.physics = [pair.Physics.of(point) for point in run.points]
+        self.physics = [of_pairs.Physics.of(point) for point in run.points]
 
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial every way."""
-        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        signals = Signals.sharing()
         with ThreadPoolExecutor(1) as pool:
             for width in (1, SHARED_WIDTH):
                 tiny = PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1))
@@ -51,17 +47,13 @@ class PairSampler(BlockSampler):
                 tiny.run_shared(task, None, signals, pool, 1)
         tiny.run(task, None, signals)
 
-    def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of one thread's time for a block of 64 trials."""
-        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
-
     def places(self, point: int, trials: int) -> int:
         """Carry all trials: their states are small."""
         return trials
 
     def carried_bytes(self, point: int) -> int:
         """Return the size of a state."""
-        return 8 * pair.STATE
+        return 8 * of_pairs.STATE
 
     def advance(
         self,
@@ -75,7 +67,7 @@ class PairSampler(BlockSampler):
         """Take trials through layers, with a state for each."""
         physics, widths = self.physics[point], self.widths[point]
         if layer0 == 0:
-            pair.start(physics, carried)
+            of_pairs.start(physics, carried)
         stop, progress = signals.stop, signals.progress
         pair.advance(physics, widths, first_trial, layer0, carried, rows, stop, progress)
 
@@ -123,15 +115,15 @@ class PairSampler(BlockSampler):
     ) -> None:
         physics, widths = self.physics[task.point], self.widths[task.point]
         if layer0 == 0:
-            pair.start(physics, states)
-        totals = np.empty(pair.TOTALS)
+            of_pairs.start(physics, states)
+        totals = np.empty(TOTALS)
         for t in range(task.trials):
             trial = task.first_block * BLOCK + t
             for j in range(rows.shape[1]):
                 width = widths[layer0 + j]
-                chunks = -(-int(width) // pair.CHUNK)
-                sums = np.empty((chunks, pair.SUMS * pair.LANES), dtype=np.float32)
-                flags = np.empty((chunks, pair.LANES), dtype=np.int32)
+                chunks = -(-int(width) // CHUNK)
+                sums = np.empty((chunks, SUMS * LANES), dtype=np.float32)
+                flags = np.empty((chunks, LANES), dtype=np.int32)
                 bounds = np.linspace(0, chunks, threads + 1).astype(int)
                 futures = [
                     pool.submit(
@@ -154,5 +146,5 @@ class PairSampler(BlockSampler):
                 if signals.stop[0]:
                     return
                 pair.fold_range(sums, flags, totals)
-                pair.finish_layer(physics, width, totals, states[t], rows[t, j])
+                of_pairs.finish_layer(physics, width, totals, states[t], rows[t, j])
                 signals.progress[0] += width

@@ -13,45 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from simcore.numerics.lanes import LANES
 from simcore.sampling.row import COLUMNS
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import collect, finish_block, join_blocks
 
-from .physics import LIVE, NONE_LEFT, STATE, Physics, finish_layer, start, take_aim
-from .sums import (
-    AIM,
-    CHUNK,
-    GROUPS,
-    LANES,
-    SLOTS,
-    SMALL,
-    SUMS,
-    TOTALS,
-    Accumulators,
-    accumulators,
-    chunk_sums,
-    double,
-    fold_chunk,
-    fold_lanes,
-    single,
-    small_layer,
-)
-
-__all__ = [
-    "CHUNK",
-    "LANES",
-    "SLOTS",
-    "STATE",
-    "SUMS",
-    "TOTALS",
-    "Physics",
-    "advance",
-    "chunk_range",
-    "finish_layer",
-    "fold_range",
-    "run_blocks",
-    "start",
-]
+from . import sums as in_lanes
+from .physics import LIVE, NONE_LEFT, STATE, finish_layer, start, take_aim
+from .sums import AIM, CHUNK, GROUPS, SLOTS, SUMS, TOTALS
 
 
 class Scratch(NamedTuple):
@@ -60,65 +29,50 @@ class Scratch(NamedTuple):
     words: npt.NDArray[np.uint32]
     sums: npt.NDArray[np.float32]
     flags: npt.NDArray[np.int32]
-    accumulators: Accumulators
+    accumulators: in_lanes.Accumulators
     totals: npt.NDArray[np.float64]
     aim: npt.NDArray[np.float64]
 
 
 @njit(nogil=True, cache=True)
-def _draw_layer(  # type: ignore[no-untyped-def]
-    physics, trial, layer, width, state, scratch
-):  # pragma: no cover - compiled
+def _draw_layer(physics, trial, layer, width, state, scratch):
     """Draw a layer of one trial and leave its sums in `scratch.totals`."""
     take_aim(state, scratch.aim)
-    if width < SMALL:
-        aim = double(scratch.aim)
-        small_layer(physics, trial, layer, width, aim, scratch.words, scratch.totals)
+    if width < in_lanes.SMALL:
+        aim = in_lanes.double(scratch.aim)
+        in_lanes.small_layer(physics, trial, layer, width, aim, scratch.words, scratch.totals)
         return
     chunks = (width + CHUNK - 1) // CHUNK
     for slot in range(min(chunks, SLOTS)):
         for chunk in range(slot, chunks, SLOTS):
-            chunk_sums(
+            in_lanes.chunk_sums(
                 physics,
                 trial,
                 layer,
                 chunk,
                 min(CHUNK, width - chunk * CHUNK),
-                single(scratch.aim),
+                in_lanes.single(scratch.aim),
                 scratch.words,
                 scratch.sums,
                 scratch.flags,
             )
-            fold_chunk(chunk, chunks, scratch.sums, scratch.flags, scratch.accumulators)
-    fold_lanes(scratch.accumulators, scratch.totals)
+            in_lanes.fold_chunk(chunk, chunks, scratch.sums, scratch.flags, scratch.accumulators)
+    in_lanes.fold_lanes(scratch.accumulators, scratch.totals)
 
 
 @njit(nogil=True, cache=True)
-def advance(  # type: ignore[no-untyped-def]
-    physics, widths, first_trial, layer0, states, rows, stop, progress
-):  # pragma: no cover - compiled
-    """Take consecutive trials through consecutive layers.
+def advance(physics, widths, first_trial, layer0, states, rows, stop, progress):
+    """Take consecutive trials through consecutive layers; the first layer, `layer0`, counts from 0.
 
-    Parameters
-    ----------
-    widths
-        Width of every layer, shape (depth,).
-    first_trial, layer0
-        Number of the first trial, and of the first layer from 0.
-    states
-        Shape (trial, STATE), moved on in place.
-    rows
-        Written: the observables, shape (trial, layer, observable), NaN where undefined.
-    stop
-        Shape (1,): once it is not 0 the call returns early, and its results mean nothing.
-    progress
-        Shape (1,): the node updates done are added.
+    `widths` is of every layer, shape (depth,). `states`, (trial, STATE), move on in place. Written:
+    `rows`, (trial, layer, observable), NaN where undefined. Once stop[0] is not 0 the call returns
+    early, and its results mean nothing; the node updates done are added to progress[0].
     """
     scratch = Scratch(
         np.empty((4, GROUPS), np.uint32),
         np.empty(SUMS * LANES, np.float32),
         np.empty(LANES, np.int32),
-        accumulators(),
+        in_lanes.accumulators(),
         np.empty(TOTALS, np.float64),
         np.empty(AIM, np.float64),
     )
@@ -134,9 +88,7 @@ def advance(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def run_blocks(  # type: ignore[no-untyped-def]
-    physics, widths, first_trial, trials, segment, collector, stop, progress
-):  # pragma: no cover - compiled
+def run_blocks(physics, widths, first_trial, trials, segment, collector, stop, progress):
     """Run `trials` trials from `first_trial` on, block by block, into a `moments.Collector`.
 
     Layers are taken `segment` at a time, which bounds the memory and changes no byte.
@@ -160,9 +112,7 @@ def run_blocks(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def chunk_range(  # type: ignore[no-untyped-def]
-    physics, trial, layer, width, first_chunk, state, sums, flags, stop
-):  # pragma: no cover - compiled
+def chunk_range(physics, trial, layer, width, first_chunk, state, sums, flags, stop):
     """Sum the chunks `first_chunk` … of one layer into sums[chunk] and flags[chunk].
 
     The part of a layer that one thread takes where a trial is shared between threads.
@@ -175,15 +125,17 @@ def chunk_range(  # type: ignore[no-untyped-def]
             return
         chunk = first_chunk + c
         nodes = min(CHUNK, width - chunk * CHUNK)
-        chunk_sums(physics, trial, layer, chunk, nodes, single(aim), words, sums[c], flags[c])
+        in_lanes.chunk_sums(
+            physics, trial, layer, chunk, nodes, in_lanes.single(aim), words, sums[c], flags[c]
+        )
 
 
 @njit(nogil=True, cache=True)
-def fold_range(sums, flags, totals):  # type: ignore[no-untyped-def]  # pragma: no cover
+def fold_range(sums, flags, totals):
     """Fold all chunks of a layer, in order."""
-    into = accumulators()
+    into = in_lanes.accumulators()
     chunks = sums.shape[0]
     for slot in range(min(chunks, SLOTS)):
         for chunk in range(slot, chunks, SLOTS):
-            fold_chunk(chunk, chunks, sums[chunk], flags[chunk], into)
-    fold_lanes(into, totals)
+            in_lanes.fold_chunk(chunk, chunks, sums[chunk], flags[chunk], into)
+    in_lanes.fold_lanes(into, totals)

@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simcore.errors import DeviceError
+from simcore.numerics.lanes import LANES
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.statistics.blocks import BLOCK, Task
 
-from . import cpu_kernels as pair
-
-NODE_SECONDS, LAYER_SECONDS = 1e-11, 2e-9
-"""Rough costs of a node and of a trial's layer on a device that is full; they size tasks only."""
+from . import physics as of_pairs
+from .sums import CHUNK, SLOTS, SUMS, TOTALS
 
 WIDE = 2**16
 """From this width on, several blocks may share a trial's layer: its three launches then pay."""
@@ -41,22 +40,12 @@ class Room(NamedTuple):
 
 
 class PairCudaSampler(CudaBlockSampler):
-    """The pair sampler of Gaussian ensembles on a CUDA device (`contract.Sampler`).
+    """The pair sampler of Gaussian ensembles on a CUDA device: the bytes of `cpu.PairSampler`.
 
-    Its bytes are those of `cpu.PairSampler`.
-
-    Parameters
-    ----------
-    run
-        The run to sample.
-    device
-        Where to run the kernel; None is the current CUDA device.
-
-    Raises
-    ------
-    DeviceError
-        If the run is of another kind, or a launch needs more memory than the device has free.
+    Raises DeviceError if the run is of another kind.
     """
+
+    node_seconds, layer_seconds = 1e-11, 2e-9
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run, device)
@@ -68,11 +57,11 @@ class PairCudaSampler(CudaBlockSampler):
                 f"samples he and correlated pairs in networks of their own, not {other}",
                 "Use --device cpu.",
             )
-        self.physics = [pair.Physics.of(point) for point in run.points]
+        self.physics = [of_pairs.Physics.of(point) for point in run.points]
 
     def prepare(self) -> None:
         """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
-        signals = Signals.sharing(np.zeros(1, dtype=np.int64))
+        signals = Signals.sharing()
         for task, width in ((Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)):
             run = Run(
                 depth=1,
@@ -84,18 +73,14 @@ class PairCudaSampler(CudaBlockSampler):
             )
             PairCudaSampler(run, self.device).run(task, None, signals)
 
-    def seconds_per_block(self, point: int) -> float:
-        """Return a rough estimate of the time for a block of 64 trials, with many others."""
-        return self.seconds_by_size(point, NODE_SECONDS, LAYER_SECONDS)
-
     def carried_bytes(self, point: int) -> int:
         """Return the size of a state."""
-        return 8 * pair.STATE
+        return 8 * of_pairs.STATE
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
         """Return the states of trials before their first layer, on the device."""
-        states = np.empty((trials, pair.STATE))
-        pair.start(self.physics[point], states)
+        states = np.empty((trials, of_pairs.STATE))
+        of_pairs.start(self.physics[point], states)
         return self.device.put(states)
 
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
@@ -121,13 +106,13 @@ class PairCudaSampler(CudaBlockSampler):
 
     def _room(self, width: int, trials: int) -> Room:
         """Return room for the sums of a layer, of as many trials at a time as there are to be."""
-        room, chunks, lanes = self.device.room, -(-width // pair.CHUNK), pair.LANES
-        of_trial = 4 * chunks * lanes * (pair.SUMS + 1)
+        room, chunks = self.device.room, -(-width // CHUNK)
+        of_trial = 4 * chunks * LANES * (SUMS + 1)
         together = min(trials, max(1, SUMS_BYTES // of_trial))
         return Room(
-            room((together, chunks, pair.SUMS * lanes), np.float32),
-            room((together, chunks, lanes), np.int32),
-            room((together, pair.TOTALS)),
+            room((together, chunks, SUMS * LANES), np.float32),
+            room((together, chunks, LANES), np.int32),
+            room((together, TOTALS)),
         )
 
     def _share(
@@ -140,7 +125,7 @@ class PairCudaSampler(CudaBlockSampler):
         first_trial, layer0, j = place
         layer, physics = layer0 + j, self.physics[point]
         width = int(self.widths[point][layer])
-        blocks = -(-width // (pair.CHUNK * pair.SLOTS))
+        blocks = -(-width // (CHUNK * SLOTS))
         sums, counts, totals = room
         for t in range(0, rows.shape[0], totals.shape[0]):
             of, to = (array[t : t + totals.shape[0]] for array in (states, rows))
@@ -148,6 +133,6 @@ class PairCudaSampler(CudaBlockSampler):
             drawn = (physics, width, first, layer, of, sums, counts)
             self.device.launch(wide.sum_chunks, trials * blocks, THREADS, *drawn)
             folded = (width, *room)
-            self.device.launch(wide.fold_chunks, trials * pair.TOTALS, THREADS, *folded)
+            self.device.launch(wide.fold_chunks, trials * TOTALS, THREADS, *folded)
             ended = (physics, width, j, of, totals, to)
             self.device.launch(wide.finish_wide, trials, THREADS, *ended)

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 from numba import cuda, njit, types
 
+from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 
@@ -26,7 +27,6 @@ from .sums import (
     CHUNK,
     F_ZERO,
     GROUPS,
-    LANES,
     PAIR_STREAM,
     SLOTS,
     SMALL,
@@ -71,7 +71,7 @@ NOTHING = (F_ZERO,) * SUMS + (ZERO,)
 
 
 @njit(forceinline=True)
-def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no-untyped-def]
+def group_normals(group, trial_word, layer_word, key0, key1):
     """Return the normals of a group's two nodes: z₁, z₂ of the one, then of the other."""
     w0, w1, w2, w3 = philox(
         counter_word0(group, PAIR_STREAM), ROW, trial_word, layer_word, key0, key1
@@ -82,9 +82,7 @@ def group_normals(group, trial_word, layer_word, key0, key1):  # type: ignore[no
 
 
 @njit(forceinline=True)
-def lane_chunk(  # type: ignore[no-untyped-def]
-    group, lane, nodes, trial_word, layer_word, key0, key1, given
-):
+def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, given):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
     `group` is the lane's first one of the chunk; `given` is an aim (`physics.take_aim`).
@@ -107,9 +105,7 @@ def lane_chunk(  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _sum_slot(  # type: ignore[no-untyped-def]
-    physics, thread, width, trial_word, layer_word, given, parts
-):
+def _sum_slot(physics, thread, width, trial_word, layer_word, given, parts):
     """Sum a thread's lane of the chunks of its slot into `parts`; return its three counts."""
     aim = single(given)
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
@@ -139,7 +135,7 @@ def _sum_slot(  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _add_chunk(s, at, parts):  # type: ignore[no-untyped-def]
+def _add_chunk(s, at, parts):
     parts[at] += s[0]
     parts[_u32(at + U_THREADS)] += s[1]
     parts[_u32(at + 2 * THREADS)] += s[2]
@@ -151,7 +147,7 @@ def _add_chunk(s, at, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def fold_slots(thread, parts):  # type: ignore[no-untyped-def]
+def fold_slots(thread, parts):
     """Add the slots of a lane of one of the eight sums, in order."""
     at = _u32(thread // U_LANES * U_THREADS + thread % U_LANES)
     total = parts[at]
@@ -163,13 +159,13 @@ def fold_slots(thread, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
-    """Add the lanes of a sum, in order, or the warps' counts."""
+def fold_lanes(thread, stride, parts, counts, totals):
+    """Add the lanes of a sum, in order, or the warps' counts; sum k is at parts[k · stride …]."""
     other = U_ZERO
     total = 0.0
     if thread < U_SUMS:
         while other < U_LANES:
-            total += parts[_u32(thread * U_THREADS + other)]
+            total += parts[_u32(thread * stride + other)]
             other = _u32(other + U_ONE)
         totals[thread] = total
     elif thread < U_TOTALS:
@@ -180,9 +176,7 @@ def fold_lanes(thread, parts, counts, totals):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _sum_small_lane(  # type: ignore[no-untyped-def]
-    physics, lane, width, trial_word, layer_word, given, parts
-):
+def _sum_small_lane(physics, lane, width, trial_word, layer_word, given, parts):
     """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
     aim = double(given)
     s = SMALL_START
@@ -199,7 +193,7 @@ def _sum_small_lane(  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True)
-def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-def]
+def _fold_small_lanes(thread, width, parts, totals):
     total = 0.0
     lane = U_ZERO
     while lane < min(U_LANES, width):
@@ -212,7 +206,7 @@ def _fold_small_lanes(thread, width, parts, totals):  # type: ignore[no-untyped-
 
 
 @cuda.jit(device=True, forceinline=True)
-def put_counts(thread, n1, n2, both, counts):  # type: ignore[no-untyped-def]
+def put_counts(thread, n1, n2, both, counts):
     """Add the three counts of the threads of each warp into its places of `counts`."""
     for distance in (16, 8, 4, 2, 1):
         n1 = _i32(n1 + cuda.shfl_down_sync(EVERY_LANE, n1, distance))
@@ -226,9 +220,7 @@ def put_counts(thread, n1, n2, both, counts):  # type: ignore[no-untyped-def]
 
 
 @cuda.jit(device=True, forceinline=True)
-def _sum_layer(  # type: ignore[no-untyped-def]
-    physics, thread, width, trial_word, layer_word, aim, parts, counts, totals
-):
+def _sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals):
     """Draw a layer of a trial and write its sums to `totals`."""
     if width < U_SMALL:
         if thread < U_LANES:
@@ -242,11 +234,11 @@ def _sum_layer(  # type: ignore[no-untyped-def]
         cuda.syncthreads()
         fold_slots(thread, parts)
         cuda.syncthreads()
-        fold_lanes(thread, parts, counts, totals)
+        fold_lanes(thread, U_THREADS, parts, counts, totals)
 
 
 @cuda.jit(device=True, forceinline=True)
-def finish_layer(physics, thread, width, totals, state, row):  # type: ignore[no-untyped-def]
+def finish_layer(physics, thread, width, totals, state, row):
     """Write the observables of a layer and move the state on, several threads side by side."""
     if thread == U_ZERO:
         pair_physics.observe_layer(width, totals, state, row)
@@ -265,17 +257,10 @@ def finish_layer(physics, thread, width, totals, state, row):  # type: ignore[no
 # Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
 # since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def advance(  # type: ignore[no-untyped-def]
-    physics, widths, first_trial, layer0, begin, end, states, rows
-):
+def advance(physics, widths, first_trial, layer0, begin, end, states, rows):
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 
-    Parameters
-    ----------
-    physics, widths, first_trial, layer0, states, rows
-        As for `cpu_kernels.advance`, in the memory of the device.
-    begin, end
-        The layers to take, from `layer0` on: rows[:, begin] … rows[:, end − 1].
+    As `cpu_kernels.advance`, for the layers rows[:, begin] … rows[:, end − 1] after `layer0`.
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(STATE, types.float64)

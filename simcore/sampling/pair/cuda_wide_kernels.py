@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from numba import cuda, njit, types
 
+from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import LOW, counter_word3
 
 from .cuda_kernels import (
@@ -31,7 +32,7 @@ from .cuda_kernels import (
     lane_chunk,
 )
 from .physics import LIVE, NONE_LEFT, STATE, take_aim
-from .sums import AIM, BYTE, LANES, TOTALS
+from .sums import AIM, BYTE, TOTALS
 
 _f32, _i32, _u32, _u64 = np.float32, np.int32, np.uint32, np.uint64
 
@@ -40,28 +41,18 @@ U_BITS = _u32(8)
 
 
 @njit(forceinline=True)
-def _chunks(width):  # type: ignore[no-untyped-def]
+def _chunks(width):
     """Return how many chunks a layer has."""
     return _u32(_u32(_u32(width) + U_CHUNK - U_ONE) // U_CHUNK)
 
 
 @partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def sum_chunks(  # type: ignore[no-untyped-def]
-    physics, width, first_trial, layer, states, sums, counts
-):
-    """Draw and sum a layer of consecutive trials, a thread for each lane of each chunk.
+def sum_chunks(physics, width, first_trial, layer, states, sums, counts):
+    """Draw and sum a layer, counted from 0, of trials, a thread for each lane of each chunk.
 
-    Parameters
-    ----------
-    physics, first_trial, states
-        As for `cuda_kernels.advance`; the states stay.
-    width, layer
-        Width and number, from 0, of the layer.
-    sums
-        Written: float32, shape (trial, chunk, SUMS · LANES), as `sums.chunk_sums` writes them;
-        there may be room for more chunks than the layer has.
-    counts
-        Written: int32, shape (trial, chunk, LANES), packed.
+    The states stay. Written, as `sums.chunk_sums` writes them: `sums`, float32, shape (trial,
+    chunk, SUMS · LANES), where there may be room for more chunks than the layer has; `counts`,
+    int32, (trial, chunk, LANES), packed.
     """
     aim = cuda.shared.array(AIM, types.float64)
     thread, chunks = _u32(cuda.threadIdx.x), _chunks(width)
@@ -97,17 +88,10 @@ def sum_chunks(  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def fold_chunks(width, sums, counts, totals):  # type: ignore[no-untyped-def]
+def fold_chunks(width, sums, counts, totals):
     """Add the chunks of a layer in order, a thread block for each sum and each count of a trial.
 
-    Parameters
-    ----------
-    width
-        Width of the layer.
-    sums, counts
-        From `sum_chunks`.
-    totals
-        Written: shape (trial, TOTALS).
+    Written: `totals`, shape (trial, TOTALS).
     """
     parts = cuda.shared.array(THREADS, types.float64)
     thread, chunks = _u32(cuda.threadIdx.x), _chunks(width)
@@ -140,19 +124,10 @@ def fold_chunks(width, sums, counts, totals):  # type: ignore[no-untyped-def]
 
 
 @partial(cuda.jit, lto=False, cache=True)
-def finish_wide(physics, width, j, states, totals, rows):  # type: ignore[no-untyped-def]
+def finish_wide(physics, width, j, states, totals, rows):
     """Observe a layer and move on, a thread block for each trial: the end of a layer of `advance`.
 
-    Parameters
-    ----------
-    physics, width, states
-        As for `sum_chunks`; the states move on.
-    j
-        Number of the layer in `rows`.
-    totals
-        From `fold_chunks`.
-    rows
-        Written: rows[:, j].
+    Written, from the totals of `fold_chunks`: rows[:, j].
     """
     state = cuda.shared.array(STATE, types.float64)
     sums = cuda.shared.array(TOTALS, types.float64)

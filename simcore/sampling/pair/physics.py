@@ -65,7 +65,7 @@ class Physics(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def start(physics, states):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def start(physics, states):
     """Set every state to K¹ (theory.md 1): equal lengths, the exact overlap."""
     e0 = physics.sigma_w2 * physics.q0 * physics.distance
     k11 = physics.sigma_w2 * physics.q0 + physics.sigma_b2
@@ -84,7 +84,7 @@ def start(physics, states):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _rescale(state):
     """Move powers of four from the mantissa of K₁₁ to its exponent; exact."""
     m = state[MANTISSA]
     if 1.0 / RESCALE < m < RESCALE or m == 0.0:
@@ -97,7 +97,7 @@ def _rescale(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compi
 
 
 @njit(nogil=True, cache=True, inline="always")
-def direction(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def direction(state):
     """Return cos θ, sin θ, √K₂₂, and p/z₁, t/z₂, f of theory.md (4)."""
     x = times(state[KAPPA], math.sqrt(state[MANTISSA]))
     y = state[GAMMA]
@@ -114,13 +114,13 @@ def direction(state):  # type: ignore[no-untyped-def]  # pragma: no cover - comp
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def take_aim(state, aim):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def take_aim(state, aim):
     """Write what turns the normals of a node into p and t of theory.md (4), shape (AIM,)."""
     _, _, _, aim[0], aim[1], _ = direction(state)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def finish_layer(physics, width, totals, state, row):
     """Write the observables of a layer to `row` and move `state` to the next layer.
 
     `totals` holds the sums of the layer, of which only the counts are read where both signals are
@@ -135,7 +135,7 @@ def finish_layer(physics, width, totals, state, row):  # type: ignore[no-untyped
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def observe_layer(width, totals, state, row):
     """Write the observables of a layer to `row`, but logarithms, the angle and the cosine.
 
     In their places is what these need, and `totals` holds the rest of it: `finish_layer` does them
@@ -168,7 +168,7 @@ def observe_layer(width, totals, state, row):  # type: ignore[no-untyped-def]  #
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _observe(width, totals, state, row):
     """Write the lengths and, where both signals live, the angle in all its forms (theory.md 2)."""
     cosine, sine, root2, _, _, _ = direction(state)
     m, power = state[MANTISSA], state[POWER]
@@ -193,7 +193,7 @@ def _observe(width, totals, state, row):  # type: ignore[no-untyped-def]  # prag
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  # pragma: no cover
+def observe_cosine(width, totals, state, row):
     """Write the cosine between the activations, where there is an angle and no signal is dead."""
     if np.isnan(row[shown.CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
         return
@@ -211,7 +211,7 @@ def observe_cosine(width, totals, state, row):  # type: ignore[no-untyped-def]  
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def move_on(physics, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+def move_on(physics, width, totals, state):
     """Move the state to the next layer by theory.md (4), dead signals apart."""
     if state[LIVE] == NONE_LEFT:
         return
@@ -243,7 +243,7 @@ def move_on(physics, width, totals, state):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _first_died(k22, second_died, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _first_died(k22, second_died, state):
     """Go on with the second signal alone, in the place of the first, or with none."""
     if state[LIVE] == ONE_LEFT or second_died or k22 == 0.0:
         state[LIVE] = NONE_LEFT
@@ -256,7 +256,7 @@ def _first_died(k22, second_died, state):  # type: ignore[no-untyped-def]  # pra
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _move(k11, a, b, d, s, f, g, width, totals, state):
     """Apply theory.md (4) where the first signal lives (or the bias revives it)."""
     state[MANTISSA] = k11
     if state[LIVE] == ONE_LEFT:
@@ -283,7 +283,7 @@ def _move(k11, a, b, d, s, f, g, width, totals, state):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _rank_one(width, g, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _rank_one(width, g, totals):
     """Return whether the weights see the two signals as exactly parallel, whatever the sums say.
 
     They do where a single node is active, and where the two weights of a node sum to zero.

@@ -18,28 +18,6 @@ from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import GROUP_NODES, Stream, as_normal, fill_normals
 from simcore.physics.activation import activated, inactive, residual, second_inactive
 
-__all__ = [
-    "AIM",
-    "CHUNK",
-    "GROUPS",
-    "LANES",
-    "PAIR_STREAM",
-    "SLOTS",
-    "SMALL",
-    "SUMS",
-    "TOTALS",
-    "Accumulators",
-    "accumulators",
-    "add_node",
-    "add_small_node",
-    "chunk_sums",
-    "double",
-    "fold_chunk",
-    "fold_lanes",
-    "single",
-    "small_layer",
-]
-
 AIM = 2
 """Numbers by which the normals of a node become p and t: p/z₁ and t/z₂."""
 
@@ -66,19 +44,19 @@ PAIR_STREAM = np.uint64(Stream.PAIR)
 
 
 @njit(inline="always")
-def single(aim):  # type: ignore[no-untyped-def]
+def single(aim):
     """Return an aim (`physics.take_aim`) as numbers in float32."""
     return _f32(aim[0]), _f32(aim[1])
 
 
 @njit(inline="always")
-def double(aim):  # type: ignore[no-untyped-def]
+def double(aim):
     """Return an aim as numbers in float64."""
     return aim[0], aim[1]
 
 
 @njit(inline="always")
-def add_node(s, z1, z2, aim):  # type: ignore[no-untyped-def]
+def add_node(s, z1, z2, aim):
     """Return a lane's sums with one node added; the last packs three counts, a byte each."""
     cotangent, scale = aim
     p = times(cotangent, z1)
@@ -102,7 +80,7 @@ def add_node(s, z1, z2, aim):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _node_normals(words, i):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _node_normals(words, i):
     """Return the normals of node i of a chunk, one at a time."""
     j = i // (2 * LANES) * LANES + i % LANES
     w = 2 * (i // LANES % 2)
@@ -110,9 +88,7 @@ def _node_normals(words, i):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(nogil=True, cache=True)
-def _sum_rounds(  # type: ignore[no-untyped-def]
-    normals, rounds, aim, sums, flags
-):  # pragma: no cover - compiled
+def _sum_rounds(normals, rounds, aim, sums, flags):
     """Add whole rounds, two nodes to each lane; LLVM turns the lanes into vectors."""
     for b in range(rounds):
         for lane in range(LANES):
@@ -126,9 +102,7 @@ def _sum_rounds(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def chunk_sums(  # type: ignore[no-untyped-def]
-    physics, trial, layer, chunk, nodes, aim, words, sums, flags
-):  # pragma: no cover - compiled
+def chunk_sums(physics, trial, layer, chunk, nodes, aim, words, sums, flags):
     """Draw the `nodes` ≤ 512 nodes of a chunk and sum them by lanes.
 
     `words` is scratch, uint32 (4, GROUPS); the results are `sums`, float32 (SUMS · LANES,), and
@@ -162,7 +136,7 @@ class Accumulators(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def accumulators():  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def accumulators():
     """Return room for the sums of a layer."""
     return Accumulators(
         np.empty(SUMS * LANES), np.empty(SUMS * LANES), np.empty(3 * LANES, np.int32)
@@ -170,7 +144,7 @@ def accumulators():  # type: ignore[no-untyped-def]  # pragma: no cover - compil
 
 
 @njit(nogil=True, cache=True)
-def fold_chunk(chunk, chunks, sums, flags, into):  # type: ignore[no-untyped-def]  # pragma: no cover
+def fold_chunk(chunk, chunks, sums, flags, into):
     """Add one of a layer's chunks; they come slot by slot, in order within a slot."""
     slot, layer, counts = into
     if chunk == 0:
@@ -195,7 +169,7 @@ def fold_chunk(chunk, chunks, sums, flags, into):  # type: ignore[no-untyped-def
 
 
 @njit(nogil=True, cache=True)
-def _fold_slot(slot, sums, layer):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _fold_slot(slot, sums, layer):
     if slot == 0:
         for i in range(SUMS * LANES):
             layer[i] = sums[i]
@@ -205,7 +179,7 @@ def _fold_slot(slot, sums, layer):  # type: ignore[no-untyped-def]  # pragma: no
 
 
 @njit(nogil=True, cache=True)
-def fold_lanes(into, totals):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def fold_lanes(into, totals):
     """Add the lanes in order; `totals` has shape (TOTALS,)."""
     sums = into.layer
     a = b = c = d = e = f = g = h = 0.0
@@ -228,7 +202,7 @@ def fold_lanes(into, totals):  # type: ignore[no-untyped-def]  # pragma: no cove
 
 
 @njit(inline="always")
-def add_small_node(s, z1, z2, aim):  # type: ignore[no-untyped-def]
+def add_small_node(s, z1, z2, aim):
     """Return the sums and counts of a lane with one node added, all in float64."""
     cotangent, scale = aim
     p, t = times(cotangent, z1), times(scale, z2)
@@ -250,9 +224,7 @@ def add_small_node(s, z1, z2, aim):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def small_layer(  # type: ignore[no-untyped-def]
-    physics, trial, layer, width, aim, words, totals
-):  # pragma: no cover - compiled
+def small_layer(physics, trial, layer, width, aim, words, totals):
     """Draw and sum a layer below 64 nodes in float64: nodes by lanes, then lanes, in order."""
     rounds = (width + 2 * LANES - 1) // (2 * LANES)
     fill_normals(words, 0, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1)

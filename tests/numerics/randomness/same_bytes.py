@@ -18,6 +18,7 @@ from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import physics as pair_physics
 
 KEY = split_key(0x243F6A8885A308D3)
 TRIAL = 2**32 + 1
@@ -56,10 +57,10 @@ def trajectories() -> npt.NDArray[np.float64]:
     """Observables and states of three trials: whole chunks, a broken one, a layer below 64."""
     run = Run(depth=5, layer_widths=(700, 40, 700, 513, 700), k=(1.0,), ensemble="correlated")
     point = run.points[0]
-    physics = pair.Physics.of(point)
-    states = np.empty((3, pair.STATE))
+    physics = pair_physics.Physics.of(point)
+    states = np.empty((3, pair_physics.STATE))
     rows = np.empty((3, run.depth, len(NAMES)))
-    pair.start(physics, states)
+    pair_physics.start(physics, states)
     stop, progress = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     pair.advance(physics, point.layer_widths(run.depth), TRIAL, 0, states, rows, stop, progress)
     return np.concatenate([rows.ravel(), states.ravel()])
