@@ -29,7 +29,7 @@ def aligned(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
     """Put the results of several runs (`open_run`, loaded) together; `names` are for messages.
 
     Memory is in proportion to the whole. Attributes are those in which all agree; ``complete`` is 0
-    if that of one is. InputError if two hold the same point, or they differ in more than parameters.
+    if that of one is. InputError if two hold the same point, or differ in more than parameters.
     """
     if not datasets:
         raise InputError("files", "none", "are missing", "Name at least one file.")

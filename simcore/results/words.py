@@ -167,5 +167,5 @@ def _kind(verdict: Verdict) -> tuple[str, str]:
 
 def listed(lines: Iterable[str]) -> str:
     """Return lines of text as HTML."""
-    items = "".join(f"<li style='white-space: pre-wrap'>{html.escape(line)}</li>" for line in lines)
-    return f"<ul style='list-style: none; padding-left: 0'>{items}</ul>"
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<ul style='list-style: none; padding-left: 0; white-space: pre-wrap'>{items}</ul>"
