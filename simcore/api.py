@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from .errors import InputError
 from .execution.progress import Control, EventLog, Progress, Report
 from .physics.ensembles import ASYMMETRIC, CRITICAL, ensemble_name
+from .physics.parameters import number
 from .runs.limits import DEFAULTS, EXCLUSIVE
 from .runs.spec import RunSpec
 
@@ -204,14 +205,13 @@ weights, sampler, trials, until_stderr, seed
     return to_dataset(outcome.results)
 
 
-def _law(ensemble: Ensemble) -> dict[str, Any]:
-    scale, bias = ensemble.sigma_w, ensemble.sigma_b
-    return {
-        "ensemble": ensemble.name,
-        "k": float(ensemble.k),
-        "sigma_w": float(scale) if isinstance(scale, int | float) else scale,
-        "sigma_b": None if bias is None else float(bias),
-    }
+def _law(ensemble: object) -> dict[str, Any]:
+    from .runs.ensemble import checked
+
+    law = checked(ensemble)
+    numbers = {"k": law.k, "sigma_w": law.sigma_w, "sigma_b": law.sigma_b}
+    floats = {name: float(x) if isinstance(x, int) else x for name, x in numbers.items()}
+    return {"ensemble": law.name, **floats}
 
 
 def resume(
@@ -429,7 +429,7 @@ def settings(
 
     if scheduler is not None:
         check_scheduler(scheduler)
-    seconds = DEFAULTS.checkpoint if checkpoint is None else checkpoint
+    seconds = DEFAULTS.checkpoint if checkpoint is None else number("checkpoint", checkpoint)
     if not seconds > 0.0:
         remedy = "Give the seconds between two checkpoints."
         raise InputError("checkpoint", seconds, "must be above 0", remedy)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from .errors import InputError
 from .physics.ensembles import ASYMMETRIC
-from .physics.parameters import check_integer
-from .runs.ensemble import Ensemble
+from .physics.parameters import whole
+from .runs.ensemble import Ensemble, checked
 
 __all__ = ["layer"]
 
@@ -59,12 +59,12 @@ def layer(
     >>> weight.shape, bias.shape
     ((512, 784), (512,))
     """
-    check_ensemble(ensemble)
+    checked(ensemble)
     if not isinstance(rng, np.random.Generator):
         remedy = "Give numpy.random.default_rng(0), say."
         raise InputError("rng", repr(rng), "must be a numpy.random.Generator", remedy)
-    check_fan_in(ensemble, fan_in)
-    check_integer("fan_out", fan_out, 1, MAX_NODES)
+    fan_in = check_fan_in(ensemble, fan_in)
+    fan_out = whole("fan_out", fan_out, 1, MAX_NODES)
     weight = rng.standard_normal((fan_out, fan_in))
     weight *= ensemble.resolved_sigma_w / math.sqrt(fan_in)
     for a in centring(ensemble):
@@ -107,16 +107,10 @@ def bias_scale(ensemble: Ensemble, fan_in: int) -> float:
     return 0.0
 
 
-def check_ensemble(ensemble: object) -> None:
-    """Raise InputError unless a law is a `simcore.Ensemble`."""
-    if not isinstance(ensemble, Ensemble):
-        remedy = "Give simcore.Ensemble.he(), say."
-        raise InputError("ensemble", repr(ensemble), "must be a simcore.Ensemble", remedy)
-
-
-def check_fan_in(ensemble: Ensemble, fan_in: int) -> None:
-    """Raise InputError unless an ensemble has weights of this fan-in that are not all 0."""
-    check_integer("fan_in", fan_in, 1, MAX_NODES)
+def check_fan_in(ensemble: Ensemble, fan_in: int) -> int:
+    """Return a fan-in as an int; InputError if all weights of the ensemble would be 0 there."""
+    fan_in = whole("fan_in", fan_in, 1, MAX_NODES)
     if fan_in == 1 and ensemble.name not in ASYMMETRIC and ensemble.g == 1.0:
         rule = f"makes the only weight of every node 0 where k = {ensemble.k:g}"
         raise InputError("fan_in", fan_in, rule, "Use a finite k, or a larger fan-in.")
+    return fan_in

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES
+from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, MEASURED_BY, NAMES
 from simcore.runs.predictions import first_order_predictions, has_first_order, predictions
 from simcore.runs.run import Run
 from simcore.statistics.moments import Moments, standard_errors
@@ -133,6 +133,10 @@ class RunResults:
         """Return mean, error, std or count: (point, pair, layer) or (point, layer, rate)."""
         own = columns_of(self.run, observable)
         count, mean, m2 = (values[own] for values in self._folded[:3])
+        if name != "count" and observable in MEASURED_BY:
+            # Some values left the range of float64, and the mean of the others is another number.
+            every = self._folded.count[columns_of(self.run, MEASURED_BY[observable])]
+            count = np.where(count < every, 0.0, count)
         if name in ("std", "mean_errors"):
             part = self._folded._replace(count=count, m2=m2)
             values = standard_errors(part)[name == "mean_errors"]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
-from simcore.physics.parameters import check_integer
+from simcore.physics.parameters import whole
 
 from .matrices import read_matrix, row_batches
 
@@ -68,9 +68,9 @@ def pick_pairs(count: int, pairs: int, seed: int) -> Pairs:
     pairs of the same inputs and seed therefore contain the fewer. InputError if there are fewer
     than 2 inputs, or not that many pairs of them.
     """
-    check_integer("seed", seed, 0, _WORDS - 1)
+    seed = whole("seed", seed, 0, _WORDS - 1)
     total = _number_of_pairs(count)
-    check_integer("pairs", pairs, -_WORDS, _WORDS)
+    pairs = whole("pairs", pairs, -_WORDS, _WORDS)
     if not 1 <= pairs <= total:
         rule = f"must be between 1 and {total}, the number of pairs of {count} inputs"
         raise InputError("pairs", pairs, rule, "Choose a value in that range, or give more inputs.")

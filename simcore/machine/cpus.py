@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from simcore.errors import InputError
+from simcore.physics.parameters import whole
 
 from .cgroups import cpu_limit
 
@@ -18,14 +19,12 @@ def resolve_threads(threads: int | None) -> int:
     """Return the number asked for, or `default_threads`; InputError beyond 1 … `MAX_THREADS`."""
     if threads is None:
         return default_threads()
-    if not 1 <= threads <= MAX_THREADS:
-        raise InputError(
-            "threads",
-            threads,
-            f"must be between 1 and {MAX_THREADS}",
-            f"Leave it out to use the {default_threads()} that this process may use.",
-        )
-    return threads
+    count = whole("threads", threads)
+    if not 1 <= count <= MAX_THREADS:
+        rule = f"must be between 1 and {MAX_THREADS}"
+        remedy = f"Leave it out to use the {default_threads()} that this process may use."
+        raise InputError("threads", count, rule, remedy)
+    return count
 
 
 def default_threads(environment: Mapping[str, str] = os.environ) -> int:

@@ -49,7 +49,7 @@ def check_ensemble(
     if isinstance(sigma_w, str) and sigma_w != CRITICAL:
         rule = f"must be a number or {CRITICAL}"
         raise InputError("sigma_w", sigma_w, rule, "Leave it out for the default.")
-    if isinstance(sigma_w, int | float):
+    if sigma_w is not None and not isinstance(sigma_w, str):
         check_scale("sigma_w", sigma_w, positive=True)
     if sigma_b is not None:
         check_scale("sigma_b", sigma_b, positive=False)

@@ -62,24 +62,9 @@ OBSERVABLES = (
         label="ln q of signal 2",
         symbol="ln q₂",
     ),
-    Observable(
-        "correlation",
-        "correlation of the pre-activations",
-        label="correlation c",
-        symbol="c",
-    ),
-    Observable(
-        "distance",
-        "1 - correlation of the pre-activations",
-        label="distance 1 − c",
-        symbol="1 − c",
-    ),
-    Observable(
-        "log_distance",
-        "natural logarithm of 1 - correlation",
-        label="ln(1 − c)",
-        symbol="ln(1 − c)",
-    ),
+    Observable("correlation", "correlation of the pre-activations", "correlation c", "c"),
+    Observable("distance", "1 - correlation of the pre-activations", "distance 1 − c", "1 − c"),
+    Observable("log_distance", "natural logarithm of 1 - correlation", "ln(1 − c)", "ln(1 − c)"),
     Observable(
         "angle",
         "angle between the pre-activations",
@@ -100,11 +85,7 @@ OBSERVABLES = (
         label="inactive nodes, signal 1",
         heading="inactive",
     ),
-    Observable(
-        "inactive2",
-        "fraction of nodes inactive for signal 2",
-        label="inactive nodes, signal 2",
-    ),
+    Observable("inactive2", "fraction of nodes inactive for signal 2", "inactive nodes, signal 2"),
     Observable(
         "inactive_both",
         "fraction of nodes inactive for both signals",
@@ -175,6 +156,9 @@ FIRST_ORDER = NAMES[NAMES.index("log_q1") : NAMES.index("dead_network1")]
 
 KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
 """Observables whose first trajectories are kept whole."""
+
+MEASURED_BY = {"q1": "inactive1", "q2": "inactive2", "distance": "correlation"}
+"""Observables with values beyond float64, each with one that is defined wherever it exists."""
 
 
 NETWORK_NAMES = tuple(o.name for o in NETWORK)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from numbers import Integral
+from textwrap import shorten
 from typing import Any
 
 from simcore.errors import InputError
@@ -73,9 +75,71 @@ def shown(values: Sequence[float]) -> str:
     return ",".join(f"{x:g}" for x in values)
 
 
-def sorted_grid(name: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return values sorted, with −0 as 0; refuse NaN, emptiness and duplicates."""
-    ordered = tuple(sorted(x + 0 if isinstance(x, int) else x + 0.0 for x in values))
+def number(name: str, value: Any) -> float:
+    """Return a real number of any type (NumPy's, PyTorch's, a Fraction) as one of Python's own.
+
+    A whole number stays an int, so that a configuration holds it as it was given.
+
+    Raises
+    ------
+    InputError
+        If it is no single real number. Texts and truth values are none.
+    """
+    if _is_real(value):
+        with suppress(TypeError, ValueError, OverflowError, RuntimeError):
+            real = float(value)
+            with suppress(TypeError):
+                return int(operator.index(value))
+            return real
+    raise InputError(name, _line(value), "must be a number", "Give a single one, such as 0.5.")
+
+
+def whole(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """Return a whole number of any type as an int.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number, or not between the limits.
+    """
+    try:
+        found = int(operator.index(value)) if _is_real(value) else None
+    except (TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None:
+        raise InputError(name, _line(value), "must be a whole number", "Give an integer.")
+    if low is not None and high is not None and not low <= found <= high:
+        rule = f"must be between {low} and {high}"
+        raise InputError(name, found, rule, "Choose a value in that range.")
+    return found
+
+
+def several(values: Any) -> tuple[Any, ...]:
+    """Return a single value, or a list, tuple or array of them, as a tuple."""
+    single = isinstance(values, str | bytes) or getattr(values, "ndim", None) == 0
+    return (values,) if single or not isinstance(values, Iterable) else tuple(values)
+
+
+def _is_real(value: Any) -> bool:
+    """Return False for truth values, texts, arrays and complex numbers."""
+    if isinstance(value, bool | str | bytes) or (getattr(value, "ndim", 0) or 0) > 0:
+        return False
+    dtype = getattr(value, "dtype", float)
+    kind = str(getattr(dtype, "name", getattr(dtype, "__name__", dtype)))
+    return "int" in kind or "float" in kind
+
+
+def _line(value: Any) -> Any:
+    """Return a refused value as a message shows it, on one line."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return shorten(repr(value), 60, placeholder=" ...")
+
+
+def sorted_grid(name: str, values: Any) -> tuple[Any, ...]:
+    """Return numbers sorted, with −0 as 0; refuse NaN, emptiness and duplicates."""
+    numbers = [number(name, x) for x in several(values)]
+    ordered = tuple(sorted(x + 0 if isinstance(x, int) else x + 0.0 for x in numbers))
     if any(x != x for x in ordered):
         raise InputError(name, "nan", "must be a number", "Remove the NaN.")
     if not ordered and name != "width":
@@ -83,16 +147,6 @@ def sorted_grid(name: str, values: Sequence[Any]) -> tuple[Any, ...]:
     if len(set(ordered)) < len(ordered):
         raise InputError(name, shown(ordered), "names a value twice", "Name each value once.")
     return ordered
-
-
-def check_integer(name: str, value: object, low: int, high: int) -> None:
-    """Raise InputError unless `value` is a whole number between two limits."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InputError(name, value, "must be a whole number", "Give an integer.")
-    if not low <= int(value) <= high:
-        raise InputError(
-            name, value, f"must be between {low} and {high}", "Choose a value in that range."
-        )
 
 
 def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
@@ -105,18 +159,15 @@ SCALE_LIMITS = (1e-100, 1e100)
 """Smallest and largest σ_w, σ_b and √q₀: their squares and the squares' products stay finite."""
 
 
-def check_scale(field: str, value: float, *, positive: bool) -> None:
-    """Raise InputError unless `value` is a usable standard deviation."""
+def check_scale(field: str, value: Any, *, positive: bool) -> float:
+    """Return a standard deviation as a number; InputError unless it is a usable one."""
+    scale = number(field, value)
     low, high = SCALE_LIMITS
-    allowed = (value == 0.0 and not positive) or low <= value <= high
-    if not allowed:
+    if not (low <= scale <= high or (scale == 0.0 and not positive)):
         or_zero = "" if positive else "0 or "
-        raise InputError(
-            field,
-            value,
-            f"must be {or_zero}between {low:g} and {high:g}",
-            "Give a finite standard deviation.",
-        )
+        rule = f"must be {or_zero}between {low:g} and {high:g}"
+        raise InputError(field, scale, rule, "Give a finite standard deviation.")
+    return scale
 
 
 def correlation_strength(k: float) -> float:
@@ -124,6 +175,7 @@ def correlation_strength(k: float) -> float:
 
     theory.md 1 [SS]; −1 < k ≤ ∞, else InputError; positive k is anti-correlated, 0 independent.
     """
+    k = number("k", k)
     if not k > -1.0:
         raise InputError(
             "k", k, "must be above -1 (inf is allowed)", "Give a value such as 0, 1 or inf."

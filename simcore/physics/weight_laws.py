@@ -42,19 +42,8 @@ class WeightLaw:
 
     ``normal``; ``uniform`` on ±√3; ``rademacher``, ±1; ``laplace``; ``student``, Student's t with ν
     degrees of freedom, times √((ν−2)/ν); ``bernoulli``, a standard normal over √P with probability
-    P, else 0.
-
-    Parameters
-    ----------
-    name
-        One of the six.
-    parameter
-        ν of ``student``, above 4; P of ``bernoulli``, in (0, 1]; 0 for the others.
-
-    Raises
-    ------
-    InputError
-        If the law is unknown, or has no such parameter.
+    P, else 0. The parameter is ν, above 4, or P, in (0, 1]; 0 for the others. InputError if the law
+    is unknown, or has no such parameter.
     """
 
     name: str
@@ -102,15 +91,8 @@ class WeightLaw:
 def parse_weights(text: str) -> WeightLaw:
     """Return the law that a text such as ``"normal"`` or ``"student:5"`` names.
 
-    Parameters
-    ----------
-    text
-        A name, and a parameter after a colon where the law has one; spaces around them are ignored.
-
-    Raises
-    ------
-    InputError
-        If the law is unknown, or its parameter missing, superfluous, malformed or out of range.
+    Spaces around name and parameter are ignored. InputError if the law is unknown, or its parameter
+    missing, superfluous, malformed or out of range.
     """
     name, colon, number = (part.strip() for part in text.partition(":"))
     if name not in _CODES:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from simcore.errors import InputError
 from simcore.physics.ensembles import CRITICAL, check_ensemble
-from simcore.physics.parameters import correlation_strength
+from simcore.physics.parameters import correlation_strength, number
 from simcore.theory.scales import default_sigma_w
 
 
@@ -65,6 +66,10 @@ class Ensemble:
         return cls("raai", k, sigma_w, sigma_b)
 
     def __post_init__(self) -> None:
+        for name in ("k", "sigma_w", "sigma_b"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                object.__setattr__(self, name, number(name, value))
         check_ensemble(self.name, self.k, self.sigma_w, self.sigma_b)
 
     @property
@@ -75,6 +80,14 @@ class Ensemble:
     @property
     def resolved_sigma_w(self) -> float:
         """σ_w as given, or the value that stands for it."""
-        if isinstance(self.sigma_w, int | float):
-            return float(self.sigma_w)
-        return default_sigma_w(self.name, self.k, critical=self.sigma_w == CRITICAL)
+        if self.sigma_w is None or isinstance(self.sigma_w, str):
+            return default_sigma_w(self.name, self.k, critical=self.sigma_w == CRITICAL)
+        return float(self.sigma_w)
+
+
+def checked(ensemble: object) -> Ensemble:
+    """Return an ensemble; InputError for anything else."""
+    if not isinstance(ensemble, Ensemble):
+        remedy = "Give simcore.Ensemble.he(), say."
+        raise InputError("ensemble", repr(ensemble), "must be a simcore.Ensemble", remedy)
+    return ensemble

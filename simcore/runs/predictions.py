@@ -121,7 +121,8 @@ def _add_deaths(run: Run, point: Point, values: Floats) -> None:
     """Add the probability of a dead network, exact at any width, where a pair has a prediction."""
     from simcore.theory.meanfield import dead_network
 
-    dead = dead_network(point.layer_widths(run.depth))
+    zero_sum = point.g == 1.0 and not point.sigma_b
+    dead = dead_network(point.layer_widths(run.depth), zero_sum=zero_sum)
     live = np.isfinite(values[NAMES.index("q1")])
     for name in ("dead_network1", "dead_network2"):
         values[NAMES.index(name)] = np.where(live, dead, np.nan)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from simcore.errors import InputError
@@ -17,11 +17,13 @@ from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
 from simcore.physics.parameters import (
     SCALE_LIMITS,
     check_choice,
-    check_integer,
     check_scale,
     correlation_strength,
+    number,
+    several,
     shown,
     sorted_grid,
+    whole,
 )
 from simcore.physics.weight_laws import parse_weights
 from simcore.statistics.blocks import BLOCK
@@ -36,7 +38,6 @@ from .spec import RunSpec
 if TYPE_CHECKING:
     from .run import Run
 
-
 _IMPLIED = (("shared_network", True), ("q0", (DEFAULTS.q0,)))
 """Values that a resolved run has because of its inputs."""
 
@@ -49,6 +50,7 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     InputError
         If a value breaks a rule, naming field, value, rule and remedy.
     """
+    spec = _normalised(spec)
     _check_exclusive(spec)
     values = _layers(spec) | _law(spec) | _statistics(spec) | _signals(spec)
     check_choice("device", spec.device, limits.DEVICES)
@@ -62,12 +64,40 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     return values | {"sampler": _sampler(draft)}
 
 
+WHOLE = ("depth", "trials", "first_trial", "seed", "keep", "bins")
+NUMBERS = ("k", "sigma_w", "sigma_b", "correlation", "distance", "q0", "levels")
+
+
+def _normalised(spec: RunSpec) -> RunSpec:
+    """Return a description with Python's own numbers, and tuples where several may be given."""
+    values: dict[str, Any] = {}
+    for name in WHOLE:
+        value = getattr(spec, name)
+        values[name] = None if value is None else whole(name, value)
+    for name in NUMBERS:
+        value = getattr(spec, name)
+        if value is not None and not (name == "sigma_w" and isinstance(value, str)):
+            values[name] = tuple(number(name, x) for x in several(value))
+    for name in ("width", "layer_widths"):
+        value = getattr(spec, name)
+        values[name] = None if value is None else tuple(whole(name, x) for x in several(value))
+    if spec.pairs is not None and not isinstance(spec.pairs, str):
+        values["pairs"] = whole("pairs", spec.pairs)
+    if spec.until_stderr is not None:
+        values["until_stderr"] = number("until_stderr", spec.until_stderr)
+    values["shared_network"] = bool(spec.shared_network)
+    given = {field.name: getattr(spec, field.name) for field in fields(RunSpec)}
+    return RunSpec(**given | values)
+
+
 def _check_exclusive(spec: RunSpec) -> None:
     for name, other in EXCLUSIVE:
         if _given(spec, name) and _given(spec, other):
-            shown = getattr(spec, name)
-            shown = shown if isinstance(shown, str | int | float) else str(shown)
-            raise InputError(name, shown, f"excludes `{other}`", "Give one of the two.")
+            value = getattr(spec, name)
+            if isinstance(value, tuple):
+                value = value[0] if len(value) == 1 else shown(value[:8])
+            text = value if isinstance(value, str | int | float) else str(value)
+            raise InputError(name, text, f"excludes `{other}`", "Give one of the two.")
 
 
 def _given(spec: RunSpec, name: str) -> bool:
@@ -79,29 +109,25 @@ def _given(spec: RunSpec, name: str) -> bool:
     return not (value is None or value is False or (isinstance(value, tuple) and not value))
 
 
-def _several(values: Any) -> tuple[Any, ...]:
-    return tuple(values) if isinstance(values, Iterable) else (values,)
-
-
 # --- the network --------------------------------------------------------------------------------
 
 
 def _layers(spec: RunSpec) -> dict[str, Any]:
     """Return depth, width and layer_widths."""
-    width, profile = sorted_grid("width", _several(spec.width)), None
+    width, profile = sorted_grid("width", spec.width), None
     if spec.layer_widths is not None:
-        profile = tuple(spec.layer_widths)
+        profile = cast("tuple[int, ...]", spec.layer_widths)
         for nodes in profile:
-            check_integer("layer_widths", nodes, 1, limits.MAX_WIDTH)
+            whole("layer_widths", nodes, 1, limits.MAX_WIDTH)
     elif not width:
         raise InputError("width", "none", "is missing", "Give the nodes of a layer, such as 4096.")
     for nodes in width:
-        check_integer("width", nodes, 1, limits.MAX_WIDTH)
+        whole("width", nodes, 1, limits.MAX_WIDTH)
     depth = spec.depth
     if depth is None and profile is None:
         raise InputError("depth", "none", "is missing", "Give the number of layers, such as 200.")
     depth = len(profile or ()) if depth is None else depth
-    check_integer("depth", depth, 1, limits.MAX_DEPTH)
+    whole("depth", depth, 1, limits.MAX_DEPTH)
     if profile is not None and len(profile) != depth:
         rule = f"must have a width for each of the {depth} layers"
         remedy = "Change the widths, or the depth."
@@ -116,7 +142,7 @@ def _law(spec: RunSpec) -> dict[str, Any]:
     """Return ensemble, k, sigma_w, sigma_w_of_k, sigma_b and weights."""
     ensemble = ensemble_name(spec.ensemble, has_k=spec.k is not None)
     check_choice("ensemble", ensemble, ENSEMBLES)
-    k = (0.0,) if spec.k is None else sorted_grid("k", _several(spec.k))
+    k = (0.0,) if spec.k is None else sorted_grid("k", spec.k)
     for value in k:
         correlation_strength(value)
     if ensemble in WITHOUT_K and k != (0.0,):
@@ -144,7 +170,7 @@ def _law(spec: RunSpec) -> dict[str, Any]:
 
 
 def _scales(name: str, values: Any, *, positive: bool) -> tuple[float, ...]:
-    scales = sorted_grid(name, _several(values))
+    scales = sorted_grid(name, values)
     for value in scales:
         check_scale(name, value, positive=positive)
     return scales
@@ -175,7 +201,7 @@ def _sampler(run: Run) -> str:
             sampler = min(costs, key=lambda name: costs[name])
     if run.ensemble in ASYMMETRIC and sampler == "gram" and not run.shared_network:
         for nodes in run.layer_widths or run.width:
-            check_integer("width", nodes, 1, limits.MAX_ASYMMETRIC_WIDTH)
+            whole("width", nodes, 1, limits.MAX_ASYMMETRIC_WIDTH)
     return sampler
 
 
@@ -190,15 +216,15 @@ def _statistics(spec: RunSpec) -> dict[str, Any]:
         raise InputError("until_stderr", target, "must be a number between 0 and 1", remedy)
     if trials is None:
         trials = DEFAULTS.trials if target is None else DEFAULTS.most_trials
-    check_integer("trials", trials, 1, limits.MAX_RUN_TRIALS)
-    check_integer("first_trial", spec.first_trial, 0, limits.MAX_TRIALS - trials)
+    whole("trials", trials, 1, limits.MAX_RUN_TRIALS)
+    whole("first_trial", spec.first_trial, 0, limits.MAX_TRIALS - trials)
     if spec.first_trial % BLOCK:
         rule = f"must be a multiple of {BLOCK}, a block of trials"
         remedy = f"Use {spec.first_trial // BLOCK * BLOCK}."
         raise InputError("first_trial", spec.first_trial, rule, remedy)
-    check_integer("seed", spec.seed, 0, limits.MAX_SEED)
-    check_integer("keep", spec.keep, 0, limits.MAX_TRIALS)
-    check_integer("bins", spec.bins, 1, limits.MAX_BINS)
+    whole("seed", spec.seed, 0, limits.MAX_SEED)
+    whole("keep", spec.keep, 0, limits.MAX_TRIALS)
+    whole("bins", spec.bins, 1, limits.MAX_BINS)
     levels = sorted_grid("levels", spec.levels)
     for level in levels:
         if not 0.0 < level < 1.0:
@@ -220,14 +246,14 @@ def _statistics(spec: RunSpec) -> dict[str, Any]:
 def _signals(spec: RunSpec) -> dict[str, Any]:
     """Return inputs, shared_network, pairs, correlation, distance and q0."""
     inputs, shared, pairs = _inputs(spec), spec.shared_network, spec.pairs
-    q0 = sorted_grid("q0", _several(DEFAULTS.q0 if spec.q0 is None else spec.q0))
+    q0 = sorted_grid("q0", DEFAULTS.q0 if spec.q0 is None else spec.q0)
     low, high = SCALE_LIMITS
     for square in q0:
         if not low <= square <= high:
             rule = f"must be between {low:g} and {high:g}"
             raise InputError("q0", square, rule, "Give |x|^2/N of an input.")
     if inputs is not None:
-        check_integer("pairs", len(inputs.pairs), 1, limits.MAX_PAIRS)
+        whole("pairs", len(inputs.pairs), 1, limits.MAX_PAIRS)
         found = {"inputs": inputs, "shared_network": True, "pairs": len(inputs.pairs), "q0": q0}
         return found | {"correlation": None, "distance": None}
     if pairs is not None and not shared:
@@ -240,7 +266,7 @@ def _signals(spec: RunSpec) -> dict[str, Any]:
     overlaps = _overlaps(name, spec)
     if shared:
         pairs = len(overlaps) if pairs is None else pairs
-        check_integer("pairs", pairs, 1, limits.MAX_PAIRS)
+        whole("pairs", pairs, 1, limits.MAX_PAIRS)
         overlaps = overlaps * pairs if len(overlaps) == 1 else overlaps
         if len(overlaps) != pairs:
             rule = f"must name one overlap, or one for each of the {pairs} pairs"
@@ -256,15 +282,15 @@ def _inputs(spec: RunSpec) -> InputSet | None:
     if inputs is not None and not isinstance(inputs, InputSet):
         inputs = InputSet.read(os.fspath(inputs), pairs=spec.pairs, seed=spec.seed)
     if inputs is not None:
-        check_integer("inputs", inputs.count, 2, limits.MAX_INPUTS)
-        check_integer("inputs", inputs.size, 1, limits.MAX_INPUTS)
+        whole("inputs", inputs.count, 2, limits.MAX_INPUTS)
+        whole("inputs", inputs.size, 1, limits.MAX_INPUTS)
     return inputs
 
 
 def _overlaps(name: str, spec: RunSpec) -> tuple[float, ...]:
     """Return the overlaps, or distances, of the pairs; those of a shared network in their order."""
     given = getattr(spec, name)
-    values = _several(DEFAULTS.correlation if given is None else given)
+    values = several(DEFAULTS.correlation if given is None else given)
     values = values if spec.shared_network else sorted_grid(name, values)
     for x in values:
         if name == "correlation" and not -1.0 <= x <= 1.0:

@@ -57,25 +57,20 @@ class Sampler(Protocol):
 
     def prepare(self) -> None:
         """Compile or load the kernels."""
-        ...
 
     def blocks_per_task(self, point: int) -> int:
         """Return the best number of blocks in a task of a point, a power of two."""
-        ...
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time of one thread for a block."""
-        ...
 
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
         """Run a task in the calling thread, one of many perhaps; releases the GIL.
 
         `bins` is None for block 0 of a point only.
         """
-        ...
 
     def run_shared(
         self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int
     ) -> TaskResult:
         """Run a task of one block with all threads of a pool; the same bytes as `run`."""
-        ...

@@ -1,16 +1,18 @@
 """One signal at infinite width under the weights of `rai` and `raai`, theory.md 4, by quadrature.
 
-A node reads h = N(0, K) + βx_j with probability n/(n+1), and N(0, K − σ_b²) + β with probability
-1/(n+1), where j is random in the layer before and β = √U. The activations x ≥ 0 have an atom at 0
-and a density, held as masses on Gauss–Legendre panels; given x_j the density of h is closed form.
+A node reads h = N(0, K) + βx_j with probability n/(n+1), and N(0, K′) + β with probability 1/(n+1),
+where j is random in the layer before and β = √U. K is without the replaced weight, K′ without the
+bias. The activations x ≥ 0 have an atom at 0 and a density, held as masses on Gauss–Legendre
+panels; given x_j the density of h is closed form.
 
-Lengths are in units of √K₁₁ of their own layer, in which the 1 of the replaced bias is `replaced`.
+Lengths are in units of √K of their own layer, in which the 1 of the replaced bias is `replaced`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
@@ -19,6 +21,8 @@ from simcore.physics.parameters import check_scale, correlation_strength
 from simcore.physics.parameters import norm_preserving_sigma_w as gaussian_sigma_w
 
 from .law import FloatArray
+
+Value = TypeVar("Value", float, FloatArray)
 
 _TAIL = 8.5
 """Standard deviations after which a normal density is left out."""
@@ -33,7 +37,7 @@ _NEAR = 0.5
 """Below this x the integral over β is a quadrature, for its closed form divides by powers of x."""
 
 _LEAST_VARIANCE = 1e-12
-"""Least share of σ_w²⟨x²⟩ that a = σ_w²(⟨x²⟩ − g⟨x⟩²) may be; less is rounding (k = ∞)."""
+"""Least share of σ_w²⟨x²⟩ that the variance by weights may be; less is rounding (k = ∞)."""
 
 _GROWTH_TOLERANCE = 1e-11
 """Relative change in a layer at which the growth counts as converged."""
@@ -43,7 +47,7 @@ _MOST_LAYERS = 300
 
 @dataclass(frozen=True)
 class AsymmetricLaw:
-    """Parameters of `rai` and `raai`."""
+    """Parameters of `rai` and `raai`, and the covariances that its weights make."""
 
     weight_variance: float
     """σ_w²."""
@@ -55,14 +59,25 @@ class AsymmetricLaw:
         """σ_b² at a fan-in, theory.md 1."""
         return self.weight_variance / fan_in if self.sigma_b is None else self.sigma_b**2
 
+    def shared(self, mixed: Value, first: Value, second: Value) -> Value:
+        """Covariance by all weights, σ_w²(⟨xy⟩ − g⟨x⟩⟨y⟩), of what has these moments."""
+        return self.weight_variance * (mixed - self.g * (first * second))
+
+    def shared_by_others(self, mixed: Value, first: Value, second: Value, fan_in: float) -> Value:
+        """Covariance by all weights but the replaced one, theory.md (3), in the mean over j."""
+        if fan_in < 2.0:
+            return 0.0 * mixed
+        lost = 1.0 / fan_in
+        kept = (1.0 - lost - self.g * lost**2) * mixed
+        return self.weight_variance * (kept - self.g * (1.0 - 2.0 * lost) * (first * second))
+
 
 def asymmetric_law(k: float, sigma_w: float, sigma_b: float | None) -> AsymmetricLaw:
     """Check the parameters of an asymmetric ensemble; InputError names the one out of range."""
     g = correlation_strength(k)
-    check_scale("sigma_w", sigma_w, positive=True)
-    if sigma_b is not None:
-        check_scale("sigma_b", sigma_b, positive=False)
-    return AsymmetricLaw(float(sigma_w) ** 2, g, None if sigma_b is None else float(sigma_b))
+    scale = float(check_scale("sigma_w", sigma_w, positive=True))
+    bias = None if sigma_b is None else float(check_scale("sigma_b", sigma_b, positive=False))
+    return AsymmetricLaw(scale**2, g, bias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,16 +161,54 @@ def beta_moments(h: FloatArray, x: FloatArray, powers: tuple[int, ...]) -> list[
     return results
 
 
-def _closed_moments(h: FloatArray, x: FloatArray, powers: tuple[int, ...]) -> list[FloatArray]:
-    """Integrate over t = βx − h: a polynomial of degree 1 + p in t times N(t)."""
+@dataclass(frozen=True, eq=False)
+class NormalMoments:
+    """Moments of z and β where z + βx = h, each an average given h times the density of h."""
+
+    mass: FloatArray
+    z: FloatArray
+    zz: FloatArray
+    z_beta: FloatArray
+    beta: FloatArray
+    beta_squared: FloatArray
+
+
+def normal_moments(h: FloatArray, x: float) -> NormalMoments:
+    """Return the moments of z and β at each h, shape (h.size, 1).
+
+    z is small beside h and βx where x is large, so that its moments don't follow from those of β
+    without a loss of digits.
+    """
+    mass, beta, beta_squared = beta_moments(h, np.array([x]), (0, 1, 2))
+    if x < _NEAR:
+        nodes, weights = _panels(np.array([0.0, 1.0]), 10)
+        z = h[:, None] - nodes * x
+        density = normal_density(z) * (2.0 * weights * nodes)
+        one, two, mixed = ((density * f).sum(axis=1)[:, None] for f in (z, z * z, z * nodes))
+        return NormalMoments(mass, one, two, mixed, beta, beta_squared)
+    powers = _incomplete_moments(h[:, None] - x, h[:, None], 4)
+    h = h[:, None]
+    one = 2.0 / x**2 * (h * powers[1] - powers[2])
+    two = 2.0 / x**2 * (h * powers[2] - powers[3])
+    mixed = 2.0 / x**3 * (h * h * powers[1] - 2.0 * h * powers[2] + powers[3])
+    return NormalMoments(mass, one, two, mixed, beta, beta_squared)
+
+
+def _incomplete_moments(low: FloatArray, high: FloatArray, count: int) -> list[FloatArray]:
+    """Integrate t^p N(t) from `low` to `high` for each p < `count`."""
     from scipy.special import ndtr
 
-    low, high = -h[:, None], x - h[:, None]
     at_low, at_high = normal_density(low), normal_density(high)
     moments = [ndtr(high) - ndtr(low), at_low - at_high]
-    for order in range(2, 2 + max(powers)):
+    for order in range(2, count):
         ends = low ** (order - 1) * at_low - high ** (order - 1) * at_high
         moments.append((order - 1) * moments[order - 2] + ends)
+    return moments
+
+
+def _closed_moments(h: FloatArray, x: FloatArray, powers: tuple[int, ...]) -> list[FloatArray]:
+    """Integrate over t = βx − h: a polynomial of degree 1 + p in t times N(t)."""
+    moments = _incomplete_moments(-h[:, None], x - h[:, None], 2 + max(powers))
     scaled = [moment / x**j for j, moment in enumerate(moments)]
     ratio = h[:, None] / x
     results = []
@@ -176,8 +229,11 @@ class Layer:
     """Activations that it reads, in the units of the layer before."""
     after: Measure
     """Its activations: first those of `points`, then scale × `fresh`."""
+    fan_in: float
     weight_part: float
-    """a = σ_w²(⟨x²⟩ − g⟨x⟩²), in units of K₁₁ of the layer before."""
+    """a, the variance by all weights but the replaced one, in units of K₁₁ of the layer before."""
+    all_weights: float
+    """a where the bias is replaced, σ_w²(⟨x²⟩ − g⟨x⟩²), in the same units."""
     bias_part: float
     """s = σ_b², in the same units."""
     old: float
@@ -185,7 +241,7 @@ class Layer:
     replaced: float
     """The 1 that a replaced bias is a fraction β of."""
     scale: float
-    """√(a/K₁₁), the scale of the Gaussian part where the bias is replaced."""
+    """Standard deviation of the Gaussian part where the bias is replaced."""
     points: FloatArray
     weights: FloatArray
     """Quadrature over h > 0, the bias not replaced."""
@@ -214,14 +270,16 @@ def advance(measure: Measure, law: AsymmetricLaw, fan_in: float, resolution: flo
     n = inf leaves out the terms of order 1/n; `resolution` is the factor by which the panels are
     narrower than by default.
     """
-    free = law.weight_variance * (measure.second - law.g * measure.first**2)
-    weight_part = max(free, _LEAST_VARIANCE * law.weight_variance * measure.second)
+    least = _LEAST_VARIANCE * law.weight_variance * measure.second
+    moments = measure.second, measure.first, measure.first
+    weight_part = max(law.shared_by_others(*moments, fan_in), least)
+    all_weights = max(law.shared(*moments), least)
     bias_part = law.bias_variance(fan_in) * math.exp(-2.0 * measure.log_unit)
     k11 = weight_part + bias_part
     log_unit = measure.log_unit + 0.5 * math.log(k11)
     new = 1.0 / (fan_in + 1.0)
     replaced = math.exp(-log_unit) if new else 0.0
-    sources, scale = measure.points / math.sqrt(k11), math.sqrt(weight_part / k11)
+    sources, scale = measure.points / math.sqrt(k11), math.sqrt(all_weights / k11)
     width, ratio = 1.0 / resolution, _GROWTH_RATIO ** (1.0 / resolution)
     top = _TAIL + _top(sources, measure.masses)
     points, weights = _panels(_edges(top, replaced, width, ratio))
@@ -235,7 +293,9 @@ def advance(measure: Measure, law: AsymmetricLaw, fan_in: float, resolution: flo
     return Layer(
         before=measure,
         after=measure_of(*after, log_unit),
+        fan_in=fan_in,
         weight_part=weight_part,
+        all_weights=all_weights,
         bias_part=bias_part,
         old=1.0 - new,
         replaced=replaced,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
-from simcore.physics.parameters import SCALE_LIMITS
+from simcore.physics.parameters import SCALE_LIMITS, number, whole
 
 from .law import FloatArray
 
 
 def within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
     """Return values as an array; InputError if one lies outside of [low, high]."""
-    array = np.asarray(value, dtype=np.float64)
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        numbers = [number(field, x) for x in array.ravel().tolist()]
+        array = np.reshape(numbers, array.shape)
+    array = array.astype(np.float64)
     outside = array[~((array >= low) & (array <= high))]
     if outside.size:
         rule = f"must be between {low:g} and {high:g}"
@@ -50,10 +53,11 @@ def overlaps(distance: float | None, correlation: float | None) -> tuple[float, 
 
 def layers(depth: int) -> int:
     """Return a depth; InputError unless it is an integer of at least 1."""
-    if not hasattr(depth, "__index__") or operator.index(depth) < 1:
+    layers = whole("depth", depth)
+    if layers < 1:
         rule = "must be an integer of at least 1"
         raise InputError("depth", depth, rule, "Give the number of layers.")
-    return operator.index(depth)
+    return layers
 
 
 def whole_numbers(

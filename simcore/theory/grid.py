@@ -17,9 +17,9 @@ from simcore.physics.observables import BY_NAME, OBSERVABLES
 from simcore.physics.parameters import (
     PARAMETERS,
     check_choice,
-    check_integer,
     correlation_strength,
     sorted_grid,
+    whole,
 )
 
 from .checks import mean_square, within
@@ -98,10 +98,8 @@ class Grid:
         axes = {}
         for name, given in values.items():
             if given is not None:
-                several = (given,) if isinstance(given, int | float) else tuple(given)
-                whole = name == "width"
-                checked = several if whole else [float(x) for x in several]
-                axes[name] = sorted_grid(_FIELDS.get(name, name), checked)
+                ordered = sorted_grid(_FIELDS.get(name, name), given)
+                axes[name] = ordered if name == "width" else tuple(float(x) for x in ordered)
         return cls(axes)
 
     @property
@@ -227,6 +225,4 @@ def check_overlap(field: str, values: tuple[float, ...]) -> None:
 def checked_widths(width: Values) -> tuple[int, ...]:
     """Return widths; InputError if one is no whole number of at least 1."""
     widths = Grid.of(width=width).axes["width"]
-    for value in widths:
-        check_integer("width", value, 1, MAX_VALUES)
-    return tuple(int(x) for x in widths)
+    return tuple(whole("width", value, 1, MAX_VALUES) for value in widths)

@@ -48,9 +48,9 @@ class Law:
 def law_of(k: float, sigma_w: float | None, sigma_b: float) -> Law:
     """Check the parameters of an ensemble and derive what the formulas need."""
     g = correlation_strength(k)
-    scale = norm_preserving_sigma_w(k) if sigma_w is None else float(sigma_w)
-    check_scale("sigma_w", scale, positive=True)
-    check_scale("sigma_b", sigma_b, positive=False)
+    scale = norm_preserving_sigma_w(k) if sigma_w is None else sigma_w
+    scale = float(check_scale("sigma_w", scale, positive=True))
+    sigma_b = float(check_scale("sigma_b", sigma_b, positive=False))
     variance = scale**2
     # Rounding σ_w² first would leave nothing but the rounding of σ_w² − 2 near criticality.
     excess = float(Fraction(scale) ** 2 - 2)
@@ -62,7 +62,7 @@ def law_of(k: float, sigma_w: float | None, sigma_b: float) -> Law:
     late_g = g
     if bounded and sigma_b > 0.0:
         late_g = 0.0 if abs(excess) <= 2.0 * ROUNDING else math.pi * excess / variance
-    log_growth, bias_variance = log_near_one(growth, surplus), float(sigma_b) ** 2
+    log_growth, bias_variance = log_near_one(growth, surplus), sigma_b**2
     return Law(g, variance, bias_variance, surplus, growth, log_growth, bounded, late_g)
 
 

@@ -362,7 +362,9 @@ def phase(*, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0)
     return Phase.CHAOTIC if g > 0.0 else Phase.ORDERED
 
 
-def dead_network(widths: Sequence[int] | npt.NDArray[np.integer]) -> FloatArray:
+def dead_network(
+    widths: Sequence[int] | npt.NDArray[np.integer], *, zero_sum: bool = False
+) -> FloatArray:
     """Return the probability 1 − Π_{m≤l}(1 − 2^−N_m) of no active node in some layer up to l.
 
     Parameters
@@ -370,6 +372,9 @@ def dead_network(widths: Sequence[int] | npt.NDArray[np.integer]) -> FloatArray:
     widths
         Widths N_1…N_L, at least 1. Exact at any N for Gaussian rows of nonzero variance, whatever
         k and bias, theory.md 3 and 'Dead layers' of 4 [L].
+    zero_sum
+        Whether the weights of a node sum to zero (k = ∞) and there is no bias. The only weight of a
+        node is then zero, so that a layer after one of width 1 is dead. Layer 1 has several inputs.
 
     Returns
     -------
@@ -382,4 +387,7 @@ def dead_network(widths: Sequence[int] | npt.NDArray[np.integer]) -> FloatArray:
         If `widths` is not a nonempty sequence of integers of at least 1.
     """
     array = whole_numbers("widths", widths, "width")
-    return np.asarray(-np.expm1(np.cumsum(np.log1p(-np.exp2(-array.astype(np.float64))))))
+    dead = -np.expm1(np.cumsum(np.log1p(-np.exp2(-array.astype(np.float64)))))
+    if zero_sum:
+        dead[1:][np.logical_or.accumulate(array == 1)[:-1]] = 1.0
+    return np.asarray(dead)

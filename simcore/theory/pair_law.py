@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .asymmetric import AsymmetricLaw, Layer, apply_moments, beta_moments
+from .asymmetric import AsymmetricLaw, Layer, apply_moments, normal_moments
 from .law import FloatArray
 
 _TINY, _RESCALE = 1e-100, 133
@@ -94,25 +94,32 @@ class Joint:
 def joint_of(
     pairs: Pairs, moments: Moments, law: AsymmetricLaw, layer: Layer, symmetric: bool
 ) -> Joint:
-    """Theory.md (4), and the same with σ_b = 0 for the nodes whose bias is replaced."""
-    variance, g, rho = law.weight_variance, law.g, pairs.rho
-    a, s, k11 = layer.weight_part, layer.bias_part, layer.k11
-    b = variance * (moments.rx - g * moments.r * layer.before.first)
-    d = variance * (moments.rr - g * moments.r**2)
-    e = d + 2.0 * rho * b + rho**2 * a
-    det = a * d - b * b
-    if symmetric:
-        det = e * (a - np.ldexp(0.25 * e, 2 * pairs.exponent))
-    det = np.maximum(0.0, det)
-    new_rho = (rho * a + b) / k11
+    """Theory.md (4), and the same without bias for the nodes whose bias is replaced."""
+    first, n = layer.before.first, layer.fan_in
+    a, s, k11, rho = layer.weight_part, layer.bias_part, layer.k11, pairs.rho
+    b = law.shared_by_others(moments.rx, moments.r, np.full_like(rho, first), n)
+    d = law.shared_by_others(moments.rr, moments.r, moments.r, n)
+    e, det = _spread(pairs, a, b, d, symmetric)
+    fresh_b = law.shared(moments.rx, moments.r, np.full_like(rho, first))
+    fresh_d = law.shared(moments.rr, moments.r, moments.r)
+    _, fresh_det = _spread(pairs, layer.all_weights, fresh_b, fresh_d, symmetric)
     return Joint(
         kappa=(pairs.kappa * a - np.ldexp(b, pairs.exponent) + s) / k11,
-        rho=new_rho,
+        rho=(rho * a + b) / k11,
         gamma=np.sqrt(det + s * e) / k11,
         shift=(s * rho - b) / k11,
-        fresh_shift=s * new_rho / a,
-        fresh_gamma=np.sqrt(det / (a * k11)),
+        fresh_shift=fresh_b / layer.all_weights + (s * rho - b) / k11,
+        fresh_gamma=np.sqrt(fresh_det / (layer.all_weights * k11)),
     )
+
+
+def _spread(
+    pairs: Pairs, a: float, b: FloatArray, d: FloatArray, symmetric: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Variance of the difference of the signals, and ad − b²."""
+    e = d + 2.0 * pairs.rho * b + pairs.rho**2 * a
+    det = e * (a - np.ldexp(0.25 * e, 2 * pairs.exponent)) if symmetric else a * d - b * b
+    return e, np.maximum(0.0, det)
 
 
 def linear_field(
@@ -135,15 +142,13 @@ def linear_field(
 
 
 def _fresh_field(joint: Joint, layer: Layer) -> tuple[FloatArray, FloatArray]:
-    """F and S where the bias is replaced: κu − v = fresh_shift (u − β) − ρβ + fresh_gamma z₂."""
-    one = np.array([layer.replaced / layer.scale])
+    """F and S where the bias is replaced: κu − v = fresh_shift z₁ − ρβ + fresh_gamma z₂."""
     weights = (1.0 - layer.old) * layer.fresh_weights[:, None]
-    u = layer.scale * layer.fresh[:, None]
-    m0, m1, m2 = (weights * values for values in beta_moments(layer.fresh, one, (0, 1, 2)))
-    drop = (joint.fresh_shift + joint.rho) * layer.replaced
-    first = joint.fresh_shift * u * m0 - drop * m1
-    second = (joint.fresh_shift**2 * u**2 + joint.fresh_gamma**2) * m0
-    return first, second - 2.0 * joint.fresh_shift * drop * u * m1 + drop**2 * m2
+    m = normal_moments(layer.fresh, layer.replaced / layer.scale)
+    shift, drop = joint.fresh_shift * layer.scale, joint.rho * layer.replaced
+    first = shift * m.z - drop * m.beta
+    second = shift**2 * m.zz - 2.0 * shift * drop * m.z_beta + drop**2 * m.beta_squared
+    return weights * first, weights * (second + joint.fresh_gamma**2 * m.mass)
 
 
 def rescaled(pairs: Pairs, gamma: float) -> Pairs:

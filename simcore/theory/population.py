@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
+from simcore.physics.parameters import whole
 
 from .asymmetric import (
     AsymmetricLaw,
@@ -205,7 +206,7 @@ def population_trajectory(
     """
     checked = whole_numbers("fan_ins", fan_ins, "fan-in").tolist()
     law = asymmetric_law(k, sigma_w, sigma_b)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole("seed", seed, 0, 2**64 - 1))
     if inputs is None:
         measure = normal_inputs(float(mean_square("q0", q0)))
         pairs = random_pairs(measure, float(within("distance", distance, 0.0, 2.0)), rng)

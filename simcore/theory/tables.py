@@ -14,7 +14,7 @@ import numpy as np
 
 from simcore.errors import InputError
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.parameters import check_integer, correlation_strength
+from simcore.physics.parameters import correlation_strength, whole
 
 from . import grid as grids
 from . import meanfield, rows
@@ -74,7 +74,7 @@ def trajectories(
     InputError
         If a parameter is out of range or missing, or two exclude each other.
     """
-    check_integer("depth", depth, 1, grids.MAX_VALUES)
+    depth = whole("depth", depth, 1, grids.MAX_VALUES)
     scales, inputs = Scales(ensemble, k, sigma_w), grids.inputs_of(correlation, distance, q0)
     widths = None if width is None else grids.checked_widths(width)
     if ensemble not in ASYMMETRIC:

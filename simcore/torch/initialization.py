@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.runs.ensemble import Ensemble
+from simcore.runs.ensemble import Ensemble, checked
 
 from ..errors import InputError, SimcoreWarning
-from ..initializers import bias_scale, centring, check_ensemble, check_fan_in
+from ..initializers import bias_scale, centring, check_fan_in
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 """Layers whose nodes read x as W x + b, with W of the shape (nodes, fan-in)."""
@@ -301,7 +301,7 @@ def _checked_layers(
     """Return the layers of a model by name; InputError if one can't have the law."""
     if not isinstance(module, nn.Module):
         raise InputError("module", type(module).__name__, "is no torch.nn.Module", "Give a model.")
-    check_ensemble(ensemble)
+    checked(ensemble)
     layers: dict[str, Any] = {
         name: layer for name, layer in module.named_modules() if isinstance(layer, LAYERS)
     }

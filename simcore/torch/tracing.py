@@ -8,7 +8,7 @@ layer's own output, the pre-activation h; activations are max(h, 0), whatever th
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from simcore.inputs.input_set import DEFAULT_PAIRS
 from simcore.inputs.pairs import PairGeometry, pair_geometry, pick_pairs
 from simcore.physics.observables import BY_NAME, NAMES, RATE_BINS
-from simcore.physics.parameters import PARAMETERS
+from simcore.physics.parameters import PARAMETERS, whole
 
 from ..errors import InputError
 
@@ -170,8 +170,8 @@ def _choose_pairs(pairs: int | Sequence[tuple[int, int]] | None, count: int) -> 
     """Return the pairs to follow among `count` inputs."""
     if pairs is None:
         return pick_pairs(count, max(1, min(DEFAULT_PAIRS, count * (count - 1) // 2)), 0)
-    if isinstance(pairs, int | np.integer):
-        return pick_pairs(count, int(pairs), 0)
+    if not isinstance(pairs, Iterable) or getattr(pairs, "ndim", None) == 0:
+        return pick_pairs(count, whole("pairs", pairs), 0)
     remedy = f"Give pairs of two different whole numbers from 0 to {count - 1}."
     try:
         chosen = tuple((operator.index(a), operator.index(b)) for a, b in pairs)

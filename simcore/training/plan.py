@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from simcore.physics.parameters import check_choice, check_integer, sorted_grid
+from simcore.physics.parameters import check_choice, number, sorted_grid, whole
 
 from ..errors import InputError
 from .labels import Start, parse_label
@@ -122,15 +122,13 @@ class Plan(ABC):
             ("seed", 0, 2**64 - 1),
             ("samples", 2, self._most_samples()),
         ):
-            check_integer(name, getattr(self, name), low, high)
-            self._set(name, int(getattr(self, name)))
-        check_integer("batch", self.batch, 1, 10**9)
-        self._set("batch", int(self.batch))
+            self._set(name, whole(name, getattr(self, name), low, high))
+        self._set("batch", whole("batch", self.batch, 1, 10**9))
         if self.batch > self.samples:
             rule = f"is more than the {self.samples} samples of the training set"
             raise InputError("batch", self.batch, rule, "Take a smaller batch, or more samples.")
         rates = RATES[self.optimizer] if self.rates is None else self.rates
-        self._set("rates", sorted_grid("rates", [float(rate) for rate in rates]))
+        self._set("rates", tuple(float(rate) for rate in sorted_grid("rates", rates)))
         for rate in self.grid:
             if not RATE_LIMITS[0] <= rate <= RATE_LIMITS[1]:
                 rule = "must be between {:g} and {:g}".format(*RATE_LIMITS)
@@ -145,9 +143,7 @@ class Plan(ABC):
         if not isinstance(labels, tuple | list) or not all(isinstance(x, str) for x in labels):
             remedy = 'Give ("he", "torch"), say.'
             raise InputError("ensembles", repr(labels), "must be a tuple of labels", remedy)
-        if rates is not None and not (
-            isinstance(rates, tuple | list | np.ndarray) and all(map(_is_number, rates))
-        ):
+        if rates is not None and not isinstance(rates, tuple | list | np.ndarray):
             remedy = "Give (0.01, 0.1), say."
             raise InputError("rates", repr(rates), "must be a tuple of numbers", remedy)
 
@@ -243,8 +239,7 @@ class TeacherStudent(Plan):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integer("inputs", self.inputs, 2, 2**16)
-        self._set("inputs", int(self.inputs))
+        self._set("inputs", whole("inputs", self.inputs, 2, 2**16))
         self._set("teacher", self.teacher.strip())
         parse_label("teacher", self.teacher)
         for name, default, low, high in (
@@ -252,10 +247,8 @@ class TeacherStudent(Plan):
             ("teacher_depth", self.depth, 1, 10_000),
         ):
             value = getattr(self, name)
-            value = default if value is None else value
-            check_integer(name, value, low, high)
-            self._set(name, int(value))
-        if not (_is_number(self.noise) and 0.0 <= self.noise <= MOST_NOISE):
+            self._set(name, whole(name, default if value is None else value, low, high))
+        if not 0.0 <= number("noise", self.noise) <= MOST_NOISE:
             rule = f"must be a number from 0 to {MOST_NOISE:g}"
             raise InputError("noise", self.noise, rule, "Give a standard deviation such as 0.1.")
         self._set("noise", float(self.noise) + 0.0)
@@ -289,10 +282,6 @@ class Digits(Plan):
     def fan_in(self) -> int:
         """Pixels of an image."""
         return 64
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 _TASKS: dict[str, type[Plan]] = {task.task: task for task in (TeacherStudent, Digits)}

@@ -42,14 +42,6 @@ class AsymmetricSampler(BlockSampler):
         signals: Signals,
     ) -> None:
         """Take trials through layers, with a place in `carried` for each or one for all."""
-        asymmetric.advance(
-            self.physics[point],
-            self.fan_ins[point],
-            self.widths[point],
-            first_trial,
-            layer0,
-            carried,
-            rows,
-            signals.stop,
-            signals.progress,
-        )
+        sizes, watched = (self.fan_ins[point], self.widths[point]), (signals.stop, signals.progress)
+        physics = self.physics[point]
+        asymmetric.advance(physics, *sizes, first_trial, layer0, carried, rows, *watched)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from simcore.errors import DeviceError
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
@@ -28,14 +27,7 @@ class AsymmetricCudaSampler(CudaBlockSampler):
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run, device)
-        if run.ensemble not in ASYMMETRIC or run.shared or run.sampler == "dense":
-            kind = run.sampler if run.ensemble in ASYMMETRIC else run.ensemble
-            raise DeviceError(
-                "device",
-                "cuda",
-                f"samples rai and raai pairs in networks of their own here, not {kind}",
-                "Use --device cpu.",
-            )
+        self.only_pairs(ASYMMETRIC)
         self.physics = [Physics.of(point) for point in run.points]
 
     def prepare(self) -> None:
@@ -63,15 +55,6 @@ class AsymmetricCudaSampler(CudaBlockSampler):
         """Launch a thread block for each trial."""
         from . import cuda_kernels as kernels
 
-        self.device.launch(
-            kernels.advance,
-            rows.shape[0],
-            kernels.THREADS,
-            self.physics[point],
-            self.device.put(self.fan_ins[point]),
-            self.device.put(self.widths[point]),
-            first_trial,
-            layer0,
-            carried,
-            rows,
-        )
+        sizes = self.device.put(self.fan_ins[point]), self.device.put(self.widths[point])
+        arguments = (self.physics[point], *sizes, first_trial, layer0, carried, rows)
+        self.device.launch(kernels.advance, rows.shape[0], kernels.THREADS, *arguments)

@@ -38,11 +38,9 @@ class Source(Protocol):
         self, law: int, parameter: float, stream: int, rows: range, columns: int, layer: int
     ) -> Array:
         """Return standardised variates, float32, shape (B, rows, columns)."""
-        ...
 
     def choices(self, nodes: int, n: int, layer: int) -> tuple[Array, Array]:
         """Return replaced indices 0 … n, int64, and the weights in their place, (B, nodes)."""
-        ...
 
 
 class Pairs(NamedTuple):

@@ -222,17 +222,8 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
                 n = int(self.fan_ins[point][layer0 + j])
                 width = int(self.widths[point][layer0 + j])
                 tile = self._tile(law, room // trials, n, width)
-                group, h = self.step(
-                    xp,
-                    law,
-                    self._pairs,
-                    group,
-                    source,
-                    layer0 + j + 1,
-                    width,
-                    tile,
-                    xp.float32,
-                )
+                drawn = layer0 + j + 1, width, tile, xp.float32
+                group, h = self.step(xp, law, self._pairs, group, source, *drawn)
                 group, row = finish_layer(xp, self._pairs, group, h)
                 shown[:, j, :] = row
         carried.group = group

@@ -39,14 +39,20 @@ REPLACED = np.uint64(Stream.REPLACED)
 
 
 @cache
-def _lapack(name: str, arguments: int) -> Any:
-    """Return a routine of SciPy's LAPACK that releases the GIL, unlike SciPy's own wrappers."""
+def _routine(name: str, arguments: int) -> Any:
     address = get_cython_function_address("scipy.linalg.cython_lapack", name)
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
 
 
-def _integer(value: int) -> Any:
-    return ctypes.byref(ctypes.c_int(value))
+def _lapack(name: str, *arguments: Any) -> None:
+    """Call a routine of SciPy's LAPACK without the GIL, unlike SciPy's own wrappers."""
+    _routine(name, len(arguments))(*(_pointer(a) for a in arguments))
+
+
+def _pointer(a: Any) -> Any:
+    if isinstance(a, int):
+        return ctypes.byref(ctypes.c_int(a))
+    return a.ctypes.data if isinstance(a, np.ndarray) else a
 
 
 @lru_cache(maxsize=2)  # a large batch needs two: of its inputs, and of its layers
@@ -64,18 +70,9 @@ class _Factors:
         self.rank = min(rows, columns)
         self.panel = min(PANEL, self.rank)
         self.blocks = np.empty((self.rank, self.panel))
-        work, info = np.empty(self.panel * columns), ctypes.c_int(0)
-        _lapack("dgeqrt", 9)(
-            _integer(rows),
-            _integer(columns),
-            _integer(self.panel),
-            t.ctypes.data,
-            _integer(rows),
-            self.blocks.ctypes.data,
-            _integer(self.panel),
-            work.ctypes.data,
-            ctypes.byref(info),
-        )
+        work, info = np.empty(self.panel * columns), 0
+        sizes = rows, columns, self.panel
+        _lapack("dgeqrt", *sizes, t, rows, self.blocks, self.panel, work, info)
 
     def r(self) -> Floats:
         """Return R's columns, shape (C, rank)."""
@@ -85,23 +82,9 @@ class _Factors:
         """Return Q's rows, shape (m, rank)."""
         rows = self.v.shape[1]
         q = np.eye(self.rank, rows)
-        work, info = np.empty(self.panel * self.rank), ctypes.c_int(0)
-        _lapack("dgemqrt", 14)(
-            b"L",
-            b"N",
-            _integer(rows),
-            _integer(self.rank),
-            _integer(self.rank),
-            _integer(self.panel),
-            self.v.ctypes.data,
-            _integer(rows),
-            self.blocks.ctypes.data,
-            _integer(self.panel),
-            q.ctypes.data,
-            _integer(rows),
-            work.ctypes.data,
-            ctypes.byref(info),
-        )
+        work, info = np.empty(self.panel * self.rank), 0
+        factors = self.rank, self.panel, self.v, rows, self.blocks, self.panel
+        _lapack("dgemqrt", b"L", b"N", rows, self.rank, *factors, q, rows, work, info)
         return np.ascontiguousarray(q.T)
 
 

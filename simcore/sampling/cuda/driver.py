@@ -8,7 +8,7 @@ made of them (`make_rows`), and what that costs.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Executor
 from typing import Any
 
@@ -53,6 +53,15 @@ class CudaBlockSampler(TaskSampler):
         if self._given is None:
             self._given = Device()
         return self._given
+
+    def only_pairs(self, ensembles: Collection[str]) -> None:
+        """Raise DeviceError unless the run has such pairs in networks of their own."""
+        run = self.run_plan
+        fits = run.ensemble in ensembles
+        if not fits or run.shared or run.sampler == "dense":
+            other = run.sampler if fits else run.ensemble
+            rule = f"samples {' and '.join(ensembles)} pairs in networks of their own, not {other}"
+            raise DeviceError("device", "cuda", rule, "Use --device cpu.")
 
     # --- what each sampler defines ---------------------------------------------------------------
 

@@ -74,16 +74,10 @@ class PairSampler(BlockSampler):
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
         """Run a task in the calling thread, all in one compiled call."""
         collector = self.collector(task, bins)
-        pair.run_blocks(
-            self.physics[task.point],
-            self.widths[task.point],
-            task.first_block * BLOCK,
-            task.trials,
-            SEGMENT,
-            collector,
-            signals.stop,
-            signals.progress,
-        )
+        physics, widths = self.physics[task.point], self.widths[task.point]
+        trials = task.first_block * BLOCK, task.trials
+        watched = signals.stop, signals.progress
+        pair.run_blocks(physics, widths, *trials, SEGMENT, collector, *watched)
         return self.result(task, collector)
 
     def share_trials(

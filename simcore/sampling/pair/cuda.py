@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simcore.errors import DeviceError
 from simcore.numerics.lanes import LANES
-from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device
@@ -49,14 +47,7 @@ class PairCudaSampler(CudaBlockSampler):
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run, device)
-        if run.ensemble in ASYMMETRIC or run.shared or run.sampler == "dense":
-            other = run.ensemble if run.ensemble in ASYMMETRIC else run.sampler
-            raise DeviceError(
-                "device",
-                "cuda",
-                f"samples he and correlated pairs in networks of their own, not {other}",
-                "Use --device cpu.",
-            )
+        self.only_pairs(("he", "correlated"))
         self.physics = [of_pairs.Physics.of(point) for point in run.points]
 
     def prepare(self) -> None:

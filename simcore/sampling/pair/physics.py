@@ -229,8 +229,9 @@ def move_on(physics, width, totals, state):
     a = times(times(w2, m), at_least_0(x2 - times(times(g, x1), x1)))
     b = times(times(w2, math.sqrt(m)), rx - times(times(g, r1), x1))
     d = times(w2, at_least_0(r2 - times(times(g, r1), r1)))
-    if width == 1 and g == 1.0:  # the only weight of a node is exactly zero
-        a = b = d = 0.0
+    if width == 1:  # x2 = x1 x1: the difference of the two would be rounding where g is near 1
+        rest = times(w2, 1.0 - g)
+        a, b, d = times(rest, times(m, x2)), times(rest, times(math.sqrt(m), rx)), times(rest, r2)
     s = physics.sigma_b2
     if state[POWER] != 0.0:
         s = math.ldexp(s, _i32(-2.0 * state[POWER]))
