@@ -12,9 +12,8 @@ import statistics
 
 from harness import interleaved, ratio, save
 
-from simcore.numerics.compiling import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors
 
-prepare()
 prefer_wide_vectors()
 
 from simcore.execution.execute import execute  # noqa: E402

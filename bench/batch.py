@@ -15,9 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness import interleaved, ratio, save, timed
 
-from simcore.numerics.compiling import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors
 
-prepare()
 prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported

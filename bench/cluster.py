@@ -22,9 +22,8 @@ from events import Events
 from harness import interleaved, ratio, save
 from quiet import undisturbed
 
-from simcore.numerics.compiling import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors
 
-prepare()
 prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported

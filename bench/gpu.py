@@ -32,9 +32,7 @@ from harness import interleaved, save, timed
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # from a checkout, not installed
 
 from simcore.machine.gpu import cupy_obstacle, look, obstacle
-from simcore.numerics.compiling import prefer_wide_vectors, prepare
-
-prepare()
+from simcore.numerics.compiling import prefer_wide_vectors
 
 WIDTHS = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_000_000)
 VERIFIED = (1, 5, 63, 64, 511, 512, 4096, 70_000)

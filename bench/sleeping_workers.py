@@ -16,9 +16,8 @@ import time
 from dataclasses import replace
 from functools import lru_cache
 
-from simcore.numerics.compiling import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors
 
-prepare()
 prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported

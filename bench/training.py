@@ -19,22 +19,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import numpy as np
+import torch
 from harness import interleaved, ratio, save, timed
 from quiet import Watch
 
-from simcore.numerics.compiling import prepare
-
-prepare()
-
-import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
-import torch  # noqa: E402
-
-from simcore.machine.cpus import default_threads  # noqa: E402
-from simcore.training import engine  # noqa: E402
-from simcore.training.engine import train_group  # noqa: E402
-from simcore.training.jobs import Job  # noqa: E402
-from simcore.training.plan import TeacherStudent  # noqa: E402
-from simcore.training.tasks import Batches  # noqa: E402
+from simcore.machine.cpus import default_threads
+from simcore.training import engine
+from simcore.training.engine import train_group
+from simcore.training.jobs import Job
+from simcore.training.plan import TeacherStudent
+from simcore.training.tasks import Batches
 
 STUDENTS = 20
 RATE = 0.01

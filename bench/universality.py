@@ -13,9 +13,8 @@ import argparse
 
 from harness import save
 
-from simcore.numerics.compiling import prefer_wide_vectors, prepare
+from simcore.numerics.compiling import prefer_wide_vectors
 
-prepare()
 prefer_wide_vectors()
 
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported

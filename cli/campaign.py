@@ -51,7 +51,7 @@ def resume(
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
-    api.prepare(kernels=True)
+    api.prepare()
     from simcore.file_types import file_type
 
     try:
@@ -110,7 +110,7 @@ def merge(
     """
     target = Path(output).expanduser()
     paths = [existing(file) for file in files]
-    api.prepare(kernels=True)
+    api.prepare()
     from .execution import command_line, show_merged, spoken_warnings
     from .output import check_destination
 

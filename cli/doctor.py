@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .files import prepare
+from simcore import api
 
 if TYPE_CHECKING:
     from simcore.doctor import Check
@@ -49,7 +49,7 @@ def _examined() -> list[Check]:
     from rich.console import Console
 
     with Console(stderr=True).status(BUSY):
-        prepare(kernels=True)
+        api.prepare()
         from simcore.doctor import examine
 
         return examine()

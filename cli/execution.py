@@ -51,7 +51,7 @@ def perform(request: Request) -> int:
         show_finished(request, destination.path)
         return 0
     check_destination(destination.path)
-    api.prepare(kernels=True)
+    api.prepare()
     work = partial(api.execute, run, output=destination.path)
     return carry_out("simulate", request, work)
 
@@ -121,7 +121,7 @@ def _show_outcome(request: Request, outcome: Outcome) -> None:
     if request.json:
         show_json(_report(request, outcome, result))
         return
-    _show_rows(result)
+    _show_rows(result, outcome.run.trials)
     threads = request.settings["threads"]
     by = f"{threads} thread{'s' if threads > 1 else ''}"
     by = by if outcome.run.device == "cpu" else outcome.run.device
@@ -135,7 +135,7 @@ def _show_outcome(request: Request, outcome: Outcome) -> None:
 
 def show_merged(outcome: Outcome) -> None:
     """Show the table of merged shards, and where they are."""
-    _show_rows(rows_of_results(outcome.results))
+    _show_rows(rows_of_results(outcome.results), outcome.run.trials)
     typer.echo(f"\n{_size(outcome)}")
     _show_path(outcome.output)
 
@@ -157,7 +157,6 @@ def _show_stopped(request: Request, outcome: Outcome) -> None:
 
 def show_finished(request: Request, path: Path) -> None:
     """Show the table of a file that holds this run already."""
-    api.prepare()
     from simcore.results.open_run import open_run
 
     with open_run(path) as dataset:
@@ -167,12 +166,12 @@ def show_finished(request: Request, path: Path) -> None:
         show_json({**facts, "table": json_rows(result)})
     elif not request.quiet:
         typer.echo(f"{path} holds this run, complete; nothing was simulated.\n")
-        _show_rows(result)
+        _show_rows(result, request.run.trials)
         _show_path(path)
 
 
-def _show_rows(result: list[Row]) -> None:
-    show_table(*table(result))
+def _show_rows(result: list[Row], networks: int) -> None:
+    show_table(*table(result, networks))
 
 
 def _show_path(path: Path | None) -> None:

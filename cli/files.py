@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simcore.api import prepare
 from simcore.errors import InputError
 
 from .errors import CommandError
 
-__all__ = ["existing", "prepare"]
+__all__ = ["existing"]
 
 
 def existing(file: str) -> Path:

@@ -17,7 +17,7 @@ from .campaign import merge, resume
 from .config import Given, named
 from .doctor import register as register_doctor
 from .errors import CommandError, fail, run_app
-from .files import existing, prepare
+from .files import existing
 from .numbers import duration, rate_text
 from .options import Version
 from .report import register as register_report
@@ -58,7 +58,6 @@ def info(
 ) -> None:
     """Show what a file holds: configuration, progress, provenance."""
     path = existing(file)
-    prepare()
     from simcore.file_types import opened
 
     from .show import show_facts, show_json
@@ -118,7 +117,6 @@ def plot(
 ) -> None:
     """Plot a run, or training: one figure, as a paper would have it."""
     path = Path(file) if any(sign in file for sign in "*?[") else existing(file)
-    prepare()
     from simcore.figures.runs import SIZE
     from simcore.figures.runs import plot as draw
 

@@ -11,7 +11,6 @@ from simcore.errors import InputError
 
 from .config import Given, named
 from .errors import CommandError
-from .files import prepare
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -54,7 +53,6 @@ def _report(files: Files, output: Output = None) -> None:
         rule = "is a folder" if page.is_dir() else "is one of the files to report on"
         text = f"--output {page}: {rule}. Name another file, such as report.html."
         raise CommandError(text, InputError.exit_code)
-    prepare()
     from simcore.report import report
 
     try:

@@ -253,7 +253,6 @@ def _check_files(request: Request, work: Work, job: Job) -> None:
 
 
 def _check_same(name: str, run: Run) -> None:
-    api.prepare()
     if _comparable(api.info(name)["config"]) != _comparable(run.config()):
         rule = "exists already and is another run"
         raise InputError("file", name, rule, "Name another one with -o, or move it away.")

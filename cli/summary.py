@@ -37,6 +37,14 @@ LEGEND = (
     "z: (c - theory)/error; inactive: share of nodes, for signal 1 and for both signals;",
     "dead: share of networks that are dead for signal 1",
 )
+FEW = 64
+"""Networks below which standard errors of skewed observables are too small."""
+
+FEW_LEGEND = (
+    f"With fewer than {FEW} networks the error of c is too small, and z too large: with 3 to 10",
+    "networks c +- 2 errors holds the true mean in about 80 instead of 95 of 100 cases. Simulate",
+    "more networks (--trials), or compare ln q and ln(1 - c), which are less skewed.",
+)
 NETWORK_LEGEND = (
     "dead nodes: share of nodes inactive for all inputs; dead inputs: share of inputs that died;",
     "the other columns are those of pair 0, the file holds all pairs",
@@ -127,8 +135,11 @@ def json_rows(result: list[Row]) -> list[object]:
     ]
 
 
-def table(result: list[Row]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Return headings, cells and the lines below them, as for `show_table`."""
+def table(result: list[Row], networks: int) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return headings, cells and the lines below them, as for `show_table`.
+
+    `networks` is the least number of networks behind a row.
+    """
     swept = list(result[0].point)
     first, *others = (BY_NAME[name].column for name in OBSERVABLES)
     headings = [*(name.replace("_", "-") for name in swept), "layer", first, "theory", "z"]
@@ -138,6 +149,8 @@ def table(result: list[Row]) -> tuple[list[str], list[list[str]], list[str]]:
     if NETWORK[0] in result[0].values:
         headings += [BY_NAME[name].column for name in NETWORK]
         below += NETWORK_LEGEND
+    if networks < FEW:
+        below += FEW_LEGEND
     if len(result) > MOST_ROWS:
         below.insert(0, f"... and {len(result) - MOST_ROWS} more points, all in the file")
     return headings, cells, below

@@ -18,7 +18,6 @@ from simcore.api import BY_NAME, evenly
 from simcore.errors import InputError, OutputError
 
 from .config import Given
-from .files import prepare
 from .numbers import plain
 from .show import show_json, show_table
 from .summary import MOST_ROWS, chosen_layers

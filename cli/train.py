@@ -15,7 +15,6 @@ from simcore.api import Control, Progress, settings
 from simcore.errors import InputError
 
 from .config import Given, named, option_name
-from .files import prepare
 from .live import choose_report
 from .numbers import duration
 from .options import SIMULATE, accepts, option_table
@@ -161,7 +160,6 @@ def _perform(plan: Plan, given: Given) -> int:
         exit_code = 0
     else:
         check_destination(destination.path)
-        prepare()
         from simcore.training.run import execute
 
         exit_code = _carry_out(partial(execute, plan, output=destination.path), threads, given)
@@ -264,7 +262,6 @@ def _show(outcome: Outcome, path: Path, given: Given) -> None:
 
 
 def _show_finished(path: Path, given: Given) -> None:
-    prepare()
     from simcore.training.store import open_training
 
     if not {"quiet", "json"} & given.flags:

@@ -327,17 +327,15 @@ def _free(output: Name | None, *, overwrite: bool) -> Any:
 # --- the steps ----------------------------------------------------------------------------------
 
 
-def prepare(*, kernels: bool = False) -> None:
-    """Set Numba up: the folder of compiled kernels and, for `kernels`, the widest vectors.
+def prepare() -> None:
+    """Let Numba use the widest vectors of this CPU.
 
     It is for programs that own their process, before they import anything that compiles: Numba
     keeps kernels apart that were compiled for other vectors.
     """
-    from .numerics import compiling
+    from .numerics.compiling import prefer_wide_vectors
 
-    compiling.prepare()
-    if kernels:
-        compiling.prefer_wide_vectors()
+    prefer_wide_vectors()
 
 
 @dataclass(frozen=True)

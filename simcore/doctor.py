@@ -1,17 +1,15 @@
 """Checks of `simcore doctor`: the CPU, Numba, its caches, CUDA, and a run of known answer.
 
-Call `compiling.prepare` and `prefer_wide_vectors` before, as the commands do.
+Call `compiling.prefer_wide_vectors` before, as the commands do.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from .machine import gpu as devices
@@ -20,9 +18,8 @@ from .machine.cpus import default_threads
 from .machine.cuda_driver import Gpu
 from .machine.gpu import Findings, Obstacle
 from .machine.provenance import version
-from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, TEMPORARY
+from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, cache_folder, is_temporary
 from .runs.run import Run
-from .statistics.moments import Moments
 
 KNOWN_ANSWER = "828110295f0fa763"
 """`digest` of `known_run`, on every device."""
@@ -109,27 +106,18 @@ def _numba() -> Check:
 
 
 def _cache() -> Check:
-    folder = Path(os.environ.get(CACHE_VARIABLE, ""))
-    remedy = f"Set {CACHE_VARIABLE} to a folder that can be written, on a disk of this machine."
-    if folder.name.startswith(TEMPORARY):
+    folder = cache_folder()
+    if is_temporary():
+        remedy = f"Set {CACHE_VARIABLE} to a folder that can be written, on a disk of this machine."
         return Check("cache", "wrong", f"{folder}, for this process only", remedy)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return Check("cache", "ok", str(folder))
-    except OSError as error:
-        return Check("cache", "wrong", f"{folder}: {error.strerror}", remedy)
+    return Check("cache", "ok", str(folder))
 
 
 # --- CUDA ---------------------------------------------------------------------------------------
 
 
-def _wanted(found: Findings) -> bool:
-    """Return True if packages for CUDA are installed; without them nothing about a GPU is wrong."""
-    return bool(found.numba_cuda)
-
-
-def _of(problem: Obstacle, name: str, *, wrong: bool) -> Check:
+def _of(problem: Obstacle, name: str, *, wrong: object) -> Check:
+    """Return the check of an obstacle; without packages for CUDA nothing about a GPU is wrong."""
     state: Literal["absent", "wrong"] = "wrong" if wrong else "absent"
     return Check(name, state, problem.rule, f"{problem.remedy}.")
 
@@ -140,7 +128,7 @@ def _driver(found: Findings) -> Check:
         return Check("driver", "absent", "no NVIDIA driver", remedy)
     problem = devices.driver_obstacle(replace(found, gpus=found.gpus or (NO_GPU,)))
     if problem is not None:
-        return _of(problem, "driver", wrong=_wanted(found))
+        return _of(problem, "driver", wrong=found.numba_cuda)
     return Check("driver", "ok", f"for CUDA {devices.dotted(found.driver)}")
 
 
@@ -155,7 +143,7 @@ def _gpu(found: Findings) -> Check:
         return Check("GPU", "absent", "none", "" if problem is None else f"{problem.remedy}.")
     problem = devices.gpu_obstacle(found)
     if problem is not None:
-        return _of(problem, "GPU", wrong=_wanted(found))
+        return _of(problem, "GPU", wrong=found.numba_cuda)
     return Check("GPU", "ok", "; ".join(_described(gpu) for gpu in found.gpus))
 
 
@@ -180,8 +168,8 @@ def _cupy(found: Findings) -> Check:
     problem = devices.cupy_obstacle(found)
     if problem is None:
         return Check("CuPy", "ok", f"CuPy {found.cupy}")
-    if _wanted(found):
-        return _of(problem, "CuPy", wrong=bool(found.cupy))
+    if found.numba_cuda:
+        return _of(problem, "CuPy", wrong=found.cupy)
     return Check("CuPy", "absent", "not installed" if not found.cupy else f"CuPy {found.cupy}")
 
 
@@ -210,13 +198,9 @@ def digest(run: Run) -> str:
     for point in execute(run, threads=1).points:
         moments = point.published()
         assert moments is not None
-        _feed(found, moments)
+        for array in moments:
+            found.update(array.astype("<f8").tobytes())
     return found.hexdigest()[:16]
-
-
-def _feed(found: hashlib._Hash, moments: Moments) -> None:
-    for array in moments:
-        found.update(array.astype("<f8").tobytes())
 
 
 def _known_answer(device: str) -> tuple[str, Check]:

@@ -20,11 +20,8 @@ import pytest
 
 from simcore.machine import gpu
 from simcore.machine.gpu import Findings
-from simcore.numerics.compiling import prepare
 from tests.support.needs import ALL, FIXTURES, NEEDS, ROOMS, all_required
 from tests.support.warm_up import KINDS
-
-prepare()
 
 HERE = Path(__file__).parent
 KINDS_OF_TESTS = ("emulator", "laws", "promises")

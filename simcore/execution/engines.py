@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from subprocess import Popen
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from simcore.machine.gpu import memory_watched, require_cuda
 from simcore.runs.costs import SLOW_BLOCK_SECONDS
 from simcore.runs.run import Run
+from simcore.sampling import beside
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import Sampler, Signals, TaskResult
 from simcore.statistics.blocks import Task
@@ -65,15 +67,15 @@ class Engine(Protocol):
         ...
 
     def poll(self, seconds: float) -> list[Done]:
-        """Return what is done, after waiting for it for a moment at most."""
+        """Return finished tasks; wait for one for so many seconds at most."""
         ...
 
     def updates_in_flight(self) -> int:
-        """Return the node updates of unfinished tasks, as far as they are known."""
+        """Return the known node updates of unfinished tasks."""
         ...
 
     def close(self) -> None:
-        """Abandon what is in flight and let go of everything."""
+        """Abandon tasks in flight and release everything."""
         ...
 
 
@@ -83,13 +85,6 @@ class ThreadEngine:
     Two ways of work, which give the same bytes: many blocks at once, one thread each; or, where
     blocks are few or slow, one block after the other with all threads. A GPU is driven by one
     thread, since its own are enough.
-
-    Parameters
-    ----------
-    run
-        The run.
-    threads
-        Number of threads.
 
     Raises
     ------
@@ -115,12 +110,20 @@ class ThreadEngine:
         self._few = False
         self._sharing = False
         self._share = 1
+        self._beside: Popen[bytes] | None = None
+        self._closed = False
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
-        """Compile the kernels."""
+        """Compile the kernels, some of them in a second process where there are more threads."""
         del stopping
-        with memory_watched():
-            self._sampler.prepare()
+        if self._threads > 1:
+            self._beside = beside.start()
+        try:
+            with memory_watched():
+                if not self._closed:
+                    self._sampler.prepare()
+        finally:
+            beside.end(self._beside)
 
     def plan(self, blocks: int) -> None:
         """Share blocks between threads where they are few or slow."""
@@ -173,7 +176,7 @@ class ThreadEngine:
         return bool(self._flying)
 
     def poll(self, seconds: float) -> list[Done]:
-        """Return what is done."""
+        """Return finished tasks."""
         done, _ = wait(self._flying, timeout=seconds, return_when=FIRST_COMPLETED)
         for future in done:
             del self._flying[future]
@@ -186,6 +189,8 @@ class ThreadEngine:
     def close(self) -> None:
         """Stop the tasks in flight, which takes a layer's time, and end the threads."""
         self._stop[0] = 1
+        self._closed = True
+        beside.end(self._beside)
         wait(self._flying)
         self._flying.clear()
         self._conductor.shutdown(cancel_futures=True)

@@ -34,14 +34,7 @@ __all__ = [
 def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options]) -> Outcome:
     """Simulate a run.
 
-    Parameters
-    ----------
-    run
-        What to simulate.
-    output
-        Where to write; an existing file is replaced. None keeps the results in memory only.
-    **options
-        `Options`.
+    An existing file at `output` is replaced; None keeps the results in memory only.
 
     Returns
     -------
@@ -78,18 +71,9 @@ def resume(
 
     The results are, byte for byte, those of one long run.
 
-    Parameters
-    ----------
-    path
-        A file that a run has written; it is replaced.
-    trials
-        New number of trials per point, at least the run's; None leaves it.
-    inputs
-        File of the inputs, for a run that has any; None is where they were.
-    device
-        The run's own kind of device, or None: no other is allowed (`devices.check_kind`).
-    **options
-        `Options`.
+    The file is replaced. `trials` is the new number of trials per point, at least the run's;
+    `inputs` is the file of the inputs, None where they were; `device` may only be the run's own
+    kind (`gpu.check_kind`).
 
     Raises
     ------
@@ -164,14 +148,8 @@ def stored_run(
 def with_inputs(run: Run, path: Path, inputs: str | None) -> Run:
     """Return the run of a file with the place of its inputs, if it has any.
 
-    Parameters
-    ----------
-    run
-        The run.
-    path
-        Its file, which says where the inputs were.
-    inputs
-        Where they are now; None if they have stayed.
+    `path` is its file, which says where the inputs were; `inputs` is where they are now, None if
+    they have stayed.
     """
     from simcore.files.run_file import info
 

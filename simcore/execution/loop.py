@@ -1,8 +1,7 @@
-"""The loop of a run: hands tasks to an engine, folds what comes back, writes, tells progress.
+"""The loop of a run: hands tasks to an engine, folds results, writes, reports progress.
 
-It knows no device and no physics. What is to be done is the agenda's business
-(`simcore.execution.schedule`), how it is done the engine's (`simcore.execution.engines`,
-`simcore.execution.dask.cluster`).
+It knows no device and no physics: the agenda (`simcore.execution.schedule`) chooses the tasks, an
+engine (`simcore.execution.engines`, `simcore.execution.dask.cluster`) runs them.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ class Options(TypedDict, total=False):
     provenance
         More to note in the file about where and how it was made.
     log
-        Told of every task and checkpoint.
+        Takes every task and checkpoint.
     announce
         Called with a line that the user should see: a lost worker, where the dashboard is.
     """
@@ -118,16 +117,8 @@ class Options(TypedDict, total=False):
 class Loop:
     """One execution of a run.
 
-    Parameters
-    ----------
-    run
-        The run.
-    points
-        What is known of each point, in the order of `Run.points`; the loop fills them.
-    output
-        The file to write; None keeps the results in memory only.
-    options
-        How to execute it.
+    It fills `points`, the statistics in the order of `Run.points`. Without `output` the results
+    stay in memory.
     """
 
     def __init__(
@@ -202,7 +193,7 @@ class Loop:
         return results
 
     def _save(self) -> None:
-        """Write what was done since the last checkpoint, if anything was."""
+        """Write the work since the last checkpoint, if there is any."""
         if self.output is not None and self.unsaved and self.whole:
             self.write()
 
@@ -370,7 +361,7 @@ class Loop:
         self.log("checkpoint", complete=results is not None, seconds=round(now - before, 6))
 
     def _notes(self, now: float) -> dict[str, object]:
-        """Return what `simcore info` tells of a running or finished run."""
+        """Return the facts about progress that `simcore info` shows."""
         expected = self._updates(self.agenda.expected_trials())
         notes: dict[str, object] = {
             "process": os.getpid(),

@@ -43,19 +43,9 @@ def merge(
 
     One shard is held in memory at a time, beside the whole.
 
-    Parameters
-    ----------
-    paths
-        Files of runs that differ in their trials only.
-    output
-        The file to write; an existing one is replaced.
-    allow_gaps
-        Whether trials may be missing; the file then names them (`gaps`), and a resume of it
-        simulates them.
-    inputs
-        File of the inputs, for runs that have any; None is where they were.
-    provenance
-        More to note in the file.
+    The files differ in their trials only. With `allow_gaps` trials may be missing: the file names
+    them (`gaps`), and a resume of it simulates them. `inputs` is the file of the inputs, None where
+    they were.
 
     Returns
     -------
@@ -105,7 +95,7 @@ def _notes(run: Run, shards: Sequence[Shard]) -> dict[str, object]:
 
 
 def _in_order(paths: Sequence[Path]) -> list[Shard]:
-    """Read what the files are, sort them by their first trial, and check that they fit."""
+    """Read the headers, sort the files by their first trial, and check that they fit."""
     if not paths:
         raise InputError("files", "none", "are missing", "Name the shards.")
     shards = sorted(((path, _run_of(path)) for path in paths), key=lambda s: s[1].first_trial)
@@ -127,7 +117,7 @@ def _run_of(path: Path) -> Run:
 
 
 def _differing(one: Run, other: Run) -> str:
-    """Say in which setting two runs differ; "" if in none."""
+    """Return the setting in which two runs differ, in words; "" if none."""
     a, b = one.config(), other.config()
     for name in sorted(a.keys() | b.keys()):
         if name not in OWN and a.get(name) != b.get(name):
@@ -162,7 +152,7 @@ def _add(
     last = found.end_trial == run.end_trial
     for number, (point, part) in enumerate(zip(points, parts, strict=True)):
         if last or found.end_trial >= BLOCK:
-            # A shard that ends inside block 0 has bins of its own, and nothing that would be used.
+            # A shard that ends inside block 0 has bins of its own, and nothing that is needed.
             _take_bins(point, part, path, number)
         for level, index, moments in part.tree.ordered():
             point.tree.add(level, index, moments)
@@ -222,7 +212,7 @@ def _missing(run: Run, points: Iterable[PointStatistics]) -> list[Range]:
 
 
 def _united(ranges: Iterable[Iterable[Range]]) -> list[Range]:
-    """Return what is in any of these sets of ranges, in order."""
+    """Return the union of these sets of ranges, in order."""
     found: list[Range] = []
     for first, end in sorted({each for some in ranges for each in some}):
         if found and first <= found[-1][1]:
@@ -233,7 +223,7 @@ def _united(ranges: Iterable[Iterable[Range]]) -> list[Range]:
 
 
 def _listed(ranges: Sequence[Range], most: int = 6) -> str:
-    """Write ranges of trials down: "64-127, 960-999"."""
+    """Return ranges of trials as text: "64-127, 960-999"."""
     texts = [f"{first}-{end - 1}" for first, end in ranges[:most]]
     more = [f"and {len(ranges) - most} ranges more"] if len(ranges) > most else []
     return ", ".join(texts + more)

@@ -78,9 +78,9 @@ class Control:
     Parameters
     ----------
     stop
-        Finish nothing more; write what whole blocks there are and return.
+        Finish no further task; write the whole blocks done so far and return.
     checkpoint
-        Write a checkpoint soon, and go on.
+        Write a checkpoint soon, and continue.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)

@@ -50,17 +50,7 @@ def worst_error(run: Run, point: PointStatistics) -> float:
 
 
 class _Stage:
-    """One point on its way to its next look.
-
-    Parameters
-    ----------
-    run
-        The run.
-    number
-        Number of the point.
-    point
-        Its statistics, which the loop fills.
-    """
+    """One point on its way to its next look."""
 
     def __init__(self, run: Run, number: int, point: PointStatistics) -> None:
         self._run, self._number, self._point = run, number, point
@@ -111,7 +101,7 @@ class _Stage:
         return task
 
     def judge(self) -> None:
-        """Go on to the next look, unless the last one is enough."""
+        """Turn to the next look, unless the last one is enough."""
         self.finished = self._enough() or not self._advance()
 
     def expected_trials(self) -> int:
@@ -158,13 +148,8 @@ def _gaps(point: PointStatistics, first: int, end: int) -> Iterator[tuple[int, i
 class Agenda:
     """Hands out the tasks of a run, in an order that keeps few points open at a time.
 
-    Parameters
-    ----------
-    run
-        The run.
-    points
-        What is known of each point already: a new run, a checkpoint, a finished run to be
-        extended. The loop puts results into them before it calls `done`.
+    `points` may be those of a new run, a checkpoint or a finished run to be extended. The loop puts
+    results into them before it calls `done`.
     """
 
     def __init__(self, run: Run, points: Sequence[PointStatistics]) -> None:
@@ -219,10 +204,7 @@ class Agenda:
     def next_task(self, size: Callable[[int], int]) -> Task | None:
         """Return the next task; None if all that may run is running or done.
 
-        Parameters
-        ----------
-        size
-            Gives the most blocks that a task of a point may have, a power of two.
+        `size` gives the most blocks that a task of a point may have, a power of two.
         """
         while self._open:
             stage = self._stages[self._open[0]]
@@ -238,7 +220,7 @@ class Agenda:
         return stage.first_task()
 
     def done(self, task: Task) -> None:
-        """Take notice that a task's result is in its point's statistics."""
+        """Note that a task's result is in its point's statistics."""
         stage = self._stages[task.point]
         stage.flying -= 1
         if stage.flying == 0 and not stage.blocks:

@@ -14,6 +14,7 @@ from simcore.file_types import RUN, TRAINING, FileType, file_type
 from simcore.numerics.spacing import evenly
 from simcore.physics.observables import BY_NAME, COVARIANCE, HISTOGRAMMED
 from simcore.physics.parameters import PARAMETERS
+from simcore.results.intervals import reach
 from simcore.results.open_run import open_run
 from simcore.results.points import points
 from simcore.training.store import open_training
@@ -187,12 +188,10 @@ def _along_layers(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
             colour = next(colours)
             point = dataset.isel(place)
             mean = point[observable].to_numpy()
-            error = point[f"{observable}_stderr"].to_numpy()
+            error = _interval(point, observable)
             words = [label] if label else []
             words += [observable] if len(kind.observables) > 1 else []
-            axes.fill_between(
-                layer, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.3, lw=0
-            )
+            axes.fill_between(layer, mean - error, mean + error, color=colour, alpha=0.3, lw=0)
             axes.plot(layer, mean, color=colour, label=", ".join(words) or "Monte Carlo")
             _theory(axes, layer, point, observable)
     _name_theory(axes, dataset, kind.observables[0])
@@ -201,6 +200,12 @@ def _along_layers(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
     axes.set(xlabel="layer", ylabel=kind.label, yscale=kind.scale if positive else "linear")
     _along(axes, layer)
     _legend(axes, len(shown), total)
+
+
+def _interval(point: xr.Dataset, observable: str) -> Any:
+    """Half-widths of the intervals around the means of a point."""
+    error = point[f"{observable}_stderr"].to_numpy()
+    return reach(point[f"{observable}_count"].to_numpy()) * error
 
 
 def _theory(axes: Any, layer: Any, point: xr.Dataset, observable: str) -> None:
@@ -221,7 +226,8 @@ def _scores(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
 
     z = z_scores(dataset)
     layer = dataset["layer"].to_numpy()
-    axes.axhspan(-2, 2, color="0.9", lw=0)
+    few = float(reach(max(2, int(dataset[f"{kind.observables[0]}_count"].max()))))
+    axes.axhspan(-few, few, color="0.9", lw=0)
     colours = itertools.cycle(COLOURS)
     shown, total = _shown(dataset, kind.observables[0])
     for label, place in shown:
@@ -282,7 +288,7 @@ def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
     for (label, place), colour in zip(shown, COLOURS, strict=False):
         point, fit = own.isel(place), fits.isel(place)
         gap = (point[name] - point[f"{name}_theory"]).to_numpy()
-        error = 2.0 * point[f"{name}_stderr"].to_numpy()
+        error = _interval(point, name)
         axes.errorbar(inverse, gap, error, color=colour, fmt="o", lw=1.0, label=label or None)
         start = float(fit[f"{name}_limit"] - fit[f"{name}_mean_field"])
         curve = start + float(fit[f"{name}_slope"]) * fine

@@ -1,4 +1,4 @@
-"""The place of a file: whether it can be written, and what is there already."""
+"""The place of a file: checks that it can be written, and the run that is there already."""
 
 from __future__ import annotations
 

@@ -72,12 +72,7 @@ def replacing(
     The new file is NAME.part until it is on the disk. Whatever fails, an earlier file at `path`
     stays as it was and NAME.part is removed.
 
-    Parameters
-    ----------
-    path
-        The file.
-    stopping
-        Asked before every chunk; True abandons the file.
+    `stopping` is asked before every chunk; True abandons the file.
 
     Raises
     ------

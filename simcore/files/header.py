@@ -33,7 +33,7 @@ class Format:
         First and second number. Readers accept every file of the same first number; the second
         one counts additions.
     meaning
-        What such a file is, for messages: ``"the file of a run"``.
+        Words for such a file in messages: ``"the file of a run"``.
     command
         The command that writes it.
     """
@@ -54,18 +54,8 @@ class Format:
     ) -> None:
         """Write the root and /entry.
 
-        Parameters
-        ----------
-        writer
-            Of the new file.
-        config_json
-            The configuration, canonical JSON.
-        complete
-            Whether this is a last write, not a checkpoint.
-        default
-            Name of the group below /entry that a NeXus viewer shows first.
-        attributes
-            More attributes of the root.
+        `default` is the group below /entry that a NeXus viewer shows first; `attributes` are added
+        to those of the root.
         """
         writer.group(
             "/",
@@ -88,12 +78,7 @@ class Format:
     ) -> tuple[T, tuple[int, int]]:
         """Check an open file, and return what its configuration describes, and its version.
 
-        Parameters
-        ----------
-        file, path
-            The open file and its name.
-        rebuild
-            Makes the run or the plan from its configuration.
+        `rebuild` makes the run or the plan from its configuration.
 
         Raises
         ------

@@ -53,15 +53,15 @@ class Field:
     Parameters
     ----------
     path
-        Where it is in a file, below /entry: ``"correlation/mean"``.
+        Place in a file, below /entry: ``"correlation/mean"``.
     variable
-        Its name in a Dataset: ``"correlation"``; empty where it is not published.
+        Name in a Dataset: ``"correlation"``; empty where it is not published.
     dims
-        Names of its dimensions.
+        Names of the dimensions.
     dtype
-        NumPy's name of its type.
+        NumPy's name of the type.
     long_name, units
-        Its meaning and its unit.
+        Meaning and unit.
     """
 
     path: str
@@ -140,15 +140,10 @@ def observables_of(run: Run) -> tuple[Observable, ...]:
     return OBSERVABLES + NETWORK * run.shared
 
 
-def observable_of(name: str) -> Observable:
-    """Return an observable by its name."""
-    return BY_NAME[name]
-
-
 def dims_of(run: Run, name: str, dims: Sequence[str]) -> tuple[str, ...]:
     """Return the dimensions of an observable's array: points or nodes, pairs, then the others."""
     pair = ("pair",) if run.shared and name in NAMES else ()
-    rate = ("rate",) if observable_of(name).rates else ()
+    rate = ("rate",) if BY_NAME[name].rates else ()
     return (dims[0], *pair, *dims[1:], *rate)
 
 
@@ -212,7 +207,7 @@ _COVARIANCE = (
 
 
 def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
-    observable = observable_of(name)
+    observable = BY_NAME[name]
     dims = tuple(run.dimensions) + dims_of(run, name, kind.dims)[1:]
     units = observable.units if kind.own_units else "1"
     if kind.name == "{}" and folder == "covariance":
@@ -231,12 +226,7 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
 def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
     """Return every published array of a run's file, in the order in which it is written.
 
-    Parameters
-    ----------
-    run
-        The run.
-    complete
-        False for a checkpoint, which has the moments and the kept trajectories only.
+    A checkpoint has the moments and the kept trajectories only.
     """
     found = []
     predicted = (_THEORY, _THEORY_ERRORS) if run.ensemble in ASYMMETRIC else (_THEORY,)
@@ -270,7 +260,7 @@ Add = Callable[..., None]
 
 
 def _add_pairs(run: Run, add: Add) -> None:
-    """Add what is along the pairs of a shared network, and the bins of the activation rate."""
+    """Add the coordinates of the pairs of a shared network, and of bins of the activation rate."""
     dims = ("pair",)
     add("pair", dims, np.arange(run.columns.pairs))
     distance = np.array(run.points[0].distances)

@@ -63,7 +63,7 @@ def only_writer(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     finally:
         if lock is not None:
-            # While it is held: whoever opened it meanwhile sees that it is gone, and makes anew.
+            # Before the release: a process that has opened it meanwhile then makes a new one.
             with suppress(OSError):
                 place.unlink()
             with suppress(OSError):
@@ -113,7 +113,7 @@ def _warn(shown: str) -> None:
 
 
 def _sign(place: Path) -> None:
-    """Write down who holds the lock."""
+    """Write the holder of the lock into it."""
     facts = {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -132,7 +132,7 @@ def protected(path: Path) -> bool:
 
 
 def writer(path: str | os.PathLike[str]) -> str | None:
-    """Say who writes a file of results now; None if nobody does, as far as can be seen from here.
+    """Return, in words, the process that writes a file of results; None if none is seen from here.
 
     A lock file that nobody holds is left over from a process that was killed.
     """

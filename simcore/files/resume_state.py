@@ -99,17 +99,10 @@ def state_arrays(
 ) -> Iterator[tuple[Field, Numbers | Stacked]]:
     """Yield the arrays of the state with their values; those over nodes only where there is one.
 
-    Parameters
-    ----------
-    run
-        The run.
-    points
-        What is known of each point, in the order of `Run.points`.
-    complete
-        Whether partial blocks are among the nodes. When a run goes on they are simulated again.
+    If `complete`, partial blocks are among the nodes: a run that continues simulates them again.
     """
     cut = _Cuts(run, points, complete=complete)
-    # One kind of array after the other: the nodes are then gone through once for each kind.
+    # One kind of array after the other: one pass over the nodes for each kind.
     size = {**sizes(run), "node": len(cut.nodes)}
     for field in sorted(state_fields(run), key=lambda field: field.path.rpartition("/")[2]):
         if "node" not in field.dims or cut.nodes:
@@ -120,15 +113,15 @@ def state_arrays(
 
 
 _TURNED = 8
-"""Columns of a single pair that are turned round at a time: each time all nodes are gone through,
-and so much memory is taken."""
+"""Columns of a single pair that are transposed at a time, in one pass over all nodes, and with
+memory for so many."""
 
 
 class _Cuts:
     """Cuts arrays from the moments of all nodes and the histograms of all points.
 
-    Moments hold all observables of a layer together: some columns of one kind are turned round at
-    a time, and kept until others are asked for.
+    Moments hold all observables of a layer together: some columns of one kind are transposed at
+    a time, and kept until others are needed.
     """
 
     def __init__(self, run: Run, points: Sequence[PointStatistics], *, complete: bool) -> None:
@@ -184,7 +177,7 @@ class _Cuts:
     def _turned(self, kind: str, group: slice) -> Numbers:
         """Return values with the points or nodes second, shape (column, …, layer)."""
         if (kind, group) != self._kind:
-            # What is held is let go before more memory is taken.
+            # Released before more memory is taken.
             self._held = np.empty(0)
             self._kind = kind, group
             self._held = self._bins(kind) if kind.startswith("bin_") else self._moments(kind, group)
@@ -202,7 +195,7 @@ class _Cuts:
         columns = len(HISTOGRAMMED) * self._run.columns.pairs
         values = np.full((columns, len(self._points), self._run.depth), np.nan)
         for i, point in enumerate(self._points):
-            # A run that ends inside block 0 has other bins than one that goes on.
+            # A run that ends inside block 0 has other bins than one that is extended.
             if point.bins is not None and self._run.end_trial >= BLOCK:
                 values[:, i] = getattr(point.bins, edge).T
         return values
@@ -219,21 +212,8 @@ def _every(names: Sequence[str], name: str) -> slice:
 def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[PointStatistics]:
     """Put the statistics of all points together from the arrays of the state.
 
-    Parameters
-    ----------
-    run
-        The run.
-    read
-        Reads an array of the file.
-    nodes
-        Nodes of all points, partial blocks included.
-    complete
-        Whether the file is a last write, which may have partial blocks.
-
-    Returns
-    -------
-    list of PointStatistics
-        In the order of `Run.points`.
+    `read` reads an array of the file; `nodes` counts those of all points, partial blocks included,
+    which only a last write has (`complete`).
 
     Raises
     ------
@@ -337,7 +317,7 @@ def _check_places(run: Run, places: Sequence[tuple[int, int, int]], *, complete:
 
 
 def _add_partial_histograms(run: Run, read: Read, points: Sequence[PointStatistics]) -> None:
-    """Give partial blocks their counts: what is published beyond the whole blocks."""
+    """Give partial blocks their counts: the published ones less those of whole blocks."""
     if all(point.partial is None for point in points):
         return
     shape = (*run.shape, *(run.columns.pairs,) * run.shared, run.depth)
@@ -354,7 +334,7 @@ def _add_partial_histograms(run: Run, read: Read, points: Sequence[PointStatisti
     lower, width = published("bin_lower", "f8"), published("bin_width", "f8")
     for i, point in enumerate(points):
         if point.partial is not None:
-            # Where this is not what was counted, it has wrapped round, and has other sums.
+            # Damaged counts wrap round here, and then have other sums.
             point.partial_histogram = np.ascontiguousarray(histogram[i]) - point.histogram
             point.bins = point.bins or _bins(lower[i], width[i])
 

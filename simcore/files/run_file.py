@@ -1,7 +1,7 @@
 """The file of a run, `simcore-run` format 1.2 (docs/file-format.md): write, read back, describe.
 
 A file holds the published arrays (`simcore.files.run_results`) and, in /entry/state, everything
-that is needed to go on or to be merged: the tree of moments of whole blocks, their histograms, how
+that is needed to resume or merge it: the tree of moments of whole blocks, their histograms, how
 far each point is and, in a last write, the partial block at its end.
 """
 
@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import FileFormatError
-from simcore.physics.observables import NAMES
+from simcore.physics.observables import BY_NAME, NAMES
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics
 
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .header import Format, provenance, version_text
-from .layout import ESTIMATORS, Array, Field, coordinates, fields, observable_of, sizes
+from .layout import ESTIMATORS, Array, Field, coordinates, fields, sizes
 from .lock import writer
 from .resume_state import node_count, state_arrays, state_coordinates, state_fields, state_points
 from .run_results import RunResults
@@ -45,7 +45,7 @@ __all__ = [
 FORMAT = Format("simcore-run", (1, 2), "the file of a run", "simulate")
 
 _STATE_VERSION = (1, 2)
-"""First format whose state has all that a run needs to go on."""
+"""First format whose state has all that is needed to resume a run."""
 
 RNG = "philox4x32-10"
 
@@ -77,21 +77,10 @@ def write_run(
 ) -> None:
     """Write the file of a run whole, in place of an earlier one.
 
-    Parameters
-    ----------
-    path
-        The file; NAME.part beside it is used on the way.
-    results
-        The results. Those that are not complete make a checkpoint: uncompressed, with the moments,
-        the kept trajectories and the state, but without theory, quantiles, histograms and
-        covariances.
-    provenance
-        Texts and numbers by name, as from `simcore.machine.provenance.collect_provenance`; they
-        are no part of the results.
-    gaps
-        Ranges of trials that a merged file lacks; "" is none.
-    stopping
-        Asked before every chunk; True abandons the file.
+    Results that are not complete make a checkpoint: uncompressed, with the moments, the kept
+    trajectories and the state, but without theory, quantiles, histograms and covariances.
+    `provenance` is no part of the results, `gaps` are ranges of trials that a merged file lacks,
+    and `stopping` is asked before every chunk.
 
     Raises
     ------
@@ -156,7 +145,7 @@ def _open_group(
     if signal.dims:
         attributes["axes"] = list(signal.dims)
     if folder in ESTIMATORS:
-        observable = observable_of(folder)
+        observable = BY_NAME[folder]
         attributes["long_name"] = observable.long_name
         attributes["units"] = observable.units
         attributes["estimator"] = ESTIMATORS[folder]
@@ -196,11 +185,11 @@ class Header:
     run
         The run, rebuilt and validated.
     complete
-        Whether this is a last write, not a checkpoint.
+        True for a last write, False for a checkpoint.
     format_version
         First and second number of the file's format.
     simcore_version
-        What wrote it.
+        Version of the program that wrote it.
     gaps
         Ranges of trials that a merged file lacks; "" is none.
     rng_layout
@@ -238,7 +227,7 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
 def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]]:
     """Read back a run with everything that its blocks gave, bit by bit as it was written.
 
-    A partial last block is among them if the file is a last write. A run that goes on beyond it
+    A partial last block is among them if the file is a last write. A run that is extended
     has to simulate it again as part of a whole block, and one that ended inside block 0 then gets
     other bins: `partial`, `partial_histogram` and, where `run.end_trial` < 64, `bins` are to be
     forgotten.

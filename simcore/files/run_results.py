@@ -32,17 +32,11 @@ class RunResults:
 
     The file's writer, the printed table, JSON and the Dataset take the same object, so that every
     moment is folded once and every prediction is made once. It is in this room because the writer
-    is the lowest of them. It shows the points as they are when it is made: a run that goes on
+    is the lowest of them. It shows the points as they are when it is made: a run that continues
     makes another one.
 
-    Parameters
-    ----------
-    run
-        The run.
-    points
-        Statistics of each point, in the order of `Run.points`.
-    complete
-        False for a checkpoint, which has neither theory nor histograms nor covariances.
+    `points` are in the order of `Run.points`. A checkpoint (not `complete`) has neither theory nor
+    histograms nor covariances.
     """
 
     def __init__(self, run: Run, points: Sequence[PointStatistics], *, complete: bool) -> None:
@@ -55,10 +49,7 @@ class RunResults:
     def predict(self, pause: Callable[[], None] = lambda: None) -> None:
         """Make all predictions now, which may take seconds for each point.
 
-        Parameters
-        ----------
-        pause
-            Called before each slow prediction; may raise to give it up.
+        `pause` is called before each slow prediction; it may raise to abandon it.
         """
         if self.complete:
             self._infinite_width(pause)
@@ -98,10 +89,7 @@ class RunResults:
 
         Optional ones that have no value are left out.
 
-        Parameters
-        ----------
-        variables
-            Yield those only, by their name in a Dataset; None is all.
+        `variables` chooses some by their name in a Dataset.
         """
         spread: dict[str, Numbers] = {}
         spread_of = ""
@@ -145,7 +133,7 @@ class RunResults:
         return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
 
     def _covariance(self, name: str) -> Numbers:
-        """Return what is at a path below /entry/covariance, shape (point, pair, …)."""
+        """Return the values at a path below /entry/covariance, shape (point, pair, …)."""
         observable = next(o for o in COVARIANCE if name in (o, f"{o}_mean", f"{o}_count"))
         own = slice(COVARIANCE.index(observable), None, len(COVARIANCE))
         count, mean, m2 = (values[own] for values in self._folded[3:])

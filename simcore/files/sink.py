@@ -1,4 +1,4 @@
-"""The file under HDF5."""
+"""Files under HDF5."""
 
 from __future__ import annotations
 
@@ -7,31 +7,21 @@ import os
 from typing import Any
 
 
-class Sink(io.RawIOBase):
-    """A file for HDF5 that pretends to go on after a failed write.
+class Seekable(io.RawIOBase):
+    """Place and size of a file for HDF5."""
 
-    HDF5 can't close a file whose writes fail, and keeps its descriptor until the process ends.
+    _place = _size = 0
 
-    Parameters
-    ----------
-    descriptor
-        Of a new file; it is not closed here.
-    """
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-        self._place = 0
-        self._size = 0
-        self._error: OSError | KeyboardInterrupt | None = None
-
-    def check(self) -> None:
-        """Raise the error that stopped the writing, if there was one."""
-        if self._error is not None:
-            raise self._error
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a place."""
+        """Move to a place."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
         self._place = start + offset
         return self._place
@@ -39,6 +29,25 @@ class Sink(io.RawIOBase):
     def tell(self) -> int:
         """Return the place."""
         return self._place
+
+
+class Sink(Seekable):
+    """A file for HDF5 that ignores all writes after one that failed.
+
+    HDF5 can't close a file whose writes fail, and keeps its descriptor until the process ends.
+
+    The descriptor is that of a new file, and is not closed here.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._error: OSError | KeyboardInterrupt | None = None
+
+    def check(self) -> None:
+        """Raise the error that stopped the writing, if there was one."""
+        if self._error is not None:
+            raise self._error
 
     def write(self, data: Any, /) -> int:
         """Write at the place; an error is kept for `check`."""
@@ -71,14 +80,6 @@ class Sink(io.RawIOBase):
             self._error = error
         return self._size
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
     def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
         """Return True."""
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import weakref
 from pathlib import Path
@@ -13,6 +12,7 @@ import h5py
 from simcore.errors import FileFormatError
 
 from .hdf5 import check_signature, translated, unreadable
+from .sink import Seekable
 
 
 class StoredFile:
@@ -21,12 +21,7 @@ class StoredFile:
     A run in progress replaces its file; the old one stays readable while it is open. Only a copy in
     another process has to open it again, and refuses one that has changed.
 
-    Parameters
-    ----------
-    path
-        The file.
-    identity
-        Inode, size and time when it was first opened; None takes the present ones.
+    `identity` is its inode, size and time when it was first opened; None takes the present ones.
 
     Raises
     ------
@@ -59,7 +54,7 @@ class StoredFile:
         self._bytes.close()
 
 
-class _Bytes(io.RawIOBase):
+class _Bytes(Seekable):
     """Bytes of a file for HDF5, which then does not know that the file is open.
 
     It would not let the same process open the file in another way.
@@ -69,25 +64,10 @@ class _Bytes(io.RawIOBase):
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._close = weakref.finalize(self, os.close, self._descriptor)
         self._size = os.fstat(self._descriptor).st_size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = start + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
 
     def readinto(self, buffer: Any) -> int:
-        done = os.preadv(self._descriptor, [buffer], self._at)
-        self._at += done
+        done = os.preadv(self._descriptor, [buffer], self._place)
+        self._place += done
         return done
 
     def close(self) -> None:

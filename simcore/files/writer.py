@@ -41,10 +41,7 @@ class _Described(Protocol):
 class Stacked:
     """Arrays of one shape as one array, of which only the part that is needed is formed.
 
-    Parameters
-    ----------
-    parts
-        Arrays of the same shape and type, at least one.
+    `parts` have the same shape and type, and there is at least one.
     """
 
     def __init__(self, parts: Sequence[Numbers]) -> None:
@@ -91,16 +88,7 @@ class Writer:
     ) -> None:
         """Write an array; one whose only dimension has its own name becomes that dimension's scale.
 
-        Parameters
-        ----------
-        path
-            The dataset.
-        values
-            Its values.
-        described
-            Its dimensions and meaning.
-        packed
-            Whether it is compressed.
+        `packed` arrays are compressed.
 
         Raises
         ------

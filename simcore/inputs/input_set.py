@@ -19,24 +19,12 @@ DEFAULT_PAIRS = 64
 
 @dataclass(frozen=True)
 class InputSet:
-    """M inputs of a file and P pairs of them.
+    """M inputs of a file (`count`), of N₀ components (`size`), and P pairs of them, from 0.
 
-    The digest describes the inputs, not the place of their file: results can be read without them.
-
-    Parameters
-    ----------
-    digest
-        SHA-256 over shape and values, `rows.digest`.
-    count, size
-        M, and the number N₀ of components of each.
-    pairs
-        The two inputs of each pair, from 0.
-    q1, q2
-        Mean squares |x|²/N₀ of the two inputs of each pair.
-    distance
-        1 − c₀ of each pair, NaN where an input is zero.
-    source
-        FILE or FILE:DATASET that they came from; no part of the description.
+    The `digest`, over shape and values (`rows.digest`), describes the inputs, not the place of
+    their file: results can be read without them. `q1`, `q2` are the mean squares |x|²/N₀ of the two
+    inputs of each pair, `distance` is 1 − c₀, NaN where an input is zero. `source`, FILE or
+    FILE:DATASET, is no part of the description.
     """
 
     digest: str

@@ -216,7 +216,7 @@ def _choose(source: _Source, names: Sequence[str], candidates: Sequence[str]) ->
 def _read_csv(source: _Source) -> npt.NDArray[Any]:
     _check_single(source)
     number, cells = next(_csv_lines(source.path), (0, [""]))
-    header = not any(map(_is_number, cells)) and not all(map(_is_gap, cells))
+    header = not any(map(_is_number, cells)) and not all(x.lower() in _GAPS for x in cells)
     skip = number if header else 0
     if next((n for n, _ in _csv_lines(source.path) if n > skip), None) is None:
         return np.empty((0, 0))
@@ -250,10 +250,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_gap(cell: str) -> bool:
-    return cell.lower() in _GAPS
 
 
 def _csv_fault(path: Path, skip: int) -> str | None:

@@ -69,19 +69,15 @@ def pick_pairs(count: int, pairs: int, seed: int) -> Pairs:
     than 2 inputs, or not that many pairs of them.
     """
     seed = whole("seed", seed, 0, _WORDS - 1)
-    total = _number_of_pairs(count)
+    if count < 2:
+        rule = "is too few inputs for a pair"
+        raise InputError("inputs", count, rule, "Give at least 2 inputs.")
+    total = count * (count - 1) // 2
     pairs = whole("pairs", pairs, -_WORDS, _WORDS)
     if not 1 <= pairs <= total:
         rule = f"must be between 1 and {total}, the number of pairs of {count} inputs"
         raise InputError("pairs", pairs, rule, "Choose a value in that range, or give more inputs.")
     return tuple(sorted(_pair(rank) for rank in _draw_ranks(total, pairs, (seed, count))))
-
-
-def _number_of_pairs(count: int) -> int:
-    if count < 2:
-        rule = "is too few inputs for a pair"
-        raise InputError("inputs", count, rule, "Give at least 2 inputs.")
-    return count * (count - 1) // 2
 
 
 def _draw_ranks(total: int, number: int, key: tuple[int, int]) -> list[int]:
@@ -122,16 +118,9 @@ def _pair(rank: int) -> tuple[int, int]:
 class PairGeometry:
     """Geometry of pairs of inputs, as far as infinitely wide networks see it; arrays (P,).
 
-    Parameters
-    ----------
-    q1, q2
-        Mean squares |x|²/N₀ of the first and the second input.
-    m1, m2
-        Means of their components.
-    overlap
-        c₀ = x₁·x₂/(|x₁||x₂|), NaN where an input is zero.
-    distance
-        1 − c₀, computed without cancellation, exactly 0 for equal inputs; NaN as above.
+    Mean squares |x|²/N₀ (`q1`, `q2`) and means (`m1`, `m2`) of the components of both inputs;
+    `overlap` c₀ = x₁·x₂/(|x₁||x₂|); `distance` 1 − c₀, computed without cancellation, exactly 0 for
+    equal inputs. The last two are NaN where an input is zero.
     """
 
     q1: Floats

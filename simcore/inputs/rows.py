@@ -34,13 +34,13 @@ def read_inputs(source: str | os.PathLike[str]) -> Floats:
     """
     text = os.fspath(source)
     inputs = read_matrix("inputs", text)
-    _check_magnitudes("inputs", text, inputs)
+    _check_magnitudes(text, inputs)
     return inputs
 
 
-def _check_magnitudes(field: str, text: str, inputs: Floats) -> None:
+def _check_magnitudes(text: str, inputs: Floats) -> None:
     """Refuse rows whose squares could leave the range of float64."""
-    largest = _largest(inputs)
+    largest = np.maximum(inputs.max(axis=1), -inputs.min(axis=1))
     least = 1.0 / _LARGEST
     for wrong, what in (
         (largest > _LARGEST, f"with values beyond {_LARGEST:g} in magnitude"),
@@ -49,13 +49,7 @@ def _check_magnitudes(field: str, text: str, inputs: Floats) -> None:
         if wrong.any():
             first = np.flatnonzero(wrong)[0]
             rule = f"has {np.count_nonzero(wrong)} rows {what}, the first row {first}, from 0"
-            raise InputError(field, text, rule, "Rescale the inputs.")
-
-
-def _largest(inputs: Floats) -> Floats:
-    """Return the largest magnitude in each row, shape (M,)."""
-    largest: Floats = np.maximum(inputs.max(axis=1), -inputs.min(axis=1))
-    return largest
+            raise InputError("inputs", text, rule, "Rescale the inputs.")
 
 
 def notes(inputs: Floats) -> list[str]:

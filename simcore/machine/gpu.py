@@ -66,30 +66,14 @@ class Obstacle(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """State of a machine and an installation as to CUDA.
+    """State of a machine and an installation as to CUDA; versions are "" where there is none.
 
-    Parameters
-    ----------
-    driver
-        The newest CUDA that the driver runs, major and minor; None without a driver.
-    failure
-        Reason why the driver does not start; "" if it does.
-    gpus
-        GPUs that this process sees; the first is used.
-    visible
-        CUDA_VISIBLE_DEVICES; None if it is not set.
-    numba_cuda
-        Version of numba-cuda; "" if it is not installed.
-    bindings
-        Major version of CUDA of its bindings; None without them.
-    toolkit
-        Major version of the CUDA libraries; None if there are none.
-    cupy
-        Version of CuPy; "" if it is not installed.
-    cupy_cuda
-        Major version of CUDA for which it was made; None if unknown.
-    solvers
-        True if there are cuBLAS and cuSOLVER, which CuPy loads.
+    - `driver`: the newest CUDA that the driver runs, major and minor; None without a driver.
+      `failure`: reason why it does not start.
+    - `gpus`: GPUs that this process sees; the first is used. `visible`: CUDA_VISIBLE_DEVICES.
+    - `bindings`, `toolkit`: major version of CUDA of numba-cuda's bindings, and of the libraries.
+    - `cupy_cuda`: major version of CUDA for which CuPy was made; None if unknown. `solvers`: True
+      if there are cuBLAS and cuSOLVER, which CuPy loads.
     """
 
     driver: tuple[int, int] | None = None
@@ -107,28 +91,23 @@ class Findings:
 @cache
 def look() -> Findings:
     """Ask the driver and the installed packages; the answer is kept for the process."""
-    found = Findings(visible=os.environ.get(VISIBLE))
-    try:
-        driver = CudaDriver()
-    except OSError:
-        return _with_packages(found)
-    try:
-        found = replace(found, driver=driver.version())
-        found = replace(found, gpus=driver.gpus())
-    except (DriverError, AttributeError) as error:
-        found = replace(found, driver=found.driver or (0, 0), failure=str(error))
-    return _with_packages(found)
-
-
-def _with_packages(found: Findings) -> Findings:
     bindings = _version("cuda-bindings")
-    return replace(
-        found,
+    found = Findings(
+        visible=os.environ.get(VISIBLE),
         numba_cuda=_version("numba-cuda"),
         bindings=int(bindings.split(".")[0]) if bindings else None,
         toolkit=_toolkit(),
         **_cupy(),
     )
+    try:
+        driver = CudaDriver()
+    except OSError:
+        return found
+    try:
+        found = replace(found, driver=driver.version())
+        return replace(found, gpus=driver.gpus())
+    except (DriverError, AttributeError) as error:
+        return replace(found, driver=found.driver or (0, 0), failure=str(error))
 
 
 def _cupy() -> dict[str, Any]:

@@ -24,6 +24,8 @@ def collect_provenance(*, device: str = "cpu", threads: int | None = None) -> di
 
     Without `threads`, the processors that this process may use.
     """
+    import h5py
+
     name, features = _processor()
     return {
         "host": socket.gethostname(),
@@ -33,7 +35,7 @@ def collect_provenance(*, device: str = "cpu", threads: int | None = None) -> di
         "git_sha": _git_sha(),
         "python_version": platform.python_version(),
         **{f"{package}_version": version(package) for package in _PACKAGES},
-        "hdf5_version": _hdf5_version(),
+        "hdf5_version": str(h5py.version.hdf5_version),
         "platform": platform.platform(),
         "device": device,
         "threads": threads if threads is not None else affinity(),
@@ -49,12 +51,6 @@ def version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "unknown"
-
-
-def _hdf5_version() -> str:
-    import h5py
-
-    return str(h5py.version.hdf5_version)
 
 
 def _processor() -> tuple[str, str]:

@@ -15,9 +15,11 @@ import math
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
+
+from .kernels import njit
 
 GPU = "nvptx"
 """Prefix of the triple of a module that is compiled for a GPU."""

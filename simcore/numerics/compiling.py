@@ -1,6 +1,8 @@
-"""Numba's settings, which entry points make before it compiles: the cache's folder, vector width.
+"""Folder of compiled kernels, and the vector width that Numba compiles for.
 
-Both are choices for a whole process, so `import simcore` makes neither.
+Kernels of simcore are cached in one folder, whoever imports them first: a command, a script, a
+worker (`simcore.numerics.kernels`). Caches of other packages are left alone. The vector width is a
+choice for a whole process, so `import simcore` does not make it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,48 +25,62 @@ CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 CUPY_CACHE_VARIABLE = "CUPY_CACHE_DIR"
 """CuPy's own folder is in the home folder, and it fails where that can't be written."""
 
+TEMPORARY_VARIABLE = "SIMCORE_TEMPORARY_KERNELS"
+"""A temporary folder, for the processes that this one starts."""
+
 FEATURES_VARIABLE = "NUMBA_CPU_FEATURES"
-TEMPORARY = "simcore-kernels-"
-"""Prefix of the name of a private, temporary folder."""
 
 
-def prepare() -> Path:
-    """Choose the folder of compiled kernels; call it before the first ``import numba``.
+@cache
+def cache_folder() -> Path:
+    """Return the folder of compiled kernels.
 
-    A NUMBA_CACHE_DIR that the user has set is left as it is. Else the folder is named after the
-    sources: Numba alone does not notice that a function inlined from another file has changed.
-
-    Returns
-    -------
-    Path
-        The folder: in the user's cache, or a private temporary one where that can't be written.
+    It is in the user's cache, or in NUMBA_CACHE_DIR where that is set; where neither can be
+    written, it is a temporary folder of this process and those that it starts. It is named after
+    the sources: Numba alone does not notice that a function inlined from another file has changed.
     """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    folder = _user_folder()
+    folder = _lasting_folder() or _inherited_folder()
     if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+        folder = Path(tempfile.mkdtemp(prefix="simcore-kernels-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ[TEMPORARY_VARIABLE] = str(folder)
         os.environ.setdefault(CUPY_CACHE_VARIABLE, str(folder / "cupy"))
-    os.environ[CACHE_VARIABLE] = str(folder)
     return folder
 
 
-def _user_folder() -> Path | None:
-    """Return a writable folder in the user's cache, or None."""
+def is_temporary() -> bool:
+    """Return True if kernels are lost when this process ends."""
+    return str(cache_folder()) == os.environ.get(TEMPORARY_VARIABLE)
+
+
+def _lasting_folder() -> Path | None:
+    """Return a writable folder of NUMBA_CACHE_DIR or of the user's cache, or None."""
     from platformdirs import user_cache_path
 
     try:
-        folder = user_cache_path("simcore") / source_digest()
+        chosen = os.environ.get(CACHE_VARIABLE)
+        parent = Path(chosen).absolute() if chosen else user_cache_path()
+        folder = parent / "simcore" / source_digest()
         if "SLURM_JOB_ID" in os.environ:
             # The nodes of a job share the home folder, and would write the same files at once.
             folder = folder / platform.node()
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        return _writable(folder)
     except (OSError, RuntimeError):
         return None
+
+
+def _inherited_folder() -> Path | None:
+    """Return the temporary folder of the process that has started this one, or None."""
+    try:
+        return _writable(Path(os.environ[TEMPORARY_VARIABLE]))
+    except (KeyError, OSError):
+        return None
+
+
+def _writable(folder: Path) -> Path:
+    with tempfile.TemporaryFile(dir=folder):
+        return folder
 
 
 def source_digest(package: Path = PACKAGE) -> str:

@@ -8,7 +8,8 @@ of a layer hold them lane by lane: sum k of a lane at [k · LANES + lane].
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .kernels import njit
 
 LANES = 16
 SUMS = 8

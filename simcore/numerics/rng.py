@@ -26,9 +26,9 @@ import enum
 import math
 
 import numpy as np
-from numba import njit
 
 from .arithmetic import float_from_bits, float_to_bits, fma32, times, wide_product
+from .kernels import njit
 from .lanes import LANES
 
 

@@ -7,9 +7,8 @@ caller.
 
 from __future__ import annotations
 
-from numba import njit
-
 from simcore.numerics.arithmetic import times
+from simcore.numerics.kernels import njit
 
 
 @njit(inline="always")

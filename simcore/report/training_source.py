@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """One file of training: results (`open_training`), facts (`simcore.training.facts.info`).
+    """One file of training: results (`open_training`), facts (`simcore.training.facts.describe`).
 
     `notes` are its missing parts, and how to get them.
     """

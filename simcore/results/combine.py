@@ -69,7 +69,7 @@ def aligned(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
 
 
 def _words(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """Return what may differ beside the parameters of a grid, and is a dimension then.
+    """Return settings that may differ beside the parameters of a grid, and are a dimension then.
 
     `he` is `correlated` at k = 0, and is called so beside other k.
     """
@@ -119,7 +119,7 @@ def _check_points(
 
 
 def _expanded(dataset: xr.Dataset, words: dict[str, str], varying: Sequence[str]) -> xr.Dataset:
-    """Give a Dataset a dimension for each parameter that varies, and what follows it along it."""
+    """Give a Dataset, and coordinates that follow, a dimension for each parameter that varies."""
     dataset = dataset.assign_coords({n: value for n, value in words.items() if n in varying})
     missing = [name for name in varying if name not in dataset.dims]
     # Coordinates that follow others, as g does k, stay coordinates: expand_dims leaves those out.
@@ -217,8 +217,8 @@ def _coordinate(
     for key, block in _blocks(held, dims):
         held_there, known = values[key], ~pd.isna(block)
         if ((held_there != block) & known & ~pd.isna(held_there)).any():
-            rule = f"differ in {name} at the same point, so they are no parts of one grid"
-            raise InputError("files", "they", rule, "Open them one by one.")
+            rule = "differs at the same point, so the files are no parts of one grid"
+            raise InputError("files", name, rule, "Open them one by one.")
         values[key] = np.where(known, block, held_there)
     dtype = np.result_type(*(variable.dtype for variable, _ in held))
     if pd.isna(values).any():

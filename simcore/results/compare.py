@@ -131,7 +131,7 @@ def compare(
         for suffix in THEORIES:
             if f"{observable}_{suffix}" in dataset:
                 found.append(list(_verdicts(dataset, z, observable, suffix, false_alarm)))
-    # All that is said of one point stands together.
+    # The verdicts on one point stand together.
     verdicts = tuple(verdict for of_point in zip(*found, strict=True) for verdict in of_point)
     return Comparison(z, verdicts, false_alarm)
 
@@ -293,7 +293,7 @@ def _usable(evidence: _Evidence, number: int) -> npt.NDArray[np.int64]:
 def _judged(
     evidence: _Evidence, number: int, width: int | None, false_alarm: float
 ) -> dict[str, Any]:
-    """Return what `Verdict` says of a point."""
+    """Return the fields of the `Verdict` on a point."""
     trials = int(evidence.trials[number])
     z = evidence.z[number]
     usable = _usable(evidence, number)

@@ -20,7 +20,6 @@ from simcore.files.layout import (
     Field,
     coordinates,
     fields,
-    observable_of,
     shape_of,
     sizes,
 )
@@ -28,6 +27,7 @@ from simcore.files.run_file import RNG, read_header, rng_layout
 from simcore.files.run_results import RunResults
 from simcore.files.stored import StoredFile
 from simcore.machine.provenance import version
+from simcore.physics.observables import BY_NAME
 from simcore.runs.run import Run
 
 from .backend import lazy_array
@@ -66,8 +66,8 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
         Attributes hold the configuration, and ``gaps`` the trials that a merged file lacks.
 
         The arrays of one file are read when they are used, and the file stays open until the
-        Dataset is closed or forgotten; it shows what was there on opening, even if a run goes on
-        and replaces its file. Several files are read at once.
+        Dataset is closed or forgotten; it shows its contents on opening, even if a run
+        continues and replaces its file. Several files are read at once.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def _dataset(
         variable = _variable(array)
         if field.variable in ESTIMATORS:
             variable.attrs["estimator"] = ESTIMATORS[field.variable]
-            variable.attrs["long_name"] = observable_of(field.variable).long_name
+            variable.attrs["long_name"] = BY_NAME[field.variable].long_name
         variables[field.variable] = variable
         used.update(array.dims)
     coords = {n: _variable(a) for n, a in coordinates(run).items() if set(a.dims) <= used}

@@ -109,7 +109,7 @@ def scaling(
     dataset
         A complete run with a dimension ``width``; choose widths by ``dataset.sel(width=[...])``.
     observables
-        Which means, of theory.md 3.
+        Names of the means, of theory.md 3.
     terms
         2 fits a + b/N, 3 fits a + b/N + c/N². Left out: 3 from four widths on.
 

@@ -44,16 +44,16 @@ class Verdict:
     p_value
         Probability of so large a |z| at any of the tested layers if theory holds.
     trials
-        How many have a value.
+        Number of trials with a value.
     layer, deviation, error, z
         The tested layer with the largest |z|: mean less theory there, one standard error, their
         ratio.
     expected
-        What first order in 1/N says of the deviation from mean field there.
+        Deviation from mean field there by first order in 1/N.
     from_layer
         The layer from which on every layer is beyond three errors; None if the last is not.
     agrees_from_width
-        About the width at which as many trials would no longer see it.
+        Width, roughly, at which as many trials would no longer see it.
     """
 
     observable: str

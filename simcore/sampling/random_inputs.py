@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from simcore.numerics import lanes as in_lanes
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import ROOM, Stream, as_normal, fill_normals
 

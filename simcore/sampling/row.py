@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from simcore.numerics.arithmetic import arctan2, log, times
+from simcore.numerics.kernels import njit
 from simcore.physics.observables import NAMES
 
 Q_RANGE = (1e-150, 1e150)

@@ -19,9 +19,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from simcore.numerics.arithmetic import float_from_bits, float_to_bits, fma32, times
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import (
     ROOM,

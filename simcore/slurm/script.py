@@ -40,33 +40,14 @@ OWN_DIRECTIVES = {
 
 @dataclass(frozen=True)
 class Job:
-    """A request to Slurm.
+    """A request to Slurm. InputError names field, value, rule and remedy.
 
-    Parameters
-    ----------
-    nodes
-        Number of nodes; with `array` every shard has one.
-    gpus_per_node
-        GPUs of each node, each with a worker; with `array` at most one.
-    cpus_per_task
-        CPUs of each worker or shard. None is `GPU_CPUS` with GPUs, and whole nodes without.
-    time, partition, account, qos, mem
-        As for ``sbatch``; None leaves the choice to the site.
-    job_name
-        Name of the job, and of its log.
-    array
-        Number of shards; None is one job with a Dask cluster.
-    signal_seconds
-        Time before the time limit at which the run is stopped and the job requeued.
-    sbatch
-        More directives, such as ``--constraint=a100``.
-    setup
-        Commands before the work, such as ``module load python``.
-
-    Raises
-    ------
-    InputError
-        Naming field, value, rule and remedy.
+    `nodes` is 1 with `array`, the number of shards, which have a node each; without it the job has
+    a Dask cluster. Each of the `gpus_per_node` has a worker; with `array` there is at most one.
+    `cpus_per_task` counts the CPUs of a worker or shard; None is `GPU_CPUS` with GPUs, and whole
+    nodes without. Where `time`, `partition`, `account`, `qos` or `mem` is None, the site chooses.
+    `signal_seconds` before the time limit the run is stopped and the job requeued. `sbatch` holds
+    more directives, such as ``--constraint=a100``, and `setup` commands before the work.
     """
 
     nodes: int = 1

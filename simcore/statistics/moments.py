@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from simcore.numerics.arithmetic import times
+from simcore.numerics.kernels import njit
 from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
 
 from .blocks import BLOCK

@@ -24,20 +24,13 @@ from simcore.physics.observables import BY_NAME, NAMES, RATE_BINS
 from simcore.physics.parameters import PARAMETERS, whole
 
 from ..errors import InputError
+from . import initialization
 
 Floats = npt.NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
 Layer = tuple[str, int, dict[str, Any]]
 
-LAYERS = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-)
+LAYERS = (*initialization.LAYERS, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 """Layers that are observed."""
 
 PAIR_NAMES = NAMES[: NAMES.index("dead_network1")]

@@ -38,17 +38,15 @@ def choose_rate(grid: tuple[float, ...], tried: Mapping[float, Pilots]) -> Choic
     grid is extended on that side by two rates of its spacing, once. `grid`, ascending, is the same
     for all ensembles; `tried` holds the results of pilots by rate.
     """
-    missing = tuple(rate for rate in grid if rate not in tried)
+    extension: tuple[float, ...] = ()
+    if not set(grid) - set(tried):
+        extension = _extension(grid, _best(grid, tried))
+    rates, extended = tuple(sorted((*grid, *extension))), bool(extension)
+    missing = tuple(rate for rate in (*grid, *extension) if rate not in tried)
     if missing:
-        return Choice(None, missing, extended=False, at_edge=False)
-    best = _best(grid, tried)
-    extension = _extension(grid, best)
-    rates = tuple(sorted((*grid, *extension)))
-    missing = tuple(rate for rate in extension if rate not in tried)
-    if missing:
-        return Choice(None, missing, extended=True, at_edge=False)
+        return Choice(None, missing, extended, at_edge=False)
     best = _best(rates, tried)
-    return Choice(best, (), bool(extension), best in (rates[0], rates[-1]))
+    return Choice(best, (), extended, best in (rates[0], rates[-1]))
 
 
 def _best(rates: tuple[float, ...], tried: Mapping[float, Pilots]) -> float:

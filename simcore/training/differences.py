@@ -11,17 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from .statistics import baseline_of, final, reference_losses, steps_to_reach, trained
+from .statistics import HUGE, TINY, baseline_of, final, reference_losses, steps_to_reach, trained
 
 Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
-
-_HUGE = 1e300
-"""Stands for infinity where medians are taken between two values."""
-
-_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ def _paired(
         )
         yield "steps", target, _minus(own[0], other[1]), _minus(own[1], other[0])
     own_loss, other_loss = (
-        np.log(np.maximum(ends["loss"].sel(ensemble=x).to_numpy(), _TINY)) for x in (name, against)
+        np.log(np.maximum(ends["loss"].sel(ensemble=x).to_numpy(), TINY)) for x in (name, against)
     )
     gap = _minus(own_loss, other_loss)
     yield "loss", None, gap, gap
@@ -149,8 +144,8 @@ def _judged(
 ) -> dict[str, Any]:
     tail = 50.0 * (1.0 - CONFIDENCE)
     # An infinity of the cautious side outweighs one of the other where a median lies between them.
-    below = np.clip(low, -_HUGE, _HUGE / 1e3)
-    above = np.clip(high, -_HUGE / 1e3, _HUGE)
+    below = np.clip(low, -HUGE, HUGE / 1e3)
+    above = np.clip(high, -HUGE / 1e3, HUGE)
     interval = (-math.inf, math.inf)
     if len(low) > 1:
         least = np.percentile(np.median(below[chosen], axis=1), tail, method="lower")
@@ -168,7 +163,7 @@ def _judged(
 
 
 def _unclipped(value: Any) -> float:
-    return math.copysign(math.inf, value) if abs(value) > math.sqrt(_HUGE) else float(value)
+    return math.copysign(math.inf, value) if abs(value) > math.sqrt(HUGE) else float(value)
 
 
 def _sign_test(better: int, worse: int) -> float:
@@ -181,9 +176,9 @@ def _sign_test(better: int, worse: int) -> float:
 
 def _corrected(found: Sequence[Difference]) -> tuple[Difference, ...]:
     """Return differences with the p-values of Holm (1979)."""
-    order = sorted(range(len(found)), key=lambda i: found[i].p_value)
-    corrected, largest = [math.nan] * len(found), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(found) - rank) * found[i].p_value))
-        corrected[i] = largest
-    return tuple(replace(d, p_corrected=p) for d, p in zip(found, corrected, strict=True))
+    values = np.array([d.p_value for d in found])
+    order = values.argsort(kind="stable")
+    corrected = np.empty_like(values)
+    steps = values[order] * np.arange(len(found), 0, -1)
+    corrected[order] = np.maximum.accumulate(np.minimum(1.0, steps))
+    return tuple(replace(d, p_corrected=p) for d, p in zip(found, corrected.tolist(), strict=True))

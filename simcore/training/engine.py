@@ -125,10 +125,11 @@ class _Recorder:
         self._plan, self._group = plan, group
         self._test, self._train = data.test, _subset(data.train)
         shape = (len(data.test.targets), len(plan.recorded))
-        self._loss, self._train_loss = np.full(shape, np.nan), np.full(shape, np.nan)
-        self._accuracy = np.full(shape if plan.classes else (0, 0), np.nan)
+        names = ("loss", "train_loss", "accuracy")[: 3 if plan.classes else 2]
+        self._found: dict[str, Numbers] = {name: np.full(shape, np.nan) for name in names}
         with torch.no_grad():
-            self._before = group.living(dead_fractions(group.layers, self._test.inputs))
+            dead = dead_fractions(group.layers, self._test.inputs)
+        self._found["dead_before"] = group.living(dead)
 
     @torch.no_grad()
     def record(self, step: int) -> None:
@@ -137,23 +138,17 @@ class _Recorder:
         train = losses(forward(layers, self._train.inputs), self._train.targets)
         self._group.judge(train, step)
         outputs = forward(layers, self._test.inputs)
-        self._train_loss[:, column] = self._group.living(train)
-        self._loss[:, column] = self._group.living(losses(outputs, self._test.targets))
+        values = {"loss": losses(outputs, self._test.targets), "train_loss": train}
         if self._plan.classes:
-            values = accuracies(outputs, self._test.targets)
-            self._accuracy[:, column] = self._group.living(values)
+            values["accuracy"] = accuracies(outputs, self._test.targets)
+        for name, each in values.items():
+            self._found[name][:, column] = self._group.living(each)
 
     @torch.no_grad()
     def results(self) -> dict[str, Numbers]:
         """Return the arrays of `Trained` for measured networks."""
         dead = dead_fractions(self._group.layers, self._test.inputs)
-        return {
-            "loss": self._loss,
-            "train_loss": self._train_loss,
-            "accuracy": self._accuracy,
-            "dead_before": self._before,
-            "dead_after": self._group.living(dead),
-        }
+        return {**self._found, "dead_after": self._group.living(dead)}
 
 
 def _subset(train: Samples) -> Samples:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simcore.files.hdf5 import reading
 from simcore.files.header import provenance, version_text
 from simcore.files.lock import writer
 
@@ -16,27 +15,12 @@ from .agenda import choose_rate, networks_in_all
 from .store import FORMAT, results_of
 
 
-def info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Describe a training file by plain values (JSON can hold them).
-
-    Returns
-    -------
-    dict
-        file, bytes, filetype, format_version, complete, config, config_sha256, networks (trained,
-        pilots included) and networks_in_all, diverged and learning_rates by ensemble, provenance,
-        and the writer, in words, if a process writes the file now.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is missing, foreign, damaged or newer than this program.
-    """
-    with reading(path) as file:
-        return describe(file, path)
-
-
 def describe(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Describe an open file, as `info` does."""
+    """Describe an open training file by plain values (JSON can hold them).
+
+    Networks that are trained include pilots; the writer is in words, if a process writes the file
+    now.
+    """
     results, complete = results_of(file, path)
     plan = results.plan
     choices = {name: choose_rate(plan.grid, results.pilots_of(name)) for name in plan.ensembles}

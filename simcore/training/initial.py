@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from .labels import REFERENCES, Purpose, Start, stream
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 Floats = npt.NDArray[np.float64]
 

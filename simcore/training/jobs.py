@@ -12,18 +12,9 @@ _NONE = np.empty((0, 0))
 
 
 class Job(NamedTuple):
-    """Networks of an ensemble that are trained as one batched model at one rate.
+    """Networks of an ensemble, by its label, that are trained as one batched model at one rate.
 
-    Parameters
-    ----------
-    ensemble
-        Label of their hidden layers.
-    role
-        ``"pilot"`` or ``"measured"``.
-    rate
-        Learning rate.
-    first, end
-        Number of the first network and of the one after the last.
+    The role is ``"pilot"`` or ``"measured"``; `end` is the number of the one after the last.
     """
 
     ensemble: str
@@ -36,18 +27,13 @@ class Job(NamedTuple):
 class Trained(NamedTuple):
     """Results of a job; NaN from the step at which a network diverged.
 
-    Parameters
-    ----------
-    diverged_step
-        Updates after which a network was found to have diverged, −1 if it did not, (networks,).
-    validation
-        Final loss on validation samples, shape (networks,). Empty but for pilots.
-    loss, train_loss, accuracy
-        Of the test set and of a part of the training set, (networks, recorded). The accuracy is
-        empty where a number is predicted, all three for pilots.
-    dead_before, dead_after
-        Fraction of nodes inactive for all inputs of the test set, (networks, hidden layers). Empty
-        for pilots.
+    - `diverged_step`: updates after which a network was found to have diverged, −1 if it did not,
+      shape (networks,).
+    - `validation`: final loss on validation samples, shape (networks,). Empty but for pilots.
+    - `loss`, `train_loss`, `accuracy`: of the test set and of a part of the training set, shape
+      (networks, recorded). The accuracy is empty where a number is predicted, all three for pilots.
+    - `dead_before`, `dead_after`: fraction of nodes inactive for all inputs of the test set, shape
+      (networks, hidden layers). Empty for pilots.
     """
 
     diverged_step: Numbers
@@ -60,15 +46,7 @@ class Trained(NamedTuple):
 
 
 class Pilots(NamedTuple):
-    """Results of the pilots at a rate.
-
-    Parameters
-    ----------
-    loss
-        Mean over pilots of the final validation loss; NaN if any diverged.
-    diverged
-        Number of pilots that diverged.
-    """
+    """Mean of the pilots' final validation losses at a rate, NaN if any of them diverged."""
 
     loss: float
     diverged: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,9 +72,3 @@ class Results:
     def rates(self) -> tuple[float, ...]:
         """Return the grid and its extensions, ascending."""
         return tuple(sorted({*self.plan.grid, *(rate for _, rate in self.pilots)}))
-
-    def pilot_rows(self) -> Iterator[tuple[int, int, Pilots]]:
-        """Yield the row of an ensemble, the column of a rate, and the results of its pilots."""
-        rates = self.rates()
-        for (label, rate), each in self.pilots.items():
-            yield self.plan.ensembles.index(label), rates.index(rate), each

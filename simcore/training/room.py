@@ -49,16 +49,12 @@ def _weights(sizes: list[int]) -> int:
     return sum((n + 1) * m for n, m in pairwise(sizes))
 
 
-def _groups(plan: Plan, threads: int) -> int:
-    """Return the most groups that the CPU trains at once: no more than there are jobs."""
-    jobs = max(len(plan.grid), math.ceil(plan.seeds / plan.group))
-    return min(threads, len(plan.ensembles) * jobs)
-
-
 def check_room(plan: Plan, threads: int) -> None:
     """Raise InputError if training needs more memory than is free; that of a GPU is not checked."""
     room = available_bytes()
-    groups = _groups(plan, threads) if plan.device == "cpu" else 1
+    # The CPU trains at most as many groups at once as there are jobs.
+    jobs = len(plan.ensembles) * max(len(plan.grid), math.ceil(plan.seeds / plan.group))
+    groups = min(threads, jobs) if plan.device == "cpu" else 1
     students = training_bytes(plan, groups) if plan.device == "cpu" else 0
     need = students + groups * teacher_bytes(plan)
     if need <= SHARE * room:

@@ -43,10 +43,10 @@ ZERO_LOSS = {"teacher-student": 1.0, "digits": math.log(10.0)}
 REACHED_BY = 0.75
 """Share of the baseline's runs that reach the baseline's own reference loss."""
 
-_HUGE = 1e300
-"""Stands for infinity where quantiles interpolate."""
+HUGE = 1e300
+"""Stands for infinity where quantiles and medians lie between two values."""
 
-_TINY = 1e-300
+TINY = 1e-300
 
 
 def baseline_of(dataset: xr.Dataset, baseline: str | None = None) -> str:
@@ -92,8 +92,8 @@ def _outcomes(dataset: xr.Dataset, name: str) -> Floats:
 
 def _quantiles(values: Floats, axis: int) -> Floats:
     """Return the `LEVELS` of values that may be infinite, as the first axis."""
-    found = np.quantile(np.where(np.isinf(values), _HUGE, values), LEVELS, axis=axis)
-    return np.where(found > math.sqrt(_HUGE), np.inf, found)
+    found = np.quantile(np.where(np.isinf(values), HUGE, values), LEVELS, axis=axis)
+    return np.where(found > math.sqrt(HUGE), np.inf, found)
 
 
 def curves(dataset: xr.Dataset) -> xr.Dataset:
@@ -242,7 +242,7 @@ def _first(loss: Floats, at: Floats, target: float) -> Floats:
     before = np.maximum(first - 1, 0)
     high, low = (np.take_along_axis(loss, i, axis=2)[:, :, 0] for i in (before, first))
     with np.errstate(divide="ignore", invalid="ignore"):
-        passed = np.log(high / target) / np.log(high / np.maximum(low, _TINY))
+        passed = np.log(high / target) / np.log(high / np.maximum(low, TINY))
     start, end = (at[i[:, :, 0]] for i in (before, first))
     steps = start + np.where(first[:, :, 0] == 0, 0.0, passed) * (end - start)
     return np.where(below.any(axis=2), steps, np.inf)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,8 +27,6 @@ Numbers = npt.NDArray[Any]
 
 FORMAT = Format("simcore-training", (1, 0), "the file of a training run", "simcore train")
 
-_PLANE = ("ensemble", "seed")
-
 
 class _Place(NamedTuple):
     """Place and meaning of an array of the Dataset in a file."""
@@ -40,56 +37,41 @@ class _Place(NamedTuple):
     long_name: str
 
 
-PLACES = {
-    "loss": _Place("loss/test", (*_PLANE, "step"), "f8", "loss of the test set"),
-    "train_loss": _Place(
-        "loss/train", (*_PLANE, "step"), "f8", "loss of a part of the training set"
-    ),
-    "accuracy": _Place(
-        "accuracy/test", (*_PLANE, "step"), "f8", "fraction of the test set classified correctly"
-    ),
-    "learning_rate": _Place(
-        "rates/learning_rate", ("ensemble",), "f8", "chosen learning rate; NaN before it is"
-    ),
-    "extended": _Place("rates/extended", ("ensemble",), "u1", "1 where the grid was extended"),
-    "at_edge": _Place(
-        "rates/at_edge", ("ensemble",), "u1", "1 where the chosen rate is the last tried on a side"
-    ),
-    "pilot_loss": _Place(
-        "pilots/loss",
-        ("ensemble", "rate"),
-        "f8",
-        "mean validation loss of pilots at the end; NaN where one diverged or none was trained",
-    ),
-    "pilot_diverged": _Place("pilots/diverged", ("ensemble", "rate"), "i8", "pilots that diverged"),
-    "diverged": _Place("divergence/diverged", _PLANE, "u1", "1 where training diverged"),
-    "diverged_step": _Place(
-        "divergence/step",
-        _PLANE,
-        "i8",
-        "updates after which it had diverged; -1 if it did not",
-    ),
-    "dead_before": _Place(
-        "dead/before",
-        (*_PLANE, "layer"),
-        "f8",
-        "fraction of nodes inactive for the whole test set, before training",
-    ),
-    "dead_after": _Place(
-        "dead/after",
-        (*_PLANE, "layer"),
-        "f8",
-        "fraction of nodes inactive for the whole test set, after training",
-    ),
-}
+def _places(table: str) -> dict[str, _Place]:
+    """Read lines of name, path, dimensions, type and meaning, which an indented line continues."""
+    rows = (line.split(maxsplit=4) for line in table.strip().replace("\n  ", " ").splitlines())
+    return {
+        name: _Place(path, tuple(dims.split(",")), dtype, meaning)
+        for name, path, dims, dtype, meaning in rows
+    }
+
+
+PLACES = _places("""
+loss           loss/test            ensemble,seed,step  f8 loss of the test set
+train_loss     loss/train           ensemble,seed,step  f8 loss of a part of the training set
+accuracy       accuracy/test        ensemble,seed,step  f8 fraction of the test set classified
+  correctly
+learning_rate  rates/learning_rate  ensemble            f8 chosen learning rate; NaN before it is
+extended       rates/extended       ensemble            u1 1 where the grid was extended
+at_edge        rates/at_edge        ensemble            u1 1 where the chosen rate is the last
+  tried on a side
+pilot_loss     pilots/loss          ensemble,rate       f8 mean validation loss of pilots at the
+  end; NaN where one diverged or none was trained
+pilot_diverged pilots/diverged      ensemble,rate       i8 pilots that diverged
+diverged       divergence/diverged  ensemble,seed       u1 1 where training diverged
+diverged_step  divergence/step      ensemble,seed       i8 updates after which it had diverged; -1
+  if it did not
+dead_before    dead/before          ensemble,seed,layer f8 fraction of nodes inactive for the whole
+  test set, before training
+dead_after     dead/after           ensemble,seed,layer f8 fraction of nodes inactive for the whole
+  test set, after training
+""")
 """The arrays of a Dataset by name, and where they are in a file, below /entry."""
 
-_STATE = {
-    "done": _Place("state/done", _PLANE, "u1", "1 where the network was trained"),
-    "tried": _Place(
-        "state/tried", ("ensemble", "rate"), "u1", "1 where pilots were trained at the rate"
-    ),
-}
+_STATE = _places("""
+done           state/done           ensemble,seed       u1 1 where the network was trained
+tried          state/tried          ensemble,rate       u1 1 where pilots were trained at the rate
+""")
 
 _COORDINATES = {
     "ensemble": ("i8", "number of the ensemble, in the order of the attribute ensembles"),
@@ -118,11 +100,13 @@ def _values(results: Results) -> dict[str, Numbers]:
     """Return every array by its name, in the order of `PLACES`."""
     plan = results.plan
     choices = [choose_rate(plan.grid, results.pilots_of(label)) for label in plan.ensembles]
-    shape = (len(plan.ensembles), len(results.rates()))
+    rates = results.rates()
+    shape = (len(plan.ensembles), len(rates))
     loss, diverged, tried = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
-    for row, column, pilots in results.pilot_rows():
-        loss[row, column], diverged[row, column] = pilots
-        tried[row, column] = 1
+    for (label, rate), pilots in results.pilots.items():
+        at = plan.ensembles.index(label), rates.index(rate)
+        loss[at], diverged[at] = pilots
+        tried[at] = 1
     found = {
         **results.arrays,
         "learning_rate": np.array([np.nan if c.rate is None else c.rate for c in choices]),
@@ -265,7 +249,7 @@ def read_results(path: str | os.PathLike[str]) -> tuple[Results, bool]:
 
 def results_of(file: Any, path: str | os.PathLike[str]) -> tuple[Results, bool]:
     """Read the results of an open file, and whether they are complete."""
-    plan, complete = _read_header(file, path)
+    plan, complete = _header(file, path)
     results = Results(plan)
     rates = len(file["entry/pilots/rate"])
     sizes = {name: len(values) for name, values in _coordinates(results).items()}
@@ -289,18 +273,12 @@ def results_of(file: Any, path: str | os.PathLike[str]) -> tuple[Results, bool]:
     return results, complete
 
 
-def _read_header(file: Any, path: str | os.PathLike[str]) -> tuple[Plan, bool]:
+def read_header(path: str | os.PathLike[str]) -> tuple[Plan, bool]:
+    """Read the plan of a file, and True if its run is complete."""
+    with reading(path) as file:
+        return _header(file, path)
+
+
+def _header(file: Any, path: str | os.PathLike[str]) -> tuple[Plan, bool]:
     plan, _ = FORMAT.read(file, os.fspath(path), plan_from_config)
     return plan, bool(file.attrs["complete"])
-
-
-def read_header(path: str | os.PathLike[str]) -> tuple[Plan, bool]:
-    """Read the plan of a file, and True if its run is complete.
-
-    Raises
-    ------
-    FileFormatError
-        As for `open_training`.
-    """
-    with reading(Path(path)) as file:
-        return _read_header(file, path)

@@ -145,31 +145,21 @@ def unstable(dataset: xr.Dataset) -> list[str]:
 
 def grid_words(dataset: xr.Dataset) -> list[str]:
     """Return notes on the learning rates, each chosen from a grid by pilot runs."""
-    names = [str(x) for x in dataset["ensemble"].to_numpy()]
-    rates = {str(e): float(r) for e, r in _of_ensembles(dataset["learning_rate"])}
-    chosen = [e for e in names if math.isfinite(rates[e])]
-    at_edge = {str(e) for e, flag in _of_ensembles(dataset["at_edge"]) if flag}
-    extended = [str(e) for e, flag in _of_ensembles(dataset["extended"]) if flag]
+    rates = {e: r for e, r in _of_ensembles(dataset["learning_rate"]) if math.isfinite(r)}
+    at_edge, extended = (
+        {e for e, flag in _of_ensembles(dataset[name]) if flag} for name in ("at_edge", "extended")
+    )
     nowhere = unstable(dataset)
-    edge = [f"{e} ({rates[e]:g})" for e in chosen if e in at_edge and e not in nowhere]
-    lines = []
-    if nowhere:
-        lines.append(
-            f"Some pilot of {_listed(nowhere)} diverged at every learning rate of the grid; the "
-            "smallest was taken."
-        )
-    if edge:
-        lines.append(
-            f"The best learning rate of {_listed(edge)} is at the edge of the grid. A better one "
-            "may lie beyond: extend the grid before you draw conclusions."
-        )
-    inside = [e for e in extended if e in chosen and e not in at_edge]
-    if inside:
-        lines.append(
-            f"For {_listed(inside)} the grid of learning rates was extended; the best now lies "
-            "within it."
-        )
-    return lines
+    edge = [f"{e} ({rates[e]:g})" for e in rates if e in at_edge and e not in nowhere]
+    inside = [e for e in rates if e in extended - at_edge]
+    notes = {
+        "Some pilot of {} diverged at every learning rate of the grid; the smallest was "
+        "taken.": nowhere,
+        "The best learning rate of {} is at the edge of the grid. A better one may lie beyond: "
+        "extend the grid before you draw conclusions.": edge,
+        "For {} the grid of learning rates was extended; the best now lies within it.": inside,
+    }
+    return [text.format(_listed(names)) for text, names in notes.items() if names]
 
 
 def _of_ensembles(array: xr.DataArray) -> Iterable[tuple[str, float]]:

@@ -124,13 +124,12 @@ def test_numba_without_its_compiler_is_wrong(
 def test_a_cache_that_lasts_or_not(
     monkeypatch: pytest.MonkeyPatch, examined: Examined, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
-    assert examined()["cache"] == Check("cache", "ok", str(tmp_path / "kernels"))
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file" / "below", tmp_path / "simcore-kernels-x"):
-        monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
-        assert examined()["cache"].state == "wrong"
-        assert examined()["cache"].remedy.startswith("Set NUMBA_CACHE_DIR to a folder")
+    monkeypatch.setattr(doctor, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(doctor, "is_temporary", lambda: False)
+    assert examined()["cache"] == Check("cache", "ok", str(tmp_path))
+    monkeypatch.setattr(doctor, "is_temporary", lambda: True)
+    assert examined()["cache"].state == "wrong"
+    assert examined()["cache"].remedy.startswith("Set NUMBA_CACHE_DIR to a folder")
 
 
 def test_another_answer_of_the_cpu_is_wrong(answers: dict[str, str], examined: Examined) -> None:

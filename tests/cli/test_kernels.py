@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from simcore.numerics.kernels import DIGEST_BYTES
+
 SMALL = "--width 8 --depth 2 --trials 64 --device cpu --threads 1 --quiet"
 COMMANDS = (
     f"simulate {SMALL} -o a.h5",
@@ -54,11 +56,9 @@ def run(command: str, beginning: str, folder: Path) -> subprocess.CompletedProce
 def targets(cache: Path) -> set[object]:
     """Return the CPUs, with their features, that the kernels in a folder were compiled for."""
     found = set()
-    for path in cache.rglob("*.nbi"):
-        with path.open("rb") as file:
-            pickle.load(file)
-            _, overloads = pickle.loads(file.read())
-        found |= {target for _, target, *_ in overloads}
+    for path in cache.rglob("simcore.*"):
+        (_, target), _ = pickle.loads(path.read_bytes()[DIGEST_BYTES:])
+        found.add(target)
     return found
 
 

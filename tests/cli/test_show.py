@@ -73,7 +73,7 @@ def test_rows_of_a_single_point() -> None:
     assert [row.layer for row in result] == chosen_layers(200)
     assert math.isnan(result[0].z)
     assert result[-1].z == pytest.approx(2.0)
-    headings, cells, below = table(result)
+    headings, cells, below = table(result, 64)
     assert headings[:2] == ["layer", "c"]
     assert cells[-1][:4] == ["200", "0.900(10)", "0.88", "+2.0"]
     assert cells[-1][5] == "-"
@@ -90,7 +90,7 @@ def test_rows_of_a_grid_are_its_points_at_the_last_layer() -> None:
         {"width": 128, "k": math.inf},
     ]
     assert {row.layer for row in result} == {5}
-    assert table(result)[1][1][:3] == ["64", "inf", "5"]
+    assert table(result, 64)[1][1][:3] == ["64", "inf", "5"]
     plain_rows = json.loads(json.dumps(json_rows(result), allow_nan=False))
     assert plain_rows[1]["k"] == "inf"
     assert plain_rows[0]["inactive1"] is None
@@ -98,7 +98,7 @@ def test_rows_of_a_grid_are_its_points_at_the_last_layer() -> None:
 
 def test_a_long_table_is_cut_and_says_so() -> None:
     run = Run(depth=2, width=tuple(range(1, 51)))
-    _, cells, below = table(rows(run, dataset(run)))
+    _, cells, below = table(rows(run, dataset(run)), 64)
     assert len(cells) == MOST_ROWS
     assert below[0] == "... and 30 more points, all in the file"
 
@@ -207,3 +207,10 @@ def test_rows_from_memory_are_those_of_the_dataset() -> None:
         run = Run(depth=20, width=widths, trials=100)
         results = execute(run, threads=1).results
         assert json_rows(rows_of_results(results)) == json_rows(rows(run, to_dataset(results)))
+
+
+def test_few_networks_get_a_warning() -> None:
+    run = Run(depth=2, width=(64,))
+    result = rows(run, dataset(run))
+    assert "fewer than 64 networks" in " ".join(table(result, 63)[2])
+    assert "networks" not in " ".join(table(result, 64)[2]).replace("share of networks", "")

@@ -144,7 +144,10 @@ def test_segments_a_pool_and_stopping(compiled: Compiled) -> None:
     )
     whole = np.empty_like(rows)
     sampler.make_rows(0, 0, 0, sampler.start(0, 0, 5), whole)
-    carried, parts = sampler.start(0, 0, 5), (np.empty((5, 2, 15)), np.empty((5, 2, 15)))
+    carried, parts = (
+        sampler.start(0, 0, 5),
+        (np.empty_like(rows[:, :2]), np.empty_like(rows[:, 2:])),
+    )
     sampler.make_rows(0, 0, 0, carried, parts[0])
     sampler.make_rows(0, 0, 2, carried, parts[1])
     assert np.concatenate(parts, axis=1).tobytes() == whole.tobytes()

@@ -24,7 +24,7 @@ from simcore.execution.execute import resume
 from simcore.execution.merge import merge
 from simcore.files import hdf5
 from simcore.files.destination import identity
-from simcore.files.layout import Array, observable_of
+from simcore.files.layout import Array
 from simcore.files.run_file import WriteStopped, estimate_bytes, info, read_state, write_run
 from simcore.files.run_results import RunResults
 from simcore.files.writer import Stacked
@@ -32,6 +32,7 @@ from simcore.inputs.input_set import InputSet
 from simcore.machine.provenance import collect_provenance
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import (
+    BY_NAME,
     COVARIANCE,
     FIRST_ORDER,
     HISTOGRAMMED,
@@ -179,7 +180,7 @@ def assert_described(row: Row, match: re.Match[str], run: Run, array: Any) -> No
     choices = [choice.split(", ") for choice in row.dims.split(" or ")]
     allowed = [[d for c in choice for d in stands.get(c, [c])] for choice in choices]
     assert list(dims) in [[d for d in choice if d != "none"] for choice in allowed], name
-    own = observable_of(observable).units if observable else "1"
+    own = BY_NAME[observable].units if observable else "1"
     squared = own if own == "1" else f"{own}2"
     assert units == {"own": own, "squared": squared, "1": "1"}[row.unit], name
 

@@ -25,9 +25,7 @@ from llvmlite import binding
 from mpmath import mp, mpf
 from numba import njit
 
-import simcore
 from simcore.numerics import arithmetic
-from simcore.numerics.compiling import source_digest
 
 Number: TypeAlias = Any
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -269,20 +267,13 @@ def runs_here(features: tuple[str, ...]) -> bool:
 
 
 def start(variant: str, target: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Start the script for a target; its kernels are cached, as they take long to compile.
-
-    A folder of its own for each target, named after the sources, because Numba misses changes of
-    inlined functions. The host's kernels are those of the other tests.
-    """
+    """Start the script for a target; its kernels are cached, as they take long to compile."""
     environment = {
         name: value
         for name, value in os.environ.items()
         if name not in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
     }
-    if target:
-        digest = source_digest(Path(simcore.__file__).parent)
-        cache = Path(environment["NUMBA_CACHE_DIR"]) / f"{variant}-{digest}"
-        environment |= {**target, "NUMBA_CACHE_DIR": str(cache)}
+    environment |= target
     return subprocess.Popen(
         [sys.executable, "-W", "error", str(SCRIPT)],
         env=environment,

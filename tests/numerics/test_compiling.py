@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,47 +9,69 @@ import pytest
 import simcore
 from simcore.numerics import compiling
 
+VARIABLES = (
+    compiling.CACHE_VARIABLE,
+    compiling.CUPY_CACHE_VARIABLE,
+    compiling.TEMPORARY_VARIABLE,
+    "SLURM_JOB_ID",
+)
+
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # Set before it is deleted, so that what `prepare` sets is undone after the test.
-    for name in (compiling.CACHE_VARIABLE, compiling.CUPY_CACHE_VARIABLE, "SLURM_JOB_ID"):
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    # Set before they are deleted, so that what is set here is undone after the test.
+    for name in VARIABLES:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    compiling.cache_folder.cache_clear()
+    yield
+    compiling.cache_folder.cache_clear()
+
+
+def digest() -> str:
+    return compiling.source_digest(Path(simcore.__file__).parent)
 
 
 def test_the_cache_is_named_after_the_sources(tmp_path: Path) -> None:
-    folder = compiling.prepare()
-    digest = compiling.source_digest(Path(simcore.__file__).parent)
-    assert folder == tmp_path / "cache" / "simcore" / digest
-    assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
-    assert "CUPY_CACHE_DIR" not in os.environ
+    folder = compiling.cache_folder()
+    assert folder == tmp_path / "cache" / "simcore" / digest()
     assert folder.is_dir()
+    assert not compiling.is_temporary()
+    assert not any(name in os.environ for name in VARIABLES)
 
 
 def test_nodes_of_a_slurm_job_have_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setattr("platform.node", lambda: "node7")
-    assert compiling.prepare().name == "node7"
+    assert compiling.cache_folder().name == "node7"
 
 
 def test_the_choice_of_the_user_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
-    assert compiling.prepare() == tmp_path / "mine"
+    assert compiling.cache_folder() == tmp_path / "mine" / "simcore" / digest()
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "NUMBA_CACHE_DIR"])
 def test_without_a_writable_cache_it_is_temporary(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    folder = compiling.prepare()
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    folder = compiling.cache_folder()
     assert folder.name.startswith("simcore-kernels-")
     assert folder.is_dir()
+    assert compiling.is_temporary()
     assert os.environ["CUPY_CACHE_DIR"] == str(folder / "cupy")
+    # A process that this one starts has the same variables.
+    compiling.cache_folder.cache_clear()
+    assert compiling.cache_folder() == folder
     folder.rmdir()
+    compiling.cache_folder.cache_clear()
+    other = compiling.cache_folder()
+    assert other != folder
+    other.rmdir()
 
 
 def test_the_digest_sees_every_source_but_the_command_line(tmp_path: Path) -> None:

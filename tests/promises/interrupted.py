@@ -12,13 +12,9 @@ from typing import Any
 
 from simcore.cli.simulate import main
 
-from simcore.numerics.compiling import prepare
-
-prepare()
-
-import simcore.files.run_file  # noqa: E402 - the folder of compiled kernels comes first
-from simcore.files.run_results import RunResults  # noqa: E402
-from simcore.sampling.pair.cpu import PairSampler  # noqa: E402
+import simcore.files.run_file
+from simcore.files.run_results import RunResults
+from simcore.sampling.pair.cpu import PairSampler
 
 PHASES = ("compiling", "first task", "checkpointing", "last fold")
 

@@ -18,17 +18,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from simcore.numerics.compiling import prepare
-
-prepare()
-
-import simcore.execution.execute  # noqa: E402
-import simcore.execution.loop  # noqa: E402 - the folder of compiled kernels comes first
-from simcore.files.run_file import read_state  # noqa: E402
-from simcore.results.open_run import open_run  # noqa: E402
-from simcore.runs.run import Run  # noqa: E402
-from simcore.statistics.blocks import BLOCK  # noqa: E402
-from tests.support.same_results import differences  # noqa: E402
+import simcore.execution.execute
+import simcore.execution.loop
+from simcore.files.run_file import read_state
+from simcore.results.open_run import open_run
+from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK
+from tests.support.same_results import differences
 
 RUN = Run(depth=20, width=(200, 300), ensemble="correlated", k=(0.0, 1.0), trials=3000)
 LONGEST_LIFE = 0.6

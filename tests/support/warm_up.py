@@ -28,8 +28,5 @@ def compile_kernels(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    from simcore.numerics.compiling import prepare
-
-    prepare()
     for name in sys.argv[1:]:
         compile_kernels(name)

@@ -19,12 +19,13 @@ from simcore.cli.train import _plan
 from simcore.errors import InputError
 from simcore.figures import runs as plots
 from simcore.figures.training import KINDS, draw
+from simcore.files.hdf5 import reading
 from simcore.files.run_file import write_run
 from simcore.files.run_results import RunResults
 from simcore.report import report
 from simcore.runs.run import Run
 from simcore.training import open_training
-from simcore.training.facts import info, repeating_command
+from simcore.training.facts import describe, repeating_command
 from simcore.training.plan import Digits, TeacherStudent
 from simcore.training.statistics import curves, final, steps_to_reach
 from simcore.training.verdict import verdict
@@ -223,7 +224,8 @@ def test_the_command_repeats_the_training(plan: TeacherStudent | Digits) -> None
 
 def test_info_shows_a_training_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "teacher.h5"
-    facts = info(path)
+    with reading(path) as file:
+        facts = describe(file, path)
     assert (facts["networks"], facts["networks_in_all"]) == (4 * 25 + 2, 4 * 25 + 2)
     assert facts["diverged"]["torch"] == 2
     assert facts["complete"]

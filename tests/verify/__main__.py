@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import repeat
 from multiprocessing import get_context
 
-from simcore.numerics.compiling import prepare
 from tests.verify import false_alarms, first_order, networks, normals, pairs, population, width
 from tests.verify.check import FULL, SMALL, Check, Effort, Outcome
 
@@ -76,7 +75,7 @@ def _measured(checks: Sequence[Check], effort: Effort, jobs: int) -> Iterator[Ou
     if jobs == 1:
         yield from (check.measure(effort) for check in checks)
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=prepare) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         yield from pool.map(_measure, [check.name for check in checks], repeat(effort))
 
 
@@ -100,5 +99,4 @@ class _Table:
 
 
 if __name__ == "__main__":
-    prepare()
     sys.exit(main())

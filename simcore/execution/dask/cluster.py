@@ -42,7 +42,7 @@ TASKS_PER_SLOT = 8
 """Tasks that a thread of the cluster should get in all, so that none waits long at the end."""
 
 HANG_FACTOR = 20.0
-"""A task that takes so many times what is expected is started again on another worker."""
+"""A task that takes so many times its expected time is started again on another worker."""
 
 HANG_FLOOR = 60.0
 """… but not before so many seconds, for a new worker compiles first."""
@@ -70,19 +70,6 @@ class _Flight:
 
 class ClusterEngine:
     """A Dask cluster (`engines.Engine`).
-
-    Parameters
-    ----------
-    run
-        The run.
-    scheduler
-        ``"tcp://HOST:PORT"``, a scheduler file, or ``"local:N"``.
-    threads
-        Threads of this machine, which the N processes of ``"local:N"`` share.
-    log
-        Told of losses and hangs.
-    announce
-        Told, in words, what the user should know.
 
     Raises
     ------
@@ -198,7 +185,7 @@ class ClusterEngine:
         return bool(self._flights)
 
     def poll(self, seconds: float) -> list[Done]:
-        """Return what is done; hand out again what was lost or hangs.
+        """Return finished tasks; hand out again those that were lost or hang.
 
         Raises
         ------
@@ -327,7 +314,7 @@ class ClusterEngine:
         return 0
 
     def close(self) -> None:
-        """Abandon what is in flight, leave the scheduler, and end the processes started here."""
+        """Abandon tasks in flight, leave the scheduler, and end the processes started here."""
         self._connection.close()
 
 

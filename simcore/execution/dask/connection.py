@@ -43,18 +43,7 @@ LOCAL_FAILURES = 100
 class Connection:
     """A client of a Dask scheduler.
 
-    Parameters
-    ----------
-    scheduler
-        ``"tcp://HOST:PORT"``, a scheduler file, or ``"local:N"``.
-    processes
-        N of ``"local:N"``; None for a scheduler elsewhere.
-    threads
-        Threads of this machine, which the N processes share.
-    gpus
-        For each of them the GPU that it uses; empty for none.
-    log, announce
-        Take the events, and lines for the user.
+    `gpus` names the GPU of each process of ``"local:N"``; `threads` are shared by them.
     """
 
     scheduler: str
@@ -219,7 +208,7 @@ class Connection:
 
     @property
     def running(self) -> bool:
-        """Whether the client has its scheduler."""
+        """True while the client has its scheduler."""
         return self._client is not None and self._client.status == "running"
 
     def restart_workers(self) -> None:

@@ -22,14 +22,7 @@ class LocalWorkers:
 
     Dask's own nannies give up where a worker dies while it starts.
 
-    Parameters
-    ----------
-    address
-        The scheduler's.
-    processes, threads
-        How many processes, and threads in each.
-    gpus
-        For each process the GPU that it is to see alone (`devices.local_gpus`); empty for none.
+    Where `gpus` are given, each process sees one of them alone (`gpu.local_gpus`).
     """
 
     def __init__(

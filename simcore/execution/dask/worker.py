@@ -46,7 +46,7 @@ class Job:
     config_json
         The run, `Run.config_json`.
     source
-        Where the inputs of a file are, on the workers as on the client; "" for random inputs.
+        File of the inputs, on the workers as on the client; "" for random inputs.
     versions
         The client's `versions`.
     """
@@ -79,17 +79,8 @@ def versions() -> tuple[tuple[str, str], ...]:
 def prepare(job: Job, resources: Mapping[str, int]) -> bool:
     """Check the versions and compile the kernels.
 
-    Parameters
-    ----------
-    job
-        What will be run.
-    resources
-        What a worker must offer for it, as Dask has it.
-
-    Returns
-    -------
-    bool
-        Whether this worker offers that; one that does not will get no tasks, and need not compile.
+    `resources` is what a worker must offer, as Dask has it. One that does not offer it gets no
+    tasks and need not compile: the result is False.
 
     Raises
     ------
@@ -115,13 +106,8 @@ def _offers(resources: Mapping[str, int]) -> bool:
 def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | None) -> Reply:
     """Run a task in the calling thread; one that is slow by the block in all threads of the worker.
 
-    Parameters
-    ----------
-    job, task
-        What to run.
-    edges
-        The arrays of `Bins`, whose own module may not be imported before Numba is set up; None for
-        the block 0 of a point only.
+    `edges` are the arrays of `Bins`, whose own module may not be imported before Numba is set up;
+    None for the block 0 of a point only.
 
     Raises
     ------
@@ -220,10 +206,6 @@ def _made(job: Job) -> Sampler:
     import json
 
     from simcore.numerics.compiling import prefer_wide_vectors
-    from simcore.numerics.compiling import prepare as prepare_cache
-
-    prepare_cache()
-    import numba  # noqa: F401 - the features are set between this import and the kernels'
 
     prefer_wide_vectors()
     from simcore.machine.gpu import memory_watched, require_cuda

@@ -34,9 +34,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from simcore.numerics.arithmetic import float_to_bits, fma64
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import ROOM, _make_normals, as_normal, fill_words
 from simcore.sampling.random_inputs import draw_pair

@@ -7,7 +7,6 @@ needs, too.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 from numba import cuda, njit, types
@@ -15,6 +14,7 @@ from numba import cuda, njit, types
 from simcore.numerics.arithmetic import fma64, times
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.pair.cuda_kernels import THREADS, U_LANES, U_ONE, U_THREADS, U_WARP, U_ZERO
 from simcore.sampling.random_inputs import COLUMNS, INPUT_STREAM
 
@@ -149,9 +149,7 @@ def _stretch(physics, thread, n, lanes, x, r):
         at = _u32(at + U_THREADS)
 
 
-# Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
-# since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
-@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+@kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def begin(physics, size, first_trial, carried):
     """Draw the inputs of trials, of `size` components, one block of `THREADS` for each.
 

@@ -16,13 +16,12 @@ Only the kernels for CUDA and the driver `cuda` need CUDA; nothing else imports 
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.arithmetic import fma64
 from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.pair import cuda_kernels as in_pairs
 from simcore.sampling.pair.cuda_kernels import (
     THREADS,
@@ -268,9 +267,7 @@ def _move(physics, thread, n, totals, state, change, x, r, parts):
     cuda.syncthreads()
 
 
-# Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
-# since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
-@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+@kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def advance(physics, fan_ins, widths, first_trial, layer0, carried, rows):
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 

@@ -9,9 +9,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from simcore.numerics.arithmetic import fma32, fma64, times, wide_product
+from simcore.numerics.kernels import njit
 from simcore.numerics.rng import Stream
 from simcore.physics.activation import activated, inactive, residual, second_inactive
 from simcore.physics.rounding import VARIANCE

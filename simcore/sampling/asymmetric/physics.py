@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from simcore.numerics.arithmetic import at_least_0, binary_exponent, fma64, scaled, times
+from simcore.numerics.kernels import njit
 from simcore.physics.rounding import REGRESSION, VARIANCE
 from simcore.physics.update import next_kappa
 from simcore.sampling import row as shown

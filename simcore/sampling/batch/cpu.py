@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
+from simcore.numerics.kernels import njit
 from simcore.numerics.rng import ROOM
 from simcore.runs.costs import sampler_costs
 from simcore.runs.run import Run

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, mean, product
 from simcore.physics.rounding import DIFFERENCE
 from simcore.physics.update import next_kappa, next_rho

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, fold
 from simcore.physics.activation import activated, inactive, residual, second_inactive
 from simcore.physics.observables import RATE_BINS

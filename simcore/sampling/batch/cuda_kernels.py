@@ -9,7 +9,6 @@ Only the driver `cuda` imports this module.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from numba import cuda, njit
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.physics.weight_laws import BERNOULLI, NORMAL, STUDENT
+from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.variates import PAIRS, SINGLES, choice, law_constants, single, sparse, student
 
 THREADS = 128
@@ -144,9 +144,7 @@ def _write(draw, words, column, out):
         _put(out, fourth, single(w3, draw.law))
 
 
-# Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
-# since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
-@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+@kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def fill(draw, first_row, first_trial, out):
     """Write the variates of consecutive rows of consecutive trials to `out`, (trial, row, column).
 
@@ -176,7 +174,7 @@ def fill(draw, first_row, first_trial, out):
             row = _u32(row + U_ONE)
 
 
-@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+@kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def choose(draw, n, first_trial, index, beta):
     """Write the replaced index and the weight in its place of every node, as `fill_choices` does.
 

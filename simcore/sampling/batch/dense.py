@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, mean, product
 from simcore.numerics.rng import Stream
 from simcore.physics.weight_laws import NORMAL

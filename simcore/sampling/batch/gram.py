@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from numba.extending import get_cython_function_address
 
+from simcore.numerics.kernels import njit
 from simcore.numerics.rng import Stream
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.contract import Signals

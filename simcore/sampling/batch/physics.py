@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simcore.numerics.kernels import njit
 from simcore.numerics.rng import split_key
 from simcore.physics.weight_laws import BERNOULLI, RADEMACHER, parse_weights
 from simcore.runs.grid import Point

@@ -7,7 +7,6 @@ order. Threads share only the counts of histograms, integers whose sum has no or
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +25,8 @@ from simcore.statistics.moments import (
     joined_product,
     mean_of,
 )
+
+from .kernels import kernel
 
 THREADS = 128
 _i32, _u32 = np.int32, np.uint32
@@ -74,7 +75,7 @@ def _begin_histogram(histogram, bins, place, first, moments):
         bins.width[layer, number] = width
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def collect(rows, places, first, moments, bins, histogram, values, kept):
     """Find the moments of the blocks of a launch, a thread for each column of a layer of a block.
 
@@ -124,7 +125,7 @@ def collect(rows, places, first, moments, bins, histogram, values, kept):
             trial = _u32(trial + U_ONE)
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def count_bins(rows, columns, bins, histogram):
     """Add the rows of a launch to counts, a thread for each histogram of a layer of a block.
 
@@ -149,7 +150,7 @@ def count_bins(rows, columns, bins, histogram):
         trial = _u32(trial + U_ONE)
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def finish_blocks(values, trials, moments):
     """Find the co-moments of blocks, a thread block for each observable of each.
 
@@ -205,7 +206,7 @@ def finish_blocks(values, trials, moments):
         own = _u32(own + U_THREADS)
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def join_moments(moments, step):
     """Fold each block at an odd multiple of `step` into the one `step` before it.
 
@@ -232,7 +233,7 @@ def join_moments(moments, step):
     moments.m2[a, layer, column] = m2
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def join_covariances(moments, step):
     """Join co-moments likewise, a thread block for each observable of a pair of blocks."""
     observables, chosen = _u32(moments.cov_mean.shape[1]), _u32(moments.cov_mean.shape[2])

@@ -40,11 +40,12 @@ class PairSampler(BlockSampler):
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial every way."""
         signals = Signals.sharing()
+        task = Task(0, 0, 1, 1)
+        tiny = _tiny(1)
         with ThreadPoolExecutor(1) as pool:
-            for width in (1, SHARED_WIDTH):
-                tiny = PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1))
-                task = Task(0, 0, 1, 1)
-                tiny.run_shared(task, None, signals, pool, 1)
+            tiny.run_shared(task, None, signals, pool, 1)
+            if max(int(widths.max()) for widths in self.widths) >= SHARED_WIDTH:
+                _tiny(SHARED_WIDTH).run_shared(task, None, signals, pool, 1)
         tiny.run(task, None, signals)
 
     def places(self, point: int, trials: int) -> int:
@@ -142,3 +143,7 @@ class PairSampler(BlockSampler):
                 pair.fold_range(sums, flags, totals)
                 of_pairs.finish_layer(physics, width, totals, states[t], rows[t, j])
                 signals.progress[0] += width
+
+
+def _tiny(width: int) -> PairSampler:
+    return PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1))

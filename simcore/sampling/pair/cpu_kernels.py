@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
 from simcore.sampling.row import COLUMNS
 from simcore.statistics.blocks import BLOCK

@@ -10,13 +10,12 @@ Only the kernels for CUDA and the driver `cuda` need CUDA; nothing else imports 
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.row import LOGS, finish_angle, finish_row_log
 
 from . import physics as pair_physics
@@ -254,9 +253,7 @@ def finish_layer(physics, thread, width, totals, state, row):
     cuda.syncthreads()
 
 
-# Without optimisation at link time what runs is the PTX that the tests run on the CPU. `partial`,
-# since `cuda.jit(lto=False)` as a decorator forgets it (numba-cuda 0.30).
-@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+@kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def advance(physics, widths, first_trial, layer0, begin, end, states, rows):
     """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
 

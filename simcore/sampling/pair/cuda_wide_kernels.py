@@ -7,13 +7,12 @@ of the device; `fold_chunks` adds them in the order of `sums`; `finish_wide` end
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import LOW, counter_word3
+from simcore.sampling.cuda.kernels import kernel
 
 from .cuda_kernels import (
     BLOCKS_PER_MULTIPROCESSOR,
@@ -46,7 +45,7 @@ def _chunks(width):
     return _u32(_u32(_u32(width) + U_CHUNK - U_ONE) // U_CHUNK)
 
 
-@partial(cuda.jit, launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+@kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
 def sum_chunks(physics, width, first_trial, layer, states, sums, counts):
     """Draw and sum a layer, counted from 0, of trials, a thread for each lane of each chunk.
 
@@ -87,7 +86,7 @@ def sum_chunks(physics, width, first_trial, layer, states, sums, counts):
     counts[place, chunk, lane] = s[8]
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def fold_chunks(width, sums, counts, totals):
     """Add the chunks of a layer in order, a thread block for each sum and each count of a trial.
 
@@ -123,7 +122,7 @@ def fold_chunks(width, sums, counts, totals):
         totals[place, which] = total
 
 
-@partial(cuda.jit, lto=False, cache=True)
+@kernel(lto=False, cache=True)
 def finish_wide(physics, width, j, states, totals, rows):
     """Observe a layer and move on, a thread block for each trial: the end of a layer of `advance`.
 

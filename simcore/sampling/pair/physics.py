@@ -10,9 +10,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from simcore.numerics.arithmetic import at_least_0, times
+from simcore.numerics.kernels import njit
 from simcore.numerics.rng import split_key
 from simcore.physics.update import next_kappa, next_rho
 from simcore.runs.grid import Point

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from simcore.numerics.arithmetic import fma32, fma64, times
+from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import GROUP_NODES, Stream, as_normal, fill_normals
 from simcore.physics.activation import activated, inactive, residual, second_inactive
@@ -227,7 +227,10 @@ def add_small_node(s, z1, z2, aim):
 def small_layer(physics, trial, layer, width, aim, words, totals):
     """Draw and sum a layer below 64 nodes in float64: nodes by lanes, then lanes, in order."""
     rounds = (width + 2 * LANES - 1) // (2 * LANES)
-    fill_normals(words, 0, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1)
+    first_group = np.int64(0)  # a literal 0 is a type of its own, compiled apart
+    fill_normals(
+        words, first_group, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1
+    )
     totals[:] = 0.0
     for lane in range(min(LANES, width)):
         sums = SMALL_START

@@ -1,0 +1,74 @@
+"""Compilation of some kernels in a second process, beside `Sampler.prepare`.
+
+Compiling takes one core. Numba looks into the cache at the first call of each function, so what
+the second process has compiled by then is loaded, and nothing has to be synchronised.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from simcore.numerics.compiling import FEATURES_VARIABLE, cache_folder
+
+FIRST = "simcore.sampling.pair.physics.finish_layer"
+"""The function that the second process compiles first: where it is cached, so is the rest."""
+
+CODE = "import sys; sys.path[:] = {path!r}; from {module} import compile_some; compile_some()"
+
+
+def start() -> subprocess.Popen[bytes] | None:
+    """Start the second process; None where the kernels are cached, or where none can be started."""
+    import numba
+
+    cached = any(cache_folder().glob(f"{FIRST}-*"))
+    if cached or not Path(sys.executable or "").stem.startswith("python"):
+        return None
+    config: object = numba.config
+    features = getattr(config, "CPU_FEATURES", None)
+    environment = dict(os.environ)
+    if features:
+        # `compiling.prefer_wide_vectors` sets them for its own process only.
+        environment[FEATURES_VARIABLE] = features
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", CODE.format(path=sys.path, module=__name__)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+
+
+def end(process: subprocess.Popen[bytes] | None) -> None:
+    """End the second process, wherever it is: a kernel is cached as a whole or not at all."""
+    if process is not None:
+        process.kill()
+        process.wait()
+
+
+def compile_some() -> None:
+    """Compile what a run of the pair sampler needs late: its physics, then all statistics."""
+    from simcore.runs.run import Run
+    from simcore.statistics.blocks import Task
+    from simcore.statistics.moments import collect, finish_block, join_blocks
+
+    from .pair.cpu import PairSampler
+    from .pair.physics import STATE, finish_layer
+    from .pair.sums import TOTALS
+
+    run = Run(depth=1, width=(1,), trials=1, keep=0, bins=1)
+    sampler = PairSampler(run)
+    rows = np.empty((1, 1, run.columns.count))
+    state, totals = np.ones(STATE), np.ones(TOTALS)
+    finish_layer(sampler.physics[0], 1, totals, state, rows[0, 0])
+    collector = sampler.collector(Task(0, 0, 1, 1), None)
+    collect(collector, 0, 0, rows)
+    join_blocks(collector, 1)
+    finish_block(collector, 0, 1)
