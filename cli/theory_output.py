@@ -127,7 +127,6 @@ def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
             elif path.suffix in DATA:
                 table.to_netcdf(made, engine="h5netcdf")
             else:
-                prepare()
                 from simcore.figures.theory import draw
 
                 draw(table, made, show)
