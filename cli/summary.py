@@ -55,14 +55,8 @@ NETWORK_LEGEND = (
 class Row:
     """One layer of one point.
 
-    Parameters
-    ----------
-    point
-        The swept parameters with their values; empty for a single point.
-    layer
-        Number of the layer, from 1.
-    values
-        Mean, ``_stderr`` and ``_theory`` of each observable, NaN where undefined.
+    `point` has the swept parameters, `values` mean, ``_stderr`` and ``_theory`` of each observable,
+    NaN where undefined.
     """
 
     point: dict[str, float]

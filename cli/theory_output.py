@@ -7,9 +7,9 @@ import itertools
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import typer
@@ -71,13 +71,7 @@ _MARKS = {"ordered": "o", "critical": "|", "chaotic": "c"}
 
 
 def checked_output(given: Given) -> Path | None:
-    """Return the file to write, which can be written; None is the terminal.
-
-    Raises
-    ------
-    InputError
-        If its ending is unknown, it exists, or --show has no figure.
-    """
+    """Return the file to write, None for the terminal; InputError unless it can be written."""
     name = given.texts.get("output")
     picture = name is not None and Path(name).suffix in PICTURES
     if "show" in given.texts and not picture:
@@ -99,15 +93,7 @@ def checked_output(given: Given) -> Path | None:
 
 
 def deliver(table: xr.Dataset, path: Path | None, given: Given) -> None:
-    """Write a table to its file, or show it.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to draw.
-    OutputError
-        If the file can't be written.
-    """
+    """Write a table to its file (OutputError if that fails), or show it."""
     table = table.assign_attrs(simcore_version=importlib.metadata.version("simcore"))
     if path is not None:
         _write(table, path, given.texts.get("show"))
@@ -134,21 +120,17 @@ def _ordered(table: xr.Dataset) -> list[str]:
 
 def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
     """Write a file beside `path`, then move it there, so that nobody reads half of it."""
-    writers: dict[str, Callable[[Path], Any]] = {
-        ".csv": lambda to: _frame(table).to_csv(to, index=False),
-        ".h5": lambda to: table.to_netcdf(to, engine="h5netcdf"),
-        ".nc": lambda to: table.to_netcdf(to, engine="h5netcdf"),
-    }
-
-    def picture(to: Path) -> None:
-        from simcore.figures.theory import draw
-
-        draw(table, to, show)
-
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".theory-") as folder:
             made = Path(folder) / path.name
-            writers.get(path.suffix, picture)(made)
+            if path.suffix == ".csv":
+                _frame(table).to_csv(made, index=False)
+            elif path.suffix in DATA:
+                table.to_netcdf(made, engine="h5netcdf")
+            else:
+                from simcore.figures.theory import draw
+
+                draw(table, made, show)
             os.replace(made, path)  # noqa: PTH105 - says which of the two names failed
     except OSError as error:
         if isinstance(error, OutputError):
@@ -162,7 +144,7 @@ def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
 
 def _show(table: xr.Dataset) -> None:
     kind = table.attrs["table"]
-    make = {"trajectory": _trajectory, "fixed-point": _fixed_points}.get(kind, _matrix)
+    make = {"trajectory": _trajectory, "fixed-point": _records}.get(kind, _matrix)
     headings, cells, below = make(table)
     show_table(headings, cells, [*below, _LEGENDS[kind]])
 
@@ -192,11 +174,9 @@ def _reach(table: xr.Dataset) -> list[str]:
     return [f"{text}, here it is up to {plain(most, 2)}"]
 
 
-def _fixed_points(table: xr.Dataset) -> Shown:
-    return _records(table, _FIXED_POINT, [])
-
-
-def _records(table: xr.Dataset, words: dict[str, str], fixed: list[tuple[str, str]]) -> Shown:
+def _records(
+    table: xr.Dataset, words: dict[str, str] = _FIXED_POINT, fixed: Sequence[tuple[str, str]] = ()
+) -> Shown:
     """Return a row for every point of the grid, up to a screenful."""
     columns = {name: word for name, word in words.items() if name in table}
     dims = _ordered(table)
@@ -208,7 +188,7 @@ def _records(table: xr.Dataset, words: dict[str, str], fixed: list[tuple[str, st
     for place in itertools.islice(np.ndindex(*shape), MOST_ROWS):
         point = table.isel(dict(zip(dims, place, strict=True)))
         values = [plain(float(point[name])) for name in swept] + [text for _, text in fixed]
-        cells.append(values + [_cell(point[name].item()) for name in columns])
+        cells.append(values + [_number(point[name].item()) for name in columns])
     headings = [_word(name) for name in swept] + [name for name, _ in fixed]
     more = math.prod(shape) - MOST_ROWS
     below = [f"... and {more} more points; -o table.csv has all of them"] if more > 0 else []
@@ -220,12 +200,10 @@ def _word(dim: str) -> str:
     return "1-c" if dim == "one_minus_c" else dim.replace("_", "-")
 
 
-def _cell(value: object) -> str:
-    return value if isinstance(value, str) else _number(float(str(value)))
-
-
-def _number(value: float, digits: int = 6) -> str:
-    """Return a number; a correlation that rounding alone keeps from 0 is 0."""
+def _number(value: float | str, digits: int = 6) -> str:
+    """Return a number, or a text; a correlation that rounding alone keeps from 0 is 0."""
+    if isinstance(value, str):
+        return value
     return plain(0.0 if -1e-15 < value < 0.0 else value, digits)
 
 

@@ -113,7 +113,9 @@ def _draw_run(
 
 
 def _draw_training(axes: Any, path: str | Path, kind: str, **choices: object) -> None:
-    _refuse_choices(kind, **choices)
+    for name, value in choices.items():
+        if value is not None:
+            raise InputError(name, value, f"can't be chosen for {kind}", "Leave it out.")
     draw_training(axes, open_training(path), kind)
 
 
@@ -139,12 +141,6 @@ def _checked_kind(path: str | Path, kind: str) -> FileType:
     raise InputError("kind", kind, rule, f"Choose one of: {', '.join(kinds)}.")
 
 
-def _refuse_choices(kind: str, **choices: object) -> None:
-    for name, value in choices.items():
-        if value is not None:
-            raise InputError(name, value, f"can't be chosen for {kind}", "Leave it out.")
-
-
 def _observables(
     chosen: _Kind, dataset: xr.Dataset, kind: str, observable: str | None
 ) -> tuple[str, ...]:
@@ -156,10 +152,8 @@ def _observables(
         rule = f"can't be chosen for {kind}"
         raise InputError("observable", observable, rule, "Leave it out.")
     elif observable not in _CHOICES[kind]:
-        rule = f"has no {kind}"
-        raise InputError(
-            "observable", observable, rule, f"Choose one of: {', '.join(_CHOICES[kind])}."
-        )
+        remedy = f"Choose one of: {', '.join(_CHOICES[kind])}."
+        raise InputError("observable", observable, f"has no {kind}", remedy)
     else:
         names = (observable,)
     if names[0] not in dataset:

@@ -27,28 +27,7 @@ MAX_LINES = 8
 
 THEORY: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.9}
 FIRST_ORDER: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
-STYLE: dict[Any, Any] = {
-    "axes.linewidth": 0.6,
-    "figure.dpi": 150,
-    "figure.constrained_layout.use": True,
-    "font.size": 8,
-    "legend.frameon": False,
-    "legend.fontsize": 7,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4,
-    "pdf.fonttype": 42,
-    "savefig.bbox": "tight",
-    "savefig.dpi": 300,
-    "svg.fonttype": "none",
-    "text.usetex": False,
-    "xtick.direction": "in",
-    "xtick.minor.visible": True,
-    "xtick.top": True,
-    "ytick.direction": "in",
-    "ytick.minor.visible": True,
-    "ytick.right": True,
-}
-"""Style of journals: text stays text, ticks point inward on all sides, 8 points at full size."""
+STYLE = Path(__file__).with_name("journal.mplstyle")
 
 
 def check_ending(output: str | Path, field: str = "output") -> None:
@@ -68,28 +47,16 @@ def plain_number(value: float, digits: int = 6) -> str:
 
 @contextmanager
 def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
-    """Yield a matplotlib Figure in the common style, and write it in the end.
+    """Yield a matplotlib Figure of a size in inches in the common style, and write it in the end.
 
-    Parameters
-    ----------
-    output
-        File to write; its ending chooses the format.
-    size
-        Width and height in inches.
-
-    Raises
-    ------
-    InputError
-        If the ending is unknown.
-    OutputError
-        If the figure can't be written.
+    InputError if the ending of `output` is unknown, OutputError if it can't be written.
     """
     target = Path(output)
     check_ending(target)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(fname=STYLE):
         drawn = Figure(figsize=size)
         yield drawn
         # It warns of the dates of fonts that matplotlib brings along, as they are put into a PDF.

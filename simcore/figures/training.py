@@ -11,15 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
+from simcore.training import statistics
 from simcore.training.differences import Difference, differences
-from simcore.training.statistics import (
-    baseline_of,
-    curves,
-    dead_units,
-    final,
-    reference_loss,
-    steps_to_reach,
-)
 
 from .style import COLOURS, THEORY
 
@@ -35,23 +28,11 @@ BEYOND = "$\\uparrow$"
 
 
 def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
-    """Draw one figure of training runs.
+    """Draw one of `KINDS` of figures of training runs (`open_training`) on axes of matplotlib.
 
-    Parameters
-    ----------
-    axes
-        Axes of matplotlib.
-    dataset
-        Result of `simcore.training.open_training`.
-    kind
-        One of `KINDS`.
-
-    Raises
-    ------
-    InputError
-        If no ensemble is trained to the end, or the task has no accuracy.
+    InputError if no ensemble is trained to the end, or the task has no accuracy.
     """
-    if not final(dataset).sizes["ensemble"]:
+    if not statistics.final(dataset).sizes["ensemble"]:
         rule = "needs an ensemble whose networks are all trained, and there is none yet"
         raise InputError("kind", kind, rule, "Finish it with simcore resume.")
     if kind == "accuracy" and kind not in dataset:
@@ -108,7 +89,7 @@ def _accuracy(axes: Any, dataset: xr.Dataset) -> None:
 
 def _curves(axes: Any, dataset: xr.Dataset, variable: str, scale: str) -> xr.Dataset:
     """Draw medians and bands over seeds; step 0 has no place on a logarithmic axis."""
-    found = curves(dataset)
+    found = statistics.curves(dataset)
     found = found.sel(step=found["step"] > 0)
     step = found["step"].to_numpy()
     top = 1.1 * float(np.nanmax(_finite(found[variable])))
@@ -125,7 +106,7 @@ def _curves(axes: Any, dataset: xr.Dataset, variable: str, scale: str) -> xr.Dat
 
 def _steps(axes: Any, dataset: xr.Dataset) -> None:
     """Draw the steps to each reference loss; losses most runs never reach stand above the end."""
-    found = steps_to_reach(dataset)
+    found = statistics.steps_to_reach(dataset)
     if not found.sizes["target"]:
         rule = "needs a loss that training reaches, and it reaches none"
         raise InputError("kind", "steps", rule, "Train more steps.")
@@ -152,7 +133,7 @@ def _steps(axes: Any, dataset: xr.Dataset) -> None:
 
 def _final(axes: Any, dataset: xr.Dataset) -> None:
     """Draw the last test loss of every run and the median; of diverged runs their number."""
-    ends = final(dataset)
+    ends = statistics.final(dataset)
     pairs = np.linspace(-0.25, 0.25, max(2, ends.sizes["seed"]))[: ends.sizes["seed"]]
     names = []
     for place, (name, colour, _) in enumerate(_styles(ends)):
@@ -170,7 +151,7 @@ def _final(axes: Any, dataset: xr.Dataset) -> None:
 
 
 def _dead(axes: Any, dataset: xr.Dataset) -> None:
-    found = dead_units(dataset)
+    found = statistics.dead_units(dataset)
     layer = found["layer"].to_numpy()
     for name, colour, marker in _styles(found):
         for when, style in (("before", ":"), ("after", "-")):
@@ -187,8 +168,8 @@ def _dead(axes: Any, dataset: xr.Dataset) -> None:
 
 def _differences(axes: Any, dataset: xr.Dataset) -> None:
     """Draw the ratios to the baseline, of steps and of final losses, with their intervals."""
-    against = baseline_of(dataset)
-    target = reference_loss(dataset, against)
+    against = statistics.baseline_of(dataset)
+    target = statistics.reference_loss(dataset, against)
     found = differences(dataset)
     if not found:
         rule = f"needs {against} and another ensemble, trained to the end"

@@ -27,16 +27,10 @@ MOST_WORDS = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """Result of `simcore.compare` for the points that are shown.
+    """Result of `simcore.compare` for the points that are shown: words, or why there are none.
 
-    Parameters
-    ----------
-    text
-        The answer in words, or the reason why there is none.
-    verdicts
-        Of each point, by the values of its swept parameters: dicts of ``agrees`` and ``words``.
-    z
-        z-scores along the layers; None if there is no theory to compare with.
+    `verdicts` are those of each point, by the values of its swept parameters: dicts of ``agrees``
+    and ``words``. `z` are the z-scores along the layers, None without theory.
     """
 
     text: str

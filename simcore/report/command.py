@@ -29,14 +29,10 @@ LEFT_OUT: dict[str, Any] = {
 
 
 def repeating_command(config: Mapping[str, Any], output: str = "") -> str:
-    """Return a command line of `simulate` that gives the same numbers.
+    """Return a command line of `simulate` that gives the same numbers as a run of `Run.config`.
 
-    Parameters
-    ----------
-    config
-        `Run.config`. Inputs from a file are named FILE, since only their digest is known.
-    output
-        Name of the file to write; "" leaves it to `simulate`.
+    Inputs from a file are named FILE, since only their digest is known. Without `output` the file's
+    name is left to `simulate`.
     """
     values = dict(config)
     absent = {"width"} if config["layer_widths"] is not None else set()

@@ -8,15 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bokeh.models import (
-    BasicTickFormatter,
-    ColumnDataSource,
-    DataRange1d,
-    FixedTicker,
-    HoverTool,
-    LinearColorMapper,
-    PrintfTickFormatter,
-)
+from bokeh import models
 from bokeh.models.annotations import BoxAnnotation, ColorBar, Span
 from bokeh.palettes import Cividis256
 from bokeh.plotting import figure as new_figure
@@ -44,13 +36,7 @@ Tip = tuple[str, str]
 
 
 def figures(page: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures that a page needs, by the name of their place on it.
-
-    Parameters
-    ----------
-    page
-        Data of the page: ``points``, ``rows``, ``varied``, ``widths`` and ``phase``.
-    """
+    """Return the figures that a page with these data (`page`) needs, by the name of their place."""
     drawn = {name for point in page["points"] for name in point["lines"]}
     correlation = _along_layers(BY_NAME["correlation"].label, ["correlation"], single=True)
     theories = _source("context_theory", "xs", "ys")
@@ -59,7 +45,7 @@ def figures(page: Mapping[str, Any]) -> dict[str, Any]:
     distance = _along_layers(
         BY_NAME["distance"].label, ["distance", "typical"], single=True, y_axis_type="log"
     )
-    distance.yaxis.ticker = FixedTicker()
+    distance.yaxis.ticker = models.FixedTicker()
     made = {"correlation": correlation, "distance": distance, "z": _z_figure()}
     for name, (label, observables) in LINES.items():
         if name != "dead" or page["dead_networks"]:
@@ -99,16 +85,16 @@ def empty_figure(x_label: str, y_label: str, **settings: Any) -> Any:
         axis.major_label_text_font_size = "13px"
         axis.axis_label_text_font = axis.major_label_text_font = "sans-serif"
     for range_ in (made.x_range, made.y_range):
-        if isinstance(range_, DataRange1d):
+        if isinstance(range_, models.DataRange1d):
             range_.only_visible = True
     return made
 
 
-def _source(name: str, *columns: str) -> ColumnDataSource:
+def _source(name: str, *columns: str) -> models.ColumnDataSource:
     # One value each, since Bokeh complains of logarithmic axes without any.
     nested = {"xs", "ys"}
     data = {column: [[1.0]] if column in nested else [1.0] for column in columns}
-    return ColumnDataSource(data=data, name=name)
+    return models.ColumnDataSource(data=data, name=name)
 
 
 def draw(
@@ -124,7 +110,7 @@ def draw(
 
 def hover(made: Any, renderers: Sequence[Any], tips: Sequence[Tip], **settings: Any) -> None:
     """Show tips at renderers."""
-    made.add_tools(HoverTool(renderers=list(renderers), tooltips=list(tips), **settings))
+    made.add_tools(models.HoverTool(renderers=list(renderers), tooltips=list(tips), **settings))
 
 
 def _line(made: Any, name: str, role: str, **look: Any) -> Any:
@@ -138,8 +124,8 @@ def _layer_figure(y_label: str, **settings: Any) -> Any:
     made = empty_figure("layer", y_label, x_axis_type="log", **settings)
     # Bokeh's own ticker is linear where there are less than two decades, and crowds the end.
     ticks = [mantissa * 10**power for power in range(8) for mantissa in (1, 2, 5)]
-    made.xaxis.ticker = FixedTicker(ticks=ticks)
-    made.xaxis.formatter = BasicTickFormatter()
+    made.xaxis.ticker = models.FixedTicker(ticks=ticks)
+    made.xaxis.formatter = models.BasicTickFormatter()
     return made
 
 
@@ -211,7 +197,7 @@ def _distribution() -> Any:
 
 def _widths() -> Any:
     made = empty_figure("1/N", "mean at the layer")
-    made.xaxis.formatter = PrintfTickFormatter(format="%.3g")
+    made.xaxis.formatter = models.PrintfTickFormatter(format="%.3g")
     made.xaxis.ticker.desired_num_ticks = 4
     _line(made, "fit", "first", line_width=1.6)
     _line(made, "slope", "ink", line_width=1.6, line_dash="dotted")
@@ -266,7 +252,7 @@ def _phase(phase: Mapping[str, Any], rows: Mapping[str, Sequence[Any]]) -> Any:
 def _add_map(made: Any, rows: Mapping[str, Sequence[Any]]) -> None:
     known = [x for x in rows["correlation"] if x is not None] or [0.0]
     low, high = min(known), max(known)
-    mapper = LinearColorMapper(palette=list(Cividis256), low=low, high=max(high, low + 1e-9))
+    mapper = models.LinearColorMapper(palette=list(Cividis256), low=low, high=max(high, low + 1e-9))
     cells = made.quad(
         left="left",
         right="right",

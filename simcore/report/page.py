@@ -50,15 +50,7 @@ SUBJECTS = {
 def render(
     sources: Sequence[Source], trainings: Sequence[Training], problems: Sequence[str]
 ) -> str:
-    """Return the page as HTML.
-
-    Parameters
-    ----------
-    sources, trainings
-        The runs and the files of training, at least one of them.
-    problems
-        A line for each file that could not be read.
-    """
+    """Return the page as HTML; `problems` has a line for each file that could not be read."""
     from bokeh.embed import json_item
 
     from .figures import figures

@@ -21,21 +21,10 @@ def phase_data(
 ) -> dict[str, Any] | None:
     """Return the data of the phase diagram, None if neither k nor σ_w is swept.
 
-    Parameters
-    ----------
-    columns
-        The table of all points at the last layer.
-    varied
-        Parameters in which they differ.
-    asymmetric
-        Whether they are of `rai` or `raai`, whose c* has no closed form.
-
-    Returns
-    -------
-    dict
-        ``x`` and ``y``, the names of the columns on the axes (y is c of the last layer where only
-        one parameter is swept); ``curves`` of c* by σ_b, or the cells of the map and, where they
-        have a closed form, the borders of the phases, ``preserving`` and ``two``.
+    `columns` is the table of all points at the last layer; asymmetric ensembles have no closed form
+    of c*. ``x`` and ``y`` are the names of the columns on the axes (y is c of the last layer where
+    only one parameter is swept); ``curves`` those of c* by σ_b; or there are the cells of the map
+    and, where they have a closed form, the borders of the phases, ``preserving`` and ``two``.
     """
     swept = [name for name in ("k", "sigma_w") if name in varied]
     if not swept:

@@ -32,18 +32,10 @@ MOST_LAYERS = 48
 
 @dataclass(frozen=True)
 class Point:
-    """One point of one run.
+    """One point of run number `source`, at `place` of its grid.
 
-    Parameters
-    ----------
-    source
-        Number of the run.
-    place
-        Its index along each dimension of the grid.
-    values
-        The values of all parameters that have one there, by name; ``file`` is `source`.
-    file
-        The run's file, without its ending.
+    `values` are those of all parameters that have one there, by name; ``file`` is `source`. `file`
+    is the name of the run's file, without its ending.
     """
 
     source: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,10 @@ FEWER_DIGITS = {"error": 3, "theory_error": 3, "first_std": 4}
 """Significant digits of numbers on the page, by part where they are fewer."""
 
 
+Reader = Callable[[str, Mapping[str, Sequence[int] | slice]], npt.NDArray[np.float64] | None]
+"""A function of a variable and of the indices wanted: its values at the chosen points."""
+
+
 def numbers(values: Iterable[float], digits: int = DIGITS) -> list[float | None]:
     """Return numbers for JSON, with so many digits; None if they are not finite."""
     return [
@@ -68,22 +73,12 @@ def numbers(values: Iterable[float], digits: int = DIGITS) -> list[float | None]
 
 
 def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Return the data of the figures for some points of a run.
+    """Return the data of the figures for some points of a run, a dict for each.
 
-    Parameters
-    ----------
-    source
-        The run.
-    points
-        Points of it.
-
-    Returns
-    -------
-    list of dict
-        For each point ``layers``, ``lines`` (by observable and part), ``single`` (the first
-        networks, one by one) and ``distributions`` (by observable, at a few layers).
+    It has ``layers``, ``lines`` (by observable and part), ``single`` (the first networks, one by
+    one) and ``distributions`` (by observable, at a few layers).
     """
-    places = [point.place for point in points]
+    read = functools.partial(_of_places, source, [point.place for point in points])
     layers = chosen_layers(source.layers)
     few = chosen_layers(source.layers, DISTRIBUTION_LAYERS)
     found: list[dict[str, Any]] = [
@@ -95,21 +90,16 @@ def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
         }
         for _ in points
     ]
-    _add_lines(source, places, layers, found)
-    _add_single(source, places, layers, found)
-    _add_distributions(source, places, few, found)
+    _add_lines(read, layers, found)
+    _add_single(read, layers, found)
+    _add_distributions(read, few, found)
     return found
 
 
-def _add_lines(
-    source: Source,
-    places: Sequence[tuple[int, ...]],
-    layers: Sequence[int],
-    found: Sequence[dict[str, Any]],
-) -> None:
+def _add_lines(read: Reader, layers: Sequence[int], found: Sequence[dict[str, Any]]) -> None:
     for name in LINES + NETWORK_LINES:
         for part, suffix in PARTS.items():
-            values = _of_places(source, name + suffix, places, {"layer": layers})
+            values = read(name + suffix, {"layer": layers})
             if values is None or np.isnan(values).all():
                 continue
             for row, one in zip(values, found, strict=True):
@@ -117,19 +107,11 @@ def _add_lines(
                 one["lines"].setdefault(name, {})[part] = numbers(row, digits)
 
 
-def _add_single(
-    source: Source,
-    places: Sequence[tuple[int, ...]],
-    layers: Sequence[int],
-    found: Sequence[dict[str, Any]],
-) -> None:
+def _add_single(read: Reader, layers: Sequence[int], found: Sequence[dict[str, Any]]) -> None:
     for name in SINGLE:
-        variable = f"{name}_trajectories"
-        if variable not in source.dataset:
+        values = read(f"{name}_trajectories", {"trial": slice(SINGLE_NETWORKS), "layer": layers})
+        if values is None:
             continue
-        kept = range(min(SINGLE_NETWORKS, source.dataset.sizes["trial"]))
-        values = _of_places(source, variable, places, {"trial": kept, "layer": layers})
-        assert values is not None
         for rows, one in zip(values, found, strict=True):
             one["single"][name] = [
                 numbers(row, SINGLE_DIGITS) for row in rows if np.isfinite(row).any()
@@ -137,22 +119,15 @@ def _add_single(
 
 
 def _add_distributions(
-    source: Source,
-    places: Sequence[tuple[int, ...]],
-    layers: Sequence[int],
-    found: Sequence[dict[str, Any]],
+    read: Reader, layers: Sequence[int], found: Sequence[dict[str, Any]]
 ) -> None:
     for name in DISTRIBUTIONS:
         chosen = {"layer": layers}
-        counts = _of_places(source, f"{name}_histogram", places, chosen)
-        lower = _of_places(source, f"{name}_bin_lower", places, chosen)
-        width = _of_places(source, f"{name}_bin_width", places, chosen)
+        parts = ("histogram", "bin_lower", "bin_width")
+        counts, lower, width = (read(f"{name}_{part}", chosen) for part in parts)
         if counts is None or lower is None or width is None:
             continue
-        moments = {
-            part: _of_places(source, name + suffix, places, chosen)
-            for part, suffix in MOMENTS.items()
-        }
+        moments = {part: read(name + suffix, chosen) for part, suffix in MOMENTS.items()}
         for i, one in enumerate(found):
             one["distributions"]["observables"][name] = {
                 "lower": numbers(lower[i], ALL_DIGITS),
@@ -172,9 +147,9 @@ def _trimmed(counts: npt.NDArray[np.int64]) -> list[Any]:
 
 def _of_places(
     source: Source,
-    variable: str,
     places: Sequence[tuple[int, ...]],
-    chosen: Mapping[str, Sequence[int]],
+    variable: str,
+    chosen: Mapping[str, Sequence[int] | slice],
 ) -> npt.NDArray[np.float64] | None:
     """Return a variable at some places of the grid, places first; None if there is none."""
     array = source.dataset.get(variable)
@@ -182,8 +157,8 @@ def _of_places(
         return None
     along = zip(source.swept, zip(*places, strict=True), strict=True)
     at: dict[str, Any] = {d: xr.DataArray(list(i), dims="point") for d, i in along}
-    at |= {d: list(values) for d, values in chosen.items()}
-    part = array.isel({d: index for d, index in at.items() if d in array.dims})
+    at |= chosen
+    part = array.isel({d: i for d, i in at.items() if d in array.dims})
     if "point" not in part.dims:
         part = part.expand_dims(point=len(places))
     return np.asarray(part.transpose("point", ...).values, dtype=np.float64)

@@ -23,18 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """One run.
+    """One run: its file, the results (`open_run`), the facts (`simcore.files.run_file.info`).
 
-    Parameters
-    ----------
-    path
-        Its file.
-    dataset
-        Result of `open_run`.
-    facts
-        Result of `simcore.files.run_file.info`.
-    notes
-        Missing parts, and how to get them: one or two sentences each.
+    `notes` are its missing parts, and how to get them: one or two sentences each.
     """
 
     path: Path
@@ -75,14 +66,7 @@ def is_asymmetric(source: Source) -> bool:
 def read_sources(
     paths: Sequence[str | os.PathLike[str]],
 ) -> tuple[list[Source], list[Training], list[InputError]]:
-    """Read every file that can be read.
-
-    Returns
-    -------
-    sources, trainings, problems
-        The runs and the files of training in the order given, each file once; and the errors of
-        the other files.
-    """
+    """Read each file once: return the runs, the files of training, and the errors of the others."""
     sources: list[Source] = []
     trainings: list[Training] = []
     problems: list[InputError] = []

@@ -7,15 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simcore.numerics.spacing import evenly
+from simcore.training import statistics
 from simcore.training.differences import Difference, differences
 from simcore.training.facts import repeating_command
-from simcore.training.statistics import (
-    baseline_of,
-    dead_units,
-    final,
-    steps_to_reach,
-    trained,
-)
 from simcore.training.verdict import interval_words, ratio_words, verdict
 
 from .training_source import Training
@@ -60,7 +54,7 @@ MOST_LAYERS = 12
 def shown(training: Training) -> dict[str, Any]:
     """Return words and tables about a file, ready for the template."""
     dataset = training.dataset
-    against = baseline_of(dataset)
+    against = statistics.baseline_of(dataset)
     found = differences(dataset, against)
     return {
         "name": training.path.name,
@@ -68,7 +62,7 @@ def shown(training: Training) -> dict[str, Any]:
         "described": _described(training.facts["config"]),
         "notes": training.notes,
         "verdict": verdict(dataset, against, found).splitlines(),
-        "ensembles": trained(dataset),
+        "ensembles": statistics.trained(dataset),
         "against": against,
         "accuracy": "accuracy" in dataset,
         "ends": _ends(dataset),
@@ -119,7 +113,7 @@ def _provenance(training: Training) -> dict[str, Any]:
 
 def _ends(dataset: xr.Dataset) -> dict[str, Any]:
     """Return the table of every ensemble's final results: headings, and rows of cells."""
-    ends, reach = final(dataset), steps_to_reach(dataset)
+    ends, reach = statistics.final(dataset), statistics.steps_to_reach(dataset)
     seeds, last = dataset.sizes["seed"], int(reach.attrs["last_step"])
     targets = [f"{float(x):g}" for x in reach["target"]]
     headings = [
@@ -175,7 +169,7 @@ def _difference(d: Difference) -> dict[str, Any]:
 
 def _dead(dataset: xr.Dataset) -> dict[str, Any]:
     """Return the table of dead units: of chosen layers before and after, in per cent."""
-    found = dead_units(dataset)
+    found = statistics.dead_units(dataset)
     layers = [int(x) for x in found["layer"].to_numpy()]
     chosen = [layers[i] for i in evenly(len(layers), MOST_LAYERS)]
     rows = []

@@ -15,18 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """One file of training.
+    """One file of training: results (`open_training`), facts (`simcore.training.facts.describe`).
 
-    Parameters
-    ----------
-    path
-        The file.
-    dataset
-        Result of `open_training`.
-    facts
-        Result of `simcore.training.facts.describe`.
-    notes
-        Missing parts, and how to get them.
+    `notes` are its missing parts, and how to get them.
     """
 
     path: Path
@@ -36,13 +27,7 @@ class Training:
 
 
 def read_training(path: Path, stored: StoredFile) -> Training:
-    """Read an open file of training whole.
-
-    Raises
-    ------
-    FileFormatError
-        If it is damaged, or newer than this program.
-    """
+    """Read an open file of training whole; FileFormatError if it is damaged or newer than this."""
     facts = TRAINING.facts(stored)
     notes = []
     if not facts["complete"]:

@@ -29,20 +29,9 @@ def widths_data(
 ) -> dict[str, Any] | None:
     """Return the data of the scaling with width, None if there are none.
 
-    Parameters
-    ----------
-    widths
-        The fits and their data.
-    varied
-        Parameters in which points differ.
-    wanted
-        Keys (`points.group_key`) of the groups that are shown: points that differ in width only.
-
-    Returns
-    -------
-    dict
-        ``layers``, ``observables`` and ``groups``: by key and observable, ``width`` and lists over
-        the layers of ``mean``, ``error`` (each a list over the widths) and the numbers of the fit.
+    `wanted` are the keys (`points.group_key`) of the groups that are shown: points that differ in
+    width only. ``groups`` holds, by key and observable, ``width`` and lists over the layers of
+    ``mean``, ``error`` (each a list over the widths) and the numbers of the fit.
     """
     fits, dataset = widths.fits, widths.dataset
     if fits is None or dataset is None or "width" not in dataset["correlation"].dims:

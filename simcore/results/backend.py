@@ -38,10 +38,7 @@ class _StoredArray(BackendArray):
 def lazy_array(stored: StoredFile, path: str, shape: tuple[int, ...], dtype: str) -> Any:
     """Return an array of an open file that is read when it is used.
 
-    Raises
-    ------
-    FileFormatError
-        If it is missing or has another shape or type.
+    FileFormatError if it is missing or has another shape or type.
     """
     with translated(stored.path):
         found = h5py.h5d.open(stored.file.id, path.encode())

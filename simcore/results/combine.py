@@ -26,15 +26,10 @@ Place = dict[Hashable, Any]
 
 
 def aligned(datasets: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset:
-    """Put the results of several runs together, in memory in proportion to the whole.
+    """Put the results of several runs (`open_run`, loaded) together; `names` are for messages.
 
-    `datasets` are loaded, and as `open_run` gives them for one file; `names` are for messages.
-    Attributes are those in which all agree; ``complete`` is 0 if that of one is.
-
-    Raises
-    ------
-    InputError
-        If two hold the same point, or they differ in more than parameters.
+    Memory is in proportion to the whole. Attributes are those in which all agree; ``complete`` is 0
+    if that of one is. InputError if two hold the same point, or differ in more than parameters.
     """
     if not datasets:
         raise InputError("files", "none", "are missing", "Name at least one file.")

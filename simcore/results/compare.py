@@ -69,13 +69,13 @@ class Comparison:
     false_alarm: float = FALSE_ALARM
 
     def __str__(self) -> str:
-        return summary(self.verdicts, self.false_alarm)
+        return "\n".join(summary(self.verdicts, self.false_alarm))
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return listed(self.verdicts, self.false_alarm)
+        return listed(summary(self.verdicts, self.false_alarm))
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return the verdicts as a table, a row each."""
@@ -147,8 +147,8 @@ def _check(dataset: xr.Dataset, observables: Sequence[str], false_alarm: float) 
 def z_scores(dataset: xr.Dataset) -> xr.Dataset:
     """Return (mean − theory)/error for every observable and theory that are there.
 
-    ``<observable>_z`` and ``<observable>_z_1n``; where theory has an error of its own (``rai``,
-    ``raai``) it is added in quadrature.
+    They are ``<observable>_z`` and ``<observable>_z_1n``; where theory has an error of its own
+    (``rai``, ``raai``) it is added in quadrature.
     """
     found: dict[str, xr.DataArray] = {}
     for suffix, words in THEORIES.items():
@@ -251,12 +251,9 @@ def _verdicts(
     evidence = _evidence(dataset, z, observable, suffix) if known else None
     width = dataset["width"]
     same = None if "layer" in width.dims or width.ndim else int(width)
+    about: dict[str, Any] = {"observable": observable, "against": THEORIES[suffix]}
     for number, (point, _) in enumerate(points(dataset)):
-        about: dict[str, Any] = {
-            "observable": observable,
-            "against": THEORIES[suffix],
-            "point": point,
-        }
+        about["point"] = point
         if evidence is None:
             yield Verdict(**about, missing="its covariance is not in the file; simulate again")
             continue

@@ -37,9 +37,9 @@ _NODES = 64
 def joint_test(largest: float, correlation: Floats, trials: int) -> float:
     """Return the probability of so large a max |z| of correlated layers where theory holds.
 
-    `largest` is max |z| over the layers, `correlation` that of each layer with the one before,
-    shape (layers − 1,). With so many trials a z is Student's t with one degree of freedom less. The
-    result is Hunter's and Worsley's upper bound, at most 1; 0 below the range of float64.
+    `correlation` is that of each layer with the one before, shape (layers − 1,); a z is Student's t
+    with trials − 1 degrees of freedom. The result is Hunter's and Worsley's upper bound, at most 1;
+    0 where it is below the range of float64.
     """
     from scipy.special import ndtr, ndtri, stdtr
 
@@ -65,7 +65,7 @@ def _quadrature() -> tuple[Floats, Floats]:
 
 
 def critical_value(false_alarm: float, correlation: Floats, trials: int) -> float:
-    """Return the max |z| with this probability, the inverse of `joint_test`."""
+    """Return the max |z| that has the probability `false_alarm`, the inverse of `joint_test`."""
     from scipy.optimize import brentq
     from scipy.special import stdtrit
 
@@ -84,9 +84,9 @@ def critical_value(false_alarm: float, correlation: Floats, trials: int) -> floa
 def shrunk(correlation: Floats, trials: int) -> Floats:
     """Return correlations of neighbouring layers shrunk towards 0, which few trials need.
 
-    `correlation` has sample correlations r of any layers with each other, shape (layer, layer). The
-    result, shape (layer − 1,), has those next to the diagonal times 1 − Σ Var(r)/Σ r² (Schäfer and
-    Strimmer 2005), with Var(r) = (1 − r²)²/(trials − 1).
+    Of the sample correlations r of any layers with each other, shape (layer, layer), those next to
+    the diagonal, shape (layer − 1,), times 1 − Σ Var(r)/Σ r² with Var(r) = (1 − r²)²/(trials − 1)
+    (Schäfer and Strimmer 2005).
     """
     all_of_them = correlation[np.triu_indices(len(correlation), 1)]
     square = float((all_of_them**2).sum())
@@ -98,7 +98,7 @@ def shrunk(correlation: Floats, trials: int) -> Floats:
 def symmetric(z: Floats, skewness: Floats, trials: int) -> Floats:
     """Return z-scores without the skewness that few skewed trials give them (Hall 1992).
 
-    `z` is (mean − expectation)/error and `skewness` that of single trials, of any same shape.
+    `skewness` is that of single trials, in the shape of `z`.
     """
     slant: Floats = skewness / (6.0 * math.sqrt(trials))
     return z + slant * (1.0 + 2.0 * z**2) + 4.0 / 3.0 * slant**2 * z**3

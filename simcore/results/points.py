@@ -14,7 +14,7 @@ from simcore.errors import InputError
 def swept_of(dataset: xr.Dataset | xr.DataArray) -> list[str]:
     """Return the dimensions of the points: the swept parameters and the pairs.
 
-    Of one array along points, layers or not, likewise.
+    `dataset` is a whole Dataset of results, or one array along points, and layers or not.
     """
     values = dataset["correlation"] if isinstance(dataset, xr.Dataset) else dataset
     return [str(name) for name in values.dims if name != "layer"]
@@ -36,12 +36,8 @@ def check_results(
 ) -> None:
     """Check that results can be compared with theory along their layers.
 
-    `rule` is the mistake of observables that are not `allowed`.
-
-    Raises
-    ------
-    InputError
-        If the run is unfinished, has no dimension of layers, or others are asked for, or none.
+    InputError if the run is unfinished, has no dimension of layers, or no observables are asked
+    for, or others than `allowed`, of which `rule` says what is wrong.
     """
     if not dataset.attrs.get("complete", 1) or "correlation_theory" not in dataset:
         wrong = "is unfinished, and theory comes with the last write"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from simcore.numerics.text import with_error
 from simcore.physics.observables import COVARIANCE, NAMES
 
 from .points import check_results, points
-from .words import SYMBOLS, point_words
+from .words import SYMBOLS, listed, point_words
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,8 +65,7 @@ class Scaling:
         return str(self)
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self._lines())
-        return f"<ul style='list-style: none; padding-left: 0'>{items}</ul>"
+        return listed(self._lines())
 
     def _lines(self) -> Iterator[str]:
         law = "a + b/N" + " + c/N²" * (self.terms == 3)
@@ -154,10 +152,9 @@ def scaling(
 
 
 def _limit(theory: xr.DataArray) -> xr.DataArray:
-    """Return what theory says of infinite width; NaN where it depends on the width.
+    """Return theory at infinite width; NaN where it depends on the width, as the death does.
 
-    It does for `rai` and `raai`, whose populations have the fan-in of the run, and for the death of
-    networks.
+    So does that of `rai` and `raai`, whose populations have the fan-in of the run.
     """
     low, high = theory.min("width"), theory.max("width")
     return low.where(high - low <= 1e-9 * abs(high))
@@ -221,13 +218,10 @@ def _fit(dataset: xr.Dataset, name: str, widths: Floats, terms: int) -> dict[str
     def shaped(values: Floats) -> xr.DataArray:
         return like.copy(data=np.where(solvable, values, np.nan))
 
-    fitted = {
-        "limit": shaped(found[..., 0]),
-        "limit_stderr": shaped(errors[..., 0]),
-        "slope": shaped(found[..., 1]),
-        "slope_stderr": shaped(errors[..., 1]),
-        "chi2": shaped(chi2),
-    }
+    fitted: dict[str, xr.DataArray] = {}
+    for i, term in enumerate(("limit", "slope")):
+        fitted |= {term: shaped(found[..., i]), f"{term}_stderr": shaped(errors[..., i])}
+    fitted["chi2"] = shaped(chi2)
     return fitted | ({"curvature": shaped(found[..., 2])} if terms == 3 else {})
 
 

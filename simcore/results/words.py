@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
@@ -120,12 +120,8 @@ def point_words(point: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def summary(verdicts: Sequence[Verdict], false_alarm: float) -> str:
-    """Return verdicts as a text: all of one point, or how many of a grid deviate and which."""
-    return "\n".join(_lines(verdicts, false_alarm))
-
-
-def _lines(verdicts: Sequence[Verdict], false_alarm: float) -> Iterator[str]:
+def summary(verdicts: Sequence[Verdict], false_alarm: float) -> Iterator[str]:
+    """Yield lines on verdicts: all of one point, or how many of a grid deviate and which."""
     if not verdicts:
         yield "There is nothing to compare with theory."
         return
@@ -169,8 +165,7 @@ def _kind(verdict: Verdict) -> tuple[str, str]:
     return verdict.observable, "" if verdict.against == "mean field" else verdict.against
 
 
-def listed(verdicts: Sequence[Verdict], false_alarm: float) -> str:
-    """Return the text of `summary` as HTML."""
-    lines = [html.escape(line) for line in _lines(verdicts, false_alarm)]
-    items = "".join(f"<li style='white-space: pre-wrap'>{line}</li>" for line in lines)
-    return f"<ul style='list-style: none; padding-left: 0'>{items}</ul>"
+def listed(lines: Iterable[str]) -> str:
+    """Return lines of text as HTML."""
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<ul style='list-style: none; padding-left: 0; white-space: pre-wrap'>{items}</ul>"

@@ -145,12 +145,8 @@ def _edges(top: float, edge: float, width: float, ratio: float) -> FloatArray:
 def beta_moments(h: FloatArray, x: FloatArray, powers: tuple[int, ...]) -> list[FloatArray]:
     """Return ∫₀¹ 2β β^p N(h − βx) dβ for each p of `powers`, N the standard normal density.
 
-    Power 0 is the density at h of z + βx, power p that density times ⟨β^p⟩ given h.
-
-    Returns
-    -------
-    list of ndarray
-        Each of shape (h.size, x.size); p is 0, 1 or 2.
+    Power 0 is the density at h of z + βx, power p that density times ⟨β^p⟩ given h; p is at most 2.
+    Each array has shape (h.size, x.size).
     """
     small = np.abs(x) < _NEAR
     beta, weight = _panels(np.array([0.0, 1.0]), 10)
@@ -269,16 +265,10 @@ class Layer:
 
 
 def advance(measure: Measure, law: AsymmetricLaw, fan_in: float, resolution: float = 1.0) -> Layer:
-    """Take one signal through one layer, theory.md 4.
+    """Take one signal through one layer of fan-in n, theory.md 4.
 
-    Parameters
-    ----------
-    measure
-        Law of what the layer reads.
-    fan_in
-        n; inf leaves out the terms of order 1/n.
-    resolution
-        Factor by which the panels are narrower than by default.
+    n = inf leaves out the terms of order 1/n; `resolution` is the factor by which the panels are
+    narrower than by default.
     """
     least = _LEAST_VARIANCE * law.weight_variance * measure.second
     moments = measure.second, measure.first, measure.first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,8 +63,7 @@ class FirstOrder:
     """Standard deviation over networks, shape (depth,)."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Marginal:
+class _Marginal(NamedTuple):
     """Mean, variance and third cumulant of one variable over networks, each of one shape."""
 
     mean: FloatArray
@@ -102,7 +102,7 @@ def _average(
     a standard deviation than two derivatives tell.
     """
     if law.mean.size > _BLOCK and law.mean.shape[0] > 1:
-        halves = zip(*(np.array_split(array, 2) for array in _fields(law)), strict=True)
+        halves = zip(*(np.array_split(array, 2) for array in law), strict=True)
         found = zip(*(_average(function, _Marginal(*half)) for half in halves), strict=True)
         mean, std = (np.concatenate(parts) for parts in found)
         return mean, std
@@ -114,10 +114,6 @@ def _average(
     shift = departures @ weights
     variance = ((departures - shift[..., None]) ** 2) @ weights
     return np.asarray(middle + shift), np.sqrt(variance)
-
-
-def _fields(law: _Marginal) -> tuple[FloatArray, ...]:
-    return law.mean, law.variance, law.skew, law.fold
 
 
 def _nodes(law: _Marginal) -> tuple[FloatArray, FloatArray]:
@@ -137,24 +133,16 @@ def _nodes(law: _Marginal) -> tuple[FloatArray, FloatArray]:
     return points.reshape(*law.mean.shape, -1), np.outer(shares, weights).ravel()
 
 
-def _theta(t: FloatArray) -> FloatArray:
-    return np.asarray(2.0 * np.arctan(np.exp(t)))
+_OF_T: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "correlation": lambda t: -np.tanh(t),
+    "distance": lambda t: 2.0 / (1.0 + np.exp(-2.0 * t)),
+    "log_distance": lambda t: math.log(2.0) - np.logaddexp(0.0, -2.0 * t),
+    "angle": lambda t: 2.0 * np.arctan(np.exp(t)),
+}
+"""Observables that are functions of t = ln tan(θ/2)."""
 
 
-def _correlation(t: FloatArray) -> FloatArray:
-    return np.asarray(-np.tanh(t))
-
-
-def _distance(t: FloatArray) -> FloatArray:
-    return np.asarray(2.0 / (1.0 + np.exp(-2.0 * t)))
-
-
-def _log_distance(t: FloatArray) -> FloatArray:
-    return np.asarray(math.log(2.0) - np.logaddexp(0.0, -2.0 * t))
-
-
-@dataclass(frozen=True, eq=False)
-class _Path:
+class _Path(NamedTuple):
     """Variables from which the observables of all layers follow, each of shape (P, depth)."""
 
     log_q1: _Marginal
@@ -173,25 +161,21 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
     t = path.t
     shift = 0.5 * np.tanh(t.mean) / widths
     sampled = _Marginal(t.mean + shift, t.variance + 1.0 / widths, t.skew, t.fold)
-    distance = _average(_distance, sampled)
-    theta, theta_std = _average(_theta, t)
+    of_t = {name: _average(function, sampled) for name, function in _OF_T.items()}
+    theta, theta_std = _average(_OF_T["angle"], t)
     both, both_std = (math.pi - theta) / (2.0 * math.pi), theta_std / (2.0 * math.pi)
     own = (both * (1.0 - both) - both_std**2) / widths
     lost = np.maximum.accumulate(t.fold, axis=1) > _MOST_FOLD
     half = np.full_like(theta, 0.5), 0.5 / np.sqrt(widths)
+    cosine, gap = (_average(_OF_T[name], path.cosine_t) for name in ("correlation", "distance"))
     lengths_of = {
         name: (log_k.mean - 1.0 / widths, np.sqrt(log_k.variance + 2.0 / widths))
         for name, log_k in (("log_q1", path.log_q1), ("log_q2", path.log_q2))
     }
-    found = lengths_of | {
-        "correlation": (_average(_correlation, sampled)[0], distance[1]),
-        "distance": distance,
-        "log_distance": _average(_log_distance, sampled),
-        "angle": _average(_theta, sampled),
-        "cosine": (
-            _average(_correlation, path.cosine_t)[0],
-            _average(_distance, path.cosine_t)[1],
-        ),
+    found = lengths_of | of_t
+    found |= {
+        "correlation": (of_t["correlation"][0], of_t["distance"][1]),
+        "cosine": (cosine[0], gap[1]),
         "inactive1": half,
         "inactive2": (half[0].copy(), half[1].copy()),
         "inactive_both": (both, np.sqrt(np.maximum(own, 0.0) + both_std**2)),

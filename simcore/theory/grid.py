@@ -84,22 +84,16 @@ def described(name: str) -> dict[str, str]:
 class Grid:
     """A Cartesian product of parameters; those with one value are no dimensions.
 
-    Parameters
-    ----------
-    axes
-        Every parameter with its values, sorted, in the order of the dimensions.
+    `axes` are all parameters with their values, sorted, in the order of the dimensions.
     """
 
     axes: dict[str, tuple[float, ...]]
 
     @classmethod
     def of(cls, **values: Values | None) -> Grid:
-        """Return the grid of some parameters; those that are None are left out.
+        """Return the grid of some parameters, without those that are None.
 
-        Raises
-        ------
-        InputError
-            If a value is NaN or named twice.
+        InputError if a value is NaN or named twice.
         """
         axes = {}
         for name, given in values.items():
@@ -123,18 +117,8 @@ class Grid:
     ) -> dict[str, xr.Variable]:
         """Return the values of a function at every point, as labelled arrays.
 
-        Parameters
-        ----------
-        function
-            Called with the parameters of a point by name; returns a number, a text or an array
-            for each name.
-        dims, size
-            Names of the arrays' own dimensions, and how many values an array has.
-
-        Raises
-        ------
-        InputError
-            If the table would be too large.
+        It takes the parameters of a point by name and returns, by name, numbers, texts or arrays of
+        `size` values along `dims`. InputError if the table would be too large.
         """
         check_size(self, size)
         points = itertools.product(*self.axes.values())
@@ -181,13 +165,7 @@ def check_size(grid: Grid, size: int) -> None:
 
 
 class Scales:
-    """σ_w as an axis, or as a variable that follows k; checks the ensemble, k and σ_w.
-
-    Raises
-    ------
-    InputError
-        If one of them is out of range.
-    """
+    """σ_w as an axis, or following k; InputError unless ensemble, k and σ_w are possible."""
 
     def __init__(self, ensemble: str, k: Values, sigma_w: Values | str | None) -> None:
         check_choice("ensemble", ensemble, ENSEMBLES)
@@ -226,10 +204,7 @@ def exclusive() -> InputError:
 def inputs_of(correlation: Values | None, distance: Values | None, q0: Values) -> dict[str, Values]:
     """Return the parameters of a grid that describe the inputs; c₀ = 0.5 by default.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range, or both `correlation` and `distance` are given.
+    InputError if a value is out of range, or both `correlation` and `distance` are given.
     """
     mean_square("q0", Grid.of(q0=q0).axes["q0"])
     if correlation is not None and distance is not None:

@@ -214,26 +214,6 @@ def of_angle(mantissas: FloatArray, exponents: npt.NDArray[np.int64]) -> dict[st
     }
 
 
-def _observables(
-    lengths: _Lengths, mantissas: FloatArray, exponents: npt.NDArray[np.int64]
-) -> Trajectory:
-    found = of_angle(mantissas, exponents)
-    angle, distance = found["angle"], found["distance"]
-    with np.errstate(over="ignore", under="ignore"):
-        q1, q2 = np.exp(lengths.log_q1), np.exp(lengths.log_q2)
-    return Trajectory(
-        q1=q1,
-        q2=q2,
-        log_q1=lengths.log_q1,
-        log_q2=lengths.log_q2,
-        cosine=1.0 - distance * (1.0 - bend(angle) / math.pi),
-        inactive1=np.full_like(angle, 0.5),
-        inactive2=np.full_like(angle, 0.5),
-        inactive_both=(math.pi - angle) / (2.0 * math.pi),
-        **found,
-    )
-
-
 def trajectory(
     depth: int,
     *,
@@ -269,7 +249,19 @@ def trajectory(
     count = layers(depth)
     law, overlap = law_of(k, sigma_w, sigma_b), overlaps(distance, correlation)
     lengths = _lengths(count, law, *start_lengths(q1, q2))
-    return _observables(lengths, *_angles(lengths, law, *overlap))
+    found = of_angle(*_angles(lengths, law, *overlap))
+    angle = found["angle"]
+    with np.errstate(over="ignore", under="ignore"):
+        found |= {"q1": np.exp(lengths.log_q1), "q2": np.exp(lengths.log_q2)}
+    return Trajectory(
+        log_q1=lengths.log_q1,
+        log_q2=lengths.log_q2,
+        cosine=1.0 - found["distance"] * (1.0 - bend(angle) / math.pi),
+        inactive1=np.full_like(angle, 0.5),
+        inactive2=np.full_like(angle, 0.5),
+        inactive_both=(math.pi - angle) / (2.0 * math.pi),
+        **found,
+    )
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,10 @@ class Angle:
 
 
 def mean_curves(angle: Angle) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the five means M of theory.md (4) and their expansion in t, S held fixed.
+    """Return the five means M of theory.md (4), expanded in t = ln tan(θ/2), S held fixed.
 
-    Returns
-    -------
-    tuple of ndarray
-        Values, first derivatives and halves of second derivatives with respect to t = ln tan(θ/2)
-        of (⟨x⟩, ⟨x²⟩, ⟨r̄⟩, ⟨r̄x⟩, ⟨r̄²⟩), each of shape (5, P).
+    Values, first derivatives and halves of second derivatives of (⟨x⟩, ⟨x²⟩, ⟨r̄⟩, ⟨r̄x⟩, ⟨r̄²⟩),
+    each of shape (5, P).
     """
     theta, s, c, w = angle.theta, angle.sin, angle.cos, angle.relative_sin
     drop = angle.relative_drop
@@ -170,17 +167,7 @@ def node_covariance(
 ) -> tuple[FloatArray, FloatArray]:
     """Return Σ, the covariance of (x, x², r̄, r̄x, r̄²) of one node, and dΣ/dt, S held fixed.
 
-    Parameters
-    ----------
-    angle
-        Of the pair.
-    means, slopes
-        Their means and d/dt of them, shape (5, P).
-
-    Returns
-    -------
-    tuple of ndarray
-        Each of shape (5, 5, P).
+    `means` and `slopes` are the five means and d/dt of them, shape (5, P); Σ has shape (5, 5, P).
     """
     moments = raw_moments(angle)
     covariance = np.empty((FEATURES, FEATURES, angle.theta.size))

@@ -157,13 +157,7 @@ def _draw(pairs: Pairs, joint: Joint, layer: Layer, size: int, rng: np.random.Ge
 
 
 def _deposit(x: FloatArray, values: FloatArray, count: int) -> FloatArray:
-    """Share values among the two mesh points next to each x, so that ⟨x⟩ is kept.
-
-    Returns
-    -------
-    ndarray
-        Shape (count, replica).
-    """
+    """Share values among the two mesh points at each x, ⟨x⟩ kept; shape (count, replica)."""
     mesh = np.sinh(_MESH * np.arange(count))
     index = np.minimum((np.arcsinh(x) / _MESH).astype(np.int64), count - 2)
     upper = (x - mesh[index]) / (mesh[index + 1] - mesh[index])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -96,20 +96,11 @@ def population(
 
 def fixed_point_row(**law: Any) -> dict[str, Any]:
     """Return the fixed point of one law, theory.md 4."""
-    point = meanfield.fixed_point(**law)
-    return {
-        "fixed_correlation": point.correlation,
-        "fixed_distance": point.distance,
-        "fixed_angle": point.angle,
-        "fixed_q": point.q,
-        "slope": point.slope,
-        "slope_at_one": math.pi / (math.pi - law_of(**{"sigma_w": None, **law}).late_g),
-        "growth": point.growth,
-        "depth_scale_correlation": point.depth_scale_correlation,
-        "depth_scale_q": point.depth_scale_q,
-        "phase": str(point.phase),
-        "bounded": point.bounded,
-    }
+    found = asdict(meanfield.fixed_point(**law))
+    fixed = {f"fixed_{name}": found.pop(name) for name in ("correlation", "distance", "angle", "q")}
+    at_one = math.pi / (math.pi - law_of(**{"sigma_w": None, **law}).late_g)
+    slopes = {"slope": found.pop("slope"), "slope_at_one": at_one}
+    return {**fixed, **slopes, **found, "phase": str(found["phase"])}
 
 
 def growth_row(

@@ -9,13 +9,8 @@ from simcore.physics.parameters import correlation_strength, norm_preserving_sig
 def default_sigma_w(ensemble: str, k: float, *, critical: bool = False) -> float:
     """Return the σ_w of an ensemble where none is given.
 
-    Parameters
-    ----------
-    ensemble, k
-        One of `ENSEMBLES`, and its correlation parameter.
-    critical
-        Whether the norm-preserving value was asked for, which is the default but for the asymmetric
-        ensembles. Theirs has no closed form: it is found from the law at infinite width.
+    `critical` asks for the norm-preserving value, the default but for the asymmetric ensembles.
+    Theirs has no closed form: it is found from the law at infinite width.
     """
     if ensemble not in ASYMMETRIC:
         return norm_preserving_sigma_w(k)

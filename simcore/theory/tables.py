@@ -16,19 +16,9 @@ from simcore.errors import InputError
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.parameters import correlation_strength, whole
 
+from . import grid as grids
 from . import meanfield, rows
-from .grid import (
-    MAX_VALUES,
-    Grid,
-    Scales,
-    Values,
-    check_overlap,
-    check_size,
-    checked_widths,
-    described,
-    exclusive,
-    inputs_of,
-)
+from .grid import Grid, Scales, Values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -84,9 +74,9 @@ def trajectories(
     InputError
         If a parameter is out of range or missing, or two exclude each other.
     """
-    depth = whole("depth", depth, 1, MAX_VALUES)
-    scales, inputs = Scales(ensemble, k, sigma_w), inputs_of(correlation, distance, q0)
-    widths = None if width is None else checked_widths(width)
+    depth = whole("depth", depth, 1, grids.MAX_VALUES)
+    scales, inputs = Scales(ensemble, k, sigma_w), grids.inputs_of(correlation, distance, q0)
+    widths = None if width is None else grids.checked_widths(width)
     if ensemble not in ASYMMETRIC:
         bias = 0.0 if sigma_b is None else sigma_b
         limit = Grid.of(k=k, sigma_w=scales.swept, sigma_b=bias, **inputs)
@@ -105,7 +95,7 @@ def trajectories(
 
 def _gaussian(grid: Grid, limit: Grid, depth: int, scales: Scales) -> dict[str, xr.Variable]:
     """Return trajectories on `limit`, a grid without widths; with widths also those on `grid`."""
-    check_size(grid, depth)
+    grids.check_size(grid, depth)
     follow = functools.partial(rows.mean_field, depth=depth)
     variables = limit.tabulate(follow, ("layer",), depth)
     if "width" in grid.axes:
@@ -150,18 +140,15 @@ def maps(
         correlation = [float(c) for c in np.linspace(-1.0, 1.0, 201).round(2)]
     (field, values), *others = Grid.of(correlation=correlation, distance=distance).axes.items()
     if others:
-        raise exclusive()
-    check_overlap(field, values)
+        raise grids.exclusive()
+    grids.check_overlap(field, values)
     axis, dim = np.array(values), "c" if field == "correlation" else "one_minus_c"
 
     def compute(**law: Any) -> dict[str, Any]:
-        if field == "distance":
-            mapped = meanfield.distance_map(axis, **law)
-            both = 1.0 - mapped, mapped
-        else:
-            c = meanfield.correlation_map(axis, **law)
-            both = c, 1.0 - c
-        return {"mapped_correlation": both[0], "mapped_distance": both[1]}
+        other = "correlation" if field == "distance" else "distance"
+        mapped = getattr(meanfield, f"{field}_map")(axis, **law)
+        found = {f"mapped_{field}": mapped, f"mapped_{other}": 1.0 - mapped}
+        return {name: found[name] for name in ("mapped_correlation", "mapped_distance")}
 
     def fixed(**law: Any) -> dict[str, Any]:
         return {"fixed_correlation": meanfield.fixed_point(**law).correlation}
@@ -232,18 +219,14 @@ def phase_diagram(
         k = [math.inf if g == 1.0 else float(g / (1.0 - g)) for g in strengths]
     if sigma_w is None:
         sigma_w = [math.sqrt(variance) for variance in np.linspace(1.0, 4.0, 121).round(12)]
+    rule = "because it is an axis of the diagram"
+    remedy = "Give a range start:stop:count, or leave it out."
     if isinstance(sigma_w, str):
-        rule = "must be numbers, because it is an axis of the diagram"
-        raise InputError(
-            "sigma_w", sigma_w, rule, "Give a range start:stop:count, or leave it out."
-        )
+        raise InputError("sigma_w", sigma_w, f"must be numbers, {rule}", remedy)
     axes = Grid.of(k=k, sigma_w=sigma_w)
     for name, values in axes.axes.items():
         if len(values) < 2:
-            rule = "must have several values, because it is an axis of the diagram"
-            raise InputError(
-                name, values[0], rule, "Give a range start:stop:count, or leave it out."
-            )
+            raise InputError(name, values[0], f"must have several values, {rule}", remedy)
     bias = Grid.of(sigma_b=sigma_b).axes["sigma_b"]
     if len(bias) > 1:
         rule = "must be one value, because it is no axis of the diagram"
@@ -252,7 +235,7 @@ def phase_diagram(
     border = Grid.of(k=k).tabulate(
         lambda k: {"unbounded_from": 2.0 * math.pi / (math.pi - correlation_strength(k))}
     )
-    variance = ("sigma_w", np.array(axes.axes["sigma_w"]) ** 2, described("weight_variance"))
+    variance = ("sigma_w", np.array(axes.axes["sigma_w"]) ** 2, grids.described("weight_variance"))
     table = table.assign(border).assign_coords(weight_variance=variance)
     return table.assign_attrs(title="Phase diagram of signal propagation", table="phase-diagram")
 
@@ -290,9 +273,8 @@ def growth_rates(
     for value in grid.axes.get("sigma_w", ()):
         if asymmetric and value < MIN_ASYMMETRIC_SIGMA_W:
             rule = f"must be at least {MIN_ASYMMETRIC_SIGMA_W} for {ensemble}"
-            raise InputError(
-                "sigma_w", value, rule, "Below it the growth needs too many layers to settle."
-            )
+            remedy = "Below it the growth needs too many layers to settle."
+            raise InputError("sigma_w", value, rule, remedy)
     compute = functools.partial(rows.growth_row, asymmetric=asymmetric, scales=scales)
     variables = grid.tabulate(compute) | Grid.of(k=k).tabulate(rows.preserving(asymmetric))
     coordinates = grid.coordinates() | scales.coordinates()
@@ -311,5 +293,5 @@ def _dataset(
 
     dataset = xr.Dataset(variables, coordinates)
     for name in dataset.coords:
-        dataset[name].attrs.update(described(str(name)))
+        dataset[name].attrs.update(grids.described(str(name)))
     return dataset.assign_attrs(title=title, table=table, ensemble=ensemble)

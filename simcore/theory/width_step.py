@@ -13,6 +13,7 @@ the curvature along δ out of τ. Means, slopes and (8) stay what they are; bend
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,7 +186,7 @@ def expand(state: State, nodes: Nodes, directions: Directions) -> Inputs:
     half = 0.5 * state.ratio
     t_bend = 0.5 * state.fold * v_ratio**2
     rho = Jet(
-        angle.relative_drop * share - half * _expm1_ratio(half * h),
+        angle.relative_drop * share - half * _over_x(np.expm1, half * h),
         sine * v_t - 0.5 * root * c * v_ratio,
         sine * ((c * v_t + stretch) * v_t + t_bend) - 0.25 * root * c * stretch * v_ratio,
     )
@@ -203,16 +204,10 @@ def expand(state: State, nodes: Nodes, directions: Directions) -> Inputs:
     return Inputs(log_k, root * c, rho, log_share, tuple(means))
 
 
-def _expm1_ratio(x: FloatArray) -> FloatArray:
-    """(eˣ − 1)/x."""
+def _over_x(function: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:
+    """(eˣ − 1)/x or ln(1 + x)/x, both 1 at 0."""
     small = np.abs(x) < 1e-300
-    return np.where(small, 1.0, np.expm1(x) / np.where(small, 1.0, x))
-
-
-def _log1p_ratio(x: FloatArray) -> FloatArray:
-    """ln(1 + x)/x."""
-    small = np.abs(x) < 1e-300
-    return np.where(small, 1.0, np.log1p(x) / np.where(small, 1.0, x))
+    return np.where(small, 1.0, function(x) / np.where(small, 1.0, x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +255,7 @@ def update(given: Inputs, law: Laws, unit: FloatArray) -> tuple[Jet, Jet, Jet]:
     z = (gamma2 + rho.square()).times(h) - rho.times(two)
     length2 = overlap**2 + h * h * gamma2.value
     far = np.abs(h * z.value) > 0.5
-    log_ratio = np.where(far, np.log(length2) / h, z.value * _log1p_ratio(h * z.value))
+    log_ratio = np.where(far, np.log(length2) / h, z.value * _over_x(np.log1p, h * z.value))
     ratio = z.through(log_ratio, 1.0 / length2, -0.5 * h / length2**2)
     # ln tan(θ'/2) from the side on which nothing cancels.
     sign = np.where(overlap < 0.0, -1.0, 1.0)
