@@ -45,14 +45,18 @@ def test_a_whole_number_of_any_type_is_an_int_of_python(make: Make) -> None:
         assert (found, type(found)) == (7, int)
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
 def test_what_is_no_number_is_refused_in_one_line(value: Any) -> None:
     with pytest.raises(InputError, match=r"^q0 = .*must be a number") as caught:
         number("q0", value)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [*NO_NUMBERS[:-1], 2.0, np.float32(2), np.array(2.0)], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [*NO_NUMBERS[:-1], 2.0, np.float32(2), np.array(2.0)],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_is_no_whole_number_is_refused(value: Any) -> None:
     with pytest.raises(InputError, match=r"must be a whole number"):
         whole("depth", value)
@@ -98,7 +102,9 @@ def _int(value: int) -> Any:
     return np.array(value)
 
 
-@pytest.mark.parametrize("value", [True, "0.5", np.array([0.5])], ids=repr)
+@pytest.mark.parametrize(
+    "value", [True, "0.5", np.array([0.5])], ids=lambda value: type(value).__name__
+)
 def test_an_ensemble_refuses_what_is_no_number(value: Any) -> None:
     for name in ("sigma_b", "k"):
         with pytest.raises(InputError, match=rf"^{name} = .*must be a number"):
