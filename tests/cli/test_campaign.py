@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -200,7 +201,7 @@ def test_info_says_how_far_a_stopped_run_is(here: Path, capsys: Told) -> None:
     )
     assert simcore(["info", "run.h5"]) == 0
     told = capsys.readouterr().out
-    assert "points_done      0 of 2" in told
+    assert re.search("points_done +0 of 2", told)
     assert "none, nobody writes this file now" in told
     assert "node updates/s" in told
     assert simcore(["info", "run.h5", "--json"]) == 0
