@@ -187,7 +187,7 @@ def test_streams_are_distinct_and_fit_a_byte() -> None:
 
 LIMITS: list[tuple[str, str, int, dict[str, Any]]] = [
     ("width", "width", 2**25, {}),
-    ("widths", "layer_widths", 2**25, {"depth": 2}),
+    ("layer_widths", "layer_widths", 2**25, {"depth": 2}),
     ("depth", "depth", 2**24 - 1, {}),
     ("first_trial", "trials", 128, {"first_trial": 2**40 - 128}),
     ("first_trial", "first_trial", 2**40 - 64, {"trials": 64}),
