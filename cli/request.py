@@ -13,6 +13,7 @@ from simcore.errors import InputError, spelled
 
 from .config import Given, option_name
 from .files import expanded, input_file
+from .options import SIMULATE
 from .values import (
     parse_float,
     parse_floats,
@@ -148,7 +149,7 @@ def _is_float(text: str) -> bool:
 DESCRIPTION: dict[str, Reader] = {
     **dict.fromkeys(("depth", "trials", "first_trial", "seed", "keep", "bins"), parse_integer),
     **dict.fromkeys(("sigma_b", "correlation", "distance", "q0"), parse_floats),
-    **dict.fromkeys(("ensemble", "sampler", "weights", "device"), _text),
+    **{name: _text for name, option in SIMULATE.items() if option.metavar == "NAME"},
     "inputs": _file,
     "width": parse_integers,
     "widths": parse_profile,

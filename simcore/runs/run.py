@@ -196,9 +196,10 @@ class Run(RunSpec):
 
     def config(self) -> dict[str, Any]:
         """Physics and statistics as plain values ("inf" as a string): what `config_json` holds."""
-        values = {name: _plain(getattr(self, name)) for name in CONFIG}
         # An option that came later is named only where it is used: earlier files keep their digest.
-        return values if self.until_stderr is None else {"until_stderr": self.until_stderr} | values
+        used = (f.name for f in fields(self) if getattr(self, f.name) != f.default)
+        later = (name for name in used if name not in CONFIG)
+        return {name: _plain(getattr(self, name)) for name in (*later, *CONFIG)}
 
     def config_json(self) -> str:
         """`config` as canonical JSON: sorted keys, no spaces."""
