@@ -119,8 +119,8 @@ Network
   ensemble NAME: Law of the weights: he (independent), correlated (a node's weights are correlated
     with strength --k), rai and raai (the same two with one weight or the bias of each node
     replaced by a positive draw). Default: he; correlated where --k is given.
-  k VALUES: Correlation of a node's weights, above -1: positive anti-correlates them, inf makes
-    them sum to zero.
+  k VALUES: Strength of the correlation of a node's weights, above -1: 0 is independent, positive
+    anti-correlates them, inf makes them sum to zero.
   sigma-w VALUES: Weight scale, a standard deviation: a weight has variance sigma_w^2/n at fan-in n.
     Default: critical, the value that preserves the norm; 0.6007 for rai and raai.
   sigma-b VALUES: Standard deviation of the biases. Default: 0; sigma_w/sqrt(n) for rai and raai.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bokeh import models
+from bokeh.core.properties import value
 from bokeh.models.annotations import BoxAnnotation, ColorBar, Span
 from bokeh.palettes import Cividis256
 from bokeh.plotting import figure as new_figure
@@ -40,7 +41,7 @@ def figures(page: Mapping[str, Any]) -> dict[str, Any]:
     drawn = {name for point in page["points"] for name in point["lines"]}
     correlation = _along_layers(BY_NAME["correlation"].label, ["correlation"], single=True)
     theories = _source("context_theory", "xs", "ys")
-    look = {"line_width": 1, "line_dash": DASHED}
+    look = {"line_width": 1, "line_dash": value(DASHED)}
     draw(correlation, "multi_line", ["ink"], "xs", "ys", source=theories, **look)
     distance = _along_layers(
         BY_NAME["distance"].label, ["distance", "typical"], single=True, y_axis_type="log"
