@@ -145,7 +145,7 @@ def draw(tables, path):
 
     from simcore.figures.style import COLOURS, STYLE
 
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(7.2, 2.9))
         test, training, growth = figure.subplots(1, 3, sharey=True)
         for i, label in enumerate(ALL):

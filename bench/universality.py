@@ -90,9 +90,9 @@ def draw(by_law, dead, path):
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    from simcore.figures.runs import COLOURS, STYLE
+    from simcore.figures.style import COLOURS, STYLE
 
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(8.2, 3.4))
         left, right = figure.subplots(1, 2)
         for colour, (law, found) in zip(COLOURS, by_law.items(), strict=False):
