@@ -154,6 +154,20 @@ COVARIANCE = ("log_q1", "correlation", "log_distance")
 FIRST_ORDER = NAMES[NAMES.index("log_q1") : NAMES.index("dead_network1")]
 """Observables that theory.md (8) predicts at first order in 1/N."""
 
+CONTROLLED = (
+    "q1",
+    "q2",
+    "log_q1",
+    "log_q2",
+    "correlation",
+    "distance",
+    "log_distance",
+    "angle",
+    "cosine",
+    "inactive_both",
+)
+"""Observables with a control variate, theory.md 6."""
+
 KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
 """Observables whose first trajectories are kept whole."""
 
