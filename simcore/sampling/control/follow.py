@@ -107,10 +107,22 @@ class Work(NamedTuple):
     """Of each of `CONTROLLED`, (10, lanes)."""
 
 
+class Controls(NamedTuple):
+    """Control variates of the pairs of up to 64 networks; of no pairs where there are none."""
+
+    k: Floats
+    """Coefficients (`path.coefficients`), shape (pair, depth, COEFFICIENTS)."""
+    carried: Floats
+    """δ, ε and Z, shape (pair, CARRIED, BLOCK)."""
+    work: Work
+    columns: int
+    """Columns of a pair in a row."""
+
+
 def room(lanes: int) -> Work:
     """Return scratch for so many networks."""
     rows = (SEEN, SIGMA + PAIRS5, PAIRS5, PAIRS3, STATES * AVERAGES, 3 * STATES, CARRIED)
-    return Work(*(np.empty((each, lanes)) for each in (*rows, 3 * (SCALARS + 1), len(CONTROLLED))))
+    return Work(*(np.zeros((each, lanes)) for each in (*rows, 3 * (SCALARS + 1), len(CONTROLLED))))
 
 
 # --- rows of lanes --------------------------------------------------------------------------------
@@ -316,27 +328,36 @@ def _take_controls(k, work):
 
 
 @njit(nogil=True, cache=True)
-def follow(k, widths, layer0, carried, rows, first_column, work):
-    """Replace what samplers see of a pair by controlled values, in consecutive layers.
+def start(controls):
+    """Begin with the first layer: every control is 0 there but for the layer's own sampling."""
+    controls.carried[:] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def follow(controls, widths, layer0, rows):
+    """Replace what samplers see of pairs by controlled values, in consecutive layers.
 
     Parameters
     ----------
-    k
-        Coefficients of the pair (`path.coefficients`), shape (depth, COEFFICIENTS).
+    controls
+        They move on.
     widths
         Nodes of every layer, shape (depth,).
     layer0
         The first layer, from 0.
-    carried
-        δ, ε and Z of the networks, shape (CARRIED, lanes); they move on.
     rows
-        Shape (trial, layer, column), no more trials than lanes. From `first_column` on a pair's
-        observables and `row.FEATURES`, which are replaced.
-    work
-        Scratch for as many lanes.
+        Shape (trial, layer, column), of at most 64 trials. Each pair has its observables, and then
+        what samplers write from `row.FEATURES` on, which is replaced.
     """
-    seen, to = work.seen, work.scalars
-    begin = first_column + shown.FEATURES
+    for pair in range(controls.k.shape[0]):
+        k, carried = controls.k[pair], controls.carried[pair]
+        own = rows[:, :, pair * controls.columns : (pair + 1) * controls.columns]
+        _follow_pair(k, widths, layer0, carried, own, controls.work)
+
+
+@njit(nogil=True, cache=True)
+def _follow_pair(k, widths, layer0, carried, rows, work):
+    seen, begin = work.seen, shown.FEATURES
     for j in range(rows.shape[1]):
         layer, width = layer0 + j, widths[layer0 + j]
         for t in range(rows.shape[0]):
@@ -347,7 +368,7 @@ def follow(k, widths, layer0, carried, rows, first_column, work):
         _take_controls(k[layer], work)
         for t in range(rows.shape[0]):
             for i in range(len(CONTROLLED)):
-                value = rows[t, j, first_column + COLUMNS[i]]
+                value = rows[t, j, COLUMNS[i]]
                 if i == INACTIVE:
                     value = times(math.pi - work.law[0, t], PER_TURN)
                 rows[t, j, begin + i] = value - work.controls[i, t]
