@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 _SPREAD = ("quantile", "histogram", "bin_lower", "bin_width")
 
-ROUNDING = 2.0**-50
+ROUNDING = 2.0**-40
 """Least error of a controlled mean, as a share of it: some are exact but for rounding."""
 
 _ROWS = 4096
