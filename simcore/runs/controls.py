@@ -17,6 +17,8 @@ def no_controls(run: Run) -> str:
     """Return why a run has no control variates; "" if some of its points have them."""
     if run.ensemble in ASYMMETRIC:
         return f"the node averages of {run.ensemble} have no closed law"
+    if run.device == "cuda":
+        return "they are computed on the CPU only"
     if run.weights != "normal":
         return f"the node averages of {run.weights} weights have no closed law"
     profiles = [run.layer_widths] if run.layer_widths else [(width,) for width in run.width]
@@ -31,8 +33,9 @@ def no_controls(run: Run) -> str:
 def rarely_dies(widths: Sequence[int], depth: int) -> bool:
     """Return whether a network dies rarely enough for its controls to have mean 0.
 
-    `widths` are those of its layers, or one of all. The bias that this leaves is of the order of the probability, times a standard deviation of one
-    network: less than a thousandth of a standard error for up to 10⁸ networks.
+    `widths` are those of its layers, or one of all. The bias that this leaves is of the order of
+    the probability, times a standard deviation of one network: less than a thousandth of a standard
+    error for up to 10⁸ networks.
     """
     layers = widths if len(widths) > 1 else (*widths,) * depth
     return sum(2.0 ** (1 - min(width, 1000)) for width in layers) <= limits.MOST_DEATHS

@@ -83,7 +83,9 @@ def expansion(starts: list[Start], depth: int) -> Expansion:
             law = Laws(*(array[part] for array in laws))
             state = _state(log_k[part], ratio[part], t[part])
             found.append(_expanded(state, law, np.exp(unit[part] - later[part])))
-    gradient, hessian, value, slope, bend = (np.concatenate(parts) for parts in zip(*found))
+    gradient, hessian, value, slope, bend = (
+        np.concatenate(parts) for parts in zip(*found, strict=True)
+    )
     shape = len(starts), depth
     return Expansion(
         log_k=log_k.reshape(shape),
@@ -112,7 +114,8 @@ def _path(start: Start, depth: int) -> tuple[FloatArray, FloatArray, FloatArray]
     half = np.exp(path.log_distance) / 2.0  # sin²(θ/2)
     with np.errstate(divide="ignore"):
         t = 0.5 * (path.log_distance - np.log(2.0) - np.log1p(-np.minimum(half, 1.0)))
-    return path.log_q1, path.log_q2 - path.log_q1, np.clip(t, -_MOST_T, _MOST_T)
+    t = np.where(path.distance == 0.0, -_MOST_T, np.clip(t, -_MOST_T, _MOST_T))
+    return path.log_q1, path.log_q2 - path.log_q1, t
 
 
 def _state(log_k: FloatArray, ratio: FloatArray, t: FloatArray) -> State:

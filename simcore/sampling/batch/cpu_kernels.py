@@ -34,8 +34,9 @@ class Batch(NamedTuple):
 
     `signals` and `other` have room for the columns over the nodes of the widest layer, (C ·
     nodes,): in turn one holds the activations and the other receives the next pre-activations.
-    `square`, (C,), are the variances of the columns' pre-activations in the present layer. `power`, (C,), are exponents of the columns' units, whole numbers. `kappa` and `rho` are κ and 1
-    − κ, (P,). `died`, (P, 2), is 1 where some layer so far had every node inactive for the first or
+    `square`, (C,), are the variances of the columns' pre-activations in the present layer. `power`,
+    (C,), are exponents of the columns' units, whole numbers. `kappa` and `rho` are κ and 1 − κ,
+    (P,). `died`, (P, 2), is 1 where some layer so far had every node inactive for the first or
     second input of a pair; `died_input` is the same for the explicit columns, (E,).
     """
 

@@ -95,9 +95,7 @@ def node_law(c, s):
     m12 = times(w2, times(2.0 - (1.0 - times(c2, c)), THIRD)) + times(c2, times(size, a3))
     m22 = times(w2, EIGHTH_PI - j2 + j4) + times(c2, times(size2, a4))
     m03 = times(times(c2, c) - 1.0, a3) - times(times(w2, ws), 1.0 - times(s2, THIRD))
-    m13 = times(times(c2, c), times(size, a4)) - times(
-        0.25, times(times(w2s2, w), 1.0 + c2)
-    )
+    m13 = times(times(c2, c), times(size, a4)) - times(0.25, times(times(w2s2, w), 1.0 + c2))
     whole = 3.0 * EIGHTH_PI - theta + times(2.0, j2) - j4
     m04 = times(times(w2, w2), whole) + times(times(c2, c2) + 1.0, a4)
     r = times(RADIAL1, m01)

@@ -56,7 +56,9 @@ class RunControls:
             return self._held[point]
 
     def _found(self, numbers: range) -> dict[int, Floats]:
-        run, places, starts = self._run, {}, {}
+        run = self._run
+        places: dict[tuple[int, int], int] = {}
+        starts: dict[Start, int] = {}
         for number in numbers:
             point = run.points[number]
             if rarely_dies(point.widths[: run.depth], run.depth):

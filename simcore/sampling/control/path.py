@@ -68,6 +68,14 @@ def _scalar(
     return _rounded(np.concatenate(parts, axis=-1))
 
 
+def _vector(*parts: Floats) -> Floats:
+    return np.stack(parts, axis=-1)
+
+
+def _outer(vector: Floats) -> Floats:
+    return vector[..., :, None] * vector[..., None, :]
+
+
 def _scalars(path: Expansion) -> list[Floats]:
     """Return the coefficients of ln q₁, ln q₂, t of the layer and t of the activations.
 
@@ -78,27 +86,26 @@ def _scalars(path: Expansion) -> list[Floats]:
     one = np.ones_like(path.t)
     zero = np.zeros_like(path.t)
     cosine, sine = -np.tanh(path.t), 1.0 / np.cosh(path.t)
-    vector = lambda *parts: np.stack(np.broadcast_arrays(*parts), axis=-1)  # noqa: E731
-    matrix = lambda *rows: np.stack([vector(*row) for row in rows], axis=-2)  # noqa: E731
-    first = vector(one, zero, zero)
-    none = vector(zero, zero, zero)
-    outer = first[..., :, None] * first[..., None, :]
-    found = [_scalar(first, zero, first, none, -outer)]
-    noise = vector(cosine**2, -2.0 * sine * cosine, sine**2)
-    turned = sine[..., None] * vector(
+    first = _vector(one, zero, zero)
+    none = _vector(zero, zero, zero)
+    found = [_scalar(first, zero, first, none, -_outer(first))]
+    noise = _vector(cosine**2, -2.0 * sine * cosine, sine**2)
+    turned = sine[..., None] * _vector(
         -2.0 * cosine * sine, -2.0 * (cosine**2 - sine**2), 2.0 * sine * cosine
     )
-    outer = noise[..., :, None] * noise[..., None, :]
-    found.append(_scalar(vector(one, path.unit, zero), zero, noise, turned, -outer))
-    noise = vector(-0.5 * cosine, sine, 0.5 * cosine)
-    turned = vector(0.5 * sine**2, sine * cosine, -0.5 * sine**2)
-    curved = matrix(
-        (0.25 * cosine, -0.5 * sine, 0.25 * cosine),
-        (-0.5 * sine, -cosine, -0.5 * sine),
-        (0.25 * cosine, -0.5 * sine, -0.75 * cosine),
+    found.append(_scalar(_vector(one, path.unit, zero), zero, noise, turned, -_outer(noise)))
+    noise = _vector(-0.5 * cosine, sine, 0.5 * cosine)
+    turned = _vector(0.5 * sine**2, sine * cosine, -0.5 * sine**2)
+    curved = np.stack(
+        (
+            _vector(0.25 * cosine, -0.5 * sine, 0.25 * cosine),
+            _vector(-0.5 * sine, -cosine, -0.5 * sine),
+            _vector(0.25 * cosine, -0.5 * sine, -0.75 * cosine),
+        ),
+        axis=-2,
     )
-    curved = curved + cosine[..., None, None] * noise[..., :, None] * noise[..., None, :]
-    found.append(_scalar(vector(zero, zero, one), zero, noise, turned, curved))
+    curved = curved + cosine[..., None, None] * _outer(noise)
+    found.append(_scalar(_vector(zero, zero, one), zero, noise, turned, curved))
     own = [places.STATES + i for i in places.NOISY]
     gradient, hessian = path.activation_gradient, path.activation_hessian
     found.append(
