@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simcore.numerics.arithmetic import at_least_0, times
+from simcore.numerics.arithmetic import arctan2, at_least_0, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import split_key
 from simcore.physics.update import next_kappa, next_rho
@@ -35,6 +35,7 @@ ALONG, EXPONENT = 5, 6
 
 RESCALE = 2.0**40
 PARALLEL_COTANGENT = 1e30
+TWO_PI = 6.283185307179586
 
 
 class Physics(NamedTuple):
@@ -120,6 +121,22 @@ def direction(state):
 def take_aim(state, aim):
     """Write what turns the normals of a node into p and t of theory.md (4), shape (AIM,)."""
     _, _, _, aim[0], aim[1], _ = direction(state)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def inactive_chances(state):
+    """Return the probabilities that a node is inactive for the first, the second, both signals.
+
+    The N nodes of a layer are independent given its state, so that all of them are with the power N
+    (`whole_power`). (π − θ)/(2π) is the angle to the opposite of the second signal, which keeps its
+    digits where the signals are nearly opposite.
+    """
+    if state[LIVE] == NONE_LEFT:
+        return 1.0, 1.0, 1.0
+    if state[LIVE] == ONE_LEFT:
+        return 0.5, 1.0, 0.5
+    along = times(state[KAPPA], math.sqrt(state[MANTISSA]))
+    return 0.5, 0.5, arctan2(state[GAMMA], -along) / TWO_PI
 
 
 @njit(nogil=True, cache=True, forceinline=True)
