@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from .machine.memory import check_memory
     from .numerics.spacing import evenly, logarithmically
     from .numerics.text import NOTHING, plain, with_error
-    from .physics.observables import BY_NAME
+    from .physics.observables import BY_NAME, CONTROL
     from .runs.ensemble import Ensemble
     from .runs.run import Run
 
 __all__ = [
     "ASYMMETRIC",
     "BY_NAME",
+    "CONTROL",
     "CRITICAL",
     "EXCLUSIVE",
     "NOTHING",
@@ -75,6 +76,7 @@ __all__ = [
 
 BELOW = {
     "BY_NAME": "physics.observables.BY_NAME",
+    "CONTROL": "physics.observables.CONTROL",
     "Outcome": "execution.execute.Outcome",
     "RunResults": "files.run_results.RunResults",
     "check_destination": "files.destination.check_destination",
