@@ -38,7 +38,7 @@ NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIX
 FINER_LEGEND = (
     "c, ln(1-c): estimated with control variates, (12): one standard error in the last digits;",
     "theory: mean field of c; 1/N: first order in 1/N; z: (c - theory)/error of the column before;",
-    "dead: share of networks that are dead for signal 1. Half of the nodes are inactive on average.",
+    "dead: share of networks that are dead for signal 1; half of the nodes are inactive on average",
 )
 LEGEND = (
     "c: correlation, (12): its standard error in the last digits; theory: mean field of c;",
@@ -182,7 +182,8 @@ def _cells(row: Row, *, finer: bool) -> list[str]:
         return with_error(*row.best(name))
 
     cells = [*(plain(value, 12) for value in row.point.values()), str(row.layer)]
-    cells += [measured("correlation"), plain(row.values["correlation_theory"]), _z(row.z())]
+    limit = plain(row.values["correlation_theory"], 8 if finer else 6)
+    cells += [measured("correlation"), limit, _z(row.z())]
     if finer:
         first = row.values.get("correlation_theory_1n", math.nan)
         cells += [plain(first, 8), _z(row.z("correlation_theory_1n"))]

@@ -122,6 +122,7 @@ def simulate(
     sampler: str | None = None,
     trials: int | None = None,
     until_stderr: float | None = None,
+    controls: str | bool | None = None,
     seed: int | None = None,
     device: str | None = None,
     layer_widths: Sequence[int] | None = None,
@@ -139,7 +140,7 @@ def simulate(
         The law of the weights; or a whole `Run`, for grids over k, σ_w and σ_b and for options that
         are not listed here. With a `Run` only the last five parameters may be given.
     width, depth, layer_widths, correlation, distance, q0, pairs, shared_network, inputs, \
-weights, sampler, trials, until_stderr, seed
+weights, sampler, trials, until_stderr, controls, seed
         As for `Run`, which has their defaults. Several widths, correlations, distances or q0 make
         a dimension each.
     device

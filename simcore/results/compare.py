@@ -226,7 +226,9 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
         return array.reshape(-1, *array.shape[len(swept) :])
 
     better = f"{observable}_theory_1n"
-    expected = rows(dataset[better] - dataset[f"{observable}_theory"]) if better in dataset else None
+    expected = (
+        rows(dataset[better] - dataset[f"{observable}_theory"]) if better in dataset else None
+    )
     layer = dataset["layer"].to_numpy()
     mean, error = rows(dataset[observable]), f"{theory}_stderr"
     exact = np.ones(len(mean), dtype=bool)

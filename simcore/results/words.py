@@ -82,7 +82,7 @@ class Verdict:
         if self.agrees:
             text = f"{symbol} agrees with {self.against} (p = {self.p_value:.2g}"
             return text + (f", largest |z| {abs(self.z):.1f})." if self.z is not None else ").")
-        parts = [f"{symbol} deviates from {self.against} (p = {_probability(self.p_value)})"]
+        parts = [f"{symbol} deviates from {self.against} ({_probability(self.p_value)})"]
         parts += [", ".join(self._size())] if self.layer is not None else []
         return ": ".join(parts) + "." + "".join(f" {more}" for more in self._range())
 
@@ -111,7 +111,7 @@ class Verdict:
 
 
 def _probability(value: float | None) -> str:
-    return "below 1e-300" if not value or value < 1e-300 else f"{value:.1g}"
+    return "p below 1e-300" if not value or value < 1e-300 else f"p = {value:.1g}"
 
 
 def rounded(width: float) -> str:
