@@ -119,7 +119,7 @@ def simulate(
     weights: str | None = None,
     sampler: str | None = None,
     trials: int | None = None,
-    until_stderr: float | None = None,
+    until_stderr: float | str | None = None,
     seed: int | None = None,
     device: str | None = None,
     layer_widths: Sequence[int] | None = None,
