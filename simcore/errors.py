@@ -13,13 +13,28 @@ __all__ = [
     "OutputError",
     "SimcoreError",
     "SimcoreWarning",
+    "one_line",
     "spelled",
 ]
+
+LONGEST_VALUE = 80
+"""Characters of a value in a message."""
 
 
 def spelled(text: str, spell: Callable[[str], str] = str) -> str:
     """Return a text with the parameters that stand in backquotes spelled as the user knows them."""
     return re.sub(r"`(\w+)`", lambda name: spell(name[1]), text)
+
+
+def one_line(value: object) -> str:
+    """Return what was given as a message shows it: on one line, and cut short unless it is text."""
+    if isinstance(value, str):
+        return " ".join(value.splitlines())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no number of more than some thousand digits
+        text = "a number of very many digits"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 class SimcoreWarning(UserWarning):
@@ -62,8 +77,7 @@ class InputError(SimcoreError, ValueError):
         return spelled(f"{self.rule}. {self.remedy}", spell)
 
     def __str__(self) -> str:
-        shown = self.value if isinstance(self.value, str) else repr(self.value)
-        return f"{self.field} = {shown}: {self.worded()}"
+        return f"{self.field} = {one_line(self.value)}: {self.worded()}"
 
 
 class DeviceError(InputError):

@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from simcore.numerics.arithmetic import exp_below_0
 from simcore.physics.observables import MEASURED_BY
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
@@ -35,6 +35,9 @@ NEAR = 1e-2
 
 SPREAD = 4.0
 """… up to this variance of ln(1 − c); beyond it is far from normal, since 1 − c is at most 2."""
+
+LOWEST = -700.0
+"""Least argument of `exp_below_0`; smaller errors than e^-700 decide nothing."""
 
 OF_DISTANCE = ("correlation", "distance")
 OF_NETWORKS = ("dead_network1", "dead_network2", "dead_network_both", "dead_network_all")
@@ -96,20 +99,16 @@ def _of_logarithm(run: Run, moments: Moments, errors: Floats) -> Floats:
     correlation = moments.mean[:, run.columns.of("correlation")]
     # A trial without ln(1 − c) has c = 1, exactly.
     apt = (1.0 - correlation < NEAR) & (variance < SPREAD) & (count == every) & (count > 1.0)
-    m, v = np.where(apt, mean, 0.0), np.where(apt, variance, 0.0)
-    law = _exponential(m + v / 2.0) * np.sqrt((_exponential(v) - 1.0) / np.where(apt, count, 1.0))
-    return np.where(apt, law, errors)
+    law = errors.copy()
+    if apt.any():
+        m, v = mean[apt], variance[apt]
+        law[apt] = _exp(m + v / 2.0) * np.sqrt((1.0 / _exp(-v) - 1.0) / count[apt])
+    return law
 
 
-def _exponential(x: Floats) -> npt.NDArray[np.float64]:
-    """Return e^x from + − × ÷ alone, so that a run ends at the same trial on every machine."""
-    small = x / 1024.0
-    total = np.ones_like(x)
-    for k in range(14, 0, -1):
-        total = 1.0 + total * small / k
-    for _ in range(10):
-        total = total * total
-    return total
+def _exp(x: Floats) -> Floats:
+    """Return e^x, x ≤ 0, with the same bytes on every machine: it decides where a point ends."""
+    return np.array([exp_below_0(max(value, LOWEST)) for value in x.tolist()])
 
 
 def needed(trials: int, error: float, target: float) -> int:

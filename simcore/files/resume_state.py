@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
+from simcore.physics.observables import BY_NAME, HISTOGRAMMED, KEPT, NETWORK_NAMES
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import Bins, Moments
@@ -22,10 +22,10 @@ from simcore.statistics.tree import MomentTree, PointStatistics
 from .layout import (
     Array,
     Field,
+    base,
     columns_of,
     coordinates,
     dims_of,
-    observables_of,
     shape_of,
     sizes,
     squared,
@@ -56,25 +56,31 @@ def state_fields(run: Run) -> Iterator[Field]:
     yield field("node_point", "node", "i8", "point that the node belongs to")
     yield field("node_level", "node", "i8", "level j of the node: 2^j blocks; -1: a partial one")
     yield field("node_index", "node", "i8", "index i of the node: from block i 2^j on")
-    for o in observables_of(run):
+    for column in names_of(run):
+        o = BY_NAME[base(column)]
         square = squared(o.units)
 
-        def own(name: str, dims: str, *rest: str, of: str = o.name) -> Field:
+        def own(name: str, dims: str, *rest: str, of: str = column) -> Field:
             return field(f"{of}/{name}", " ".join(dims_of(run, of, dims.split())), *rest)
 
         yield own("node_count", "node layer", "f8", "trials with a value")
         yield own("node_mean", "node layer", "f8", "mean over trials", o.units)
         yield own("node_m2", "node layer", "f8", "sum of squared deviations", square)
-        if o.name in HISTOGRAMMED:
+        if column in HISTOGRAMMED:
             yield own("histogram", "point layer bin", "u4", "trials per bin")
             yield own("bin_lower", "point layer", "f8", "lower edge of bin 1", o.units)
             yield own("bin_width", "point layer", "f8", "width of the bins", o.units)
-        if o.name in COVARIANCE:
+        if column in run.columns.covariance:
             one, two = "node covariance_layer", "node covariance_layer covariance_layer_2"
             meaning = "sum of products of deviations"
             yield own("node_cov_count", "node", "f8", "trials defined at all layers")
             yield own("node_cov_mean", one, "f8", "mean over those trials", o.units)
             yield own("node_cov_m2", two, "f8", meaning, square)
+
+
+def names_of(run: Run) -> tuple[str, ...]:
+    """Return the names of a run's columns: those of a pair, then those of its network."""
+    return run.columns.of_pair + NETWORK_NAMES * run.shared
 
 
 def state_coordinates(run: Run, nodes: int) -> dict[str, Array]:
@@ -165,14 +171,14 @@ class _Cuts:
             return self._turned(name, slice(None))[own].swapaxes(0, 1)
         kind = name.removeprefix("node_")
         if kind.startswith("cov_"):
-            own = _every(COVARIANCE, observable)
+            own = _every(self._run.columns.covariance, observable)
             return self._stacked([getattr(node, kind)[own] for node in self.nodes])
         own, group = columns_of(self._run, observable), slice(0, self._run.columns.count)
         if not self._run.shared:
             first = own.start // _TURNED * _TURNED
             own, group = slice(own.start - first, own.stop - first), slice(first, first + _TURNED)
         values = self._turned(kind, group)[own]
-        return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
+        return np.moveaxis(values, 0, -1 if observable in NETWORK_NAMES else 1)
 
     def _stacked(self, parts: list[Numbers]) -> Stacked:
         """Put the arrays of points or nodes, shape (pair, …), one after the other."""
@@ -288,13 +294,14 @@ def _add_nodes(
     places = list(zip(*(state[name].tolist() for name in columns), strict=True))
     _check_places(run, places, complete=complete)
     chosen = len(run.covariance_layers)
-    kinds = [_together(run, state, NAMES, f"node_{kind}", run.depth) for kind in _BASIC]
+    names = run.columns.of_pair
+    kinds = [_together(run, state, names, f"node_{kind}", run.depth) for kind in _BASIC]
     for i, kind in enumerate(_BASIC if run.shared else ()):
         of_network = [state.pop(f"{name}/node_{kind}") for name in NETWORK_NAMES]
         shaped = [part.reshape(len(places), run.depth, -1) for part in of_network]
         kinds[i] = np.concatenate([kinds[i], *shaped], axis=2)
     for kind, axes in (("count", ()), ("mean", (chosen,)), ("m2", (chosen, chosen))):
-        values = _together(run, state, COVARIANCE, f"node_cov_{kind}", *axes)
+        values = _together(run, state, run.columns.covariance, f"node_cov_{kind}", *axes)
         kinds.append(np.moveaxis(values, -1, 1))
     for i, (point, level, index) in enumerate(places):
         moments = Moments(*(np.ascontiguousarray(kind[i]) for kind in kinds))

@@ -47,9 +47,6 @@ FORMAT = Format("simcore-run", (1, 3), "the file of a run", "simulate")
 _STATE_VERSION = (1, 2)
 """First format whose state has all that is needed to resume a run."""
 
-_LOOK_VERSION = (1, 3)
-"""First format that says when a point that ends at a standard error is judged."""
-
 RNG = "philox4x32-10"
 
 _OVERHEAD = 6000
@@ -267,8 +264,9 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
 
         state = file["entry/state"]
         nodes = len(state["node"]) if "node" in state else 0
-        looks = header.format_version >= _LOOK_VERSION
-        points = state_points(header.run, read, nodes, complete=header.complete, looks=looks)
+        points = state_points(
+            header.run, read, nodes, complete=header.complete, looks="look" in state
+        )
         return header.run, points
 
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from .kernels import njit
+
+_i32, _i64 = np.int32, np.int64
 
 GPU = "nvptx"
 """Prefix of the triple of a module that is compiled for a GPU."""
@@ -106,6 +109,7 @@ LN2 = 0.6931471805599453
 LN2_TAIL = 2.3190468138462996e-17
 """ln 2 − LN2, so that an exponent times ln 2 keeps its last bits."""
 
+INVERSE_LN2 = 1.4426950408889634
 HALF_PI = 1.5707963267948966
 HALF_PI_TAIL = 6.123233995736766e-17
 QUARTER_PI = 0.7853981633974483
@@ -179,6 +183,49 @@ def log(x: float) -> float:
     tail = fma64(times(times(2.0, s), z), p, times(-s, f))
     e = float(exponent)
     result: float = fma64(e, LN2, f + fma64(e, LN2_TAIL, tail))
+    return result
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def exp_below_0(x: float) -> float:
+    """Exponential of a number from −700 to 0, within 1 ulp.
+
+    With x = k ln 2 + f, |f| ≤ ½ ln 2, the Taylor series of eᶠ; fourteen terms leave 4e-18.
+    """
+    k = _i32(times(x, INVERSE_LN2) - 0.5)  # towards zero
+    e = float(k)
+    f = fma64(-e, LN2_TAIL, fma64(-e, LN2, x))
+    p = 1.0 / 6227020800.0
+    p = fma64(p, f, 1.0 / 479001600.0)
+    p = fma64(p, f, 1.0 / 39916800.0)
+    p = fma64(p, f, 1.0 / 3628800.0)
+    p = fma64(p, f, 1.0 / 362880.0)
+    p = fma64(p, f, 1.0 / 40320.0)
+    p = fma64(p, f, 1.0 / 5040.0)
+    p = fma64(p, f, 1.0 / 720.0)
+    p = fma64(p, f, 1.0 / 120.0)
+    p = fma64(p, f, 1.0 / 24.0)
+    p = fma64(p, f, 1.0 / 6.0)
+    p = fma64(p, f, 0.5)
+    p = fma64(p, f, 1.0)
+    power = _double_from_bits(_i64(_i64(k + BIAS) << MANTISSA_BITS))
+    result: float = times(fma64(p, f, 1.0), power)
+    return result
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def whole_power(x: float, n: int) -> float:
+    """Return x^n of x from 0 to 1 and a whole n ≥ 0, to a relative n · 1.2e-16, by squaring.
+
+    No square that is formed is below the result, so that none leaves float64 before it does.
+    """
+    result = 1.0
+    while n > 0:
+        if n & 1:
+            result = times(result, x)
+        n >>= 1
+        if n > 0:
+            x = times(x, x)
     return result
 
 

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from textwrap import shorten
 from typing import Any
 
@@ -145,7 +146,11 @@ def sorted_grid(name: str, values: Any) -> tuple[Any, ...]:
     if not ordered and name != "width":
         raise InputError(name, "none", "is empty", "Give at least one value.")
     if len(set(ordered)) < len(ordered):
-        raise InputError(name, shown(ordered), "names a value twice", "Name each value once.")
+        twice = next(x for x, after in pairwise(ordered) if x == after)
+        rule = f"names a value twice ({twice:g})"
+        told = shown(ordered)
+        told = told if len(told) <= 60 else f"{told[:60]}..."
+        raise InputError(name, told, rule, "Name each value once.")
     return ordered
 
 

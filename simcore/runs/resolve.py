@@ -31,6 +31,7 @@ from simcore.statistics.blocks import BLOCK
 from simcore.theory.scales import default_sigma_w
 
 from . import limits
+from .controls import no_controls
 from .costs import sampler_costs
 from .grid import axes
 from .limits import DEFAULTS, EXCLUSIVE
@@ -63,7 +64,7 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     if points > limits.MAX_POINTS:
         rule = f"must have at most {limits.MAX_POINTS}"
         raise InputError("grid", f"{points} points", rule, "Split the grid.")
-    return values | {"sampler": _sampler(draft)}
+    return values | {"sampler": _sampler(draft), "controls": _controls(draft, spec.controls)}
 
 
 WHOLE = ("depth", "trials", "first_trial", "seed", "keep", "bins")
@@ -227,6 +228,20 @@ def _check_pair(run: Run) -> None:
         rule = f"makes `sigma_w`^2 `q0` (1 - c0) less than {limits.PAIR_DIFFERENCE:g}"
         name = "correlation" if run.distance is None else "distance"
         raise InputError(name, f"{least:g}", rule, "Use larger values of the three.")
+
+
+# --- control variates ---------------------------------------------------------------------------
+
+
+def _controls(run: Run, asked: str | bool) -> bool:
+    """Return whether there are control variates: where they apply, and are not turned off."""
+    if not isinstance(asked, bool):
+        check_choice("controls", asked, limits.CONTROLS)
+    missing = no_controls(run)
+    if missing and asked in (True, "on"):
+        remedy = "Leave the option out, or choose off."
+        raise InputError("controls", "on", f"has no meaning here: {missing}", remedy)
+    return not missing and asked not in (False, "off")
 
 
 # --- statistics ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 
 from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
-from simcore.physics.observables import KEPT, Columns
+from simcore.physics.observables import CONTROLLED, KEPT, Columns
 from simcore.physics.parameters import plain
 
 from .grid import Point, axes, grid_points
@@ -100,6 +100,10 @@ class Run(RunSpec):
         Standard error at which a point ends, at every layer and pair: a number, of the mean
         correlation, or ``"log_q1=1e-3"``, of any observable. The trials that this takes are
         computed from a pilot of 256 (`simcore.execution.stopping`). None runs all trials.
+    controls
+        Whether means are also estimated with control variates (theory.md 6): ``"on"``, ``"off"``
+        or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
+        layers wide enough that no network dies.
 
     Raises
     ------
@@ -121,6 +125,7 @@ class Run(RunSpec):
     levels: tuple[float, ...]
     pairs: int | None
     inputs: InputSet | None
+    controls: bool
 
     if not TYPE_CHECKING:  # a type checker takes the arguments from RunSpec
 
@@ -138,7 +143,7 @@ class Run(RunSpec):
     @property
     def columns(self) -> Columns:
         """Columns of a trial's trajectory."""
-        return Columns(self.pairs or 1, self.shared)
+        return Columns(self.pairs or 1, self.shared, CONTROLLED if self.controls else ())
 
     @property
     def batch(self) -> int:
@@ -204,7 +209,7 @@ class Run(RunSpec):
     def config(self) -> dict[str, Any]:
         """Physics and statistics as plain values ("inf" as a string): what `config_json` holds."""
         # An option that came later is named only where it is used: earlier files keep their digest.
-        used = (f.name for f in fields(self) if getattr(self, f.name) != f.default)
+        used = (f.name for f in fields(self) if getattr(self, f.name) not in (f.default, False))
         later = (name for name in used if name not in CONFIG)
         return {name: _plain(getattr(self, name)) for name in (*later, *CONFIG)}
 
@@ -228,7 +233,7 @@ class Run(RunSpec):
         for name in REMOVED & config.keys():
             rule = "is an option that this version of simcore no longer has"
             raise InputError(name, config[name], rule, "Simulate again without it.")
-        values = {name: _tuples(value) for name, value in config.items()}
+        values = {"controls": False} | {name: _tuples(value) for name, value in config.items()}
         values["k"] = tuple(float(x) for x in values["k"])
         if values["sigma_w_of_k"] is not None:
             values["sigma_w_of_k"] = tuple((float(k), w) for k, w in values["sigma_w_of_k"])

@@ -53,3 +53,4 @@ class RunSpec:
     inputs: InputSet | str | os.PathLike[str] | None = None
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
     until_stderr: float | str | None = None
+    controls: str | bool = "auto"

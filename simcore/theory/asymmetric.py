@@ -20,6 +20,7 @@ from numpy.polynomial.legendre import leggauss
 from simcore.physics.parameters import check_scale, correlation_strength
 from simcore.physics.parameters import norm_preserving_sigma_w as gaussian_sigma_w
 
+from .checks import single
 from .law import FloatArray
 
 Value = TypeVar("Value", float, FloatArray)
@@ -43,6 +44,9 @@ _GROWTH_TOLERANCE = 1e-11
 """Relative change in a layer at which the growth counts as converged."""
 
 _MOST_LAYERS = 300
+
+RESOLUTIONS = (0.25, 8.0)
+"""Least and largest resolution of a quadrature."""
 
 
 @dataclass(frozen=True)
@@ -361,15 +365,17 @@ def late_growth(sigma_w: float, k: float = 0.0, *, resolution: float = 1.0) -> f
     sigma_w, k
         The ensemble `raai`; k = 0 is `rai`.
     resolution
-        Factor by which the panels of the quadrature are narrower than by default. From the norm-
-        preserving σ_w to twice that value the default agrees with twice the resolution to 1e-12.
-        The smaller σ_w, the slower the convergence with depth: see `_GROWTH_TOLERANCE`.
+        Factor by which the panels of the quadrature are narrower than by default, from 1/4 to 8.
+        From the norm-preserving σ_w to twice that value the default agrees with twice the
+        resolution to 1e-12. The smaller σ_w, the slower the convergence with depth: see
+        `_GROWTH_TOLERANCE`.
 
     Raises
     ------
     InputError
         If a parameter is out of range.
     """
+    resolution = single("resolution", resolution, *RESOLUTIONS)
     return _converged(asymmetric_law(k, sigma_w, 0.0), normal_inputs(1.0), resolution)[0]
 
 
@@ -395,6 +401,7 @@ def norm_preserving_sigma_w(k: float = 0.0, *, resolution: float = 1.0) -> float
     from scipy.optimize import brentq
 
     unit, shape = gaussian_sigma_w(k), normal_inputs(1.0)
+    resolution = single("resolution", resolution, *RESOLUTIONS)
 
     def excess(ratio: float) -> float:
         nonlocal shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,37 @@ from simcore.physics.parameters import SCALE_LIMITS, number, whole
 
 from .law import FloatArray
 
+MEAN_SQUARES = (SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2)
+"""Smallest and largest mean square of an input."""
+
+
+def array_of(field: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return values as an array of any type; InputError if they make none of numbers alone."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # unequal rows; a tensor of PyTorch
+        rule = f"is no array ({error})"
+        raise InputError(field, values, rule, "Give numbers, or an array of NumPy.") from error
+    if array.dtype.kind in "iuf" and not hasattr(values, "dtype"):
+        for item in np.asarray(values, dtype=object).ravel():
+            # NumPy takes it for 0 or 1 among numbers.
+            if isinstance(item, bool) or getattr(item, "dtype", None) == np.bool_:
+                raise InputError(field, values, "holds a truth value", "Give numbers alone.")
+    return array
+
+
+def numbers(field: str, values: npt.ArrayLike) -> FloatArray:
+    """Return real numbers of any type as an array; InputError if one is none."""
+    array = array_of(field, values)
+    if array.dtype.kind not in "iuf":
+        found = [number(field, x) for x in array.ravel().tolist()]
+        array = np.reshape(found, array.shape)
+    return np.asarray(array, dtype=np.float64)
+
 
 def within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatArray:
     """Return values as an array; InputError if one lies outside of [low, high]."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
-        numbers = [number(field, x) for x in array.ravel().tolist()]
-        array = np.reshape(numbers, array.shape)
-    array = array.astype(np.float64)
+    array = numbers(field, value)
     outside = array[~((array >= low) & (array <= high))]
     if outside.size:
         rule = f"must be between {low:g} and {high:g}"
@@ -28,24 +52,29 @@ def within(field: str, value: npt.ArrayLike, low: float, high: float) -> FloatAr
     return array
 
 
-def mean_square(field: str, value: npt.ArrayLike) -> FloatArray:
-    """Return mean squares of inputs as an array; InputError if one is out of range."""
-    return within(field, value, SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2)
+def single(field: str, value: Any, low: float, high: float) -> float:
+    """Return one number; InputError if it is none, or outside of [low, high]."""
+    return float(within(field, number(field, value), low, high))
+
+
+def mean_square(field: str, value: Any) -> float:
+    """Return the mean square of an input; InputError if it is out of range."""
+    return single(field, value, *MEAN_SQUARES)
 
 
 def lengths(q1: float, q2: float | None) -> tuple[float, float]:
     """Return the mean squares of a pair of inputs; `q2` None is equal lengths."""
-    first = float(mean_square("q1", q1))
-    return first, first if q2 is None else float(mean_square("q2", q2))
+    first = mean_square("q1", q1)
+    return first, first if q2 is None else mean_square("q2", q2)
 
 
 def overlaps(distance: float | None, correlation: float | None) -> tuple[float, float]:
     """Return 1 − c₀ and c₀, the one as given, the other from it."""
     if distance is not None and correlation is None:
-        given = float(within("distance", distance, 0.0, 2.0))
+        given = single("distance", distance, 0.0, 2.0)
         return given, 1.0 - given
     if correlation is not None and distance is None:
-        given = float(within("correlation", correlation, -1.0, 1.0))
+        given = single("correlation", correlation, -1.0, 1.0)
         return 1.0 - given, given
     field, rule = "distance", "must be given if correlation is not, and only then"
     raise InputError(field, distance, rule, "Give one of distance (1 - c0) and correlation (c0).")
@@ -67,7 +96,7 @@ def whole_numbers(
 
     `meaning` is the name of one of them, for the message.
     """
-    array = np.asarray(values)
+    array = array_of(field, values)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iu" or array.min() < 1:
         rule = "must be a sequence of integers of at least 1"
         raise InputError(field, values, rule, f"Give the {meaning} of each layer.")

@@ -14,7 +14,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from simcore.errors import InputError
 from simcore.physics.observables import FIRST_ORDER
 
-from .checks import layers, lengths, overlaps
+from .checks import array_of, layers, lengths, overlaps
 from .law import FloatArray, law_of
 from .width_step import Laws, Nodes, State, advance, log_half_tangent, rescaled, spread
 
@@ -320,7 +320,7 @@ def first_order(
 
 
 def _checked_widths(width: int | Sequence[int], depth: int) -> FloatArray:
-    array = np.asarray(width)
+    array = array_of("width", width)
     whole = array.dtype.kind in "iu" and array.shape in ((), (depth,))
     if not whole or array.min() < 1:
         rule = f"must be an integer of at least 1, or {depth} of them"

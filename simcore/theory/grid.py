@@ -22,7 +22,7 @@ from simcore.physics.parameters import (
     whole,
 )
 
-from .checks import mean_square, within
+from .checks import MEAN_SQUARES, within
 from .scales import default_sigma_w
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def inputs_of(correlation: Values | None, distance: Values | None, q0: Values) -
 
     InputError if a value is out of range, or both `correlation` and `distance` are given.
     """
-    mean_square("q0", Grid.of(q0=q0).axes["q0"])
+    within("q0", Grid.of(q0=q0).axes["q0"], *MEAN_SQUARES)
     if correlation is not None and distance is not None:
         raise exclusive()
     if distance is None:

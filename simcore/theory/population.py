@@ -29,7 +29,7 @@ from .asymmetric import (
     norm_preserving_sigma_w,
     normal_inputs,
 )
-from .checks import mean_square, whole_numbers, within
+from .checks import mean_square, numbers, single, whole_numbers
 from .law import FloatArray
 from .meanfield import Trajectory, of_angle
 from .pair_law import Pairs, activation_cosine, joint_of, moments_of, pre_activation_angle
@@ -154,7 +154,7 @@ def _mean(values: FloatArray) -> FloatArray:
 
 
 def _checked_inputs(inputs: npt.ArrayLike) -> FloatArray:
-    array = np.asarray(inputs, dtype=np.float64)
+    array = numbers("inputs", inputs)
     if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
         field, rule = "inputs", "must be finite numbers of shape (n, 2)"
         raise InputError(field, f"array of shape {array.shape}", rule, "Give a column per input.")
@@ -208,8 +208,8 @@ def population_trajectory(
     law = asymmetric_law(k, sigma_w, sigma_b)
     rng = np.random.default_rng(whole("seed", seed, 0, 2**64 - 1))
     if inputs is None:
-        measure = normal_inputs(float(mean_square("q0", q0)))
-        pairs = random_pairs(measure, float(within("distance", distance, 0.0, 2.0)), rng)
+        measure = normal_inputs(mean_square("q0", q0))
+        pairs = random_pairs(measure, single("distance", distance, 0.0, 2.0), rng)
         first = second = _layers(measure, law, checked)
     else:
         given = _checked_inputs(inputs)

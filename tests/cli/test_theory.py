@@ -172,7 +172,7 @@ MISTAKES = [
     ("trajectory --width 0", "--width 0: must be between"),
     ("trajectory --k -1", "--k -1: must be above -1"),
     ("trajectory --k 0:1", "--k 0:1: must be start:stop:count"),
-    ("trajectory --k 0,0", "--k 0,0: names a value twice"),
+    ("trajectory --k 0,0", "--k 0,0: names a value twice (0)"),
     ("trajectory --ensemble rai", "--width: is missing"),
     ("trajectory --ensemble raai --width 8", "--ensemble raai: needs the strength"),
     ("trajectory --ensemble he --k 1", "--k 1: must be 0 for the ensemble he"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import simcore
+from simcore import theory
 from simcore.errors import InputError
 from simcore.physics.parameters import number, several, sorted_grid, whole
 
@@ -31,6 +32,8 @@ NO_NUMBERS = (
     *(True, np.True_, np.array(False), "0.5", b"1", np.str_("1"), 1j, np.complex64(1)),
     *(None, object(), [1.0], np.ones(1), np.eye(2), 10**400),
 )
+LONG = (10**400, -(10**5000), [0.5] * 1000, np.full((40, 40), 0.5), {"a": "\n" * 200})
+"""What takes many lines, or cannot be written at all."""
 
 
 @pytest.mark.parametrize("make", REALS)
@@ -50,6 +53,49 @@ def test_what_is_no_number_is_refused_in_one_line(value: Any) -> None:
     with pytest.raises(InputError, match=r"^q0 = .*must be a number") as caught:
         number("q0", value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", LONG, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("field", ["depth", "q0", "pairs"])
+def test_a_refused_value_is_shown_on_a_line(field: str, value: Any) -> None:
+    with pytest.raises(InputError, match=rf"^{field} = ") as caught:
+        simcore.Run(**{"depth": 2, "width": 8, field: value})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def _trajectory(name: str) -> Callable[[Any], object]:
+    return lambda x: theory.trajectory(2, **{"distance": 0.5, name: x})
+
+
+SINGLE: dict[str, Callable[[Any], object]] = {
+    **{name: _trajectory(name) for name in ("k", "sigma_w", "sigma_b", "q1", "q2", "distance")},
+    "correlation": lambda x: theory.trajectory(2, correlation=x),
+    "width": lambda x: theory.first_order(2, width=[x, 4], distance=0.5),
+    "widths": lambda x: theory.dead_network([x, 4]),
+    "fan_ins": lambda x: theory.population_trajectory([x, 4], sigma_w=0.6),
+    "q0": lambda x: theory.population_trajectory([4], sigma_w=0.6, q0=x),
+    "inputs": lambda x: theory.population_trajectory([2], sigma_w=0.6, inputs=[[x, 1], [1, 2]]),
+    "resolution": lambda x: theory.late_growth(0.6, resolution=x),
+}
+"""Calls of the theory with a single number of each kind, by the name of its parameter."""
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("name", SINGLE)
+def test_the_theory_refuses_what_is_no_number(name: str, value: Any) -> None:
+    if value is None and name in ("sigma_w", "q2", "correlation"):
+        return  # the default
+    with pytest.raises(InputError, match=rf"^{name} = ") as caught:
+        SINGLE[name](value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0, -1.0, 0.2, 9, np.inf, np.nan])
+def test_a_resolution_is_a_moderate_factor(value: float) -> None:
+    for call in (theory.asymmetric_sigma_w, lambda **x: theory.late_growth(0.6, **x)):
+        with pytest.raises(InputError, match=r"^resolution = .*must be between 0\.25 and 8"):
+            call(resolution=value)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simcore.numerics.arithmetic import at_least_0, times
+from simcore.numerics.arithmetic import arctan2, at_least_0, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import split_key
 from simcore.physics.update import next_kappa, next_rho
@@ -27,11 +27,15 @@ STATE = 9
 _i32: Any = np.int32  # the exponents that every target's ldexp takes
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
+AVERAGES = 5
+"""Node averages of theory.md (4), the first of the sums of a layer."""
+
 ALONG, EXPONENT = 5, 6
 """Places of the sums of z₁² and z₁z₂; x of `put_angle` and POWER take them once they are used."""
 
 RESCALE = 2.0**40
 PARALLEL_COTANGENT = 1e30
+TWO_PI = 6.283185307179586
 
 
 class Physics(NamedTuple):
@@ -120,6 +124,22 @@ def take_aim(state, aim):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
+def inactive_chances(state):
+    """Return the probabilities that a node is inactive for the first, the second, both signals.
+
+    The N nodes of a layer are independent given its state, so that all of them are with the power N
+    (`whole_power`). (π − θ)/(2π) is the angle to the opposite of the second signal, which keeps its
+    digits where the signals are nearly opposite.
+    """
+    if state[LIVE] == NONE_LEFT:
+        return 1.0, 1.0, 1.0
+    if state[LIVE] == ONE_LEFT:
+        return 0.5, 1.0, 0.5
+    along = times(state[KAPPA], math.sqrt(state[MANTISSA]))
+    return 0.5, 0.5, arctan2(state[GAMMA], -along) / TWO_PI
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def finish_layer(physics, width, totals, state, row):
     """Write the observables of a layer to `row` and move `state` to the next layer.
 
@@ -142,7 +162,7 @@ def observe_layer(width, totals, state, row):
     next, where on a GPU several threads do them side by side. Observables are found for the
     state's first and second signal, which are the pair's second and first where `SWAPPED`.
     """
-    for column in range(shown.COLUMNS):
+    for column in range(row.shape[0]):
         row[column] = np.nan
     if state[LIVE] == NONE_LEFT:
         for count in range(SUMS, TOTALS):
@@ -190,6 +210,19 @@ def _observe(width, totals, state, row):
     shown.put_length(times(times(root2, root2), square / a), power, row, shown.Q2, shown.LOG_Q2)
     shown.put_angle(x, y, row)
     totals[ALONG] = x
+    if row.shape[0] > shown.FEATURES:
+        _show(per_node, cosine, sine, (a, b, e), totals, row)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _show(per_node, cosine, sine, own, totals, row):
+    """Write what control variates read (`control.follow`): cos θ, sin θ, M and w."""
+    at = shown.FEATURES
+    row[at], row[at + 1] = cosine, sine
+    for i in range(AVERAGES):
+        row[at + 2 + i] = times(totals[i], per_node)
+    at += 2 + AVERAGES
+    row[at], row[at + 1], row[at + 2] = own[0] - 1.0, own[1], own[2] - 1.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simcore.numerics.arithmetic import arctan2, log
+from simcore.numerics.arithmetic import arctan2, log, whole_power
+from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
+from simcore.sampling.asymmetric.death import SignalLaw, all_chances, inactive_chance
 from simcore.sampling.pair import cpu_kernels as pair
 from simcore.sampling.pair import physics as pair_physics
 
@@ -45,12 +47,22 @@ def normals() -> npt.NDArray[np.float32]:
 
 
 def elementary() -> npt.NDArray[np.float64]:
-    """Logarithms and angles over many orders of magnitude."""
+    """Logarithms, angles and chances over many orders of magnitude."""
     x = np.geomspace(1e-300, 1e300, 2001)
     steps = np.linspace(0.5, 2.0, 1001)
     logs = [log(value) for value in (*x, *steps)]
     angles = [arctan2(y, sign * r) for y, r in zip(x, x[::-1], strict=True) for sign in (1.0, -1.0)]
-    return np.array([*logs, *angles, *(arctan2(s, 1.0) for s in steps)])
+    whole = [whole_power(chance, 37) for chance in chances()]
+    return np.array([*logs, *angles, *(arctan2(s, 1.0) for s in steps), *chances(), *whole])
+
+
+def chances() -> npt.NDArray[np.float64]:
+    """Chances of inactive nodes of `rai`, whose loop becomes vectors, for 1 to 40 nodes before."""
+    x, r = np.geomspace(1e-9, 1e3, 41), np.linspace(-1.0, 1.0, 41)
+    law = SignalLaw(1.0, 0.3, 0.1, 1.0, 1e-4, 1e-7, 5.0, 1.0)
+    work = np.empty((4, LANES))
+    sums = [(n, all_chances(n, x, r, law, work)) for n in range(1, 41)]
+    return np.array([inactive_chance(total, n, law) for n, total in sums])
 
 
 def trajectories() -> npt.NDArray[np.float64]:
