@@ -196,18 +196,19 @@ def _unmet(outcome: Outcome) -> list[str]:
     """Return lines about points that had all their trials and missed the target."""
     from simcore.execution.stopping import NO_VALUES, needed
 
-    if not outcome.unmet or outcome.run.target is None:
+    run, target = outcome.run, outcome.run.target
+    errors = [error for _, error in outcome.unmet]
+    if not errors or target is None:
         return []
-    run, errors = outcome.run, [error for _, error in outcome.unmet]
     points = f"{len(errors)} of {len(outcome.points)} points"
-    missed = f"note: {points} ended without reaching a standard error of {run.target}"
+    missed = f"note: {points} ended without reaching a standard error of {target}"
     if any(map(math.isnan, errors)):
         left = "values beyond 1e+-150 have left float64, so there is no error"
         return [f"{missed}: {left}.", "      Take the logarithm: log_q1, log_q2 or log_distance."]
     missed = f"{missed} in {run.trials} trials"
     if any(map(math.isinf, errors)):
         return [f"{missed}: {NO_VALUES}."]
-    number = needed(run.trials, max(errors), run.target.error)
+    number = needed(run.trials, max(errors), target.error)
     return [
         f"{missed}; the largest error is {max(errors):.3g}.",
         f"      About {number} trials reach it: simcore resume FILE --trials {number}",
