@@ -194,8 +194,6 @@ def _size(outcome: Outcome) -> str:
 
 def _unmet(outcome: Outcome) -> list[str]:
     """Return lines about points that had all their trials and missed the target."""
-    from simcore.execution.stopping import NO_VALUES, needed
-
     run, target = outcome.run, outcome.run.target
     errors = [error for _, error in outcome.unmet]
     if not errors or target is None:
@@ -207,8 +205,8 @@ def _unmet(outcome: Outcome) -> list[str]:
         return [f"{missed}: {left}.", "      Take the logarithm: log_q1, log_q2 or log_distance."]
     missed = f"{missed} in {run.trials} trials"
     if any(map(math.isinf, errors)):
-        return [f"{missed}: {NO_VALUES}."]
-    number = needed(run.trials, max(errors), target.error)
+        return [f"{missed}: {api.NO_VALUES}."]
+    number = api.needed(run.trials, max(errors), target.error)
     return [
         f"{missed}; the largest error is {max(errors):.3g}.",
         f"      About {number} trials reach it: simcore resume FILE --trials {number}",

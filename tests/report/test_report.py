@@ -320,7 +320,8 @@ def test_the_fits_of_all_points_shown_are_there() -> None:
     coords = {"width": widths, "k": ks, "layer": layers}
     mean = np.arange(2 * 200 * 3, dtype=float).reshape(2, 200, 3)
     dims = ("width", "k", "layer")
-    dataset = xr.Dataset(dict.fromkeys(("correlation", "correlation_stderr"), (dims, mean)), coords)
+    names = ("correlation", "correlation_stderr", "correlation_count")
+    dataset = xr.Dataset(dict.fromkeys(names, (dims, mean)), coords)
     fits = xr.Dataset(
         {f"correlation_{part}": (dims[1:], mean[0]) for part in ("limit", "slope")},
         {name: coords[name] for name in dims[1:]},
