@@ -197,6 +197,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
     absent = {
         *["last"] * (not complete),
         *["kept"] * (run.kept == 0),
+        *["target"] * (run.until_stderr is None),
         *["blocks"] * (not points[0].tree.nodes and not complete),
         *["shared"] * (not run.shared),
         "file" if run.inputs is None else "random",
@@ -420,7 +421,7 @@ def test_info_describes_the_file(written: Written) -> None:
     assert found["config"] == run.config()
     assert found["complete"] is True
     assert found["gaps"] == ""
-    assert found["format_version"] == "1.2"
+    assert found["format_version"] == "1.3"
     assert found["trials_done_per_point"] == [point.trials() for point in points]
     assert found["bytes"] == path.stat().st_size
     assert found["provenance"]["threads"] == 3
