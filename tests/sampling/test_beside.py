@@ -64,6 +64,6 @@ def test_a_run_that_is_stopped_while_it_compiles_ends_it(tmp_path: Path) -> None
 
 def _runs(number: int) -> bool:
     try:
-        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
