@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.api import BY_NAME, CONTROL, logarithmically
+from simcore.api import BY_NAME, CONTROL, NEAR_ONE, logarithmically
 from simcore.results.intervals import FEW
 
 from .numbers import NOTHING, plain, with_error
@@ -29,8 +29,12 @@ MOST_ROWS = 20
 OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dead_network1")
 SUFFIXES = ("", "_stderr", "_theory")
 VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
-CONTROLLED = tuple(name + CONTROL for name in ("correlation", "log_distance"))
-FINER = ("correlation_theory_1n", *(name + end for name in CONTROLLED for end in SUFFIXES[:2]))
+VARIABLES += ("distance", "distance_theory")
+CONTROLLED = tuple(name + CONTROL for name in ("correlation", "distance", "log_distance"))
+FINER = (
+    *("correlation_theory_1n", "distance_theory_1n"),
+    *(name + end for name in CONTROLLED for end in SUFFIXES[:2]),
+)
 """Variables that not every run has."""
 NETWORK = ("dead", "dead_inputs")
 NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIXES[:2])
@@ -77,12 +81,18 @@ class Row:
     def best(self, name: str) -> tuple[float, float]:
         """Return mean and standard error of an observable, with control variates if there are."""
         name = name + CONTROL if self.controlled and name + CONTROL in self.values else name
-        return self.values[name], self.values[f"{name}_stderr"]
+        return self.values[name], self.values.get(f"{name}_stderr", math.nan)
 
-    def z(self, theory: str = "correlation_theory") -> float:
+    def z(self, theory: str = "theory") -> float:
         """Return the deviation of the mean correlation from a theory, in standard errors."""
         mean, error = self.best("correlation")
-        return (mean - self.values.get(theory, math.nan)) / error if error > 0.0 else math.nan
+        if not error > 0.0:
+            return math.nan
+        gap = mean - self.values.get(f"correlation_{theory}", math.nan)
+        distance, _ = self.best("distance")
+        if distance < NEAR_ONE:  # c itself has lost these digits
+            gap = self.values.get(f"distance_{theory}", math.nan) - distance
+        return gap / error
 
 
 def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:
@@ -184,7 +194,7 @@ def _cells(row: Row, *, finer: bool) -> list[str]:
     cells += [measured("correlation"), limit, _z(row.z())]
     if finer:
         first = row.values.get("correlation_theory_1n", math.nan)
-        cells += [plain(first, 8), _z(row.z("correlation_theory_1n"))]
+        cells += [plain(first, 8), _z(row.z("theory_1n"))]
     cells.append(measured("log_distance"))
     if not finer:
         cells += [measured("inactive1"), measured("inactive_both")]
