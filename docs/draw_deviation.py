@@ -1,6 +1,8 @@
 """Make docs/deviation.png, the picture of the README: the main run against first order in 1/N.
 
     python docs/draw_deviation.py
+
+It simulates for some seconds; the run is that of `simulate --width 4096 --depth 200`.
 """
 
 from __future__ import annotations
