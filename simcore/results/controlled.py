@@ -26,9 +26,11 @@ def with_controls(dataset: xr.Dataset) -> xr.Dataset:
             found[f"{name}_histogram"] = counts.where(~known, 0)
         if f"{ours}_covariance" in dataset:
             kept = [n for n in ("covariance_layer", "covariance_layer_2") if n in dataset.dims]
-            held = dataset[f"{ours}_covariance"].notnull().all(kept)
+            # Files of other depth have other layers: NaN at those that are not theirs.
+            held = dataset[f"{ours}_covariance"].notnull().any(kept)
             for end in ("_covariance", "_covariance_mean", "_covariance_count"):
-                found[name + end] = _where(held, dataset[ours + end], dataset[name + end])
+                if name + end in dataset:
+                    found[name + end] = _where(held, dataset[ours + end], dataset[name + end])
     return dataset.assign(found)
 
 
@@ -38,5 +40,4 @@ def has_controls(dataset: xr.Dataset, observable: str) -> bool:
 
 
 def _where(known: xr.DataArray, ours: xr.DataArray, plain: xr.DataArray) -> xr.DataArray:
-    chosen = xr.where(known, ours, plain).transpose(*plain.dims)
-    return chosen.assign_attrs(plain.attrs)
+    return ours.where(known, plain).transpose(*plain.dims).assign_attrs(plain.attrs)
