@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.api import BY_NAME, logarithmically
+from simcore.api import BY_NAME, NEAR_ONE, logarithmically
 from simcore.results.intervals import FEW
 
 from .numbers import NOTHING, plain, with_error
@@ -29,6 +29,7 @@ MOST_ROWS = 20
 OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dead_network1")
 SUFFIXES = ("", "_stderr", "_theory")
 VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
+VARIABLES += ("distance", "distance_theory")
 NETWORK = ("dead", "dead_inputs")
 NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIXES[:2])
 """Variables of a network that many inputs share, which have no theory."""
@@ -67,7 +68,10 @@ class Row:
         error = self.values["correlation_stderr"]
         if not error > 0.0:
             return math.nan
-        return (self.values["correlation"] - self.values["correlation_theory"]) / error
+        gap = self.values["correlation"] - self.values["correlation_theory"]
+        if self.values.get("distance", math.nan) < NEAR_ONE:  # c itself has lost these digits
+            gap = self.values["distance_theory"] - self.values["distance"]
+        return gap / error
 
 
 def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .machine.memory import check_memory
     from .numerics.spacing import evenly, logarithmically
     from .numerics.text import NOTHING, plain, with_error
-    from .physics.observables import BY_NAME
+    from .physics.observables import BY_NAME, NEAR_ONE
     from .runs.ensemble import Ensemble
     from .runs.run import Run
 
@@ -42,6 +42,7 @@ __all__ = [
     "BY_NAME",
     "CRITICAL",
     "EXCLUSIVE",
+    "NEAR_ONE",
     "NOTHING",
     "NO_VALUES",
     "Control",
@@ -88,6 +89,7 @@ BELOW = {
     "info": "files.run_file.info",
     "logarithmically": "numerics.spacing.logarithmically",
     "needed": "execution.stopping.needed",
+    "NEAR_ONE": "physics.observables.NEAR_ONE",
     "NOTHING": "numerics.text.NOTHING",
     "NO_VALUES": "execution.stopping.NO_VALUES",
     "plain": "numerics.text.plain",
