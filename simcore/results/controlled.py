@@ -40,5 +40,4 @@ def has_controls(dataset: xr.Dataset, observable: str) -> bool:
 
 
 def _where(known: xr.DataArray, ours: xr.DataArray, plain: xr.DataArray) -> xr.DataArray:
-    chosen = xr.where(known, ours, plain).transpose(*plain.dims)
-    return chosen.assign_attrs(plain.attrs)
+    return ours.where(known, plain).transpose(*plain.dims).assign_attrs(plain.attrs)

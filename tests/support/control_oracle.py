@@ -25,7 +25,7 @@ def law(theta: Floats) -> tuple[Floats, Floats]:
 
 
 def controls(
-    seen: Floats, widths: Sequence[int], path: Expansion, fault: str = ""
+    seen: Floats, widths: Sequence[int] | npt.NDArray[np.int64], path: Expansion, fault: str = ""
 ) -> dict[str, list[tuple[Floats, Floats, Floats]]]:
     """Return the controls (first order, second order, quadratic) of ln q₁, θ and cos θ of x.
 
