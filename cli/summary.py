@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.api import BY_NAME, logarithmically
+from simcore.api import BY_NAME, NEAR_ONE, logarithmically
+from simcore.results.intervals import FEW
 
 from .numbers import NOTHING, plain, with_error
 from .show import json_value
@@ -28,6 +29,7 @@ MOST_ROWS = 20
 OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dead_network1")
 SUFFIXES = ("", "_stderr", "_theory")
 VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
+VARIABLES += ("distance", "distance_theory")
 NETWORK = ("dead", "dead_inputs")
 NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIXES[:2])
 """Variables of a network that many inputs share, which have no theory."""
@@ -37,9 +39,6 @@ LEGEND = (
     "z: (c - theory)/error; inactive: share of nodes, for signal 1 and for both signals;",
     "dead: share of networks that are dead for signal 1",
 )
-FEW = 64
-"""Networks below which standard errors of skewed observables are too small."""
-
 FEW_LEGEND = (
     f"With fewer than {FEW} networks the error of c is too small, and z too large: with 3 to 10",
     "networks c +- 2 errors holds the true mean in about 80 instead of 95 of 100 cases. Simulate",
@@ -69,7 +68,10 @@ class Row:
         error = self.values["correlation_stderr"]
         if not error > 0.0:
             return math.nan
-        return (self.values["correlation"] - self.values["correlation_theory"]) / error
+        gap = self.values["correlation"] - self.values["correlation_theory"]
+        if self.values.get("distance", math.nan) < NEAR_ONE:  # c itself has lost these digits
+            gap = self.values["distance_theory"] - self.values["distance"]
+        return gap / error
 
 
 def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:

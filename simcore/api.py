@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from .execution.execute import Outcome, execute, stored_run
     from .execution.execute import resume as resume_file
     from .execution.merge import merge as unite
+    from .execution.stopping import NO_VALUES, needed
     from .files.destination import check_destination, identity
     from .files.run_file import info
     from .files.run_results import RunResults
     from .machine.memory import check_memory
     from .numerics.spacing import evenly, logarithmically
     from .numerics.text import NOTHING, plain, with_error
-    from .physics.observables import BY_NAME
+    from .physics.observables import BY_NAME, NEAR_ONE
     from .runs.ensemble import Ensemble
     from .runs.run import Run
 
@@ -41,7 +42,9 @@ __all__ = [
     "BY_NAME",
     "CRITICAL",
     "EXCLUSIVE",
+    "NEAR_ONE",
     "NOTHING",
+    "NO_VALUES",
     "Control",
     "EventLog",
     "Outcome",
@@ -61,6 +64,7 @@ __all__ = [
     "info",
     "logarithmically",
     "merge",
+    "needed",
     "plain",
     "plan",
     "prepare",
@@ -84,7 +88,10 @@ BELOW = {
     "identity": "files.destination.identity",
     "info": "files.run_file.info",
     "logarithmically": "numerics.spacing.logarithmically",
+    "needed": "execution.stopping.needed",
+    "NEAR_ONE": "physics.observables.NEAR_ONE",
     "NOTHING": "numerics.text.NOTHING",
+    "NO_VALUES": "execution.stopping.NO_VALUES",
     "plain": "numerics.text.plain",
     "with_error": "numerics.text.with_error",
     "resume_file": "execution.execute.resume",
@@ -119,7 +126,7 @@ def simulate(
     weights: str | None = None,
     sampler: str | None = None,
     trials: int | None = None,
-    until_stderr: float | None = None,
+    until_stderr: float | str | None = None,
     seed: int | None = None,
     device: str | None = None,
     layer_widths: Sequence[int] | None = None,

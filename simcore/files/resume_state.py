@@ -50,6 +50,9 @@ def state_fields(run: Run) -> Iterator[Field]:
     yield field("point_key", "point", "u8", "Philox key of the point")
     yield field("trials_done", "point", "i8", "trials done, a partial last block included")
     yield field("trajectories_done", "point", "i8", "first trials whose trajectory is held")
+    if run.until_stderr is not None:
+        meaning = "trials after which the point is judged next, or was last; 0: not known yet"
+        yield field("look", "point", "i8", meaning)
     yield field("node_point", "node", "i8", "point that the node belongs to")
     yield field("node_level", "node", "i8", "level j of the node: 2^j blocks; -1: a partial one")
     yield field("node_index", "node", "i8", "index i of the node: from block i 2^j on")
@@ -145,6 +148,7 @@ class _Cuts:
             "point_key": np.array([point.key for point in run.points], dtype=np.uint64),
             "trials_done": np.array([point.trials() for point in points]),
             "trajectories_done": np.array([point.kept for point in points]),
+            "look": np.array([point.look for point in points]),
             "node_point": place[:, 0],
             "node_level": place[:, 1],
             "node_index": place[:, 2],
@@ -215,11 +219,13 @@ def _every(names: Sequence[str], name: str) -> slice:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[PointStatistics]:
+def state_points(
+    run: Run, read: Read, nodes: int, *, complete: bool, looks: bool
+) -> list[PointStatistics]:
     """Put the statistics of all points together from the arrays of the state.
 
     `read` reads an array of the file; `nodes` counts those of all points, partial blocks included,
-    which only a last write has (`complete`).
+    which only a last write has (`complete`); `looks`: the file has those of its points.
 
     Raises
     ------
@@ -229,8 +235,8 @@ def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[Po
     size = {**sizes(run), "node": nodes}
     state = {}
     for field in state_fields(run):
-        if "node" not in field.dims or nodes:
-            name = field.path.removeprefix("state/")
+        name = field.path.removeprefix("state/")
+        if ("node" not in field.dims or nodes) and (looks or name != "look"):
             state[name] = read(field.path, shape_of(field.dims, size), field.dtype)
     _check_points(run, state)
     histogram = _together(run, state, HISTOGRAMMED, "histogram", run.depth, run.bins + 2)
@@ -242,6 +248,8 @@ def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[Po
         )
         for i, kept in enumerate(state["trajectories_done"])
     ]
+    for point, look in zip(points, state.get("look", []), strict=False):
+        point.look = int(look)
     if nodes:
         _add_nodes(run, state, points, complete=complete)
     lower = _together(run, state, HISTOGRAMMED, "bin_lower", run.depth)
@@ -263,6 +271,9 @@ def _check_points(run: Run, state: Mapping[str, Numbers]) -> None:
     kept = state["trajectories_done"]
     if kept.min() < 0 or kept.max() > run.kept:
         raise ValueError("more trajectories are done than are kept")
+    looks = state.get("look", np.zeros(1, np.int64))
+    if looks.min() < 0 or (looks % BLOCK).any():
+        raise ValueError("a point is judged in the middle of a block")
 
 
 def _together(

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.observables import CONTROL, HISTOGRAMMED, KEPT, MEASURED_BY, NAMES
+from simcore.physics.observables import (
+    CONTROL,
+    HISTOGRAMMED,
+    KEPT,
+    MEASURED_BY,
+    NAMES,
+    NEAR_ONE,
+)
 from simcore.runs.predictions import first_order_predictions, has_first_order, predictions
 from simcore.runs.run import Run
 from simcore.statistics.moments import Moments, standard_errors
@@ -137,11 +144,22 @@ class RunResults:
             every = self._folded.count[columns_of(self.run, MEASURED_BY[base(observable)])]
             count = np.where(count < every, 0.0, count)
         if name in ("std", "mean_errors"):
+            if observable == "correlation":
+                m2 = self._near_one(count, m2)
             part = self._folded._replace(count=count, m2=m2)
             values = standard_errors(part)[name == "mean_errors"]
         else:
             values = np.where(count > 0.0, mean, np.nan) if name == "mean" else count
         return np.moveaxis(values, 0, 1 if base(observable) in NAMES else -1)
+
+    def _near_one(self, count: Floats, m2: Floats) -> Floats:
+        """Take the squared deviations of c, where it is near 1, from 1 − c.
+
+        Some trials may be without 1 − c (`DISTANCE_FLOOR`); c has it all there.
+        """
+        own = columns_of(self.run, "distance")
+        known, distance, square = (values[own] for values in self._folded[:3])
+        return np.where((known == count) & (distance < NEAR_ONE), square, m2)
 
     def _covariance(self, name: str) -> Numbers:
         """Return the values at a path below /entry/covariance, shape (point, pair, …)."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from simcore.errors import InputError
-from simcore.physics.observables import COVARIANCE
+from simcore.physics.observables import COVARIANCE, NEAR_ONE
 
 from .joint_test import critical_value, joint_test, shrunk, symmetric
 from .points import check_results, points, swept_of
@@ -155,10 +155,20 @@ def z_scores(dataset: xr.Dataset) -> xr.Dataset:
         for name in [str(n) for n in dataset.data_vars if str(n).endswith(f"_{suffix}")]:
             observable = name.removesuffix(f"_{suffix}")
             error = np.hypot(dataset[f"{observable}_stderr"], _theory_error(dataset, name))
-            z = (dataset[observable] - dataset[name]) / error.where(error > 0.0)
+            z = _deviation(dataset, observable, name) / error.where(error > 0.0)
             z.attrs = {"long_name": f"{observable}: z against {words}", "units": "1"}
             found[f"{observable}_{suffix.replace('theory', 'z')}"] = z
     return xr.Dataset(found)
+
+
+def _deviation(dataset: xr.Dataset, observable: str, theory: str) -> xr.DataArray:
+    """Return mean − theory; of a correlation near 1 from its distance, which has more digits."""
+    found = dataset[observable] - dataset[theory]
+    other = theory.replace(observable, "distance")
+    if observable != "correlation" or not {"distance", other} <= set(dataset.data_vars):
+        return found
+    distance = dataset["distance"]
+    return found.where(~(distance < NEAR_ONE), dataset[other] - distance)
 
 
 def _theory_error(dataset: xr.Dataset, name: str) -> Any:

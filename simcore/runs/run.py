@@ -19,6 +19,7 @@ from .grid import Point, axes, grid_points
 from .limits import KEEP_BYTES, REMOVED
 from .resolve import resolved
 from .spec import RunSpec
+from .target import Target
 
 MAX_COVARIANCE_LAYERS = 32
 
@@ -96,8 +97,9 @@ class Run(RunSpec):
     sigma_w_of_k
         (k, σ_w) where `sigma_w` has no values; found here, and given where a run is read back.
     until_stderr
-        Standard error of the mean correlation at which a point ends, at every layer and pair;
-        judged after 256, 512, 1024, … trials (`simcore.execution.schedule`). None runs all trials.
+        Standard error at which a point ends, at every layer and pair: a number, of the mean
+        correlation, or ``"log_q1=1e-3"``, of any observable. The trials that this takes are
+        computed from a pilot of 256 (`simcore.execution.stopping`). None runs all trials.
     controls
         Whether means are also estimated with control variates (theory.md 6): ``"on"``, ``"off"``
         or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
@@ -196,6 +198,11 @@ class Run(RunSpec):
         """Up to 32 log-spaced layers (from 1) whose covariance is kept."""
         spaced = np.geomspace(1.0, self.depth, min(self.depth, MAX_COVARIANCE_LAYERS))
         return tuple(sorted({round(x) for x in spaced}))
+
+    @cached_property
+    def target(self) -> Target | None:
+        """The standard error that ends a point, and of what; None where all trials are run."""
+        return None if self.until_stderr is None else Target.of(self.until_stderr)
 
     # --- identity -------------------------------------------------------------------------------
 
