@@ -13,7 +13,7 @@ import pytest
 from simcore.errors import DeviceError
 from simcore.runs.run import Run
 from simcore.sampling.control import follow
-from simcore.sampling.control.follow import BLOCK, CARRIED, SEEN
+from simcore.sampling.control.follow import CARRIED, SEEN
 from simcore.sampling.control.of_run import RunControls
 from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.sampling.cuda.controls import DeviceControls
@@ -21,7 +21,7 @@ from simcore.sampling.cuda.statistics import Piece
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.sampling.pair.cuda import PairCudaSampler
 from simcore.sampling.row import FEATURES
-from simcore.statistics.blocks import Task
+from simcore.statistics.blocks import BLOCK, Task
 from tests.emulator.conftest import AllPtx
 from tests.emulator.emulated import Compiled, Emulated, FromSource, equal, signals
 from tests.emulator.launches import one_point
