@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,11 @@ OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dea
 SUFFIXES = ("", "_stderr", "_theory")
 VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
 NETWORK = ("dead", "dead_inputs")
-NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIXES[:2])
-"""Variables of a network that many inputs share, which have no theory."""
+NETWORK_VARIABLES = (
+    *(name + suffix for name in NETWORK for suffix in SUFFIXES[:2]),
+    f"{NETWORK[0]}_theory",
+)
+"""Variables of a network that many inputs share."""
 
 LEGEND = (
     "c: correlation, (12): its standard error in the last digits; theory: mean field of c;",
@@ -46,7 +49,8 @@ FEW_LEGEND = (
     "more networks (--trials), or compare ln q and ln(1 - c), which are less skewed.",
 )
 NETWORK_LEGEND = (
-    "dead nodes: share of nodes inactive for all inputs; dead inputs: share of inputs that died;",
+    "dead nodes: share of nodes inactive for all inputs, and its mean field; dead inputs: share of",
+    "inputs that died;",
     "the other columns are those of pair 0, the file holds all pairs",
 )
 
@@ -147,7 +151,8 @@ def table(result: list[Row], networks: int) -> tuple[list[str], list[list[str]],
     cells = [_cells(row) for row in result[:MOST_ROWS]]
     below = list(LEGEND)
     if NETWORK[0] in result[0].values:
-        headings += [BY_NAME[name].column for name in NETWORK]
+        nodes, inputs = (BY_NAME[name].column for name in NETWORK)
+        headings += [nodes, "theory", inputs]
         below += NETWORK_LEGEND
     if networks < FEW:
         below += FEW_LEGEND
@@ -171,5 +176,10 @@ def _cells(row: Row) -> list[str]:
         measured("inactive1"),
         measured("inactive_both"),
         plain(row.values["dead_network1"], 3),
-        *(measured(name) for name in NETWORK if name in row.values),
+        *(_network_cells(row, measured) if NETWORK[0] in row.values else ()),
     ]
+
+
+def _network_cells(row: Row, measured: Callable[[str], str]) -> list[str]:
+    nodes, inputs = map(measured, NETWORK)
+    return [nodes, plain(row.values.get(f"{NETWORK[0]}_theory", math.nan)), inputs]
