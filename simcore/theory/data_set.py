@@ -35,7 +35,7 @@ _SEED = 7
 _ORDER = 16
 """Quadrature points of a panel of width 1."""
 
-_JITTERS = (0.0, 1e-14, 1e-12, 1e-10, 1e-8)
+_JITTERS = (1e-12, 1e-10, 1e-8)
 """Added to the diagonal of a correlation matrix until rounding leaves it positive."""
 
 _NO_MEAN = 1e-9
