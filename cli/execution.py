@@ -194,17 +194,22 @@ def _size(outcome: Outcome) -> str:
 
 def _unmet(outcome: Outcome) -> list[str]:
     """Return lines about points that had all their trials and missed the target."""
-    if not outcome.unmet:
+    run, target = outcome.run, outcome.run.target
+    errors = [error for _, error in outcome.unmet]
+    if not errors or target is None:
         return []
-    run, worst = outcome.run, max(error for _, error in outcome.unmet)
-    points = f"{len(outcome.unmet)} of {len(outcome.points)} points"
-    reached = f"the largest error is {worst:.3g}"
-    if math.isinf(worst):
-        reached = "some layer has fewer than two networks with a correlation"
-    missed = f"without reaching a standard error of {run.until_stderr:g}; {reached}"
+    points = f"{len(errors)} of {len(outcome.points)} points"
+    missed = f"note: {points} ended without reaching a standard error of {target}"
+    if any(map(math.isnan, errors)):
+        left = "values beyond 1e+-150 have left float64, so there is no error"
+        return [f"{missed}: {left}.", "      Take the logarithm: log_q1, log_q2 or log_distance."]
+    missed = f"{missed} in {run.trials} trials"
+    if any(map(math.isinf, errors)):
+        return [f"{missed}: {api.NO_VALUES}."]
+    number = api.needed(run.trials, max(errors), target.error)
     return [
-        f"note: {points} had all {run.trials} trials {missed}.",
-        "      To add trials: simcore resume FILE --trials N",
+        f"{missed}; the largest error is {max(errors):.3g}.",
+        f"      About {number} trials reach it: simcore resume FILE --trials {number}",
     ]
 
 
@@ -247,7 +252,7 @@ def _show_plan(request: Request, path: Path) -> None:
     grid = " x ".join(f"{name} {len(values)}" for name, values in run.dimensions.items())
     trials, most = str(run.trials), ""
     if run.until_stderr is not None:
-        trials = f"until a standard error of {run.until_stderr:g}, at most {run.trials}"
+        trials = f"until a standard error of {run.target}, at most {run.trials}"
         most = "at most "
     facts = {
         "ensemble": run.ensemble,

@@ -137,8 +137,9 @@ Signals
 Statistics
   trials N: Independent networks per point of the grid. Default: 1000.
   until-stderr ERROR: End a point once the standard error of its mean correlation is ERROR or less
-    at every layer; judged after 256, 512, 1024, ... trials. --trials then is the most that a point
-    may have. Default of that: 1000000.
+    at every layer; OBSERVABLE=ERROR is of another observable, as log_q1=1e-3. A pilot of 256
+    networks says how many it takes. --trials then is the most that a point may have. Default of
+    that: 1000000.
   first-trial N: Number of the first trial, a multiple of 64, for runs in pieces. Default: 0.
   keep N: Trials whose whole trajectory is kept. Default: 100.
   bins N: Bins of a histogram. Default: 62.

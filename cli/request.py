@@ -155,7 +155,7 @@ DESCRIPTION: dict[str, Reader] = {
     "widths": parse_profile,
     "k": partial(parse_floats, infinite=True),
     "sigma_w": parse_weight_scale,
-    "until_stderr": parse_float,
+    "until_stderr": _text,
     "pairs": _number_or_file,
 }
 EXECUTION: dict[str, Reader] = {

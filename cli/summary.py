@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simcore.api import BY_NAME, logarithmically
+from simcore.results.intervals import FEW
 
 from .numbers import NOTHING, plain, with_error
 from .show import json_value
@@ -40,9 +41,6 @@ LEGEND = (
     "z: (c - theory)/error; inactive: share of nodes, for signal 1 and for both signals;",
     "dead: share of networks that are dead for signal 1",
 )
-FEW = 64
-"""Networks below which standard errors of skewed observables are too small."""
-
 FEW_LEGEND = (
     f"With fewer than {FEW} networks the error of c is too small, and z too large: with 3 to 10",
     "networks c +- 2 errors holds the true mean in about 80 instead of 95 of 100 cases. Simulate",

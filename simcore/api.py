@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .execution.execute import Outcome, execute, stored_run
     from .execution.execute import resume as resume_file
     from .execution.merge import merge as unite
+    from .execution.stopping import NO_VALUES, needed
     from .files.destination import check_destination, identity
     from .files.run_file import info
     from .files.run_results import RunResults
@@ -42,6 +43,7 @@ __all__ = [
     "CRITICAL",
     "EXCLUSIVE",
     "NOTHING",
+    "NO_VALUES",
     "Control",
     "EventLog",
     "Outcome",
@@ -61,6 +63,7 @@ __all__ = [
     "info",
     "logarithmically",
     "merge",
+    "needed",
     "plain",
     "plan",
     "prepare",
@@ -84,7 +87,9 @@ BELOW = {
     "identity": "files.destination.identity",
     "info": "files.run_file.info",
     "logarithmically": "numerics.spacing.logarithmically",
+    "needed": "execution.stopping.needed",
     "NOTHING": "numerics.text.NOTHING",
+    "NO_VALUES": "execution.stopping.NO_VALUES",
     "plain": "numerics.text.plain",
     "with_error": "numerics.text.with_error",
     "resume_file": "execution.execute.resume",
@@ -119,7 +124,7 @@ def simulate(
     weights: str | None = None,
     sampler: str | None = None,
     trials: int | None = None,
-    until_stderr: float | None = None,
+    until_stderr: float | str | None = None,
     seed: int | None = None,
     device: str | None = None,
     layer_widths: Sequence[int] | None = None,

@@ -247,6 +247,8 @@ class Loop:
 
     def _run(self) -> None:
         while not self.control.stop.is_set():
+            if (news := self.agenda.news()) is not None:
+                self.announce(news)
             if not self.engine.busy:
                 self.engine.plan(self.agenda.blocks + (self.pending is not None))
             self._hand_out()
@@ -329,7 +331,7 @@ class Loop:
                 points_done=self.agenda.points_done,
                 points=len(self.points),
                 error=self.agenda.error,
-                target=self.run.until_stderr,
+                target=None if self.run.target is None else self.run.target.error,
             )
         )
 

@@ -1,9 +1,9 @@
 """Remaining work: for every point the trials up to its next look, cut into aligned tasks.
 
 A *look* is a number of trials at which a point is judged: the end of the run, or with a target for
-the standard error 256, 512, 1024, … (then every 2²⁰) and the end. No trial beyond the next look is
-begun, so where a point stops depends on its numbers alone, never on threads or on the order of
-arrival.
+the standard error a pilot, then the number of trials that the pilot says are needed, then, where
+the error is still too large, the number that this one says. No trial beyond the next look is begun,
+so where a point stops depends on its numbers alone, never on threads or on the order of arrival.
 """
 
 from __future__ import annotations
@@ -12,41 +12,14 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import standard_errors
 from simcore.statistics.tree import PointStatistics
 
-FIRST_LOOK = 256
-LOOK_STEP = 2**20
-"""Trials at the first look, and between two looks at most."""
+from .stopping import PILOT, deciding_error, needed, outlook
 
-JUDGED = "correlation"
-"""The observable whose standard error is held against the target, at every layer and pair."""
-
-
-def looks(run: Run) -> Iterator[int]:
-    """Yield the numbers of trials (past the last trial) at which a point of a run is judged."""
-    if run.until_stderr is not None:
-        look = FIRST_LOOK
-        while look < run.end_trial:
-            yield look
-            look += min(look, LOOK_STEP)
-    yield run.end_trial
-
-
-def worst_error(run: Run, point: PointStatistics) -> float:
-    """Return the largest standard error of the mean correlation over layers and pairs.
-
-    Infinite where fewer than two trials have a correlation: such a layer can't be judged.
-    """
-    moments = point.published()
-    if moments is None:
-        return math.inf
-    errors = standard_errors(moments)[1][:, run.columns.of(JUDGED)]
-    return math.inf if np.isnan(errors).any() else float(errors.max())
+EARLIER_STEP = 2**20
+"""Largest step between two looks in files of format 1.2, which doubled their trials."""
 
 
 class _Stage:
@@ -58,12 +31,21 @@ class _Stage:
         self._partial = 0
         self.flying = 0
         self.queued = False
-        self.error = math.inf
-        """`worst_error` at the last look."""
+        self._target = run.target
+        self.error = math.nan
+        """`deciding_error` at the last look; NaN before."""
         self.look = 0
-        reached = max((end for _, end in point.tree.spans()), default=0) * BLOCK
-        self._looks = (look for look in looks(run) if look >= reached)
+        if self._target is not None:
+            point.look = max(point.look, PILOT)
+            reached = max((end for _, end in point.tree.spans()), default=0) * BLOCK
+            while point.look < reached:
+                point.look += min(point.look, EARLIER_STEP)
         self.finished = not self._advance()
+
+    @property
+    def wanted(self) -> int:
+        """Trials that the point needs, as far as is known; 0 before its pilot has ended."""
+        return self._point.look if self._point.look > PILOT else 0
 
     @property
     def waiting_for_bins(self) -> bool:
@@ -106,31 +88,31 @@ class _Stage:
 
     def expected_trials(self) -> int:
         """Return an estimate of the trials that the point will have had in the end."""
-        first, target = self._run.first_trial, self._run.until_stderr
-        if target is None or self.finished:
-            return self.look - first
-        if math.isinf(self.error):
-            return self.look
-        wanted = self.look * (self.error / target) ** 2
-        return next((look for look in looks(self._run) if look >= wanted), self._run.end_trial)
+        return self.look - self._run.first_trial
 
     def _advance(self) -> bool:
         """Turn to the next look that needs work; False if there is none."""
-        for look in self._looks:
-            self.look = look
-            self._missing = list(_gaps(self._point, self._run.first_trial // BLOCK, look // BLOCK))
-            self._partial = look % BLOCK if self._point.partial is None else 0
+        while True:
+            end = self._run.end_trial
+            self.look = end if self._target is None else min(self._point.look, end)
+            first, last = self._run.first_trial // BLOCK, self.look // BLOCK
+            self._missing = list(_gaps(self._point, first, last))
+            self._partial = self.look % BLOCK if self._point.partial is None else 0
             if self.blocks:
                 return True
             if self._enough():
                 return False
-        return False
 
     def _enough(self) -> bool:
-        if self._run.until_stderr is None:
+        """Judge the point at its look; if it needs more trials, find out how many."""
+        moments = self._point.published()
+        if self._target is None or moments is None:
             return True
-        self.error = worst_error(self._run, self._point)
-        return self.error <= self._run.until_stderr
+        self.error = deciding_error(self._run, moments, self._target.observable)
+        if not self.error > self._target.error or self.look == self._run.end_trial:
+            return True
+        self._point.look = needed(self.look, self.error, self._target.error)
+        return False
 
 
 def _gaps(point: PointStatistics, first: int, end: int) -> Iterator[tuple[int, int]]:
@@ -164,6 +146,7 @@ class Agenda:
             else:
                 self._queue(i)
         self._unfinished = len(unfinished)
+        self._told = run.target is None
 
     @property
     def finished(self) -> bool:
@@ -186,16 +169,25 @@ class Agenda:
 
         Also None where no target was set.
         """
-        known = (s.error for s in self._stages if not s.finished and not math.isinf(s.error))
-        return max(known, default=None) if self._run.until_stderr is not None else None
+        known = (s.error for s in self._stages if not s.finished and math.isfinite(s.error))
+        return max(known, default=None) if self._run.target is not None else None
 
     def unmet(self) -> list[tuple[int, float]]:
         """Return the points that ended without reaching the target, and their errors."""
-        target = self._run.until_stderr
+        target = self._run.target
         if target is None:
             return []
         ended = ((i, s.error) for i, s in enumerate(self._stages) if s.finished)
-        return [(i, error) for i, error in ended if not error <= target]
+        return [(i, error) for i, error in ended if not error <= target.error]
+
+    def news(self) -> str | None:
+        """Return in words how many trials the target needs, once, when every pilot has ended."""
+        going = [stage for stage in self._stages if not stage.finished]
+        if self._told or not all(stage.wanted for stage in going):
+            return None
+        self._told = True
+        telling = [stage.wanted for stage in going if not math.isinf(stage.error)]
+        return outlook(self._run, telling, len(going) - len(telling))
 
     def expected_trials(self) -> list[int]:
         """Return an estimate of the trials that each point will have had in the end."""
@@ -206,7 +198,7 @@ class Agenda:
 
         `size` gives the most blocks that a task of a point may have, a power of two.
         """
-        while self._open:
+        while self._open and not (self._fresh and self._run.target is not None):
             stage = self._stages[self._open[0]]
             if stage.blocks:
                 stage.flying += 1
@@ -228,6 +220,9 @@ class Agenda:
             if stage.finished:
                 self._unfinished -= 1
                 return
+            if stage.queued:  # the pilots of the others come first
+                self._open.remove(task.point)
+                self._open.append(task.point)
         if stage.blocks:
             self._queue(task.point)
 

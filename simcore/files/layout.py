@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import (
     BY_NAME,
-    COVARIANCE,
+    CONTROL,
     FIRST_ORDER,
     HISTOGRAMMED,
     KEPT,
@@ -142,15 +142,20 @@ def observables_of(run: Run) -> tuple[Observable, ...]:
     return OBSERVABLES + NETWORK * run.shared
 
 
+def base(name: str) -> str:
+    """Return the observable that a column is of: its own, or that of a controlled value."""
+    return name.removesuffix(CONTROL)
+
+
 def dims_of(run: Run, name: str, dims: Sequence[str]) -> tuple[str, ...]:
-    """Return the dimensions of an observable's array: points or nodes, pairs, then the others."""
-    pair = ("pair",) if run.shared and name in NAMES else ()
-    rate = ("rate",) if BY_NAME[name].rates else ()
+    """Return the dimensions of a column's array: points or nodes, pairs, then the others."""
+    pair = ("pair",) if run.shared and base(name) in NAMES else ()
+    rate = ("rate",) if BY_NAME[base(name)].rates else ()
     return (dims[0], *pair, *dims[1:], *rate)
 
 
 def columns_of(run: Run, name: str) -> slice:
-    """Return the columns of an observable as a slice, which takes no copy."""
+    """Return the columns of a name as a slice, which takes no copy: one for each pair, or bin."""
     own = run.columns.of(name)
     return slice(own[0], own[-1] + 1, own[1] - own[0] if len(own) > 1 else 1)
 
@@ -176,6 +181,18 @@ _BASIC = (
     _Kind("mean_errors", "{}_stderr", (GRID, "layer"), "f8", "standard error of the mean"),
     _Kind("std", "{}_std", (GRID, "layer"), "f8", "standard deviation over trials (ddof 1)"),
     _Kind("count", "{}_count", (GRID, "layer"), "i8", "number of trials with a value", False),
+)
+_CONTROLLED = (
+    _Kind(
+        "controlled", "{}_controlled", (GRID, "layer"), "f8", "mean estimated with control variates"
+    ),
+    _Kind(
+        "controlled_errors",
+        "{}_controlled_stderr",
+        (GRID, "layer"),
+        "f8",
+        "standard error of the mean estimated with control variates",
+    ),
 )
 _THEORY = _Kind("theory", "{}_theory", (GRID, "layer"), "f8", "prediction at infinite width")
 _THEORY_ERRORS = _Kind(
@@ -209,7 +226,7 @@ _COVARIANCE = (
 
 
 def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
-    observable = BY_NAME[name]
+    observable = BY_NAME[base(name)]
     dims = tuple(run.dimensions) + dims_of(run, name, kind.dims)[1:]
     units = observable.units if kind.own_units else "1"
     if kind.name == "{}" and folder == "covariance":
@@ -221,7 +238,7 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         dtype=kind.dtype,
         long_name=f"{observable.long_name}: {kind.long_name}",
         units=units,
-        optional=kind in _FIRST_ORDER
+        optional=kind in _FIRST_ORDER + _CONTROLLED
         or (name in NETWORK_NAMES and kind in (_THEORY, _THEORY_ERRORS))
         or (folder, name) == ("covariance", "log_q1"),
     )
@@ -236,7 +253,8 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
     predicted = (_THEORY, _THEORY_ERRORS) if run.ensemble in ASYMMETRIC else (_THEORY,)
     for observable in observables_of(run):
         name = observable.name
-        kinds = _BASIC + (predicted if complete and name in NAMES else ())
+        kinds = _BASIC + (_CONTROLLED if name in run.columns.controlled else ())
+        kinds += predicted if complete and name in NAMES else ()
         if complete:
             parts = of_network.get(name, ())
             kinds += tuple(kind for kind in (_THEORY, _THEORY_ERRORS) if kind.name in parts)
@@ -249,7 +267,9 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
         found += [_field(run, "trajectories", _TRAJECTORY, name) for name in KEPT]
     if complete:
         found += [
-            _field(run, "covariance", kind, name) for name in COVARIANCE for kind in _COVARIANCE
+            _field(run, "covariance", kind, name)
+            for name in run.columns.covariance
+            for kind in _COVARIANCE
         ]
     return tuple(found)
 

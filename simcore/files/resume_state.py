@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, NAMES, NETWORK_NAMES
+from simcore.physics.observables import BY_NAME, HISTOGRAMMED, KEPT, NETWORK_NAMES
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import Bins, Moments
@@ -22,10 +22,10 @@ from simcore.statistics.tree import MomentTree, PointStatistics
 from .layout import (
     Array,
     Field,
+    base,
     columns_of,
     coordinates,
     dims_of,
-    observables_of,
     shape_of,
     sizes,
     squared,
@@ -50,28 +50,37 @@ def state_fields(run: Run) -> Iterator[Field]:
     yield field("point_key", "point", "u8", "Philox key of the point")
     yield field("trials_done", "point", "i8", "trials done, a partial last block included")
     yield field("trajectories_done", "point", "i8", "first trials whose trajectory is held")
+    if run.until_stderr is not None:
+        meaning = "trials after which the point is judged next, or was last; 0: not known yet"
+        yield field("look", "point", "i8", meaning)
     yield field("node_point", "node", "i8", "point that the node belongs to")
     yield field("node_level", "node", "i8", "level j of the node: 2^j blocks; -1: a partial one")
     yield field("node_index", "node", "i8", "index i of the node: from block i 2^j on")
-    for o in observables_of(run):
+    for column in names_of(run):
+        o = BY_NAME[base(column)]
         square = squared(o.units)
 
-        def own(name: str, dims: str, *rest: str, of: str = o.name) -> Field:
+        def own(name: str, dims: str, *rest: str, of: str = column) -> Field:
             return field(f"{of}/{name}", " ".join(dims_of(run, of, dims.split())), *rest)
 
         yield own("node_count", "node layer", "f8", "trials with a value")
         yield own("node_mean", "node layer", "f8", "mean over trials", o.units)
         yield own("node_m2", "node layer", "f8", "sum of squared deviations", square)
-        if o.name in HISTOGRAMMED:
+        if column in HISTOGRAMMED:
             yield own("histogram", "point layer bin", "u4", "trials per bin")
             yield own("bin_lower", "point layer", "f8", "lower edge of bin 1", o.units)
             yield own("bin_width", "point layer", "f8", "width of the bins", o.units)
-        if o.name in COVARIANCE:
+        if column in run.columns.covariance:
             one, two = "node covariance_layer", "node covariance_layer covariance_layer_2"
             meaning = "sum of products of deviations"
             yield own("node_cov_count", "node", "f8", "trials defined at all layers")
             yield own("node_cov_mean", one, "f8", "mean over those trials", o.units)
             yield own("node_cov_m2", two, "f8", meaning, square)
+
+
+def names_of(run: Run) -> tuple[str, ...]:
+    """Return the names of a run's columns: those of a pair, then those of its network."""
+    return run.columns.of_pair + NETWORK_NAMES * run.shared
 
 
 def state_coordinates(run: Run, nodes: int) -> dict[str, Array]:
@@ -139,6 +148,7 @@ class _Cuts:
             "point_key": np.array([point.key for point in run.points], dtype=np.uint64),
             "trials_done": np.array([point.trials() for point in points]),
             "trajectories_done": np.array([point.kept for point in points]),
+            "look": np.array([point.look for point in points]),
             "node_point": place[:, 0],
             "node_level": place[:, 1],
             "node_index": place[:, 2],
@@ -161,14 +171,14 @@ class _Cuts:
             return self._turned(name, slice(None))[own].swapaxes(0, 1)
         kind = name.removeprefix("node_")
         if kind.startswith("cov_"):
-            own = _every(COVARIANCE, observable)
+            own = _every(self._run.columns.covariance, observable)
             return self._stacked([getattr(node, kind)[own] for node in self.nodes])
         own, group = columns_of(self._run, observable), slice(0, self._run.columns.count)
         if not self._run.shared:
             first = own.start // _TURNED * _TURNED
             own, group = slice(own.start - first, own.stop - first), slice(first, first + _TURNED)
         values = self._turned(kind, group)[own]
-        return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
+        return np.moveaxis(values, 0, -1 if observable in NETWORK_NAMES else 1)
 
     def _stacked(self, parts: list[Numbers]) -> Stacked:
         """Put the arrays of points or nodes, shape (pair, …), one after the other."""
@@ -209,11 +219,13 @@ def _every(names: Sequence[str], name: str) -> slice:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[PointStatistics]:
+def state_points(
+    run: Run, read: Read, nodes: int, *, complete: bool, looks: bool
+) -> list[PointStatistics]:
     """Put the statistics of all points together from the arrays of the state.
 
     `read` reads an array of the file; `nodes` counts those of all points, partial blocks included,
-    which only a last write has (`complete`).
+    which only a last write has (`complete`); `looks`: the file has those of its points.
 
     Raises
     ------
@@ -223,8 +235,8 @@ def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[Po
     size = {**sizes(run), "node": nodes}
     state = {}
     for field in state_fields(run):
-        if "node" not in field.dims or nodes:
-            name = field.path.removeprefix("state/")
+        name = field.path.removeprefix("state/")
+        if ("node" not in field.dims or nodes) and (looks or name != "look"):
             state[name] = read(field.path, shape_of(field.dims, size), field.dtype)
     _check_points(run, state)
     histogram = _together(run, state, HISTOGRAMMED, "histogram", run.depth, run.bins + 2)
@@ -236,6 +248,8 @@ def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[Po
         )
         for i, kept in enumerate(state["trajectories_done"])
     ]
+    for point, look in zip(points, state.get("look", []), strict=False):
+        point.look = int(look)
     if nodes:
         _add_nodes(run, state, points, complete=complete)
     lower = _together(run, state, HISTOGRAMMED, "bin_lower", run.depth)
@@ -257,6 +271,9 @@ def _check_points(run: Run, state: Mapping[str, Numbers]) -> None:
     kept = state["trajectories_done"]
     if kept.min() < 0 or kept.max() > run.kept:
         raise ValueError("more trajectories are done than are kept")
+    looks = state.get("look", np.zeros(1, np.int64))
+    if looks.min() < 0 or (looks % BLOCK).any():
+        raise ValueError("a point is judged in the middle of a block")
 
 
 def _together(
@@ -277,13 +294,14 @@ def _add_nodes(
     places = list(zip(*(state[name].tolist() for name in columns), strict=True))
     _check_places(run, places, complete=complete)
     chosen = len(run.covariance_layers)
-    kinds = [_together(run, state, NAMES, f"node_{kind}", run.depth) for kind in _BASIC]
+    names = run.columns.of_pair
+    kinds = [_together(run, state, names, f"node_{kind}", run.depth) for kind in _BASIC]
     for i, kind in enumerate(_BASIC if run.shared else ()):
         of_network = [state.pop(f"{name}/node_{kind}") for name in NETWORK_NAMES]
         shaped = [part.reshape(len(places), run.depth, -1) for part in of_network]
         kinds[i] = np.concatenate([kinds[i], *shaped], axis=2)
     for kind, axes in (("count", ()), ("mean", (chosen,)), ("m2", (chosen, chosen))):
-        values = _together(run, state, COVARIANCE, f"node_cov_{kind}", *axes)
+        values = _together(run, state, run.columns.covariance, f"node_cov_{kind}", *axes)
         kinds.append(np.moveaxis(values, -1, 1))
     for i, (point, level, index) in enumerate(places):
         moments = Moments(*(np.ascontiguousarray(kind[i]) for kind in kinds))

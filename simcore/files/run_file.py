@@ -1,4 +1,4 @@
-"""The file of a run, `simcore-run` format 1.2 (docs/file-format.md): write, read back, describe.
+"""The file of a run, `simcore-run` format 1.3 (docs/file-format.md): write, read back, describe.
 
 A file holds the published arrays (`simcore.files.run_results`) and, in /entry/state, everything
 that is needed to resume or merge it: the tree of moments of whole blocks, their histograms, how
@@ -264,7 +264,9 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
 
         state = file["entry/state"]
         nodes = len(state["node"]) if "node" in state else 0
-        points = state_points(header.run, read, nodes, complete=header.complete)
+        points = state_points(
+            header.run, read, nodes, complete=header.complete, looks="look" in state
+        )
         return header.run, points
 
 

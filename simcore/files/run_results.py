@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.observables import (
-    COVARIANCE,
+    CONTROL,
     HISTOGRAMMED,
     KEPT,
     MEASURED_BY,
@@ -24,12 +24,15 @@ from simcore.runs.run import Run
 from simcore.statistics.moments import Moments, standard_errors
 from simcore.statistics.tree import PointStatistics
 
-from .layout import Array, Field, columns_of, fields
+from .layout import Array, Field, base, columns_of, fields
 
 Numbers = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 _SPREAD = ("quantile", "histogram", "bin_lower", "bin_width")
+
+ROUNDING = 2.0**-40
+"""Least error of a controlled mean, as a share of it: some are exact but for rounding."""
 
 _ROWS = 4096
 """Histograms whose quantiles are taken at a time; bounds the memory that this needs."""
@@ -89,7 +92,7 @@ class RunResults:
         """Moments of all points, shape (column, point, layer), and covariances likewise."""
         run, points = self.run, len(self.points)
         shape = (run.columns.count, points, run.depth)
-        o, c = len(COVARIANCE) * run.columns.pairs, len(run.covariance_layers)
+        o, c = len(run.columns.covariance) * run.columns.pairs, len(run.covariance_layers)
         shapes = (shape,) * 3, ((o, points), (o, points, c), (o, points, c, c))
         total = Moments(*(np.zeros(each) for group in shapes for each in group))
         for i, point in enumerate(self.points):
@@ -134,27 +137,36 @@ class RunResults:
             return values
         if name in ("theory_1n", "theory_1n_std"):
             return self._finite_width()[name].get(folder)
+        if name == "controlled":
+            return self._basic(folder + CONTROL, "mean")
+        if name == "controlled_errors":
+            least = ROUNDING * np.abs(self._basic(folder + CONTROL, "mean"))
+            return np.maximum(self._basic(folder + CONTROL, "mean_errors"), least)
         return self._basic(folder, name)
 
     def _basic(self, observable: str, name: str) -> Numbers:
-        """Return mean, error, std or count: (point, pair, layer) or (point, layer, rate)."""
+        """Return mean, error, std or count: (point, pair, layer) or (point, layer, rate).
+
+        `observable` is the name of a column, perhaps of controlled values.
+        """
         own = columns_of(self.run, observable)
         count, mean, m2 = (values[own] for values in self._folded[:3])
-        if name != "count" and observable in MEASURED_BY:
+        if name != "count" and base(observable) in MEASURED_BY:
             # Some values left the range of float64, and the mean of the others is another number.
-            every = self._folded.count[columns_of(self.run, MEASURED_BY[observable])]
+            every = self._folded.count[columns_of(self.run, MEASURED_BY[base(observable)])]
             count = np.where(count < every, 0.0, count)
         if name in ("std", "mean_errors"):
             part = self._folded._replace(count=count, m2=m2)
             values = standard_errors(part)[name == "mean_errors"]
         else:
             values = np.where(count > 0.0, mean, np.nan) if name == "mean" else count
-        return np.moveaxis(values, 0, 1 if observable in NAMES else -1)
+        return np.moveaxis(values, 0, 1 if base(observable) in NAMES else -1)
 
     def _covariance(self, name: str) -> Numbers:
         """Return the values at a path below /entry/covariance, shape (point, pair, …)."""
-        observable = next(o for o in COVARIANCE if name in (o, f"{o}_mean", f"{o}_count"))
-        own = slice(COVARIANCE.index(observable), None, len(COVARIANCE))
+        names = self.run.columns.covariance
+        observable = next(o for o in names if name in (o, f"{o}_mean", f"{o}_count"))
+        own = slice(names.index(observable), None, len(names))
         count, mean, m2 = (values[own] for values in self._folded[3:])
         if name == f"{observable}_count":
             values = count

@@ -87,6 +87,8 @@ def _check_file(field: str, text: str, path: Path) -> None:
     if path.suffix.lower() not in _READERS:
         rule = f"has the suffix '{path.suffix}', which is no format that simcore reads"
         raise InputError(field, text, rule, f"Use one of: {', '.join(_READERS)}.")
+    if not path.is_file():
+        raise InputError(field, text, "is a pipe or a device", "Name a file on a disk.")
 
 
 # --- formats -------------------------------------------------------------------------------------

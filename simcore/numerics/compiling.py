@@ -11,9 +11,12 @@ import atexit
 import hashlib
 import os
 import platform
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,9 @@ CUPY_CACHE_VARIABLE = "CUPY_CACHE_DIR"
 TEMPORARY_VARIABLE = "SIMCORE_TEMPORARY_KERNELS"
 """A temporary folder, for the processes that this one starts."""
 
+KEPT_DAYS = 30
+"""Days without use after which the kernels of other sources are removed."""
+
 FEATURES_VARIABLE = "NUMBA_CPU_FEATURES"
 
 
@@ -38,6 +44,7 @@ def cache_folder() -> Path:
     It is in the user's cache, or in NUMBA_CACHE_DIR where that is set; where neither can be
     written, it is a temporary folder of this process and those that it starts. It is named after
     the sources: Numba alone does not notice that a function inlined from another file has changed.
+    A new one lets those of other sources go that have not been used for `KEPT_DAYS`.
     """
     folder = _lasting_folder() or _inherited_folder()
     if folder is None:
@@ -66,10 +73,29 @@ def _lasting_folder() -> Path | None:
         if "SLURM_JOB_ID" in os.environ:
             # The nodes of a job share the home folder, and would write the same files at once.
             folder = folder / platform.node()
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        return _writable(folder)
+        writable = _writable(folder)
+        os.utime(folder)  # it is in use
     except (OSError, RuntimeError):
         return None
+    if is_new:
+        _remove_unused(parent / "simcore")
+    return writable
+
+
+def _remove_unused(caches: Path) -> None:
+    """Remove the folders of other sources that no process has used for a month.
+
+    Every use sets the time of a folder, or of the node's folder in it.
+    """
+    oldest = time.time() - KEPT_DAYS * 86400.0
+    with suppress(OSError):
+        for folder in caches.iterdir():
+            if re.fullmatch("[0-9a-f]{16}", folder.name) and not folder.is_symlink():
+                nodes = [path for path in folder.iterdir() if path.is_dir()]
+                if max(path.stat().st_mtime for path in (folder, *nodes)) < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _inherited_folder() -> Path | None:

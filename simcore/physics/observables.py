@@ -154,6 +154,23 @@ COVARIANCE = ("log_q1", "correlation", "log_distance")
 FIRST_ORDER = NAMES[NAMES.index("log_q1") : NAMES.index("dead_network1")]
 """Observables that theory.md (8) predicts at first order in 1/N."""
 
+CONTROLLED = (
+    "q1",
+    "q2",
+    "log_q1",
+    "log_q2",
+    "correlation",
+    "distance",
+    "log_distance",
+    "angle",
+    "cosine",
+    "inactive_both",
+)
+"""Observables with a control variate, theory.md 6."""
+
+CONTROL = "_controlled"
+"""End of the name of a controlled value."""
+
 KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
 """Observables whose first trajectories are kept whole."""
 
@@ -173,26 +190,39 @@ def column(name: str) -> int:
 class Columns:
     """The columns of a trajectory: the observables of one pair after the other, then the network's.
 
-    `pairs` go through the same network; `shared`: the observables of a shared network follow.
+    `pairs` go through the same network; `shared`: the observables of a shared network follow. A
+    pair's observables are followed by the `controlled` values of some of them (theory.md 6).
     """
 
     pairs: int = 1
     shared: bool = False
+    controlled: tuple[str, ...] = ()
+
+    @property
+    def of_pair(self) -> tuple[str, ...]:
+        """Names of the columns of a pair; that of a controlled value ends in `CONTROL`."""
+        return NAMES + tuple(name + CONTROL for name in self.controlled)
+
+    @property
+    def covariance(self) -> tuple[str, ...]:
+        """Columns of a pair whose covariance between layers is kept."""
+        return tuple(name for name in self.of_pair if name.removesuffix(CONTROL) in COVARIANCE)
 
     @property
     def count(self) -> int:
         """Number of columns."""
         network = sum(RATE_BINS if o.rates else 1 for o in NETWORK) if self.shared else 0
-        return self.pairs * len(NAMES) + network
+        return self.pairs * len(self.of_pair) + network
 
     def of(self, name: str) -> list[int]:
         """Return the columns of an observable: one for each pair, or for each bin of the rate."""
-        if name in NAMES:
-            return [pair * len(NAMES) + NAMES.index(name) for pair in range(self.pairs)]
-        first = self.pairs * len(NAMES) + NETWORK_NAMES.index(name)
+        if name not in NETWORK_NAMES:
+            return self.of_pairs((name,))
+        first = self.pairs * len(self.of_pair) + NETWORK_NAMES.index(name)
         rates = BY_NAME[name].rates
         return list(range(first, first + (RATE_BINS if rates else 1)))
 
     def of_pairs(self, names: tuple[str, ...]) -> list[int]:
         """Return the columns of some observables, all of one pair after the other."""
-        return [p * len(NAMES) + NAMES.index(name) for p in range(self.pairs) for name in names]
+        own = self.of_pair
+        return [p * len(own) + own.index(name) for p in range(self.pairs) for name in names]

@@ -3,10 +3,11 @@
 
 const nameOf = (select) => select.selectedOptions[0].textContent;
 const asNumbers = (values, n) => Array.from({ length: n }, (_, i) => values?.[i] ?? NaN);
-const bars = (values, errors) => ({
-  low: values.map((v, i) => v - 2 * (errors[i] || 0)),
-  high: values.map((v, i) => v + 2 * (errors[i] || 0)),
-});
+// Intervals: `reaches` standard errors to each side, two where networks are many.
+const bars = (values, errors, reaches) => {
+  const half = values.map((_, i) => (reaches?.[i] ?? 2) * (errors[i] || 0));
+  return { low: values.map((v, i) => v - half[i]), high: values.map((v, i) => v + half[i]) };
+};
 
 // What a figure along the layers needs of one observable. On a logarithmic axis a band that
 // reaches 0 is cut at a thousandth of the mean.
@@ -14,7 +15,7 @@ function lineData(layers, line, logarithmic = false) {
   if (!line?.mean) return {};
   const n = layers.length;
   const y = asNumbers(line.mean, n).map((v) => (logarithmic && v <= 0 ? NaN : v));
-  const { low, high } = bars(y, asNumbers(line.error, n));
+  const { low, high } = bars(y, asNumbers(line.error, n), line.reach);
   const text = (values, digits) => layers.map((_, i) => plain(values?.[i], digits));
   return {
     x: layers, y, high,
@@ -43,7 +44,7 @@ function typical(line) {
   const power = (values) => values?.map((v) => (known(v) ? Math.exp(v) : null));
   const mean = power(line.mean);
   const error = line.error?.map((e, i) => (known(e) && known(mean[i]) ? e * mean[i] : null));
-  return { mean, error, theory: power(line.theory), first: power(line.first), z: line.z };
+  return { mean, error, reach: line.reach, theory: power(line.theory), first: power(line.first), z: line.z };
 }
 
 const lineOf = (point, name) =>
@@ -122,6 +123,12 @@ function drawZ() {
       x: layers, y: asNumbers(values, layers.length), text: values.map((v) => plain(v, 3)),
     });
   }
+  const strip = figures.z?.document.get_model_by_name("strip");
+  if (strip) {
+    const reaches = (line.reach ?? []).filter(known);
+    strip.top = reaches.length ? Math.min(...reaches) : 2;
+    strip.bottom = -strip.top;
+  }
   figures.z?.reset.emit();
 }
 
@@ -196,13 +203,13 @@ function drawWidths() {
   const ys = asNumbers(group?.mean[i], xs.length);
   const errors = asNumbers(group?.error[i], xs.length);
   fill("widths", "means", {
-    x: xs, y: ys, ...bars(ys, errors),
+    x: xs, y: ys, ...bars(ys, errors, group?.reach[i]),
     text: xs.map((_, j) =>
       `N = ${group.width[j]}: ${withError(group.mean[i][j], group.error[i][j])}`),
   });
   const limit = at("limit");
   fill("widths", "limit", known(limit) ? {
-    x: [0], y: [limit], ...bars([limit], [at("limit_stderr") ?? NaN]),
+    x: [0], y: [limit], ...bars([limit], [at("limit_stderr") ?? NaN], [Math.max(...group.reach[i])]),
     text: [`limit of the fit: ${withError(limit, at("limit_stderr"))}`],
   } : {});
   const field = at("mean_field");
@@ -246,7 +253,7 @@ function matching(free) {
 // Means with their errors, and what is shown under the pointer.
 const measured = (x, name, chosen, text) => {
   const y = column(name, chosen);
-  return { x: column(x, chosen), y, ...bars(y, column(`${name}_stderr`, chosen)),
+  return { x: column(x, chosen), y, ...bars(y, column(`${name}_stderr`, chosen), chosen.map((i) => rows[`${name}_reach`]?.[i])),
            text: chosen.map(text) };
 };
 

@@ -169,7 +169,7 @@ def _layer_line(made: Any, name: str, role: str, marker: str) -> None:
 
 def _z_figure() -> Any:
     made = _layer_figure("z")
-    made.add_layout(BoxAnnotation(bottom=-2, top=2, fill_alpha=0.16, tags=["muted"]))
+    made.add_layout(BoxAnnotation(name="strip", bottom=-2, top=2, fill_alpha=0.16, tags=["muted"]))
     made.add_layout(Span(location=0, dimension="width", line_width=1, tags=["ink"]))
     for name, (role, marker) in zip(("z", "z_first"), MARKS, strict=False):
         source = _source(name, "x", "y", "text")
@@ -212,7 +212,7 @@ def _widths() -> Any:
 
 
 def _with_errors(made: Any, name: str, role: str, marker: str) -> Any:
-    """Add points with bars of two standard errors."""
+    """Add points with the bars of their intervals."""
     source = _source(name, "x", "y", "low", "high", "text")
     draw(made, "segment", [role], "x", "low", "x", "high", source=source, line_width=1.4)
     return draw(made, "scatter", [role], "x", "y", source=source, marker=marker, size=9)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.parameters import PARAMETERS
+from simcore.results.intervals import reach
 
 from .points import Point, point_label
 from .sources import Source, is_asymmetric
@@ -68,7 +69,8 @@ def last_layer(
     """Return a table of points at the last layer, column by column.
 
     Columns are the varied parameters and g, and of each observable of `LAST` the mean, its
-    standard error and theory; of c also its fixed point c* and the depth scale.
+    standard error, the reach of its interval (`intervals.reach`) and theory; of c also its fixed
+    point c* and the depth scale.
     """
     columns: dict[str, list[Any]] = {"label": [], "source": [], "c_star": [], "scale": []}
     names = [*varied, *(["g"] if "k" in varied else [])]
@@ -92,12 +94,14 @@ def last_layer(
 
 def _last_arrays(source: Source) -> dict[str, Floats]:
     dataset = source.dataset
-    names = [name + suffix for name in LAST for suffix in ("", "_stderr", "_theory")]
-    return {
+    names = [name + suffix for name in LAST for suffix in ("", "_stderr", "_theory", "_count")]
+    found = {
         name: dataset[name].isel(layer=-1).transpose(*source.swept).values
         for name in names
         if name in dataset
     }
+    counts = [name for name in found if name.endswith("_count")]
+    return found | {name.replace("_count", "_reach"): reach(found.pop(name)) for name in counts}
 
 
 def fixed_point_of(values: Mapping[str, float], *, asymmetric: bool) -> tuple[float, float]:

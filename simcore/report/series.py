@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from simcore.results.intervals import reach
+
 from .points import Point, chosen_layers
 from .sources import Source
 
@@ -34,12 +36,16 @@ NETWORK_LINES = ("dead", "dead_inputs", "dead_network_all")
 PARTS = {
     "mean": "",
     "error": "_stderr",
+    "reach": "_count",
     "theory": "_theory",
     "theory_error": "_theory_stderr",
     "first": "_theory_1n",
     "first_std": "_theory_1n_std",
 }
-"""Numbers of an observable at a layer, and the endings of their variables."""
+"""Numbers of an observable at a layer, and the endings of their variables.
+
+``reach`` is half of an interval in standard errors (`intervals.reach`), by the networks.
+"""
 
 DISTRIBUTIONS = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both")
 """Observables whose distribution over networks is shown."""
@@ -56,7 +62,7 @@ SINGLE_DIGITS = 4
 ALL_DIGITS = 17
 
 DIGITS = 8
-FEWER_DIGITS = {"error": 3, "theory_error": 3, "first_std": 4}
+FEWER_DIGITS = {"error": 3, "theory_error": 3, "first_std": 4, "reach": 4}
 """Significant digits of numbers on the page, by part where they are fewer."""
 
 
@@ -100,6 +106,8 @@ def _add_lines(read: Reader, layers: Sequence[int], found: Sequence[dict[str, An
     for name in LINES + NETWORK_LINES:
         for part, suffix in PARTS.items():
             values = read(name + suffix, {"layer": layers})
+            if values is not None and part == "reach":
+                values = reach(values)
             if values is None or np.isnan(values).all():
                 continue
             for row, one in zip(values, found, strict=True):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simcore.errors import InputError, SimcoreError
+from simcore.results.intervals import FEW
 
 from .training_source import Training, read_training
 
@@ -139,6 +140,12 @@ def _notes(source: Source) -> list[str]:
         notes.append(f"The merged file lacks trials {facts['gaps']}. Merge it with their shards.")
     if most == 0:
         notes.append("No network is done yet, so there is nothing to show of it.")
+    elif 2 <= least < FEW:
+        notes.append(
+            f"With fewer than {FEW} networks (here {least}) the law of c and of q over networks, "
+            "which is skewed, makes errors of c too small and z too large, also by Student’s law. "
+            "Look at ln q and ln(1 − c), which are less skewed, or simulate more networks."
+        )
     elif least < 2:
         first = int(config["first_trial"])
         more = f"simcore resume {name} --trials 1000" if first == 0 else "simulate with more trials"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simcore.results.intervals import reach
+
 from .answers import Widths
 from .points import chosen_layers, group_key, parameters, values_at
 from .series import numbers
@@ -31,7 +33,7 @@ def widths_data(
 
     `wanted` are the keys (`points.group_key`) of the groups that are shown: points that differ in
     width only. ``groups`` holds, by key and observable, ``width`` and lists over the layers of
-    ``mean``, ``error`` (each a list over the widths) and the numbers of the fit.
+    ``mean``, ``error``, ``reach`` (each a list over the widths) and the numbers of the fit.
     """
     fits, dataset = widths.fits, widths.dataset
     if fits is None or dataset is None or "width" not in dataset["correlation"].dims:
@@ -68,12 +70,13 @@ def _arrays(
     """Return means, errors and fits of an observable, the dimensions of the groups first."""
     found = {
         part: dataset[f"{name}{suffix}"].sel(layer=layers).transpose(*others, "layer", "width")
-        for part, suffix in (("mean", ""), ("error", "_stderr"))
+        for part, suffix in (("mean", ""), ("error", "_stderr"), ("reach", "_count"))
     }
     for part in FIT + OPTIONAL_FIT:
         if f"{name}_{part}" in fits:
             found[part] = fits[f"{name}_{part}"].sel(layer=layers).transpose(*others, "layer")
-    return {part: np.asarray(array.values) for part, array in found.items()}
+    values = {part: np.asarray(array.values) for part, array in found.items()}
+    return values | {"reach": reach(values["reach"])}
 
 
 def _listed(values: npt.NDArray[np.float64]) -> list[Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+FEW = 64
+"""Networks below which standard errors of skewed observables are too small."""
+
 
 def reach(networks: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the half-width, in standard errors, of an interval that holds 95.45 % of all means.

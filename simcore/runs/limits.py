@@ -58,6 +58,10 @@ REMOVED = frozenset({"tf32", "fast_normals"})
 
 SAMPLERS = ("gram", "dense")
 DEVICES = ("cpu", "cuda")
+CONTROLS = ("auto", "on", "off")
+
+MOST_DEATHS = 1e-7
+"""Largest probability that a network dies, at which control variates apply."""
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,10 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
     found: dict[str, dict[str, Floats]] = {"theory_1n": {}, "theory_1n_std": {}}
     if min((1.0 / point.layer_widths(run.depth)).sum() for point in run.points) > REACH:
         return found
-    signals = [_signals(run, point) for point in run.points]
+    given = [signals(run, point) for point in run.points]
     rows = [
         (*point.layer_widths(run.depth), point.g, point.sigma_w, point.sigma_b or 0.0, *signal)
-        for point, pairs in zip(run.points, signals, strict=True)
+        for point, pairs in zip(run.points, given, strict=True)
         for signal in pairs
     ]
     known, place = np.unique(np.array(rows), axis=0, return_inverse=True)
@@ -109,7 +109,7 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
     return found
 
 
-def _signals(run: Run, point: Point) -> list[tuple[float, float, float]]:
+def signals(run: Run, point: Point) -> list[tuple[float, float, float]]:
     """Return q₁, q₂ and 1 − c₀ of each pair as correlated weights see them."""
     if run.inputs is None:
         return [(point.q0, point.q0, distance) for distance in point.distances]

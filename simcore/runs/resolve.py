@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K, ensemble_name
+from simcore.physics.observables import NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
     SCALE_LIMITS,
     check_choice,
@@ -30,10 +31,12 @@ from simcore.statistics.blocks import BLOCK
 from simcore.theory.scales import default_sigma_w
 
 from . import limits
+from .controls import no_controls
 from .costs import sampler_costs
 from .grid import axes
 from .limits import DEFAULTS, EXCLUSIVE
 from .spec import RunSpec
+from .target import Target
 
 if TYPE_CHECKING:
     from .run import Run
@@ -61,7 +64,7 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     if points > limits.MAX_POINTS:
         rule = f"must have at most {limits.MAX_POINTS}"
         raise InputError("grid", f"{points} points", rule, "Split the grid.")
-    return values | {"sampler": _sampler(draft)}
+    return values | {"sampler": _sampler(draft), "controls": _controls(draft, spec.controls)}
 
 
 WHOLE = ("depth", "trials", "first_trial", "seed", "keep", "bins")
@@ -84,7 +87,7 @@ def _normalised(spec: RunSpec) -> RunSpec:
     if spec.pairs is not None and not isinstance(spec.pairs, str):
         values["pairs"] = whole("pairs", spec.pairs)
     if spec.until_stderr is not None:
-        values["until_stderr"] = number("until_stderr", spec.until_stderr)
+        values["until_stderr"] = Target.of(spec.until_stderr).plain()
     values["shared_network"] = bool(spec.shared_network)
     given = {field.name: getattr(spec, field.name) for field in fields(RunSpec)}
     return RunSpec(**given | values)
@@ -227,15 +230,31 @@ def _check_pair(run: Run) -> None:
         raise InputError(name, f"{least:g}", rule, "Use larger values of the three.")
 
 
+# --- control variates ---------------------------------------------------------------------------
+
+
+def _controls(run: Run, asked: str | bool) -> bool:
+    """Return whether there are control variates: where they apply, and are not turned off."""
+    if not isinstance(asked, bool):
+        check_choice("controls", asked, limits.CONTROLS)
+    missing = no_controls(run)
+    if missing and asked in (True, "on"):
+        remedy = "Leave the option out, or choose off."
+        raise InputError("controls", "on", f"has no meaning here: {missing}", remedy)
+    return not missing and asked not in (False, "off")
+
+
 # --- statistics ---------------------------------------------------------------------------------
 
 
 def _statistics(spec: RunSpec) -> dict[str, Any]:
     """Return trials, first_trial, until_stderr, seed, keep, bins and levels."""
     trials, target = spec.trials, spec.until_stderr
-    if target is not None and not 0.0 < target < 1.0:
-        remedy = "Give the standard error that the mean correlation is to reach."
-        raise InputError("until_stderr", target, "must be a number between 0 and 1", remedy)
+    if target is not None:
+        observable = Target.of(target).observable
+        if observable in NETWORK_NAMES and not (spec.shared_network or spec.inputs is not None):
+            rule = f"is of inputs that share a network ({observable})"
+            raise InputError("until_stderr", target, rule, f"Take one of {', '.join(NAMES)}.")
     if trials is None:
         trials = DEFAULTS.trials if target is None else DEFAULTS.most_trials
     whole("trials", trials, 1, limits.MAX_RUN_TRIALS)

@@ -12,13 +12,14 @@ import numpy as np
 
 from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
-from simcore.physics.observables import KEPT, Columns
+from simcore.physics.observables import CONTROLLED, KEPT, Columns
 from simcore.physics.parameters import plain
 
 from .grid import Point, axes, grid_points
 from .limits import KEEP_BYTES, REMOVED
 from .resolve import resolved
 from .spec import RunSpec
+from .target import Target
 
 MAX_COVARIANCE_LAYERS = 32
 
@@ -96,8 +97,13 @@ class Run(RunSpec):
     sigma_w_of_k
         (k, σ_w) where `sigma_w` has no values; found here, and given where a run is read back.
     until_stderr
-        Standard error of the mean correlation at which a point ends, at every layer and pair;
-        judged after 256, 512, 1024, … trials (`simcore.execution.schedule`). None runs all trials.
+        Standard error at which a point ends, at every layer and pair: a number, of the mean
+        correlation, or ``"log_q1=1e-3"``, of any observable. The trials that this takes are
+        computed from a pilot of 256 (`simcore.execution.stopping`). None runs all trials.
+    controls
+        Whether means are also estimated with control variates (theory.md 6): ``"on"``, ``"off"``
+        or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
+        layers wide enough that no network dies.
 
     Raises
     ------
@@ -119,6 +125,7 @@ class Run(RunSpec):
     levels: tuple[float, ...]
     pairs: int | None
     inputs: InputSet | None
+    controls: bool
 
     if not TYPE_CHECKING:  # a type checker takes the arguments from RunSpec
 
@@ -136,7 +143,7 @@ class Run(RunSpec):
     @property
     def columns(self) -> Columns:
         """Columns of a trial's trajectory."""
-        return Columns(self.pairs or 1, self.shared)
+        return Columns(self.pairs or 1, self.shared, CONTROLLED if self.controls else ())
 
     @property
     def batch(self) -> int:
@@ -192,12 +199,17 @@ class Run(RunSpec):
         spaced = np.geomspace(1.0, self.depth, min(self.depth, MAX_COVARIANCE_LAYERS))
         return tuple(sorted({round(x) for x in spaced}))
 
+    @cached_property
+    def target(self) -> Target | None:
+        """The standard error that ends a point, and of what; None where all trials are run."""
+        return None if self.until_stderr is None else Target.of(self.until_stderr)
+
     # --- identity -------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
         """Physics and statistics as plain values ("inf" as a string): what `config_json` holds."""
         # An option that came later is named only where it is used: earlier files keep their digest.
-        used = (f.name for f in fields(self) if getattr(self, f.name) != f.default)
+        used = (f.name for f in fields(self) if getattr(self, f.name) not in (f.default, False))
         later = (name for name in used if name not in CONFIG)
         return {name: _plain(getattr(self, name)) for name in (*later, *CONFIG)}
 
@@ -221,7 +233,7 @@ class Run(RunSpec):
         for name in REMOVED & config.keys():
             rule = "is an option that this version of simcore no longer has"
             raise InputError(name, config[name], rule, "Simulate again without it.")
-        values = {name: _tuples(value) for name, value in config.items()}
+        values = {"controls": False} | {name: _tuples(value) for name, value in config.items()}
         values["k"] = tuple(float(x) for x in values["k"])
         if values["sigma_w_of_k"] is not None:
             values["sigma_w_of_k"] = tuple((float(k), w) for k, w in values["sigma_w_of_k"])

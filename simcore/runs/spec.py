@@ -52,4 +52,5 @@ class RunSpec:
     pairs: int | str | None = None
     inputs: InputSet | str | os.PathLike[str] | None = None
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
-    until_stderr: float | None = None
+    until_stderr: float | str | None = None
+    controls: str | bool = "auto"

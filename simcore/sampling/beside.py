@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from simcore.numerics.compiling import FEATURES_VARIABLE, cache_folder
 FIRST = "simcore.sampling.pair.physics.finish_layer"
 """The function that the second process compiles first: where it is cached, so is the rest."""
 
-CODE = "import sys; sys.path[:] = {path!r}; from {module} import compile_some; compile_some()"
+CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
 
 
 def start() -> subprocess.Popen[bytes] | None:
@@ -38,7 +39,7 @@ def start() -> subprocess.Popen[bytes] | None:
         return subprocess.Popen(
             [sys.executable, "-c", CODE.format(path=sys.path, module=__name__)],
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -49,8 +50,19 @@ def start() -> subprocess.Popen[bytes] | None:
 def end(process: subprocess.Popen[bytes] | None) -> None:
     """End the second process, wherever it is: a kernel is cached as a whole or not at all."""
     if process is not None:
-        process.kill()
-        process.wait()
+        with process:
+            process.kill()
+
+
+def main() -> None:
+    """Compile, and end early where the first process has been killed, which closes the pipe."""
+
+    def watch() -> None:
+        os.read(0, 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    compile_some()
 
 
 def compile_some() -> None:

@@ -20,6 +20,8 @@ from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, Chosen, Collector, Moments
 
 from .contract import Signals, TaskResult
+from .control import follow
+from .control.of_run import RunControls
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,6 +45,7 @@ class TaskSampler(abc.ABC):
         self.fan_ins = [point.fan_ins(run.depth) for point in run.points]
         self.layers = np.array(run.covariance_layers, dtype=np.int64) - 1
         self.chosen = Chosen.of(run.columns)
+        self.controls = RunControls(run)
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time of one thread for a block of 64 trials.
@@ -132,14 +135,17 @@ class BlockSampler(TaskSampler):
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
         """Run a task in the calling thread."""
         collector = self.collector(task, bins)
+        controls, widths = self.controls.of(task.point), self.widths[task.point]
         for block in range(task.blocks):
             trials = min(BLOCK, task.trials - block * BLOCK)
             first = (task.first_block + block) * BLOCK
             carried = self.carry(task.point, self.places(task.point, trials))
+            follow.start(controls)
             for layer0, rows in self._segments(task.point, trials):
                 self.advance(task.point, first, layer0, carried, rows, signals)
                 if signals.stop[0]:
                     return self.result(task, collector)
+                follow.follow(controls, widths, layer0, rows)
                 statistics.collect(collector, block, layer0, rows)
             statistics.finish_block(collector, block, trials)
         statistics.join_blocks(collector, task.blocks)
@@ -150,12 +156,15 @@ class BlockSampler(TaskSampler):
     ) -> TaskResult:
         """Run a task of one block with all threads, each with some of its trials."""
         collector = self.collector(task, bins)
+        controls, widths = self.controls.of(task.point), self.widths[task.point]
+        follow.start(controls)
         places = self.places(task.point, task.trials)
         carried = self.carry(task.point, places if places > 1 else min(threads, task.trials))
         for layer0, rows in self._segments(task.point, task.trials):
             self.share_trials(task, layer0, carried, rows, signals, pool, threads)
             if signals.stop[0]:
                 return self.result(task, collector)
+            follow.follow(controls, widths, layer0, rows)
             statistics.collect(collector, 0, layer0, rows)
         statistics.finish_block(collector, 0, task.trials)
         return self.result(task, collector)

@@ -44,6 +44,9 @@ COLUMNS = len(NAMES)
     DEAD_BOTH,
 ) = range(COLUMNS)
 
+FEATURES = COLUMNS
+"""First of the columns that controls read, after the observables, in a row that has them."""
+
 
 @njit(nogil=True, cache=True, forceinline=True)
 def write_length(q, power, row, at_q, at_log):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simcore.numerics.arithmetic import times
 from simcore.numerics.kernels import njit
-from simcore.physics.observables import COVARIANCE, HISTOGRAMMED, KEPT, Columns
+from simcore.physics.observables import HISTOGRAMMED, KEPT, Columns
 
 from .blocks import BLOCK
 
@@ -53,7 +53,8 @@ class Chosen(NamedTuple):
     @classmethod
     def of(cls, columns: Columns) -> Chosen:
         """Choose as `physics.observables` says."""
-        return cls(*(np.array(columns.of_pairs(s)) for s in (HISTOGRAMMED, COVARIANCE, KEPT)))
+        chosen = HISTOGRAMMED, columns.covariance, KEPT
+        return cls(*(np.array(columns.of_pairs(names)) for names in chosen))
 
 
 class Collector(NamedTuple):
@@ -86,7 +87,7 @@ class Bins(NamedTuple):
 def empty_moments(layers: int, covariance_layers: int, columns: Columns = SINGLE) -> Moments:
     """Return moments of no trials, which `take_statistics` fills in."""
     o, c = columns.count, covariance_layers
-    p = len(COVARIANCE) * columns.pairs
+    p = len(columns.covariance) * columns.pairs
     shapes: tuple[tuple[int, ...], ...]
     shapes = ((layers, o), (layers, o), (layers, o), (p,), (p, c), (p, c, c))
     return Moments(*(np.zeros(shape) for shape in shapes))

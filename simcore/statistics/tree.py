@@ -72,7 +72,8 @@ class PointStatistics:
     `partial_histogram` are of a partial last block, published but not part of the state. `bins` is
     None until block 0 is done. `trajectories` has the observables `KEPT` of each pair in the first
     trials, shape (kept, layer, pair and observable), NaN where undefined or not done; `kept` of
-    them are done, from the first.
+    them are done, from the first. `look`: where a point ends at a standard error, the trials after
+    which it is judged next, or was last; 0 before that is known.
     """
 
     tree: MomentTree
@@ -82,6 +83,7 @@ class PointStatistics:
     partial: Moments | None = None
     partial_histogram: Counts | None = None
     kept: int = 0
+    look: int = 0
 
     def has_trajectory(self) -> npt.NDArray[np.bool_]:
         """Return which of the first trials have their trajectory here, shape (kept,)."""

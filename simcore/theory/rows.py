@@ -67,9 +67,10 @@ def first_orders(grid: Grid, depth: int, scales: Scales) -> dict[str, Any]:
     return {name: grid.shaped(name, np.concatenate(part)) for name, part in parts.items()}
 
 
-def dead(*, depth: int, width: int) -> dict[str, Any]:
-    """Return the probability of a dead network of one width."""
-    dead = meanfield.dead_network(np.full(depth, width))
+def dead(*, depth: int, width: int, k: float = 0.0, sigma_b: float = 0.0) -> dict[str, Any]:
+    """Return the probability of a dead network of one width, which k and σ_b change at width 1."""
+    zero_sum = k == math.inf and sigma_b == 0.0
+    dead = meanfield.dead_network(np.full(depth, width), zero_sum=zero_sum)
     return {"dead_network1": dead, "dead_network2": dead}
 
 

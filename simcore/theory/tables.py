@@ -66,8 +66,8 @@ def trajectories(
     xarray.Dataset
         Each observable of theory.md 3 at infinite width, with dimension ``layer`` last; with widths
         also ``_1n`` and ``_1n_std``, mean and standard deviation over networks at first order, and
-        ``dead_network1`` and ``dead_network2``, exact at any width. `rai` and `raai` have
-        ``_stderr``, the standard error of the population.
+        ``dead_network1`` and ``dead_network2``, exact at any width, which depend on k and σ_b
+        where a width is 1. `rai` and `raai` have ``_stderr``, the standard error of the population.
 
     Raises
     ------
@@ -100,8 +100,9 @@ def _gaussian(grid: Grid, limit: Grid, depth: int, scales: Scales) -> dict[str, 
     variables = limit.tabulate(follow, ("layer",), depth)
     if "width" in grid.axes:
         deaths = functools.partial(rows.dead, depth=depth)
-        widths = Grid({"width": grid.axes["width"]})
-        variables |= widths.tabulate(deaths, ("layer",), depth)
+        names = ("width", "k", "sigma_b") if 1 in grid.axes["width"] else ("width",)
+        deadly = Grid({name: grid.axes[name] for name in names})
+        variables |= deadly.tabulate(deaths, ("layer",), depth)
         variables |= rows.first_orders(grid, depth, scales)
     return variables
 

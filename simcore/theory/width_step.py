@@ -22,8 +22,11 @@ from .jets import Jet
 from .law import FloatArray
 from .node_moments import FEATURES, Angle, factor, mean_curves, node_covariance
 
-_SIZE = 3
+SIZE = 3
 """Components of s."""
+
+_UNITS = (0, 0, 1, 1, 2)
+"""Powers of the unit of the residual in the five node averages."""
 
 _LARGEST_T = 300.0
 """Largest t; beyond it the angle is π."""
@@ -144,15 +147,15 @@ def _deviations(state: State, nodes: Nodes) -> Directions:
     own = factor(state.covariance)
     points = own.shape[-1]
     return Directions(
-        np.concatenate((own, np.zeros((_SIZE, FEATURES, points))), axis=1),
-        np.concatenate((np.zeros((FEATURES, _SIZE, points)), nodes.root), axis=1),
+        np.concatenate((own, np.zeros((SIZE, FEATURES, points))), axis=1),
+        np.concatenate((np.zeros((FEATURES, SIZE, points)), nodes.root), axis=1),
     )
 
 
 def _axes(points: int) -> Directions:
     """Return a unit step of each component of the state, then of each node average."""
-    steps = np.repeat(np.eye(_SIZE + FEATURES)[:, :, None], points, axis=2)
-    return Directions(steps[:_SIZE], steps[_SIZE:])
+    steps = np.repeat(np.eye(SIZE + FEATURES)[:, :, None], points, axis=2)
+    return Directions(steps[:SIZE], steps[SIZE:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +173,12 @@ class Inputs:
     """⟨x⟩, ⟨x²⟩, ⟨r̄⟩, ⟨r̄x⟩, ⟨r̄²⟩ in units of the mean state's f."""
 
 
-def expand(state: State, nodes: Nodes, directions: Directions) -> Inputs:
-    """Expand what (4) reads about the mean state and the mean of the node averages."""
+def expand(state: State, nodes: Nodes, directions: Directions, *, own: bool = False) -> Inputs:
+    """Expand what (4) reads about the mean state and the mean of the node averages.
+
+    Directions of the node averages are in units of the mean state's S; or, if `own`, of the S of
+    each state, which follows the angle.
+    """
     angle, h = state.angle, np.exp(state.log_unit)
     v_log, v_ratio, v_t = directions.state
     stretch = 0.5 * h * v_ratio
@@ -185,6 +192,7 @@ def expand(state: State, nodes: Nodes, directions: Directions) -> Inputs:
     sine = angle.relative_sin * share * s
     half = 0.5 * state.ratio
     t_bend = 0.5 * state.fold * v_ratio**2
+    growth = np.where(angle.t < 0.0, c, 0.0)  # d ln S/dt
     rho = Jet(
         angle.relative_drop * share - half * _over_x(np.expm1, half * h),
         sine * v_t - 0.5 * root * c * v_ratio,
@@ -194,7 +202,10 @@ def expand(state: State, nodes: Nodes, directions: Directions) -> Inputs:
     for i, (value, slope, bend) in enumerate(
         zip(nodes.values, nodes.slopes, nodes.bends, strict=True)
     ):
-        curve = Jet(value, slope * v_t + directions.nodes[i], bend * v_t**2 + slope * t_bend)
+        along = directions.nodes[i]
+        curve = Jet(value, slope * v_t + along, bend * v_t**2 + slope * t_bend)
+        if own:
+            curve = Jet(curve.value, curve.slope, curve.bend + _UNITS[i] * growth * v_t * along)
         if i in (2, 3):
             curve = curve * longer
         elif i == 4:
@@ -285,7 +296,7 @@ def _fold(t: Jet, length: FloatArray, before: FloatArray) -> FloatArray:
 
     Of δ² that part is folded that δ' knows: with β the regression of δ on δ', β²δ'².
     """
-    axis = t.slope.shape[0] - FEATURES - _SIZE + 1
+    axis = t.slope.shape[0] - FEATURES - SIZE + 1
     after = (length[: axis - 1] ** 2).sum(axis=0)
     known = length[axis] * before / np.where(after > 0.0, after, 1.0)
     return np.asarray(np.maximum(0.0, 2.0 * t.bend[axis] * known**2))
@@ -315,7 +326,7 @@ def spread(state: State, nodes: Nodes, law: Laws, rows: tuple[int, ...]) -> Spre
     mean = np.stack([part.value + part.bend[:size].sum(axis=0) for part in parts])
     mean[-1] -= 0.5 * fold * (length[:size] ** 2).sum(axis=0)
     second = _second(state, nodes, law, deviations, rows, slopes, fold)
-    by_state, by_nodes = axes[:, :_SIZE], axes[:, _SIZE:]
+    by_state, by_nodes = axes[:, :SIZE], axes[:, SIZE:]
     change = np.einsum("iap,abp,jbp->ijp", by_nodes, nodes.change, by_nodes)
     follows = np.einsum("dp,ndp->np", deviations.state[2], slopes)
     second = second + np.einsum("jkp,ip->ijkp", change, follows)

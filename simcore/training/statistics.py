@@ -132,7 +132,8 @@ def final(dataset: xr.Dataset) -> xr.Dataset:
 def dead_units(dataset: xr.Dataset) -> xr.Dataset:
     """Return the mean share of units that no test input activates, with its standard error.
 
-    ``before``, ``after`` and ``before_stderr``, ``after_stderr`` of shape (ensemble, layer).
+    ``before``, ``after`` and ``before_stderr``, ``after_stderr`` of shape (ensemble, layer), and
+    the number of runs, ``before_count`` and ``after_count``, of shape (ensemble,).
     Diverged runs are left out of ``after``; NaN where too few are left.
     """
     usable = _usable(dataset)
@@ -149,6 +150,7 @@ def dead_units(dataset: xr.Dataset) -> xr.Dataset:
             error = np.sqrt((gap**2).sum(axis=1) / (count - 1.0) / count)
         found[name] = ("ensemble", "layer"), mean
         found[f"{name}_stderr"] = ("ensemble", "layer"), error
+        found[f"{name}_count"] = "ensemble", runs.sum(axis=1)
     return found
 
 

@@ -128,7 +128,10 @@ def test_mistakes_are_one_line(
     ("arguments", "line"),
     [
         (["--until-stderr", "0"], "--until-stderr 0: must be a number between 0 and 1"),
-        (["--until-stderr", "x"], "--until-stderr x: "),
+        (["--until-stderr", "x"], "--until-stderr x: must be a number"),
+        (["--until-stderr", "c=0.1"], "--until-stderr c=0.1: names no observable. Take one of q1"),
+        (["--until-stderr", "q1=inf"], "--until-stderr q1=inf: must be a number above 0"),
+        (["--until-stderr", "dead=1"], "--until-stderr dead=1: is of inputs that share a network"),
         (
             ["--until-stderr", "0.1", "--first-trial", "64"],
             "--until-stderr 0.1: excludes --first-trial",
@@ -162,11 +165,14 @@ def test_a_missed_target_is_said(here: Path, capsys: Told) -> None:
     options = ["--until-stderr", "1e-3", "--trials", "300"]
     assert simulate([*SMALL, *options, "-o", "run.h5"]) == 0
     told = capsys.readouterr().out
-    assert "1 of 1 points had all 300 trials without reaching a standard error of 0.001" in told
-    assert "simcore resume FILE --trials N" in told
+    missed = "1 of 1 points ended without reaching a standard error of 0.001 (correlation) in 300"
+    assert missed in told
+    error = float(told.partition("the largest error is ")[2].split()[0].rstrip("."))
+    wanted = int(told.partition("simcore resume FILE --trials ")[2].split()[0])
+    assert wanted == pytest.approx(300 * (error / 1e-3) ** 2, rel=0.01)
     capsys.readouterr()
     assert simulate([*SMALL, *options, "--dry-run"]) == 0
-    assert "until a standard error of 0.001, at most 300" in capsys.readouterr().out
+    assert "until a standard error of 0.001 (correlation), at most 300" in capsys.readouterr().out
 
 
 def test_merged_shards_are_shown(run: Path, capsys: Told) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simcore.execution.execute import empty_point
-from simcore.execution.schedule import Agenda, looks, worst_error
+from simcore.execution.schedule import Agenda
+from simcore.execution.stopping import deciding_error, needed
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, Moments, empty_moments
@@ -101,18 +102,19 @@ def test_only_what_is_missing_is_done(done: set[int], seed: int) -> None:
     assert Agenda(plan, points).finished
 
 
-def test_the_looks_double_and_then_come_evenly() -> None:
-    target = run(trials=5 * 2**20 + 7, until_stderr=0.1)
-    found = list(looks(target))
-    assert found[:3] == [256, 512, 1024]
-    assert found[-6:] == [2**20, 2 * 2**20, 3 * 2**20, 4 * 2**20, 5 * 2**20, 5 * 2**20 + 7]
-    assert list(looks(run())) == [1000]
+def test_the_number_that_is_needed() -> None:
+    """The error falls like 1/sqrt(n): a third takes nine times the trials, in blocks."""
+    assert needed(256, 0.3, 0.1) == 9 * 256
+    assert needed(256, 0.3, 0.0999) == 9 * 256 + BLOCK
+    assert needed(6400, 0.1001, 0.1) == 6848  # a sixteenth more
+    assert needed(256, np.inf, 0.1) == 512
+    assert needed(256, 1.0, 1e-300) == 2**32 - BLOCK
 
 
 @pytest.mark.parametrize(
-    ("target", "ends"), [(0.07, 256), (0.063, 256), (0.05, 512), (0.032, 1000), (0.001, 1000)]
+    ("target", "ends"), [(0.07, 256), (0.063, 256), (0.05, 448), (0.036, 832), (0.001, 1000)]
 )
-def test_a_point_ends_at_the_first_look_that_is_good_enough(target: float, ends: int) -> None:
+def test_a_point_ends_at_the_number_of_its_pilot(target: float, ends: int) -> None:
     """The standard error after n trials of deviation 1 (ddof 0) is 1/sqrt(n - 1)."""
     plan = run(until_stderr=target)
     points = [empty_point(plan)]
@@ -120,8 +122,43 @@ def test_a_point_ends_at_the_first_look_that_is_good_enough(target: float, ends:
     work(agenda, plan, points, 4, random.Random(1))
     assert agenda.finished
     assert points[0].trials() == ends
-    assert worst_error(plan, points[0]) == pytest.approx((ends - 1) ** -0.5)
+    moments = points[0].published()
+    assert moments is not None
+    assert deciding_error(plan, moments, "correlation") == pytest.approx((ends - 1) ** -0.5)
     assert [point for point, _ in agenda.unmet()] == ([0] if ends**-0.5 > target else [])
+
+
+def test_the_user_hears_once_what_the_pilots_say() -> None:
+    plan = run(until_stderr=0.02, trials=2000, width=(4, 5))
+    points = [empty_point(plan) for _ in plan.points]
+    agenda = Agenda(plan, points)
+    told = []
+    while (task := agenda.next_task(lambda _: 8)) is not None:
+        told.append(agenda.news())
+        absorb(points[task.point], task, plan)
+        agenda.done(task)
+        told.append(agenda.news())
+    (line,) = [line for line in told if line is not None]
+    assert line == (
+        "a standard error of 0.02 (correlation) needs about 2560 networks at 2 of 2 points; "
+        "with 2000, the most it may have, it will be about 0.023."
+    )
+    assert [point.trials() for point in points] == [2000, 2000]
+    # Gone on with, it is said again, from what the file holds.
+    assert Agenda(run(until_stderr=0.02, width=(4, 5), trials=3000), points).news() == (
+        "a standard error of 0.02 (correlation) needs about 2560 networks at 2 of 2 points."
+    )
+
+
+@pytest.mark.parametrize(("held", "ends"), [(512, 512), (576, 1024), (1024, 1152)])
+def test_files_whose_trials_doubled_go_on(held: int, ends: int) -> None:
+    """They do not say when their points are judged: at 256, 512, 1024, … trials."""
+    plan = run(until_stderr={512: 0.05, 1024: 0.032, 1152: 0.03}[ends], trials=3000)
+    points = [empty_point(plan)]
+    for block in range(held // BLOCK):
+        absorb(points[0], Task(0, block, 1, BLOCK), plan)
+    work(Agenda(plan, points), plan, points, 8, random.Random(1))
+    assert points[0].trials() == ends
 
 
 @settings(deadline=None)
@@ -145,16 +182,33 @@ def test_a_target_goes_on_from_any_checkpoint_as_if_never_stopped(stop: int, cap
     if not points[0].tree.nodes:
         points[0].bins = None
     work(Agenda(whole, points), whole, points, 2, random.Random(2))
-    assert points[0].trials() == expected[0].trials() == 2048
+    assert points[0].trials() == expected[0].trials() == 1152
+    assert points[0].look == expected[0].look
 
 
 def test_a_layer_without_values_is_never_good_enough() -> None:
     plan = run(until_stderr=0.5)
     points = [empty_point(plan)]
-    points[0].tree.add(2, 0, moments(256))
-    points[0].tree.nodes[2, 0].count[:, plan.columns.of("correlation")] = 1.0
+    held = moments(256)
+    points[0].tree.add(2, 0, held)
+    held.count[:, plan.columns.of("correlation")] = 1.0
     points[0].bins = NO_BINS
-    assert worst_error(plan, points[0]) == np.inf
+    assert deciding_error(plan, held, "correlation") == np.inf
     agenda = Agenda(plan, points)
     assert not agenda.finished
     assert agenda.expected_trials() == [512]
+    news = agenda.news()
+    assert news is not None
+    assert "some layer has fewer than two networks with a value after 256" in news
+
+
+def test_values_beyond_float64_end_a_point_at_its_pilot() -> None:
+    plan = run(until_stderr="q1=0.5")
+    points = [empty_point(plan)]
+    held = moments(256)
+    held.count[:, plan.columns.of("q1")] = 255.0
+    points[0].tree.add(2, 0, held)
+    points[0].bins = NO_BINS
+    agenda = Agenda(plan, points)
+    assert agenda.finished
+    assert np.isnan(agenda.unmet()[0][1])

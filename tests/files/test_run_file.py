@@ -197,6 +197,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
     absent = {
         *["last"] * (not complete),
         *["kept"] * (run.kept == 0),
+        *["target"] * (run.until_stderr is None),
         *["blocks"] * (not points[0].tree.nodes and not complete),
         *["shared"] * (not run.shared),
         "file" if run.inputs is None else "random",
@@ -470,7 +471,10 @@ def test_results_of_format_1_1_are_read_but_not_extended(single: Written, tmp_pa
 
 
 def test_results_of_format_1_2_are_read_and_extended(tmp_path: Path) -> None:
-    run, path = Run(depth=2, width=(4,), k=(0.0,), shared_network=True, trials=64), tmp_path / "a.h5"
+    run, path = (
+        Run(depth=2, width=(4,), k=(0.0,), shared_network=True, trials=64),
+        tmp_path / "a.h5",
+    )
     write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
     new = open_run(path).load()
     new.close()

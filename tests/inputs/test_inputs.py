@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import os
 import runpy
 import struct
 from collections.abc import Callable
@@ -227,6 +228,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "missing, dataset named": (lambda p: None, "x.h5:a", "there is no such file"),
     "name too long": (lambda p: None, "x" * 300 + ".npy", "name too long"),
     "folder": (lambda p: (p / "x.h5").mkdir(), "x.h5", "is a folder"),
+    "pipe": (lambda p: os.mkfifo(p / "x.npy"), "x.npy", "is a pipe or a device"),
     "unknown suffix": (lambda p: (p / "x.txt").touch(), "x.txt", "'.txt'"),
     "no suffix": (lambda p: (p / "x").touch(), "x", "Use one of: .npy, .npz, .h5, .hdf5, .csv."),
     "empty npy": (lambda p: (p / "x.npy").touch(), "x.npy", "can't be read"),

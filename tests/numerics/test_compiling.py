@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,49 @@ def test_the_choice_of_the_user_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
     assert compiling.cache_folder() == tmp_path / "mine" / "simcore" / digest()
     assert not (tmp_path / "cache").exists()
+
+
+def test_folders_of_other_sources_go_after_a_month(tmp_path: Path) -> None:
+    caches = tmp_path / "cache" / "simcore"
+    ago = time.time() - (compiling.KEPT_DAYS + 1) * 86400
+
+    def make(name: str, *, node: str = "", old: bool = True) -> Path:
+        folder = caches / name
+        (folder / node).mkdir(parents=True)
+        (folder / node / "kernel").touch()
+        for path in (folder / node, folder):
+            if old:
+                os.utime(path, (ago, ago))
+        return folder
+
+    unused = [make("0" * 16), make("1" * 16, node="node7")]
+    kept = [make("2" * 16, old=False), make("notes"), make("3" * 16, node="node7", old=False)]
+    os.utime(kept[-1], (ago, ago))  # a node has used it since
+    foreign = make("4" * 16).rename(tmp_path / "foreign")
+    (caches / ("4" * 16)).symlink_to(foreign)
+    folder = compiling.cache_folder()
+    assert [path for path in unused if path.exists()] == []
+    assert all(any(path.rglob("kernel")) for path in (*kept, foreign))
+    # Only a new folder looks for old ones, and a use makes a folder young.
+    again = make("5" * 16)
+    os.utime(folder, (ago, ago))
+    compiling.cache_folder.cache_clear()
+    compiling.cache_folder()
+    assert again.exists()
+    assert time.time() - folder.stat().st_mtime < 3600
+
+
+def test_without_a_home_no_folder_called_tilde_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Some versions of platformdirs leave the ~ as it is, where there is no name of the user."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda: Path("~/.cache"))
+    folder = compiling.cache_folder()
+    assert compiling.is_temporary()
+    assert folder.is_absolute()
+    assert list(tmp_path.iterdir()) == []
+    folder.rmdir()
 
 
 @pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "NUMBA_CACHE_DIR"])

@@ -15,7 +15,7 @@ from simcore.errors import FileFormatError, InputError
 from simcore.execution.execute import execute, resume
 from simcore.execution.merge import merge
 from simcore.execution.progress import Control, Progress
-from simcore.execution.schedule import worst_error
+from simcore.execution.stopping import PILOT, deciding_error, needed
 from simcore.files.run_file import info, read_state
 from simcore.files.run_results import RunResults
 from simcore.inputs.input_set import InputSet
@@ -157,18 +157,22 @@ def test_a_target_is_reached_alike_in_every_way(tmp_path: Path) -> None:
     whole, other = tmp_path / "whole.h5", tmp_path / "other.h5"
     outcome = execute(run, output=whole, threads=1)
     done = [point.trials() for point in outcome.points]
-    assert set(done) <= {2**n for n in range(8, 15)}
     assert len(set(done)) > 1
     assert outcome.unmet == []
     ds = open_run(whole)
     assert float(ds["correlation_stderr"].max()) <= 2e-3
     for point, statistics in zip(run.points, outcome.points, strict=True):
-        if statistics.trials() > 256:  # and at half the trials it was not
-            half = replace(run, trials=statistics.trials() // 2, until_stderr=None)
-            alone = replace(half, width=point.widths, k=(point.k,))
-            before = execute(alone).points[0]
-            assert float(before.published().count.max()) == half.trials  # type: ignore[union-attr]
-            assert worst_error(alone, before) > 2e-3
+        trials = PILOT
+        for _ in range(5):  # by runs of their own, look by look
+            fixed = replace(run, trials=trials, until_stderr=None)
+            alone = replace(fixed, width=point.widths, k=(point.k,))
+            moments = execute(alone).points[0].published()
+            assert moments is not None
+            error = deciding_error(alone, moments, "correlation")
+            if error <= 2e-3:
+                break
+            trials = needed(trials, error, 2e-3)
+        assert statistics.trials() == statistics.look == trials
     stopped(run, other, 1000)
     resume(other, scheduler="local:2")
     assert differences(whole, other) == []

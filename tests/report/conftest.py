@@ -41,6 +41,7 @@ RUNS = {
     "rai": Run(depth=6, width=(32,), ensemble="rai", trials=64),
     "profile": Run(depth=4, layer_widths=(48, 32, 32, 24), trials=64, keep=0),
     "same": Run(depth=5, width=(32,), correlation=(1.0,), trials=64),
+    "ten": Run(depth=4, width=(16, 32), trials=10),
     "one": Run(depth=5, width=(32,), trials=1),
 }
 """Runs by name: of each kind that has something of its own on the page."""

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import simcore
+from simcore.results.intervals import reach
 from tests.report.browser import Browser, Page
 from tests.report.conftest import Made
 
@@ -128,7 +129,11 @@ def test_the_choice_of_a_point(widths: Shown) -> None:
         agree(shown["y"], own.correlation)
         agree(shown["theory"], own.correlation_theory)
         agree(shown["first"], own.correlation_theory_1n)
-        agree(shown["high"], own.correlation + 2 * own.correlation_stderr, 4)
+        agree(
+            shown["high"],
+            own.correlation + reach(own.correlation_count) * own.correlation_stderr,
+            4,
+        )
         agree(source(page, "distance", "distance")["y"], own.distance)
         agree(source(page, "log_q", "log_q1")["y"], own.log_q1)
         agree(source(page, "inactive", "inactive_both")["y"], own.inactive_both)
@@ -140,6 +145,28 @@ def test_the_choice_of_a_point(widths: Shown) -> None:
         assert len(told) == 6
         assert words.split("\n") == told
         assert label.split(", ")[1] in page.evaluate("document.querySelector('#z h3').innerText")
+
+
+def test_intervals_of_ten_networks_are_those_of_student(browser: Browser, made: Make) -> None:
+    """At 95.45 % they reach 2.32 standard errors to each side, with nine degrees of freedom."""
+    page, _, ds = shown_page(browser, made("ten"))
+    own, most = ds.isel(width=0), 2.3198
+    line = source(page, "correlation", "correlation")
+    agree(line["high"], own.correlation + most * own.correlation_stderr, 3)
+    typical = source(page, "distance", "typical")
+    size = np.exp(own.log_distance)
+    agree(typical["high"], size * (1.0 + most * own.log_distance_stderr), 3)
+    dots = source(page, "last", "matching")
+    last = ds.isel(layer=-1)
+    agree(sorted(dots["low"]), np.sort(last.correlation - most * last.correlation_stderr), 3)
+    choose(page, "widths-observable", "correlation")
+    means = source(page, "widths", "means")
+    half = (np.array(means["high"]) - np.array(means["low"])) / 2.0
+    layer = page.evaluate("document.getElementById('widths-layer-shown').textContent")
+    error = ds.correlation_stderr.sel(layer=int(layer.split()[1]))
+    agree(sorted(half), np.sort(most * error), 2)
+    strip = "Bokeh.documents.flatMap((d) => d.get_model_by_name('strip') ?? [])[0].top"
+    assert page.evaluate(strip) == pytest.approx(most, rel=1e-3)
 
 
 def test_theories_of_other_points_are_thin_lines_where_points_are_few(

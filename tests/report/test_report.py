@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import typer
 import xarray as xr
+from scipy.special import ndtr, stdtrit
 from simcore.cli.config import Given
 from simcore.cli.request import build_request
 from simcore.cli.simulate import simulate
@@ -158,9 +159,17 @@ def test_numbers_are_those_of_the_file(made: Make) -> None:
             line = point["lines"][name]
             np.testing.assert_allclose(line["mean"], own[name], rtol=1e-7)
             np.testing.assert_allclose(line["error"], own[f"{name}_stderr"], rtol=1e-2)
+            few = stdtrit(own[f"{name}_count"] - 1, ndtr(2.0))
+            np.testing.assert_allclose(line["reach"], few, rtol=1e-3)
             np.testing.assert_allclose(line["theory"], own[f"{name}_theory"], rtol=1e-7)
             np.testing.assert_allclose(line["first"], own[f"{name}_theory_1n"], rtol=1e-7)
         np.testing.assert_allclose(point["lines"]["dead"]["mean"], ds.dead, rtol=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "warned"), [("ten", True), ("single", False)])
+def test_few_networks_are_warned_of(made: Make, name: str, warned: bool) -> None:
+    assert ("Look at ln q and ln(1 − c)" in made(name).html) == warned
 
 
 @pytest.mark.parametrize(
@@ -311,7 +320,8 @@ def test_the_fits_of_all_points_shown_are_there() -> None:
     coords = {"width": widths, "k": ks, "layer": layers}
     mean = np.arange(2 * 200 * 3, dtype=float).reshape(2, 200, 3)
     dims = ("width", "k", "layer")
-    dataset = xr.Dataset(dict.fromkeys(("correlation", "correlation_stderr"), (dims, mean)), coords)
+    names = ("correlation", "correlation_stderr", "correlation_count")
+    dataset = xr.Dataset(dict.fromkeys(names, (dims, mean)), coords)
     fits = xr.Dataset(
         {f"correlation_{part}": (dims[1:], mean[0]) for part in ("limit", "slope")},
         {name: coords[name] for name in dims[1:]},

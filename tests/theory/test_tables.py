@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import subprocess
 import sys
@@ -181,6 +182,19 @@ def test_every_point_of_a_grid_is_its_own() -> None:
         np.testing.assert_allclose(one[f"{name}_1n"], first.mean[name], rtol=1e-12)
         np.testing.assert_allclose(one[f"{name}_1n_std"], first.std[name], rtol=1e-12)
     np.testing.assert_array_equal(one.dead_network1, theory.dead_network([128] * 6))
+
+
+def test_a_layer_after_a_single_node_is_dead_where_weights_sum_to_zero() -> None:
+    swept: dict[str, Any] = {"width": [1, 2], "k": [0.0, INF], "sigma_b": [0.0, 0.5]}
+    table = tables.trajectories(3, **swept)
+    for width, k, sigma_b in itertools.product(*swept.values()):
+        point = table.sel(width=width, k=k, sigma_b=sigma_b)
+        alive = [(1 - 0.5**width) ** layer for layer in (1, 2, 3)]
+        if (width, k, sigma_b) == (1, INF, 0.0):
+            alive[1:] = [0.0, 0.0]
+        np.testing.assert_allclose(point.dead_network1, 1 - np.array(alive), rtol=1e-15)
+    wider = tables.trajectories(3, **swept | {"width": [2, 3]})
+    assert wider.dead_network1.dims == ("width", "layer")
 
 
 def test_the_first_order_does_not_depend_on_how_points_are_taken_together(

@@ -104,6 +104,7 @@ def test_dead_units_are_means_over_runs_that_did_not_diverge() -> None:
     kept = np.delete(ds["dead_after"].to_numpy()[0], 2, axis=0)
     np.testing.assert_allclose(found["after"], kept.mean(axis=0))
     np.testing.assert_allclose(found["after_stderr"], kept.std(axis=0, ddof=1) / math.sqrt(19))
+    assert (int(found["before_count"]), int(found["after_count"])) == (20, 19)
     np.testing.assert_allclose(found["before"], ds["dead_before"].to_numpy()[0].mean(axis=0))
     assert np.isnan(dead_units(runs(seeds=1, diverged={"he": {0: 0}}))["after"]).all()
 

@@ -34,13 +34,15 @@ class Batch(NamedTuple):
 
     `signals` and `other` have room for the columns over the nodes of the widest layer, (C ·
     nodes,): in turn one holds the activations and the other receives the next pre-activations.
-    `power`, (C,), are exponents of the columns' units, whole numbers. `kappa` and `rho` are κ and 1
-    − κ, (P,). `died`, (P, 2), is 1 where some layer so far had every node inactive for the first or
+    `square`, (C,), are the variances of the columns' pre-activations in the present layer. `power`,
+    (C,), are exponents of the columns' units, whole numbers. `kappa` and `rho` are κ and 1 − κ,
+    (P,). `died`, (P, 2), is 1 where some layer so far had every node inactive for the first or
     second input of a pair; `died_input` is the same for the explicit columns, (E,).
     """
 
     signals: Floats
     other: Floats
+    square: Floats
     power: Floats
     kappa: Floats
     rho: Floats
@@ -53,6 +55,7 @@ class Batch(NamedTuple):
         return cls(
             np.empty(columns * nodes),
             np.empty(columns * nodes),
+            np.empty(columns),
             np.empty(columns),
             np.empty(pairs),
             np.empty(pairs),
@@ -203,8 +206,10 @@ def _explicit_factor(layer, column, lanes):
     if a <= DIFFERENCE * law.sigma_w * law.sigma_w * (square / n):
         t[:n] = 0.0
         a = 0.0
+    bias = 0.0
     if t.size > n:
-        t[n] = math.ldexp(layer.sigma_b, -int(power[column]))
+        t[n] = bias = math.ldexp(layer.sigma_b, -int(power[column]))
+    layer.batch.square[column] = a + bias * bias
     return a
 
 
@@ -248,11 +253,14 @@ def _regress(layer, p, a, lanes):
     left = product(t[:n], t[:n], lanes)
     if left <= DIFFERENCE * before:
         t[:n] = 0.0
+        left = 0.0
+    batch.square[column] = left
     if t.size > n:
         t[n] = -math.ldexp(batch.rho[p] * bias, -up)
         bias = math.ldexp(rho * bias, -up)
         if left + t[n] * t[n] <= DIFFERENCE * (before + bias * bias):
             t[n] = 0.0
+        batch.square[column] += t[n] * t[n]
 
 
 @njit(nogil=True, cache=True)

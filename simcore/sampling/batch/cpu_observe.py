@@ -15,8 +15,8 @@ from simcore.sampling import row as shown
 
 from .physics import in_units
 
-SUMS = 9
-"""Of a pair: u², us, s², x², rx, r², nodes inactive for the first, the second, both."""
+SUMS = 11
+"""Of a pair: u², us, s², x², rx, r², nodes inactive for the first, the second, both; x, r."""
 
 DEAD, DEAD_INPUTS, DEAD_ALL, RATES = range(4)
 """Columns of the network, after those of the pairs."""
@@ -36,6 +36,8 @@ def _add_node(sums, lane, u, p, s):
     sums[6, lane] += first
     sums[7, lane] += second
     sums[8, lane] += first * second
+    sums[9, lane] += x
+    sums[10, lane] += r
 
 
 @njit(nogil=True, cache=True)
@@ -89,6 +91,32 @@ def _count_pair(u, s, kappa, active):
 
 
 @njit(nogil=True, cache=True)
+def _show(k11, gamma2, kappa, per_node, total, row):
+    """Write what control variates read (`control.follow`): cos θ, sin θ, M and w.
+
+    Given K a node has u = √K₁₁ z₁ and s = γz₂, as in theory.md (4); κ and γ are in units of s.
+    Exactly parallel signals have no z₂, and nothing depends on it.
+    """
+    root, gamma = math.sqrt(k11), math.sqrt(gamma2)
+    x = kappa * root
+    r = math.sqrt(x * x + gamma2)
+    at = shown.FEATURES
+    if r == 0.0:
+        return
+    row[at], row[at + 1] = x / r, gamma / r
+    unit = gamma if x > 0.0 else r
+    share = 1.0 / unit if unit > 0.0 else 0.0
+    row[at + 2] = total[9] * per_node / root
+    row[at + 3] = total[3] * per_node / k11
+    row[at + 4] = total[10] * per_node * share
+    row[at + 5] = total[4] * per_node / root * share
+    row[at + 6] = total[5] * per_node * share * share if unit > 0.0 else 0.5
+    row[at + 7] = total[0] * per_node / k11 - 1.0
+    row[at + 8] = total[1] * per_node / root / gamma if gamma > 0.0 else 0.0
+    row[at + 9] = total[2] * per_node / gamma2 - 1.0 if gamma > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True)
 def _finish_pair(layer, p, sums, total, active, row):
     """Observe a pair and turn its residual into that of the activations."""
     pairing, batch = layer.pairing, layer.batch
@@ -99,7 +127,9 @@ def _finish_pair(layer, p, sums, total, active, row):
     kappa = batch.kappa[p]
     cotangent = in_units(kappa, up)
     _pair_sums(u, s, cotangent, sums, total)
-    uu, us, ss, xx, rx, rr, n1, n2, both = total
+    uu, us, ss, xx, rx, rr, n1, n2, both, _, _ = total
+    if row.size > shown.FEATURES and batch.square[first] > 0.0:
+        _show(batch.square[first], batch.square[column], cotangent, 1.0 / width, total, row)
     if active.size and pairing.inputs != pairing.explicit:
         _count_pair(u, s, cotangent, active)
     if n1 == width:
@@ -192,9 +222,11 @@ def finish_layer(layer, row):
     active = np.zeros(layer.h.shape[1] if pairing.network else 0, np.int64)
     row[:] = np.nan
     pairs = pairing.first.size
+    of_network = RATES + RATE_BINS if pairing.network else 0
+    columns = (row.size - of_network) // pairs
     for p in range(pairs):
-        part = row[p * shown.COLUMNS : (p + 1) * shown.COLUMNS]
+        part = row[p * columns : (p + 1) * columns]
         _finish_pair(layer, p, sums, total, active, part)
     _finish_explicit(layer, active)
     if pairing.network:
-        _observe_network(layer, active, row[pairs * shown.COLUMNS :])
+        _observe_network(layer, active, row[pairs * columns :])

@@ -77,8 +77,9 @@ class PairSampler(BlockSampler):
         collector = self.collector(task, bins)
         physics, widths = self.physics[task.point], self.widths[task.point]
         trials = task.first_block * BLOCK, task.trials
+        controls = self.controls.of(task.point)
         watched = signals.stop, signals.progress
-        pair.run_blocks(physics, widths, *trials, SEGMENT, collector, *watched)
+        pair.run_blocks(physics, widths, *trials, SEGMENT, controls, collector, watched)
         return self.result(task, collector)
 
     def share_trials(

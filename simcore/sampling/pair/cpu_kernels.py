@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
-from simcore.sampling.row import COLUMNS
+from simcore.sampling.control import follow as control
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import collect, finish_block, join_blocks
 
@@ -88,24 +88,29 @@ def advance(physics, widths, first_trial, layer0, states, rows, stop, progress):
 
 
 @njit(nogil=True, cache=True)
-def run_blocks(physics, widths, first_trial, trials, segment, collector, stop, progress):
+def run_blocks(physics, widths, first_trial, trials, segment, controls, collector, watched):
     """Run `trials` trials from `first_trial` on, block by block, into a `moments.Collector`.
+
+    `controls` are those of a block (`control.follow`), `watched` the arrays `stop` and `progress`.
 
     Layers are taken `segment` at a time, which bounds the memory and changes no byte.
     """
-    depth = widths.shape[0]
+    depth, columns = collector.moments.count.shape[1:]
+    stop, progress = watched
     states = np.empty((BLOCK, STATE))
-    room = np.empty(BLOCK * min(segment, depth) * COLUMNS)
+    room = np.empty(BLOCK * min(segment, depth) * columns)
     for block in range((trials + BLOCK - 1) // BLOCK):
         n = min(BLOCK, trials - block * BLOCK)
         first = first_trial + block * BLOCK
         start(physics, states[:n])
+        control.start(controls)
         for layer0 in range(0, depth, segment):
             layers = min(segment, depth - layer0)
-            rows = room[: n * layers * COLUMNS].reshape(n, layers, COLUMNS)
+            rows = room[: n * layers * columns].reshape(n, layers, columns)
             advance(physics, widths, first, layer0, states[:n], rows, stop, progress)
             if stop[0] != 0:
                 return
+            control.follow(controls, widths, layer0, rows)
             collect(collector, block, layer0, rows)
         finish_block(collector, block, n)
     join_blocks(collector, (trials + BLOCK - 1) // BLOCK)

@@ -27,6 +27,9 @@ STATE = 9
 _i32: Any = np.int32  # the exponents that every target's ldexp takes
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
+AVERAGES = 5
+"""Node averages of theory.md (4), the first of the sums of a layer."""
+
 ALONG, EXPONENT = 5, 6
 """Places of the sums of z₁² and z₁z₂; x of `put_angle` and POWER take them once they are used."""
 
@@ -159,7 +162,7 @@ def observe_layer(width, totals, state, row):
     next, where on a GPU several threads do them side by side. Observables are found for the
     state's first and second signal, which are the pair's second and first where `SWAPPED`.
     """
-    for column in range(shown.COLUMNS):
+    for column in range(row.shape[0]):
         row[column] = np.nan
     if state[LIVE] == NONE_LEFT:
         for count in range(SUMS, TOTALS):
@@ -207,6 +210,19 @@ def _observe(width, totals, state, row):
     shown.put_length(times(times(root2, root2), square / a), power, row, shown.Q2, shown.LOG_Q2)
     shown.put_angle(x, y, row)
     totals[ALONG] = x
+    if row.shape[0] > shown.FEATURES:
+        _show(per_node, cosine, sine, (a, b, e), totals, row)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _show(per_node, cosine, sine, own, totals, row):
+    """Write what control variates read (`control.follow`): cos θ, sin θ, M and w."""
+    at = shown.FEATURES
+    row[at], row[at + 1] = cosine, sine
+    for i in range(AVERAGES):
+        row[at + 2 + i] = times(totals[i], per_node)
+    at += 2 + AVERAGES
+    row[at], row[at + 1], row[at + 2] = own[0] - 1.0, own[1], own[2] - 1.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)

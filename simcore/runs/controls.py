@@ -1,0 +1,41 @@
+"""Where control variates apply (theory.md 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from simcore.physics.ensembles import ASYMMETRIC
+
+from . import limits
+
+if TYPE_CHECKING:
+    from .run import Run
+
+
+def no_controls(run: Run) -> str:
+    """Return why a run has no control variates; "" if some of its points have them."""
+    if run.ensemble in ASYMMETRIC:
+        return f"the node averages of {run.ensemble} have no closed law"
+    if run.device == "cuda":
+        return "they are computed on the CPU only"
+    if run.weights != "normal":
+        return f"the node averages of {run.weights} weights have no closed law"
+    profiles = [run.layer_widths] if run.layer_widths else [(width,) for width in run.width]
+    if not any(rarely_dies(widths, run.depth) for widths in profiles):
+        return (
+            f"a network of this width dies with a probability above {limits.MOST_DEATHS:g} within "
+            f"{run.depth} layers, and means over the others are not those of all"
+        )
+    return ""
+
+
+def rarely_dies(widths: Sequence[int], depth: int) -> bool:
+    """Return whether a network dies rarely enough for its controls to have mean 0.
+
+    `widths` are those of its layers, or one of all. The bias that this leaves is of the order of
+    the probability, times a standard deviation of one network: less than a thousandth of a standard
+    error for up to 10⁸ networks.
+    """
+    layers = widths if len(widths) > 1 else (*widths,) * depth
+    return sum(2.0 ** (1 - min(width, 1000)) for width in layers) <= limits.MOST_DEATHS

@@ -1,0 +1,77 @@
+"""Control variates of the points of a run: whose path they follow, and room for their numbers."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.runs.controls import rarely_dies
+from simcore.runs.predictions import signals
+from simcore.runs.run import Run
+from simcore.statistics.blocks import BLOCK
+from simcore.theory.expansion import Start
+
+from .follow import CARRIED, COEFFICIENTS, Controls, room
+from .path import coefficients
+
+Floats = npt.NDArray[np.float64]
+
+TOGETHER = 2**12
+"""Layers of pairs whose coefficients are found at a time, and held (8 MB): one by one is slow."""
+
+
+class RunControls:
+    """Coefficients of a run, found when a point is begun; threads may share it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._pairs = run.columns.pairs if run.controls else 0
+        self._lock = threading.Lock()
+        self._held: dict[int, Floats] = {}
+
+    def of(self, point: int) -> Controls:
+        """Return the controls of a block of networks of a point, before `follow.start`."""
+        return Controls(
+            self.coefficients(point),
+            np.zeros((self._pairs, CARRIED, BLOCK)),
+            room(BLOCK if self._pairs else 0),
+            len(self._run.columns.of_pair),
+        )
+
+    def coefficients(self, point: int) -> Floats:
+        """Return the coefficients of a point, shape (pair, depth, COEFFICIENTS).
+
+        NaN where there are no controls: where a network may die, and for a signal that the weights
+        do not see.
+        """
+        if not self._pairs:
+            return np.empty((0, self._run.depth, COEFFICIENTS))
+        with self._lock:
+            if point not in self._held:
+                step = max(1, TOGETHER // (self._run.depth * self._pairs))
+                first = point // step * step
+                self._held = self._found(range(first, min(first + step, len(self._run.points))))
+            return self._held[point]
+
+    def _found(self, numbers: range) -> dict[int, Floats]:
+        run = self._run
+        places: dict[tuple[int, int], int] = {}
+        starts: dict[Start, int] = {}
+        for number in numbers:
+            point = run.points[number]
+            if rarely_dies(point.widths[: run.depth], run.depth):
+                for pair, (q1, q2, distance) in enumerate(signals(run, point)):
+                    if q1 > 0.0 and q2 > 0.0:
+                        law = point.k, point.sigma_w, point.sigma_b or 0.0
+                        start = Start(*law, q1, q2, distance)
+                        places[number, pair] = starts.setdefault(start, len(starts))
+        known = coefficients(list(starts), run.depth) if starts else None
+        found = {}
+        for number in numbers:
+            found[number] = np.full((self._pairs, run.depth, COEFFICIENTS), np.nan)
+            for pair in range(self._pairs):
+                if known is not None and (number, pair) in places:
+                    found[number][pair] = known[places[number, pair]]
+        return found

@@ -1,0 +1,173 @@
+"""The update (4) to second order about the infinite-width path: derivatives for control variates.
+
+Variables are z = (s, m): the state s = (ln K₁₁, λ/h, t) of a pair and the deviations m of the five
+node averages from their conditional means (theory.md 5), with the residual in units of the
+network's own S. So the derivatives along s are those of F, and along m those of U.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .jets import Jet
+from .law import FloatArray
+from .meanfield import trajectory
+from .node_moments import FEATURES, mean_curves
+from .width_step import SIZE, Directions, Laws, Nodes, State, expand, rescaled, update
+
+VARIABLES = SIZE + FEATURES
+
+_MOST_T = 300.0
+"""Largest |t|: what stands for parallel and for opposite signals."""
+
+_BLOCK = 2**12
+"""Layers expanded at a time, to save memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """Derivatives at every layer of P paths of L layers."""
+
+    log_k: FloatArray
+    """ln K₁₁ of the path, shape (P, L)."""
+    log_ratio: FloatArray
+    """λ of the path, shape (P, L)."""
+    unit: FloatArray
+    """h, the unit of λ in this layer, shape (P, L)."""
+    t: FloatArray
+    """ln tan(θ/2) of the path, shape (P, L)."""
+    gradient: FloatArray
+    """Of the next layer's (ln K₁₁, λ/h', t), shape (P, L, 3, 8)."""
+    hessian: FloatArray
+    """Second derivatives of the same, shape (P, L, 3, 8, 8)."""
+    activation_t: FloatArray
+    """ln tan(θ/2) of the angle between the activations, shape (P, L)."""
+    activation_gradient: FloatArray
+    """Shape (P, L, 8)."""
+    activation_hessian: FloatArray
+    """Shape (P, L, 8, 8)."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """An ensemble and a pair of inputs: what a path depends on."""
+
+    k: float
+    sigma_w: float
+    sigma_b: float
+    q1: float
+    q2: float
+    distance: float
+
+
+def expansion(starts: list[Start], depth: int) -> Expansion:
+    """Expand the update about the infinite-width paths of some pairs."""
+    columns = [_path(start, depth) for start in starts]
+    log_k, ratio, t = (np.stack([column[i] for column in columns]).ravel() for i in range(SIZE))
+    g = np.array([start.k / (1.0 + start.k) if np.isfinite(start.k) else 1.0 for start in starts])
+    weight = 2.0 * np.log([start.sigma_w for start in starts])
+    with np.errstate(divide="ignore"):
+        bias = 2.0 * np.log([start.sigma_b for start in starts])
+    laws = [np.repeat(array, depth) for array in (g, weight, bias)]
+    unit = _state(log_k, ratio, t).log_unit
+    # The last layer has no next one: its own unit does.
+    later = np.roll(unit, -1)
+    later[depth - 1 :: depth] = unit[depth - 1 :: depth]
+    found: list[tuple[FloatArray, ...]] = []
+    with np.errstate(all="ignore"):
+        for first in range(0, t.size, _BLOCK):
+            part = slice(first, first + _BLOCK)
+            law = Laws(*(array[part] for array in laws))
+            state = _state(log_k[part], ratio[part], t[part])
+            found.append(_expanded(state, law, np.exp(unit[part] - later[part])))
+    gradient, hessian, value, slope, bend = (
+        np.concatenate(parts) for parts in zip(*found, strict=True)
+    )
+    shape = len(starts), depth
+    return Expansion(
+        log_k=log_k.reshape(shape),
+        log_ratio=ratio.reshape(shape),
+        unit=np.exp(unit).reshape(shape),
+        t=t.reshape(shape),
+        gradient=gradient.reshape(*shape, *gradient.shape[1:]),
+        hessian=hessian.reshape(*shape, *hessian.shape[1:]),
+        activation_t=value.reshape(shape),
+        activation_gradient=slope.reshape(*shape, VARIABLES),
+        activation_hessian=bend.reshape(*shape, VARIABLES, VARIABLES),
+    )
+
+
+def _path(start: Start, depth: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return ln K₁₁, λ and t at infinite width, each of shape (depth,)."""
+    path = trajectory(
+        depth,
+        k=start.k,
+        sigma_w=start.sigma_w,
+        sigma_b=start.sigma_b,
+        q1=start.q1,
+        q2=start.q2,
+        distance=start.distance,
+    )
+    half = np.exp(path.log_distance) / 2.0  # sin²(θ/2)
+    with np.errstate(divide="ignore"):
+        t = 0.5 * (path.log_distance - np.log(2.0) - np.log1p(-np.minimum(half, 1.0)))
+    t = np.where(path.distance == 0.0, -_MOST_T, np.clip(t, -_MOST_T, _MOST_T))
+    return path.log_q1, path.log_q2 - path.log_q1, t
+
+
+def _state(log_k: FloatArray, ratio: FloatArray, t: FloatArray) -> State:
+    """Return the state without spread in units that suit it."""
+    zeros = np.zeros((SIZE, SIZE, SIZE, t.size))
+    with np.errstate(divide="ignore"):
+        return rescaled((log_k, ratio, t), np.zeros_like(t), zeros[0], zeros, zeros[0, 0, 0])
+
+
+def _expanded(state: State, law: Laws, change: FloatArray) -> tuple[FloatArray, ...]:
+    """Return the arrays of an `Expansion` of some layers, points first.
+
+    `change` is h/h' of each layer.
+    """
+    points = change.size
+    values, slopes, bends = mean_curves(state.angle)
+    none = np.zeros((FEATURES, FEATURES, points))
+    nodes = Nodes(values, slopes, bends, none, none)
+    zero = np.zeros(points)
+    plain = Laws(zero, zero, np.full(points, -np.inf))
+
+    def next_state(directions: Directions) -> tuple[Jet, ...]:
+        given = expand(state, nodes, directions, own=True)
+        log_k, ratio, t = update(given, law, state.log_unit)
+        return log_k, ratio.times(change), t
+
+    def of_activations(directions: Directions) -> tuple[Jet, ...]:
+        given = expand(state, nodes, directions, own=True)
+        return update(given, plain, state.log_unit)[2:]
+
+    _, gradient, hessian = _derivatives(next_state, points)
+    value, slope, bend = _derivatives(of_activations, points)
+    return gradient, hessian, value[:, 0], slope[:, 0], bend[:, 0]
+
+
+def _derivatives(
+    function: Callable[[Directions], tuple[Jet, ...]], points: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return values, gradients and Hessians, points first, by polarisation of a jet's bends."""
+    pairs = [(i, j) for i in range(VARIABLES) for j in range(i)]
+    axes = np.eye(VARIABLES)
+    steps = np.stack([*axes, *(axes[i] + axes[j] for i, j in pairs)], axis=1)
+    steps = np.repeat(steps[:, :, None], points, axis=2)
+    jets = function(Directions(steps[:SIZE], steps[SIZE:]))
+    values = np.stack([jet.value for jet in jets], axis=-1)
+    slopes = np.stack([jet.slope[:VARIABLES] for jet in jets])
+    hessian = np.empty((points, len(jets), VARIABLES, VARIABLES))
+    for row, jet in enumerate(jets):
+        single = jet.bend[:VARIABLES]
+        for i in range(VARIABLES):
+            hessian[:, row, i, i] = 2.0 * single[i]
+        for n, (i, j) in enumerate(pairs):
+            mixed = jet.bend[VARIABLES + n] - single[i] - single[j]
+            hessian[:, row, i, j] = hessian[:, row, j, i] = mixed
+    return values, slopes.transpose(2, 0, 1), hessian

@@ -1,0 +1,69 @@
+"""The second process that compiles on a first run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+START = """
+import os, signal
+from simcore.sampling import beside
+print(beside.start().pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_it_ends_with_the_process_that_has_started_it(tmp_path: Path) -> None:
+    """A second Ctrl-C, or a lack of memory, leaves no time to end it."""
+    killed = subprocess.run(
+        [sys.executable, "-c", START],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    end = time.monotonic() + 120.0
+    while _runs(int(killed.stdout)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    # It has not come to the end of its work, or to the first function.
+    assert list(tmp_path.rglob("simcore.*")) == []
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_while_it_compiles_ends_it(tmp_path: Path) -> None:
+    code = "import sys; from simcore.cli.simulate import main; sys.exit(main())"
+    words = ["--width", "8", "--depth", "2", "--trials", "64", "-o", "x.h5"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as first:
+        beside: list[psutil.Process] = []
+        while not beside:
+            assert first.poll() is None
+            time.sleep(0.05)
+            beside = psutil.Process(first.pid).children()
+        first.send_signal(signal.SIGINT)
+        _, told = first.communicate(timeout=300)
+    assert first.returncode == 130
+    last = told.splitlines()[-1]
+    assert last.startswith("stopped: x.h5 holds 0 of 64 trials"), told
+    assert not _runs(beside[0].pid)
+
+
+def _runs(number: int) -> bool:
+    try:
+        return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
