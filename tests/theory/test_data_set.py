@@ -184,7 +184,7 @@ def test_the_mean_share_of_dead_inputs_is_exact_at_any_width(tmp_path: Any) -> N
 def test_which_runs_have_which_predictions(tmp_path: Any) -> None:
     np.save(tmp_path / "inputs.npy", pairs_as_inputs(OVERLAPS))
     own = {"dead_theory", "dead_theory_stderr", "dead_inputs_theory"}
-    common = {"width": 4, "depth": 2, "trials": 64, "pairs": 2}
+    common: dict[str, Any] = {"width": 4, "depth": 2, "trials": 64, "pairs": 2}
 
     def predicted(ensemble: simcore.Ensemble, **options: Any) -> set[str]:
         return own & set(simcore.simulate(ensemble, **common, **options).data_vars)
