@@ -33,15 +33,17 @@ if TYPE_CHECKING:
     from .machine.memory import check_memory
     from .numerics.spacing import evenly, logarithmically
     from .numerics.text import NOTHING, plain, with_error
-    from .physics.observables import BY_NAME
+    from .physics.observables import BY_NAME, CONTROL, NEAR_ONE
     from .runs.ensemble import Ensemble
     from .runs.run import Run
 
 __all__ = [
     "ASYMMETRIC",
     "BY_NAME",
+    "CONTROL",
     "CRITICAL",
     "EXCLUSIVE",
+    "NEAR_ONE",
     "NOTHING",
     "NO_VALUES",
     "Control",
@@ -78,6 +80,7 @@ __all__ = [
 
 BELOW = {
     "BY_NAME": "physics.observables.BY_NAME",
+    "CONTROL": "physics.observables.CONTROL",
     "Outcome": "execution.execute.Outcome",
     "RunResults": "files.run_results.RunResults",
     "check_destination": "files.destination.check_destination",
@@ -88,6 +91,7 @@ BELOW = {
     "info": "files.run_file.info",
     "logarithmically": "numerics.spacing.logarithmically",
     "needed": "execution.stopping.needed",
+    "NEAR_ONE": "physics.observables.NEAR_ONE",
     "NOTHING": "numerics.text.NOTHING",
     "NO_VALUES": "execution.stopping.NO_VALUES",
     "plain": "numerics.text.plain",
@@ -125,6 +129,7 @@ def simulate(
     sampler: str | None = None,
     trials: int | None = None,
     until_stderr: float | str | None = None,
+    controls: str | bool | None = None,
     seed: int | None = None,
     device: str | None = None,
     layer_widths: Sequence[int] | None = None,
@@ -142,7 +147,7 @@ def simulate(
         The law of the weights; or a whole `Run`, for grids over k, σ_w and σ_b and for options that
         are not listed here. With a `Run` only the last five parameters may be given.
     width, depth, layer_widths, correlation, distance, q0, pairs, shared_network, inputs, \
-weights, sampler, trials, until_stderr, seed
+weights, sampler, trials, until_stderr, controls, seed
         As for `Run`, which has their defaults. Several widths, correlations, distances or q0 make
         a dimension each.
     device

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simcore.numerics.arithmetic import exp_below_0
-from simcore.physics.observables import MEASURED_BY
+from simcore.physics.observables import MEASURED_BY, NEAR_ONE
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import Floats, Moments, standard_errors
@@ -58,6 +58,11 @@ def deciding_error(run: Run, moments: Moments, observable: str) -> float:
     ):
         return math.nan
     errors = standard_errors(moments)[1][:, own]
+    if observable == "correlation":
+        own_distance = run.columns.of("distance")
+        near = moments.mean[:, own_distance] < NEAR_ONE
+        near &= moments.count[:, own_distance] == count
+        errors = np.where(near, standard_errors(moments)[1][:, own_distance], errors)
     if observable in OF_DISTANCE:
         errors = _of_logarithm(run, moments, errors)
     if observable in OF_NETWORKS:

@@ -16,6 +16,7 @@ from simcore.physics.observables import (
     KEPT,
     MEASURED_BY,
     NAMES,
+    NEAR_ONE,
     NETWORK_NAMES,
 )
 from simcore.runs.network_predictions import network_predictions
@@ -140,8 +141,7 @@ class RunResults:
         if name == "controlled":
             return self._basic(folder + CONTROL, "mean")
         if name == "controlled_errors":
-            least = ROUNDING * np.abs(self._basic(folder + CONTROL, "mean"))
-            return np.maximum(self._basic(folder + CONTROL, "mean_errors"), least)
+            return self._controlled_errors(folder)
         return self._basic(folder, name)
 
     def _basic(self, observable: str, name: str) -> Numbers:
@@ -156,11 +156,33 @@ class RunResults:
             every = self._folded.count[columns_of(self.run, MEASURED_BY[base(observable)])]
             count = np.where(count < every, 0.0, count)
         if name in ("std", "mean_errors"):
+            if observable == "correlation":
+                m2 = self._near_one(count, m2)
             part = self._folded._replace(count=count, m2=m2)
             values = standard_errors(part)[name == "mean_errors"]
         else:
             values = np.where(count > 0.0, mean, np.nan) if name == "mean" else count
         return np.moveaxis(values, 0, 1 if base(observable) in NAMES else -1)
+
+    def _controlled_errors(self, observable: str) -> Numbers:
+        mean = self._basic(observable + CONTROL, "mean")
+        errors = np.maximum(
+            self._basic(observable + CONTROL, "mean_errors"), ROUNDING * np.abs(mean)
+        )
+        if observable == "correlation":
+            # Where c is near 1, 1 − c has the digits.
+            near = self._basic("distance" + CONTROL, "mean") < NEAR_ONE
+            errors = np.where(near, self._controlled_errors("distance"), errors)
+        return errors
+
+    def _near_one(self, count: Floats, m2: Floats) -> Floats:
+        """Take the squared deviations of c, where it is near 1, from 1 − c.
+
+        Some trials may be without 1 − c (`DISTANCE_FLOOR`); c has it all there.
+        """
+        own = columns_of(self.run, "distance")
+        known, distance, square = (values[own] for values in self._folded[:3])
+        return np.where((known == count) & (distance < NEAR_ONE), square, m2)
 
     def _covariance(self, name: str) -> Numbers:
         """Return the values at a path below /entry/covariance, shape (point, pair, …)."""

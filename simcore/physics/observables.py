@@ -168,11 +168,17 @@ CONTROLLED = (
 )
 """Observables with a control variate, theory.md 6."""
 
+EXACT = ("inactive1", "inactive2", "dead_network1", "dead_network2")
+"""Observables whose theory is exact at any width where control variates apply."""
+
 CONTROL = "_controlled"
 """End of the name of a controlled value."""
 
 KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactive_both")
 """Observables whose first trajectories are kept whole."""
+
+NEAR_ONE = 1e-3
+"""Mean of 1 − c below which deviations of c are those of 1 − c, whose digits c has not kept."""
 
 MEASURED_BY = {"q1": "inactive1", "q2": "inactive2", "distance": "correlation"}
 """Observables with values beyond float64, each with one that is defined wherever it exists."""

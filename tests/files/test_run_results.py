@@ -7,12 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import pytest
 from simcore.cli.simulate import main
+from simcore.cli.summary import rows_of_results
 
 import simcore
+from simcore.execution.execute import execute
 from simcore.files.run_results import RunResults
+from simcore.results.compare import z_scores
+from simcore.results.open_run import to_dataset
 from simcore.runs.run import Run
 from simcore.statistics.tree import PointStatistics
 from tests.support.results import statistics
@@ -150,3 +155,35 @@ def test_weights_that_sum_to_zero_are_dead_after_a_single_node(sigma_b: float) -
     # Three layers: by chance beyond 4 standard errors in 2e-4 of runs; the seed is fixed.
     np.testing.assert_array_less(np.abs(mean - theory), 4.0 * error + 1e-12)
     assert (theory[2] == 1.0) == (sigma_b == 0.0)
+
+
+@pytest.mark.parametrize("distance", [1e-12, 1e-20])
+def test_deviations_of_c_near_1_have_all_digits(distance: float) -> None:
+    """From the trials' ln(1 − c), in 40 digits; c itself has rounded them to multiples of 1e-16."""
+    run = Run(depth=4, width=(16,), distance=distance, trials=96, keep=96)
+    ds = to_dataset(execute(run).results)
+    with mp.workdps(40):
+        for layer in range(4):
+            kept = ds.log_distance_trajectories.isel(layer=layer).to_numpy().tolist()
+            gaps = [mp.exp(mp.mpf(x)) for x in kept]
+            mean = mp.fsum(gaps) / 96
+            std = mp.sqrt(mp.fsum((gap - mean) ** 2 for gap in gaps) / 95)
+            own = ds.isel(layer=layer)
+            assert float(own.correlation_std) == pytest.approx(float(std), rel=1e-12, abs=0.0)
+            error = std / mp.sqrt(96)
+            assert float(own.correlation_stderr) == pytest.approx(float(error), rel=1e-12, abs=0.0)
+            z = float((mp.mpf(float(own.distance_theory)) - mean) / error)
+            assert float(z_scores(own).correlation_z) == pytest.approx(z, rel=1e-9)
+            shown = rows_of_results(execute(run).results)[layer].z
+            assert shown == pytest.approx(z, rel=1e-9)
+
+
+def test_deviations_of_c_elsewhere_are_its_own() -> None:
+    run = Run(depth=3, width=(16,), trials=96, keep=96)
+    results = execute(run).results
+    kept = to_dataset(results).correlation_trajectories.to_numpy()
+    moments = results.points[0].published()
+    assert moments is not None
+    own = moments.m2[:, run.columns.of("correlation")[0]]
+    assert to_dataset(results).correlation_std.to_numpy().tolist() == np.sqrt(own / 95.0).tolist()
+    np.testing.assert_allclose(kept.std(axis=0, ddof=1), np.sqrt(own / 95.0), rtol=1e-13)
