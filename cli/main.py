@@ -86,8 +86,9 @@ def plot(
         str,
         typer.Argument(
             metavar="KIND",
-            help="What to plot: correlation, distance, q, inactive, dead, dead-inputs; z (how many "
-            "errors off theory), distribution (over networks, at a layer), scaling (against 1/N). "
+            help="What to plot: correlation, distance, q, inactive, dead, dead-inputs; deviation "
+            "(from mean field and from first order in 1/N), z (the same in errors), distribution "
+            "(over networks, at a layer), scaling (against 1/N). "
             "Of training: loss, accuracy, steps, final, differences, dead.",
         ),
     ],
@@ -104,7 +105,9 @@ def plot(
     ] = None,
     observable: Annotated[
         str | None,
-        typer.Option(help="What z, distribution and scaling show.", show_default="correlation"),
+        typer.Option(
+            help="What deviation, z, distribution and scaling show.", show_default="correlation"
+        ),
     ] = None,
     layer: Annotated[
         int | None,

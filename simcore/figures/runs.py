@@ -11,15 +11,16 @@ import numpy as np
 
 from simcore.errors import FileFormatError, InputError
 from simcore.file_types import RUN, TRAINING, FileType, file_type
-from simcore.numerics.spacing import evenly
-from simcore.physics.observables import BY_NAME, COVARIANCE, HISTOGRAMMED
-from simcore.physics.parameters import PARAMETERS
+from simcore.physics.observables import BY_NAME, CONTROL, COVARIANCE, HISTOGRAMMED
+from simcore.results.controlled import with_controls
 from simcore.results.intervals import reach
 from simcore.results.open_run import open_run
-from simcore.results.points import points
 from simcore.training.store import open_training
 
-from .style import COLOURS, FIRST_ORDER, MAX_LINES, THEORY, figure, plain_number
+from .deviation import OBSERVABLES as DEVIATIONS
+from .deviation import check_controls, draw_deviation
+from .lines import along, interval, legend, shown_points
+from .style import COLOURS, FIRST_ORDER, THEORY, figure
 from .training import KINDS as TRAINING_KINDS
 from .training import draw as draw_training
 
@@ -42,12 +43,16 @@ _THEORIES = {
 
 
 class _Kind(NamedTuple):
-    """A figure: its function, the observables in it, the label and the scale of its axis."""
+    """A figure: its function, the observables in it, the label and the scale of its axis.
+
+    One of two panels has the second for what first order in 1/N leaves.
+    """
 
     draw: Callable[..., None]
     observables: tuple[str, ...]
     label: str = ""
     scale: str = "linear"
+    panels: int = 1
 
 
 def plot(
@@ -70,8 +75,8 @@ def plot(
     output
         File to write; its ending chooses the format (pdf, png, svg).
     observable
-        What ``z``, ``distribution`` and ``scaling`` show; left out, the correlation, and for the
-        ``z`` of a single point each observable that has a verdict.
+        What ``deviation``, ``z``, ``distribution`` and ``scaling`` show; left out, the correlation,
+        and for the ``z`` of a single point each observable that has a verdict.
     layer
         The layer of ``distribution`` and ``scaling``; left out, the last.
     size
@@ -98,25 +103,33 @@ def plot(
         raise InputError("size", size, rule, "86 is one column, 178 two.")
     width = size / 25.4
     with figure(output, (width, ASPECT * width)) as drawn:
-        _DRAWN[held.name](drawn.add_subplot(), path, kind, observable=observable, layer=layer)
+        _DRAWN[held.name](drawn, path, kind, observable=observable, layer=layer)
     return Path(output)
 
 
 def _draw_run(
-    axes: Any, path: str | Path, kind: str, *, observable: str | None, layer: int | None
+    drawn: Any, path: str | Path, kind: str, *, observable: str | None, layer: int | None
 ) -> None:
     dataset = open_run(path)
     chosen = _FIGURES[kind]
     names = _observables(chosen, dataset, kind, observable)
     at = _layer(dataset, layer)
-    chosen.draw(axes, dataset, chosen._replace(observables=names), at)
+    panels = _panels(drawn, chosen, dataset, names[0])
+    chosen.draw(panels, dataset, chosen._replace(observables=names), at)
 
 
-def _draw_training(axes: Any, path: str | Path, kind: str, **choices: object) -> None:
+def _panels(drawn: Any, chosen: _Kind, dataset: xr.Dataset, observable: str) -> Any:
+    """Return the axes of a figure, or an array of them, and let it be as high as they need."""
+    count = chosen.panels if f"{observable}_theory_1n" in dataset else 1
+    drawn.set_figheight(drawn.get_figheight() * (1.0 + 0.6 * (count - 1)))
+    return drawn.subplots(count, sharex=True)
+
+
+def _draw_training(drawn: Any, path: str | Path, kind: str, **choices: object) -> None:
     for name, value in choices.items():
         if value is not None:
             raise InputError(name, value, f"can't be chosen for {kind}", "Leave it out.")
-    draw_training(axes, open_training(path), kind)
+    draw_training(drawn.add_subplot(), open_training(path), kind)
 
 
 _DRAWN: dict[str, Callable[..., None]] = {RUN.name: _draw_run, TRAINING.name: _draw_training}
@@ -162,6 +175,8 @@ def _observables(
     if kind in _CHOICES and f"{names[0]}_theory" not in dataset:
         rule = "needs theory and histograms, which an unfinished run lacks"
         raise InputError("kind", kind, rule, "Finish it with simcore resume.")
+    if kind == "deviation":
+        check_controls(dataset, kind, names[0])
     if kind == "scaling" and "width" not in dataset.dims:
         rule = "needs several widths, and this run has one"
         raise InputError("kind", kind, rule, "Simulate several, such as --width 256,512,1024.")
@@ -180,15 +195,16 @@ def _layer(dataset: xr.Dataset, layer: int | None) -> int:
 
 
 def _along_layers(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
+    dataset = with_controls(_means(dataset, kind))
     colours = itertools.cycle(COLOURS)
     layer = dataset["layer"].to_numpy()
-    shown, total = _shown(dataset, kind.observables[0])
+    shown, total = shown_points(dataset[kind.observables[0]])
     for label, place in shown:
         for observable in kind.observables:
             colour = next(colours)
             point = dataset.isel(place)
             mean = point[observable].to_numpy()
-            error = _interval(point, observable)
+            error = interval(point, observable)
             words = [label] if label else []
             words += [observable] if len(kind.observables) > 1 else []
             axes.fill_between(layer, mean - error, mean + error, color=colour, alpha=0.3, lw=0)
@@ -198,14 +214,20 @@ def _along_layers(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
     # Signals that are parallel in every network have no distance that a logarithm could show.
     positive = bool((dataset[kind.observables[0]] > 0.0).any())
     axes.set(xlabel="layer", ylabel=kind.label, yscale=kind.scale if positive else "linear")
-    _along(axes, layer)
-    _legend(axes, len(shown), total)
+    along(axes, layer)
+    legend(axes, len(shown), total)
 
 
-def _interval(point: xr.Dataset, observable: str) -> Any:
-    """Half-widths of the intervals around the means of a point."""
-    error = point[f"{observable}_stderr"].to_numpy()
-    return reach(point[f"{observable}_count"].to_numpy()) * error
+def _means(dataset: xr.Dataset, kind: _Kind) -> xr.Dataset:
+    """Return what a figure of means needs, so that nothing else is read."""
+    controlled = (CONTROL, f"{CONTROL}_stderr")
+    endings = ("", "_stderr", "_count", *controlled, *(f"_{theory}" for theory in _THEORIES))
+    names = [observable + ending for observable in kind.observables for ending in endings]
+    return dataset[[name for name in names if name in dataset]]
+
+
+def _deviation(panels: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
+    draw_deviation(panels, dataset, kind.observables[0])
 
 
 def _theory(axes: Any, layer: Any, point: xr.Dataset, observable: str) -> None:
@@ -229,7 +251,7 @@ def _scores(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
     few = float(reach(max(2, int(dataset[f"{kind.observables[0]}_count"].max()))))
     axes.axhspan(-few, few, color="0.9", lw=0)
     colours = itertools.cycle(COLOURS)
-    shown, total = _shown(dataset, kind.observables[0])
+    shown, total = shown_points(dataset[kind.observables[0]])
     for label, place in shown:
         for observable in kind.observables:
             colour = next(colours)
@@ -242,15 +264,15 @@ def _scores(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
         axes.plot([], [], color="0.3", lw=0.8, ls=":", label="against first order in $1/N$")
     what = f" of {BY_NAME[kind.observables[0]].tex}" if len(kind.observables) == 1 else ""
     axes.set(xlabel="layer", ylabel=f"$z${what}: (mean − mean field)/error")
-    _along(axes, layer)
-    _legend(axes, len(shown), total)
+    along(axes, layer)
+    legend(axes, len(shown), total)
 
 
 def _distribution(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
     """Draw the histogram over networks at one layer as a density, and theory's normal law."""
     (name,) = kind.observables
     own = dataset.sel(layer=layer)
-    shown, total = _shown(own, name)
+    shown, total = shown_points(own[name])
     for (label, place), colour in zip(shown, COLOURS, strict=False):
         point = own.isel(place)
         count = point[f"{name}_histogram"].to_numpy().astype(float)
@@ -272,7 +294,7 @@ def _distribution(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> No
     _name_theory(axes, dataset, name)
     axes.set(xlabel=f"{BY_NAME[name].tex} at layer {layer}", ylabel="density over networks")
     axes.set_ylim(bottom=0.0)
-    _legend(axes, len(shown), total)
+    legend(axes, len(shown), total)
 
 
 def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
@@ -284,11 +306,11 @@ def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
     own = dataset.sel(layer=layer)
     inverse = 1.0 / dataset["width"].to_numpy()
     fine = np.linspace(0.0, 1.05 * inverse.max(), 100)
-    shown, total = _shown(own.isel(width=0), name)
+    shown, total = shown_points(own[name].isel(width=0))
     for (label, place), colour in zip(shown, COLOURS, strict=False):
         point, fit = own.isel(place), fits.isel(place)
         gap = (point[name] - point[f"{name}_theory"]).to_numpy()
-        error = _interval(point, name)
+        error = interval(point, name)
         axes.errorbar(inverse, gap, error, color=colour, fmt="o", lw=1.0, label=label or None)
         start = float(fit[f"{name}_limit"] - fit[f"{name}_mean_field"])
         curve = start + float(fit[f"{name}_slope"]) * fine
@@ -302,31 +324,7 @@ def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
         axes.plot([], [], **FIRST_ORDER, label="first order in $1/N$")
     label = f"{BY_NAME[name].tex} − mean field, layer {layer}"
     axes.set(xlabel="$1/N$", ylabel=label, xlim=(0.0, fine[-1]))
-    _legend(axes, len(shown), total)
-
-
-def _along(axes: Any, layer: Any) -> None:
-    if len(layer) > 1:
-        axes.set_xlim(layer[0], layer[-1])
-
-
-def _legend(axes: Any, shown: int, total: int) -> None:
-    handles, _ = axes.get_legend_handles_labels()
-    if handles:
-        title = None if shown == total else f"{shown} of {total} points"
-        axes.legend(title=title, ncols=1 + (len(handles) > MAX_LINES // 2 + 2))
-
-
-def _shown(dataset: xr.Dataset, observable: str) -> tuple[list[tuple[str, dict[str, int]]], int]:
-    """Return label and place of at most `MAX_LINES` points, spread over the grid; and how many."""
-    lines = [
-        (
-            ", ".join(f"{PARAMETERS[name].tex} = {plain_number(x)}" for name, x in point.items()),
-            place,
-        )
-        for point, place in points(dataset[observable])
-    ]
-    return [lines[i] for i in evenly(len(lines), MAX_LINES)], len(lines)
+    legend(axes, len(shown), total)
 
 
 _FIGURES = {
@@ -336,6 +334,7 @@ _FIGURES = {
     "inactive": _Kind(_along_layers, ("inactive1", "inactive_both"), "share of inactive nodes"),
     "dead": _Kind(_along_layers, ("dead_network1", "dead_network_both"), "share of dead networks"),
     "dead-inputs": _Kind(_along_layers, ("dead", "dead_inputs"), "share of nodes, of inputs"),
+    "deviation": _Kind(_deviation, ("correlation",), panels=2),
     "z": _Kind(_scores, COVARIANCE),
     "distribution": _Kind(_distribution, ("correlation",)),
     "scaling": _Kind(_scaling, ("correlation",)),
@@ -346,5 +345,10 @@ KINDS = tuple(_FIGURES)
 _KINDS_OF = {RUN.name: KINDS, TRAINING.name: TRAINING_KINDS}
 """Names of the figures by type of file."""
 
-_CHOICES = {"z": COVARIANCE, "distribution": HISTOGRAMMED, "scaling": COVARIANCE}
+_CHOICES = {
+    "deviation": DEVIATIONS,
+    "z": COVARIANCE,
+    "distribution": HISTOGRAMMED,
+    "scaling": COVARIANCE,
+}
 """Observables that can be chosen, where they can."""

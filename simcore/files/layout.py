@@ -18,6 +18,7 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import (
     BY_NAME,
     CONTROL,
+    EXACT,
     FIRST_ORDER,
     HISTOGRAMMED,
     KEPT,
@@ -229,12 +230,14 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
     units = observable.units if kind.own_units else "1"
     if kind.name == "{}" and folder == "covariance":
         units = squared(units)
+    exact = kind is _THEORY and name in EXACT and has_first_order(run)
+    meaning = "exact at any width" if exact else kind.long_name
     return Field(
         path=f"{folder}/{kind.name.format(name)}",
         variable=kind.variable.format(name),
         dims=dims,
         dtype=kind.dtype,
-        long_name=f"{observable.long_name}: {kind.long_name}",
+        long_name=f"{observable.long_name}: {meaning}",
         units=units,
         optional=kind in _FIRST_ORDER + _CONTROLLED or (folder, name) == ("covariance", "log_q1"),
     )

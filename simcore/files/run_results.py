@@ -128,8 +128,7 @@ class RunResults:
         if name == "controlled":
             return self._basic(folder + CONTROL, "mean")
         if name == "controlled_errors":
-            least = ROUNDING * np.abs(self._basic(folder + CONTROL, "mean"))
-            return np.maximum(self._basic(folder + CONTROL, "mean_errors"), least)
+            return self._controlled_errors(folder)
         return self._basic(folder, name)
 
     def _basic(self, observable: str, name: str) -> Numbers:
@@ -151,6 +150,17 @@ class RunResults:
         else:
             values = np.where(count > 0.0, mean, np.nan) if name == "mean" else count
         return np.moveaxis(values, 0, 1 if base(observable) in NAMES else -1)
+
+    def _controlled_errors(self, observable: str) -> Numbers:
+        mean = self._basic(observable + CONTROL, "mean")
+        errors = np.maximum(
+            self._basic(observable + CONTROL, "mean_errors"), ROUNDING * np.abs(mean)
+        )
+        if observable == "correlation":
+            # Where c is near 1, 1 − c has the digits.
+            near = self._basic("distance" + CONTROL, "mean") < NEAR_ONE
+            errors = np.where(near, self._controlled_errors("distance"), errors)
+        return errors
 
     def _near_one(self, count: Floats, m2: Floats) -> Floats:
         """Take the squared deviations of c, where it is near 1, from 1 − c.

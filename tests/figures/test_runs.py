@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 import simcore
 from simcore.figures import runs as plots
+from simcore.figures.deviation import OBSERVABLES as DEVIATIONS
 from simcore.results.compare import z_scores
+from simcore.results.intervals import reach
 from simcore.runs.run import Run
 
 
@@ -24,6 +26,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simcore.simulate(Run(width=(16,), **pairs, **common), output=place / "shared.h5")
     simcore.simulate(Run(width=(16,), depth=8, trials=1), output=place / "one.h5")
     simcore.simulate(Run(width=(16,), depth=8, distance=(0.0,), trials=70), output=place / "c1.h5")
+    simcore.simulate(Run(width=(16, 64, 96), **k, **common), output=place / "fine.h5")
+    simcore.simulate(Run(width=(64,), depth=80, trials=64), output=place / "deep.h5")
+    layers = Run(layer_widths=(48, 64, 96, 64), trials=64)
+    simcore.simulate(layers, output=place / "layers.h5")
+    off = Run(width=(64,), depth=3, trials=64, controls=False)
+    simcore.simulate(off, output=place / "off.h5")
     rai = Run(width=(16,), depth=3, ensemble="rai", trials=64)
     simcore.simulate(rai, output=place / "rai.h5")
     return place
@@ -34,8 +42,9 @@ def drawn(path: Path, kind: str, observable: str = "correlation", layer: int = 8
     chosen = plots._FIGURES[kind]
     if kind in plots._CHOICES:
         chosen = chosen._replace(observables=(observable,))
-    axes = Figure().add_subplot()
-    chosen.draw(axes, simcore.open_run(path), chosen, layer)
+    dataset = simcore.open_run(path)
+    axes = plots._panels(Figure(), chosen, dataset, observable)
+    chosen.draw(axes, dataset, chosen, layer)
     return axes
 
 
@@ -43,7 +52,7 @@ def drawn(path: Path, kind: str, observable: str = "correlation", layer: int = 8
     ("kind", "ending"), [*((kind, "png") for kind in plots.KINDS), ("correlation", "pdf")]
 )
 def test_figures_are_drawn(folder: Path, tmp_path: Path, kind: str, ending: str) -> None:
-    source = folder / ("shared.h5" if kind == "dead-inputs" else "grid.h5")
+    source = folder / {"dead-inputs": "shared.h5", "deviation": "fine.h5"}.get(kind, "grid.h5")
     target = plots.plot(source, kind, tmp_path / f"figure.{ending}")
     start = target.read_bytes()[:4]
     assert start == {"png": b"\x89PNG", "pdf": b"%PDF"}[ending]
@@ -64,6 +73,65 @@ def test_a_figure_has_the_values_of_the_run(folder: Path) -> None:
     z = drawn(folder / "single.h5", "z").lines
     np.testing.assert_array_equal(z[0].get_ydata(), z_scores(ds).correlation_z)
     np.testing.assert_array_equal(z[1].get_ydata(), z_scores(ds).correlation_z_1n)
+
+
+def test_means_are_those_with_control_variates(folder: Path) -> None:
+    ds = simcore.open_run(folder / "layers.h5")
+    axes = drawn(folder / "layers.h5", "correlation")
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), ds.correlation_controlled)
+    upper = axes.collections[0].get_paths()[0].vertices[1:5, 1]
+    low = ds.correlation_controlled - reach(64) * ds.correlation_controlled_stderr
+    np.testing.assert_allclose(upper, low, rtol=1e-12)
+
+
+@pytest.mark.parametrize("observable", DEVIATIONS)
+def test_a_deviation_has_the_values_of_the_run(folder: Path, observable: str) -> None:
+    panels = drawn(folder / "fine.h5", "deviation", observable)
+    run = simcore.open_run(folder / "fine.h5")
+    # Networks of 16 nodes may die: their means have no controls.
+    wide = [run.sel(width=width, k=k) for width in (64, 96) for k in (0.0, np.inf)]
+    bands = [part for panel in panels for part in panel.collections]
+    for i, ds in enumerate(wide):
+        mean, theory = ds[f"{observable}_controlled"], ds[f"{observable}_theory"]
+        first, n = ds[f"{observable}_theory_1n"], float(ds.width)
+        np.testing.assert_array_equal(panels[0].lines[2 * i].get_ydata(), mean - theory)
+        np.testing.assert_array_equal(panels[0].lines[2 * i + 1].get_ydata(), first - theory)
+        np.testing.assert_allclose(panels[1].lines[i].get_ydata(), (mean - first) * n * n)
+        half = reach(128) * ds[f"{observable}_controlled_stderr"]
+        for band, middle, size in (
+            (bands[i], mean - theory, half),
+            (panels[1].collections[i], (mean - first) * n * n, half * n * n),
+            (bands[4 + i], ds[observable] - theory, reach(128) * ds[f"{observable}_stderr"]),
+        ):
+            own = band.get_paths()[0].vertices[:, 1]
+            # A path goes back and forth: the lower end of each layer, then the upper.
+            np.testing.assert_allclose(own[1:9], middle - size, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(own[17:9:-1], middle + size, rtol=1e-9, atol=1e-12)
+    labels = [text.get_text() for text in panels[0].get_legend().get_texts()]
+    assert len([label for label in labels if "N" in label and "=" in label]) == len(wide)
+
+
+def test_a_deviation_is_not_hidden_by_the_noise_of_plain_means(folder: Path) -> None:
+    panels = drawn(folder / "layers.h5", "deviation", "log_q1")
+    low, high = panels[0].get_ylim()
+    ds = simcore.open_run(folder / "layers.h5")
+    assert high - low < 2.0 * float((reach(64) * ds.log_q1_stderr).max())
+
+
+def test_widths_by_layer_scale_with_their_harmonic_mean(folder: Path) -> None:
+    panels = drawn(folder / "layers.h5", "deviation")
+    ds = simcore.open_run(folder / "layers.h5")
+    n = 4.0 / (1.0 / 48 + 1.0 / 64 + 1.0 / 96 + 1.0 / 64)
+    left = (ds.correlation_controlled - ds.correlation_theory_1n) * n * n
+    np.testing.assert_allclose(panels[1].lines[0].get_ydata(), left)
+
+
+def test_networks_deeper_than_wide_have_a_deviation_without_first_order(folder: Path) -> None:
+    axes = drawn(folder / "deep.h5", "deviation")
+    ds = simcore.open_run(folder / "deep.h5")
+    gap = ds.correlation_controlled - ds.correlation_theory
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), gap)
+    assert "first order" not in str([text.get_text() for text in axes.get_legend().get_texts()])
 
 
 def test_a_distribution_is_a_density(folder: Path) -> None:
@@ -111,6 +179,10 @@ def test_several_files_are_one_figure(folder: Path, tmp_path: Path) -> None:
         ("grid", "z", {"observable": "cosine"}, "has no z"),
         ("grid", "distribution", {"layer": 9}, "between 1 and 8"),
         ("grid", "q", {"size": 1.0}, "between 50 and 400"),
+        ("single", "deviation", {}, "this run has none: a network of this width dies"),
+        ("rai", "deviation", {}, "this run has none: the node averages of rai"),
+        ("off", "deviation", {}, "Simulate it again with this version, without --controls off"),
+        ("fine", "deviation", {"observable": "inactive1"}, "has no deviation. Choose one of"),
     ],
 )
 def test_figures_refuse_what_they_do_not_know(
