@@ -37,8 +37,11 @@ FINER = (
 )
 """Variables that not every run has."""
 NETWORK = ("dead", "dead_inputs")
-NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIXES[:2])
-"""Variables of a network that many inputs share, which have no theory."""
+NETWORK_VARIABLES = (
+    *(name + suffix for name in NETWORK for suffix in SUFFIXES[:2]),
+    f"{NETWORK[0]}_theory",
+)
+"""Variables of a network that many inputs share."""
 
 FINER_LEGEND = (
     "c, ln(1-c): estimated with control variates, (12): one standard error in the last digits;",
@@ -56,7 +59,8 @@ FEW_LEGEND = (
     "more networks (--trials), or compare ln q and ln(1 - c), which are less skewed.",
 )
 NETWORK_LEGEND = (
-    "dead nodes: share of nodes inactive for all inputs; dead inputs: share of inputs that died;",
+    "dead nodes: share of nodes inactive for all inputs, and its mean field; dead inputs: share of",
+    "inputs that died;",
     "the other columns are those of pair 0, the file holds all pairs",
 )
 
@@ -176,7 +180,8 @@ def table(result: list[Row], networks: int) -> tuple[list[str], list[list[str]],
     cells = [_cells(row, finer=finer) for row in result[:MOST_ROWS]]
     below = list(FINER_LEGEND if finer else LEGEND)
     if NETWORK[0] in result[0].values:
-        headings += [BY_NAME[name].column for name in NETWORK]
+        nodes, inputs = (BY_NAME[name].column for name in NETWORK)
+        headings += [nodes, "theory", inputs]
         below += NETWORK_LEGEND
     if networks < FEW:
         below += FEW_LEGEND
@@ -199,7 +204,10 @@ def _cells(row: Row, *, finer: bool) -> list[str]:
     if not finer:
         cells += [measured("inactive1"), measured("inactive_both")]
     cells.append(plain(row.values["dead_network1"], 3))
-    return cells + [measured(name) for name in NETWORK if name in row.values]
+    if NETWORK[0] in row.values:
+        nodes, inputs = map(measured, NETWORK)
+        cells += [nodes, plain(row.values.get(f"{NETWORK[0]}_theory", math.nan)), inputs]
+    return cells
 
 
 def _z(value: float) -> str:

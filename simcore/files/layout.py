@@ -24,11 +24,13 @@ from simcore.physics.observables import (
     KEPT,
     NAMES,
     NETWORK,
+    NETWORK_NAMES,
     OBSERVABLES,
     RATE_BINS,
     Observable,
 )
 from simcore.physics.parameters import PARAMETERS
+from simcore.runs.network_predictions import predicted_of_network
 from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 
@@ -239,7 +241,9 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         dtype=kind.dtype,
         long_name=f"{observable.long_name}: {meaning}",
         units=units,
-        optional=kind in _FIRST_ORDER + _CONTROLLED or (folder, name) == ("covariance", "log_q1"),
+        optional=kind in _FIRST_ORDER + _CONTROLLED
+        or (name in NETWORK_NAMES and kind in (_THEORY, _THEORY_ERRORS))
+        or (folder, name) == ("covariance", "log_q1"),
     )
 
 
@@ -248,12 +252,15 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
 
     A checkpoint has the moments and the kept trajectories only.
     """
-    found = []
+    found, of_network = [], predicted_of_network(run)
     predicted = (_THEORY, _THEORY_ERRORS) if run.ensemble in ASYMMETRIC else (_THEORY,)
     for observable in observables_of(run):
         name = observable.name
         kinds = _BASIC + (_CONTROLLED if name in run.columns.controlled else ())
         kinds += predicted if complete and name in NAMES else ()
+        if complete:
+            parts = of_network.get(name, ())
+            kinds += tuple(kind for kind in (_THEORY, _THEORY_ERRORS) if kind.name in parts)
         if complete and name in FIRST_ORDER and has_first_order(run):
             kinds += _FIRST_ORDER
         if complete and name in HISTOGRAMMED:

@@ -17,7 +17,9 @@ from simcore.physics.observables import (
     MEASURED_BY,
     NAMES,
     NEAR_ONE,
+    NETWORK_NAMES,
 )
+from simcore.runs.network_predictions import network_predictions
 from simcore.runs.predictions import first_order_predictions, has_first_order, predictions
 from simcore.runs.run import Run
 from simcore.statistics.moments import Moments, standard_errors
@@ -55,6 +57,7 @@ class RunResults:
         self.run, self.points, self.complete = run, points, complete
         self._theory: dict[str, Floats] | None = None
         self._first_order: dict[str, dict[str, Floats]] | None = None
+        self._of_network: dict[str, dict[str, Floats]] | None = None
 
     def predict(self, pause: Callable[[], None] = lambda: None) -> None:
         """Make all predictions now, which may take seconds for each point.
@@ -63,6 +66,7 @@ class RunResults:
         """
         if self.complete:
             self._infinite_width(pause)
+            self._shared_network(pause)
             pause()
             if has_first_order(self.run):
                 self._finite_width()
@@ -71,6 +75,13 @@ class RunResults:
         if self._theory is None:
             self._theory = predictions(self.run, pause)
         return self._theory
+
+    def _shared_network(
+        self, pause: Callable[[], None] = lambda: None
+    ) -> dict[str, dict[str, Floats]]:
+        if self._of_network is None:
+            self._of_network = network_predictions(self.run, pause)
+        return self._of_network
 
     def _finite_width(self) -> dict[str, dict[str, Floats]]:
         if self._first_order is None:
@@ -120,6 +131,8 @@ class RunResults:
             return _trajectories(self.run, self.points, name)
         if folder == "covariance":
             return self._covariance(name)
+        if name in ("theory", "theory_errors") and folder in NETWORK_NAMES:
+            return self._shared_network()[folder][name]
         if name in ("theory", "theory_errors"):
             values: Floats = self._infinite_width()[name][NAMES.index(folder)]
             return values
