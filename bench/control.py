@@ -217,7 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []])
+    parser.add_argument("parts", nargs="*")
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     results = json.loads(FILE.read_text()) if FILE.exists() else {}
