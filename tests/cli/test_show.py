@@ -71,8 +71,8 @@ def test_rows_of_a_single_point() -> None:
     run = Run(depth=200, width=(64,))
     result = rows(run, dataset(run))
     assert [row.layer for row in result] == chosen_layers(200)
-    assert math.isnan(result[0].z)
-    assert result[-1].z == pytest.approx(2.0)
+    assert math.isnan(result[0].z())
+    assert result[-1].z() == pytest.approx(2.0)
     headings, cells, below = table(result, 64)
     assert headings[:2] == ["layer", "c"]
     assert cells[-1][:4] == ["200", "0.900(10)", "0.88", "+2.0"]
