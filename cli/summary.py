@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.api import BY_NAME, NEAR_ONE, logarithmically
+from simcore.api import BY_NAME, CONTROL, NEAR_ONE, logarithmically
 from simcore.results.intervals import FEW
 
 from .numbers import NOTHING, plain, with_error
@@ -30,10 +30,24 @@ OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dea
 SUFFIXES = ("", "_stderr", "_theory")
 VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
 VARIABLES += ("distance", "distance_theory")
+CONTROLLED = tuple(name + CONTROL for name in ("correlation", "distance", "log_distance"))
+FINER = (
+    *("correlation_theory_1n", "distance_theory_1n"),
+    *(name + end for name in CONTROLLED for end in SUFFIXES[:2]),
+)
+"""Variables that not every run has."""
 NETWORK = ("dead", "dead_inputs")
-NETWORK_VARIABLES = tuple(name + suffix for name in NETWORK for suffix in SUFFIXES[:2])
-"""Variables of a network that many inputs share, which have no theory."""
+NETWORK_VARIABLES = (
+    *(name + suffix for name in NETWORK for suffix in SUFFIXES[:2]),
+    f"{NETWORK[0]}_theory",
+)
+"""Variables of a network that many inputs share."""
 
+FINER_LEGEND = (
+    "c, ln(1-c): estimated with control variates, (12): one standard error in the last digits;",
+    "theory: mean field of c; 1/N: first order in 1/N; z: (c - theory)/error of the column before;",
+    "dead: share of networks that are dead for signal 1; half of the nodes are inactive on average",
+)
 LEGEND = (
     "c: correlation, (12): its standard error in the last digits; theory: mean field of c;",
     "z: (c - theory)/error; inactive: share of nodes, for signal 1 and for both signals;",
@@ -45,7 +59,8 @@ FEW_LEGEND = (
     "more networks (--trials), or compare ln q and ln(1 - c), which are less skewed.",
 )
 NETWORK_LEGEND = (
-    "dead nodes: share of nodes inactive for all inputs; dead inputs: share of inputs that died;",
+    "dead nodes: share of nodes inactive for all inputs, and its mean field; dead inputs: share of",
+    "inputs that died;",
     "the other columns are those of pair 0, the file holds all pairs",
 )
 
@@ -63,14 +78,24 @@ class Row:
     values: dict[str, float]
 
     @property
-    def z(self) -> float:
-        """Deviation of the mean correlation from mean field, in standard errors."""
-        error = self.values["correlation_stderr"]
+    def controlled(self) -> bool:
+        """True if the mean correlation is estimated with control variates."""
+        return math.isfinite(self.values.get("correlation_controlled_stderr", math.nan))
+
+    def best(self, name: str) -> tuple[float, float]:
+        """Return mean and standard error of an observable, with control variates if there are."""
+        name = name + CONTROL if self.controlled and name + CONTROL in self.values else name
+        return self.values[name], self.values.get(f"{name}_stderr", math.nan)
+
+    def z(self, theory: str = "theory") -> float:
+        """Return the deviation of the mean correlation from a theory, in standard errors."""
+        mean, error = self.best("correlation")
         if not error > 0.0:
             return math.nan
-        gap = self.values["correlation"] - self.values["correlation_theory"]
-        if self.values.get("distance", math.nan) < NEAR_ONE:  # c itself has lost these digits
-            gap = self.values["distance_theory"] - self.values["distance"]
+        gap = mean - self.values.get(f"correlation_{theory}", math.nan)
+        distance, _ = self.best("distance")
+        if distance < NEAR_ONE:  # c itself has lost these digits
+            gap = self.values.get(f"distance_{theory}", math.nan) - distance
         return gap / error
 
 
@@ -82,7 +107,8 @@ def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:
 def rows(run: Run, dataset: xr.Dataset) -> list[Row]:
     """Return the rows of a run's dataset (`simcore.open_run`)."""
     layers = _layers(run)
-    columns = {name: _column(dataset, name, run, layers) for name in _variables(run)}
+    named = [n for n in _variables(run) if n not in FINER or n in dataset]
+    columns = {name: _column(dataset, name, run, layers) for name in named}
     return _rows(run, columns, layers)
 
 
@@ -99,7 +125,7 @@ def rows_of_results(results: RunResults) -> list[Row]:
 
 
 def _variables(run: Run) -> tuple[str, ...]:
-    return VARIABLES + NETWORK_VARIABLES * run.shared
+    return VARIABLES + FINER + NETWORK_VARIABLES * run.shared
 
 
 def _layers(run: Run) -> list[int]:
@@ -133,7 +159,7 @@ def _column(dataset: xr.Dataset, name: str, run: Run, layers: list[int]) -> Any:
 def json_rows(result: list[Row]) -> list[object]:
     """Return rows as plain objects."""
     return [
-        json_value({**row.point, "layer": row.layer, **row.values, "z": row.z}) for row in result
+        json_value({**row.point, "layer": row.layer, **row.values, "z": row.z()}) for row in result
     ]
 
 
@@ -143,13 +169,19 @@ def table(result: list[Row], networks: int) -> tuple[list[str], list[list[str]],
     `networks` is the least number of networks behind a row.
     """
     swept = list(result[0].point)
-    first, *others = (BY_NAME[name].column for name in OBSERVABLES)
-    headings = [*(name.replace("_", "-") for name in swept), "layer", first, "theory", "z"]
-    headings += others
-    cells = [_cells(row) for row in result[:MOST_ROWS]]
-    below = list(LEGEND)
+    headings = [*(name.replace("_", "-") for name in swept), "layer"]
+    finer = any(row.controlled for row in result)
+    if finer:
+        headings += [BY_NAME["correlation"].column, "theory", "z", "1/N", "z"]
+        headings += [BY_NAME[name].column for name in ("log_distance", "dead_network1")]
+    else:
+        first, *others = (BY_NAME[name].column for name in OBSERVABLES)
+        headings += [first, "theory", "z", *others]
+    cells = [_cells(row, finer=finer) for row in result[:MOST_ROWS]]
+    below = list(FINER_LEGEND if finer else LEGEND)
     if NETWORK[0] in result[0].values:
-        headings += [BY_NAME[name].column for name in NETWORK]
+        nodes, inputs = (BY_NAME[name].column for name in NETWORK)
+        headings += [nodes, "theory", inputs]
         below += NETWORK_LEGEND
     if networks < FEW:
         below += FEW_LEGEND
@@ -158,20 +190,27 @@ def table(result: list[Row], networks: int) -> tuple[list[str], list[list[str]],
     return headings, cells, below
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, *, finer: bool) -> list[str]:
     def measured(name: str) -> str:
-        return with_error(row.values[name], row.values[f"{name}_stderr"])
+        return with_error(*row.best(name))
 
-    z = row.z
-    return [
-        *(plain(value, 12) for value in row.point.values()),
-        str(row.layer),
-        measured("correlation"),
-        plain(row.values["correlation_theory"]),
-        NOTHING if math.isnan(z) else f"{z:+.1f}",
-        measured("log_distance"),
-        measured("inactive1"),
-        measured("inactive_both"),
-        plain(row.values["dead_network1"], 3),
-        *(measured(name) for name in NETWORK if name in row.values),
-    ]
+    cells = [*(plain(value, 12) for value in row.point.values()), str(row.layer)]
+    limit = plain(row.values["correlation_theory"], 8 if finer else 6)
+    cells += [measured("correlation"), limit, _z(row.z())]
+    if finer:
+        first = row.values.get("correlation_theory_1n", math.nan)
+        cells += [plain(first, 8), _z(row.z("theory_1n"))]
+    cells.append(measured("log_distance"))
+    if not finer:
+        cells += [measured("inactive1"), measured("inactive_both")]
+    cells.append(plain(row.values["dead_network1"], 3))
+    if NETWORK[0] in row.values:
+        nodes, inputs = map(measured, NETWORK)
+        cells += [nodes, plain(row.values.get(f"{NETWORK[0]}_theory", math.nan)), inputs]
+    return cells
+
+
+def _z(value: float) -> str:
+    if math.isnan(value):
+        return NOTHING
+    return f"{value:+.1f}" if abs(value) < 1000.0 else f"{value:+.0f}"

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
     from .machine.memory import check_memory
     from .numerics.spacing import evenly, logarithmically
     from .numerics.text import NOTHING, plain, with_error
-    from .physics.observables import BY_NAME, NEAR_ONE
+    from .physics.observables import BY_NAME, CONTROL, NEAR_ONE
     from .runs.ensemble import Ensemble
     from .runs.run import Run
 
 __all__ = [
     "ASYMMETRIC",
     "BY_NAME",
+    "CONTROL",
     "CRITICAL",
     "EXCLUSIVE",
     "NEAR_ONE",
@@ -79,6 +80,7 @@ __all__ = [
 
 BELOW = {
     "BY_NAME": "physics.observables.BY_NAME",
+    "CONTROL": "physics.observables.CONTROL",
     "Outcome": "execution.execute.Outcome",
     "RunResults": "files.run_results.RunResults",
     "check_destination": "files.destination.check_destination",
@@ -127,6 +129,7 @@ def simulate(
     sampler: str | None = None,
     trials: int | None = None,
     until_stderr: float | str | None = None,
+    controls: str | bool | None = None,
     seed: int | None = None,
     device: str | None = None,
     layer_widths: Sequence[int] | None = None,
@@ -144,7 +147,7 @@ def simulate(
         The law of the weights; or a whole `Run`, for grids over k, σ_w and σ_b and for options that
         are not listed here. With a `Run` only the last five parameters may be given.
     width, depth, layer_widths, correlation, distance, q0, pairs, shared_network, inputs, \
-weights, sampler, trials, until_stderr, seed
+weights, sampler, trials, until_stderr, controls, seed
         As for `Run`, which has their defaults. Several widths, correlations, distances or q0 make
         a dimension each.
     device

@@ -18,16 +18,19 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import (
     BY_NAME,
     CONTROL,
+    EXACT,
     FIRST_ORDER,
     HISTOGRAMMED,
     KEPT,
     NAMES,
     NETWORK,
+    NETWORK_NAMES,
     OBSERVABLES,
     RATE_BINS,
     Observable,
 )
 from simcore.physics.parameters import PARAMETERS
+from simcore.runs.network_predictions import predicted_of_network
 from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 
@@ -229,14 +232,18 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
     units = observable.units if kind.own_units else "1"
     if kind.name == "{}" and folder == "covariance":
         units = squared(units)
+    exact = kind is _THEORY and name in EXACT and has_first_order(run)
+    meaning = "exact at any width" if exact else kind.long_name
     return Field(
         path=f"{folder}/{kind.name.format(name)}",
         variable=kind.variable.format(name),
         dims=dims,
         dtype=kind.dtype,
-        long_name=f"{observable.long_name}: {kind.long_name}",
+        long_name=f"{observable.long_name}: {meaning}",
         units=units,
-        optional=kind in _FIRST_ORDER + _CONTROLLED or (folder, name) == ("covariance", "log_q1"),
+        optional=kind in _FIRST_ORDER + _CONTROLLED
+        or (name in NETWORK_NAMES and kind in (_THEORY, _THEORY_ERRORS))
+        or (folder, name) == ("covariance", "log_q1"),
     )
 
 
@@ -245,12 +252,15 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
 
     A checkpoint has the moments and the kept trajectories only.
     """
-    found = []
+    found, of_network = [], predicted_of_network(run)
     predicted = (_THEORY, _THEORY_ERRORS) if run.ensemble in ASYMMETRIC else (_THEORY,)
     for observable in observables_of(run):
         name = observable.name
         kinds = _BASIC + (_CONTROLLED if name in run.columns.controlled else ())
         kinds += predicted if complete and name in NAMES else ()
+        if complete:
+            parts = of_network.get(name, ())
+            kinds += tuple(kind for kind in (_THEORY, _THEORY_ERRORS) if kind.name in parts)
         if complete and name in FIRST_ORDER and has_first_order(run):
             kinds += _FIRST_ORDER
         if complete and name in HISTOGRAMMED:

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import FileFormatError
-from simcore.physics.observables import BY_NAME, NAMES
+from simcore.physics.observables import BY_NAME, CONTROLLED, EXACT, NAMES
+from simcore.runs.controls import no_controls
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics
@@ -279,8 +280,9 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         file, bytes, format_version, simcore_version, complete, gaps, config, config_sha256,
         dimensions (name and size), points, trials (asked for, per point), trials_done (least and
         most over the points), trials_done_per_point, provenance, progress (when the file was
-        written: points_done, node_updates_per_second, seconds_left), and the writer, in words, if
-        a process writes the file now.
+        written: points_done, node_updates_per_second, seconds_left), controls (observables with
+        control variates, or why there are none, in words), and the writer, in words, if a process
+        writes the file now.
 
     Raises
     ------
@@ -315,8 +317,17 @@ def describe(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         "trials_done_per_point": done,
         "provenance": notes,
         "progress": _progress(notes),
+        "controls": _controls(run),
         "writer": writer(path),
     }
+
+
+def _controls(run: Run) -> str:
+    """Return what control variates a run has, or why it has none, in words."""
+    if run.controls:
+        return f"{', '.join(CONTROLLED)}; exact at any width: the theory of {', '.join(EXACT)}"
+    missing = no_controls(run) or "turned off, or simulated before simcore had them"
+    return f"none: {missing}"
 
 
 def _progress(notes: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from simcore.physics.observables import (
     MEASURED_BY,
     NAMES,
     NEAR_ONE,
+    NETWORK_NAMES,
 )
+from simcore.runs.network_predictions import network_predictions
 from simcore.runs.predictions import first_order_predictions, has_first_order, predictions
 from simcore.runs.run import Run
 from simcore.statistics.moments import Moments, standard_errors
@@ -55,6 +57,7 @@ class RunResults:
         self.run, self.points, self.complete = run, points, complete
         self._theory: dict[str, Floats] | None = None
         self._first_order: dict[str, dict[str, Floats]] | None = None
+        self._of_network: dict[str, dict[str, Floats]] | None = None
 
     def predict(self, pause: Callable[[], None] = lambda: None) -> None:
         """Make all predictions now, which may take seconds for each point.
@@ -63,6 +66,7 @@ class RunResults:
         """
         if self.complete:
             self._infinite_width(pause)
+            self._shared_network(pause)
             pause()
             if has_first_order(self.run):
                 self._finite_width()
@@ -71,6 +75,13 @@ class RunResults:
         if self._theory is None:
             self._theory = predictions(self.run, pause)
         return self._theory
+
+    def _shared_network(
+        self, pause: Callable[[], None] = lambda: None
+    ) -> dict[str, dict[str, Floats]]:
+        if self._of_network is None:
+            self._of_network = network_predictions(self.run, pause)
+        return self._of_network
 
     def _finite_width(self) -> dict[str, dict[str, Floats]]:
         if self._first_order is None:
@@ -120,6 +131,8 @@ class RunResults:
             return _trajectories(self.run, self.points, name)
         if folder == "covariance":
             return self._covariance(name)
+        if name in ("theory", "theory_errors") and folder in NETWORK_NAMES:
+            return self._shared_network()[folder][name]
         if name in ("theory", "theory_errors"):
             values: Floats = self._infinite_width()[name][NAMES.index(folder)]
             return values
@@ -128,8 +141,7 @@ class RunResults:
         if name == "controlled":
             return self._basic(folder + CONTROL, "mean")
         if name == "controlled_errors":
-            least = ROUNDING * np.abs(self._basic(folder + CONTROL, "mean"))
-            return np.maximum(self._basic(folder + CONTROL, "mean_errors"), least)
+            return self._controlled_errors(folder)
         return self._basic(folder, name)
 
     def _basic(self, observable: str, name: str) -> Numbers:
@@ -151,6 +163,17 @@ class RunResults:
         else:
             values = np.where(count > 0.0, mean, np.nan) if name == "mean" else count
         return np.moveaxis(values, 0, 1 if base(observable) in NAMES else -1)
+
+    def _controlled_errors(self, observable: str) -> Numbers:
+        mean = self._basic(observable + CONTROL, "mean")
+        errors = np.maximum(
+            self._basic(observable + CONTROL, "mean_errors"), ROUNDING * np.abs(mean)
+        )
+        if observable == "correlation":
+            # Where c is near 1, 1 − c has the digits.
+            near = self._basic("distance" + CONTROL, "mean") < NEAR_ONE
+            errors = np.where(near, self._controlled_errors("distance"), errors)
+        return errors
 
     def _near_one(self, count: Floats, m2: Floats) -> Floats:
         """Take the squared deviations of c, where it is near 1, from 1 − c.

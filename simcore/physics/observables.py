@@ -168,6 +168,9 @@ CONTROLLED = (
 )
 """Observables with a control variate, theory.md 6."""
 
+EXACT = ("inactive1", "inactive2", "dead_network1", "dead_network2")
+"""Observables whose theory is exact at any width where control variates apply."""
+
 CONTROL = "_controlled"
 """End of the name of a controlled value."""
 

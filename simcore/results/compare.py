@@ -18,9 +18,10 @@ import xarray as xr
 from simcore.errors import InputError
 from simcore.physics.observables import COVARIANCE, NEAR_ONE
 
+from .controlled import has_controls, with_controls
 from .joint_test import critical_value, joint_test, shrunk, symmetric
 from .points import check_results, points, swept_of
-from .words import ABSENT, Verdict, listed, summary
+from .words import ABSENT, MEAN_FIELD, Verdict, listed, summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +39,13 @@ LEAST = 1e-12
 FAR = 3.0
 """Standard errors beyond which a layer is said to deviate, in the words of a verdict."""
 
-THEORIES = {"theory": "mean field", "theory_1n": "first order in 1/N"}
+THEORIES = {"theory": MEAN_FIELD, "theory_1n": "first order in 1/N"}
 """Theories to compare with, by the suffix of their variables."""
 
 _DECAY = {"theory": 0.5, "theory_1n": 1.5}
-"""Powers of 1/N with which z falls: deviations like 1/N and 1/N², errors like 1/N^(1/2)."""
+"""Powers of 1/N with which z falls: deviations like 1/N and 1/N², errors like 1/N^(1/2).
+
+Those of means with control variates are like 1/N^(3/2), and the powers smaller by 1."""
 
 _WIDEST = 2.0**25
 """Widest network that can be simulated; beyond it no width of agreement is named."""
@@ -123,6 +126,7 @@ def compare(
     """
     _check(dataset, observables, false_alarm)
     # A user may have chosen layers: the test takes those that are left.
+    dataset = with_controls(dataset)
     kept = np.isin(dataset["covariance_layer"], dataset["layer"])
     dataset = dataset.isel(covariance_layer=kept, covariance_layer_2=kept)
     z = z_scores(dataset)
@@ -148,8 +152,10 @@ def z_scores(dataset: xr.Dataset) -> xr.Dataset:
     """Return (mean − theory)/error for every observable and theory that are there.
 
     They are ``<observable>_z`` and ``<observable>_z_1n``; where theory has an error of its own
-    (``rai``, ``raai``) it is added in quadrature.
+    (``rai``, ``raai``) it is added in quadrature. Means are estimated with control variates where
+    the results have them.
     """
+    dataset = with_controls(dataset)
     found: dict[str, xr.DataArray] = {}
     for suffix, words in THEORIES.items():
         for name in [str(n) for n in dataset.data_vars if str(n).endswith(f"_{suffix}")]:
@@ -230,9 +236,9 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
         return array.reshape(-1, *array.shape[len(swept) :])
 
     better = f"{observable}_theory_1n"
-    expected = None
-    if suffix == "theory" and better in dataset:
-        expected = rows(dataset[better] - dataset[theory])
+    expected = (
+        rows(dataset[better] - dataset[f"{observable}_theory"]) if better in dataset else None
+    )
     layer = dataset["layer"].to_numpy()
     mean, error = rows(dataset[observable]), f"{theory}_stderr"
     exact = np.ones(len(mean), dtype=bool)
@@ -249,7 +255,7 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
         skewness=rows(skewness(dataset, observable)),
         expected=expected,
         exact=exact,
-        decay=_DECAY[suffix],
+        decay=_DECAY[suffix] - has_controls(dataset, observable),
         known=rows(dataset["inactive1_count"]).max(axis=1) > 0,
     )
 
@@ -316,7 +322,8 @@ def _judged(
     p_value = joint_test(float(np.abs(unskewed).max()), correlation, trials)
     gap = float(evidence.mean[number, at] - evidence.theory[number, at])
     agrees_from = None
-    if p_value < false_alarm and width is not None and evidence.exact[number]:
+    falls = evidence.decay > 0.0
+    if falls and p_value < false_alarm and width is not None and evidence.exact[number]:
         ratio = abs(float(z[at])) / critical_value(false_alarm, correlation, trials)
         wide = width * max(1.0, ratio) ** (1.0 / evidence.decay)
         agrees_from = wide if wide <= _WIDEST else None

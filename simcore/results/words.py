@@ -16,6 +16,8 @@ SYMBOLS = {
 }
 """Observables as a sentence names them: logarithms by their formula, the others by their name."""
 
+MEAN_FIELD = "mean field"
+
 ABSENT = "no file has this point"
 
 FEW = 64
@@ -49,7 +51,7 @@ class Verdict:
         The tested layer with the largest |z|: mean less theory there, one standard error, their
         ratio.
     expected
-        Deviation from mean field there by first order in 1/N.
+        First order in 1/N less mean field there.
     from_layer
         The layer from which on every layer is beyond three errors; None if the last is not.
     agrees_from_width
@@ -80,7 +82,7 @@ class Verdict:
         if self.agrees:
             text = f"{symbol} agrees with {self.against} (p = {self.p_value:.2g}"
             return text + (f", largest |z| {abs(self.z):.1f})." if self.z is not None else ").")
-        parts = [f"{symbol} deviates from {self.against} (p = {_probability(self.p_value)})"]
+        parts = [f"{symbol} deviates from {self.against} ({_probability(self.p_value)})"]
         parts += [", ".join(self._size())] if self.layer is not None else []
         return ": ".join(parts) + "." + "".join(f" {more}" for more in self._range())
 
@@ -88,8 +90,11 @@ class Verdict:
         yield f"by {self.deviation:+.2g} at layer {self.layer}"
         if self.error:
             yield f"{abs(self.z or 0.0):.1f} standard errors"
-        if self.expected is not None:
+        if self.expected is not None and self.against == MEAN_FIELD:
             yield f"where first order in 1/N says {self.expected:+.2g}"
+        elif self.expected:
+            share = abs((self.deviation or 0.0) / self.expected)
+            yield f"{100.0 * share:.2g}% of what first order adds to mean field"
 
     def _range(self) -> Iterator[str]:
         if self.from_layer is not None:
@@ -106,7 +111,7 @@ class Verdict:
 
 
 def _probability(value: float | None) -> str:
-    return "below 1e-300" if not value or value < 1e-300 else f"{value:.1g}"
+    return "p below 1e-300" if not value or value < 1e-300 else f"p = {value:.1g}"
 
 
 def rounded(width: float) -> str:
@@ -162,7 +167,7 @@ def _caveat(verdicts: Sequence[Verdict], false_alarm: float) -> str:
 
 def _kind(verdict: Verdict) -> tuple[str, str]:
     """Return what sorts verdicts: by observable, and mean field first."""
-    return verdict.observable, "" if verdict.against == "mean field" else verdict.against
+    return verdict.observable, "" if verdict.against == MEAN_FIELD else verdict.against
 
 
 def listed(lines: Iterable[str]) -> str:

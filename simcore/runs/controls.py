@@ -17,8 +17,6 @@ def no_controls(run: Run) -> str:
     """Return why a run has no control variates; "" if some of its points have them."""
     if run.ensemble in ASYMMETRIC:
         return f"the node averages of {run.ensemble} have no closed law"
-    if run.device == "cuda":
-        return "they are computed on the CPU only"
     if run.weights != "normal":
         return f"the node averages of {run.weights} weights have no closed law"
     profiles = [run.layer_widths] if run.layer_widths else [(width,) for width in run.width]

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from simcore.cli.simulate import main
 
+from cli.summary import rows_of_results, table
+from simcore.files.run_results import RunResults
+from simcore.runs.run import Run
 from tests.cli.fakes import BASIC, FakeRun
+from tests.support.results import statistics
 
 
 @pytest.fixture
@@ -104,3 +108,15 @@ def test_the_same_inputs_are_the_same_run_wherever_they_lie(
     first, second = (call["run"] for call in fake.calls)
     assert first.digest() == second.digest()
     assert first.points[0].key == second.points[0].key
+
+
+@pytest.mark.parametrize(("ensemble", "theory"), [("he", "0.0625"), ("rai", "-")])
+def test_the_table_has_the_theory_of_dead_nodes(ensemble: str, theory: str) -> None:
+    """Four independent inputs: 1/16 in the first layer."""
+    run = Run(
+        depth=1, width=(4,), ensemble=ensemble, correlation=(0.0,), pairs=2, shared_network=True
+    )
+    results = RunResults(run, statistics(run, 64), complete=True)
+    headings, cells, _ = table(rows_of_results(results), 64)
+    assert headings[-3:] == ["dead nodes", "theory", "dead inputs"]
+    assert cells[0][-2] == theory

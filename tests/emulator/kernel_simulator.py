@@ -65,6 +65,16 @@ class Shared:
         return self.arrays[number]
 
 
+class Local:
+    """Memory of a thread."""
+
+    def array(self, shape: Any, dtype: Any) -> Any:
+        """Return an array of the thread, its bytes 0xFF at first."""
+        made = np.empty(shape, as_dtype(dtype))
+        made.view(np.uint8).reshape(-1)[:] = 0xFF
+        return made
+
+
 class Atomic:
     """Operations on memory that threads share; here no thread is interrupted."""
 
@@ -84,6 +94,7 @@ class Cuda:
     blockDim: Index  # noqa: N815
     blockIdx: Index  # noqa: N815
     shared: Shared = field(default_factory=Shared)
+    local: Local = field(default_factory=Local)
     atomic: Atomic = field(default_factory=Atomic)
     posted: dict[int, dict[int, Any]] = field(default_factory=dict)
     without_line: tuple[str, int] = ("", 0)

@@ -7,6 +7,7 @@ from typing import Any, cast
 from numba import types
 
 from simcore.sampling.batch import cuda_kernels as variates_kernels
+from simcore.sampling.cuda import controls_kernels
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
@@ -51,6 +52,7 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "finish_blocks": (moment_kernels.finish_blocks, (VALUES, i64, MOMENTS)),
     "join_moments": (moment_kernels.join_moments, (MOMENTS, i64)),
     "join_covariances": (moment_kernels.join_covariances, (MOMENTS, i64)),
+    "follow": (controls_kernels.follow, (ROWS, INTEGERS, i64, i64, ROWS, ROWS)),
     "fill": (variates_kernels.fill, (DRAW, i64, i64, f32[:, :, ::1])),
     "choose": (variates_kernels.choose, (DRAW, i64, i64, i64[:, ::1], f64[:, ::1])),
 }

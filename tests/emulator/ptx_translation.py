@@ -74,6 +74,7 @@ class Names:
 
     parameters: list[str]
     shared: dict[str, int] = field(default_factory=dict)
+    local: list[str] = field(default_factory=list)
 
 
 def translate(ptx: str) -> Translation:
@@ -91,7 +92,10 @@ def translate(ptx: str) -> Translation:
         end += -(-int(match[2]) // 16) * 16
     body = ptx[entry.end() : ptx.rindex("}")]
     declared = dict.fromkeys(_registers(body))
-    body = re.sub(r"(?m)^\s*\.(?:reg|shared|pragma|loc)\b[^;]*;", "", body)
+    for match in re.finditer(r"\.local\s+(?:\.align\s+\d+\s+)?\.b8\s+([\w$]+)\[(\d+)\]", body):
+        names.local.append(match[1])
+        declared |= dict.fromkeys(_own_memory(match[1], int(match[2])))
+    body = re.sub(r"(?m)^\s*\.(?:reg|shared|local|pragma|loc)\b[^;]*;", "", body)
     body = re.sub(r"(?m)^\s*[{}]\s*$", "", body)
     body = re.sub(r"(\$[\w$]+):", r"label \1;", body)
     lines = [_statement(text.strip(), names) for text in body.split(";") if text.strip()]
@@ -107,6 +111,11 @@ def _registers(body: str) -> list[str]:
             each = [f"{many[1]}{i}" for i in range(int(many[2]))] if many else [name.strip()]
             found += [f"{size} {_register(one)} = 0;" for one in each]
     return found
+
+
+def _own_memory(name: str, size: int) -> list[str]:
+    """Return a thread's own memory, NaN at first, which has addresses as global memory has."""
+    return [f"alignas(16) char {name}[{size}];", f"std::memset({name}, 0xFF, {size});"]
 
 
 def _register(name: str) -> str:
@@ -133,6 +142,8 @@ def _read(operand: str, kind: str, names: Names) -> str:
         return f"as<double>((uint64_t)0x{operand[2:]}ull)"
     if operand in names.shared:
         return f"({c_type}){names.shared[operand]}"
+    if operand in names.local:
+        return f"({c_type}){operand}"
     if re.fullmatch(r"-?\d+|0x[0-9a-fA-F]+", operand):
         suffix = "ull" if operand == "9223372036854775808" else "ll"
         return f"({c_type})({operand}{suffix})"
@@ -181,10 +192,18 @@ def _memory(parts: list[str], operands: list[str], names: Names) -> str:
     """Return a load or a store."""
     at = 0 if parts[0] == "st" else 1
     match = re.fullmatch(r"\[([^\]+]+)(?:\+(-?\d+))?\]", operands[at])
-    if match is None or any(part in ("v2", "v4", "local", "const") for part in parts):
+    if match is None or any(part in ("v4", "const") for part in parts):
         raise NotImplementedError(f"{'.'.join(parts)} {operands}")
     base, offset = match[1].strip(), match[2] or "0"
     c_type = C_TYPES[parts[-1]]
+    if "v2" in parts:
+        single = [part for part in parts if part != "v2"]
+        halves = [half.strip() for half in operands[1 - at].strip("{}").split(",")]
+        size = int(parts[-1][1:]) // 8
+        places = [f"[{base}+{int(offset) + size * i}]" for i in range(2)]
+        each = zip(places, halves, strict=True)
+        pairs = [[place, half] if at == 0 else [half, place] for place, half in each]
+        return " ".join(_memory(single, pair, names) for pair in pairs)
     if base in names.parameters:
         place = f"(const char *)&parameters[{names.parameters.index(base)}] + {offset}"
     elif "shared" in parts:

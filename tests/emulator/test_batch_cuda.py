@@ -61,6 +61,13 @@ CASES: dict[str, dict[str, Any]] = {
         "pairs": 2,
     },
     "dense": {"sampler": "dense", "shared_network": True, "pairs": 3, "sigma_b": (0.2,)},
+    "gram, controlled": {
+        "sampler": "gram",
+        "layer_widths": (70, 64, 80, 64),
+        "shared_network": True,
+        "distance": (0.5, 1.5, 1e-9),
+    },
+    "dense, controlled": {"sampler": "dense", "layer_widths": (70, 64, 80, 64)},
     "dense, a pair of rai": {"sampler": "dense", "ensemble": "rai"},
     "dense, Student": {"weights": "student:6"},
 }
@@ -98,7 +105,10 @@ def test_statistics_are_those_of_the_cpu_to_six_digits(
 def test_each_launch_is_for_all_trials(compiled: Compiled) -> None:
     """The same rows as array code on the CPU's random numbers, byte for byte."""
     run = run_of("dense, a pair of rai", trials=64)
-    sampler, rows = BatchCudaSampler(run, EmulatedArrays(compiled)), np.empty((8, 4, 15))
+    sampler, rows = (
+        BatchCudaSampler(run, EmulatedArrays(compiled)),
+        np.empty((8, 4, run.columns.count)),
+    )
     sampler.make_rows(0, 0, 0, sampler.start(0, 0, 8), rows)
     assert rows.tobytes() == array_rows(run, 8, tile=10**6).tobytes()
 

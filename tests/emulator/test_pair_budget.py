@@ -29,6 +29,9 @@ GENERATOR_BUDGET, LOOP_BUDGET = 92, 114
 KERNEL_BUDGET = {"advance": 121, "sum_chunks": 119}
 """Instructions per node, of the generator and with the sums: those of docs/gpu.md, and a few."""
 
+LARGER = {"follow": (128, 640)}
+"""Registers and bytes of stack of a kernel with arrays of a thread's own."""
+
 each_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=["cc80", "cc90"])
 
 
@@ -56,9 +59,10 @@ def test_what_a_kernel_takes(
     name: str, capability: tuple[int, int], all_ptx: AllPtx, tmp_path: Path
 ) -> None:
     taken, _ = assemble(all_ptx[capability][name], capability, tmp_path)
+    registers, stack = LARGER.get(name, (64, 0))
     assert taken.spills == 0
-    assert taken.stack == 0
-    assert taken.registers <= 64
+    assert taken.stack <= stack
+    assert taken.registers <= registers
     assert taken.shared <= (9 if name == "advance" else 1) * 1024
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from simcore.errors import DeviceError
 from simcore.runs.run import Run
+from simcore.sampling.control.follow import CARRIED, COEFFICIENTS
+from simcore.sampling.cuda import controls_kernels
 from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
 from simcore.sampling.pair import cuda_kernels as pair_kernels
@@ -39,7 +41,7 @@ def test_results_have_the_bytes_of_the_cpu(compiled: Compiled, trials: int) -> N
 def test_launches_are_cut_to_the_room(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks by blocks, and layers by layers where one block does not fit; the bytes stay."""
     run = one_point(70, -0.5, depth=4, trials=128)
-    task, per_layer = Task(0, 0, 2, 128), 8 * 15 * 64
+    task, per_layer = Task(0, 0, 2, 128), 8 * run.columns.count * 64
     expected = PairSampler(run).run(task, None, signals())
     cut = {}
     for layers in (8, 7, 3, 1):
@@ -85,7 +87,8 @@ def test_a_task_that_is_stopped_ends_early(compiled: Compiled) -> None:
 def test_trials_and_segments_through_the_contract_of_blocks(compiled: Compiled) -> None:
     run = one_point(80, 1.0, depth=5, trials=10)
     cpu, gpu = PairSampler(run), PairCudaSampler(run, Emulated(compiled))
-    states, rows = (cpu.carry(0, 10), cpu.carry(0, 10)), np.empty((2, 2, 10, 2, 15))
+    states = cpu.carry(0, 10), cpu.carry(0, 10)
+    rows = np.empty((2, 2, 10, 2, run.columns.count))
     for part, layer0 in enumerate((0, 2)):
         cpu.advance(0, 0, layer0, states[0], rows[0, part], signals())
         advance(gpu, 0, layer0, states[1], rows[1, part])
@@ -103,7 +106,7 @@ def test_tasks_are_powers_of_two_within_the_room() -> None:
 def test_prepare_compiles_what_a_task_needs(compiled: Compiled) -> None:
     device = Emulated(compiled)
     PairCudaSampler(one_point(70, 1.0), device).prepare()
-    modules = (pair_kernels, pair_wide_kernels, moment_kernels)
+    modules = (pair_kernels, pair_wide_kernels, controls_kernels, moment_kernels)
     known = {name for name in KERNELS if sys.modules[kernel(name).__module__] in modules}
     assert set(device.names) == known
 
@@ -126,7 +129,8 @@ def test_trials_take_turns_where_they_carry_much(
     """Room for a block's rows and for what 24 trials carry, were a state a megabyte."""
     run = one_point(70, 1.0, depth=4, trials=100)
     monkeypatch.setattr(PairCudaSampler, "carried_bytes", lambda *_: 2**20)
-    free = int((24.5 * 2**20 + 64 * 4 * 120) / cuda_blocks.SHARE)
+    rows, controls = 64 * 4 * 8 * run.columns.count, 8 * (4 * COEFFICIENTS + 64 * CARRIED)
+    free = int((24.5 * 2**20 + rows + controls) / cuda_blocks.SHARE)
     for task in (Task(0, 0, 1, 64), Task(0, 1, 1, 36)):
         device, bins = Emulated(compiled, free), None
         if task.first_block:

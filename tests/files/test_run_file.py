@@ -50,7 +50,7 @@ from tests.support.results import statistics
 Floats = npt.NDArray[Any]
 Written = tuple[Run, list[PointStatistics], Path]
 
-INPUTS = str(Path(__file__).parents[2] / "data" / "digits.h5")
+INPUTS = str(Path(__file__).parents[2] / "data" / "circle.h5")
 RUNS = {
     "single": Run(depth=6, width=(8,), trials=200, keep=5),
     "grid": Run(
@@ -198,11 +198,12 @@ def test_every_dataset_is_documented_and_the_other_way_round(
         *["last"] * (not complete),
         *["kept"] * (run.kept == 0),
         *["target"] * (run.until_stderr is None),
+        *["controls"] * (not run.controls),
         *["blocks"] * (not points[0].tree.nodes and not complete),
         *["shared"] * (not run.shared),
         "file" if run.inputs is None else "random",
         *["scale"] * (run.sigma_b is None),
-        *["asymmetric"] * (run.ensemble not in ASYMMETRIC),
+        *(["symmetric", "Gaussian"] if run.ensemble in ASYMMETRIC else ["asymmetric"]),
         *["first order"] * (not has_first_order(run) or sum(1 / n for n in widths) > 1.0),
     }
     seen = set()
@@ -468,6 +469,23 @@ def test_results_of_format_1_1_are_read_but_not_extended(single: Written, tmp_pa
     xr.testing.assert_identical(ds, new.drop_vars(gone))
     with pytest.raises(FileFormatError, match=r"format 1.1.*not extended or merged"):
         read_state(path)
+
+
+def test_results_of_format_1_2_are_read_and_extended(tmp_path: Path) -> None:
+    run, path = (
+        Run(depth=2, width=(4,), k=(0.0,), shared_network=True, trials=64),
+        tmp_path / "a.h5",
+    )
+    write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
+    new = open_run(path).load()
+    new.close()
+    change_attribute(path, "format_version", [1, 2])
+    with h5py.File(path, "r+") as file:
+        del file["entry/dead/theory"], file["entry/dead_inputs/theory"]
+    with open_run(path) as old:
+        gone = ["dead_theory", "dead_inputs_theory"]
+        xr.testing.assert_identical(old.load(), new.drop_vars(gone))
+    read_state(path)
 
 
 @pytest.mark.parametrize(

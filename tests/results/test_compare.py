@@ -21,6 +21,12 @@ Floats = npt.NDArray[np.float64]
 @pytest.fixture(scope="module")
 def narrow() -> xr.Dataset:
     """ln q1 lies fifteen errors off mean field, and within noise of first order."""
+    he = simcore.Ensemble.he()
+    return simcore.simulate(he, width=256, depth=20, trials=2000, controls="off")
+
+
+@pytest.fixture(scope="module")
+def controlled() -> xr.Dataset:
     return simcore.simulate(simcore.Ensemble.he(), width=256, depth=20, trials=2000)
 
 
@@ -132,6 +138,26 @@ def test_finite_width_is_seen_and_explained(narrow: xr.Dataset) -> None:
         better = found[name, "first order in 1/N"]
         assert better.agrees
         assert better.agrees_from_width is None
+
+
+def test_verdicts_are_on_controlled_means(controlled: xr.Dataset) -> None:
+    """The same 2,000 networks see what first order leaves of ln q1, a few parts in a thousand."""
+    z = z_scores(controlled)
+    for name in ("log_q1", "cosine", "inactive_both"):
+        gap = controlled[f"{name}_controlled"] - controlled[f"{name}_theory_1n"]
+        np.testing.assert_allclose(z[f"{name}_z_1n"], gap / controlled[f"{name}_controlled_stderr"])
+    found = {(v.observable, v.against): v for v in compare(controlled).verdicts}
+    for name in ("log_q1", "correlation", "log_distance"):
+        away = found[name, "mean field"]
+        assert away.agrees is False
+        assert abs(away.z or 0.0) > 30.0
+        assert away.agrees_from_width is None  # its error falls faster than the deviation
+    left = found["log_q1", "first order in 1/N"]
+    assert left.agrees is False
+    assert left.expected is not None
+    assert 0.001 < abs((left.deviation or 0.0) / left.expected) < 0.1
+    assert "% of what first order adds to mean field" in left.words
+    assert left.agrees_from_width is not None
 
 
 def test_the_answer_is_in_words(narrow: xr.Dataset) -> None:

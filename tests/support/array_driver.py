@@ -107,7 +107,7 @@ def array_rows(
     with np.errstate(over="ignore"):
         for layer, width in enumerate(cpu.widths[0].tolist(), 1):
             group, h = step(xp, law, pairs, group, source, layer, width, tile, kind)
-            group, row = batch_arrays.finish_layer(xp, pairs, group, h)
+            group, row = batch_arrays.finish_layer(xp, pairs, group, h, controlled=run.controls)
             rows.append(np.asarray(row))
     return np.stack(rows, axis=1)
 

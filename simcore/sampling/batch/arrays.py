@@ -17,7 +17,7 @@ from simcore.physics import activation
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.rounding import DIFFERENCE
 from simcore.physics.weight_laws import NORMAL
-from simcore.sampling.row import COLUMNS, DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
+from simcore.sampling.row import DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
 
 from .physics import MOST_COTANGENT, RANGE, Law, bias_scale
 
@@ -59,6 +59,7 @@ class Group(NamedTuple):
     """
 
     signals: Array
+    square: Array
     power: Array
     kappa: Array
     rho: Array
@@ -83,7 +84,7 @@ def _group(xp: Any, signals: Array, kappa: Array, pairs: int) -> Group:
     zeros = xp.zeros((trials, columns), dtype=xp.float64)
     died = xp.zeros((trials, pairs, 2), dtype=xp.float64)
     died_input = xp.zeros((trials, columns - pairs), dtype=xp.float64)
-    return Group(signals, zeros, kappa, 1.0 - kappa, died, died_input)
+    return Group(signals, zeros, zeros, kappa, 1.0 - kappa, died, died_input)
 
 
 def start_pairs(
@@ -166,9 +167,10 @@ def layer_factor(
     group, r, t_r, bias_r = _regressed(
         xp, law, pairs, group, x, t, (t_e, a, square, before, bias_e)
     )
-    group = group._replace(signals=xp.concat([x_e, r], axis=1))
-    bias = xp.concat([bias_e, bias_r], axis=1) if sigma_b > 0.0 else None
-    return group, xp.concat([t_e, t_r], axis=1), bias
+    t, bias = xp.concat([t_e, t_r], axis=1), xp.concat([bias_e, bias_r], axis=1)
+    square = xp.concat([a, _sum(xp, t_r * t_r)], axis=1) + bias * bias
+    group = group._replace(signals=xp.concat([x_e, r], axis=1), square=square)
+    return group, t, bias if sigma_b > 0.0 else None
 
 
 def _regressed(
@@ -231,15 +233,20 @@ class Sums(NamedTuple):
     inactive1: Array
     inactive2: Array
     both: Array
+    x: Array
+    r: Array
     across: Array
     across_active: Array
 
 
-def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, Array]:
+def finish_layer(
+    xp: Any, pairs: Pairs, group: Group, h: Array, *, controlled: bool = False
+) -> tuple[Group, Array]:
     """Return the group with its activations, and the observables of a layer, (B, column).
 
     `h` has the pre-activations, shape (B, C, N). The columns are those of the pairs one after the
-    other, then the network's.
+    other, then the network's. Where `controlled`, what control variates read follows the
+    observables of each pair.
     """
     explicit, width = pairs.explicit, h.shape[-1]
     u_e, s = h[:, :explicit, :], h[:, explicit:, :]
@@ -251,7 +258,10 @@ def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, 
     active_e = u_e > 0.0
     none_active = xp.astype(~xp.any(active_e, axis=-1), xp.float64)
     died_input = xp.maximum(group.died_input, none_active)
-    row = _observed(xp, pairs, group._replace(died=died), width, sums)
+    columns = _observed(xp, pairs, group._replace(died=died), width, sums)
+    if controlled:
+        columns += _shown(xp, pairs, group, width, sums)
+    row = xp.reshape(xp.stack(columns, axis=-1), (h.shape[0], s.shape[1] * len(columns)))
     if pairs.network:
         if pairs.inputs == explicit:
             counts = xp.sum(xp.astype(active_e, xp.int64), axis=1)
@@ -265,7 +275,7 @@ def finish_layer(xp: Any, pairs: Pairs, group: Group, h: Array) -> tuple[Group, 
     kappa = xp.where(now[..., 1], 1.0 - rho, group.kappa)
     r = xp.where(now[..., 1][..., None], 0.0, r)
     signals = xp.concat([activation.xp_activated(xp, u_e), r], axis=1)
-    return Group(signals, group.power, kappa, rho, died, died_input), row
+    return Group(signals, group.square, group.power, kappa, rho, died, died_input), row
 
 
 def _pair_sums(xp: Any, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
@@ -280,6 +290,7 @@ def _pair_sums(xp: Any, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
         _sum(xp, xp.astype(off1, xp.float64)),
         _sum(xp, xp.astype(off2, xp.float64)),
         _sum(xp, xp.astype(off1 & off2, xp.float64)),
+        *(_sum(xp, x), _sum(xp, r)),
         _sum(xp, across * across),
         _sum(xp, across_active * across_active),
     )
@@ -295,8 +306,8 @@ def _across(xp: Any, square: Array, of: Array, up: Array) -> Array:
     return xp.where(square <= DIFFERENCE * of, 0.0, scaled(xp, xp.sqrt(square), up))
 
 
-def _observed(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> Array:
-    """Return the observables of all pairs, shape (B, P · COLUMNS), in the order of `observe`."""
+def _observed(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> list[Array]:
+    """Return the observables of all pairs, each (B, P), in the order of `row`."""
     kappa = group.kappa
     power1 = xp.take(group.power, pairs.first, axis=1)
     power2 = group.power[:, pairs.explicit :]
@@ -315,8 +326,37 @@ def _observed(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> Ar
     cosine = xp.where(both, along / xp.where(length > 0.0, length, 1.0), math.nan)
     shares = [n / width for n in (sums.inactive1, sums.inactive2, sums.both)]
     died = [group.died[..., 0], group.died[..., 1], group.died[..., 0] * group.died[..., 1]]
-    columns = [q1[0], q2[0], q1[1], q2[1], *angle, cosine, *shares, *died]
-    return xp.reshape(xp.stack(columns, axis=-1), (kappa.shape[0], kappa.shape[1] * COLUMNS))
+    return [q1[0], q2[0], q1[1], q2[1], *angle, cosine, *shares, *died]
+
+
+def _shown(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> list[Array]:
+    """Return what control variates read, each (B, P): cos θ, sin θ, M, w (`cpu_observe._show`)."""
+    k11 = xp.take(group.square, pairs.first, axis=1)
+    gamma2 = group.square[:, pairs.explicit :]
+    defined = k11 > 0.0
+    k11 = xp.where(defined, k11, 1.0)
+    root, gamma = xp.sqrt(k11), xp.sqrt(gamma2)
+    x = cotangents(xp, pairs, group) * root
+    length = xp.sqrt(x * x + gamma2)
+    defined = defined & (length > 0.0)
+    length = xp.where(defined, length, 1.0)
+    unit = xp.where(x > 0.0, gamma, length)
+    apart, across = unit > 0.0, gamma > 0.0
+    share = xp.where(apart, 1.0 / xp.where(apart, unit, 1.0), 0.0)
+    gamma = xp.where(across, gamma, 1.0)
+    found = [
+        x / length,
+        xp.sqrt(gamma2) / length,
+        sums.x / width / root,
+        sums.xx / width / k11,
+        sums.r / width * share,
+        sums.rx / width / root * share,
+        xp.where(apart, sums.rr / width * share * share, 0.5),
+        sums.uu / width / k11 - 1.0,
+        xp.where(across, sums.us / width / root / gamma, 0.0),
+        xp.where(across, sums.ss / width / (gamma * gamma) - 1.0, 0.0),
+    ]
+    return [xp.where(defined, each, math.nan) for each in found]
 
 
 def _lengths(xp: Any, q: Array, power: Array) -> tuple[Array, Array]:

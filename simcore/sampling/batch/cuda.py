@@ -212,7 +212,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         self, point: int, first_trial: int, layer0: int, carried: Carried, rows: Any
     ) -> None:
         """Take trials through layers together."""
-        xp, law = self.device.xp, self.laws[point]
+        xp, law, controlled = self.device.xp, self.laws[point], self.run_plan.controls
         shown = self.device.as_array(rows)
         trials, layers, _ = shown.shape
         source = KernelSource(self.device, law, first_trial, trials)
@@ -224,7 +224,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
                 tile = self._tile(law, room // trials, n, width)
                 drawn = layer0 + j + 1, width, tile, xp.float32
                 group, h = self.step(xp, law, self._pairs, group, source, *drawn)
-                group, row = finish_layer(xp, self._pairs, group, h)
+                group, row = finish_layer(xp, self._pairs, group, h, controlled=controlled)
                 shown[:, j, :] = row
         carried.group = group
 

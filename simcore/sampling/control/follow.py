@@ -84,13 +84,18 @@ SEEN = FIRST_OWN + OWN
 """Numbers of a layer of a network that a sampler gives: cos θ, sin θ, M and w (`row.FEATURES`)."""
 
 
+LAW, MIXED_ROWS, STEP_ROWS = SIGMA + PAIRS5, STATES * AVERAGES, 3 * STATES
+SCALAR_ROWS, CONTROL_ROWS = 3 * (SCALARS + 1), len(CONTROLLED)
+"""Rows of lanes in parts of `Work`."""
+
+
 class Work(NamedTuple):
     """Scratch of a layer, a row of lanes for each number."""
 
     seen: Floats
     """cos θ and sin θ; M, then M − μ(θ); w: (SEEN, lanes)."""
     law: Floats
-    """θ, the means of r̄, r̄x, r̄², and Σ(θ), (SIGMA + PAIRS5, lanes)."""
+    """θ, the means of r̄, r̄x, r̄², and Σ(θ), SIGMA + PAIRS5 rows of lanes in one, (rows · lanes,)."""
     excess: Floats
     """m mᵀ − Σ/N, (PAIRS5, lanes)."""
     own: Floats
@@ -121,8 +126,9 @@ class Controls(NamedTuple):
 
 def room(lanes: int) -> Work:
     """Return scratch for so many networks."""
-    rows = (SEEN, SIGMA + PAIRS5, PAIRS5, PAIRS3, STATES * AVERAGES, 3 * STATES, CARRIED)
-    return Work(*(np.zeros((each, lanes)) for each in (*rows, 3 * (SCALARS + 1), len(CONTROLLED))))
+    seen, law = np.zeros((SEEN, lanes)), np.zeros(LAW * lanes)
+    rows = PAIRS5, PAIRS3, MIXED_ROWS, STEP_ROWS, CARRIED, SCALAR_ROWS, CONTROL_ROWS
+    return Work(seen, law, *(np.zeros((each, lanes)) for each in rows))
 
 
 # --- rows of lanes --------------------------------------------------------------------------------
@@ -194,23 +200,23 @@ def _find_law(cosines, sines, law, lanes):
 def _take_law(width, work, lanes):
     """Turn M into m = M − μ(θ); find Σ(θ)/N, m mᵀ − Σ/N, and w wᵀ − diag(2, 1, 2)/N."""
     seen, law, per_node = work.seen, work.law, 1.0 / width
-    _find_law(seen[COS], seen[SIN], law.reshape(law.size), lanes)
+    _find_law(seen[COS], seen[SIN], law, lanes)
     for t in range(seen.shape[1]):
         seen[FIRST_MEAN, t] -= MEAN_X
         seen[FIRST_MEAN + 1, t] -= MEAN_X2
     for i in range(3):
         for t in range(seen.shape[1]):
-            seen[FIRST_MEAN + 2 + i, t] -= law[1 + i, t]
+            seen[FIRST_MEAN + 2 + i, t] -= law[(1 + i) * lanes + t]
     for i in range(AVERAGES):
         for j in range(i + 1):
             place, a, b = _place(i, j), FIRST_MEAN + i, FIRST_MEAN + j
             for t in range(seen.shape[1]):
-                expected = times(per_node, law[SIGMA + place, t])
+                expected = times(per_node, law[(SIGMA + place) * lanes + t])
                 work.excess[place, t] = times(seen[a, t], seen[b, t]) - expected
     for i in range(OWN):
         for j in range(i + 1):
             place, a, b = _place(i, j), FIRST_OWN + i, FIRST_OWN + j
-            expected = (2.0 if i != 1 else 1.0) * per_node if i == j else 0.0
+            expected = times(2.0 if i != 1 else 1.0, per_node) if i == j else 0.0
             for t in range(seen.shape[1]):
                 work.own[place, t] = times(seen[a, t], seen[b, t]) - expected
 
@@ -352,24 +358,25 @@ def follow(controls, widths, layer0, rows):
     for pair in range(controls.k.shape[0]):
         k, carried = controls.k[pair], controls.carried[pair]
         own = rows[:, :, pair * controls.columns : (pair + 1) * controls.columns]
-        _follow_pair(k, widths, layer0, carried, own, controls.work)
+        follow_pair(k, widths, layer0, carried, own, controls.work, BLOCK)
 
 
-@njit(nogil=True, cache=True)
-def _follow_pair(k, widths, layer0, carried, rows, work):
+@njit(inline="always")
+def follow_pair(k, widths, layer0, carried, rows, work, lanes):
+    """Do so for the trials of one pair, of which scratch has as many lanes, or more."""
     seen, begin = work.seen, shown.FEATURES
     for j in range(rows.shape[1]):
         layer, width = layer0 + j, widths[layer0 + j]
         for t in range(rows.shape[0]):
             for i in range(SEEN):
                 seen[i, t] = rows[t, j, begin + i]
-        _take_law(width, work, BLOCK)
+        _take_law(width, work, lanes)
         _observe(k[layer], carried, work)
         _take_controls(k[layer], work)
         for t in range(rows.shape[0]):
             for i in range(len(CONTROLLED)):
                 value = rows[t, j, COLUMNS[i]]
                 if i == INACTIVE:
-                    value = times(math.pi - work.law[0, t], PER_TURN)
+                    value = times(math.pi - work.law[t], PER_TURN)
                 rows[t, j, begin + i] = value - work.controls[i, t]
         _advance(k[layer], carried, work)

@@ -73,7 +73,7 @@ def node_law(c, s):
     u = times(0.5, s2) / one
     # A_n = J_n/Sⁿ of the acute angle θ or π − θ, in units S = sin θ.
     a4 = times(s, fourth_integral(u))
-    a2 = times(times(s, times(4.0 * s, a4) + near), THIRD)
+    a2 = times(times(s, times(times(4.0, s), a4) + near), THIRD)
     a1 = s / one
     a3 = times(times(s, 2.0 + near) / times(one, one), THIRD)
     theta = times(times(2.0, s2), a2) + times(s, near)

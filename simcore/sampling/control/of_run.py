@@ -10,11 +10,13 @@ import numpy.typing as npt
 from simcore.runs.controls import rarely_dies
 from simcore.runs.predictions import signals
 from simcore.runs.run import Run
+from simcore.sampling.pair.physics import Physics
 from simcore.statistics.blocks import BLOCK
-from simcore.theory.expansion import Start
+from simcore.theory.expansion import Start, expansion
 
 from .follow import CARRIED, COEFFICIENTS, Controls, room
 from .path import coefficients
+from .surrogate import fitted
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,11 +25,14 @@ TOGETHER = 2**12
 
 
 class RunControls:
-    """Coefficients of a run, found when a point is begun; threads may share it."""
+    """Coefficients of a run, found when a point is begun; threads may share it.
+
+    `pairs` are those with controls: all, or none.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._pairs = run.columns.pairs if run.controls else 0
+        self.pairs = run.columns.pairs if run.controls else 0
         self._lock = threading.Lock()
         self._held: dict[int, Floats] = {}
 
@@ -35,8 +40,8 @@ class RunControls:
         """Return the controls of a block of networks of a point, before `follow.start`."""
         return Controls(
             self.coefficients(point),
-            np.zeros((self._pairs, CARRIED, BLOCK)),
-            room(BLOCK if self._pairs else 0),
+            np.zeros((self.pairs, CARRIED, BLOCK)),
+            room(BLOCK if self.pairs else 0),
             len(self._run.columns.of_pair),
         )
 
@@ -46,11 +51,11 @@ class RunControls:
         NaN where there are no controls: where a network may die, and for a signal that the weights
         do not see.
         """
-        if not self._pairs:
+        if not self.pairs:
             return np.empty((0, self._run.depth, COEFFICIENTS))
         with self._lock:
             if point not in self._held:
-                step = max(1, TOGETHER // (self._run.depth * self._pairs))
+                step = max(1, TOGETHER // (self._run.depth * self.pairs))
                 first = point // step * step
                 self._held = self._found(range(first, min(first + step, len(self._run.points))))
             return self._held[point]
@@ -67,11 +72,15 @@ class RunControls:
                         law = point.k, point.sigma_w, point.sigma_b or 0.0
                         start = Start(*law, q1, q2, distance)
                         places[number, pair] = starts.setdefault(start, len(starts))
-        known = coefficients(list(starts), run.depth) if starts else None
-        found = {}
-        for number in numbers:
-            found[number] = np.full((self._pairs, run.depth, COEFFICIENTS), np.nan)
-            for pair in range(self._pairs):
-                if known is not None and (number, pair) in places:
-                    found[number][pair] = known[places[number, pair]]
+        shape = self.pairs, run.depth, COEFFICIENTS
+        found = {number: np.full(shape, np.nan) for number in numbers}
+        if not starts:
+            return found
+        path = expansion(list(starts), run.depth)
+        known = coefficients(path)
+        for (number, pair), place in places.items():
+            first = path.log_k[place, 0], path.log_ratio[place, 0], path.t[place, 0]
+            point = run.points[number]
+            widths = point.layer_widths(run.depth)
+            found[number][pair] = fitted(known[place], first, Physics.of(point), widths)
         return found

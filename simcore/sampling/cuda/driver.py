@@ -21,6 +21,7 @@ from simcore.sampling.driver import TaskSampler
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins, join_blocks
 
+from .controls import DeviceControls, carried_bytes, coefficient_bytes
 from .device import Device
 from .statistics import DeviceStatistics, Piece
 
@@ -33,7 +34,7 @@ ROWS_BYTES = 256 * 2**20
 """Room for the rows of a launch, on the device."""
 
 SHARE = 0.25
-"""The largest share of free device memory that rows and states of trials may take."""
+"""The largest share of free device memory that rows, states and controls of trials may take."""
 
 
 class CudaBlockSampler(TaskSampler):
@@ -93,6 +94,9 @@ class CudaBlockSampler(TaskSampler):
         collector = self.collector(task, bins)
         statistics = DeviceStatistics(self.device, collector)
         widths, rows, carried = self.widths[task.point], None, None
+        coefficients = self.controls.coefficients(task.point)
+        pair = len(self.run_plan.columns.of_pair)
+        controls = DeviceControls(self.device, coefficients, widths, pair)
         pieces = 0
         for piece in self._pieces(task):
             if signals.stop[0]:
@@ -102,6 +106,7 @@ class CudaBlockSampler(TaskSampler):
                 rows = self.device.room(shape)
             carried = self._launch(task, piece, carried, rows)
             pieces += piece.layer0 == 0
+            controls.take(piece, rows)
             statistics.take(piece, rows, pieces - 1)
             taken = widths[piece.layer0 : piece.layer0 + piece.layers]
             signals.progress[0] += piece.trials * int(taken.sum())
@@ -147,16 +152,18 @@ class CudaBlockSampler(TaskSampler):
         layers before the next begin.
         """
         free, depth = self.device.free_bytes(), self.run_plan.depth
-        room, carried, row = int(SHARE * free), self.carried_bytes(point), self._row_bytes
-        blocks = min(ROWS_BYTES // (BLOCK * depth * row), room // (BLOCK * (depth * row + carried)))
+        carried, row, pairs = self.carried_bytes(point), self._row_bytes, self.controls.pairs
+        room, controls = int(SHARE * free) - coefficient_bytes(pairs, depth), carried_bytes(pairs)
+        trial = depth * row + controls
+        blocks = min(ROWS_BYTES // (BLOCK * depth * row), room // (BLOCK * (trial + carried)))
         in_time = max(1, int(depth * TASK_SECONDS / self.seconds_per_block(point)))
-        if blocks and in_time >= depth:
+        if blocks > 0 and in_time >= depth:
             blocks = 1 << (blocks.bit_length() - 1)
             return blocks, depth, blocks * BLOCK
-        layers = min(ROWS_BYTES, room - trials * carried) // (trials * row)
+        layers = min(ROWS_BYTES, room - trials * (carried + controls)) // (trials * row)
         if layers > 0:
             return 1, min(layers, depth, in_time), trials
-        places = (room - trials * depth * row) // carried
+        places = (room - trials * trial) // carried
         if places > 0:
             return 1, depth, places
         raise DeviceError(

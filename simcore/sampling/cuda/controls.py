@@ -1,0 +1,69 @@
+"""Control variates on a CUDA device, between a sampler's rows and their statistics.
+
+`controls_kernels` replaces what samplers see of pairs by controlled values. δ, ε and Z of every
+pair of every trial stay on the device between the launches of a block.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.sampling.control.follow import CARRIED, COEFFICIENTS
+
+from .device import Device
+from .statistics import Piece
+
+
+class DeviceControls:
+    """Controls of the trials of a point, launch by launch.
+
+    Parameters
+    ----------
+    device
+        The device.
+    coefficients
+        Of a point (`RunControls.coefficients`), shape (pair, depth, COEFFICIENTS); of no pairs
+        where there are no controls.
+    widths
+        Nodes of every layer, shape (depth,).
+    columns
+        Columns of a pair in a row.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        coefficients: npt.NDArray[np.float64],
+        widths: npt.NDArray[np.int64],
+        columns: int,
+    ) -> None:
+        self._device, self._pairs, self._columns = device, len(coefficients), columns
+        self._carried: Any = None
+        if self._pairs:
+            self._k, self._widths = device.put(coefficients), device.put(widths)
+
+    def take(self, piece: Piece, rows: Any) -> None:
+        """Replace the numbers of a launch, (trial, layer, column); its block's layers in order."""
+        if not self._pairs:
+            return
+        from . import controls_kernels as kernels
+
+        if piece.layer0 == 0:
+            self._carried = self._device.room((self._pairs, piece.trials, CARRIED))
+        blocks = -(-self._pairs * piece.trials // kernels.THREADS)
+        numbers = piece.layer0, self._columns
+        given = (self._k, self._widths, *numbers, self._carried, rows)
+        self._device.launch(kernels.follow, blocks, kernels.THREADS, *given)
+
+
+def coefficient_bytes(pairs: int, depth: int) -> int:
+    """Return the size of the coefficients of a point."""
+    return 8 * pairs * depth * COEFFICIENTS
+
+
+def carried_bytes(pairs: int) -> int:
+    """Return the size of what a trial carries for its controls."""
+    return 8 * pairs * CARRIED
