@@ -115,12 +115,11 @@ def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
 
 def _add_lines(read: Reader, layers: Sequence[int], found: Sequence[dict[str, Any]]) -> None:
     for name in LINES + NETWORK_LINES:
-        controlled = read(name + CONTROL, {"layer": layers}) is not None
-        usual = CONTROLLED_DIGITS if controlled else DIGITS
+        usual = CONTROLLED_DIGITS if read(name + CONTROL, {"layer": layers}) is not None else DIGITS
         for part, suffix in PARTS.items():
             values = read(name + suffix, {"layer": layers})
-            if controlled and part in ("mean", "error"):
-                finer = read(name + CONTROL + suffix, {"layer": layers})
+            finer = read(name + CONTROL + suffix, {"layer": layers})
+            if values is not None and finer is not None:
                 values = np.where(np.isnan(finer), values, finer)
             if values is not None and part == "reach":
                 values = reach(values)
@@ -142,7 +141,7 @@ def _add_deviations(read: Reader, layers: Sequence[int], found: Sequence[dict[st
         endings = ("", "_stderr", CONTROL, f"{CONTROL}_stderr", "_theory", "_theory_1n")
         values = [read(name + ending, {"layer": layers}) for ending in endings]
         plain, plain_error, mean, error, theory, first = values
-        if plain is None or mean is None or error is None or theory is None:
+        if plain is None or plain_error is None or mean is None or error is None or theory is None:
             continue
         parts = {"mean": mean - theory, "error": error}
         parts |= {"plain": plain - theory, "plain_error": plain_error}

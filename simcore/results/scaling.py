@@ -272,8 +272,8 @@ def _next_term(size: Floats, ratio: Floats) -> Floats:
     times the ratio. The largest that this gives counts, of all layers so far.
     """
     terms = size.shape[-1]
-    each = [size[..., t] * ratio ** (terms - t) for t in range(1, terms)]
-    return np.max(each, axis=0)
+    largest: Floats = np.max([size[..., t] * ratio ** (terms - t) for t in range(1, terms)], axis=0)
+    return largest
 
 
 def _least_squares(
