@@ -200,7 +200,7 @@ def test_deviations_are_those_of_the_file(made: Make, name: str) -> None:
             assert found.keys() == expected.keys()
             for part, values in expected.items():
                 np.testing.assert_allclose(found[part], values, rtol=1e-7, err_msg=part)
-    assert "Estimated with control variates: correlation c; distance 1 − c;" in file.html
+    assert "of the variance: correlation c; distance 1 − c; ln(1 − c); ln q of" in file.html
     assert 'id="figure-left"' in file.html
 
 
