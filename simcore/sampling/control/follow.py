@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simcore.numerics.arithmetic import times
+from simcore.numerics.arithmetic import log, times
 from simcore.numerics.kernels import njit
 from simcore.physics.observables import CONTROLLED, NAMES
 from simcore.sampling import row as shown
@@ -38,7 +38,7 @@ CARRIED = 2 * STATES + PAIRS3
 DELTA, EPSILON, SQUARE = 0, STATES, 2 * STATES
 
 SCALARS = 4
-"""Quantities of which observables are functions: ln q₁, ln q₂, t of the layer, t of activations."""
+"""Quantities of which observables are functions: ln K₁₁, ln K₂₂, t of the layer, of activations."""
 
 OF_ACTIVATIONS = SCALARS - 1
 """The last one's own noise is that of ⟨x²⟩, ⟨r̄x⟩, ⟨r̄²⟩; that of the others is w."""
@@ -51,6 +51,11 @@ T = STATES - 1
 
 INACTIVE = CONTROLLED.index("inactive_both")
 """Its conditional mean (π − θ)/(2π) takes its place, θ of the network's own state."""
+
+LENGTHS = 4
+"""The first of `CONTROLLED` are q and ln q of both signals.
+
+Their conditional means, K and ln K + E ln(χ²/N), take their places."""
 
 PER_TURN = 0.5 / math.pi
 
@@ -332,6 +337,28 @@ def _take_controls(k, work, lanes):
             _add(to, i, k[OBSERVED + 3 * i + order], of, 3 * SOURCE[i] + order, lanes)
 
 
+@njit(inline="always")
+def log_shift(width):
+    """Return E ln(χ²/N) = ψ(N/2) − ln(N/2) of N degrees of freedom, by its asymptotic series.
+
+    From N = 20 on the terms left out are below 1e-14.
+    """
+    x = 2.0 / width
+    y = times(x, x)
+    p = 1.0 / 240.0 - times(y, 1.0 / 132.0)
+    p = 1.0 / 120.0 - times(y, 1.0 / 252.0 - times(y, p))
+    return -times(0.5, x) - times(y, 1.0 / 12.0 - times(y, p))
+
+
+@njit(inline="always")
+def _own_lengths(seen, t):
+    """Return ⟨h²⟩/K of the two signals: χ²/N each, whatever the state, and so known in law."""
+    cosine, sine = seen[COS, t], seen[SIN, t]
+    w1, w2, w3 = seen[FIRST_OWN, t], seen[FIRST_OWN + 1, t], seen[FIRST_OWN + 2, t]
+    across = times(times(sine, sine), w3) - times(2.0, times(times(cosine, sine), w2))
+    return 1.0 + w1, 1.0 + (times(times(cosine, cosine), w1) + across)
+
+
 @njit(nogil=True, cache=True)
 def start(controls):
     """Begin with the first layer: every control is 0 there but for the layer's own sampling."""
@@ -372,10 +399,15 @@ def follow_pair(k, widths, layer0, carried, rows, work, lanes):
         _take_law(width, work, lanes)
         _observe(k[layer], carried, work, lanes)
         _take_controls(k[layer], work, lanes)
+        shift = log_shift(width)
         for t in range(rows.shape[0]):
+            of_first, of_second = _own_lengths(seen, t)
             for i in range(len(CONTROLLED)):
                 value = rows[t, j, COLUMNS[i]]
                 if i == INACTIVE:
                     value = times(math.pi - work.law[t], PER_TURN)
+                elif i < LENGTHS:
+                    own = of_first if i % 2 == 0 else of_second
+                    value = value / own if i < LENGTHS // 2 else value - (log(own) - shift)
                 rows[t, j, begin + i] = value - work.controls[i, t]
         _advance(k[layer], carried, work, lanes)

@@ -76,23 +76,20 @@ def _outer(vector: Floats) -> Floats:
 
 
 def _scalars(path: Expansion) -> list[Floats]:
-    """Return the coefficients of ln q₁, ln q₂, t of the layer and t of the activations.
+    """Return the coefficients of ln K₁₁, ln K₂₂, t of the layer and t of the activations.
 
-    With w the layer's own sampling, ⟨h₁²⟩ = K₁₁(1 + w₁), and ⟨h₂²⟩ = K₂₂(1 + u) with u = w₁cos²θ −
-    2w₂ sin θ cos θ + w₃ sin²θ. The angle θ' of the layer has cot θ' = (a cot θ − b)/√(ac − b²),
-    a = 1 + w₁, b = w₂, c = 1 + w₃, and t = −arsinh cot θ.
+    With w the layer's own sampling, the angle θ' of the layer has
+    cot θ' = (a cot θ − b)/√(ac − b²), a = 1 + w₁, b = w₂, c = 1 + w₃, and t = −arsinh cot θ. That of
+    the lengths is known exactly, and takes no part (`follow.LENGTHS`).
     """
     one = np.ones_like(path.t)
     zero = np.zeros_like(path.t)
     cosine, sine = -np.tanh(path.t), 1.0 / np.cosh(path.t)
     first = _vector(one, zero, zero)
     none = _vector(zero, zero, zero)
-    found = [_scalar(first, zero, first, none, -_outer(first))]
-    noise = _vector(cosine**2, -2.0 * sine * cosine, sine**2)
-    turned = sine[..., None] * _vector(
-        -2.0 * cosine * sine, -2.0 * (cosine**2 - sine**2), 2.0 * sine * cosine
-    )
-    found.append(_scalar(_vector(one, path.unit, zero), zero, noise, turned, -_outer(noise)))
+    length = none, none, _outer(none)
+    found = [_scalar(first, zero, *length)]
+    found.append(_scalar(_vector(one, path.unit, zero), zero, *length))
     noise = _vector(-0.5 * cosine, sine, 0.5 * cosine)
     turned = _vector(0.5 * sine**2, sine * cosine, -0.5 * sine**2)
     curved = np.stack(
