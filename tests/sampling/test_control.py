@@ -18,7 +18,7 @@ from simcore.sampling import row as shown
 from simcore.sampling.contract import Signals
 from simcore.sampling.control import follow
 from simcore.sampling.control.node_law import node_law
-from simcore.sampling.control.path import coefficients
+from simcore.sampling.control.path import at_widths, coefficients
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.theory.expansion import Expansion, Start, expansion
 from tests.support import control_oracle as oracle
@@ -107,9 +107,8 @@ def test_controls_are_those_of_the_oracle(name: str) -> None:
     seen = rows[:, :, shown.FEATURES :].copy()
     slow = oracle.controls(seen, widths, path)
     values = {n: rows[:, :, NAMES.index(n)].copy() for n in CONTROLLED}
-    k = coefficients(path)
-    carried = np.zeros((1, follow.CARRIED, 64))
-    controls = follow.Controls(k, carried, follow.room(64), len(run.columns.of_pair))
+    k = at_widths(coefficients(path)[0], widths)
+    controls = follow.controls_of(k[None], len(run.columns.of_pair))
     follow.follow(controls, widths, 0, rows)
     sech2, tanh = 1.0 / np.cosh(path.t[0]) ** 2, np.tanh(path.t[0])
     activations = 1.0 / np.cosh(path.activation_t[0]) ** 2, np.tanh(path.activation_t[0])

@@ -25,11 +25,19 @@ DIGITS = 20
 
 
 def coefficients(path: Expansion) -> Floats:
-    """Return the coefficients of P pairs, shape (P, depth, COEFFICIENTS)."""
+    """Return coefficients of P pairs, (P, depth, COEFFICIENTS), without those of the width."""
+    found = np.zeros((*path.t.shape, places.COEFFICIENTS))
     parts = [_update(path), *_scalars(path), _observed(path)]
-    found = np.concatenate(parts, axis=-1)
-    assert found.shape[-1] == places.COEFFICIENTS
-    return np.ascontiguousarray(found)
+    found[..., : places.ONE] = np.concatenate(parts, axis=-1)
+    found[..., [places.ONE, places.TWO, places.MINUS]] = 1.0, 2.0, -1.0
+    return found
+
+
+def at_widths(k: Floats, widths: npt.NDArray[np.int64]) -> Floats:
+    """Return coefficients of a pair, shape (depth, COEFFICIENTS), at the widths of its layers."""
+    found = k.copy()
+    found[:, places.PER_NODE], found[:, places.PER_NODE_2] = -1.0 / widths, -2.0 / widths
+    return found
 
 
 def _rounded(values: Floats) -> Floats:
@@ -64,7 +72,11 @@ def _scalar(
     slope: Floats, bend: Floats, noise: Floats, mixed: Floats, noise_noise: Floats
 ) -> Floats:
     parts = slope, bend[..., None], noise, mixed, _form(noise_noise)
-    return _rounded(np.concatenate(parts, axis=-1))
+    found = _rounded(np.concatenate(parts, axis=-1))
+    slope = found[..., places.SLOPE : places.BEND]
+    noise = found[..., places.NOISE : places.MIXED]
+    squares = [2.0 * _form(_outer(vector)) for vector in (slope, noise)]
+    return np.concatenate([found, *squares], axis=-1)
 
 
 def _vector(*parts: Floats) -> Floats:
@@ -79,8 +91,8 @@ def _scalars(path: Expansion) -> list[Floats]:
     """Return the coefficients of ln K₁₁, ln K₂₂, t of the layer and t of the activations.
 
     With w the layer's own sampling, the angle θ' of the layer has
-    cot θ' = (a cot θ − b)/√(ac − b²), a = 1 + w₁, b = w₂, c = 1 + w₃, and t = −arsinh cot θ. That of
-    the lengths is known exactly, and takes no part (`follow.LENGTHS`).
+    cot θ' = (a cot θ − b)/√(ac − b²), a = 1 + w₁, b = w₂, c = 1 + w₃, and t = −arsinh cot θ. The
+    sampling of the lengths is known exactly, and takes no part (`follow.LENGTHS`).
     """
     one = np.ones_like(path.t)
     zero = np.zeros_like(path.t)
