@@ -31,6 +31,7 @@ def memory_bytes(run: Run, threads: int) -> int:
     histograms = 2 * 4 * run.depth * columns.pairs * len(HISTOGRAMMED) * (run.bins + 2)
     trajectories = 8 * run.kept * run.depth * columns.pairs * len(KEPT)
     points = len(run.points) * (levels * moments + histograms + trajectories)
+    points += _controls(run)
     return points + threads * (_signals(run, batch_columns(run)) + _rows(run) + moments)
 
 
@@ -45,6 +46,17 @@ def _signals(run: Run, columns: int) -> int:
     if run.shared or run.sampler == "dense":
         return COPIES * 8 * columns * (nodes + min(nodes, columns))
     return 8 * 4 * nodes if run.points[0].asymmetric else 0
+
+
+def _controls(run: Run) -> int:
+    """Return the bytes of the coefficients of control variates, and of what makes them."""
+    if not run.controls:
+        return 0
+    from simcore.sampling.control.follow import COEFFICIENTS
+    from simcore.sampling.control.of_run import TOGETHER
+
+    layers = run.depth * run.columns.pairs
+    return COPIES * 8 * COEFFICIENTS * max(layers, min(TOGETHER, len(run.points) * layers))
 
 
 def _rows(run: Run) -> int:
