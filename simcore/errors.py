@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 
@@ -28,8 +29,8 @@ def spelled(text: str, spell: Callable[[str], str] = str) -> str:
 
 def one_line(value: object) -> str:
     """Return what was given as a message shows it: on one line, and cut short unless it is text."""
-    if isinstance(value, str):
-        return " ".join(value.splitlines())
+    if isinstance(value, str | os.PathLike):
+        return " ".join(os.fsdecode(value).splitlines())
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # Python writes no number of more than some thousand digits
