@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simcore.numerics.arithmetic import exp_below_0
-from simcore.physics.observables import MEASURED_BY, NEAR_ONE
+from simcore.physics.observables import CONTROL, MEASURED_BY, NEAR_ONE
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import Floats, Moments, standard_errors
@@ -47,9 +47,14 @@ OF_NETWORKS = ("dead_network1", "dead_network2", "dead_network_both", "dead_netw
 def deciding_error(run: Run, moments: Moments, observable: str) -> float:
     """Return the standard error that decides: the largest over layers, and pairs or rates.
 
+    It is that of means with control variates where a point has them, whose law is nearly normal.
     Infinite where fewer than two trials have a value, which more trials may change; NaN where
     values have left the range of float64, which none will.
     """
+    if observable in run.columns.controlled:
+        errors = standard_errors(moments)[1][:, run.columns.of(observable + CONTROL)]
+        if not np.isnan(errors).any():
+            return float(errors.max())
     own = run.columns.of(observable)
     count = moments.count[:, own]
     if (

@@ -198,6 +198,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
         *["last"] * (not complete),
         *["kept"] * (run.kept == 0),
         *["target"] * (run.until_stderr is None),
+        *["controls"] * (not run.controls),
         *["blocks"] * (not points[0].tree.nodes and not complete),
         *["shared"] * (not run.shared),
         "file" if run.inputs is None else "random",

@@ -106,7 +106,7 @@ def test_controls_are_those_of_the_oracle(name: str) -> None:
     widths = run.points[0].layer_widths(run.depth)
     slow = oracle.controls(rows[:, :, shown.FEATURES :], widths, path)
     values = {n: rows[:, :, NAMES.index(n)].copy() for n in CONTROLLED}
-    k = coefficients([_start(run)], run.depth)
+    k = coefficients(path)
     carried = np.zeros((1, follow.CARRIED, 64))
     controls = follow.Controls(k, carried, follow.room(64), len(run.columns.of_pair))
     follow.follow(controls, widths, 0, rows)

@@ -11,11 +11,13 @@ from simcore.physics.observables import CONTROLLED
 from simcore.runs.controls import rarely_dies
 from simcore.runs.predictions import signals
 from simcore.runs.run import Run
+from simcore.sampling.pair.physics import Physics
 from simcore.statistics.blocks import BLOCK
-from simcore.theory.expansion import Start
+from simcore.theory.expansion import Start, expansion
 
 from .follow import CARRIED, COEFFICIENTS, Controls, room
 from .path import coefficients
+from .surrogate import fitted
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,11 +73,15 @@ class RunControls:
                         law = point.k, point.sigma_w, point.sigma_b or 0.0
                         start = Start(*law, q1, q2, distance)
                         places[number, pair] = starts.setdefault(start, len(starts))
-        known = coefficients(list(starts), run.depth) if starts else None
-        found = {}
-        for number in numbers:
-            found[number] = np.full((self.pairs, run.depth, COEFFICIENTS), np.nan)
-            for pair in range(self.pairs):
-                if known is not None and (number, pair) in places:
-                    found[number][pair] = known[places[number, pair]]
+        shape = self.pairs, run.depth, COEFFICIENTS
+        found = {number: np.full(shape, np.nan) for number in numbers}
+        if not starts:
+            return found
+        path = expansion(list(starts), run.depth)
+        known = coefficients(path)
+        for (number, pair), place in places.items():
+            first = path.log_k[place, 0], path.log_ratio[place, 0], path.t[place, 0]
+            point = run.points[number]
+            widths = point.layer_widths(run.depth)
+            found[number][pair] = fitted(known[place], first, Physics.of(point), widths)
         return found

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simcore.physics.observables import CONTROLLED
 from simcore.sampling.row import Q_RANGE
-from simcore.theory.expansion import Expansion, Start, expansion
+from simcore.theory.expansion import Expansion
 
 from . import follow as places
 
@@ -24,9 +24,8 @@ DIGITS = 20
 """Binary digits that are kept."""
 
 
-def coefficients(starts: list[Start], depth: int) -> Floats:
+def coefficients(path: Expansion) -> Floats:
     """Return the coefficients of P pairs, shape (P, depth, COEFFICIENTS)."""
-    path = expansion(starts, depth)
     parts = [_update(path), *_scalars(path), _observed(path)]
     found = np.concatenate(parts, axis=-1)
     assert found.shape[-1] == places.COEFFICIENTS
