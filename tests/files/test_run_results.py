@@ -174,7 +174,7 @@ def test_deviations_of_c_near_1_have_all_digits(distance: float) -> None:
             assert float(own.correlation_stderr) == pytest.approx(float(error), rel=1e-12, abs=0.0)
             z = float((mp.mpf(float(own.distance_theory)) - mean) / error)
             assert float(z_scores(own).correlation_z) == pytest.approx(z, rel=1e-9)
-            shown = rows_of_results(execute(run).results)[layer].z
+            shown = rows_of_results(execute(run).results)[layer].z()
             assert shown == pytest.approx(z, rel=1e-9)
 
 

@@ -6,14 +6,17 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import simcore
 from simcore import Ensemble, Run
-from simcore.physics.observables import CONTROLLED, NAMES, Columns
+from simcore.physics.observables import CONTROLLED, HAZARDS, NAMES, Columns
 from simcore.sampling import row as shown
 from simcore.sampling.contract import Signals
 from simcore.sampling.pair.cpu import PairSampler
+
+Floats = npt.NDArray[np.float64]
 
 DEEP = 10
 CASES = {
@@ -31,16 +34,16 @@ CASES = {
 }
 
 
-def z_scores(ensemble: Ensemble, width: int, seed: int) -> np.ndarray:
+def z_scores(ensemble: Ensemble, width: int, seed: int) -> Floats:
     """Return hazards of 2,000 networks less counts of 20,000 others, in standard errors."""
-    given = {"width": width, "depth": DEEP, "correlation": 0.3}
-    few = simcore.simulate(ensemble, trials=2000, seed=seed, **given)
-    many = simcore.simulate(ensemble, trials=20_000, seed=seed + 1000, controls="off", **given)
-    names = ("dead_network1", "dead_network2")
-    if f"{names[0]}_controlled" not in few:
-        names = ("dead_network_both",)
+    few = simcore.simulate(ensemble, width=width, depth=DEEP, trials=2000, seed=seed)
+    many = simcore.simulate(
+        ensemble, width=width, depth=DEEP, trials=20_000, seed=seed + 1000, controls="off"
+    )
     found = []
-    for name in names:
+    for name in HAZARDS:
+        if f"{name}_controlled" not in few:
+            continue
         value, error = few[f"{name}_controlled"], few[f"{name}_controlled_stderr"]
         # Of the probability: where no network has died the count has an error, too.
         counted = np.sqrt(value * (1.0 - value) / 20_000)
@@ -98,7 +101,7 @@ def test_hazards_stand_behind_what_controls_read() -> None:
     assert run.columns.of("dead_network_both_controlled") == [rows.shape[2] - 1]
 
 
-def _rows(run: Run, columns: int) -> np.ndarray:
+def _rows(run: Run, columns: int) -> Floats:
     sampler = PairSampler(run)
     rows = np.empty((64, run.depth, columns))
     sampler.advance(0, 0, 0, sampler.carry(0, 64), rows, Signals.sharing())
