@@ -16,7 +16,7 @@ from simcore.report import report
 from simcore.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
-WIDTH, HEIGHT = 1280, 1560
+WIDTH, HEIGHT = 1280, 1960
 
 
 def main() -> None:

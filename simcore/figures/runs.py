@@ -299,11 +299,13 @@ def _distribution(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> No
 
 def _scaling(axes: Any, dataset: xr.Dataset, kind: _Kind, layer: int) -> None:
     """Draw the deviation from mean field against 1/N, with the fit and the slope of theory."""
-    from simcore.results.scaling import scaling
+    from simcore.results.scaling import fitted_means, scaling
 
     (name,) = kind.observables
     fits = scaling(dataset, observables=kind.observables).fits.sel(layer=layer)
-    own = dataset.sel(layer=layer)
+    means = fitted_means(dataset, name)
+    fitted = {name: means.mean, f"{name}_stderr": means.error}
+    own = _means(dataset, kind).assign(fitted).sel(layer=layer)
     inverse = 1.0 / dataset["width"].to_numpy()
     fine = np.linspace(0.0, 1.05 * inverse.max(), 100)
     shown, total = shown_points(own[name].isel(width=0))

@@ -114,6 +114,32 @@ function powerText(mantissa, power) {
   return `${mantissa === 1 ? "" : `${mantissa}·`}10⁻${raised}`;
 }
 
+function drawDeviation() {
+  const select = byId("deviation-observable");
+  if (!select) return;
+  const { layers: x, deviations, lines } = chosenPoint();
+  const found = deviations[select.value];
+  byId("deviation-note").textContent = !found
+    ? "This point has no means with control variates, for its networks may die."
+    : found.left ? "" : "There is no first order in 1/N for networks deeper than wide.";
+  const band = (mean, error) => {
+    const y = asNumbers(found[mean], x.length);
+    const errors = asNumbers(found[error], x.length);
+    const text = x.map((_, i) => withError(found[mean][i], found[error][i]));
+    return { x, y, ...bars(y, errors, lines[select.value].reach), text };
+  };
+  fill("deviation", "plain", found && band("plain", "plain_error"));
+  fill("deviation", "deviation", found && {
+    ...band("mean", "error"), first: asNumbers(found.first, x.length),
+    first_text: x.map((_, i) => plain(found.first?.[i], 4)),
+  });
+  fill("left", "left", found?.left && {
+    ...band("left", "left_error"), first: x.map(() => NaN), first_text: x.map(() => ""),
+  });
+  label("deviation", null, `${nameOf(select)} − mean field`);
+  label("left", null, "N² (mean − first order)");
+}
+
 function drawZ() {
   const { layers, lines } = chosenPoint();
   const line = lines[byId("z-observable").value] ?? {};

@@ -48,6 +48,8 @@ def figures(page: Mapping[str, Any]) -> dict[str, Any]:
     )
     distance.yaxis.ticker = models.FixedTicker()
     made = {"correlation": correlation, "distance": distance, "z": _z_figure()}
+    if page["deviation_names"]:
+        made |= {"deviation": _deviation(), "left": _left()}
     for name, (label, observables) in LINES.items():
         if name != "dead" or page["dead_networks"]:
             # Only networks that several inputs share have some of the lines.
@@ -177,6 +179,37 @@ def _z_figure() -> Any:
         dots = draw(made, "scatter", [role], "x", "y", source=source, marker=marker, size=7)
         hover(made, [dots], [("layer", "@x"), ("z", "@text")], mode="vline")
     return made
+
+
+def _deviation() -> Any:
+    made = _layer_figure("mean − mean field")
+    plain = _source("plain", "x", "low", "high")
+    draw(made, "varea", ["muted"], "x", "low", "high", source=plain, fill_alpha=0.2)
+    band = _deviation_line(made, "deviation", ("first order in 1/N", "@first_text"))
+    source = band[0].data_source
+    look = {"line_width": 1.8, "line_dash": "dotted"}
+    first = draw(made, "line", ["ink"], "x", "first", source=source, **look)
+    made.add_layout(Span(location=0, dimension="width", line_dash=DASHED, tags=["ink"]))
+    # The noise of plain means would hide what it is drawn to be compared with.
+    made.y_range.renderers = [*band, first]
+    return made
+
+
+def _left() -> Any:
+    made = _layer_figure("N² (mean − first order)")
+    _deviation_line(made, "left")
+    made.add_layout(Span(location=0, dimension="width", line_dash="dotted", tags=["ink"]))
+    return made
+
+
+def _deviation_line(made: Any, name: str, *more: Tip) -> list[Any]:
+    """Add a line with its band and return both."""
+    source = _source(name, "x", "y", "low", "high", "first", "text", "first_text")
+    band = draw(made, "varea", ["first"], "x", "low", "high", source=source, fill_alpha=0.3)
+    line = draw(made, "line", ["first"], "x", "y", source=source, line_width=1.4)
+    dots = draw(made, "scatter", ["first"], "x", "y", source=source, marker="circle", size=5)
+    hover(made, [dots], [("layer", "@x"), ("deviation", "@text"), *more], mode="vline")
+    return [band, line]
 
 
 # --- one layer ------------------------------------------------------------------------------------

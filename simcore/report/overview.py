@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simcore.physics.observables import CONTROL
 from simcore.physics.parameters import PARAMETERS
+from simcore.results.controlled import with_controls
 from simcore.results.intervals import reach
 
 from .points import Point, point_label
@@ -93,8 +95,11 @@ def last_layer(
 
 
 def _last_arrays(source: Source) -> dict[str, Floats]:
-    dataset = source.dataset
-    names = [name + suffix for name in LAST for suffix in ("", "_stderr", "_theory", "_count")]
+    endings = ("", "_stderr", "_theory", "_count")
+    names = [name + suffix for name in LAST for suffix in endings]
+    finer = [name + CONTROL + suffix for name in LAST for suffix in endings[:2]]
+    held = [name for name in names + finer if name in source.dataset]
+    dataset = with_controls(source.dataset[held])
     found = {
         name: dataset[name].isel(layer=-1).transpose(*source.swept).values
         for name in names

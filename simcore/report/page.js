@@ -69,7 +69,7 @@ function tellPoint(point) {
       withError(point.lines[name]?.mean?.[i], point.lines[name]?.error?.[i]);
     const { theory, z } = point.lines.correlation ?? {};
     const row = document.createElement("tr");
-    row.append(...[layer, mean("correlation"), plain(theory?.[i], 7), plain(z?.[i], 2),
+    row.append(...[layer, mean("correlation"), plain(theory?.[i], 9), plain(z?.[i], 2),
                    mean("log_distance"), mean("log_q1"), mean("inactive_both")]
       .map((text) => made("td", text)));
     return [row];
@@ -89,7 +89,7 @@ function drawPoint() {
   if (point) {
     tellPoint(point);
     drawLayers(point);
-    for (const draw of [drawZ, drawDistribution, drawWidths, drawLast, drawPhase]) draw();
+    for (const draw of [drawDeviation, drawZ, drawDistribution, drawWidths, drawLast, drawPhase]) draw();
   }
   recolour();
 }
@@ -160,6 +160,7 @@ function listen() {
   on("previous-point", step(-1), "click");
   on("next-point", step(1), "click");
   on("single", () => drawSingle(chosenPoint()));
+  on("deviation-observable", drawDeviation);
   on("z-observable", drawZ);
   on("distribution-observable", drawDistribution);
   on("distribution-layer", drawDistribution, "input");

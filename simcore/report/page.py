@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simcore.physics.observables import BY_NAME
+from simcore.physics.observables import BY_NAME, CONTROL
 
 from .answers import Answer, across_widths, answer
 from .overview import LAST, MOST_ROWS, last_layer, varied_parameters
@@ -28,7 +28,7 @@ from .points import (
     parameter_label,
     point_label,
 )
-from .series import DISTRIBUTIONS, LINES, numbers, series_of
+from .series import DEVIATIONS, DISTRIBUTIONS, LINES, numbers, series_of
 from .sources import Source, is_asymmetric, values_of
 from .training import shown as shown_training
 from .training_source import Training
@@ -101,6 +101,8 @@ def _of_runs(sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, Any]]
         "observables": [n for n in DISTRIBUTIONS if n in page["distribution_names"]],
         "last": [n for n in LAST if n in page["rows"]],
         "z_names": page["z_names"],
+        "deviation_names": page["deviation_names"],
+        "controlled": _controlled(sources),
         "widths_text": widths,
         "chips": 1 < len(shown) <= 7,
         "counts": {
@@ -203,8 +205,15 @@ def _data(
         "distribution_names": sorted(
             {n for p in points for n in p["distributions"]["observables"]}
         ),
+        "deviation_names": [n for n in DEVIATIONS if any(n in p["deviations"] for p in points)],
         "z_names": [n for n in LINES if any("z" in found.get(n, {}) for found in lines)],
     }
+
+
+def _controlled(sources: Sequence[Source]) -> str:
+    """Return the observables of the lines that are estimated with control variates, in words."""
+    held = {name for source in sources for name in source.dataset}
+    return "; ".join(BY_NAME[name].label for name in LINES if name + CONTROL in held)
 
 
 def _column(values: Sequence[Any]) -> list[Any]:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from simcore.figures.deviation import OBSERVABLES
+from simcore.physics.observables import CONTROL
 from simcore.results.intervals import reach
 
 from .points import Point, chosen_layers
@@ -47,6 +49,9 @@ PARTS = {
 ``reach`` is half of an interval in standard errors (`intervals.reach`), by the networks.
 """
 
+DEVIATIONS = tuple(name for name in LINES if name in OBSERVABLES)
+"""Observables whose deviation from theory is shown, where they have controlled means."""
+
 DISTRIBUTIONS = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both")
 """Observables whose distribution over networks is shown."""
 
@@ -62,6 +67,9 @@ SINGLE_DIGITS = 4
 ALL_DIGITS = 17
 
 DIGITS = 8
+CONTROLLED_DIGITS = 12
+"""Of means with control variates, whose errors are far smaller, and of what they are compared with.
+"""
 FEWER_DIGITS = {"error": 3, "theory_error": 3, "first_std": 4, "reach": 4}
 """Significant digits of numbers on the page, by part where they are fewer."""
 
@@ -81,8 +89,9 @@ def numbers(values: Iterable[float], digits: int = DIGITS) -> list[float | None]
 def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
     """Return the data of the figures for some points of a run, a dict for each.
 
-    It has ``layers``, ``lines`` (by observable and part), ``single`` (the first networks, one by
-    one) and ``distributions`` (by observable, at a few layers).
+    It has ``layers``, ``lines`` (by observable and part), ``deviations`` from theory (likewise, of
+    means with control variates), ``single`` (the first networks, one by one) and
+    ``distributions`` (by observable, at a few layers).
     """
     read = functools.partial(_of_places, source, [point.place for point in points])
     layers = chosen_layers(source.layers)
@@ -91,12 +100,14 @@ def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
         {
             "layers": [source.layers[i] for i in layers],
             "lines": {},
+            "deviations": {},
             "single": {},
             "distributions": {"layers": [source.layers[i] for i in few], "observables": {}},
         }
         for _ in points
     ]
     _add_lines(read, layers, found)
+    _add_deviations(read, layers, found)
     _add_single(read, layers, found)
     _add_distributions(read, few, found)
     return found
@@ -104,15 +115,42 @@ def series_of(source: Source, points: Sequence[Point]) -> list[dict[str, Any]]:
 
 def _add_lines(read: Reader, layers: Sequence[int], found: Sequence[dict[str, Any]]) -> None:
     for name in LINES + NETWORK_LINES:
+        usual = CONTROLLED_DIGITS if read(name + CONTROL, {"layer": layers}) is not None else DIGITS
         for part, suffix in PARTS.items():
             values = read(name + suffix, {"layer": layers})
+            finer = read(name + CONTROL + suffix, {"layer": layers})
+            if values is not None and finer is not None:
+                values = np.where(np.isnan(finer), values, finer)
             if values is not None and part == "reach":
                 values = reach(values)
             if values is None or np.isnan(values).all():
                 continue
             for row, one in zip(values, found, strict=True):
-                digits = FEWER_DIGITS.get(part, DIGITS)
+                digits = FEWER_DIGITS.get(part, usual)
                 one["lines"].setdefault(name, {})[part] = numbers(row, digits)
+
+
+def _add_deviations(read: Reader, layers: Sequence[int], found: Sequence[dict[str, Any]]) -> None:
+    """Add means less theory, formed here: the page's digits would not do."""
+    widths = read("width", {})
+    if widths is None:
+        return
+    inverse = (1.0 / widths).reshape(len(found), -1).mean(axis=1)
+    scale = inverse[:, np.newaxis] ** -2.0
+    for name in DEVIATIONS:
+        endings = ("", "_stderr", CONTROL, f"{CONTROL}_stderr", "_theory", "_theory_1n")
+        values = [read(name + ending, {"layer": layers}) for ending in endings]
+        plain, plain_error, mean, error, theory, first = values
+        if plain is None or plain_error is None or mean is None or error is None or theory is None:
+            continue
+        parts = {"mean": mean - theory, "error": error}
+        parts |= {"plain": plain - theory, "plain_error": plain_error}
+        if first is not None:
+            parts |= {"first": first - theory}
+            parts |= {"left": (mean - first) * scale, "left_error": error * scale}
+        for i, one in enumerate(found):
+            if np.isfinite(parts["mean"][i]).any():
+                one["deviations"][name] = {part: numbers(x[i]) for part, x in parts.items()}
 
 
 def _add_single(read: Reader, layers: Sequence[int], found: Sequence[dict[str, Any]]) -> None:

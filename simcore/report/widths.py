@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.results.intervals import reach
+from simcore.results.scaling import fitted_means
 
 from .answers import Widths
 from .points import chosen_layers, group_key, parameters, values_at
@@ -68,9 +69,11 @@ def _arrays(
     dataset: xr.Dataset, fits: xr.Dataset, name: str, layers: Sequence[int], others: Sequence[str]
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Return means, errors and fits of an observable, the dimensions of the groups first."""
+    means = fitted_means(dataset, name)
+    measured = {"mean": means.mean, "error": means.error, "reach": dataset[f"{name}_count"]}
     found = {
-        part: dataset[f"{name}{suffix}"].sel(layer=layers).transpose(*others, "layer", "width")
-        for part, suffix in (("mean", ""), ("error", "_stderr"), ("reach", "_count"))
+        part: array.sel(layer=layers).transpose(*others, "layer", "width")
+        for part, array in measured.items()
     }
     for part in FIT + OPTIONAL_FIT:
         if f"{name}_{part}" in fits:

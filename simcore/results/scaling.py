@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import xarray as xr
 
 from simcore.errors import InputError
 from simcore.numerics.text import with_error
-from simcore.physics.observables import COVARIANCE, NAMES
+from simcore.physics.observables import CONTROL, COVARIANCE, NAMES
 
 from .points import check_results, points
 from .words import SYMBOLS, listed, point_words
@@ -43,7 +43,9 @@ class Scaling:
     fits
         Along the swept parameters but ``width``, and ``layer``, for each observable: ``_limit`` and
         ``_slope`` (a and b) with ``_limit_stderr`` and ``_slope_stderr``, ``_curvature`` (c, where
-        it was fitted), ``_chi2`` of the fit; ``_mean_field``, with which the limit is compared;
+        it was fitted), ``_chi2`` of the fit; ``_controlled``, whether the means are estimated with
+        control variates, as they are where all widths have such; ``_mean_field``, with which the
+        limit is compared;
         ``_slope_theory``, that of b by theory.md (8), where it applies; and ``_first_order_reach``:
         the largest L/N of these widths up to which first order is seen to leave no more than a
         tenth of the deviation (or than three errors), without layers. ``_mean_field`` is NaN where
@@ -70,8 +72,15 @@ class Scaling:
     def _lines(self) -> Iterator[str]:
         law = "a + b/N" + " + c/N²" * (self.terms == 3)
         widths = ", ".join(map(str, self.widths))
-        yield f"Fits of {law} over N = {widths}, at the last layer:"
         last = self.fits.isel(layer=-1)
+        finer = np.concatenate(
+            [last[f"{n}_controlled"].to_numpy().ravel() for n in self.observables]
+        )
+        means = "plain means" if not finer.any() else "means with control variates"
+        some = (
+            "" if finer.all() or not finer.any() else " where all widths have them, else plain ones"
+        )
+        yield f"Fits of {law} over N = {widths}, at the last layer, to {means}{some}:"
         for point, at in points(last[f"{self.observables[0]}_limit"]):
             for name in self.observables:
                 yield f"{point_words(point)}{': ' if point else ''}{_words(last.isel(at), name)}"
@@ -116,7 +125,9 @@ def scaling(
     Returns
     -------
     Scaling
-        Weighted least squares over the widths, whose errors are independent.
+        Weighted least squares over the widths, whose errors are independent. Means with control
+        variates are so exact that the next term of the series counts: it is fitted, too, with a
+        normal prior (`_next_term`), and so is part of the errors of the others.
 
     Raises
     ------
@@ -138,12 +149,13 @@ def scaling(
     found: dict[str, Any] = {}
     slopes = _slopes(dataset)
     for name in observables:
-        own = _fit(dataset, name, widths, terms)
-        own["mean_field"] = _limit(dataset[f"{name}_theory"])
+        means = fitted_means(dataset, name)
+        own = _fit(means, widths, terms)
+        own |= {"mean_field": _limit(dataset[f"{name}_theory"]), "controlled": means.controlled}
         if name in slopes:
             own["slope_theory"] = slopes[name]
         if f"{name}_theory_1n" in dataset:
-            own["first_order_reach"] = _reach(dataset, name)
+            own["first_order_reach"] = _reach(dataset, name, means)
         for what, values in own.items():
             units = "1" if what in _PURE else dataset[name].attrs.get("units", "1")
             values.attrs = {"long_name": f"{name}: {_MEANINGS[what]}", "units": units}
@@ -166,6 +178,7 @@ _MEANINGS = {
     "slope": "coefficient of 1/N",
     "slope_stderr": "standard error of the coefficient of 1/N",
     "curvature": "coefficient of 1/N^2",
+    "controlled": "whether means are estimated with control variates",
     "chi2": "sum of squared residuals in units of their variances",
     "mean_field": "mean field",
     "slope_theory": "coefficient of 1/N by theory",
@@ -173,7 +186,7 @@ _MEANINGS = {
 }
 
 
-_PURE = ("chi2", "first_order_reach")
+_PURE = ("chi2", "controlled", "first_order_reach")
 """Quantities without a unit; the others have that of the observable."""
 
 
@@ -189,13 +202,33 @@ def _check(dataset: xr.Dataset, observables: Sequence[str], terms: int | None) -
     return widths
 
 
-def _fit(dataset: xr.Dataset, name: str, widths: Floats, terms: int) -> dict[str, xr.DataArray]:
-    """Weighted least squares of one observable at every point and layer."""
+class Means(NamedTuple):
+    """Means of an observable with their standard errors, and whether they are controlled."""
+
+    mean: xr.DataArray
+    error: xr.DataArray
+    controlled: xr.DataArray
+    """Along points and layers, without widths."""
+
+
+def fitted_means(dataset: xr.Dataset, name: str) -> Means:
+    """Return the means that are fitted: those with control variates where all widths have them."""
     mean, error = dataset[name], dataset[f"{name}_stderr"]
+    if name + CONTROL not in dataset:
+        return Means(mean, error, xr.zeros_like(mean.isel(width=0, drop=True), dtype=bool))
+    finer = dataset[f"{name}{CONTROL}_stderr"]
+    every = (finer.notnull() | error.isnull()).all("width") & finer.notnull().any("width")
+    ours = dataset[name + CONTROL].where(every, mean).assign_attrs(mean.attrs)
+    return Means(ours, finer.where(every, error), every)
+
+
+def _fit(means: Means, widths: Floats, terms: int) -> dict[str, xr.DataArray]:
+    """Weighted least squares of one observable at every point and layer."""
+    mean = means.mean
     order = [*(dim for dim in mean.dims if dim != "width"), "width"]
-    y, e = (values.transpose(*order).to_numpy() for values in (mean, error))
+    y, e = (values.transpose(*order).to_numpy() for values in (mean, means.error))
     unit = widths.min() / widths
-    design = np.stack([unit**power for power in range(terms)], axis=-1)
+    design = np.stack([unit**power for power in range(terms + 1)], axis=-1)
     known = np.isfinite(y) & (e > 0.0)
     # Errors in units of the smallest of a fit: their squares would leave float64 in deep networks.
     least = np.where(known, e, np.inf).min(axis=-1)
@@ -203,13 +236,19 @@ def _fit(dataset: xr.Dataset, name: str, widths: Floats, terms: int) -> dict[str
     weight = np.where(known, least[..., None] / np.where(known, e, 1.0), 0.0)
     weighted = weight[..., None] * design
     target = weight * np.where(known, y, 0.0)
-    solvable = (known.sum(axis=-1) >= terms) & (np.linalg.cond(weighted) < _WORST_CONDITION)
-    weighted[~solvable] = np.eye(len(widths), terms)
-    normal = weighted.swapaxes(-1, -2) @ weighted
-    covariance = np.linalg.inv(normal)
-    found = (covariance @ (weighted.swapaxes(-1, -2) @ target[..., None]))[..., 0]
-    residual = target - (weighted @ found[..., None])[..., 0]
-    chi2 = ((residual / least[..., None]) ** 2).sum(axis=-1)
+    condition = np.linalg.cond(weighted[..., :terms])
+    solvable = (known.sum(axis=-1) >= terms) & (condition < _WORST_CONDITION)
+    weighted[~solvable] = np.eye(len(widths), terms + 1)
+    plain = np.zeros(solvable.shape)
+    first, *_ = _least_squares(weighted, target, plain)
+    size = np.where(solvable[..., None], np.abs(first), 0.0)
+    layers = order.index("layer")
+    depth = mean["layer"].to_numpy().reshape([-1 if d == "layer" else 1 for d in order[:-1]])
+    prior = _next_term(np.maximum.accumulate(size, axis=layers), depth / widths.min())
+    controlled = means.controlled.transpose(*order[:-1]).to_numpy()
+    found, covariance, chi2 = _least_squares(
+        weighted, target, np.where(controlled, prior / least, plain)
+    )
     scale = widths.min() ** np.arange(terms)
     errors = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)) * least[..., None] * scale
     found = found * scale
@@ -221,8 +260,39 @@ def _fit(dataset: xr.Dataset, name: str, widths: Floats, terms: int) -> dict[str
     fitted: dict[str, xr.DataArray] = {}
     for i, term in enumerate(("limit", "slope")):
         fitted |= {term: shaped(found[..., i]), f"{term}_stderr": shaped(errors[..., i])}
-    fitted["chi2"] = shaped(chi2)
+    fitted["chi2"] = shaped(chi2 / least**2)
     return fitted | ({"curvature": shaped(found[..., 2])} if terms == 3 else {})
+
+
+def _next_term(size: Floats, ratio: Floats) -> Floats:
+    """Return a standard deviation of the coefficient that follows those of a series.
+
+    `size` are the coefficients at the narrowest width, limit first, in absolute value; `ratio` is
+    layer/width there, in which the series goes on: each coefficient is that of the one before
+    times the ratio. The largest that this gives counts, of all layers so far.
+    """
+    terms = size.shape[-1]
+    largest: Floats = np.max([size[..., t] * ratio ** (terms - t) for t in range(1, terms)], axis=0)
+    return largest
+
+
+def _least_squares(
+    weighted: Floats, target: Floats, prior: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return coefficients, their covariance and the sum of squares of fits.
+
+    The last column of `weighted` has the next term, whose coefficient is normal with the standard
+    deviation `prior` (in units of the errors), and is left out of what is returned; 0: no such.
+    """
+    *shape, _, terms = weighted.shape
+    rows = np.concatenate([weighted, np.zeros((*shape, 1, terms))], axis=-2)
+    rows[..., -1] *= prior[..., None]
+    rows[..., -1, -1] = 1.0
+    values = np.concatenate([target, np.zeros((*shape, 1))], axis=-1)[..., None]
+    covariance = np.linalg.inv(rows.swapaxes(-1, -2) @ rows)
+    found = covariance @ (rows.swapaxes(-1, -2) @ values)
+    chi2 = ((values - rows @ found) ** 2).sum(axis=(-1, -2))
+    return found[..., :-1, 0], covariance[..., :-1, :-1], chi2
 
 
 def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -264,12 +334,12 @@ def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
     return found
 
 
-def _reach(dataset: xr.Dataset, name: str) -> xr.DataArray:
+def _reach(dataset: xr.Dataset, name: str, means: Means) -> xr.DataArray:
     """Return the largest L/N of any width up to which no lack of first order is seen."""
     better = dataset[f"{name}_theory_1n"]
-    left = abs(dataset[name] - better)
+    left = abs(means.mean - better)
     moved = abs(better - dataset[f"{name}_theory"])
-    poor = left > np.maximum(ENOUGH * moved, SURE * dataset[f"{name}_stderr"])
+    poor = left > np.maximum(ENOUGH * moved, SURE * means.error)
     shape = (dataset["layer"] / dataset["width"]).where((left + moved).notnull())
     failing = shape.where(poor).min(["layer", "width"]).fillna(np.inf)
     return shape.where(shape < failing).max(["layer", "width"])

@@ -59,6 +59,7 @@ def test_plot(
         ("plot bad.h5 correlation", "bad.h5: is not"),
         ("plot bad.h5 pie", "KIND pie: is not known. Choose one of: correlation"),
         ("plot {run} correlation -o x.pie", "--output x.pie: has no known ending"),
+        ("plot {run} deviation --observable dead", "--observable dead: has no deviation. Choose"),
         ("plot {run} correlation -o no/x.png", "can't write no/x.png"),
         ("plot bad.h5", "Missing argument"),
         ("inof x", "No such command"),

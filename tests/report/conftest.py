@@ -39,7 +39,7 @@ RUNS = {
     ),
     "dead": Run(depth=16, width=(2,), trials=100),
     "rai": Run(depth=6, width=(32,), ensemble="rai", trials=64),
-    "profile": Run(depth=4, layer_widths=(48, 32, 32, 24), trials=64, keep=0),
+    "profile": Run(depth=4, layer_widths=(48, 32, 32, 28), trials=64, keep=0),
     "same": Run(depth=5, width=(32,), correlation=(1.0,), trials=64),
     "ten": Run(depth=4, width=(16, 32), trials=10),
     "one": Run(depth=5, width=(32,), trials=1),

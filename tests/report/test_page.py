@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import simcore
+from simcore.results.controlled import with_controls
 from simcore.results.intervals import reach
 from tests.report.browser import Browser, Page
 from tests.report.conftest import Made
@@ -120,7 +121,7 @@ def test_the_choice_of_a_point(widths: Shown) -> None:
     compared = simcore.compare(ds)
     labels = [point["label"] for point in data["points"]]
     for place in ({"width": 0, "k": 0, "sigma_w": 0}, {"width": 2, "k": 1, "sigma_w": 1}):
-        point = ds.isel(place)
+        point = with_controls(ds.isel(place))
         values = [float(point[name]) for name in ("width", "k", "sigma_w")]
         label = "N = {:g}, k = {:g}, σ_w = {:g}".format(*values).replace("-", "−")
         choose(page, "point", labels.index(label))
@@ -147,6 +148,37 @@ def test_the_choice_of_a_point(widths: Shown) -> None:
         assert label.split(", ")[1] in page.evaluate("document.querySelector('#z h3').innerText")
 
 
+def test_the_deviation_from_mean_field(few: Shown) -> None:
+    page, _, ds = few
+
+    def band(shown: dict[str, list[Any]]) -> list[float]:
+        return [b - a for a, b in zip(shown["low"], shown["high"], strict=True)]
+
+    for point, observable in ((0, "correlation"), (2, "log_q1")):
+        choose(page, "point", point)
+        choose(page, "deviation-observable", observable)
+        own = ds.isel(k=point)
+        mean, error = (own[f"{observable}_controlled{end}"] for end in ("", "_stderr"))
+        half = reach(100) * error
+        gap, first = mean - own[f"{observable}_theory"], own[f"{observable}_theory_1n"]
+        shown = source(page, "deviation", "deviation")
+        agree(shown["y"], gap)
+        agree(band(shown), 2.0 * half, 3)
+        agree(shown["first"], first - own[f"{observable}_theory"])
+        plain = source(page, "deviation", "plain")
+        agree(band(plain), 2.0 * reach(100) * own[f"{observable}_stderr"], 3)
+        left = source(page, "left", "left")
+        agree(left["y"], (mean - first) * 32.0**2)
+        agree(band(left), 2.0 * 32.0**2 * half, 3)
+        if observable == "log_q1":
+            axis = "document.getElementById('figure-deviation').dataset.model"
+            found = page.evaluate(
+                f"Bokeh.documents.find((d) => d.roots()[0].id === {axis}).roots()[0]"
+                ".left[0].axis_label"
+            )
+            assert found == "ln q of signal 1 − mean field"
+
+
 def test_intervals_of_ten_networks_are_those_of_student(browser: Browser, made: Make) -> None:
     """At 95.45 % they reach 2.32 standard errors to each side, with nine degrees of freedom."""
     page, _, ds = shown_page(browser, made("ten"))
@@ -157,7 +189,7 @@ def test_intervals_of_ten_networks_are_those_of_student(browser: Browser, made: 
     size = np.exp(own.log_distance)
     agree(typical["high"], size * (1.0 + most * own.log_distance_stderr), 3)
     dots = source(page, "last", "matching")
-    last = ds.isel(layer=-1)
+    last = with_controls(ds).isel(layer=-1)
     agree(sorted(dots["low"]), np.sort(last.correlation - most * last.correlation_stderr), 3)
     choose(page, "widths-observable", "correlation")
     means = source(page, "widths", "means")
@@ -182,7 +214,7 @@ def test_buttons_and_chips_choose_points(few: Shown) -> None:
     def last() -> float:
         return float(source(page, "correlation", "correlation")["y"][-1])
 
-    expected = [float(x) for x in ds.correlation.isel(layer=-1)]
+    expected = [float(x) for x in with_controls(ds).correlation.isel(layer=-1)]
     choose(page, "point", 0)
     assert last() == pytest.approx(expected[0])
     page.evaluate("document.getElementById('previous-point').click()")
@@ -231,7 +263,7 @@ def test_the_scaling_with_width(widths: Shown) -> None:
         choose(page, "widths-layer", number)
         at = {"k": 0, "sigma_w": 0}
         choose(page, "point", 0)
-        own = ds[observable].isel(at).sel(layer=layers[number])
+        own = with_controls(ds)[observable].isel(at).sel(layer=layers[number])
         means = source(page, "widths", "means")
         agree(means["x"], 1.0 / ds.width.to_numpy())
         agree(means["y"], own)
@@ -243,7 +275,7 @@ def test_the_scaling_with_width(widths: Shown) -> None:
 
 def test_all_points_at_the_last_layer(widths: Shown) -> None:
     page, _, ds = widths
-    last: xr.Dataset = ds.isel(layer=-1)
+    last: xr.Dataset = with_controls(ds).isel(layer=-1)
     choose(page, "point", 0)
     choose(page, "last-observable", "inactive_both")
     choose(page, "last-x", "k")

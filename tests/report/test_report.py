@@ -31,9 +31,11 @@ from simcore.report.command import repeating_command
 from simcore.report.overview import fixed_point_of
 from simcore.report.phase import phase_data
 from simcore.report.points import MOST_LAYERS, MOST_POINTS, chosen_layers, chosen_points
+from simcore.report.series import DEVIATIONS
 from simcore.report.sources import Source
 from simcore.report.widths import widths_data
 from simcore.report.words import described
+from simcore.results.controlled import with_controls
 from simcore.runs.run import Run
 from tests.report.conftest import INFINITE, RUNS, Made
 from tests.support.results import statistics
@@ -153,8 +155,10 @@ def test_numbers_are_those_of_the_file(made: Make) -> None:
         "pair 1 (c₀ = 0.5)",
         "pair 2 (c₀ = 0.9)",
     ]
+    finer = with_controls(ds)
+    assert float(finer.correlation_stderr.max()) < float(ds.correlation_stderr.max())
     for pair, point in enumerate(data["points"]):
-        own = ds.isel(pair=pair)
+        own = finer.isel(pair=pair)
         for name in ("correlation", "log_distance", "log_q2", "inactive_both"):
             line = point["lines"][name]
             np.testing.assert_allclose(line["mean"], own[name], rtol=1e-7)
@@ -170,6 +174,41 @@ def test_numbers_are_those_of_the_file(made: Make) -> None:
 @pytest.mark.parametrize(("name", "warned"), [("ten", True), ("single", False)])
 def test_few_networks_are_warned_of(made: Make, name: str, warned: bool) -> None:
     assert ("Look at ln q and ln(1 − c)" in made(name).html) == warned
+
+
+@pytest.mark.parametrize("name", ["single", "shared", "profile"])
+def test_deviations_are_those_of_the_file(made: Make, name: str) -> None:
+    """In full digits: the difference of the page's numbers would not do."""
+    file = made(name)
+    ds = simcore.open_run(file.run)
+    scale = float(1.0 / (1.0 / ds.width).mean()) ** 2
+    for pair, point in enumerate(file.data["points"]):
+        own = ds.isel(pair=pair) if "pair" in ds.dims else ds
+        assert set(point["deviations"]) == set(DEVIATIONS) >= {"correlation", "log_q1"}
+        for observable, found in point["deviations"].items():
+            mean, error = (own[f"{observable}_controlled{end}"] for end in ("", "_stderr"))
+            theory, first = (own[f"{observable}_{end}"] for end in ("theory", "theory_1n"))
+            expected = {
+                "mean": mean - theory,
+                "error": error,
+                "plain": own[observable] - theory,
+                "plain_error": own[f"{observable}_stderr"],
+                "first": first - theory,
+                "left": (mean - first) * scale,
+                "left_error": error * scale,
+            }
+            assert found.keys() == expected.keys()
+            for part, values in expected.items():
+                np.testing.assert_allclose(found[part], values, rtol=1e-7, err_msg=part)
+    assert "of the variance: correlation c; distance 1 − c; ln(1 − c); ln q of" in file.html
+    assert 'id="figure-left"' in file.html
+
+
+@pytest.mark.parametrize("name", ["dead", "rai"])
+def test_without_control_variates_no_deviation_is_shown(made: Make, name: str) -> None:
+    html = made(name).html
+    assert 'id="figure-deviation"' not in html
+    assert "control variates" not in html[: html.index("<script>")]
 
 
 @pytest.mark.parametrize(

@@ -134,30 +134,30 @@ def room(lanes: int) -> Work:
 # --- rows of lanes --------------------------------------------------------------------------------
 
 
-@njit(inline="always")
-def _clear(to, first, rows):
+@njit(nogil=True, cache=True, forceinline=True)
+def _clear(to, first, rows, lanes):
     for i in range(first, first + rows):
-        for t in range(to.shape[1]):
+        for t in range(lanes):
             to[i, t] = 0.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _add(to, i, k, of, j):
+def _add(to, i, k, of, j, lanes):
     """Add k times a row; nothing where k is 0, as many derivatives are."""
     if k != 0.0:
-        for t in range(to.shape[1]):
+        for t in range(lanes):
             to[i, t] = to[i, t] + times(k, of[j, t])
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _add_product(to, i, k, a, j, b, m):
+def _add_product(to, i, k, a, j, b, m, lanes):
     """Add k times the product of two rows."""
     if k != 0.0:
-        for t in range(to.shape[1]):
+        for t in range(lanes):
             to[i, t] = to[i, t] + times(k, times(a[j, t], b[m, t]))
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True, forceinline=True)
 def _place(i, j):
     """Return the place of an element of a symmetric matrix."""
     return i * (i + 1) // 2 + j if i >= j else j * (j + 1) // 2 + i
@@ -201,28 +201,28 @@ def _take_law(width, work, lanes):
     """Turn M into m = M − μ(θ); find Σ(θ)/N, m mᵀ − Σ/N, and w wᵀ − diag(2, 1, 2)/N."""
     seen, law, per_node = work.seen, work.law, 1.0 / width
     _find_law(seen[COS], seen[SIN], law, lanes)
-    for t in range(seen.shape[1]):
+    for t in range(lanes):
         seen[FIRST_MEAN, t] -= MEAN_X
         seen[FIRST_MEAN + 1, t] -= MEAN_X2
     for i in range(3):
-        for t in range(seen.shape[1]):
+        for t in range(lanes):
             seen[FIRST_MEAN + 2 + i, t] -= law[(1 + i) * lanes + t]
     for i in range(AVERAGES):
         for j in range(i + 1):
             place, a, b = _place(i, j), FIRST_MEAN + i, FIRST_MEAN + j
-            for t in range(seen.shape[1]):
+            for t in range(lanes):
                 expected = times(per_node, law[(SIGMA + place) * lanes + t])
                 work.excess[place, t] = times(seen[a, t], seen[b, t]) - expected
     for i in range(OWN):
         for j in range(i + 1):
             place, a, b = _place(i, j), FIRST_OWN + i, FIRST_OWN + j
             expected = times(2.0 if i != 1 else 1.0, per_node) if i == j else 0.0
-            for t in range(seen.shape[1]):
+            for t in range(lanes):
                 work.own[place, t] = times(seen[a, t], seen[b, t]) - expected
 
 
 @njit(nogil=True, cache=True)
-def _take_scalar(k, number, carried, noise, first, chosen, second, work):
+def _take_scalar(k, number, carried, noise, first, chosen, second, work, lanes):
     """Find the three controls of a scalar (theory.md (11)).
 
     Its own noise n is in the rows first + chosen[i] of `noise`; `second` is the symmetric n nᵀ less
@@ -231,67 +231,66 @@ def _take_scalar(k, number, carried, noise, first, chosen, second, work):
     at, one = SCALAR + number * OF_SCALAR, 3 * number
     to, two, quad = work.scalars, one + 1, one + 2
     steps, along, own = work.steps, 0, 1
-    _clear(to, one, 3)
-    _clear(steps, 0, 2)
+    _clear(to, one, 3, lanes)
+    _clear(steps, 0, 2, lanes)
     for i in range(STATES):
         slope = k[at + SLOPE + i]
-        _add(steps, along, slope, carried, DELTA + i)
-        _add(to, two, slope, carried, EPSILON + i)
+        _add(steps, along, slope, carried, DELTA + i, lanes)
+        _add(to, two, slope, carried, EPSILON + i, lanes)
         for j in range(i + 1):
             both = times(slope, k[at + SLOPE + j])
-            _add(to, quad, both if i == j else 2.0 * both, carried, SQUARE + _place(i, j))
-    _add(to, two, k[at + BEND], carried, SQUARE + _place(T, T))
+            _add(to, quad, both if i == j else 2.0 * both, carried, SQUARE + _place(i, j), lanes)
+    _add(to, two, k[at + BEND], carried, SQUARE + _place(T, T), lanes)
     for i in range(OWN):
         row = first + chosen[i]
-        _add(steps, own, k[at + NOISE + i], noise, row)
-        _add_product(to, two, k[at + MIXED + i], carried, DELTA + T, noise, row)
+        _add(steps, own, k[at + NOISE + i], noise, row, lanes)
+        _add_product(to, two, k[at + MIXED + i], carried, DELTA + T, noise, row, lanes)
         for j in range(i + 1):
             place = _place(chosen[i], chosen[j])
-            _add(to, two, k[at + NOISE_NOISE + _place(i, j)], second, place)
+            _add(to, two, k[at + NOISE_NOISE + _place(i, j)], second, place, lanes)
             both = times(k[at + NOISE + i], k[at + NOISE + j])
-            _add(to, quad, both if i == j else 2.0 * both, second, place)
-    for t in range(to.shape[1]):
+            _add(to, quad, both if i == j else 2.0 * both, second, place, lanes)
+    for t in range(lanes):
         to[one, t] = steps[along, t] + steps[own, t]
-    _add_product(to, quad, 2.0, steps, along, steps, own)
+    _add_product(to, quad, 2.0, steps, along, steps, own, lanes)
 
 
-@njit(nogil=True, cache=True)
-def _observe(k, carried, work):
+@njit(nogil=True, cache=True, forceinline=True)
+def _observe(k, carried, work, lanes):
     """Find the controls of all scalars, and of θ."""
     for number in range(OF_ACTIVATIONS):
-        _take_scalar(k, number, carried, work.seen, FIRST_OWN, EVERY, work.own, work)
-    _take_scalar(k, OF_ACTIVATIONS, carried, work.seen, FIRST_MEAN, NOISY, work.excess, work)
+        _take_scalar(k, number, carried, work.seen, FIRST_OWN, EVERY, work.own, work, lanes)
+    _take_scalar(k, OF_ACTIVATIONS, carried, work.seen, FIRST_MEAN, NOISY, work.excess, work, lanes)
     to, one = work.scalars, 3 * SCALARS
-    for t in range(to.shape[1]):
+    for t in range(lanes):
         to[one, t] = carried[DELTA + T, t]
         to[one + 1, t] = carried[EPSILON + T, t]
         to[one + 2, t] = carried[SQUARE + _place(T, T), t]
 
 
-@njit(nogil=True, cache=True)
-def _advance(k, carried, work):
+@njit(nogil=True, cache=True, forceinline=True)
+def _advance(k, carried, work, lanes):
     """Move δ, ε and Z to the next layer (theory.md (9), (10))."""
     seen, excess, mixed, steps, after = work.seen, work.excess, work.mixed, work.steps, work.after
-    lanes = seen.shape[1]
-    _clear(after, 0, CARRIED)
-    _clear(steps, 0, 2 * STATES)
+    _clear(after, 0, CARRIED, lanes)
+    _clear(steps, 0, 2 * STATES, lanes)
     for i in range(STATES):
         for j in range(AVERAGES):
             for t in range(lanes):
                 mixed[i * AVERAGES + j, t] = times(carried[DELTA + i, t], seen[FIRST_MEAN + j, t])
     for n in range(STATES):
         for i in range(STATES):
-            _add(steps, n, k[A + n * STATES + i], carried, DELTA + i)
-            _add(after, EPSILON + n, k[A + n * STATES + i], carried, EPSILON + i)
+            _add(steps, n, k[A + n * STATES + i], carried, DELTA + i, lanes)
+            _add(after, EPSILON + n, k[A + n * STATES + i], carried, EPSILON + i, lanes)
         for j in range(AVERAGES):
-            _add(steps, STATES + n, k[B + n * AVERAGES + j], seen, FIRST_MEAN + j)
+            _add(steps, STATES + n, k[B + n * AVERAGES + j], seen, FIRST_MEAN + j, lanes)
         for p in range(PAIRS3):
-            _add(after, EPSILON + n, k[STATE_STATE + n * PAIRS3 + p], carried, SQUARE + p)
+            _add(after, EPSILON + n, k[STATE_STATE + n * PAIRS3 + p], carried, SQUARE + p, lanes)
         for p in range(STATES * AVERAGES):
-            _add(after, EPSILON + n, k[STATE_NODES + n * STATES * AVERAGES + p], mixed, p)
+            _add(after, EPSILON + n, k[STATE_NODES + n * STATES * AVERAGES + p], mixed, p, lanes)
         for p in range(PAIRS5):
-            _add(after, EPSILON + n, k[NODES_NODES + n * PAIRS5 + p], excess, p)
-    _advance_square(k, carried, work)
+            _add(after, EPSILON + n, k[NODES_NODES + n * PAIRS5 + p], excess, p, lanes)
+    _advance_square(k, carried, work, lanes)
     for n in range(STATES):
         for t in range(lanes):
             after[DELTA + n, t] = steps[n, t] + steps[STATES + n, t]
@@ -300,37 +299,37 @@ def _advance(k, carried, work):
             carried[i, t] = after[i, t]
 
 
-@njit(nogil=True, cache=True)
-def _advance_square(k, carried, work):
+@njit(nogil=True, cache=True, forceinline=True)
+def _advance_square(k, carried, work, lanes):
     """Add A Z Aᵀ + (A δ)(B m)ᵀ + (B m)(A δ)ᵀ + B (m mᵀ − Σ/N) Bᵀ to the next layer's Z."""
     excess, steps, after = work.excess, work.steps, work.after
     half = 2 * STATES
     for n in range(STATES):
         for i in range(STATES):
-            _clear(steps, half, 1)
+            _clear(steps, half, 1, lanes)
             for j in range(STATES):
-                _add(steps, half, k[A + n * STATES + j], carried, SQUARE + _place(i, j))
+                _add(steps, half, k[A + n * STATES + j], carried, SQUARE + _place(i, j), lanes)
             for m in range(n + 1):
-                _add(after, SQUARE + _place(n, m), k[A + m * STATES + i], steps, half)
+                _add(after, SQUARE + _place(n, m), k[A + m * STATES + i], steps, half, lanes)
         for i in range(AVERAGES):
-            _clear(steps, half, 1)
+            _clear(steps, half, 1, lanes)
             for j in range(AVERAGES):
-                _add(steps, half, k[B + n * AVERAGES + j], excess, _place(i, j))
+                _add(steps, half, k[B + n * AVERAGES + j], excess, _place(i, j), lanes)
             for m in range(n + 1):
-                _add(after, SQUARE + _place(n, m), k[B + m * AVERAGES + i], steps, half)
+                _add(after, SQUARE + _place(n, m), k[B + m * AVERAGES + i], steps, half, lanes)
         for m in range(n + 1):
-            _add_product(after, SQUARE + _place(n, m), 1.0, steps, n, steps, STATES + m)
-            _add_product(after, SQUARE + _place(n, m), 1.0, steps, m, steps, STATES + n)
+            _add_product(after, SQUARE + _place(n, m), 1.0, steps, n, steps, STATES + m, lanes)
+            _add_product(after, SQUARE + _place(n, m), 1.0, steps, m, steps, STATES + n, lanes)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _take_controls(k, work):
+def _take_controls(k, work, lanes):
     """Find the control of each observable: its coefficients times those of its scalar."""
     to, of = work.controls, work.scalars
-    _clear(to, 0, len(CONTROLLED))
+    _clear(to, 0, len(CONTROLLED), lanes)
     for i in range(len(CONTROLLED)):
         for order in range(3):
-            _add(to, i, k[OBSERVED + 3 * i + order], of, 3 * SOURCE[i] + order)
+            _add(to, i, k[OBSERVED + 3 * i + order], of, 3 * SOURCE[i] + order, lanes)
 
 
 @njit(nogil=True, cache=True)
@@ -371,12 +370,12 @@ def follow_pair(k, widths, layer0, carried, rows, work, lanes):
             for i in range(SEEN):
                 seen[i, t] = rows[t, j, begin + i]
         _take_law(width, work, lanes)
-        _observe(k[layer], carried, work)
-        _take_controls(k[layer], work)
+        _observe(k[layer], carried, work, lanes)
+        _take_controls(k[layer], work, lanes)
         for t in range(rows.shape[0]):
             for i in range(len(CONTROLLED)):
                 value = rows[t, j, COLUMNS[i]]
                 if i == INACTIVE:
                     value = times(math.pi - work.law[t], PER_TURN)
                 rows[t, j, begin + i] = value - work.controls[i, t]
-        _advance(k[layer], carried, work)
+        _advance(k[layer], carried, work, lanes)
