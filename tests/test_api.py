@@ -109,6 +109,7 @@ OPTIONS: dict[str, Any] = {
     "sampler": "auto",
     "trials": 10,
     "until_stderr": 0.1,
+    "controls": "auto",
     "seed": 0,
     "device": "cpu",
 }

@@ -166,9 +166,8 @@ class RunResults:
 
     def _controlled_errors(self, observable: str) -> Numbers:
         mean = self._basic(observable + CONTROL, "mean")
-        errors = np.maximum(
-            self._basic(observable + CONTROL, "mean_errors"), ROUNDING * np.abs(mean)
-        )
+        size = np.maximum(np.abs(mean), 1.0 if observable.startswith("log_") else 0.0)
+        errors = np.maximum(self._basic(observable + CONTROL, "mean_errors"), ROUNDING * size)
         if observable == "correlation":
             # Where c is near 1, 1 − c has the digits.
             near = self._basic("distance" + CONTROL, "mean") < NEAR_ONE

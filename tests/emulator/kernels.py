@@ -25,6 +25,7 @@ MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
 BINS = _alike(f64[:, ::1], 2, Bins)
 PLACES = _alike(INTEGERS, 4, moment_kernels.Places)
 COUNTS = u32[:, :, ::1]
+STEPS = i32[:, ::1]
 DRAW = _named((i32, f32, f32, f32, u32, u64, u64, u64, u64), variates_kernels.Draw)
 
 KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -52,7 +53,7 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "finish_blocks": (moment_kernels.finish_blocks, (VALUES, i64, MOMENTS)),
     "join_moments": (moment_kernels.join_moments, (MOMENTS, i64)),
     "join_covariances": (moment_kernels.join_covariances, (MOMENTS, i64)),
-    "follow": (controls_kernels.follow, (ROWS, INTEGERS, i64, i64, ROWS, ROWS)),
+    "follow": (controls_kernels.follow, (STEPS, ROWS, INTEGERS, i64, i64, ROWS, ROWS)),
     "fill": (variates_kernels.fill, (DRAW, i64, i64, f32[:, :, ::1])),
     "choose": (variates_kernels.choose, (DRAW, i64, i64, i64[:, ::1], f64[:, ::1])),
 }

@@ -27,14 +27,14 @@ def law(theta: Floats) -> tuple[Floats, Floats]:
 def controls(
     seen: Floats, widths: Sequence[int] | npt.NDArray[np.int64], path: Expansion, fault: str = ""
 ) -> dict[str, list[tuple[Floats, Floats, Floats]]]:
-    """Return the controls (first order, second order, quadratic) of ln q₁, θ and cos θ of x.
+    """Return the controls, first order, second order, quadratic: of ln K₁₁, t, t of activations.
 
     `seen`, shape (n, layer, 10), is what samplers write of n networks (`row.FEATURES`). Each list
     has an item for each layer, of arrays (n,).
     """
     n, layers = seen.shape[:2]
     d, e, z = np.zeros((3, n)), np.zeros((3, n)), np.zeros((3, 3, n))
-    found: dict[str, list[tuple[Floats, Floats, Floats]]] = {"log_q1": [], "t": [], "cosine_t": []}
+    found: dict[str, list[tuple[Floats, Floats, Floats]]] = {"log_k": [], "t": [], "cosine_t": []}
     for layer in range(layers):
         cosine, sine, *rest = seen[:, layer].T
         theta = np.arctan2(sine, cosine)
@@ -52,14 +52,7 @@ def controls(
         both[3:, :3] = both[:3, 3:].transpose(1, 0, 2)
         step = np.concatenate([d, m])
 
-        # With v₁ = w₁, the logarithm of 1 + w₁ has the derivatives 1 and −1.
-        found["log_q1"].append(
-            (
-                d[0] + w[0],
-                e[0] - 0.5 * own[0, 0],
-                z[0, 0] + 2.0 * d[0] * w[0] + own[0, 0],
-            )
-        )
+        found["log_k"].append((d[0], e[0], z[0, 0]))
         c, s = -np.tanh(path.t[0, layer]), 1.0 / np.cosh(path.t[0, layer])
         slope = np.array([-0.5 * c, s, 0.5 * c])
         turn = s * np.array([0.5 * s, c, -0.5 * s])

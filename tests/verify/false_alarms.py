@@ -16,6 +16,7 @@ from scipy import stats
 
 from simcore.api import simulate
 from simcore.results.compare import compare
+from simcore.results.controlled import with_controls
 from simcore.runs.run import Run
 from tests.verify.check import Check, Effort, Outcome
 
@@ -47,7 +48,7 @@ def grid(k: float, effort: Effort) -> xr.Dataset:
         keep=0,
         seed=effort.seed - 1,
     )
-    ds = simulate(run)
+    ds = with_controls(simulate(run))
     for name in OBSERVED:
         known = np.log(ds["q0"]) if name == "log_q1" else 0.0
         exact = (ds[name] - known).mean("q0") + known

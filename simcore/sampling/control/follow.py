@@ -4,19 +4,22 @@ Along a path that no network touches, A, B and second derivatives of the update 
 (`path`). Per network δ, Z and ε of theory.md 6 are carried, each with mean exactly 0. What a layer
 needs is O(1) beside its O(N) draws.
 
-Networks are the lanes of all arrays here: 64 of a block on a CPU, where each row of lanes is a
-vector loop, and a single one in a thread of a GPU. The order of operations is the same.
+The equations are a list of steps, each of which adds a coefficient times a row, or times the
+product of two, to a row (`PROGRAM`). A row has a number of each network, in lanes: 64 of a block on
+a CPU, where a step is a vector loop, and a single one in a thread of a GPU. As one loop over steps
+they compile in a fraction of the time that they take written out.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simcore.numerics.arithmetic import times
+from simcore.numerics.arithmetic import log, times
 from simcore.numerics.kernels import njit
 from simcore.physics.observables import CONTROLLED, NAMES
 from simcore.sampling import row as shown
@@ -25,6 +28,7 @@ from simcore.statistics.blocks import BLOCK
 from .node_law import MEAN_X, MEAN_X2, X2_X, X2_X2, X_X, node_law
 
 Floats = npt.NDArray[np.float64]
+Steps = npt.NDArray[np.int32]
 
 STATES, AVERAGES, OWN = 3, 5, 3
 """Numbers of a state (ln K₁₁, λ/h, t), of node averages, of a layer's own sampling w."""
@@ -32,13 +36,11 @@ STATES, AVERAGES, OWN = 3, 5, 3
 PAIRS3, PAIRS5 = 6, 15
 """Numbers of a symmetric matrix, row by row up to the diagonal."""
 
-CARRIED = 2 * STATES + PAIRS3
-"""Numbers carried for a network: δ, ε, Z."""
-
-DELTA, EPSILON, SQUARE = 0, STATES, 2 * STATES
+T = STATES - 1
+"""Place of t in a state."""
 
 SCALARS = 4
-"""Quantities of which observables are functions: ln q₁, ln q₂, t of the layer, t of activations."""
+"""Quantities of which observables are functions: ln K₁₁, ln K₂₂, t of the layer, of activations."""
 
 OF_ACTIVATIONS = SCALARS - 1
 """The last one's own noise is that of ⟨x²⟩, ⟨r̄x⟩, ⟨r̄²⟩; that of the others is w."""
@@ -46,11 +48,19 @@ OF_ACTIVATIONS = SCALARS - 1
 EVERY, NOISY = (0, 1, 2), (1, 3, 4)
 """All of w; and the node averages on which the angle between activations depends."""
 
-T = STATES - 1
-"""Place of t in a state."""
+SOURCE = (0, 1, 0, 1, 2, 2, 2, 2, 3, 4)
+"""The scalar that each of `CONTROLLED` is a function of; 4 is the state's own θ."""
+
+COLUMNS = tuple(NAMES.index(name) for name in CONTROLLED)
+"""Columns of the same."""
 
 INACTIVE = CONTROLLED.index("inactive_both")
 """Its conditional mean (π − θ)/(2π) takes its place, θ of the network's own state."""
+
+LENGTHS = 4
+"""The first of `CONTROLLED` are q and ln q of both signals.
+
+Their conditional means, K and ln K + E ln(χ²/N), take their places."""
 
 PER_TURN = 0.5 / math.pi
 
@@ -63,53 +73,161 @@ STATE_NODES = STATE_STATE + STATES * PAIRS3
 NODES_NODES = STATE_NODES + STATES * STATES * AVERAGES
 SCALAR = NODES_NODES + STATES * PAIRS5
 # Of a scalar: slopes along the state; the half second derivative along t; slopes along its own
-# noise, and their derivatives along t; its half second derivatives along the noise.
-SLOPE, BEND, NOISE, MIXED, NOISE_NOISE = 0, 3, 4, 7, 10
-OF_SCALAR = 16
+# noise, and their derivatives along t; its half second derivatives along the noise; products of the
+# slopes, twice those of two different ones.
+SLOPE, BEND, NOISE, MIXED, NOISE_NOISE, SLOPE_SLOPE, NOISE_2 = 0, 3, 4, 7, 10, 16, 22
+OF_SCALAR = 28
 OBSERVED = SCALAR + SCALARS * OF_SCALAR
 """Coefficients of the first-order, second-order and quadratic control of each observable."""
-COEFFICIENTS = OBSERVED + 3 * len(CONTROLLED)
+ONE = OBSERVED + 3 * len(CONTROLLED)
+TWO, MINUS, PER_NODE, PER_NODE_2 = ONE + 1, ONE + 2, ONE + 3, ONE + 4
+"""Constants 1, 2, −1; and −1/N, −2/N."""
+COEFFICIENTS = ONE + 5
 
-SOURCE = (0, 1, 0, 1, 2, 2, 2, 2, 3, 4)
-"""The scalar that each of `CONTROLLED` is a function of; 4 is the state's own θ."""
-
-COLUMNS = tuple(NAMES.index(name) for name in CONTROLLED)
-"""Columns of the same."""
-
+# Rows. What samplers give of a network (`row.FEATURES`): cos θ, sin θ, M and w; M becomes M − μ(θ).
 COS, SIN, FIRST_MEAN, FIRST_OWN = 0, 1, 2, 2 + AVERAGES
-SIGMA = 4
-"""First row of Σ(θ) in `Work.law`."""
-
 SEEN = FIRST_OWN + OWN
-"""Numbers of a layer of a network that a sampler gives: cos θ, sin θ, M and w (`row.FEATURES`)."""
+LAW = SEEN
+"""θ; then μ(θ) and Σ(θ) of a node."""
+MEAN, SIGMA, ONES = LAW + 1, LAW + 1 + AVERAGES, LAW + 1 + AVERAGES + PAIRS5
+LAW_ROWS = ONES + 1 - LAW
+DELTA = ONES + 1
+"""δ, ε and Z, which are carried."""
+EPSILON, SQUARE = DELTA + STATES, DELTA + 2 * STATES
+CARRIED = 2 * STATES + PAIRS3
+EXCESS = DELTA + CARRIED
+"""m mᵀ − Σ/N; from here on rows are 0 before the first step."""
+OWN_OWN = EXCESS + PAIRS5
+"""w wᵀ − diag(2, 1, 2)/N."""
+ALONG = OWN_OWN + PAIRS3
+"""A δ, B m, A Z and B (m mᵀ − Σ/N)."""
+ACROSS = ALONG + STATES
+A_SQUARE = ACROSS + STATES
+B_EXCESS = A_SQUARE + STATES * STATES
+AFTER = B_EXCESS + STATES * AVERAGES
+"""The next layer's δ, ε and Z."""
+PART = AFTER + CARRIED
+"""X_s δ and X_w w of each scalar."""
+SCALAR_ROWS = PART + 2 * SCALARS
+"""First-order, second-order and quadratic control of each scalar and of θ."""
+CONTROL = SCALAR_ROWS + 3 * (SCALARS + 1)
+"""Control of each of `CONTROLLED`."""
+ROWS = CONTROL + len(CONTROLLED)
+
+NONE = -1
 
 
-LAW, MIXED_ROWS, STEP_ROWS = SIGMA + PAIRS5, STATES * AVERAGES, 3 * STATES
-SCALAR_ROWS, CONTROL_ROWS = 3 * (SCALARS + 1), len(CONTROLLED)
-"""Rows of lanes in parts of `Work`."""
+class Step(NamedTuple):
+    """Adds coefficient `by` times row `of`, and times row `and_of` unless that is NONE, to `to`."""
+
+    to: int
+    by: int
+    of: int
+    and_of: int = NONE
 
 
-class Work(NamedTuple):
-    """Scratch of a layer, a row of lanes for each number."""
+def _place(i: int, j: int) -> int:
+    """Return the place of an element of a symmetric matrix."""
+    return i * (i + 1) // 2 + j if i >= j else j * (j + 1) // 2 + i
 
-    seen: Floats
-    """cos θ and sin θ; M, then M − μ(θ); w: (SEEN, lanes)."""
-    law: Floats
-    """θ, the means of r̄, r̄x, r̄², and Σ(θ), SIGMA + PAIRS5 rows of lanes in one, (rows · lanes,)."""
-    excess: Floats
-    """m mᵀ − Σ/N, (PAIRS5, lanes)."""
-    own: Floats
-    """w wᵀ − diag(2, 1, 2)/N, (PAIRS3, lanes)."""
-    mixed: Floats
-    """δ mᵀ, (STATES · AVERAGES, lanes)."""
-    steps: Floats
-    """A δ and B m, and scratch, (3 · STATES, lanes)."""
-    after: Floats
-    """The next layer's δ, ε, Z, (CARRIED, lanes)."""
-    scalars: Floats
-    """First-order, second-order and quadratic control of each scalar and of θ, (15, lanes)."""
-    controls: Floats
-    """Of each of `CONTROLLED`, (10, lanes)."""
+
+def _below(n: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the places of a symmetric matrix of n rows, with row and column."""
+    for i in range(n):
+        for j in range(i + 1):
+            yield _place(i, j), i, j
+
+
+def _deviations() -> Iterator[Step]:
+    """Yield the steps to m, m mᵀ − Σ/N and w wᵀ − diag(2, 1, 2)/N."""
+    for i in range(AVERAGES):
+        yield Step(FIRST_MEAN + i, MINUS, MEAN + i)
+    for place, i, j in _below(AVERAGES):
+        yield Step(EXCESS + place, ONE, FIRST_MEAN + i, FIRST_MEAN + j)
+        yield Step(EXCESS + place, PER_NODE, SIGMA + place)
+    for place, i, j in _below(OWN):
+        yield Step(OWN_OWN + place, ONE, FIRST_OWN + i, FIRST_OWN + j)
+        if i == j:
+            yield Step(OWN_OWN + place, PER_NODE if i == 1 else PER_NODE_2, ONES)
+
+
+def _scalar(number: int) -> Iterator[Step]:
+    """Yield the steps to the three controls of a scalar (theory.md (11))."""
+    k, along, own = SCALAR + number * OF_SCALAR, PART + 2 * number, PART + 2 * number + 1
+    one, two, quadratic = (SCALAR_ROWS + 3 * number + order for order in range(3))
+    noise, squares, chosen = FIRST_OWN, OWN_OWN, EVERY
+    if number == OF_ACTIVATIONS:
+        noise, squares, chosen = FIRST_MEAN, EXCESS, NOISY
+    for i in range(STATES):
+        yield Step(along, k + SLOPE + i, DELTA + i)
+        yield Step(two, k + SLOPE + i, EPSILON + i)
+    yield Step(two, k + BEND, SQUARE + _place(T, T))
+    for i in range(OWN):
+        yield Step(own, k + NOISE + i, noise + chosen[i])
+        yield Step(two, k + MIXED + i, DELTA + T, noise + chosen[i])
+    for place, i, j in _below(STATES):
+        yield Step(quadratic, k + SLOPE_SLOPE + place, SQUARE + place)
+        square = squares + _place(chosen[i], chosen[j])
+        yield Step(two, k + NOISE_NOISE + place, square)
+        yield Step(quadratic, k + NOISE_2 + place, square)
+    yield Step(one, ONE, along)
+    yield Step(one, ONE, own)
+    yield Step(quadratic, TWO, along, own)
+
+
+def _observables() -> Iterator[Step]:
+    """Yield the steps to the control of each observable."""
+    for order, row in enumerate((DELTA + T, EPSILON + T, SQUARE + _place(T, T))):
+        yield Step(SCALAR_ROWS + 3 * SCALARS + order, ONE, row)
+    for i, scalar in enumerate(SOURCE):
+        for order in range(3):
+            yield Step(CONTROL + i, OBSERVED + 3 * i + order, SCALAR_ROWS + 3 * scalar + order)
+
+
+def _next_layer() -> Iterator[Step]:
+    """Yield the steps to the next layer's δ, ε and Z (theory.md (9), (10))."""
+    for n in range(STATES):
+        for i in range(STATES):
+            a = A + n * STATES + i
+            yield Step(ALONG + n, a, DELTA + i)
+            yield Step(AFTER + STATES + n, a, EPSILON + i)
+            for j in range(STATES):
+                yield Step(A_SQUARE + n * STATES + j, a, SQUARE + _place(i, j))
+        for i in range(AVERAGES):
+            b = B + n * AVERAGES + i
+            yield Step(ACROSS + n, b, FIRST_MEAN + i)
+            for j in range(AVERAGES):
+                yield Step(B_EXCESS + n * AVERAGES + j, b, EXCESS + _place(i, j))
+        for place in range(PAIRS3):
+            yield Step(AFTER + STATES + n, STATE_STATE + n * PAIRS3 + place, SQUARE + place)
+        for i in range(STATES):
+            for j in range(AVERAGES):
+                by = STATE_NODES + (n * STATES + i) * AVERAGES + j
+                yield Step(AFTER + STATES + n, by, DELTA + i, FIRST_MEAN + j)
+        for place in range(PAIRS5):
+            yield Step(AFTER + STATES + n, NODES_NODES + n * PAIRS5 + place, EXCESS + place)
+        yield Step(AFTER + n, ONE, ALONG + n)
+        yield Step(AFTER + n, ONE, ACROSS + n)
+    for place, n, m in _below(STATES):
+        to = AFTER + 2 * STATES + place
+        for i in range(STATES):
+            yield Step(to, A + m * STATES + i, A_SQUARE + n * STATES + i)
+        for i in range(AVERAGES):
+            yield Step(to, B + m * AVERAGES + i, B_EXCESS + n * AVERAGES + i)
+        yield Step(to, ONE, ALONG + n, ACROSS + m)
+        yield Step(to, ONE, ALONG + m, ACROSS + n)
+
+
+def _program() -> Steps:
+    steps = [*_deviations()]
+    for number in range(SCALARS):
+        steps += _scalar(number)
+    steps += [*_observables(), *_next_layer()]
+    return np.array(steps, dtype=np.int32)
+
+
+PROGRAM = _program()
+"""Steps of a layer, shape (step, 4)."""
 
 
 class Controls(NamedTuple):
@@ -119,48 +237,20 @@ class Controls(NamedTuple):
     """Coefficients (`path.coefficients`), shape (pair, depth, COEFFICIENTS)."""
     carried: Floats
     """δ, ε and Z, shape (pair, CARRIED, BLOCK)."""
-    work: Work
+    rows: Floats
+    """Scratch, shape (ROWS, BLOCK)."""
+    law: Floats
+    """Scratch, `LAW_ROWS` rows in one, shape (LAW_ROWS · BLOCK,)."""
+    program: Steps
     columns: int
     """Columns of a pair in a row."""
 
 
-def room(lanes: int) -> Work:
-    """Return scratch for so many networks."""
-    seen, law = np.zeros((SEEN, lanes)), np.zeros(LAW * lanes)
-    rows = PAIRS5, PAIRS3, MIXED_ROWS, STEP_ROWS, CARRIED, SCALAR_ROWS, CONTROL_ROWS
-    return Work(seen, law, *(np.zeros((each, lanes)) for each in rows))
-
-
-# --- rows of lanes --------------------------------------------------------------------------------
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _clear(to, first, rows, lanes):
-    for i in range(first, first + rows):
-        for t in range(lanes):
-            to[i, t] = 0.0
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _add(to, i, k, of, j, lanes):
-    """Add k times a row; nothing where k is 0, as many derivatives are."""
-    if k != 0.0:
-        for t in range(lanes):
-            to[i, t] = to[i, t] + times(k, of[j, t])
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _add_product(to, i, k, a, j, b, m, lanes):
-    """Add k times the product of two rows."""
-    if k != 0.0:
-        for t in range(lanes):
-            to[i, t] = to[i, t] + times(k, times(a[j, t], b[m, t]))
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _place(i, j):
-    """Return the place of an element of a symmetric matrix."""
-    return i * (i + 1) // 2 + j if i >= j else j * (j + 1) // 2 + i
+def controls_of(k: Floats, columns: int) -> Controls:
+    """Return the controls of a block, before `start`, from coefficients of its pairs."""
+    carried = np.zeros((len(k), CARRIED, BLOCK))
+    scratch = np.zeros((ROWS, BLOCK)), np.zeros(LAW_ROWS * BLOCK)
+    return Controls(k, carried, *scratch, PROGRAM, columns)
 
 
 # --- one layer ------------------------------------------------------------------------------------
@@ -168,18 +258,16 @@ def _place(i, j):
 
 @njit(nogil=True, cache=True, forceinline=True, error_model="numpy")
 def _find_law(cosines, sines, law, lanes):
-    """Write θ, the means of r̄, r̄x, r̄², and Σ(θ) to flat rows of so many lanes.
+    """Write θ, μ(θ) and Σ(θ) of a node to flat rows of so many lanes.
 
     Where `lanes` is a constant, and no division is checked, this becomes a vector loop.
     """
     for t in range(lanes):
         (
             law[t],
-            law[lanes + t],
-            law[2 * lanes + t],
             law[3 * lanes + t],
-            law[7 * lanes + t],
-            law[8 * lanes + t],
+            law[4 * lanes + t],
+            law[5 * lanes + t],
             law[9 * lanes + t],
             law[10 * lanes + t],
             law[11 * lanes + t],
@@ -190,146 +278,55 @@ def _find_law(cosines, sines, law, lanes):
             law[16 * lanes + t],
             law[17 * lanes + t],
             law[18 * lanes + t],
+            law[19 * lanes + t],
+            law[20 * lanes + t],
         ) = node_law(cosines[t], sines[t])
-        law[4 * lanes + t] = X_X
-        law[5 * lanes + t] = X2_X
-        law[6 * lanes + t] = X2_X2
+        law[lanes + t] = MEAN_X
+        law[2 * lanes + t] = MEAN_X2
+        law[6 * lanes + t] = X_X
+        law[7 * lanes + t] = X2_X
+        law[8 * lanes + t] = X2_X2
+        law[21 * lanes + t] = 1.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _take_law(width, work, lanes):
-    """Turn M into m = M − μ(θ); find Σ(θ)/N, m mᵀ − Σ/N, and w wᵀ − diag(2, 1, 2)/N."""
-    seen, law, per_node = work.seen, work.law, 1.0 / width
-    _find_law(seen[COS], seen[SIN], law, lanes)
-    for t in range(lanes):
-        seen[FIRST_MEAN, t] -= MEAN_X
-        seen[FIRST_MEAN + 1, t] -= MEAN_X2
-    for i in range(3):
+def _take_steps(program, k, w, lanes):
+    """Take all steps of a layer, but those whose coefficient is 0, as many derivatives are."""
+    for i in range(EXCESS, ROWS):
         for t in range(lanes):
-            seen[FIRST_MEAN + 2 + i, t] -= law[(1 + i) * lanes + t]
-    for i in range(AVERAGES):
-        for j in range(i + 1):
-            place, a, b = _place(i, j), FIRST_MEAN + i, FIRST_MEAN + j
-            for t in range(lanes):
-                expected = times(per_node, law[(SIGMA + place) * lanes + t])
-                work.excess[place, t] = times(seen[a, t], seen[b, t]) - expected
-    for i in range(OWN):
-        for j in range(i + 1):
-            place, a, b = _place(i, j), FIRST_OWN + i, FIRST_OWN + j
-            expected = times(2.0 if i != 1 else 1.0, per_node) if i == j else 0.0
-            for t in range(lanes):
-                work.own[place, t] = times(seen[a, t], seen[b, t]) - expected
+            w[i, t] = 0.0
+    for n in range(program.shape[0]):
+        by = k[program[n, 1]]
+        if by != 0.0:
+            to, of, and_of = program[n, 0], program[n, 2], program[n, 3]
+            if and_of < 0:
+                for t in range(lanes):
+                    w[to, t] = w[to, t] + times(by, w[of, t])
+            else:
+                for t in range(lanes):
+                    w[to, t] = w[to, t] + times(by, times(w[of, t], w[and_of, t]))
 
 
-@njit(nogil=True, cache=True)
-def _take_scalar(k, number, carried, noise, first, chosen, second, work, lanes):
-    """Find the three controls of a scalar (theory.md (11)).
+@njit(inline="always")
+def log_shift(width):
+    """Return E ln(χ²/N) = ψ(N/2) − ln(N/2) of N degrees of freedom, by its asymptotic series.
 
-    Its own noise n is in the rows first + chosen[i] of `noise`; `second` is the symmetric n nᵀ less
-    its mean, of which the places of `chosen` count.
+    From N = 20 on the terms left out are below 1e-13.
     """
-    at, one = SCALAR + number * OF_SCALAR, 3 * number
-    to, two, quad = work.scalars, one + 1, one + 2
-    steps, along, own = work.steps, 0, 1
-    _clear(to, one, 3, lanes)
-    _clear(steps, 0, 2, lanes)
-    for i in range(STATES):
-        slope = k[at + SLOPE + i]
-        _add(steps, along, slope, carried, DELTA + i, lanes)
-        _add(to, two, slope, carried, EPSILON + i, lanes)
-        for j in range(i + 1):
-            both = times(slope, k[at + SLOPE + j])
-            _add(to, quad, both if i == j else 2.0 * both, carried, SQUARE + _place(i, j), lanes)
-    _add(to, two, k[at + BEND], carried, SQUARE + _place(T, T), lanes)
-    for i in range(OWN):
-        row = first + chosen[i]
-        _add(steps, own, k[at + NOISE + i], noise, row, lanes)
-        _add_product(to, two, k[at + MIXED + i], carried, DELTA + T, noise, row, lanes)
-        for j in range(i + 1):
-            place = _place(chosen[i], chosen[j])
-            _add(to, two, k[at + NOISE_NOISE + _place(i, j)], second, place, lanes)
-            both = times(k[at + NOISE + i], k[at + NOISE + j])
-            _add(to, quad, both if i == j else 2.0 * both, second, place, lanes)
-    for t in range(lanes):
-        to[one, t] = steps[along, t] + steps[own, t]
-    _add_product(to, quad, 2.0, steps, along, steps, own, lanes)
+    x = 2.0 / width
+    y = times(x, x)
+    p = 1.0 / 240.0 - times(y, 1.0 / 132.0)
+    p = 1.0 / 120.0 - times(y, 1.0 / 252.0 - times(y, p))
+    return -times(0.5, x) - times(y, 1.0 / 12.0 - times(y, p))
 
 
-@njit(nogil=True, cache=True, forceinline=True)
-def _observe(k, carried, work, lanes):
-    """Find the controls of all scalars, and of θ."""
-    for number in range(OF_ACTIVATIONS):
-        _take_scalar(k, number, carried, work.seen, FIRST_OWN, EVERY, work.own, work, lanes)
-    _take_scalar(k, OF_ACTIVATIONS, carried, work.seen, FIRST_MEAN, NOISY, work.excess, work, lanes)
-    to, one = work.scalars, 3 * SCALARS
-    for t in range(lanes):
-        to[one, t] = carried[DELTA + T, t]
-        to[one + 1, t] = carried[EPSILON + T, t]
-        to[one + 2, t] = carried[SQUARE + _place(T, T), t]
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _advance(k, carried, work, lanes):
-    """Move δ, ε and Z to the next layer (theory.md (9), (10))."""
-    seen, excess, mixed, steps, after = work.seen, work.excess, work.mixed, work.steps, work.after
-    _clear(after, 0, CARRIED, lanes)
-    _clear(steps, 0, 2 * STATES, lanes)
-    for i in range(STATES):
-        for j in range(AVERAGES):
-            for t in range(lanes):
-                mixed[i * AVERAGES + j, t] = times(carried[DELTA + i, t], seen[FIRST_MEAN + j, t])
-    for n in range(STATES):
-        for i in range(STATES):
-            _add(steps, n, k[A + n * STATES + i], carried, DELTA + i, lanes)
-            _add(after, EPSILON + n, k[A + n * STATES + i], carried, EPSILON + i, lanes)
-        for j in range(AVERAGES):
-            _add(steps, STATES + n, k[B + n * AVERAGES + j], seen, FIRST_MEAN + j, lanes)
-        for p in range(PAIRS3):
-            _add(after, EPSILON + n, k[STATE_STATE + n * PAIRS3 + p], carried, SQUARE + p, lanes)
-        for p in range(STATES * AVERAGES):
-            _add(after, EPSILON + n, k[STATE_NODES + n * STATES * AVERAGES + p], mixed, p, lanes)
-        for p in range(PAIRS5):
-            _add(after, EPSILON + n, k[NODES_NODES + n * PAIRS5 + p], excess, p, lanes)
-    _advance_square(k, carried, work, lanes)
-    for n in range(STATES):
-        for t in range(lanes):
-            after[DELTA + n, t] = steps[n, t] + steps[STATES + n, t]
-    for i in range(CARRIED):
-        for t in range(lanes):
-            carried[i, t] = after[i, t]
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _advance_square(k, carried, work, lanes):
-    """Add A Z Aᵀ + (A δ)(B m)ᵀ + (B m)(A δ)ᵀ + B (m mᵀ − Σ/N) Bᵀ to the next layer's Z."""
-    excess, steps, after = work.excess, work.steps, work.after
-    half = 2 * STATES
-    for n in range(STATES):
-        for i in range(STATES):
-            _clear(steps, half, 1, lanes)
-            for j in range(STATES):
-                _add(steps, half, k[A + n * STATES + j], carried, SQUARE + _place(i, j), lanes)
-            for m in range(n + 1):
-                _add(after, SQUARE + _place(n, m), k[A + m * STATES + i], steps, half, lanes)
-        for i in range(AVERAGES):
-            _clear(steps, half, 1, lanes)
-            for j in range(AVERAGES):
-                _add(steps, half, k[B + n * AVERAGES + j], excess, _place(i, j), lanes)
-            for m in range(n + 1):
-                _add(after, SQUARE + _place(n, m), k[B + m * AVERAGES + i], steps, half, lanes)
-        for m in range(n + 1):
-            _add_product(after, SQUARE + _place(n, m), 1.0, steps, n, steps, STATES + m, lanes)
-            _add_product(after, SQUARE + _place(n, m), 1.0, steps, m, steps, STATES + n, lanes)
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _take_controls(k, work, lanes):
-    """Find the control of each observable: its coefficients times those of its scalar."""
-    to, of = work.controls, work.scalars
-    _clear(to, 0, len(CONTROLLED), lanes)
-    for i in range(len(CONTROLLED)):
-        for order in range(3):
-            _add(to, i, k[OBSERVED + 3 * i + order], of, 3 * SOURCE[i] + order, lanes)
+@njit(inline="always")
+def _own_lengths(w, t):
+    """Return ⟨h²⟩/K of the two signals: χ²/N each, whatever the state, and so known in law."""
+    cosine, sine, first = w[COS, t], w[SIN, t], w[FIRST_OWN, t]
+    both = times(2.0, times(times(cosine, sine), w[FIRST_OWN + 1, t]))
+    across = times(times(sine, sine), w[FIRST_OWN + 2, t]) - both
+    return 1.0 + first, 1.0 + (times(times(cosine, cosine), first) + across)
 
 
 @njit(nogil=True, cache=True)
@@ -355,27 +352,42 @@ def follow(controls, widths, layer0, rows):
         what samplers write from `row.FEATURES` on, which is replaced.
     """
     for pair in range(controls.k.shape[0]):
-        k, carried = controls.k[pair], controls.carried[pair]
         own = rows[:, :, pair * controls.columns : (pair + 1) * controls.columns]
-        follow_pair(k, widths, layer0, carried, own, controls.work, BLOCK)
+        k, carried = controls.k[pair], controls.carried[pair]
+        scratch = controls.rows, controls.law
+        follow_pair(controls.program, k, widths, layer0, carried, own, *scratch, BLOCK)
 
 
-@njit(inline="always")
-def follow_pair(k, widths, layer0, carried, rows, work, lanes):
+@njit(nogil=True, cache=True, forceinline=True)
+def follow_pair(program, k, widths, layer0, carried, rows, w, law, lanes):
     """Do so for the trials of one pair, of which scratch has as many lanes, or more."""
-    seen, begin = work.seen, shown.FEATURES
+    begin = shown.FEATURES
+    for i in range(CARRIED):
+        for t in range(lanes):
+            w[DELTA + i, t] = carried[i, t]
     for j in range(rows.shape[1]):
-        layer, width = layer0 + j, widths[layer0 + j]
         for t in range(rows.shape[0]):
             for i in range(SEEN):
-                seen[i, t] = rows[t, j, begin + i]
-        _take_law(width, work, lanes)
-        _observe(k[layer], carried, work, lanes)
-        _take_controls(k[layer], work, lanes)
+                w[i, t] = rows[t, j, begin + i]
+        _find_law(w[COS], w[SIN], law, lanes)
+        for i in range(LAW_ROWS):
+            for t in range(lanes):
+                w[LAW + i, t] = law[i * lanes + t]
+        _take_steps(program, k[layer0 + j], w, lanes)
+        shift = log_shift(widths[layer0 + j])
         for t in range(rows.shape[0]):
+            of_first, of_second = _own_lengths(w, t)
             for i in range(len(CONTROLLED)):
                 value = rows[t, j, COLUMNS[i]]
                 if i == INACTIVE:
-                    value = times(math.pi - work.law[t], PER_TURN)
-                rows[t, j, begin + i] = value - work.controls[i, t]
-        _advance(k[layer], carried, work, lanes)
+                    value = times(math.pi - w[LAW, t], PER_TURN)
+                elif i < LENGTHS:
+                    own = of_first if i % 2 == 0 else of_second
+                    value = value / own if i < LENGTHS // 2 else value - (log(own) - shift)
+                rows[t, j, begin + i] = value - w[CONTROL + i, t]
+        for i in range(CARRIED):
+            for t in range(lanes):
+                w[DELTA + i, t] = w[AFTER + i, t]
+    for i in range(CARRIED):
+        for t in range(lanes):
+            carried[i, t] = w[DELTA + i, t]

@@ -12,11 +12,10 @@ from simcore.runs.controls import rarely_dies
 from simcore.runs.predictions import signals
 from simcore.runs.run import Run
 from simcore.sampling.pair.physics import Physics
-from simcore.statistics.blocks import BLOCK
 from simcore.theory.expansion import Start, expansion
 
-from .follow import CARRIED, COEFFICIENTS, Controls, room
-from .path import coefficients
+from .follow import COEFFICIENTS, Controls, controls_of
+from .path import at_widths, coefficients
 from .surrogate import fitted
 
 Floats = npt.NDArray[np.float64]
@@ -39,12 +38,7 @@ class RunControls:
 
     def of(self, point: int) -> Controls:
         """Return the controls of a block of networks of a point, before `follow.start`."""
-        return Controls(
-            self.coefficients(point),
-            np.zeros((self.pairs, CARRIED, BLOCK)),
-            room(BLOCK if self.pairs else 0),
-            len(self._run.columns.of_pair),
-        )
+        return controls_of(self.coefficients(point), len(self._run.columns.of_pair))
 
     def coefficients(self, point: int) -> Floats:
         """Return the coefficients of a point, shape (pair, depth, COEFFICIENTS).
@@ -83,5 +77,6 @@ class RunControls:
             first = path.log_k[place, 0], path.log_ratio[place, 0], path.t[place, 0]
             point = run.points[number]
             widths = point.layer_widths(run.depth)
-            found[number][pair] = fitted(known[place], first, Physics.of(point), widths)
+            own = at_widths(known[place], widths)
+            found[number][pair] = fitted(own, first, Physics.of(point), widths)
         return found

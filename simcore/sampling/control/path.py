@@ -25,11 +25,19 @@ DIGITS = 20
 
 
 def coefficients(path: Expansion) -> Floats:
-    """Return the coefficients of P pairs, shape (P, depth, COEFFICIENTS)."""
+    """Return coefficients of P pairs, (P, depth, COEFFICIENTS), without those of the width."""
+    found = np.zeros((*path.t.shape, places.COEFFICIENTS))
     parts = [_update(path), *_scalars(path), _observed(path)]
-    found = np.concatenate(parts, axis=-1)
-    assert found.shape[-1] == places.COEFFICIENTS
-    return np.ascontiguousarray(found)
+    found[..., : places.ONE] = np.concatenate(parts, axis=-1)
+    found[..., [places.ONE, places.TWO, places.MINUS]] = 1.0, 2.0, -1.0
+    return found
+
+
+def at_widths(k: Floats, widths: npt.NDArray[np.int64]) -> Floats:
+    """Return coefficients of a pair, shape (depth, COEFFICIENTS), at the widths of its layers."""
+    found = k.copy()
+    found[:, places.PER_NODE], found[:, places.PER_NODE_2] = -1.0 / widths, -2.0 / widths
+    return found
 
 
 def _rounded(values: Floats) -> Floats:
@@ -64,7 +72,11 @@ def _scalar(
     slope: Floats, bend: Floats, noise: Floats, mixed: Floats, noise_noise: Floats
 ) -> Floats:
     parts = slope, bend[..., None], noise, mixed, _form(noise_noise)
-    return _rounded(np.concatenate(parts, axis=-1))
+    found = _rounded(np.concatenate(parts, axis=-1))
+    slope = found[..., places.SLOPE : places.BEND]
+    noise = found[..., places.NOISE : places.MIXED]
+    squares = [2.0 * _form(_outer(vector)) for vector in (slope, noise)]
+    return np.concatenate([found, *squares], axis=-1)
 
 
 def _vector(*parts: Floats) -> Floats:
@@ -76,23 +88,20 @@ def _outer(vector: Floats) -> Floats:
 
 
 def _scalars(path: Expansion) -> list[Floats]:
-    """Return the coefficients of ln q₁, ln q₂, t of the layer and t of the activations.
+    """Return the coefficients of ln K₁₁, ln K₂₂, t of the layer and t of the activations.
 
-    With w the layer's own sampling, ⟨h₁²⟩ = K₁₁(1 + w₁), and ⟨h₂²⟩ = K₂₂(1 + u) with u = w₁cos²θ −
-    2w₂ sin θ cos θ + w₃ sin²θ. The angle θ' of the layer has cot θ' = (a cot θ − b)/√(ac − b²),
-    a = 1 + w₁, b = w₂, c = 1 + w₃, and t = −arsinh cot θ.
+    With w the layer's own sampling, the angle θ' of the layer has
+    cot θ' = (a cot θ − b)/√(ac − b²), a = 1 + w₁, b = w₂, c = 1 + w₃, and t = −arsinh cot θ. The
+    sampling of the lengths is known exactly, and takes no part (`follow.LENGTHS`).
     """
     one = np.ones_like(path.t)
     zero = np.zeros_like(path.t)
     cosine, sine = -np.tanh(path.t), 1.0 / np.cosh(path.t)
     first = _vector(one, zero, zero)
     none = _vector(zero, zero, zero)
-    found = [_scalar(first, zero, first, none, -_outer(first))]
-    noise = _vector(cosine**2, -2.0 * sine * cosine, sine**2)
-    turned = sine[..., None] * _vector(
-        -2.0 * cosine * sine, -2.0 * (cosine**2 - sine**2), 2.0 * sine * cosine
-    )
-    found.append(_scalar(_vector(one, path.unit, zero), zero, noise, turned, -_outer(noise)))
+    length = none, none, _outer(none)
+    found = [_scalar(first, zero, *length)]
+    found.append(_scalar(_vector(one, path.unit, zero), zero, *length))
     noise = _vector(-0.5 * cosine, sine, 0.5 * cosine)
     turned = _vector(0.5 * sine**2, sine * cosine, -0.5 * sine**2)
     curved = np.stack(

@@ -41,6 +41,7 @@ DOUBT = 4.0
 """Variances of a fitted share at which its distance from 1 counts half."""
 
 COLUMNS = len(NAMES) + len(CONTROLLED)
+OBSERVED = slice(follow.OBSERVED, follow.ONE)
 
 
 @njit(nogil=True, cache=True)
@@ -109,10 +110,9 @@ def _states(start: tuple[float, float, float]) -> Floats:
 
 def _controlled(k: Floats, widths: npt.NDArray[np.int64], rows: Floats) -> Floats:
     """Return the controlled values of rows, which stay, with coefficients k."""
-    changed, work = rows.copy(), follow.room(BLOCK)
+    changed, controls = rows.copy(), follow.controls_of(k[None], COLUMNS)
     for first in range(0, len(rows), BLOCK):
-        carried = np.zeros((1, follow.CARRIED, BLOCK))
-        controls = follow.Controls(k[None], carried, work, COLUMNS)
+        follow.start(controls)
         follow.follow(controls, widths, 0, changed[first : first + BLOCK])
     return changed[:, :, shown.FEATURES :]
 
@@ -139,17 +139,17 @@ def fitted(
     )
     rows = np.empty((NETWORKS, widths.size, COLUMNS))
     run_surrogates(physics, widths, _states(start), normals, rows)
-    observed = k[:, follow.OBSERVED :].reshape(len(k), len(CONTROLLED), 3)
+    observed = k[:, OBSERVED].reshape(len(k), len(CONTROLLED), 3)
     values = _values(rows)
     parts = [values]
     for kept in ((1, 0, 0), (0, 1, 1)):
         part = k.copy()
-        part[:, follow.OBSERVED :] = (observed * np.array(kept)).reshape(len(k), -1)
+        part[:, OBSERVED] = (observed * np.array(kept)).reshape(len(k), -1)
         parts.append(values - _controlled(part, widths, rows))
     shares = _shares(*parts)
     best = observed * np.stack([shares[0], shares[1], shares[1]], axis=-1)
     found = k.copy()
-    found[:, follow.OBSERVED :] = best.reshape(len(k), -1)
+    found[:, OBSERVED] = best.reshape(len(k), -1)
     return found
 
 
@@ -158,6 +158,11 @@ def _values(rows: Floats) -> Floats:
     values = rows[:, :, list(follow.COLUMNS)]
     cosine, sine = rows[:, :, shown.FEATURES], rows[:, :, shown.FEATURES + 1]
     values[:, :, follow.INACTIVE] = (math.pi - np.arctan2(sine, cosine)) * follow.PER_TURN
+    w1, w2, w3 = np.moveaxis(rows[:, :, shown.FEATURES + follow.FIRST_OWN :][:, :, :3], -1, 0)
+    second = 1.0 + cosine**2 * w1 - 2.0 * cosine * sine * w2 + sine**2 * w3
+    for i, own in enumerate((1.0 + w1, second)):
+        values[:, :, i] /= own
+        values[:, :, i + 2] -= np.log(own)
     return values
 
 

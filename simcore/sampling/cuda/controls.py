@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.sampling.control.follow import CARRIED, COEFFICIENTS
+from simcore.sampling.control.follow import CARRIED, COEFFICIENTS, PROGRAM
 
 from .device import Device
 from .statistics import Piece
@@ -44,6 +44,7 @@ class DeviceControls:
         self._carried: Any = None
         if self._pairs:
             self._k, self._widths = device.put(coefficients), device.put(widths)
+            self._program = device.put(PROGRAM)
 
     def take(self, piece: Piece, rows: Any) -> None:
         """Replace the numbers of a launch, (trial, layer, column); its block's layers in order."""
@@ -55,7 +56,7 @@ class DeviceControls:
             self._carried = self._device.room((self._pairs, piece.trials, CARRIED))
         blocks = -(-self._pairs * piece.trials // kernels.THREADS)
         numbers = piece.layer0, self._columns
-        given = (self._k, self._widths, *numbers, self._carried, rows)
+        given = (self._program, self._k, self._widths, *numbers, self._carried, rows)
         self._device.launch(kernels.follow, blocks, kernels.THREADS, *given)
 
 

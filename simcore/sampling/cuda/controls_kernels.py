@@ -8,19 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda, types
 
-from simcore.sampling.control.follow import (
-    CARRIED,
-    CONTROL_ROWS,
-    LAW,
-    MIXED_ROWS,
-    PAIRS3,
-    PAIRS5,
-    SCALAR_ROWS,
-    SEEN,
-    STEP_ROWS,
-    Work,
-    follow_pair,
-)
+from simcore.sampling.control.follow import CARRIED, LAW_ROWS, ROWS, follow_pair
 
 from .kernels import kernel
 
@@ -30,33 +18,24 @@ _u32 = np.uint32
 
 
 @kernel(lto=False, cache=True)
-def follow(k, widths, layer0, columns, carried, rows):
+def follow(program, k, widths, layer0, columns, carried, rows):
     """Replace what samplers see of pairs by controlled values, in consecutive layers.
 
-    As `control.follow.follow`, for the trials of a launch. `k` has shape (pair, depth,
-    COEFFICIENTS); `columns` are those of a pair in a row. δ, ε and Z move on in `carried`, (pair,
-    trial, CARRIED), which need not be initialised in the first layer.
+    As `control.follow.follow`, for the trials of a launch. `program` has the steps of a layer, `k`
+    the shape (pair, depth, COEFFICIENTS); `columns` are those of a pair in a row. δ, ε and Z move
+    on in `carried`, (pair, trial, CARRIED), which need not be initialised in the first layer.
     """
     trials, pairs = _u32(rows.shape[0]), _u32(k.shape[0])
     number = _u32(_u32(cuda.blockIdx.x) * _u32(THREADS) + _u32(cuda.threadIdx.x))
     if number >= _u32(trials * pairs):
         return
     pair, trial = _u32(number // trials), _u32(number % trials)
-    work = Work(
-        cuda.local.array((SEEN, 1), types.float64),
-        cuda.local.array(LAW, types.float64),
-        cuda.local.array((PAIRS5, 1), types.float64),
-        cuda.local.array((PAIRS3, 1), types.float64),
-        cuda.local.array((MIXED_ROWS, 1), types.float64),
-        cuda.local.array((STEP_ROWS, 1), types.float64),
-        cuda.local.array((CARRIED, 1), types.float64),
-        cuda.local.array((SCALAR_ROWS, 1), types.float64),
-        cuda.local.array((CONTROL_ROWS, 1), types.float64),
-    )
+    scratch = cuda.local.array((ROWS, 1), types.float64)
+    law = cuda.local.array(LAW_ROWS, types.float64)
     moving = cuda.local.array((CARRIED, 1), types.float64)
     for i in range(CARRIED):
         moving[i, 0] = carried[pair, trial, i] if layer0 > 0 else 0.0
     own = rows[trial : trial + 1, :, pair * columns : (pair + 1) * columns]
-    follow_pair(k[pair], widths, layer0, moving, own, work, 1)
+    follow_pair(program, k[pair], widths, layer0, moving, own, scratch, law, 1)
     for i in range(CARRIED):
         carried[pair, trial, i] = moving[i, 0]

@@ -42,6 +42,9 @@ class PairSampler(BlockSampler):
         signals = Signals.sharing()
         task = Task(0, 0, 1, 1)
         tiny = _tiny(1)
+        state = np.empty((1, of_pairs.STATE))
+        tiny.advance(0, 0, 0, state, np.empty((1, 1, tiny.run_plan.columns.count)), signals)
+        self.controls.coefficients(0)  # compiles what else they need while `beside` does the rest
         with ThreadPoolExecutor(1) as pool:
             tiny.run_shared(task, None, signals, pool, 1)
             if max(int(widths.max()) for widths in self.widths) >= SHARED_WIDTH:
