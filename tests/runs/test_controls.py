@@ -40,7 +40,8 @@ SIGNALS = ("dead_network1", "dead_network2")
     ],
 )
 def test_columns_and_words(options: dict[str, Any], names: tuple[str, ...], words: str) -> None:
-    run = Run(**{"depth": 3, "width": (64,), "trials": 64} | options)
+    given: dict[str, Any] = {"depth": 3, "width": (64,)}
+    run = Run(**given | options)
     assert run.columns.controlled == names
     assert run.controls == bool(names)
     assert words in in_words(run)
