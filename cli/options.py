@@ -144,7 +144,8 @@ Statistics
   keep N: Trials whose whole trajectory is kept. Default: 100.
   bins N: Bins of a histogram. Default: 62.
   controls NAME: Estimate means with control variates, too: on, off, or auto, where they apply (he
-    and correlated with normal weights, from about 30 nodes a layer on). Default: auto.
+    and correlated with normal weights, from about 30 nodes a layer on), and probabilities of dead
+    networks from conditional ones. Default: auto.
   seed N: Seed; the same seed gives the same numbers on any number of threads. Default: 0.
 Computing
   sampler NAME: gram (layers drawn from their exact law, without weight matrices), dense (every

@@ -30,7 +30,9 @@ OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dea
 SUFFIXES = ("", "_stderr", "_theory")
 VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
 VARIABLES += ("distance", "distance_theory")
-CONTROLLED = tuple(name + CONTROL for name in ("correlation", "distance", "log_distance"))
+CONTROLLED = tuple(
+    name + CONTROL for name in ("correlation", "distance", "log_distance", "dead_network1")
+)
 FINER = (
     *("correlation_theory_1n", "distance_theory_1n"),
     *(name + end for name in CONTROLLED for end in SUFFIXES[:2]),
@@ -52,6 +54,9 @@ LEGEND = (
     "c: correlation, (12): its standard error in the last digits; theory: mean field of c;",
     "z: (c - theory)/error; inactive: share of nodes, for signal 1 and for both signals;",
     "dead: share of networks that are dead for signal 1",
+)
+HAZARDS_LEGEND = (
+    "dead: probability that a network is dead for signal 1, a sum of conditional probabilities"
 )
 FEW_LEGEND = (
     f"With fewer than {FEW} networks the error of c is too small, and z too large: with 3 to 10",
@@ -80,11 +85,15 @@ class Row:
     @property
     def controlled(self) -> bool:
         """True if the mean correlation is estimated with control variates."""
-        return math.isfinite(self.values.get("correlation_controlled_stderr", math.nan))
+        return self.has_controlled("correlation")
+
+    def has_controlled(self, name: str) -> bool:
+        """Return whether an observable has a controlled value."""
+        return math.isfinite(self.values.get(f"{name}{CONTROL}_stderr", math.nan))
 
     def best(self, name: str) -> tuple[float, float]:
-        """Return mean and standard error of an observable, with control variates if there are."""
-        name = name + CONTROL if self.controlled and name + CONTROL in self.values else name
+        """Return mean and standard error of an observable, the controlled ones if there are."""
+        name = name + CONTROL if self.has_controlled(name) else name
         return self.values[name], self.values.get(f"{name}_stderr", math.nan)
 
     def z(self, theory: str = "theory") -> float:
@@ -179,6 +188,8 @@ def table(result: list[Row], networks: int) -> tuple[list[str], list[list[str]],
         headings += [first, "theory", "z", *others]
     cells = [_cells(row, finer=finer) for row in result[:MOST_ROWS]]
     below = list(FINER_LEGEND if finer else LEGEND)
+    if any(row.has_controlled("dead_network1") for row in result):
+        below[-1] = HAZARDS_LEGEND
     if NETWORK[0] in result[0].values:
         nodes, inputs = (BY_NAME[name].column for name in NETWORK)
         headings += [nodes, "theory", inputs]
@@ -203,7 +214,10 @@ def _cells(row: Row, *, finer: bool) -> list[str]:
     cells.append(measured("log_distance"))
     if not finer:
         cells += [measured("inactive1"), measured("inactive_both")]
-    cells.append(plain(row.values["dead_network1"], 3))
+    if row.has_controlled("dead_network1"):
+        cells.append(measured("dead_network1"))
+    else:
+        cells.append(plain(row.values["dead_network1"], 3))
     if NETWORK[0] in row.values:
         nodes, inputs = map(measured, NETWORK)
         cells += [nodes, plain(row.values.get(f"{NETWORK[0]}_theory", math.nan)), inputs]

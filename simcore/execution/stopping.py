@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simcore.numerics.arithmetic import exp_below_0
-from simcore.physics.observables import CONTROL, MEASURED_BY, NEAR_ONE
+from simcore.physics.observables import CONTROL, HAZARDS, MEASURED_BY, NEAR_ONE
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import Floats, Moments, standard_errors
@@ -48,10 +48,11 @@ def deciding_error(run: Run, moments: Moments, observable: str) -> float:
     """Return the standard error that decides: the largest over layers, and pairs or rates.
 
     It is that of means with control variates where a point has them, whose law is nearly normal.
+    (That of hazards is not: a few networks may have most of the probability.)
     Infinite where fewer than two trials have a value, which more trials may change; NaN where
     values have left the range of float64, which none will.
     """
-    if observable in run.columns.controlled:
+    if observable in run.columns.controlled and observable not in HAZARDS:
         errors = standard_errors(moments)[1][:, run.columns.of(observable + CONTROL)]
         if not np.isnan(errors).any():
             return float(errors.max())

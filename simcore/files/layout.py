@@ -20,6 +20,7 @@ from simcore.physics.observables import (
     CONTROL,
     EXACT,
     FIRST_ORDER,
+    HAZARDS,
     HISTOGRAMMED,
     KEPT,
     NAMES,
@@ -195,6 +196,7 @@ _CONTROLLED = (
         "standard error of the mean estimated with control variates",
     ),
 )
+_SUMMED = "estimated with control variates", "of a sum of conditional probabilities"
 _THEORY = _Kind("theory", "{}_theory", (GRID, "layer"), "f8", "prediction at infinite width")
 _THEORY_ERRORS = _Kind(
     "theory_errors", "{}_theory_stderr", (GRID, "layer"), "f8", "standard error of the prediction"
@@ -234,6 +236,8 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         units = squared(units)
     exact = kind is _THEORY and name in EXACT and has_first_order(run)
     meaning = "exact at any width" if exact else kind.long_name
+    if name in HAZARDS:
+        meaning = meaning.replace(*_SUMMED)
     return Field(
         path=f"{folder}/{kind.name.format(name)}",
         variable=kind.variable.format(name),

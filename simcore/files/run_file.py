@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import FileFormatError
-from simcore.physics.observables import BY_NAME, CONTROLLED, EXACT, NAMES
-from simcore.runs.controls import no_controls
+from simcore.physics.observables import BY_NAME, NAMES
+from simcore.runs.controls import in_words
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics
@@ -317,17 +317,9 @@ def describe(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         "trials_done_per_point": done,
         "provenance": notes,
         "progress": _progress(notes),
-        "controls": _controls(run),
+        "controls": in_words(run),
         "writer": writer(path),
     }
-
-
-def _controls(run: Run) -> str:
-    """Return what control variates a run has, or why it has none, in words."""
-    if run.controls:
-        return f"{', '.join(CONTROLLED)}; exact at any width: the theory of {', '.join(EXACT)}"
-    missing = no_controls(run) or "turned off, or simulated before simcore had them"
-    return f"none: {missing}"
 
 
 def _progress(notes: Mapping[str, Any]) -> dict[str, Any]:

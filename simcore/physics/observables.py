@@ -168,6 +168,9 @@ CONTROLLED = (
 )
 """Observables with a control variate, theory.md 6."""
 
+HAZARDS = ("dead_network1", "dead_network2", "dead_network_both")
+"""Probabilities that are also found as sums of conditional ones, without rare events."""
+
 EXACT = ("inactive1", "inactive2", "dead_network1", "dead_network2")
 """Observables whose theory is exact at any width where control variates apply."""
 
@@ -197,7 +200,8 @@ class Columns:
     """The columns of a trajectory: the observables of one pair after the other, then the network's.
 
     `pairs` go through the same network; `shared`: the observables of a shared network follow. A
-    pair's observables are followed by the `controlled` values of some of them (theory.md 6).
+    pair's observables are followed by the `controlled` values of some of them (theory.md 6), those
+    of `HAZARDS` last.
     """
 
     pairs: int = 1

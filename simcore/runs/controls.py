@@ -1,4 +1,4 @@
-"""Where control variates apply (theory.md 6)."""
+"""Where control variates apply (theory.md 6), and the hazards of dead networks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.observables import CONTROLLED, EXACT
 
 from . import limits
 
 if TYPE_CHECKING:
     from .run import Run
+
+
+def controlled(run: Run) -> tuple[str, ...]:
+    """Return the observables that have controlled values, unless they are turned off."""
+    variates = () if no_controls(run) else CONTROLLED
+    return variates + (() if no_hazards(run) else _hazards(run))
 
 
 def no_controls(run: Run) -> str:
@@ -37,3 +44,33 @@ def rarely_dies(widths: Sequence[int], depth: int) -> bool:
     """
     layers = widths if len(widths) > 1 else (*widths,) * depth
     return sum(2.0 ** (1 - min(width, 1000)) for width in layers) <= limits.MOST_DEATHS
+
+
+def no_hazards(run: Run) -> str:
+    """Return why dead networks are only counted; "" if their hazards are summed, too."""
+    if run.shared_network:
+        return "hazards of inputs that share a network are not computed"
+    if run.sampler == "dense":
+        return "hazards of explicit weights are not computed"
+    if run.device == "cuda" and run.ensemble in ASYMMETRIC:
+        return f"hazards of {run.ensemble} are not computed on CUDA"
+    return ""
+
+
+def _hazards(run: Run) -> tuple[str, ...]:
+    """Return the probabilities that no theory has exactly."""
+    if run.ensemble in ASYMMETRIC:
+        return "dead_network1", "dead_network2"
+    return ("dead_network_both",)
+
+
+def in_words(run: Run) -> str:
+    """Return what controlled values a run has, or why it has none."""
+    if not run.controls:
+        off = "turned off, or simulated before simcore had them" if controlled(run) else ""
+        return f"none: {off or no_controls(run)}"
+    text = ", ".join(controlled(run))
+    if no_controls(run):
+        return f"{text}; no others: {no_controls(run)}"
+    counted = f"; dead networks are counted: {no_hazards(run)}" if no_hazards(run) else ""
+    return f"{text}{counted}; exact at any width: the theory of {', '.join(EXACT)}"

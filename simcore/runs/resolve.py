@@ -31,7 +31,7 @@ from simcore.statistics.blocks import BLOCK
 from simcore.theory.scales import default_sigma_w
 
 from . import limits
-from .controls import no_controls
+from .controls import controlled, no_controls
 from .costs import sampler_costs
 from .grid import axes
 from .limits import DEFAULTS, EXCLUSIVE
@@ -64,7 +64,8 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     if points > limits.MAX_POINTS:
         rule = f"must have at most {limits.MAX_POINTS}"
         raise InputError("grid", f"{points} points", rule, "Split the grid.")
-    return values | {"sampler": _sampler(draft), "controls": _controls(draft, spec.controls)}
+    values["sampler"] = _sampler(draft)
+    return values | {"controls": _controls(cast("Run", RunSpec(**values)), spec.controls)}
 
 
 WHOLE = ("depth", "trials", "first_trial", "seed", "keep", "bins")
@@ -234,14 +235,14 @@ def _check_pair(run: Run) -> None:
 
 
 def _controls(run: Run, asked: str | bool) -> bool:
-    """Return whether there are control variates: where they apply, and are not turned off."""
+    """Return whether there are controlled values: where some apply, and are not turned off."""
     if not isinstance(asked, bool):
         check_choice("controls", asked, limits.CONTROLS)
-    missing = no_controls(run)
-    if missing and asked in (True, "on"):
+    some = bool(controlled(run))
+    if not some and asked in (True, "on"):
         remedy = "Leave the option out, or choose off."
-        raise InputError("controls", "on", f"has no meaning here: {missing}", remedy)
-    return not missing and asked not in (False, "off")
+        raise InputError("controls", "on", f"has no meaning here: {no_controls(run)}", remedy)
+    return some and asked not in (False, "off")
 
 
 # --- statistics ---------------------------------------------------------------------------------

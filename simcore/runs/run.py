@@ -12,9 +12,10 @@ import numpy as np
 
 from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
-from simcore.physics.observables import CONTROLLED, KEPT, Columns
+from simcore.physics.observables import KEPT, Columns
 from simcore.physics.parameters import plain
 
+from .controls import controlled
 from .grid import Point, axes, grid_points
 from .limits import KEEP_BYTES, REMOVED
 from .resolve import resolved
@@ -103,7 +104,8 @@ class Run(RunSpec):
     controls
         Whether means are also estimated with control variates (theory.md 6): ``"on"``, ``"off"``
         or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
-        layers wide enough that no network dies.
+        layers wide enough that no network dies. Likewise the probabilities of dead networks, where
+        no network is shared and no weights are explicit.
 
     Raises
     ------
@@ -140,10 +142,10 @@ class Run(RunSpec):
         """True if several inputs go through one network."""
         return self.shared_network
 
-    @property
+    @cached_property
     def columns(self) -> Columns:
         """Columns of a trial's trajectory."""
-        return Columns(self.pairs or 1, self.shared, CONTROLLED if self.controls else ())
+        return Columns(self.pairs or 1, self.shared, controlled(self) if self.controls else ())
 
     @property
     def batch(self) -> int:

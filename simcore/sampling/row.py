@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from simcore.numerics.arithmetic import arctan2, log, times
+from simcore.numerics.arithmetic import arctan2, log, times, whole_power
 from simcore.numerics.kernels import njit
-from simcore.physics.observables import NAMES
+from simcore.physics.observables import CONTROLLED, NAMES
 
 Q_RANGE = (1e-150, 1e150)
 """Beyond this range q is left out (its logarithm is not): the squares of moments leave float64."""
@@ -46,6 +46,32 @@ COLUMNS = len(NAMES)
 
 FEATURES = COLUMNS
 """First of the columns that controls read, after the observables, in a row that has them."""
+
+SEEN = len(CONTROLLED)
+"""Number of the columns that controls read; hazards, if there are some, follow these."""
+
+SMALLEST_CHANCE = 1e-150
+"""A smaller probability counts as 0: squares of its deviations leave float64."""
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def has_features(row):
+    """Return whether a pair's row has the columns that controls read."""
+    return row.shape[0] >= FEATURES + SEEN
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def hazards(row):
+    """Return how many probabilities of having died are in a pair's row, the last of its columns."""
+    rest = row.shape[0] - FEATURES
+    return rest - SEEN if rest >= SEEN else rest
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def chance_of_all(chance, width):
+    """Return the probability that all nodes are inactive, each with this chance."""
+    every = whole_power(chance, width)
+    return every if every >= SMALLEST_CHANCE else 0.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)

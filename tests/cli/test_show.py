@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -10,10 +11,11 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from simcore.cli.live import PlainReport, choose_report, describe
-from simcore.cli.numbers import bytes_text, duration, rate_text
+from simcore.cli.numbers import bytes_text, duration, rate_text, with_error
 from simcore.cli.show import show_facts, show_json, show_table
 from simcore.cli.summary import MOST_ROWS, chosen_layers, json_rows, rows, table
 
+import simcore
 from simcore.execution.progress import Progress
 from simcore.runs.run import Run
 
@@ -96,6 +98,19 @@ def test_rows_of_a_grid_are_its_points_at_the_last_layer() -> None:
     assert plain_rows[0]["inactive1"] is None
 
 
+def test_probabilities_of_dead_networks_have_errors() -> None:
+    run = Run(depth=3, width=(24,), ensemble="rai", trials=128)
+    row = rows(run, simcore.simulate(run))[0]
+    headings, cells, below = table([row], 128)
+    found = dict(zip(headings, cells[0], strict=True))["dead"]
+    assert found == with_error(*row.best("dead_network1"))
+    assert re.fullmatch(r"3\.\d+\(\d\d\)e-08", found)
+    assert row.values["dead_network1"] == 0.0
+    assert below[-1].startswith("dead: probability")
+    counted = Run(depth=3, width=(24,), ensemble="rai", trials=128, controls=False)
+    assert table(rows(counted, simcore.simulate(counted)), 128)[1][0][-1] == "0"
+
+
 def test_a_long_table_is_cut_and_says_so() -> None:
     run = Run(depth=2, width=tuple(range(1, 51)))
     _, cells, below = table(rows(run, dataset(run)), 64)
@@ -154,6 +169,7 @@ def test_progress_in_words() -> None:
 LIVE = """
 import time
 from simcore.cli.live import choose_report
+import simcore
 from simcore.execution.progress import Progress
 with choose_report(quiet=False) as report:
     report(Progress("compiling", 0, 100, 0, 1000, 0.0))

@@ -64,7 +64,8 @@ def one_point(width: int, k: float, *, depth: int = 3, **options: Any) -> Run:
     """Return a run of `rai`, or `raai` where k is not 0; σ_b as the ensemble has it if None."""
     ensemble = "raai" if k else "rai"
     given = {name: value for name, value in options.items() if value != (None,)}
-    return Run(depth=depth, width=(width,), ensemble=ensemble, k=(k,), trials=64, **given)
+    given = {"trials": 64, "controls": False} | given  # no hazards on CUDA
+    return Run(depth=depth, width=(width,), ensemble=ensemble, k=(k,), **given)
 
 
 def on_cpu(run: Run, trials: int, first_trial: int = 0) -> Left:

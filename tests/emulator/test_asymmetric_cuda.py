@@ -50,7 +50,7 @@ def test_launches_are_cut_to_the_room(kernels: Compiled, monkeypatch: pytest.Mon
     task, row = Task(0, 0, 1, 64), 64 * 15 * 8
     expected = AsymmetricSampler(run).run(task, None, signals())
     carried = AsymmetricCudaSampler(run).carried_bytes(0)
-    assert carried == 8 * (12 + 4 * 31)
+    assert carried == 8 * (16 + 4 * 31)
 
     device = Emulated(kernels, int((20.5 * carried + 4 * row) / cuda_blocks.SHARE))
     assert equal(expected, AsymmetricCudaSampler(run, device).run(task, None, signals()))
@@ -63,7 +63,7 @@ def test_launches_are_cut_to_the_room(kernels: Compiled, monkeypatch: pytest.Mon
 
 
 def test_later_blocks_of_a_grid(kernels: Compiled) -> None:
-    run = Run(depth=3, width=(5, 66), ensemble="rai", trials=128)
+    run = Run(depth=3, width=(5, 66), ensemble="rai", trials=128, controls=False)
     first = AsymmetricSampler(run).run(Task(1, 0, 1, 64), None, signals())
     later = Task(1, 1, 1, 64)
     expected = AsymmetricSampler(run).run(later, first.bins, signals())

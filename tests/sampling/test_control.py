@@ -25,6 +25,8 @@ from tests.support import control_oracle as oracle
 
 Floats = npt.NDArray[np.float64]
 
+SEEN = slice(shown.FEATURES, shown.FEATURES + shown.SEEN)
+
 
 @njit()
 def _law(cosine: float, sine: float) -> Any:
@@ -104,7 +106,7 @@ def test_controls_are_those_of_the_oracle(name: str) -> None:
     rows = _rows(run, 64)
     path = expansion([_start(run)], run.depth)
     widths = run.points[0].layer_widths(run.depth)
-    seen = rows[:, :, shown.FEATURES :].copy()
+    seen = rows[:, :, SEEN].copy()
     slow = oracle.controls(seen, widths, path)
     values = {n: rows[:, :, NAMES.index(n)].copy() for n in CONTROLLED}
     k = at_widths(coefficients(path)[0], widths)
@@ -193,7 +195,7 @@ def test_expansion_is_that_of_differences() -> None:
 def _conditional(theta: float, networks: int, seed: int) -> tuple[Floats, Floats]:
     """Return the largest |z| of the mean of m, and of m mᵀ − Σ/N, at a fixed angle, N = 64."""
     run = Run(depth=1, width=(64,), correlation=(math.cos(theta),), trials=networks, seed=seed)
-    seen = _rows(run, networks)[:, 0, shown.FEATURES :]
+    seen = _rows(run, networks)[:, 0, SEEN]
     means, covariance = oracle.law(np.array([theta]))
     m = seen[:, 2:7] - means[:, 0]
     of_mean = m.mean(axis=0) / (m.std(axis=0) / math.sqrt(networks))
@@ -218,7 +220,7 @@ def _oracle_mean(fault: str, networks: int, seed: int) -> tuple[float, float]:
     run = Run(depth=6, width=(32,), trials=networks, seed=seed, controls="on")
     path = expansion([_start(run)], run.depth)
     rows = _rows(run, networks)
-    found = oracle.controls(rows[:, :, shown.FEATURES :], (32,) * 6, path, fault)
+    found = oracle.controls(rows[:, :, SEEN], (32,) * 6, path, fault)
     total = np.asarray(sum(one + two for one, two, _ in (*found["t"], *found["log_k"])))
     return float(total.mean()), float(total.std() / math.sqrt(networks))
 
@@ -244,7 +246,7 @@ def test_a_wrong_sign_costs_variance() -> None:
     share = 1.0 / (1.0 + math.exp(2.0 * path.t[0, -1]))
     left = {}
     for fault in ("", "sign"):
-        found = oracle.controls(rows[:, :, shown.FEATURES :], (256,) * 10, path, fault)
+        found = oracle.controls(rows[:, :, SEEN], (256,) * 10, path, fault)
         one, two, quadratic = found["t"][-1]
         known = 2.0 * share * (one + two) - 2.0 * share * (1.0 - share) * quadratic
         left[fault] = log_distance.var() / (log_distance - known).var()

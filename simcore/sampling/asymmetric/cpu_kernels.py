@@ -40,8 +40,16 @@ from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import ROOM, _make_normals, as_normal, fill_words
 from simcore.sampling.random_inputs import draw_pair
-from simcore.sampling.row import LOGS, finish_angle, finish_row_log
+from simcore.sampling.row import (
+    FEATURES,
+    LOGS,
+    chance_of_all,
+    finish_angle,
+    finish_row_log,
+    hazards,
+)
 
+from . import death
 from . import nodes as node_laws
 from . import physics as moves
 from .nodes import CHUNK, LAW, SMALL, SUMS
@@ -62,7 +70,7 @@ class Scratch(NamedTuple):
     `words` uint32 (4, ROOM); `work` float64 (4 · ROOM,): x and r of the replaced nodes, then h₁
     and s; `sums` float64 (SUMS · LANES,) of a chunk, `layer` of the layer; `flags` int64 (LANES,),
     three counts packed; `which` from `_find_biases`; `totals` (PLACES,); `law` (LAW,); `change`
-    (CHANGE,); `others` from `sums_of_others`; `x` and `r` of a layer.
+    (CHANGE,); `others` from `sums_of_others`; `chances` of `all_chances`; `x` and `r` of a layer.
     """
 
     words: npt.NDArray[np.uint32]
@@ -75,6 +83,7 @@ class Scratch(NamedTuple):
     law: npt.NDArray[np.float64]
     change: npt.NDArray[np.float64]
     others: npt.NDArray[np.float64]
+    chances: npt.NDArray[np.float64]
     x: npt.NDArray[np.float64]
     r: npt.NDArray[np.float64]
 
@@ -93,6 +102,7 @@ def scratch(room):
         np.empty(LAW),
         np.empty(CHANGE),
         np.empty((5, SMALL)),
+        np.empty((4, LANES)),
         np.empty(room),
         np.empty(room),
     )
@@ -309,6 +319,19 @@ def _observe(physics, trial, layer, width, n, x, r, room, state, row):
     finish_angle(row, totals[moves.ALONG])
 
 
+@njit(nogil=True, cache=True)
+def _add_hazards(layer, width, n, x, r, room, state):
+    """Add the probabilities that the signals which live die in the layer drawn next."""
+    if not death.may_die(layer, width):
+        return
+    for signal in range(2):
+        if state[moves.DIED1 + signal] == 0.0:
+            law = death.signal_law(signal == 1, state, room.law)
+            total = death.all_chances(n, x, r, law, room.chances)
+            chance = death.inactive_chance(total, n, law)
+            state[moves.HAZARD1 + signal] += chance_of_all(chance, width)
+
+
 # --- from a layer to the next ---------------------------------------------------------------------
 
 
@@ -384,8 +407,12 @@ def advance(physics, fan_ins, widths, first_trial, layer0, carried, rows, stop, 
                 return
             layer, n, width = layer0 + j + 1, fan_ins[layer0 + j], widths[layer0 + j]
             moves.write_law(physics, n, state, room.law)
+            if hazards(rows[t, j]) > 0:
+                _add_hazards(layer, width, n, x, r, room, state)
             _draw_layer(physics, trial, layer, width, n, x, r, new_x, new_r, room)
             _observe(physics, trial, layer, width, n, x, r, room, state, rows[t, j])
+            for signal in range(hazards(rows[t, j])):
+                rows[t, j, FEATURES + signal] = state[moves.HAZARD1 + signal]
             _move(physics, width, state, new_x, new_r, room)
             x, r, new_x, new_r = new_x, new_r, x, r
             progress[0] += width

@@ -18,7 +18,7 @@ from simcore.sampling import row as shown
 
 from . import nodes as at
 
-HEAD = 11
+HEAD = 13
 (
     POWER_X,  # of the unit of x
     POWER_R,  # of the unit of r
@@ -26,6 +26,8 @@ HEAD = 11
     ONE_R,  # r of the constant node, in units of r
     DIED1,
     DIED2,
+    HAZARD1,  # sum of the probabilities that signal 1 died in each layer, given those before
+    HAZARD2,
     SLOPE,  # e of which r − e x is still to be subtracted when r is read
     VARIANCE_X,  # of the full law of h₁, without the bias
     VARIANCE_R,  # … of s
@@ -34,7 +36,7 @@ HEAD = 11
 ) = range(HEAD)
 """Columns of the state of a trial, before its x and r."""
 
-DEVICE_HEAD = 12
+DEVICE_HEAD = 16
 """First column of the nodes on a GPU: each (x, r) lies within 32 bytes, which a read fetches."""
 
 CHANGE = 6

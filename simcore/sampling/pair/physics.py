@@ -22,8 +22,8 @@ from .sums import SUMS, TOTALS
 
 # Columns of the state of a trial. K₁₁ = MANTISSA · 4^POWER, and γ is in units of 2^POWER, so that
 # neither growth nor decay over any depth leaves the range of float64.
-MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2 = range(9)
-STATE = 9
+MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2, HAZARD = range(10)
+STATE = 10
 _i32: Any = np.int32  # the exponents that every target's ldexp takes
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
@@ -84,6 +84,7 @@ def start(physics, states):
         state[SWAPPED] = 0.0
         state[DIED1] = 0.0
         state[DIED2] = 0.0
+        state[HAZARD] = 0.0
         _rescale(state)
 
 
@@ -140,6 +141,17 @@ def inactive_chances(state):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
+def _chance_of_death(width, state):
+    """Return the probability that this layer leaves both signals dead, given those before."""
+    first, second, both = inactive_chances(state)
+    died1, died2 = state[DIED1] == 1.0, state[DIED2] == 1.0
+    if died1 and died2:
+        return 0.0
+    chance = second if died1 else (first if died2 else both)
+    return shown.chance_of_all(chance, width)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def finish_layer(physics, width, totals, state, row):
     """Write the observables of a layer to `row` and move `state` to the next layer.
 
@@ -164,6 +176,9 @@ def observe_layer(width, totals, state, row):
     """
     for column in range(row.shape[0]):
         row[column] = np.nan
+    if shown.hazards(row) > 0:
+        state[HAZARD] += _chance_of_death(width, state)
+        row[row.shape[0] - 1] = state[HAZARD]
     if state[LIVE] == NONE_LEFT:
         for count in range(SUMS, TOTALS):
             totals[count] = width
@@ -210,7 +225,7 @@ def _observe(width, totals, state, row):
     shown.put_length(times(times(root2, root2), square / a), power, row, shown.Q2, shown.LOG_Q2)
     shown.put_angle(x, y, row)
     totals[ALONG] = x
-    if row.shape[0] > shown.FEATURES:
+    if shown.has_features(row):
         _show(per_node, cosine, sine, (a, b, e), totals, row)
 
 

@@ -1,0 +1,61 @@
+"""Which runs have controlled values, and what is said of the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simcore.errors import InputError
+from simcore.physics.observables import CONTROLLED
+from simcore.runs.controls import in_words
+from simcore.runs.run import Run
+
+BOTH = ("dead_network_both",)
+SIGNALS = ("dead_network1", "dead_network2")
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "words"),
+    [
+        ({}, CONTROLLED + BOTH, "inactive_both, dead_network_both; exact at any width: the theory"),
+        ({"width": (3, 64)}, CONTROLLED + BOTH, "q1, q2"),
+        ({"width": (8,)}, BOTH, "dead_network_both; no others: a network of this width dies"),
+        ({"device": "cuda"}, CONTROLLED + BOTH, "dead_network_both; exact"),
+        (
+            {"ensemble": "rai"},
+            SIGNALS,
+            "dead_network1, dead_network2; no others: the node averages",
+        ),
+        ({"ensemble": "raai", "k": (1.0,)}, SIGNALS, "dead_network1, dead_network2; no others"),
+        ({"ensemble": "rai", "device": "cuda"}, (), "none: the node averages of rai have no"),
+        ({"ensemble": "rai", "sampler": "dense"}, (), "none: the node averages of rai have no"),
+        ({"ensemble": "rai", "controls": "off"}, (), "none: turned off"),
+        ({"controls": False}, (), "none: turned off"),
+        ({"sampler": "dense"}, CONTROLLED, "dead networks are counted: hazards of explicit"),
+        ({"shared_network": True}, CONTROLLED, "are counted: hazards of inputs that share"),
+        ({"weights": "uniform"}, (), "none: the node averages of uniform weights"),
+        ({"shared_network": True, "ensemble": "rai"}, (), "none: the node averages of rai"),
+        ({"shared_network": True, "width": (8,)}, (), "none: a network of this width dies"),
+    ],
+)
+def test_columns_and_words(options: dict[str, Any], names: tuple[str, ...], words: str) -> None:
+    given: dict[str, Any] = {"depth": 3, "width": (64,)}
+    run = Run(**given | options)
+    assert run.columns.controlled == names
+    assert run.controls == bool(names)
+    assert words in in_words(run)
+    assert Run.from_config(run.config()).columns == run.columns
+
+
+def test_earlier_files_go_on_without() -> None:
+    for ensemble in ("he", "rai"):
+        config = Run(depth=3, width=(8,), ensemble=ensemble).config()
+        assert config.pop("controls")
+        assert Run.from_config(config).columns.controlled == ()
+
+
+def test_controls_that_cannot_be_on_are_refused() -> None:
+    with pytest.raises(InputError, match="controls = on: has no meaning here: the node averages"):
+        Run(depth=3, width=(8,), ensemble="rai", sampler="dense", controls="on")
+    assert Run(depth=3, width=(8,), ensemble="rai", controls="on").controls

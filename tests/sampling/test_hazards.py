@@ -1,0 +1,115 @@
+"""Probabilities of dead networks from conditional ones, against counting and other programs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import simcore
+from simcore import Ensemble, Run
+from simcore.physics.observables import CONTROLLED, HAZARDS, NAMES, Columns
+from simcore.sampling import row as shown
+from simcore.sampling.contract import Signals
+from simcore.sampling.pair.cpu import PairSampler
+
+Floats = npt.NDArray[np.float64]
+
+DEEP = 10
+CASES = {
+    "rai, 3": (Ensemble.rai(), 3),
+    "rai, 6": (Ensemble.rai(), 6),
+    "rai without bias, 3": (Ensemble.rai(sigma_b=0.0), 3),
+    "raai, k = 1, 3": (Ensemble.raai(k=1.0), 3),
+    "raai, k = 10, 3": (Ensemble.raai(k=10.0), 3),
+    "raai, k = 1, 6": (Ensemble.raai(k=1.0), 6),
+    "raai, k = 10, 6": (Ensemble.raai(k=10.0), 6),
+    "he, 3": (Ensemble.he(), 3),
+    "he with bias, 2": (Ensemble.he(sigma_b=0.3), 2),
+    "correlated, k = 1, 3": (Ensemble.correlated(k=1.0), 3),
+    "weights that sum to 0, 2": (Ensemble.correlated(k=math.inf), 2),
+}
+
+
+def z_scores(ensemble: Ensemble, width: int, seed: int) -> Floats:
+    """Return hazards of 2,000 networks less counts of 20,000 others, in standard errors."""
+    few = simcore.simulate(ensemble, width=width, depth=DEEP, trials=2000, seed=seed)
+    many = simcore.simulate(
+        ensemble, width=width, depth=DEEP, trials=20_000, seed=seed + 1000, controls="off"
+    )
+    found = []
+    for name in HAZARDS:
+        if f"{name}_controlled" not in few:
+            continue
+        value, error = few[f"{name}_controlled"], few[f"{name}_controlled_stderr"]
+        # Of the probability: where no network has died the count has an error, too.
+        counted = np.sqrt(value * (1.0 - value) / 20_000)
+        found.append((value - many[name]) / np.hypot(error, counted))
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_hazards_are_the_shares_of_dead_networks(case: str) -> None:
+    # 180 scores of all cases, each beyond 5 in one of 1.7e6: false alarm below 1e-4.
+    z = z_scores(*CASES[case], seed=1)
+    assert np.abs(z).max() < 5.0, z
+
+
+@pytest.mark.parametrize(("width", "probability"), [(24, 3.722e-8), (40, 6.643e-13)])
+def test_small_probabilities_need_no_deaths(width: int, probability: float) -> None:
+    # By a program apart: explicit weights of 60,000 networks, T by quadrature, error 0.4 %. The
+    # error of 4,096 networks is 1.6 %, and 5 % are 3 of them: false alarm 2e-3 each.
+    ds = simcore.simulate(Ensemble.rai(), width=width, depth=DEEP, trials=4096, seed=1)
+    for name in ("dead_network1", "dead_network2"):
+        assert float(ds[name][-1]) == 0.0
+        assert float(ds[f"{name}_controlled"][-1]) == pytest.approx(probability, rel=0.05)
+
+
+def test_the_first_layer_is_exact() -> None:
+    ds = simcore.simulate(Ensemble.he(), width=[3, 40], depth=2, correlation=[-0.5, 0.5], trials=64)
+    first = ds.dead_network_both_controlled.sel(layer=1)
+    for c, per_node in ((-0.5, 1.0 / 6.0), (0.5, 1.0 / 3.0)):
+        for width in (3, 40):
+            value = float(first.sel(width=width, overlap=c))
+            assert value == pytest.approx(per_node**width, rel=1e-12)
+    # Not the error of a mean of equal numbers, which is 0.
+    assert (ds.dead_network_both_controlled_stderr.sel(layer=1) > 0.0).all()
+
+
+def test_plain_columns_do_not_depend_on_hazards() -> None:
+    for run in (
+        Run(depth=4, width=(5, 40), trials=64),
+        Run(depth=4, width=(5, 70), ensemble="rai", trials=64),
+    ):
+        on, off = simcore.simulate(run), simcore.simulate(replace(run, controls=False))
+        for name in off.data_vars:
+            np.testing.assert_array_equal(on[name], off[name])
+
+
+def test_hazards_stand_behind_what_controls_read() -> None:
+    run = Run(depth=6, width=(40,), trials=64)
+    assert run.columns == Columns(1, False, (*CONTROLLED, "dead_network_both"))
+    rows = _rows(run, len(run.columns.of_pair))
+    plain = _rows(run, len(NAMES) + len(CONTROLLED))
+    alone = _rows(run, len(NAMES) + 1)
+    np.testing.assert_array_equal(rows[:, :, :-1], plain)
+    np.testing.assert_array_equal(rows[:, :, -1], alone[:, :, -1])
+    np.testing.assert_array_equal(alone[:, :, : shown.FEATURES], plain[:, :, : shown.FEATURES])
+    assert run.columns.of("dead_network_both_controlled") == [rows.shape[2] - 1]
+
+
+def _rows(run: Run, columns: int) -> Floats:
+    sampler = PairSampler(run)
+    rows = np.empty((64, run.depth, columns))
+    sampler.advance(0, 0, 0, sampler.carry(0, 64), rows, Signals.sharing())
+    return rows
+
+
+def test_a_chance_beyond_float64_counts_as_zero() -> None:
+    ds = simcore.simulate(Ensemble.he(), width=[300, 400], depth=2, trials=64)
+    first = ds.dead_network_both_controlled.sel(layer=1)
+    assert float(first.sel(width=300)) == pytest.approx(3.0**-300, rel=1e-11)
+    assert float(first.sel(width=400)) == 0.0
