@@ -187,6 +187,7 @@ def known_run() -> Run:
         trials=70,
         keep=0,
         bins=1,
+        controls="off",
     )
 
 

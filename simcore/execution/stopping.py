@@ -53,7 +53,11 @@ def deciding_error(run: Run, moments: Moments, observable: str) -> float:
     values have left the range of float64, which none will.
     """
     if observable in run.columns.controlled and observable not in HAZARDS:
-        errors = standard_errors(moments)[1][:, run.columns.of(observable + CONTROL)]
+        every = standard_errors(moments)[1]
+        errors = every[:, run.columns.of(observable + CONTROL)]
+        if observable == "correlation":
+            finer = run.columns.of("distance" + CONTROL)
+            errors = np.where(moments.mean[:, finer] < NEAR_ONE, every[:, finer], errors)
         if not np.isnan(errors).any():
             return float(errors.max())
     own = run.columns.of(observable)

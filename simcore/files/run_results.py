@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 _SPREAD = ("quantile", "histogram", "bin_lower", "bin_width")
 
 ROUNDING = 2.0**-40
-"""Least error of a controlled mean, as a share of it: some are exact but for rounding."""
+"""Share of a controlled mean up to which its error is rounding, and 0: some means are exact."""
 
 _ROWS = 4096
 """Histograms whose quantiles are taken at a time; bounds the memory that this needs."""
@@ -166,8 +166,9 @@ class RunResults:
 
     def _controlled_errors(self, observable: str) -> Numbers:
         mean = self._basic(observable + CONTROL, "mean")
+        errors = self._basic(observable + CONTROL, "mean_errors")
         size = np.maximum(np.abs(mean), 1.0 if observable.startswith("log_") else 0.0)
-        errors = np.maximum(self._basic(observable + CONTROL, "mean_errors"), ROUNDING * size)
+        errors = np.where(errors <= ROUNDING * size, 0.0, errors)
         if observable == "correlation":
             # Where c is near 1, 1 − c has the digits.
             near = self._basic("distance" + CONTROL, "mean") < NEAR_ONE

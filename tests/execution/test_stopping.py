@@ -12,12 +12,14 @@ import pytest
 from simcore.execution.execute import execute, resume
 from simcore.execution.stopping import PILOT, deciding_error, needed
 from simcore.physics.observables import KEPT
+from simcore.results.open_run import to_dataset
 from simcore.runs.run import Run
 from simcore.runs.target import Target
 
 
 def decided(observable: str, **options: Any) -> tuple[float, Any]:
-    run = Run(depth=6, width=(32,), trials=PILOT, keep=PILOT, **options)
+    plain = {"controls": "off"} | options
+    run = Run(depth=6, width=(32,), trials=PILOT, keep=PILOT, **plain)
     point = execute(run).points[0]
     moments = point.published()
     assert moments is not None
@@ -42,6 +44,22 @@ def test_elsewhere_the_standard_error_decides(observable: str) -> None:
     values = kept[:, :, KEPT.index(observable)]
     assert error == pytest.approx(
         (values.std(axis=0, ddof=1) / np.sqrt(PILOT)).max(), rel=1e-12, abs=0.0
+    )
+
+
+@pytest.mark.parametrize("distance", [0.5, 1e-60])
+@pytest.mark.parametrize("observable", ["correlation", "log_q1"])
+def test_errors_of_controlled_means_decide(observable: str, distance: float) -> None:
+    """Those that the file will have; of c near 1 from its distance, since c has lost the digits."""
+    run = Run(depth=6, width=(32,), trials=PILOT, distance=(distance,))
+    results = execute(run).results
+    moments = results.points[0].published()
+    assert moments is not None
+    near = observable == "correlation" and distance < 1e-3
+    name = "distance" if near else observable
+    errors = to_dataset(results)[f"{name}_controlled_stderr"].to_numpy()
+    assert deciding_error(run, moments, observable) == pytest.approx(
+        errors.max(), rel=1e-9, abs=0.0
     )
 
 
