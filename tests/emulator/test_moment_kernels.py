@@ -136,7 +136,8 @@ def test_the_cases_are_what_they_say() -> None:
 
 def test_what_crosses_the_bus(compiled: Compiled) -> None:
     """Of 32 blocks and 200 layers about a byte for a layer of a trial, of the 120 of its rows."""
-    case, device = Case(pairs(depth=200, keep=0, bins=62), 2048, 200), Emulated(compiled)
+    sampler = pairs(depth=200, keep=0, bins=62, controls=False)
+    case, device = Case(sampler, 2048, 200), Emulated(compiled)
     begin = begun(case)
     rows = np.zeros((case.trials, 200, 15))
     DeviceStatistics(device, begin).take(Piece(0, case.trials, 0, 200, case.trials), rows, 0)
