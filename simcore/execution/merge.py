@@ -119,7 +119,8 @@ def _run_of(path: Path) -> Run:
 def _differing(one: Run, other: Run) -> str:
     """Return the setting in which two runs differ, in words; "" if none."""
     a, b = one.config(), other.config()
-    for name in sorted(a.keys() | b.keys()):
+    # Whether there are controls follows from the others, as a rule.
+    for name in sorted(a.keys() | b.keys(), key=lambda name: (name == "controls", name)):
         if name not in OWN and a.get(name) != b.get(name):
             return f"{name} is {_short(b.get(name))}, not {_short(a.get(name))}"
     return ""

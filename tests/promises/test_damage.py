@@ -23,7 +23,7 @@ FLIPS = 150
 """Bits flipped in a file of each kind, half of them anywhere and half where numbers are not."""
 
 RUN = Run(depth=3, width=(8, 16), trials=104, keep=2, bins=6)
-OTHER = Run(depth=3, width=(8, 32), trials=104, keep=2, bins=6)
+OTHER = Run(depth=3, width=(8, 20), trials=104, keep=2, bins=6)
 
 
 # --- what is in a file ----------------------------------------------------------------------------
