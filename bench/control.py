@@ -28,6 +28,7 @@ prefer_wide_vectors()
 import numpy as np  # noqa: E402 - the entry points set Numba up before it is imported
 
 from simcore import Ensemble, simulate  # noqa: E402
+from simcore.physics.observables import CONTROLLED  # noqa: E402
 
 FILE = RESULTS / "control.json"
 SHOWN = ("correlation", "log_q1", "log_distance")
@@ -76,9 +77,9 @@ def cut() -> dict[str, Any]:
 def cost() -> dict[str, Any]:
     """Time runs with and without controls in turn, in one thread, by CPU time."""
     found = {}
-    for width, depth, networks in ((4096, 200, 256), (64, 200, 4096)):
+    for width, depth, networks in ((4096, 200, 1024), (64, 200, 4096)):
         seconds: dict[str, list[float]] = {"on": [], "off": []}
-        for round_ in range(6):
+        for round_ in range(5):
             for controls, list_ in seconds.items():
                 before = time.process_time()
                 simulate(
@@ -105,9 +106,7 @@ def unbiased() -> dict[str, Any]:
             ours = simulate(law, width=width, depth=6, trials=few, seed=1)
             plain = simulate(law, width=width, depth=6, trials=many, seed=2, controls="off")
             worst = 0.0
-            for name in [
-                n.removesuffix("_controlled") for n in map(str, ours) if n.endswith("_controlled")
-            ]:
+            for name in CONTROLLED:
                 error = np.hypot(ours[f"{name}_controlled_stderr"], plain[f"{name}_stderr"])
                 z = (ours[f"{name}_controlled"] - plain[name]) / error
                 worst = max(worst, float(np.abs(z).max()))
@@ -167,7 +166,7 @@ def _fitted(runs: dict[int, Any], name: str, depth: int) -> list[float] | None:
         if depth <= DEEPEST * width and depth <= ds.sizes["layer"]:
             gap, error = (values[depth - 1] for values in _remainder(ds, name))
             rows.append((1.0 / width, gap * width**2, error * width**2))
-    if len(rows) < 3:
+    if len(rows) < 3 or not all(row[2] > 0.0 for row in rows):  # too few, or exact
         return None
     inverse, value, error = np.array(rows).T
     design = np.stack([np.ones_like(inverse), inverse], axis=1) / error[:, None]
