@@ -160,10 +160,10 @@ def test_a_target_is_reached_alike_in_every_way(tmp_path: Path) -> None:
     assert len(set(done)) > 1
     assert outcome.unmet == []
     ds = open_run(whole)
-    error = ds["correlation_stderr"]
+    errors = ds["correlation_stderr"]
     if "correlation_controlled" in ds:
-        error = ds["correlation_controlled_stderr"].fillna(error)
-    assert float(error.max()) <= 2e-3
+        errors = ds["correlation_controlled_stderr"].fillna(errors)
+    assert float(errors.max()) <= 2e-3
     for point, statistics in zip(run.points, outcome.points, strict=True):
         trials = PILOT
         for _ in range(5):  # by runs of their own, look by look
