@@ -53,7 +53,7 @@ class Expansion:
 
 @dataclass(frozen=True)
 class Start:
-    """An ensemble and a pair of inputs: what a path depends on."""
+    """An ensemble and a pair of inputs, as for `meanfield.trajectory`: what a path depends on."""
 
     k: float
     sigma_w: float
@@ -64,7 +64,20 @@ class Start:
 
 
 def expansion(starts: list[Start], depth: int) -> Expansion:
-    """Expand the update about the infinite-width paths of some pairs."""
+    """Expand the update about the infinite-width paths of some pairs, for theory.md (9) to (11).
+
+    Parameters
+    ----------
+    starts
+        P pairs, whose parameters are not checked here but by `trajectory` (InputError).
+    depth
+        L, number of layers.
+
+    Returns
+    -------
+    Expansion
+        Arrays of shape (P, L, …), pure numbers.
+    """
     columns = [_path(start, depth) for start in starts]
     log_k, ratio, t = (np.stack([column[i] for column in columns]).ravel() for i in range(SIZE))
     g = np.array([start.k / (1.0 + start.k) if np.isfinite(start.k) else 1.0 for start in starts])

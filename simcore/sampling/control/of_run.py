@@ -21,7 +21,7 @@ from .surrogate import fitted
 Floats = npt.NDArray[np.float64]
 
 TOGETHER = 2**12
-"""Layers of pairs whose coefficients are found at a time, and held (8 MB): one by one is slow."""
+"""Layers of pairs whose coefficients are found at a time, and held (9 MB): one by one is slow."""
 
 
 class RunControls:
