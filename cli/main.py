@@ -18,6 +18,7 @@ from .config import Given, named
 from .doctor import register as register_doctor
 from .errors import CommandError, fail, run_app
 from .files import existing, expanded
+from .look import register as register_look
 from .numbers import duration, rate_text
 from .options import Version
 from .report import register as register_report
@@ -137,6 +138,7 @@ def plot(
     typer.echo(f"written to {picture}")
 
 
+register_look(app)
 register_doctor(app)
 register_report(app)
 register_slurm(app)

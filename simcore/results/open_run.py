@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +148,12 @@ def stored_dataset(stored: StoredFile) -> xr.Dataset:
     return dataset.assign_attrs(own | {"rng_layout": header.rng_layout})
 
 
-def to_dataset(results: RunResults) -> xr.Dataset:
-    """Return the Dataset that `open_run` would read from the run's file, without a file."""
-    arrays = results.arrays()
+def to_dataset(results: RunResults, variables: Collection[str] | None = None) -> xr.Dataset:
+    """Return the Dataset that `open_run` would read from the run's file, without a file.
+
+    `variables` chooses some of those that the file has.
+    """
+    arrays = results.arrays(variables)
     written_by = version("simcore")
     return _dataset(results.run, arrays, complete=results.complete, written_by=written_by)
 
