@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simcore.numerics.spacing import evenly
 from simcore.physics.parameters import PARAMETERS
-from simcore.results.intervals import reach
+from simcore.results.intervals import ends, reach
 from simcore.results.points import points
 
 from .style import MAX_LINES, plain_number
@@ -37,6 +37,12 @@ def interval(point: xr.Dataset, observable: str, ending: str = "") -> Any:
     """Return the half-widths of the intervals around means; `ending` is that of their name."""
     error = point[f"{observable}{ending}_stderr"].to_numpy()
     return reach(point[f"{observable}_count"].to_numpy()) * error
+
+
+def band(point: xr.Dataset, observable: str) -> tuple[Any, Any]:
+    """Return the ends of the intervals around means; those of shares lie between 0 and 1."""
+    mean, error, count = (point[f"{observable}{e}"].to_numpy() for e in ("", "_stderr", "_count"))
+    return ends(observable, mean, error, count)
 
 
 def along(axes: Any, layer: Any) -> None:

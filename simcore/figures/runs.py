@@ -19,7 +19,7 @@ from simcore.training.store import open_training
 
 from .deviation import OBSERVABLES as DEVIATIONS
 from .deviation import check_controls, draw_deviation
-from .lines import along, interval, legend, shown_points
+from .lines import along, band, interval, legend, shown_points
 from .style import COLOURS, FIRST_ORDER, THEORY, figure
 from .training import KINDS as TRAINING_KINDS
 from .training import draw as draw_training
@@ -204,10 +204,9 @@ def _along_layers(axes: Any, dataset: xr.Dataset, kind: _Kind, _: int) -> None:
             colour = next(colours)
             point = dataset.isel(place)
             mean = point[observable].to_numpy()
-            error = interval(point, observable)
             words = [label] if label else []
             words += [observable] if len(kind.observables) > 1 else []
-            axes.fill_between(layer, mean - error, mean + error, color=colour, alpha=0.3, lw=0)
+            axes.fill_between(layer, *band(point, observable), color=colour, alpha=0.3, lw=0)
             axes.plot(layer, mean, color=colour, label=", ".join(words) or "Monte Carlo")
             _theory(axes, layer, point, observable)
     _name_theory(axes, dataset, kind.observables[0])
