@@ -157,10 +157,10 @@ def compare(
 
 def needed() -> tuple[str, ...]:
     """Return the variables of a Dataset that a comparison reads."""
-    own = ("", "_stderr", "_std", "_theory", "_theory_stderr", "_theory_1n", "_histogram")
-    own += ("_bin_lower", "_bin_width", "_covariance", "_covariance_count")
-    finer = [CONTROL + end for end in ("", "_stderr", "_covariance", "_covariance_count")]
-    names = [name + end for name in (*COVARIANCE, "distance") for end in (*own, *finer)]
+    moments = ["", "_stderr", "_covariance", "_covariance_count"]
+    own = [*moments, "_std", "_theory", "_theory_stderr", "_theory_1n"]
+    own += ["_histogram", "_bin_lower", "_bin_width", *(CONTROL + end for end in moments)]
+    names = [name + end for name in (*COVARIANCE, "distance") for end in own]
     return (*names, "inactive1_count")
 
 

@@ -62,8 +62,8 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
         apply or are kept, ``_theory_1n``, ``_theory_1n_std``, ``_quantile``, ``_histogram``,
         ``_bin_lower``, ``_bin_width``, ``_covariance``, ``_covariance_mean``,
         ``_covariance_count``; ``_trajectories`` of the first trials; ``_low`` and ``_high``, the
-        ends of the 95 % interval, of shares of dead networks, which are counted. Dimensions are the swept
-        parameters and ``layer`` (and ``level``, ``bin``, ``trial``, ``covariance_layer``,
+        ends of the 95 % interval, of shares of dead networks, which are counted. Dimensions are
+        the swept parameters and ``layer`` (and ``level``, ``bin``, ``trial``, ``covariance_layer``,
         ``covariance_layer_2``, ``pair``); parameters with one value are scalar coordinates.
         Attributes hold the configuration, and ``gaps`` the trials that a merged file lacks.
 
