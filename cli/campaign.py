@@ -61,8 +61,7 @@ def resume(
 
 
 def _resume_run(path: Path, given: Given) -> int:
-    from .execution import carry_out, show_finished
-    from .output import check_destination
+    from .execution import carry_out, check_files, show_finished
     from .request import Request, execution
     from .values import parse_integer
 
@@ -73,7 +72,7 @@ def _resume_run(path: Path, given: Given) -> int:
     if finished:
         show_finished(request, path)
         return 0
-    check_destination(path)
+    check_files(request, path)
     work = partial(
         api.resume_file, path, trials=total, inputs=input_file(given.texts.get("inputs"))
     )
@@ -114,13 +113,10 @@ def merge(
     paths = [existing(file) for file in files]
     api.prepare()
     from .execution import command_line, show_merged, spoken_warnings
-    from .output import check_destination
+    from .output import claim
 
     try:
-        check_destination(target)
-        if target.exists() and not overwrite:
-            remedy = "Add --overwrite, or name another file."
-            raise InputError("output", output, "exists already", remedy)
+        claim(target, overwrite=overwrite, replaces_results=True)
         with spoken_warnings(quiet=quiet):
             notes = command_line("simcore")
             outcome = api.unite(

@@ -20,7 +20,7 @@ from simcore.errors import SimcoreWarning
 
 from .live import choose_report
 from .numbers import bytes_text, duration, rate_text
-from .output import GO_ON, check_destination, resolve_destination
+from .output import GO_ON, claim, resolve_destination
 from .request import Request
 from .show import show_facts, show_json, show_table
 from .signals import Signals
@@ -44,16 +44,24 @@ def perform(request: Request) -> int:
     run = request.run
     destination = resolve_destination(run, request.output)
     if "dry_run" in request.flags:
-        check_destination(destination.path)
+        check_files(request, destination.path)
         _show_plan(request, destination.path)
         return 0
     if destination.finished(run, overwrite="overwrite" in request.flags):
         show_finished(request, destination.path)
         return 0
-    check_destination(destination.path)
+    check_files(request, destination.path)
     api.prepare()
     work = partial(api.execute, run, output=destination.path)
     return carry_out("simulate", request, work)
+
+
+def check_files(request: Request, output: Path) -> None:
+    """Raise InputError if a file can't be written, or is another file of the run as well."""
+    claim(output, overwrite=True, replaces_results=True, others=request.read)
+    if request.log_json is not None:
+        others = (*request.read, str(output))
+        claim(request.log_json, overwrite=True, field="log_json", others=others)
 
 
 def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> int:

@@ -19,7 +19,7 @@ from .doctor import register as register_doctor
 from .errors import CommandError, fail, run_app
 from .files import existing, expanded
 from .numbers import duration, rate_text
-from .options import Version
+from .options import Overwrite, Version
 from .report import register as register_report
 from .signals import ignore_checkpoint_requests
 from .slurm import register as register_slurm
@@ -117,6 +117,7 @@ def plot(
         float | None,
         typer.Option(metavar="MM", help="Width: 86 is one column, 178 two.", show_default="137"),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Plot a run, or training: one figure, as a paper would have it."""
     path = Path(file) if any(sign in file for sign in "*?[") else existing(file)
@@ -128,7 +129,15 @@ def plot(
     given = {"output": str(picture), "observable": observable or ""}
     given |= {"layer": str(layer), "size": str(size)}
     try:
-        draw(path, kind, picture, observable=observable, layer=layer, size=size or SIZE)
+        draw(
+            path,
+            kind,
+            picture,
+            observable=observable,
+            layer=layer,
+            size=size or SIZE,
+            overwrite=overwrite,
+        )
     except InputError as error:
         if error.field == "kind":
             text = f"KIND {kind}: {error.rule}. {error.remedy}"

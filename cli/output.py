@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from simcore import api
-from simcore.api import check_destination
+from simcore.api import check_destination, claim
 from simcore.errors import InputError
 
 from .errors import CommandError
 
-__all__ = ["GO_ON", "Destination", "check_destination", "resolve_destination"]
+__all__ = ["GO_ON", "Destination", "check_destination", "claim", "resolve_destination"]
 
 GO_ON = "To finish it: simcore resume"
 """Remedy for an unfinished file."""
@@ -59,8 +59,7 @@ class Destination:
             return False
         shown = str(self.path)
         if self.named:
-            remedy = "Add --overwrite, or name another file."
-            raise InputError("output", shown, "exists already", remedy)
+            claim(self.path, overwrite=False, replaces_results=True)
         digest, complete = api.identity(self.path)
         if digest != run.digest():
             remedy = "Add --overwrite, or name a file with -o."

@@ -19,7 +19,7 @@ from .files import expanded
 from .live import choose_report
 from .numbers import duration
 from .options import SIMULATE, accepts, option_table
-from .output import GO_ON, check_destination, resolve_destination
+from .output import GO_ON, check_destination, claim, resolve_destination
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _perform(plan: Plan, given: Given) -> int:
     if exit_code == 0 and figure is not None:
         from simcore.figures.runs import plot
 
-        plot(destination.path, "loss", figure)
+        plot(destination.path, "loss", figure, overwrite="overwrite" in given.flags)
     return exit_code
 
 
@@ -180,8 +180,8 @@ def _figure(given: Given) -> Path | None:
 
     figure = expanded(typed)
     check_ending(figure, "figure")
-    check_destination(figure, "figure")
-    return figure
+    others = [given.texts["output"]] if "output" in given.texts else []
+    return claim(figure, overwrite="overwrite" in given.flags, field="figure", others=others)
 
 
 def resume_training(path: Path, given: Given) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simcore.execution.progress import Control, Progress, Report
+from simcore.files.destination import claim
 from simcore.files.lock import only_writer
 from simcore.machine.cpus import resolve_threads
 from simcore.machine.provenance import collect_provenance, version
@@ -87,8 +88,8 @@ def train(
         If the file can't be written, or another process writes it.
     """
     path = None if output is None else Path(output)
-    if path is not None and path.exists() and not overwrite:
-        raise InputError("output", path, "exists already", "Pass overwrite=True or another name.")
+    if path is not None:
+        claim(path, overwrite=overwrite, replaces_results=True)
     return to_dataset(execute(plan, output=path, threads=threads, report=report).results)
 
 

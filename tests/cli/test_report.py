@@ -51,7 +51,7 @@ MISTAKES = [
     (["noise.h5"], "noise.h5: is not"),
     (["."], ".: is a folder"),
     (["run.h5", "-o", "."], "--output .: is a folder"),
-    (["run.h5", "-o", "run.h5"], "--output run.h5: is one of the files to report on"),
+    (["run.h5", "-o", "run.h5"], "--output run.h5: is another file of this command"),
     (["noise.h5", "none.h5"], "noise.h5: is not"),
 ]
 
