@@ -51,7 +51,6 @@ def resume(
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
-    api.prepare()
     from simcore.file_types import file_type
 
     try:
@@ -111,7 +110,6 @@ def merge(
     """
     target = expanded(output)
     paths = [existing(file) for file in files]
-    api.prepare()
     from .execution import command_line, show_merged, spoken_warnings
     from .output import claim
 

@@ -51,7 +51,6 @@ def perform(request: Request) -> int:
         show_finished(request, destination.path)
         return 0
     check_files(request, destination.path)
-    api.prepare()
     work = partial(api.execute, run, output=destination.path)
     return carry_out("simulate", request, work)
 

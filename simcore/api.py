@@ -69,7 +69,6 @@ __all__ = [
     "needed",
     "plain",
     "plan",
-    "prepare",
     "resume",
     "resume_file",
     "settings",
@@ -340,17 +339,6 @@ def _free(output: Name | None, *, overwrite: bool, others: Sequence[object] = ()
 
 
 # --- the steps ----------------------------------------------------------------------------------
-
-
-def prepare() -> None:
-    """Let Numba use the widest vectors of this CPU.
-
-    It is for programs that own their process, before they import anything that compiles: Numba
-    keeps kernels apart that were compiled for other vectors.
-    """
-    from .numerics.compiling import prefer_wide_vectors
-
-    prefer_wide_vectors()
 
 
 @dataclass(frozen=True)

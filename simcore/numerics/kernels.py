@@ -1,5 +1,7 @@
 """`njit` of simcore: Numba's, with a cache in one folder that no damage of its files can break.
 
+All of simcore is compiled through this module, for the widest vectors.
+
 Numba's own cache stands beside the sources by default, does not notice that a function inlined from
 another file has changed, mixes up signatures that two processes write at once, and lets errors of
 the disk through. Here every signature of a function has one file, replaced atomically and sealed
@@ -13,6 +15,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,9 +27,11 @@ from numba.core.serialize import dumps
 
 from simcore.errors import SimcoreWarning
 
-from .compiling import cache_folder
+from .compiling import cache_folder, prefer_wide_vectors
 
 DIGEST_BYTES = 32
+
+prefer_wide_vectors()
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -118,6 +123,17 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
+@dataclass
+class Compilations:
+    """Functions that this process began to compile, since the cache did not have them, and did."""
+
+    begun: int = 0
+    done: int = 0
+
+
+compilations = Compilations()
+
+
 class KernelCache(NullCache):
     """The compiled signatures of a function for the CPU, as Numba's dispatcher asks for them.
 
@@ -136,14 +152,18 @@ class KernelCache(NullCache):
         return str(cache_folder())
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """Return a compiled function; None where there is none."""
+        """Return a compiled function; None where there is none, and Numba compiles it."""
         target.refresh()
         reduced = self._store.load((signature, target.codegen().magic_tuple()))
         rebuild: Any = CompileResult._rebuild
-        return None if reduced is None else rebuild(target, *reduced)
+        if reduced is None:
+            compilations.begun += 1
+            return None
+        return rebuild(target, *reduced)
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep a compiled function."""
+        compilations.done += 1
         if not result.lifted and not result.library.has_dynamic_globals:
             key = (signature, result.codegen.magic_tuple())
             self._store.save(key, result._reduce())
