@@ -55,6 +55,17 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     return decorate
 
 
+@dataclass
+class Compilations:
+    """Functions that this process began to compile, since the cache did not have them, and did."""
+
+    begun: int = 0
+    done: int = 0
+
+
+compilations = Compilations()
+
+
 class Store:
     """Files of one function's compiled signatures, by key.
 
@@ -84,6 +95,11 @@ class Store:
 
     def load(self, key: tuple[Any, ...]) -> Any:
         """Return what was saved under a key; None where nothing is, or nothing whole."""
+        found = self._read(key)
+        compilations.begun += found is None
+        return found
+
+    def _read(self, key: tuple[Any, ...]) -> Any:
         try:
             content = self.path(key).read_bytes()
             seal, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
@@ -96,6 +112,7 @@ class Store:
 
     def save(self, key: tuple[Any, ...], data: Any) -> None:
         """Save under a key; warn once where that can't be done."""
+        compilations.done += 1
         if Store.given_up:
             return
         payload = self._dump((key, data))
@@ -123,17 +140,6 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
-@dataclass
-class Compilations:
-    """Functions that this process began to compile, since the cache did not have them, and did."""
-
-    begun: int = 0
-    done: int = 0
-
-
-compilations = Compilations()
-
-
 class KernelCache(NullCache):
     """The compiled signatures of a function for the CPU, as Numba's dispatcher asks for them.
 
@@ -156,14 +162,10 @@ class KernelCache(NullCache):
         target.refresh()
         reduced = self._store.load((signature, target.codegen().magic_tuple()))
         rebuild: Any = CompileResult._rebuild
-        if reduced is None:
-            compilations.begun += 1
-            return None
-        return rebuild(target, *reduced)
+        return None if reduced is None else rebuild(target, *reduced)
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep a compiled function."""
-        compilations.done += 1
         if not result.lifted and not result.library.has_dynamic_globals:
             key = (signature, result.codegen.magic_tuple())
             self._store.save(key, result._reduce())
