@@ -92,8 +92,10 @@ def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> i
 
 
 def command_line(program: str) -> dict[str, object]:
-    """Return the command, as the provenance of a file has it."""
-    return {"command_line": shlex.join([program, *sys.argv[1:]])}
+    """Return the command, as the provenance of a file has it; `simulate` may follow simcore."""
+    words = sys.argv[1:]
+    program = "simcore" if words[:1] == [program] else program
+    return {"command_line": shlex.join([program, *words])}
 
 
 def _announce(text: str) -> None:

@@ -17,8 +17,8 @@ OF_RUNS = {
 OF_TRAINING = {
     "loss": "test loss against the updates of the weights",
     "accuracy": "accuracy against the updates of the weights, of digits",
-    "steps": "test loss after some updates against the learning rate",
-    "final": "final test loss against the learning rate, of pilots and of measured networks",
-    "differences": "differences of the final loss from the first ensemble's, pair by pair",
+    "steps": "updates until the test loss reaches a reference",
+    "final": "last test loss of every network, and the median",
+    "differences": "ratios to the baseline, of updates and of final losses, with intervals",
     "dead": "share of nodes by layer that no input activates, before and after training",
 }
