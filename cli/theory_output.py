@@ -101,6 +101,8 @@ def deliver(table: xr.Dataset, path: Path | None, given: Given) -> None:
 def _frame(table: xr.Dataset) -> pd.DataFrame:
     """Return a row for every point (and layer), its parameters first."""
     dims = _ordered(table)
+    if not dims:  # a single point is no frame to xarray
+        return _frame(table.expand_dims("point")).drop(columns="point")
     frame = table.to_dataframe(dim_order=dims).reset_index()
     parameters = [name for name in table.coords if name not in dims]
     return frame[[*dims, *parameters, *table.data_vars]]
