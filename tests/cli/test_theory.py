@@ -160,7 +160,7 @@ def test_a_single_point_has_every_kind_of_output(
     for name in ("t.h5", "t.nc"):
         with xr.open_dataset(name, engine="h5netcdf") as table:
             assert {str(n) for n in table.variables} == row.keys()
-            shown = {n: float(table[n]) for n in numbers}
+            shown = {n: table[n].to_numpy().item() for n in numbers}
             assert shown == pytest.approx(numbers, rel=1e-15, nan_ok=True)
     capsys.readouterr()
     for ending in PICTURES:
