@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simcore import api
-from simcore.errors import SimcoreWarning
+from simcore.errors import SimcoreWarning, as_typed
 
 from .live import choose_report
 from .numbers import bytes_text, duration, rate_text
@@ -159,7 +159,7 @@ def _show_stopped(request: Request, outcome: Outcome) -> None:
     if not request.quiet:
         typer.echo(
             f"stopped: {outcome.output} holds {done} of {total} trials, unfinished. "
-            f"{GO_ON} {shlex.quote(str(outcome.output))}",
+            f"{GO_ON} {as_typed(str(outcome.output))}",
             err=True,
         )
 
@@ -186,7 +186,7 @@ def _show_rows(result: list[Row], networks: int) -> None:
 def _show_path(path: Path | None) -> None:
     if path is None:
         return
-    quoted = shlex.quote(str(path))
+    quoted = as_typed(path)
     typer.echo(f"\nresults are in {path}; next:")
     typer.echo(f"  simcore info {quoted}")
     typer.echo(f"  simcore plot {quoted} correlation")
@@ -215,10 +215,11 @@ def _unmet(outcome: Outcome) -> list[str]:
     missed = f"{missed} in {run.trials} trials"
     if any(map(math.isinf, errors)):
         return [f"{missed}: {api.NO_VALUES}."]
+    file = as_typed(outcome.output or "FILE")
     number = api.needed(run.trials, max(errors), target.error)
     return [
         f"{missed}; the largest error is {max(errors):.3g}.",
-        f"      About {number} trials reach it: simcore resume FILE --trials {number}",
+        f"      About {number} trials reach it: simcore resume {file} --trials {number}",
     ]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from simcore import api
 from simcore.api import check_destination, claim
-from simcore.errors import InputError
+from simcore.errors import InputError, as_typed
 
 from .errors import CommandError
 
@@ -66,7 +65,7 @@ class Destination:
             raise InputError("file", shown, "exists already and is not this run", remedy)
         if not complete:
             text = f"{shown}: is an unfinished run of this configuration"
-            raise CommandError(f"{text}. {GO_ON} {shlex.quote(shown)}", InputError.exit_code)
+            raise CommandError(f"{text}. {GO_ON} {as_typed(shown)}", InputError.exit_code)
         return True
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simcore.api import Control, Progress, settings
-from simcore.errors import InputError
+from simcore.errors import InputError, as_typed
 
 from .config import Given, named, option_name
 from .files import expanded
@@ -254,7 +254,7 @@ def _show(outcome: Outcome, path: Path, given: Given) -> None:
 
     _show_results(to_dataset(outcome.results), path, given)
     if not {"quiet", "json"} & given.flags:
-        quoted = shlex.quote(str(path))
+        quoted = as_typed(path)
         typer.echo(f"\n{outcome.results.networks()} networks in {duration(outcome.seconds)}")
         typer.echo(f"results are in {path}; next:")
         typer.echo(f"  simcore report {quoted}")
@@ -345,6 +345,6 @@ def _show_stopped(outcome: Outcome, path: Path, given: Given) -> None:
     if "quiet" not in given.flags:
         typer.echo(
             f"stopped: {path} holds {results.networks()} of {total} networks, unfinished. "
-            f"{GO_ON} {shlex.quote(str(path))}",
+            f"{GO_ON} {as_typed(path)}",
             err=True,
         )

@@ -164,7 +164,7 @@ def check_torch(plan: Plan) -> None:
         import torch
     except ImportError as error:
         rule = "needs PyTorch, which is not installed"
-        raise InputError("train", plan.task, rule, "Run: pip install torch.") from error
+        raise InputError("train", plan.task, rule, "Run: pip install 'torch>=2.4'.") from error
     if plan.device == "cuda" and not torch.cuda.is_available():
         rule = f"can't be used: PyTorch {torch.__version__} sees no GPU here"
         raise DeviceError("device", "cuda", rule, "Leave it out, or install PyTorch for CUDA.")
