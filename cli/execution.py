@@ -264,6 +264,7 @@ def _show_plan(request: Request, path: Path) -> None:
     if run.until_stderr is not None:
         trials = f"until a standard error of {run.target}, at most {run.trials}"
         most = "at most "
+    seconds = numbers["seconds"]
     facts = {
         "ensemble": run.ensemble,
         "sampler": run.sampler,
@@ -272,7 +273,8 @@ def _show_plan(request: Request, path: Path) -> None:
         "trials per point": trials,
         "layers": run.depth,
         "node updates": f"{most}{numbers['node_updates']:.4g}",
-        "file": f"about {bytes_text(numbers['file_bytes'])}",
+        "time": f"{most}about {duration(seconds)}" if seconds else "not known for a GPU",
+        "file": f"{most}about {bytes_text(numbers['file_bytes'])}",
         "memory": f"about {bytes_text(numbers['memory_bytes'])}, and the interpreter's",
         "threads": threads,
         "output": f"{path}{' (exists)' if os.path.lexists(path) else ''}",

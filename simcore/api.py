@@ -437,12 +437,14 @@ def settings(
     return {"threads": resolve_threads(threads), "scheduler": scheduler, "checkpoint": seconds}
 
 
-def estimates(run: Run, threads: int) -> dict[str, int]:
-    """Return node_updates, file_bytes and memory_bytes of a run."""
-    from .files.run_file import estimate_bytes
+def estimates(run: Run, threads: int) -> dict[str, float | None]:
+    """Return node_updates, seconds (None on a GPU), file_bytes and memory_bytes of a run."""
+    from .execution.engines import estimate_seconds
+    from .files.estimate import estimate_bytes
     from .machine.memory import memory_bytes
 
     return {
+        "seconds": estimate_seconds(run, threads),
         "node_updates": run.trials * sum(point.nodes(run.depth) for point in run.points),
         "file_bytes": estimate_bytes(run),
         "memory_bytes": memory_bytes(run, threads),
