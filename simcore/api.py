@@ -23,6 +23,7 @@ from .runs.spec import RunSpec
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .execution.estimates import estimates
     from .execution.execute import Outcome, execute, stored_run
     from .execution.execute import resume as resume_file
     from .execution.merge import merge as unite
@@ -87,6 +88,7 @@ BELOW = {
     "check_destination": "files.destination.check_destination",
     "check_memory": "machine.memory.check_memory",
     "claim": "files.destination.claim",
+    "estimates": "execution.estimates.estimates",
     "evenly": "numerics.spacing.evenly",
     "execute": "execution.execute.execute",
     "identity": "files.destination.identity",
@@ -435,17 +437,3 @@ def settings(
         remedy = "Give the seconds between two checkpoints."
         raise InputError("checkpoint", seconds, "must be above 0", remedy)
     return {"threads": resolve_threads(threads), "scheduler": scheduler, "checkpoint": seconds}
-
-
-def estimates(run: Run, threads: int) -> dict[str, float | None]:
-    """Return node_updates, seconds (None on a GPU), file_bytes and memory_bytes of a run."""
-    from .execution.engines import estimate_seconds
-    from .files.estimate import estimate_bytes
-    from .machine.memory import memory_bytes
-
-    return {
-        "seconds": estimate_seconds(run, threads),
-        "node_updates": run.trials * sum(point.nodes(run.depth) for point in run.points),
-        "file_bytes": estimate_bytes(run),
-        "memory_bytes": memory_bytes(run, threads),
-    }

@@ -22,7 +22,7 @@ from simcore.runs.run import Run
 from simcore.sampling import beside
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import Sampler, Signals, TaskResult
-from simcore.statistics.blocks import BLOCK, Task
+from simcore.statistics.blocks import Task
 from simcore.statistics.moments import Bins
 
 
@@ -77,16 +77,6 @@ class Engine(Protocol):
     def close(self) -> None:
         """Abandon tasks in flight and release everything."""
         ...
-
-
-def estimate_seconds(run: Run, threads: int) -> float | None:
-    """Return about how long the threads of this process simulate; None for a GPU."""
-    if run.device != "cpu":
-        return None
-    sampler = sampler_for(run)
-    blocks = run.trials / BLOCK
-    seconds = sum(sampler.seconds_per_block(point) for point in range(len(run.points)))
-    return blocks * seconds / threads
 
 
 class ThreadEngine:

@@ -101,7 +101,7 @@ def _left(field: Field, run: Run) -> float:
 def _survival(run: Run) -> npt.NDArray[np.float64]:
     """Return the probability by layer that a network of the least width is not dead yet."""
     widths = np.array(run.layer_widths or (min(run.width),) * run.depth, dtype=np.float64)
-    return np.exp(np.cumsum(np.log1p(-(2.0**-widths))))
+    return np.asarray(np.exp(np.cumsum(np.log1p(-(2.0**-widths)))))
 
 
 def _held(field: Field, run: Run) -> float:

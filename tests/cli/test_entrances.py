@@ -21,7 +21,17 @@ SMALL = "--width 8 --depth 2 --trials 64 --quiet --controls off"
 OWN = [command.name or command.callback.__name__ for command in commands.app.registered_commands]
 NAMES = OWN + [group.name for group in commands.app.registered_groups]
 
-HEAVY = ("numpy", "numba", "h5py", "xarray", "pandas", "scipy", "matplotlib", "bokeh", "jinja2")
+HEAVY: tuple[str, ...] = (
+    "numpy",
+    "numba",
+    "h5py",
+    "xarray",
+    "pandas",
+    "scipy",
+    "matplotlib",
+    "bokeh",
+    "jinja2",
+)
 HEAVY += ("torch", "distributed", "dask")
 
 

@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def take(step: str) -> int:
     program, *words = shlex.split(step)
-    return {"simulate": simulating.main, "simcore": commands.main}[program](words)
+    return int({"simulate": simulating.main, "simcore": commands.main}[program](words))
 
 
 @pytest.mark.parametrize("name", ["run.h5", "two words.h5", "-n.h5", "it's $HOME.h5", "a/b c.h5"])

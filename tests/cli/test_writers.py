@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ RESULTS = {
 
 def call(words: str) -> int:
     program, *rest = words.split()
-    return simulate(rest) if program == "simulate" else commands.main([program, *rest])
+    return int(simulate(rest) if program == "simulate" else commands.main([program, *rest]))
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,7 @@ def test_a_dash_is_no_file(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_python_follows_the_same_rules() -> None:
     ensemble = simcore.Ensemble.he()
     table = tables.maps(correlation=[0.0, 1.0])
-    writers = {
+    writers: dict[str, Callable[..., object]] = {
         "there.html": lambda name, **more: report(["run.h5"], name, **more),
         "there.png": lambda name, **more: plot("run.h5", "correlation", name, **more),
         "there.svg": lambda name, **more: draw(table, name, **more),
