@@ -2,7 +2,8 @@
 
 Kernels of simcore are cached in one folder, whoever imports them first: a command, a script, a
 worker (`simcore.numerics.kernels`). Caches of other packages are left alone. The vector width is a
-choice for a whole process, so `import simcore` does not make it.
+choice for a whole process: `kernels` makes it, so that all processes share one set of kernels, and
+`import simcore` alone does not.
 """
 
 from __future__ import annotations
@@ -137,16 +138,19 @@ def source_digest(package: Path = PACKAGE, rooms: Collection[str] = ()) -> str:
 def prefer_wide_vectors() -> None:
     """Let Numba use 512-bit vectors where the CPU has them; the numbers stay the same.
 
-    Call it after ``import numba`` and before the first ``@njit`` of the process. LLVM prefers 256
-    bits by default, which costs a third of the speed here. NUMBA_CPU_FEATURES and NUMBA_CPU_NAME
-    of the user win.
+    `simcore.numerics.kernels` calls it before its first function; after the first ``@njit`` of a
+    process Numba's choice is made, and stays. LLVM prefers 256 bits by default, which costs a third
+    of the speed here. NUMBA_CPU_FEATURES and NUMBA_CPU_NAME of the user win.
     """
     if os.environ.get(FEATURES_VARIABLE) or os.environ.get("NUMBA_CPU_NAME"):
         return
     import numba
     from llvmlite import binding
+    from numba.core.registry import cpu_target
 
     config: Any = numba.config
+    if "_toplevel_target_context" in vars(cpu_target):
+        return
 
     try:
         host = binding.get_host_cpu_features()
