@@ -140,9 +140,7 @@ def _show_outcome(request: Request, outcome: Outcome) -> None:
     by = by if outcome.run.device == "cpu" else outcome.run.device
     rate = outcome.node_updates / outcome.seconds if outcome.seconds > 0.0 else 0.0
     took = f"{duration(outcome.seconds)} ({rate_text(rate)}, {by})"
-    typer.echo(f"\n{_size(outcome)} in {took}")
-    for line in _unmet(outcome):
-        typer.echo(line)
+    show_text(["", f"{_size(outcome)} in {took}", *_unmet(outcome)])
     _show_path(outcome.output)
 
 
