@@ -120,7 +120,7 @@ def test_the_longest_rows_fit(
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     whole = {cell for column in columns([row]) for cell in (column.heading, *column.cells)}
-    numbers = [word for word in out.split("(12)")[0].split() if re.match(r"[-+]?\d", word)]
+    numbers = [word for word in out.split("(12):")[0].split() if re.match(r"[-+]?\d", word)]
     assert {"-0.99999999123(31)", "16777215"} <= set(numbers)
     assert all(any(word in cell.split() for cell in whole) for word in numbers)
 
