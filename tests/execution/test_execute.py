@@ -13,6 +13,7 @@ import simcore.execution.execute
 import simcore.execution.loop
 from simcore.errors import ClusterError
 from simcore.execution.execute import execute, resume
+from simcore.execution.merge import merge
 from simcore.execution.progress import Control, Progress
 from simcore.files.run_file import info, read_state
 from simcore.files.run_results import RunResults
@@ -229,6 +230,18 @@ def test_a_kill_in_theory_keeps_all_trials(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(RunResults, "predict", look)
     execute(run(trials=640), threads=1, output=path)
     assert seen == [[640, 640]]
+
+
+def test_theory_tells_where_it_is(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    shards = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    for i, path in enumerate(shards):
+        part = Run(depth=2, width=(8, 16), trials=64, first_trial=64 * i, controls="off")
+        execute(part, threads=1, output=path, report=told.append)
+    merge(shards, tmp_path / "c.h5", report=told.append)
+    details = [progress.detail for progress in told if progress.phase == "theory"]
+    assert details.count("point 1 of 2") == 3
+    assert details[-1] == "first order in 1/N"
 
 
 def test_a_stop_in_theory_ends_the_run_at_once(
