@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ import pytest
 import simcore.execution.execute
 import simcore.execution.loop
 from simcore.errors import ClusterError
+from simcore.execution.engines import ThreadEngine
 from simcore.execution.execute import execute, resume
 from simcore.execution.merge import merge
 from simcore.execution.progress import Control, Progress
 from simcore.files.run_file import info, read_state
 from simcore.files.run_results import RunResults
+from simcore.numerics.kernels import compilations
 from simcore.physics.observables import NAMES
 from simcore.results.open_run import open_run
 from simcore.runs.run import Run
@@ -230,6 +235,32 @@ def test_a_kill_in_theory_keeps_all_trials(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(RunResults, "predict", look)
     execute(run(trials=640), threads=1, output=path)
     assert seen == [[640, 640]]
+
+
+def test_compiling_is_told_with_its_count_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(self: ThreadEngine, stopping: Callable[[], bool]) -> None:
+        real(self, stopping)
+        compilations.begun += 2
+        time.sleep(0.3)
+        compilations.done += 2
+
+    real = ThreadEngine.prepare
+    monkeypatch.setattr(ThreadEngine, "prepare", prepare)
+    told: list[Progress] = []
+    said: list[str] = []
+    short = Run(depth=2, width=(8,), trials=64, controls="off")
+    execute(short, threads=1, report=told.append, announce=said.append)
+    phases = [progress.phase for progress in told]
+    assert phases.index("loading") < phases.index("compiling") < phases.index("running")
+    (line,) = said
+    found = re.fullmatch(r"compiled (\d+) kernels in .* s, kept for other runs", line)
+    assert found is not None
+    assert int(found[1]) >= 2
+    monkeypatch.setattr(ThreadEngine, "prepare", real)
+    told.clear()
+    execute(short, threads=1, report=told.append, announce=said.append)
+    assert "compiling" not in [progress.phase for progress in told]
+    assert said == [line]
 
 
 def test_theory_tells_where_it_is(tmp_path: Path) -> None:
