@@ -20,7 +20,7 @@ from simcore.errors import SimcoreWarning, as_typed
 
 from .live import choose_report
 from .numbers import bytes_text, duration, rate_text
-from .output import GO_ON, claim, resolve_destination
+from .output import GO_ON, claim, resolve_destination, spare
 from .request import Request
 from .show import show_facts, show_json, show_table
 from .signals import Signals
@@ -59,8 +59,7 @@ def check_files(request: Request, output: Path) -> None:
     """Raise InputError if a file can't be written, or is another file of the run as well."""
     claim(output, overwrite=True, replaces_results=True, others=request.read)
     if request.log_json is not None:
-        others = (*request.read, str(output))
-        claim(request.log_json, overwrite=True, field="log_json", others=others)
+        spare(request.log_json, "log_json", (*request.read, str(output)))
 
 
 def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> int:

@@ -48,20 +48,26 @@ def claim(
         If the file can't be made, or may not be replaced.
     """
     check_destination(path, field)
-    if any(_same(path, other) for other in others):
-        rule = "is another file of this command already"
-        raise InputError(field, str(path), rule, "Name another file.")
-    if not replaces_results:
-        protect_results(path, field)
+    spare(path, field, others, replaces_results=replaces_results)
     if os.path.lexists(path) and not overwrite:
         remedy = "Add `overwrite`, or name another file."
         raise InputError(field, str(path), "exists already", remedy)
     return path
 
 
-def protect_results(path: Path, field: str) -> None:
-    """Raise InputError, about `field`, if a run or training is at `path`."""
-    if holds_results(path):
+def spare(
+    path: Path,
+    field: str,
+    others: Iterable[str | os.PathLike[str]] = (),
+    *,
+    replaces_results: bool = False,
+) -> None:
+    """Raise InputError, about `field`, for results and for `others`, also where one appends."""
+    refuse_dash(path, field)
+    if any(_same(path, other) for other in others):
+        rule = "is another file of this command already"
+        raise InputError(field, str(path), rule, "Name another file.")
+    if not replaces_results and holds_results(path):
         rule = "holds results, which nothing but a new run replaces"
         raise InputError(field, str(path), rule, "Name another file.")
 
@@ -72,6 +78,8 @@ def holds_results(path: Path) -> bool:
     from .header import filetype
 
     try:
+        if not path.is_file():  # reading a pipe would wait for its writer
+            return False
         with path.open("rb") as raw:
             if raw.read(len(SIGNATURE)) != SIGNATURE:
                 return False
