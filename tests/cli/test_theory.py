@@ -245,7 +245,7 @@ MISTAKES = [
     ("trajectory --show foo -o f.png", "--show foo: is not known for trajectory"),
     ("trajectory -o f.xyz", "--output f.xyz: has no known ending"),
     ("trajectory -o none/f.csv", "--output none/f.csv: is in no folder"),
-    ("trajectory -o .", "--output .: has no known ending"),
+    ("trajectory -o .", "--output .: is a folder"),
     ("fixed-point --sigma-w 1,critical", "--sigma-w 1,critical: must be numbers"),
     ("fixed-point -o f.png", "--k: has one value"),
     ("map --sigma-b 1", "--sigma-w 1.41421356237: makes q grow"),
