@@ -51,8 +51,9 @@ def _report(files: Files, output: Output = None) -> None:
     """Write one page about runs or training: verdict, figures, provenance. It works offline."""
     page = expanded(output) if output else Path(f"{Path(files[0]).stem}.html")
     read = {os.path.realpath(expanded(file)) for file in files}
-    if os.path.realpath(page) in read:
-        rule = "is one of the files to report on"
+    folder = os.path.isdir(page)  # noqa: PTH112 - no error for names that are refused
+    if folder or os.path.realpath(page) in read:
+        rule = "is a folder" if folder else "is one of the files to report on"
         text = f"--output {page}: {rule}. Name another file, such as report.html."
         raise CommandError(text, InputError.exit_code)
     from simcore.report import report
@@ -60,7 +61,7 @@ def _report(files: Files, output: Output = None) -> None:
     try:
         made = report(files, page)
     except InputError as error:
-        raise named(error, Given({"output": str(page)}), ("output",)) from error
+        raise named(error, Given({}), ()) from error
     for line in (*made.problems, *made.notes):
         typer.echo(line, err=True)
     typer.echo(f"written to {made.path}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import itertools
 import math
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
-from simcore.api import BY_NAME, evenly, replaced
-from simcore.errors import InputError
+from simcore.api import BY_NAME, evenly
+from simcore.errors import InputError, OutputError
 
 from .config import Given
 from .files import expanded
@@ -117,16 +119,24 @@ def _ordered(table: xr.Dataset) -> list[str]:
 
 
 def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
-    if path.suffix not in DATA:
-        from simcore.figures.theory import draw
+    """Write a file beside `path`, then move it there, so that nobody reads half of it."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".theory-") as folder:
+            made = Path(folder) / path.name
+            if path.suffix == ".csv":
+                _frame(table).to_csv(made, index=False)
+            elif path.suffix in DATA:
+                table.to_netcdf(made, engine="h5netcdf")
+            else:
+                from simcore.figures.theory import draw
 
-        draw(table, path, show)
-        return
-    with replaced(path) as made:
-        if path.suffix == ".csv":
-            _frame(table).to_csv(made, index=False)
-        else:
-            table.to_netcdf(made, engine="h5netcdf")
+                draw(table, made, show)
+            os.replace(made, path)  # noqa: PTH105 - says which of the two names failed
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        message = f"can't write {path}: {error.strerror or error}; choose another folder"
+        raise OutputError(message) from error
 
 
 # --- the terminal -------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .execution.execute import resume as resume_file
     from .execution.merge import merge as unite
     from .execution.stopping import NO_VALUES, needed
-    from .files.destination import check_destination, identity, replaced
+    from .files.destination import check_destination, identity
     from .files.run_file import info
     from .files.run_results import RunResults
     from .machine.memory import check_memory
@@ -69,7 +69,6 @@ __all__ = [
     "plain",
     "plan",
     "prepare",
-    "replaced",
     "resume",
     "resume_file",
     "settings",
@@ -96,7 +95,6 @@ BELOW = {
     "NOTHING": "numerics.text.NOTHING",
     "NO_VALUES": "execution.stopping.NO_VALUES",
     "plain": "numerics.text.plain",
-    "replaced": "files.destination.replaced",
     "with_error": "numerics.text.with_error",
     "resume_file": "execution.execute.resume",
     "stored_run": "execution.execute.stored_run",
@@ -194,7 +192,6 @@ weights, sampler, trials, until_stderr, controls, seed
     """
     given = locals()
     from .execution.execute import execute
-    from .files.destination import free
     from .machine.memory import check_memory
     from .results.open_run import to_dataset
     from .runs.run import Run
@@ -212,7 +209,7 @@ weights, sampler, trials, until_stderr, controls, seed
     else:
         spec = RunSpec(**_law(ensemble), **{"device": "auto", **options})
         run = plan(spec, scheduler=scheduler).run
-    path = None if output is None else free(output, overwrite=overwrite)
+    path = _free(output, overwrite=overwrite)
     check_memory(run, checked["threads"])
     outcome = execute(run, output=path, report=report, **checked)
     return to_dataset(outcome.results)
@@ -267,10 +264,8 @@ def resume(
         As for `simulate`.
     """
     from .execution.execute import resume as resume_file
-    from .files.destination import check_destination
     from .results.open_run import to_dataset
 
-    check_destination(Path(path), "path")
     outcome = resume_file(
         Path(path),
         trials=trials,
@@ -318,10 +313,9 @@ def merge(
         As for `resume`.
     """
     from .execution.merge import merge as unite
-    from .files.destination import free
     from .results.open_run import to_dataset
 
-    target = free(output, overwrite=overwrite)
+    target = _free(output, overwrite=overwrite)
     shards = [Path(path) for path in paths]
     outcome = unite(shards, target, allow_gaps=allow_gaps, inputs=_source(inputs))
     return to_dataset(outcome.results)
@@ -329,6 +323,15 @@ def merge(
 
 def _source(inputs: Name | None) -> str | None:
     return None if inputs is None else os.fspath(inputs)
+
+
+def _free(output: Name | None, *, overwrite: bool) -> Any:
+    """Return the path of a file that may be written; None stays None."""
+    path = None if output is None else Path(output)
+    if path is not None and path.exists() and not overwrite:
+        remedy = "Pass overwrite=True, or name another file."
+        raise InputError("output", str(path), "exists already", remedy)
+    return path
 
 
 # --- the steps ----------------------------------------------------------------------------------

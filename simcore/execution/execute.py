@@ -86,8 +86,10 @@ def resume(
     OutputError, ClusterError
         As for `execute`.
     """
+    from simcore.files.destination import check_destination
     from simcore.files.run_file import read_state
 
+    check_destination(path, "path")
     with only_writer(path):
         stored, points = read_state(path)
         check_kind(stored, device)

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from simcore.errors import InputError
-from simcore.files.destination import check_destination, replaced
+from simcore.errors import InputError, OutputError
 
 COLOURS = (
     "#0072b2",
@@ -50,11 +49,10 @@ def plain_number(value: float, digits: int = 6) -> str:
 def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
     """Yield a matplotlib Figure of a size in inches in the common style, and write it in the end.
 
-    InputError if no file of this name, or of its ending, can be made; OutputError if writing fails.
+    InputError if the ending of `output` is unknown, OutputError if it can't be written.
     """
     target = Path(output)
     check_ending(target)
-    check_destination(target)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -66,7 +64,9 @@ def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
         level = fonts.level
         fonts.setLevel(logging.ERROR)
         try:
-            with replaced(target) as made:
-                drawn.savefig(made)
+            drawn.savefig(target)
+        except OSError as error:
+            message = f"can't write {target}: {error.strerror or error}; choose another folder"
+            raise OutputError(message) from error
         finally:
             fonts.setLevel(level)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from simcore.errors import FileFormatError, InputError
+from simcore.errors import FileFormatError, InputError, OutputError
 
 if TYPE_CHECKING:
     from .sources import Source
@@ -54,15 +54,12 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
     Raises
     ------
     InputError
-        If no file can be read, or the page is no file that can be written.
+        If no file can be read.
     OutputError
         If the page can't be written.
     """
-    from simcore.files.destination import check_destination
-
     from .sources import read_sources
 
-    check_destination(Path(output))
     sources, trainings, problems = read_sources(paths)
     try:
         html = _rendered(sources, trainings, problems)
@@ -98,8 +95,9 @@ def _line(problem: InputError) -> str:
 
 
 def _written(path: Path, text: str) -> Path:
-    from simcore.files.destination import replaced
-
-    with replaced(path) as made:
-        made.write_text(text, encoding="utf-8", errors="backslashreplace")
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        message = f"can't write {path}: {error.strerror or error}; choose another folder"
+        raise OutputError(message) from error
     return path

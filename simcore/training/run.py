@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simcore.execution.progress import Control, Progress, Report
-from simcore.files.destination import check_destination, free
 from simcore.files.lock import only_writer
 from simcore.machine.cpus import resolve_threads
 from simcore.machine.provenance import collect_provenance, version
@@ -87,7 +86,9 @@ def train(
     OutputError
         If the file can't be written, or another process writes it.
     """
-    path = None if output is None else free(output, overwrite=overwrite)
+    path = None if output is None else Path(output)
+    if path is not None and path.exists() and not overwrite:
+        raise InputError("output", path, "exists already", "Pass overwrite=True or another name.")
     return to_dataset(execute(plan, output=path, threads=threads, report=report).results)
 
 
@@ -110,7 +111,6 @@ def resume(
     InputError, OutputError
         As for `train`.
     """
-    check_destination(Path(path), "path")
     return to_dataset(go_on(Path(path), threads=threads, report=report).results)
 
 
