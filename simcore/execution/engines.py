@@ -116,14 +116,15 @@ class ThreadEngine:
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Compile the kernels, some of them in a second process where there are more threads."""
         del stopping
-        if self._threads > 1:
-            self._beside = beside.start()
-        try:
-            with memory_watched():
-                if not self._closed:
-                    self._sampler.prepare()
-        finally:
-            beside.end(self._beside)
+        with beside.one_compiles(self._sampler):
+            if self._threads > 1:
+                self._beside = beside.start()
+            try:
+                with memory_watched():
+                    if not self._closed:
+                        self._sampler.prepare()
+            finally:
+                beside.end(self._beside)
 
     def plan(self, blocks: int) -> None:
         """Share blocks between threads where they are few or slow."""

@@ -239,9 +239,11 @@ class Loop:
         while preparing.is_alive() and not self.control.stop.is_set():
             preparing.join(POLL_SECONDS)
             self._tell(self.engine.phase)
+        if self.control.stop.is_set():
+            return False  # what stops this process often stops a cluster's others, which then fails
         if failure:
             raise failure[0]
-        return not self.control.stop.is_set()
+        return True
 
     # --- tasks ----------------------------------------------------------------------------------
 

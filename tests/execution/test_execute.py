@@ -11,6 +11,7 @@ import pytest
 
 import simcore.execution.execute
 import simcore.execution.loop
+from simcore.errors import ClusterError
 from simcore.execution.execute import execute, resume
 from simcore.execution.progress import Control, Progress
 from simcore.files.run_file import info, read_state
@@ -143,6 +144,21 @@ def test_stop_while_compiling_does_not_wait(
     go_on.set()
     assert not outcome.complete
     assert int(open_run(path)["inactive1_count"].sum()) == 0
+
+
+def test_a_stop_that_also_ends_the_others_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm ends a job's scheduler together with the run, which then fails to ask it."""
+    control = Control()
+
+    def fail(_: object) -> None:
+        control.stop.set()
+        raise ClusterError("the scheduler is lost")
+
+    monkeypatch.setattr(PairSampler, "prepare", fail)
+    outcome = execute(run(), output=tmp_path / "run.h5", control=control)
+    assert not outcome.complete
 
 
 def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

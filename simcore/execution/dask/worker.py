@@ -210,6 +210,7 @@ def _made(job: Job) -> Sampler:
     prefer_wide_vectors()
     from simcore.machine.gpu import memory_watched, require_cuda
     from simcore.runs.run import Run
+    from simcore.sampling.beside import one_compiles
     from simcore.sampling.choose import sampler_for
 
     run = Run.from_config(json.loads(job.config_json))
@@ -218,7 +219,7 @@ def _made(job: Job) -> Sampler:
     if run.inputs is not None:
         run = replace(run, inputs=replace(run.inputs, source=job.source))
     sampler = sampler_for(run)
-    with memory_watched():
+    with one_compiles(sampler), memory_watched():
         sampler.prepare()
     return sampler
 
