@@ -19,20 +19,21 @@ MEAN_SQUARES = (SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2)
 
 def array_of(field: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return values as an array of any type; InputError if they make none of numbers alone."""
-    if is_masked(values):
-        raise InputError(field, values, "holds masked values", "Leave them out.")
     try:
+        items = [values] if hasattr(values, "dtype") else np.asarray(values, dtype=object).ravel()
+        if any(is_masked(item) for item in items):
+            raise InputError(field, values, "holds masked values", "Leave them out.")
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:  # unequal rows; a tensor of PyTorch
+        if isinstance(error, InputError):
+            raise
         rule = f"is no array ({error})"
         raise InputError(field, values, rule, "Give numbers, or an array of NumPy.") from error
-    if array.dtype.kind in "iuf" and not hasattr(values, "dtype"):
-        for item in np.asarray(values, dtype=object).ravel():
-            # NumPy takes them for 0 or 1, and for NaN, among numbers.
-            if isinstance(item, bool) or getattr(item, "dtype", None) == np.bool_:
-                raise InputError(field, values, "holds a truth value", "Give numbers alone.")
-            if is_masked(item):
-                raise InputError(field, values, "holds masked values", "Leave them out.")
+    # NumPy takes a truth value for 0 or 1 among numbers.
+    if array.dtype.kind in "iuf" and any(
+        isinstance(item, bool) or getattr(item, "dtype", None) == np.bool_ for item in items
+    ):
+        raise InputError(field, values, "holds a truth value", "Give numbers alone.")
     return array
 
 

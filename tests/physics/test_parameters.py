@@ -117,7 +117,7 @@ def test_lists_tuples_and_arrays_are_several_values() -> None:
     for unclear in ({4, 8}, np.ma.array([4, 8], mask=[False, True])):
         with pytest.raises(InputError, match=r"^layer_widths = .*must be a whole number"):
             simcore.Run(depth=2, layer_widths=unclear)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"^correlation = .*holds masked values"):
+    with pytest.raises(InputError, match=r"^c = .*holds masked values"):
         theory.correlation_map([0.5, np.ma.masked], k=1.0)
 
 
