@@ -328,7 +328,7 @@ def _source(inputs: Name | None) -> str | None:
 def _free(output: Name | None, *, overwrite: bool) -> Any:
     """Return the path of a file that may be written; None stays None."""
     path = None if output is None else Path(output)
-    if path is not None and path.exists() and not overwrite:
+    if path is not None and os.path.lexists(path) and not overwrite:
         remedy = "Pass overwrite=True, or name another file."
         raise InputError("output", str(path), "exists already", remedy)
     return path

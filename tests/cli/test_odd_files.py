@@ -12,6 +12,7 @@ from simcore.cli.simulate import main as simulate
 
 import simcore
 from simcore.errors import FileFormatError, InputError
+from simcore.figures.runs import plot
 
 RUN = ["--width", "8", "--depth", "2", "--trials", "64", "--quiet"]
 
@@ -140,3 +141,18 @@ def test_a_link_stays_a_link(place: Path) -> None:
     assert simulate([*RUN, "-o", "y.h5"]) == 0
     assert Path("y.h5").is_symlink()
     assert Path("folder", "y.h5").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 300, f"*{'a' * 300}", "a\0"], ids=["long", "long pattern", "nul"]
+)
+def test_names_that_the_system_refuses_are_no_files(name: str) -> None:
+    ensemble = simcore.Ensemble.he()
+    with pytest.raises(InputError):
+        simcore.open_run(name)
+    for field in ("output", "inputs", "pairs", "scheduler"):
+        more = {"shared_network": True} if field == "pairs" else {}
+        with pytest.raises(InputError):
+            simcore.simulate(ensemble, width=8, depth=2, trials=64, **more, **{field: name})
+    with pytest.raises(InputError):
+        plot(name, "correlation", "y.png")
