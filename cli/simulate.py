@@ -47,7 +47,7 @@ simulate --width 256 --depth 50 --weights rademacher --trials 200
 WORDS_ALONE = frozenset(("--dry-run", "--version", "--help", "-h"))
 """Options with which standard output is all that is made."""
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 @app.command(help=HELP, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,7 +18,10 @@ RUN = ["--width", "8", "--depth", "2", "--trials", "64", "--quiet"]
 
 WRITERS = {
     "simulate": [*RUN, "--overwrite", "-o"],
+    "log": [*RUN, "-o", "y.h5", "--overwrite", "--log-json"],
     "merge": ["merge", "x.h5", "--overwrite", "-o"],
+    "report": ["report", "x.h5", "--overwrite", "-o"],
+    "plot": ["plot", "x.h5", "correlation", "--overwrite", "-o"],
     "theory": ["theory", "trajectory", "--depth", "2", "--overwrite", "-o"],
 }
 READERS = {
@@ -95,8 +98,9 @@ def refused(command: str, words: list[str], capsys: pytest.CaptureFixture[str]) 
 def test_an_odd_output_is_refused(
     place: Path, run_bytes: bytes, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    endings = {"report": ".html", "plot": ".png", "theory": ".csv"}
     for command, words in WRITERS.items():
-        name = odd(kind, f"-{command}{'.csv' if command == 'theory' else '.h5'}")
+        name = odd(kind, f"-{command}{endings.get(command, '.h5')}")
         before = seen(place)
         refused(command, [*words, name], capsys)
         assert seen(place) == before
