@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simcore.cli import main as commands
@@ -155,8 +156,8 @@ def test_names_that_the_system_refuses_are_no_files(name: str) -> None:
     with pytest.raises(InputError):
         simcore.open_run(name)
     for field in ("output", "inputs", "pairs", "scheduler"):
-        more = {"shared_network": True} if field == "pairs" else {}
+        given: dict[str, Any] = {field: name, "shared_network": field == "pairs" or None}
         with pytest.raises(InputError):
-            simcore.simulate(ensemble, width=8, depth=2, trials=64, **more, **{field: name})
+            simcore.simulate(ensemble, width=8, depth=2, trials=64, **given)
     with pytest.raises(InputError):
         plot(name, "correlation", "y.png")

@@ -28,7 +28,7 @@ REALS: list[Make] = [
     *(Fraction, lambda x: Decimal(repr(x)), lambda x: np.array(x, dtype=">f8"), _torch),
 ]
 WHOLES: list[Make] = [np.int8, np.uint64, np.intp, np.array, _torch]
-NO_NUMBERS = (
+NO_NUMBERS: tuple[Any, ...] = (
     *(True, np.True_, np.array(False), "0.5", b"1", np.str_("1"), 1j, np.complex64(1)),
     *(np.ma.masked, np.ma.array(0.5, mask=True)),
     *(None, object(), [1.0], {1.0}, np.ones(1), np.eye(2), 10**400),
@@ -117,8 +117,9 @@ def test_lists_tuples_and_arrays_are_several_values() -> None:
     for unclear in ({4, 8}, np.ma.array([4, 8], mask=[False, True])):
         with pytest.raises(InputError, match=r"^layer_widths = .*must be a whole number"):
             simcore.Run(depth=2, layer_widths=unclear)  # type: ignore[arg-type]
+    masked: Any = [0.5, np.ma.masked]
     with pytest.raises(InputError, match=r"^c = .*holds masked values"):
-        theory.correlation_map([0.5, np.ma.masked], k=1.0)
+        theory.correlation_map(masked, k=1.0)
 
 
 @pytest.mark.parametrize("value", ["no", 1, None, np.array([True]), np.ma.masked])
