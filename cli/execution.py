@@ -20,7 +20,7 @@ from simcore.errors import SimcoreWarning, as_typed
 
 from .live import choose_report
 from .numbers import bytes_text, duration, rate_text
-from .output import GO_ON, claim, resolve_destination, spare
+from .output import GO_ON, claim, resolve_destination
 from .request import Request
 from .show import show_facts, show_json, show_table
 from .signals import Signals
@@ -59,7 +59,8 @@ def check_files(request: Request, output: Path) -> None:
     """Raise InputError if a file can't be written, or is another file of the run as well."""
     claim(output, overwrite=True, replaces_results=True, others=request.read)
     if request.log_json is not None:
-        spare(request.log_json, "log_json", (*request.read, str(output)))
+        others = (*request.read, str(output))
+        claim(request.log_json, overwrite=True, field="log_json", others=others)
 
 
 def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> int:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from simcore import api
-from simcore.api import check_destination, claim, spare
+from simcore.api import check_destination, claim
 from simcore.errors import InputError, as_typed
 
 from .errors import CommandError
 
-__all__ = ["GO_ON", "Destination", "check_destination", "claim", "resolve_destination", "spare"]
+__all__ = ["GO_ON", "Destination", "check_destination", "claim", "resolve_destination"]
 
 GO_ON = "To finish it: simcore resume"
 """Remedy for an unfinished file."""

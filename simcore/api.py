@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .execution.execute import resume as resume_file
     from .execution.merge import merge as unite
     from .execution.stopping import NO_VALUES, needed
-    from .files.destination import check_destination, claim, identity, spare, written
+    from .files.destination import check_destination, claim, identity, written
     from .files.run_file import info
     from .files.run_results import RunResults
     from .machine.memory import check_memory
@@ -74,7 +74,6 @@ __all__ = [
     "resume_file",
     "settings",
     "simulate",
-    "spare",
     "stored_run",
     "unite",
     "with_error",
@@ -103,7 +102,6 @@ BELOW = {
     "with_error": "numerics.text.with_error",
     "written": "files.destination.written",
     "resume_file": "execution.execute.resume",
-    "spare": "files.destination.spare",
     "stored_run": "execution.execute.stored_run",
     "unite": "execution.merge.merge",
 }

@@ -48,28 +48,16 @@ def claim(
         If the file can't be made, or may not be replaced.
     """
     check_destination(path, field)
-    spare(path, field, others, replaces_results=replaces_results)
-    if os.path.lexists(path) and not overwrite:
-        remedy = "Add `overwrite`, or name another file."
-        raise InputError(field, str(path), "exists already", remedy)
-    return path
-
-
-def spare(
-    path: Path,
-    field: str,
-    others: Iterable[str | os.PathLike[str]] = (),
-    *,
-    replaces_results: bool = False,
-) -> None:
-    """Raise InputError, about `field`, for results and for `others`, also where one appends."""
-    refuse_dash(path, field)
     if any(_same(path, other) for other in others):
         rule = "is another file of this command already"
         raise InputError(field, str(path), rule, "Name another file.")
     if not replaces_results and holds_results(path):
         rule = "holds results, which nothing but a new run replaces"
         raise InputError(field, str(path), rule, "Name another file.")
+    if os.path.lexists(path) and not overwrite:
+        remedy = "Add `overwrite`, or name another file."
+        raise InputError(field, str(path), "exists already", remedy)
+    return path
 
 
 def holds_results(path: Path) -> bool:
@@ -78,8 +66,6 @@ def holds_results(path: Path) -> bool:
     from .header import filetype
 
     try:
-        if not path.is_file():  # reading a pipe would wait for its writer
-            return False
         with path.open("rb") as raw:
             if raw.read(len(SIGNATURE)) != SIGNATURE:
                 return False

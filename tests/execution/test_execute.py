@@ -101,7 +101,7 @@ def test_a_longer_run_holds_a_shorter_one() -> None:
 def test_progress_grows_to_the_whole(tmp_path: Path) -> None:
     seen: list[Progress] = []
     outcome = execute(run(), threads=2, output=tmp_path / "run.h5", report=seen.append)
-    assert seen[0].phase == "compiling"
+    assert seen[0].phase == "loading"
     assert seen[-1].phase == "writing"
     assert [p.trials for p in seen] == sorted(p.trials for p in seen)
     assert seen[-1].trials == seen[-1].total_trials == 1000
