@@ -12,7 +12,8 @@ from simcore.cli import main as commands
 from simcore.cli.simulate import main as simulate
 
 import simcore
-from simcore.errors import FileFormatError, InputError
+from simcore.errors import FileFormatError, InputError, SimcoreWarning
+from simcore.execution.progress import EventLog
 from simcore.figures.runs import plot
 
 RUN = ["--width", "8", "--depth", "2", "--trials", "64", "--quiet"]
@@ -101,6 +102,8 @@ def test_an_odd_output_is_refused(
 ) -> None:
     endings = {"report": ".html", "plot": ".png", "theory": ".csv"}
     for command, words in WRITERS.items():
+        if (command, kind) == ("log", "device"):
+            continue  # a log may go to one
         name = odd(kind, f"-{command}{endings.get(command, '.h5')}")
         before = seen(place)
         refused(command, [*words, name], capsys)
@@ -161,3 +164,18 @@ def test_names_that_the_system_refuses_are_no_files(name: str) -> None:
             simcore.simulate(ensemble, width=8, depth=2, trials=64, **given)
     with pytest.raises(InputError):
         plot(name, "correlation", "y.png")
+
+
+def test_a_log_may_be_a_pipe_that_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match=r"^log_json = .*can't be written"):
+        EventLog(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with EventLog(pipe) as log:
+        log("started")
+        assert b'"event": "started"' in os.read(reader, 1000)
+        os.close(reader)
+        with pytest.warns(SimcoreWarning, match="the log ends here"):
+            log("ended")
+        log("a closed log is silent")
