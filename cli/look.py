@@ -98,14 +98,14 @@ _SHOWN = {"simcore-run": _show_run, "simcore-training": _show_training}
 def _compare(file: Run) -> int:
     several = any(sign in file for sign in "*?[") and not Path(file).exists()
     path = Path(file) if several else existing(file)
-    if not several:
-        _check_run(path)
     import simcore
 
     from .table import show_text
     from .verdict import comparison
 
     try:
+        if not several:
+            _check_run(path)
         with simcore.open_run(path) as dataset:
             found = comparison(dataset)
             widths = _widths(dataset)
