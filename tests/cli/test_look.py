@@ -63,9 +63,12 @@ def test_show_of_merged_files_says_what_is_missing(here: Path, capsys: Told) -> 
 def test_show_reads_older_formats(version: int, here: Path, capsys: Told) -> None:
     """First order, and the covariance of ln q1, came with 1.2; control variates with 1.3."""
     with h5py.File("old.h5", "r+") as file:
-        for group in [g for n, g in file["entry"].items() if version < 2 and n != "state"]:
-            for name in [n for n in group if n.startswith(("theory_1n", "log_q1"))]:
-                del group[name]
+        entry = file["entry"]
+        first = [f"{name}/{kind}" for name in entry for kind in ("theory_1n", "theory_1n_std")]
+        covariance = [f"covariance/log_q1{end}" for end in ("", "_mean", "_count")]
+        for path in [*first, *covariance] if version < 2 else []:
+            if path in entry:
+                del entry[path]
     change_attribute(here / "old.h5", "format_version", [1, version])
     assert simcore(["show", "old.h5"]) == 0
     out = capsys.readouterr().out
