@@ -19,7 +19,7 @@ from .style import FIRST_ORDER, THEORY
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .kinds import Kind
+    from .drawings import Kind
 
 SPAN = 10.0
 """Ratio of means from which on their axis is logarithmic."""

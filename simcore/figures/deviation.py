@@ -20,7 +20,7 @@ from .style import FIRST_ORDER, THEORY
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .kinds import Kind
+    from .drawings import Kind
 
 OBSERVABLES = tuple(name for name in PREDICTED if name in CONTROLLED)
 """Observables with a controlled mean that first order in 1/N predicts."""

@@ -18,7 +18,7 @@ from .style import COLOURS, FIRST_ORDER, THEORY
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .kinds import Kind
+    from .drawings import Kind
 
 BARS: dict[str, Any] = {"color": COLOURS[0], "fill": True, "alpha": 0.35, "lw": 0.0}
 

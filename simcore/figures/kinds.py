@@ -1,66 +1,24 @@
-"""The kinds of figures of runs: what each shows, its words, and who draws it."""
+"""Names of the figures of runs and of training, and what they show; importing it is light."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-from simcore.physics.observables import BY_NAME, COVARIANCE, HISTOGRAMMED
-
-from .along import draw_along
-from .deviation import OBSERVABLES as DEVIATIONS
-from .deviation import draw_deviation
-from .distribution import draw_distribution
-from .scaling import draw_scaling
-from .scores import draw_scores
-
-
-class Kind(NamedTuple):
-    """A figure: its function, the observables in it, and the names of its axis and of what is left.
-
-    `choices` are the observables of which one can be shown instead. The axis of means may be
-    logarithmic if `log`; their theory is not only that of infinite width if `exact`.
-    """
-
-    draw: Callable[..., None]
-    observables: tuple[str, ...]
-    label: str = ""
-    short: str = ""
-    choices: tuple[str, ...] = ()
-    log: bool = False
-    exact: bool = False
-
-
-def _mean(label: str, short: str, *observables: str, **more: bool) -> Kind:
-    return Kind(
-        draw_along,
-        observables,
-        label,
-        short,
-        log=more.get("log", False),
-        exact=more.get("exact", False),
-    )
-
-
-_C, _D = BY_NAME["correlation"], BY_NAME["distance"]
-
-FIGURES = {
-    "correlation": _mean(_C.tex_label, _C.tex, "correlation"),
-    "distance": _mean(_D.tex_label, f"({_D.tex})", "distance", log=True),
-    "q": _mean(r"$\langle\ln q\rangle$", r"$\langle\ln q\rangle$", "log_q1"),
-    "inactive": _mean("share of inactive nodes", "share", "inactive1", "inactive_both"),
-    "dead": _mean(
-        "share of dead networks",
-        "share",
-        "dead_network1",
-        "dead_network_both",
-        log=True,
-        exact=True,
-    ),
-    "dead-inputs": _mean("share", "share", "dead", "dead_inputs"),
-    "deviation": Kind(draw_deviation, ("correlation",), choices=DEVIATIONS),
-    "z": Kind(draw_scores, COVARIANCE, choices=COVARIANCE),
-    "distribution": Kind(draw_distribution, ("correlation",), choices=HISTOGRAMMED),
-    "scaling": Kind(draw_scaling, ("correlation",), choices=COVARIANCE),
+OF_RUNS = {
+    "correlation": "mean correlation of the two signals by layer, with theory",
+    "distance": "1 - c by layer on a logarithmic axis, for signals that merge",
+    "q": "mean of ln q by layer: whether signals grow or vanish",
+    "inactive": "share of inactive nodes by layer, for one signal and for both",
+    "dead": "share of networks by layer that are dead",
+    "dead-inputs": "share of dead nodes and of dead inputs by layer, in a run of many inputs",
+    "deviation": "mean less mean field by layer, with first order in 1/N and what that leaves",
+    "z": "deviation from theory by layer, in standard errors",
+    "distribution": "distribution over networks at a layer",
+    "scaling": "mean at a layer against 1/N, from a run or several of different widths",
 }
-"""Every figure by name."""
+OF_TRAINING = {
+    "loss": "test loss against the updates of the weights",
+    "accuracy": "accuracy against the updates of the weights, of digits",
+    "steps": "updates until the test loss reaches a reference",
+    "final": "last test loss of every network, and the median",
+    "differences": "ratios to the baseline, of updates and of final losses, with intervals",
+    "dead": "share of nodes by layer that no input activates, before and after training",
+}

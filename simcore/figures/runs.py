@@ -13,7 +13,8 @@ from simcore.training.store import open_training
 
 from .captions import caption_of
 from .deviation import check_controls
-from .kinds import FIGURES, Kind
+from .drawings import FIGURES, Kind
+from .kinds import OF_TRAINING
 from .place import Place
 from .style import figure
 from .training import KINDS as TRAINING_KINDS
@@ -39,7 +40,7 @@ _KINDS_OF = {RUN.name: KINDS, TRAINING.name: TRAINING_KINDS}
 
 
 class Drawn(NamedTuple):
-    """A figure that was written, and a draft of its caption ("" of training)."""
+    """A figure that was written, and a draft of its caption."""
 
     path: Path
     caption: str
@@ -53,6 +54,7 @@ def plot(
     observable: str | None = None,
     layer: int | None = None,
     size: float = SIZE,
+    overwrite: bool = False,
 ) -> Path:
     """Draw one figure of a run: simulation as points with error bars, theory as lines.
 
@@ -73,6 +75,8 @@ def plot(
         The layer of ``distribution`` and ``scaling``; left out, the last.
     size
         Width in mm.
+    overwrite
+        Whether an existing `output` may be replaced; results never are.
 
     Returns
     -------
@@ -82,15 +86,15 @@ def plot(
     Raises
     ------
     InputError
-        If the kind, the observable, the layer or the format is unknown, or the run does not have
-        what the figure shows.
+        If the kind, the observable, the layer or the format is unknown, the run does not have what
+        the figure shows, or `output` may not be replaced.
     FileFormatError
         If `path` is neither a run nor training.
     OutputError
         If the figure can't be written.
     """
-    chosen = {"observable": observable, "layer": layer, "size": size}
-    return drawn(path, kind, output, **chosen).path
+    choices: dict[str, Any] = {"observable": observable, "layer": layer, "size": size}
+    return drawn(path, kind, output, **choices, overwrite=overwrite).path
 
 
 def drawn(
@@ -101,6 +105,7 @@ def drawn(
     observable: str | None = None,
     layer: int | None = None,
     size: float = SIZE,
+    overwrite: bool = False,
 ) -> Drawn:
     """Draw a figure as `plot` does, and return it with a draft of its caption."""
     held = _checked_kind(path, kind)
@@ -108,7 +113,7 @@ def drawn(
         rule = f"must lie between {SIZES[0]:g} and {SIZES[1]:g} mm"
         raise InputError("size", size, rule, "86 is one column, 178 two.")
     width = size / 25.4
-    with figure(output, (width, ASPECT * width)) as made:
+    with figure(output, (width, ASPECT * width), overwrite=overwrite) as made:
         caption = _DRAWN[held.name](made, path, kind, observable=observable, layer=layer)
     return Drawn(Path(output), caption)
 
@@ -140,8 +145,10 @@ def _draw_training(drawn: Any, path: str | Path, kind: str, **choices: object) -
     for name, value in choices.items():
         if value is not None:
             raise InputError(name, value, f"can't be chosen for {kind}", "Leave it out.")
-    draw_training(drawn.add_subplot(), open_training(path), kind)
-    return ""
+    dataset = open_training(path)
+    draw_training(drawn.add_subplot(), dataset, kind)
+    words, ensembles = OF_TRAINING[kind], ", ".join(map(str, dataset["ensemble"].to_numpy()))
+    return f"{words[0].upper()}{words[1:]}. Networks trained from {ensembles}."
 
 
 _DRAWN: dict[str, Callable[..., None]] = {RUN.name: _draw_run, TRAINING.name: _draw_training}

@@ -17,7 +17,7 @@ from .style import FIRST_ORDER, GREY, THEORY
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .kinds import Kind
+    from .drawings import Kind
 
 BAND = 2.0
 """Half-width of the band of a fit, and of the bar of its limit, in standard errors."""

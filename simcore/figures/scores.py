@@ -14,7 +14,7 @@ from .place import Place, Places, along, entries_of
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .kinds import Kind
+    from .drawings import Kind
 
 STRIP: dict[str, Any] = {"color": "0.9", "lw": 0.0, "zorder": 0}
 """Look of what 95 % of scores lie in."""
