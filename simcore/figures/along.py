@@ -170,7 +170,7 @@ def _draw_left(
         theory = point[f"{line.observable}_{against}"].to_numpy()
         scale = theory if relative else 1.0
         ends = [((part - theory) / scale)[at] for part in ends_of(point, line.observable)]
-        draw_points(axes, layer[at], tuple(ends), line.look.colour, line.look.marker)
+        draw_points(axes, layer[at], ends, line.look.colour, line.look.marker)
         first = point.get(f"{line.observable}_theory_1n")
         if first is not None and against == "theory":
             look = theory_look(looks, line.look.colour, FIRST_ORDER)

@@ -84,7 +84,7 @@ def _draw_deviation(axes: Any, point: xr.Dataset, line: Line, looks: Looks, at: 
     name, layer = line.observable, point["layer"].to_numpy()
     field = point[f"{name}_theory"].to_numpy()
     ends = [(part - field)[at] for part in ends_of(point, name, CONTROL)]
-    draw_points(axes, layer[at], tuple(ends), line.look.colour, line.look.marker)
+    draw_points(axes, layer[at], ends, line.look.colour, line.look.marker)
     if f"{name}_theory_1n" in point:
         first = point[f"{name}_theory_1n"].to_numpy()
         axes.plot(layer, first - field, **theory_look(looks, line.look.colour, FIRST_ORDER))
@@ -95,7 +95,7 @@ def _draw_left(axes: Any, point: xr.Dataset, line: Line, at: Places) -> None:
     first = point[f"{name}_theory_1n"].to_numpy()
     scale = _width(point) ** 2
     ends = [((part - first) * scale)[at] for part in ends_of(point, name, CONTROL)]
-    draw_points(axes, layer[at], tuple(ends), line.look.colour, line.look.marker)
+    draw_points(axes, layer[at], ends, line.look.colour, line.look.marker)
 
 
 def _draw_plain(axes: Any, point: xr.Dataset, name: str) -> None:

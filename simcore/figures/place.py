@@ -73,7 +73,7 @@ class Place:
         """Put a legend above the panels: each group in its columns, if they are as high and fit."""
         groups = [group for group in groups if group]
         flat = [entry for group in groups for entry in group]
-        look = {"title": title, "alignment": "left"}
+        look: dict[str, Any] = {"title": title, "alignment": "left"}
         if self.given is not None:
             self.given.legend(handles=flat, **look)
             return
@@ -131,12 +131,19 @@ def is_long(layer: npt.NDArray[Any]) -> bool:
 
 
 def draw_points(
-    axes: Any, x: Any, ends: tuple[Any, Any, Any], colour: str, marker: str, **more: Any
+    axes: Any, x: Any, ends: Sequence[Any], colour: str, marker: str, **more: Any
 ) -> None:
     """Draw means with the bars of their intervals; `ends` are means, lower and upper ends."""
     mean, low, high = (np.asarray(part, dtype=np.float64) for part in ends)
     bars = np.abs(np.stack([mean - low, high - mean]))
-    look = {"color": colour, "fmt": marker, "ms": 3.0, "lw": 0.9, "mew": 0.0, "zorder": 3.0}
+    look: dict[str, Any] = {
+        "color": colour,
+        "fmt": marker,
+        "ms": 3.0,
+        "lw": 0.9,
+        "mew": 0.0,
+        "zorder": 3.0,
+    }
     axes.errorbar(x, mean, np.where(np.isnan(bars), 0.0, bars), **look | more)
 
 

@@ -152,7 +152,7 @@ def _draw_training(drawn: Any, path: str | Path, kind: str, **choices: object) -
     return f"{words[0].upper()}{words[1:]}. Networks trained from {ensembles}."
 
 
-_DRAWN: dict[str, Callable[..., None]] = {RUN.name: _draw_run, TRAINING.name: _draw_training}
+_DRAWN: dict[str, Callable[..., str]] = {RUN.name: _draw_run, TRAINING.name: _draw_training}
 """Drawing by type of file."""
 
 

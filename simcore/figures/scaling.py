@@ -54,7 +54,7 @@ def draw_scaling(place: Place, dataset: xr.Dataset, kind: Kind, layer: int) -> N
     tick_sparsely(axes)
     law = "$a + b/N$" if found.terms == 2 else "$a + b/N + c/N^2$"
     theories = ["theory", "theory_1n"][: 1 + (f"{name}_slope_theory" in fits)]
-    limit = {"marker": "D", "mfc": "white", "mec": GREY, "ms": 4.0}
+    limit: dict[str, Any] = {"marker": "D", "mfc": "white", "mec": GREY, "ms": 4.0}
     fit = Line2D([], [], color=GREY, lw=0.8, label=f"fit of {law}, ± 2 errors")
     at_zero = Line2D([], [], ls="", label="its limit $a$", **limit)
     entries = [*entries_of(looks, "simulation", theories), [fit, at_zero]]
@@ -64,9 +64,7 @@ def draw_scaling(place: Place, dataset: xr.Dataset, kind: Kind, layer: int) -> N
 def _draw_means(axes: Any, point: xr.Dataset, line: Line) -> None:
     field = point[f"{line.observable}_theory"].to_numpy()
     ends = [part - field for part in ends_of(point, line.observable)]
-    draw_points(
-        axes, 1.0 / point["width"].to_numpy(), tuple(ends), line.look.colour, line.look.marker
-    )
+    draw_points(axes, 1.0 / point["width"].to_numpy(), ends, line.look.colour, line.look.marker)
 
 
 def _draw_fit(axes: Any, x: Any, curve: xr.DataArray, error: xr.DataArray, line: Line) -> None:
@@ -76,5 +74,11 @@ def _draw_fit(axes: Any, x: Any, curve: xr.DataArray, error: xr.DataArray, line:
     axes.fill_between(x, middle - reach, middle + reach, color=colour, alpha=0.2, lw=0)
     axes.plot(x, middle, color=colour, lw=0.8)
     limit = [np.array([y]) for y in (middle[0], middle[0] - reach[0], middle[0] + reach[0])]
-    open_marker = {"mfc": "white", "mec": colour, "mew": 0.8, "ms": 4.0, "zorder": 4.0}
-    draw_points(axes, x[:1], tuple(limit), colour, "D", clip_on=False, **open_marker)
+    open_marker: dict[str, Any] = {
+        "mfc": "white",
+        "mec": colour,
+        "mew": 0.8,
+        "ms": 4.0,
+        "zorder": 4.0,
+    }
+    draw_points(axes, x[:1], limit, colour, "D", clip_on=False, **open_marker)

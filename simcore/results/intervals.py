@@ -61,7 +61,8 @@ def of_share(share: npt.ArrayLike, networks: npt.ArrayLike) -> tuple[Floats, Flo
     high = betaincinv(count + 1.0, np.where(count < total, total - count, np.nan), 1.0 - tail)
     known = np.isfinite(count)
     low = np.where(known & (count <= 0.0), 0.0, low)
-    return low, np.where(known & (count >= total), 1.0, high)
+    high = np.where(known & (count >= total), 1.0, high)
+    return np.asarray(low, np.float64), np.asarray(high, np.float64)
 
 
 def ends(

@@ -263,7 +263,10 @@ def fitted_curve(
     powers = (inverse[:, np.newaxis] * widths.min()) ** np.arange(terms + 1)
     middle = np.einsum("...t,it->...i", found, powers)
     variance = np.einsum("it,...tu,iu->...i", powers, covariance, powers)
-    along = {"dims": (*like.dims, "inverse"), "coords": dict(like.coords) | {"inverse": inverse}}
+    along: dict[str, Any] = {
+        "dims": (*like.dims, "inverse"),
+        "coords": dict(like.coords) | {"inverse": inverse},
+    }
     error = np.sqrt(variance) * unit[..., None]
     return xr.DataArray(middle, **along), xr.DataArray(error, **along)
 
