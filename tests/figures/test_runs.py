@@ -8,7 +8,6 @@ import pytest
 from matplotlib.figure import Figure
 
 import simcore
-from simcore.errors import SimcoreError
 from simcore.figures import runs as plots
 from simcore.figures.deviation import OBSERVABLES as DEVIATIONS
 from simcore.figures.place import Place
@@ -221,5 +220,5 @@ def test_figures_refuse_what_they_do_not_know(
 def test_a_figure_that_can_not_be_written(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(simcore.InputError, match="ending"):
         plots.plot(folder / "grid.h5", "q", tmp_path / "f.xyz")
-    with pytest.raises(SimcoreError, match="missing"):
+    with pytest.raises(simcore.InputError, match="is in no folder"):
         plots.plot(folder / "grid.h5", "q", tmp_path / "missing" / "f.png")
