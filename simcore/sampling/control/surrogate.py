@@ -27,7 +27,7 @@ from .node_law import MEAN_X, MEAN_X2, X2_X, X2_X2, X_X, node_law
 
 Floats = npt.NDArray[np.float64]
 
-NETWORKS = 2 * BLOCK
+NETWORKS = BLOCK
 NORMALS = follow.AVERAGES + follow.OWN
 SEED = 20260101
 LEAST = 0.05
@@ -110,7 +110,7 @@ def _states(start: tuple[float, float, float]) -> Floats:
 
 def _controlled(k: Floats, widths: npt.NDArray[np.int64], rows: Floats) -> Floats:
     """Return the controlled values of rows, which stay, with coefficients k."""
-    changed, controls = rows.copy(), follow.controls_of(k[None], COLUMNS)
+    changed, controls = rows.copy(), follow.controls_of(k[None], follow.program_of(k), COLUMNS)
     for first in range(0, len(rows), BLOCK):
         follow.start(controls)
         follow.follow(controls, widths, 0, changed[first : first + BLOCK])
