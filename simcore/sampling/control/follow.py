@@ -285,7 +285,7 @@ def controls_of(k: Floats, program: Steps, columns: int) -> Controls:
 # --- one layer ------------------------------------------------------------------------------------
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True, forceinline=True, error_model="numpy")
 def _find_law(w, lanes):
     """Write θ, μ(θ) and Σ(θ) of a node, but what never changes.
 
@@ -329,19 +329,18 @@ def _take_passes(program, k, w, lanes):
     """Take all passes of a layer; no place is negative, which would cost a test in every loop."""
     wide = _u64(lanes)
     for n in range(program.shape[0]):
-        own = program[n]
-        to, onto = _u64(own[TO]) * wide, _u64(own[FROM]) * wide
-        k0, k1, k2, k3 = k[own[3]], k[own[6]], k[own[9]], k[own[12]]
-        a0, a1 = _u64(own[4]) * wide, _u64(own[7]) * wide
-        a2, a3 = _u64(own[10]) * wide, _u64(own[13]) * wide
-        if own[PRODUCTS] == 0:
+        to, onto = _u64(program[n, TO]) * wide, _u64(program[n, FROM]) * wide
+        k0, k1, k2, k3 = k[program[n, 3]], k[program[n, 6]], k[program[n, 9]], k[program[n, 12]]
+        a0, a1 = _u64(program[n, 4]) * wide, _u64(program[n, 7]) * wide
+        a2, a3 = _u64(program[n, 10]) * wide, _u64(program[n, 13]) * wide
+        if program[n, PRODUCTS] == 0:
             for lane in range(lanes):
                 t = _u64(lane)
                 some = w[onto + t] + times(k0, w[a0 + t]) + times(k1, w[a1 + t])
                 w[to + t] = some + times(k2, w[a2 + t]) + times(k3, w[a3 + t])
         else:
-            b0, b1 = _u64(own[5]) * wide, _u64(own[8]) * wide
-            b2, b3 = _u64(own[11]) * wide, _u64(own[14]) * wide
+            b0, b1 = _u64(program[n, 5]) * wide, _u64(program[n, 8]) * wide
+            b2, b3 = _u64(program[n, 11]) * wide, _u64(program[n, 14]) * wide
             for lane in range(lanes):
                 t = _u64(lane)
                 some = w[onto + t] + times(k0, times(w[a0 + t], w[b0 + t]))
@@ -378,18 +377,18 @@ def _own_lengths(shift, w, lanes):
 
 
 @njit(inline="always")
-def _write_values(row, w, t, lanes):
+def _write_values(rows, t, j, w, lanes):
     """Replace what a network's row has behind its observables by controlled values."""
     begin = shown.FEATURES
     for i in range(len(CONTROLLED)):
-        value = row[COLUMNS[i]]
+        value = rows[t, j, COLUMNS[i]]
         if i == INACTIVE:
             value = times(math.pi - w[THETA * lanes + t], PER_TURN)
         elif i < LENGTHS // 2:
             value = value / w[(SHARE + i) * lanes + t]
         elif i < LENGTHS:
             value = value - w[(SHARE + i) * lanes + t]
-        row[begin + i] = value - w[(CONTROL + i) * lanes + t]
+        rows[t, j, begin + i] = value - w[(CONTROL + i) * lanes + t]
 
 
 @njit(nogil=True, cache=True)
@@ -436,7 +435,7 @@ def follow_pair(program, k, widths, layer0, carried, rows, w, lanes):
         _take_passes(program, k[layer0 + j], w, lanes)
         _own_lengths(log_shift(widths[layer0 + j]), w, lanes)
         for t in range(rows.shape[0]):
-            _write_values(rows[t, j], w, t, lanes)
+            _write_values(rows, t, j, w, lanes)
         for i in range(CARRIED):
             for t in range(lanes):
                 w[(DELTA + i) * lanes + t] = w[(AFTER + i) * lanes + t]
