@@ -314,6 +314,9 @@ def _find_law(w, lanes):
 
 @njit(inline="always")
 def _write_constants(w, lanes):
+    """Write what never changes; rows to which no pass adds are 0."""
+    for i in range(ROWS * lanes):
+        w[i] = 0.0
     for t in range(lanes):
         w[MEAN * lanes + t] = MEAN_X
         w[(MEAN + 1) * lanes + t] = MEAN_X2
@@ -321,7 +324,6 @@ def _write_constants(w, lanes):
         w[(SIGMA + 1) * lanes + t] = X2_X
         w[(SIGMA + 2) * lanes + t] = X2_X2
         w[ONES * lanes + t] = 1.0
-        w[NOTHING * lanes + t] = 0.0
 
 
 @njit(inline="always")
