@@ -14,6 +14,7 @@ from simcore.errors import InputError
 from . import options
 from .config import Given, named
 from .files import existing, expanded, input_file
+from .live import choose_report
 
 
 def _option(metavar: str, text: str) -> Any:
@@ -51,7 +52,6 @@ def resume(
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
-    api.prepare()
     from simcore.file_types import file_type
 
     try:
@@ -61,8 +61,7 @@ def resume(
 
 
 def _resume_run(path: Path, given: Given) -> int:
-    from .execution import carry_out, show_finished
-    from .output import check_destination
+    from .execution import carry_out, check_files, show_finished
     from .request import Request, execution
     from .values import parse_integer
 
@@ -73,7 +72,7 @@ def _resume_run(path: Path, given: Given) -> int:
     if finished:
         show_finished(request, path)
         return 0
-    check_destination(path)
+    check_files(request, path)
     work = partial(
         api.resume_file, path, trials=total, inputs=input_file(given.texts.get("inputs"))
     )
@@ -112,19 +111,19 @@ def merge(
     """
     target = expanded(output)
     paths = [existing(file) for file in files]
-    api.prepare()
     from .execution import command_line, show_merged, spoken_warnings
-    from .output import check_destination
+    from .output import claim
 
     try:
-        check_destination(target)
-        if target.exists() and not overwrite:
-            remedy = "Add --overwrite, or name another file."
-            raise InputError("output", output, "exists already", remedy)
-        with spoken_warnings(quiet=quiet):
-            notes = command_line("simcore")
+        claim(target, overwrite=overwrite, replaces_results=True)
+        with spoken_warnings(quiet=quiet), choose_report(quiet=quiet) as report:
             outcome = api.unite(
-                paths, target, allow_gaps=allow_gaps, inputs=input_file(inputs), provenance=notes
+                paths,
+                target,
+                allow_gaps=allow_gaps,
+                inputs=input_file(inputs),
+                provenance=command_line("simcore"),
+                report=report,
             )
     except InputError as error:
         raise named(error, Given({"output": output}), ("inputs", "output")) from error

@@ -53,8 +53,7 @@ def _run_facts(stored: StoredFile) -> dict[str, Any]:
 def _run_dataset(stored: StoredFile) -> xr.Dataset:
     from .results.open_run import stored_dataset
 
-    with translated(stored.path):
-        return stored_dataset(stored)
+    return stored_dataset(stored)
 
 
 def _training_facts(stored: StoredFile) -> dict[str, Any]:

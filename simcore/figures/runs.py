@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,6 +64,7 @@ def plot(
     observable: str | None = None,
     layer: int | None = None,
     size: float = SIZE,
+    overwrite: bool = False,
 ) -> Path:
     """Draw one figure of a run: Monte Carlo with error bands, theory in black; or one of training.
 
@@ -81,6 +83,8 @@ def plot(
         The layer of ``distribution`` and ``scaling``; left out, the last.
     size
         Width in mm.
+    overwrite
+        Whether an existing `output` may be replaced; results never are.
 
     Returns
     -------
@@ -90,8 +94,8 @@ def plot(
     Raises
     ------
     InputError
-        If the kind, the observable, the layer or the format is unknown, or the run does not have
-        what the figure shows.
+        If the kind, the observable, the layer or the format is unknown, the run does not have what
+        the figure shows, or `output` may not be replaced.
     FileFormatError
         If `path` is neither a run nor training.
     OutputError
@@ -102,7 +106,7 @@ def plot(
         rule = f"must lie between {SIZES[0]:g} and {SIZES[1]:g} mm"
         raise InputError("size", size, rule, "86 is one column, 178 two.")
     width = size / 25.4
-    with figure(output, (width, ASPECT * width)) as drawn:
+    with figure(output, (width, ASPECT * width), overwrite=overwrite) as drawn:
         _DRAWN[held.name](drawn, path, kind, observable=observable, layer=layer)
     return Path(output)
 
@@ -138,7 +142,7 @@ _DRAWN: dict[str, Callable[..., None]] = {RUN.name: _draw_run, TRAINING.name: _d
 
 def _checked_kind(path: str | Path, kind: str) -> FileType:
     """Return the type of a file that has this kind of figure."""
-    one = Path(path).is_file()
+    one = os.path.isfile(path)  # noqa: PTH113 - no error for names that are refused
     known = any(kind in kinds for kinds in _KINDS_OF.values())
     try:
         held = file_type(path) if one else RUN

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.errors import InputError, SimcoreError
+from simcore.errors import InputError, SimcoreError, as_typed
 from simcore.results.intervals import FEW
 
 from .training_source import Training, read_training
@@ -97,9 +97,6 @@ def _read(path: Path) -> Source | Training:
     """Read a file, opening it once."""
     from simcore.file_types import opened
 
-    if not path.is_file():
-        rule = "is a folder, not a run" if path.is_dir() else "does not exist"
-        raise InputError("file", path, rule, "Name a file that simulate wrote.")
     kind, stored = opened(path)
     try:
         return _READERS[kind.name](path, stored)
@@ -127,7 +124,7 @@ _READERS: dict[str, Callable[[Path, StoredFile], Source | Training]] = {
 def _notes(source: Source) -> list[str]:
     """Return a note on each part that a run lacks for a whole report, with its remedy."""
     facts, config = source.facts, source.config
-    name = source.path.name
+    name = as_typed(source.path)
     least, most = facts["trials_done"]
     notes = []
     if not facts["complete"]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import h5py
 import numpy as np
+import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from simcore.errors import FileFormatError
 from simcore.files.hdf5 import translated
 from simcore.files.stored import StoredFile
+
+SMALL = 2**16
+"""Bytes of an array that is read at once, so that a Dataset that is printed shows its numbers."""
 
 
 class _StoredArray(BackendArray):
@@ -46,3 +52,29 @@ def lazy_array(stored: StoredFile, path: str, shape: tuple[int, ...], dtype: str
             text = f"{path} is {found.dtype}{list(found.shape)}, not {np.dtype(dtype)}{list(shape)}"
             raise ValueError(text)
     return indexing.LazilyIndexedArray(_StoredArray(stored, path, shape, dtype))
+
+
+def read_small(dataset: xr.Dataset) -> xr.Dataset:
+    """Read the small arrays of a Dataset; damage of one is told when it is used."""
+    for variable in dataset.variables.values():
+        if variable.nbytes <= SMALL:
+            with suppress(FileFormatError):
+                variable.load()
+    return dataset
+
+
+def held(
+    stored: StoredFile,
+    dataset_of: Callable[[StoredFile], xr.Dataset],
+    drop_variables: str | Iterable[str] | None = None,
+) -> xr.Dataset:
+    """Return the Dataset of an open file, which closes the file; it is closed if there is none."""
+    try:
+        dataset = dataset_of(stored)
+        dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables or ()
+        dataset = dataset.drop_vars(list(dropped))
+    except BaseException:
+        stored.close()
+        raise
+    dataset.set_close(stored.close)
+    return dataset

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from simcore.machine.provenance import version
 from simcore.physics.observables import BY_NAME
 from simcore.runs.run import Run
 
-from .backend import lazy_array
+from .backend import held, lazy_array, read_small
 from .combine import aligned
 
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
         ``covariance_layer_2``, ``pair``); parameters with one value are scalar coordinates.
         Attributes hold the configuration, and ``gaps`` the trials that a merged file lacks.
 
-        The arrays of one file are read when they are used, and the file stays open until the
-        Dataset is closed or forgotten; it shows its contents on opening, even if a run
+        The large arrays of one file are read when they are used, and the file stays open until
+        the Dataset is closed or forgotten; it shows its contents on opening, even if a run
         continues and replaces its file. Several files are read at once.
 
     Raises
@@ -90,7 +89,7 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
     """
     if isinstance(path, (str, os.PathLike)):
         if not _is_pattern(path):
-            return xr.open_dataset(os.fspath(path), engine=RunBackend)
+            return read_small(xr.open_dataset(os.fspath(path), engine=RunBackend))
         paths: Sequence[Path_] = sorted(glob.glob(os.fspath(path), recursive=True))  # noqa: PTH207 - of a text
         if not paths:
             rule, remedy = "matches no file", "Check the pattern and the folder."
@@ -106,11 +105,12 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
 
 def _is_pattern(path: Path_) -> bool:
     """Tell a pattern from the name of a file that has such characters in it."""
-    return any(sign in os.fspath(path) for sign in _MAGIC) and not Path(path).exists()
+    held = os.path.lexists(path)  # no error for names that are refused
+    return any(sign in os.fspath(path) for sign in _MAGIC) and not held
 
 
 class RunBackend(BackendEntrypoint):
-    """Opens the file of a run as `simcore.open_run` does: ``xr.open_dataset(path, engine=...)``."""
+    """The engine of `open_run`, which takes runs only (`simcore.xarray_engine` takes all files)."""
 
     description = "Open the results of simcore (.h5)"
     open_dataset_parameters = ("filename_or_obj", "drop_variables")
@@ -118,22 +118,17 @@ class RunBackend(BackendEntrypoint):
     def open_dataset(
         self, filename_or_obj: Any, *, drop_variables: str | Iterable[str] | None = None
     ) -> xr.Dataset:
-        """Return the Dataset of a run; its arrays are read when they are used."""
-        stored = StoredFile(os.fspath(filename_or_obj))
-        try:
-            with translated(stored.path):
-                dataset = stored_dataset(stored)
-        except BaseException:
-            stored.close()
-            raise
-        dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables or ()
-        dataset = dataset.drop_vars(list(dropped))
-        dataset.set_close(stored.close)
-        return dataset
+        """Return the Dataset of a run; its large arrays are read when they are used."""
+        return held(StoredFile(os.fspath(filename_or_obj)), stored_dataset, drop_variables)
 
 
 def stored_dataset(stored: StoredFile) -> xr.Dataset:
-    """Return the Dataset of an open file, with arrays that are read when they are used."""
+    """Return the Dataset of an open file; its large arrays are read when they are used."""
+    with translated(stored.path):
+        return _stored_dataset(stored)
+
+
+def _stored_dataset(stored: StoredFile) -> xr.Dataset:
     header = read_header(stored.file, stored.path)
     run, complete = header.run, header.complete
     size = sizes(run)

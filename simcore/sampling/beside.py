@@ -1,7 +1,8 @@
 """Compilation of some kernels in a second process, beside `Sampler.prepare`.
 
 Compiling takes one core. Numba looks into the cache at the first call of each function, so what
-the second process has compiled by then is loaded, and nothing has to be synchronised.
+the second process has compiled by then is loaded, and nothing has to be synchronised. The workers
+of a cluster, which start together, take turns instead: the first compiles, the others load.
 """
 
 from __future__ import annotations
@@ -10,16 +11,52 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from simcore.numerics.compiling import FEATURES_VARIABLE, cache_folder
 
+from .contract import Sampler
+
 FIRST = "simcore.sampling.pair.physics.finish_layer"
 """The function that the second process compiles first: where it is cached, so is the rest."""
 
+COMPILE_SECONDS = 120.0
+"""Longest wait for another process that compiles."""
+
 CODE = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
+
+
+@contextmanager
+def one_compiles(sampler: Sampler) -> Iterator[None]:
+    """Let one of the processes that share a folder of kernels compile; the others wait, then load.
+
+    Where the folder keeps no locks, each compiles. Once the kernels of such a sampler are there,
+    nobody waits.
+
+    Parameters
+    ----------
+    sampler
+        The sampler that is prepared.
+    """
+    from filelock import FileLock, Timeout
+
+    done = cache_folder() / f"{type(sampler).__name__}.compiled"
+    if done.exists():
+        yield
+        return
+    lock = FileLock(done.with_name("compiling.lock"), timeout=COMPILE_SECONDS)
+    with suppress(OSError, NotImplementedError, Timeout):
+        lock.acquire()
+    try:
+        yield
+        with suppress(OSError):
+            done.touch()
+    finally:
+        lock.release()
 
 
 def start() -> subprocess.Popen[bytes] | None:
@@ -33,7 +70,7 @@ def start() -> subprocess.Popen[bytes] | None:
     features = getattr(config, "CPU_FEATURES", None)
     environment = dict(os.environ)
     if features:
-        # `compiling.prefer_wide_vectors` sets them for its own process only.
+        # They are those of this process, in which a user may have compiled before.
         environment[FEATURES_VARIABLE] = features
     try:
         return subprocess.Popen(

@@ -60,6 +60,18 @@ def test_without_its_scheduler_a_run_ends(state: str, client: str) -> None:
         engine(client)._mend(flight(), SimpleNamespace(status=state), None)
 
 
+@pytest.mark.parametrize("error", [OSError("in <TCP>: reset"), RuntimeError("closed")])
+def test_a_scheduler_that_goes_while_kernels_are_compiled_is_lost(error: Exception) -> None:
+    made = engine("running")
+
+    def fail(_: object) -> None:
+        raise error
+
+    made._connection.open = fail
+    with pytest.raises(ClusterError, match="scheduler at tcp://here:1 is lost"):
+        made.prepare(lambda: False)
+
+
 def opened(scheduler: str) -> None:
     Connection(scheduler, None, 1, [], EventLog(None), print).open(lambda: False)
 

@@ -13,6 +13,7 @@ import xarray as xr
 import simcore
 from simcore.files.run_file import write_run
 from simcore.files.run_results import RunResults
+from simcore.results import backend
 from simcore.results.open_run import RunBackend
 from simcore.runs.run import Run
 from tests.support.results import statistics
@@ -24,6 +25,11 @@ RUN = Run(depth=6, width=(8, 16), trials=128, keep=3)
 def path(tmp_path: Path) -> Path:
     write_run(tmp_path / "run.h5", RunResults(RUN, statistics(RUN), complete=True), provenance={})
     return tmp_path / "run.h5"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "SMALL", 0)
 
 
 def opened_files() -> int:
@@ -117,3 +123,27 @@ def test_xarray_opens_it_by_the_backend(path: Path) -> None:
     ds = xr.open_dataset(path, engine=RunBackend, drop_variables=["angle", "q1"])
     assert "angle" not in ds
     xr.testing.assert_identical(ds, simcore.open_run(path).drop_vars(["angle", "q1"]))
+
+
+def test_a_printed_dataset_shows_the_numbers_of_small_arrays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> str:
+        lines = str(simcore.open_run(path)[["angle"]]).splitlines()
+        return next(line for line in lines if line.startswith("    angle "))
+
+    assert shown().endswith(" ...")
+    size = simcore.open_run(path).angle.nbytes
+    monkeypatch.setattr(backend, "SMALL", size)
+    assert not shown().endswith(" ...")
+    values = simcore.open_run(path).data_vars
+    small = {name for name, array in values.items() if array.variable._in_memory}
+    assert small == {name for name, array in values.items() if array.nbytes <= size}
+    assert "angle_histogram" not in small
+
+
+def test_a_damaged_small_array_is_told_when_it_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "SMALL", 2**16)
+    test_damage_is_told_when_it_is_read(path)

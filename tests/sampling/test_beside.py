@@ -62,6 +62,52 @@ def test_a_run_that_is_stopped_while_it_compiles_ends_it(tmp_path: Path) -> None
     assert not _runs(beside[0].pid)
 
 
+COMPILE = """
+import sys, time
+from simcore.sampling.beside import one_compiles
+print("start", flush=True)
+with one_compiles(object()):
+    print("in", time.monotonic(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_processes_that_share_a_folder_take_turns_until_all_is_compiled(tmp_path: Path) -> None:
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", COMPILE],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def told(process: subprocess.Popen[str]) -> list[str]:
+        assert process.stdout is not None
+        return process.stdout.readline().split()
+
+    with start() as killed:
+        assert [told(killed)[0], told(killed)[0]] == ["start", "in"]
+        with start() as second:
+            assert told(second) == ["start"]
+            time.sleep(0.5)
+            end = time.monotonic()
+            killed.kill()  # which gives the lock back, and has not compiled all
+            word, since = told(second)
+            assert word == "in"
+            assert float(since) > end
+            assert list(tmp_path.rglob("*.compiled")) == []
+            second.communicate()
+    assert [path.name for path in tmp_path.rglob("*.compiled")] == ["object.compiled"]
+    with start() as third, start() as fourth:  # both at once
+        assert [told(process)[0] for process in (third, third, fourth, fourth)] == 2 * [
+            "start",
+            "in",
+        ]
+        third.communicate()
+        fourth.communicate()
+
+
 def _runs(number: int) -> bool:
     try:
         return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import xarray as xr
 from simcore.cli.main import main
 
 from simcore.execution.progress import Control
@@ -70,6 +71,7 @@ def test_resume_goes_on_with_training(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["resume", str(path), "--quiet", "--threads", "1"]) == 0
     assert capsys.readouterr() == ("", "")
     assert open_training(path).attrs["complete"] == 1
+    xr.testing.assert_identical(xr.open_dataset(path), open_training(path))
 
 
 def test_digits_and_a_single_rate_at_the_edge(
@@ -115,5 +117,5 @@ def test_without_pytorch_the_remedy_is_named(
     assert main(["train", "digits"]) == 2
     told = capsys.readouterr().err
     assert "needs PyTorch, which is not installed" in told
-    assert "pip install torch." in told
+    assert "pip install 'torch>=2.4'." in told
     assert not list(tmp_path.iterdir())

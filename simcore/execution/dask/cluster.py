@@ -116,12 +116,16 @@ class ClusterEngine:
         Raises
         ------
         ClusterError
-            If there is no scheduler, or a worker's software differs from this process's.
+            If there is no scheduler or it is lost, or a worker's software differs from this
+            process's.
         """
-        if self._connection.open(stopping):
-            self.phase = "compiling"
-            self._connection.prepare_workers(self._job, self._resources, self._run_id, stopping)
-            self._log("workers", threads=self._connection.ask("ncores", workers=None))
+        try:
+            if self._connection.open(stopping):
+                self.phase = "compiling"
+                self._connection.prepare_workers(self._job, self._resources, self._run_id, stopping)
+                self._log("workers", threads=self._connection.ask("ncores", workers=None))
+        except (OSError, RuntimeError) as error:
+            raise self._connection.lost() from error
 
     # --- tasks ----------------------------------------------------------------------------------
 

@@ -202,14 +202,12 @@ def _sampler(job: Job) -> Sampler:
 
 @lru_cache(maxsize=4)
 def _made(job: Job) -> Sampler:
-    """Return the run's sampler, with Numba set up as the commands do and the kernels compiled."""
+    """Return the run's sampler with its kernels compiled."""
     import json
 
-    from simcore.numerics.compiling import prefer_wide_vectors
-
-    prefer_wide_vectors()
     from simcore.machine.gpu import memory_watched, require_cuda
     from simcore.runs.run import Run
+    from simcore.sampling.beside import one_compiles
     from simcore.sampling.choose import sampler_for
 
     run = Run.from_config(json.loads(job.config_json))
@@ -218,7 +216,7 @@ def _made(job: Job) -> Sampler:
     if run.inputs is not None:
         run = replace(run, inputs=replace(run.inputs, source=job.source))
     sampler = sampler_for(run)
-    with memory_watched():
+    with one_compiles(sampler), memory_watched():
         sampler.prepare()
     return sampler
 
