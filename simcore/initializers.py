@@ -88,8 +88,8 @@ def _standard(law: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Flo
     if law == "truncated":
         from scipy.special import ndtr, ndtri
 
-        ends = ndtr([-TRUNCATED_AT, TRUNCATED_AT])
-        return np.asarray(ndtri(rng.uniform(*ends, shape)) / TRUNCATED_STD)
+        below = float(ndtr(-TRUNCATED_AT))
+        return np.asarray(ndtri(rng.uniform(below, 1.0 - below, shape)) / TRUNCATED_STD)
     return rng.standard_normal(shape)
 
 

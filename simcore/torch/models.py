@@ -188,10 +188,8 @@ def _check_choice(field: str, value: object, words: tuple[str, ...]) -> None:
 
 def _chosen(module: nn.Module, wanted: Layers) -> set[int]:
     """Return the ids of the modules that are named, and of all that they contain."""
-    single = isinstance(wanted, str | nn.Module)
-    items = [wanted] if single else list(wanted)  # type: ignore[list-item,arg-type]
     found: set[int] = set()
-    for item in items:
+    for item in [wanted] if isinstance(wanted, str | nn.Module) else wanted:
         if isinstance(item, str):
             parts = [part for name, part in modules_of(module) if fnmatchcase(name, item)]
         else:

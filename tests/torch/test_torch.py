@@ -28,6 +28,7 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
 from simcore.torch import (
+    comparison,
     correlated_,
     he_,
     initialization,
@@ -456,7 +457,7 @@ def test_the_remedy_is_named_where_torch_is_missing(monkeypatch: pytest.MonkeyPa
 
 
 def test_docstring_examples_run() -> None:
-    for module in (initialization, models, tracing):
+    for module in (comparison, models, tracing):
         found = doctest.testmod(module)
         assert found.failed == 0
         assert found.attempted > 0
