@@ -23,11 +23,12 @@ from .runs.spec import RunSpec
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .execution.estimates import estimates
     from .execution.execute import Outcome, execute, stored_run
     from .execution.execute import resume as resume_file
     from .execution.merge import merge as unite
     from .execution.stopping import NO_VALUES, needed
-    from .files.destination import check_destination, identity
+    from .files.destination import check_destination, claim, identity, written
     from .files.run_file import info
     from .files.run_results import RunResults
     from .machine.memory import check_memory
@@ -57,6 +58,7 @@ __all__ = [
     "Settings",
     "check_destination",
     "check_memory",
+    "claim",
     "ensemble_name",
     "estimates",
     "evenly",
@@ -68,7 +70,6 @@ __all__ = [
     "needed",
     "plain",
     "plan",
-    "prepare",
     "resume",
     "resume_file",
     "settings",
@@ -76,6 +77,7 @@ __all__ = [
     "stored_run",
     "unite",
     "with_error",
+    "written",
 ]
 
 BELOW = {
@@ -85,6 +87,8 @@ BELOW = {
     "RunResults": "files.run_results.RunResults",
     "check_destination": "files.destination.check_destination",
     "check_memory": "machine.memory.check_memory",
+    "claim": "files.destination.claim",
+    "estimates": "execution.estimates.estimates",
     "evenly": "numerics.spacing.evenly",
     "execute": "execution.execute.execute",
     "identity": "files.destination.identity",
@@ -96,6 +100,7 @@ BELOW = {
     "NO_VALUES": "execution.stopping.NO_VALUES",
     "plain": "numerics.text.plain",
     "with_error": "numerics.text.with_error",
+    "written": "files.destination.written",
     "resume_file": "execution.execute.resume",
     "stored_run": "execution.execute.stored_run",
     "unite": "execution.merge.merge",
@@ -209,7 +214,7 @@ weights, sampler, trials, until_stderr, controls, seed
     else:
         spec = RunSpec(**_law(ensemble), **{"device": "auto", **options})
         run = plan(spec, scheduler=scheduler).run
-    path = _free(output, overwrite=overwrite)
+    path = _free(output, overwrite=overwrite, others=(inputs, pairs))
     check_memory(run, checked["threads"])
     outcome = execute(run, output=path, report=report, **checked)
     return to_dataset(outcome.results)
@@ -325,27 +330,17 @@ def _source(inputs: Name | None) -> str | None:
     return None if inputs is None else os.fspath(inputs)
 
 
-def _free(output: Name | None, *, overwrite: bool) -> Any:
+def _free(output: Name | None, *, overwrite: bool, others: Sequence[object] = ()) -> Any:
     """Return the path of a file that may be written; None stays None."""
-    path = None if output is None else Path(output)
-    if path is not None and path.exists() and not overwrite:
-        remedy = "Pass overwrite=True, or name another file."
-        raise InputError("output", str(path), "exists already", remedy)
-    return path
+    from .files.destination import claim
+
+    if output is None:
+        return None
+    named = [other for other in others if isinstance(other, str | os.PathLike)]
+    return claim(Path(output), overwrite=overwrite, replaces_results=True, others=named)
 
 
 # --- the steps ----------------------------------------------------------------------------------
-
-
-def prepare() -> None:
-    """Let Numba use the widest vectors of this CPU.
-
-    It is for programs that own their process, before they import anything that compiles: Numba
-    keeps kernels apart that were compiled for other vectors.
-    """
-    from .numerics.compiling import prefer_wide_vectors
-
-    prefer_wide_vectors()
 
 
 @dataclass(frozen=True)
@@ -442,15 +437,3 @@ def settings(
         remedy = "Give the seconds between two checkpoints."
         raise InputError("checkpoint", seconds, "must be above 0", remedy)
     return {"threads": resolve_threads(threads), "scheduler": scheduler, "checkpoint": seconds}
-
-
-def estimates(run: Run, threads: int) -> dict[str, int]:
-    """Return node_updates, file_bytes and memory_bytes of a run."""
-    from .files.run_file import estimate_bytes
-    from .machine.memory import memory_bytes
-
-    return {
-        "node_updates": run.trials * sum(point.nodes(run.depth) for point in run.points),
-        "file_bytes": estimate_bytes(run),
-        "memory_bytes": memory_bytes(run, threads),
-    }

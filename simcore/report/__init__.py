@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from simcore.errors import FileFormatError, InputError, OutputError
+from simcore.errors import FileFormatError, InputError
+from simcore.files.destination import claim, written
 
 if TYPE_CHECKING:
     from .sources import Source
@@ -40,7 +41,12 @@ class Report(NamedTuple):
     notes: tuple[str, ...]
 
 
-def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Report:
+def report(
+    paths: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> Report:
     """Write a page about one or several runs that needs no network.
 
     Parameters
@@ -49,17 +55,20 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
         Files that `simulate` or `simcore train` wrote, in any mixture. Those that can't be read are
         named on the page.
     output
-        The page to write (HTML); an earlier one is replaced.
+        The page to write (HTML).
+    overwrite
+        Whether an existing `output` may be replaced; results never are.
 
     Raises
     ------
     InputError
-        If no file can be read.
+        If no file can be read, or `output` may not be replaced.
     OutputError
         If the page can't be written.
     """
     from .sources import read_sources
 
+    page = claim(Path(output), overwrite=overwrite, others=paths)
     sources, trainings, problems = read_sources(paths)
     try:
         html = _rendered(sources, trainings, problems)
@@ -68,7 +77,9 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
             source.dataset.close()
     files: list[Source | Training] = [*sources, *trainings]
     notes = tuple(f"{file.path}: {note}" for file in files for note in file.notes)
-    return Report(_written(Path(output), html), tuple(map(_line, problems)), notes)
+    with written(page, overwrite=overwrite) as made:
+        made.write_text(html, encoding="utf-8", errors="backslashreplace")
+    return Report(page, tuple(map(_line, problems)), notes)
 
 
 def _rendered(sources: list[Source], trainings: list[Training], problems: list[InputError]) -> str:
@@ -92,12 +103,3 @@ def _rendered(sources: list[Source], trainings: list[Training], problems: list[I
 
 def _line(problem: InputError) -> str:
     return f"{problem.value}: {problem.rule}. {problem.remedy}"
-
-
-def _written(path: Path, text: str) -> Path:
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        message = f"can't write {path}: {error.strerror or error}; choose another folder"
-        raise OutputError(message) from error
-    return path
