@@ -99,7 +99,7 @@ class Ensemble:
           deviations, biases 0 (``flax.linen.Dense``, ``flax.nnx.Linear``: ``lecun_normal``,
           ``zeros``). σ_w = 1.
 
-        All of them have σ_w² < 2: signals shrink by σ_w²/2 per ReLU layer.
+        All of them have σ_w² < 2: a mean square falls to σ_w²/2 of itself per ReLU layer.
         """
         check_choice("name", name, FRAMEWORKS)
         if name in ("pytorch", "mlx"):

@@ -50,6 +50,7 @@ FALSE_ALARM = 1e-3
 SEED = 1
 FAN_IN, ROWS = 12, 4000
 PAGE = Path(__file__).parents[2] / "docs" / "initializers.md"
+ZERO_SUM = PAGE.with_name("zero-sum.md")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -463,12 +464,25 @@ def test_docstring_examples_run() -> None:
         assert found.attempted > 0
 
 
-def test_the_examples_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
+@pytest.mark.parametrize(
+    ("page", "count", "told"),
+    [(PAGE, 4, "deviations from simulation"), (ZERO_SUM, 1, "First order in 1/N holds")],
+    ids=["initializers", "zero-sum"],
+)
+def test_the_examples_of_the_pages_run(
+    page: Path,
+    count: int,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == count
     for block in blocks:
-        exec(compile(block, str(PAGE), "exec"), {})
-    assert "deviations from simulation" in capsys.readouterr().out
+        exec(compile(block, str(page), "exec"), {})
+    assert told in capsys.readouterr().out
 
 
 def test_every_ensemble_is_on_the_page() -> None:
