@@ -9,6 +9,7 @@ from typing import Unpack
 import numpy as np
 
 from simcore.errors import InputError
+from simcore.files.destination import check_destination
 from simcore.files.lock import only_writer
 from simcore.machine.gpu import STAYS, check_kind, require_cuda
 from simcore.physics.observables import KEPT
@@ -43,6 +44,8 @@ def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options])
 
     Raises
     ------
+    InputError
+        If no file can be made at `output`.
     OutputError
         If the file can't be written, or another process writes it.
     ClusterError
@@ -53,6 +56,7 @@ def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options])
     points = [empty_point(run) for _ in run.points]
     if output is None:
         return Loop(run, points, None, options).execute()
+    check_destination(output)
     with only_writer(output):
         loop = Loop(run, points, output, options)
         loop.write()
@@ -88,6 +92,7 @@ def resume(
     """
     from simcore.files.run_file import read_state
 
+    check_destination(path, "path")
     with only_writer(path):
         stored, points = read_state(path)
         check_kind(stored, device)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from simcore.errors import FileFormatError, InputError
+from simcore.files.destination import check_destination
 from simcore.files.hdf5 import reading
 from simcore.files.lock import only_writer
 from simcore.files.run_file import read_header, read_state, write_run
@@ -23,6 +24,7 @@ from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics
 
 from .execute import Outcome, empty_point, with_inputs
+from .progress import Progress, Report
 
 OWN = ("trials", "first_trial")
 """Settings in which shards of one run differ."""
@@ -38,6 +40,7 @@ def merge(
     allow_gaps: bool = False,
     inputs: str | None = None,
     provenance: Mapping[str, object] | None = None,
+    report: Report | None = None,
 ) -> Outcome:
     """Unite shards into one file; the order of `paths` does not show in it.
 
@@ -45,7 +48,7 @@ def merge(
 
     The files differ in their trials only. With `allow_gaps` trials may be missing: the file names
     them (`gaps`), and a resume of it simulates them. `inputs` is the file of the inputs, None where
-    they were.
+    they were. `report` is told how far theory is.
 
     Returns
     -------
@@ -55,12 +58,14 @@ def merge(
     Raises
     ------
     InputError
-        Naming the file, if shards overlap, are of different runs, or leave gaps.
+        Naming the file, if shards overlap, are of different runs, or leave gaps, or if no file can
+        be made at `output`.
     FileFormatError
         If a file is no run, is damaged, or was written by a newer program.
     OutputError
         If `output` can't be written, or another process writes it.
     """
+    check_destination(output)
     shards = _in_order(paths)
     path, run = max(shards, key=lambda shard: shard[1].end_trial)
     first_trial = shards[0][1].first_trial
@@ -76,6 +81,12 @@ def merge(
         remedy = "Resume or add the shard that has them, or pass --allow-gaps."
         raise InputError("output", str(output), rule, remedy)
     results = RunResults(run, points, complete=True)
+
+    def look(detail: str) -> None:
+        if report is not None:
+            report(Progress("theory", 0, 0, 0, 1, 0.0, points=len(points), detail=detail))
+
+    results.predict(look)
     notes = _notes(run, shards) | dict(provenance or {})
     with only_writer(output):
         gaps = _listed(missing, most=len(missing))

@@ -23,6 +23,7 @@ from simcore.physics.ensembles import (
 )
 from simcore.physics.observables import NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
+    MAX_DEPTH,
     SCALE_LIMITS,
     check_choice,
     check_scale,
@@ -101,7 +102,7 @@ def _normalised(spec: RunSpec) -> RunSpec:
         values["pairs"] = whole("pairs", spec.pairs)
     if spec.until_stderr is not None:
         values["until_stderr"] = Target.of(spec.until_stderr).plain()
-    values["shared_network"] = bool(spec.shared_network)
+    values["shared_network"] = _truth("shared_network", spec.shared_network)
     given = {field.name: getattr(spec, field.name) for field in fields(RunSpec)}
     return RunSpec(**given | values)
 
@@ -121,6 +122,12 @@ def _spelled_out(spec: RunSpec) -> RunSpec:
         sigma_b=law.sigma_b if isinstance(law.sigma_b, str) else None,
         weights=spec.weights or drawn,
     )
+
+
+def _truth(name: str, value: object) -> bool:
+    if type(value).__name__ != "bool":  # Python's, or NumPy's of the same name
+        raise InputError(name, value, "must be True or False", "Write one of them.")
+    return bool(value)
 
 
 def _check_exclusive(spec: RunSpec) -> None:
@@ -160,7 +167,7 @@ def _layers(spec: RunSpec) -> dict[str, Any]:
     if depth is None and profile is None:
         raise InputError("depth", "none", "is missing", "Give the number of layers, such as 200.")
     depth = len(profile or ()) if depth is None else depth
-    whole("depth", depth, 1, limits.MAX_DEPTH)
+    whole("depth", depth, 1, MAX_DEPTH)
     if profile is not None and len(profile) != depth:
         rule = f"must have a width for each of the {depth} layers"
         remedy = "Change the widths, or the depth."

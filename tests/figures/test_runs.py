@@ -195,5 +195,5 @@ def test_figures_refuse_what_they_do_not_know(
 def test_a_figure_that_can_not_be_written(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(simcore.InputError, match="ending"):
         plots.plot(folder / "grid.h5", "q", tmp_path / "f.xyz")
-    with pytest.raises(simcore.OutputError):
+    with pytest.raises(simcore.InputError, match="is in no folder"):
         plots.plot(folder / "grid.h5", "q", tmp_path / "missing" / "f.png")
