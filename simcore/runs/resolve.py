@@ -192,7 +192,9 @@ def _law(spec: RunSpec) -> dict[str, Any]:
     asymmetric = ensemble in ASYMMETRIC
     sigma_b: tuple[float, ...] | str | None = None if asymmetric else (0.0,)
     if isinstance(spec.sigma_b, str):
-        check_choice("sigma_b", spec.sigma_b, (FAN_IN,))
+        if spec.sigma_b != FAN_IN:
+            rule = f"must be numbers, or {FAN_IN}"
+            raise InputError("sigma_b", spec.sigma_b, rule, "Leave it out for the default.")
         sigma_b = None if asymmetric else FAN_IN
     elif spec.sigma_b is not None:
         sigma_b = _scales("sigma_b", spec.sigma_b, positive=False)

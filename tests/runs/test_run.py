@@ -248,7 +248,7 @@ def test_the_law_of_a_framework_is_a_run_in_numbers() -> None:
         ({"width": (8,), "k": (1.0,)}, "like = pytorch: excludes k"),
         ({"width": (8,), "sigma_b": (0.1,)}, "like = pytorch: excludes sigma_b"),
         ({"width": (8,), "like": "tensorflow"}, "like = tensorflow: is not known. Choose one of"),
-        ({"width": (8,), "like": None, "sigma_b": "n"}, "sigma_b = n: is not known. Choose one"),
+        ({"width": (8,), "like": None, "sigma_b": "n"}, "sigma_b = n: must be numbers, or fan-in"),
     ],
 )
 def test_what_the_law_of_a_framework_excludes(options: dict[str, Any], message: str) -> None:
