@@ -87,13 +87,14 @@ def test_a_module_is_skipped_with_all_it_holds() -> None:
 
 
 def test_the_output_layer_and_layers_without_bias_have_laws_of_their_own() -> None:
-    model = nn.Sequential(nn.Linear(100, 400, bias=False), nn.Linear(400, 300))
+    first, last = nn.Linear(100, 400, bias=False), nn.Linear(400, 300)
+    model = nn.Sequential(first, last)
     wide, narrow = Ensemble.he(sigma_w=7.0), Ensemble.he(sigma_w=1e-3)
     initialize_(model, Ensemble.rai(), seeded(0), output=narrow, without_bias=wide)
     # Relative errors of standard deviations from 40,000 and 120,000 normals: 0.35 % and 0.2 %.
-    assert float(model[0].weight.detach().std()) == pytest.approx(0.7, rel=0.02)
-    assert float(model[1].weight.detach().std()) == pytest.approx(5e-5, rel=0.01)
-    assert not model[1].bias.any()
+    assert float(first.weight.detach().std()) == pytest.approx(0.7, rel=0.02)
+    assert float(last.weight.detach().std()) == pytest.approx(5e-5, rel=0.01)
+    assert not last.bias.any()
 
 
 def test_weights_without_bias_lose_the_replaced_number_once_in_n_plus_1() -> None:
@@ -131,18 +132,22 @@ def test_what_initialize_refuses_changes_nothing(options: dict[str, Any], messag
     assert not changed(model, before)
 
 
+def p_value(drawn: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the p-value of the two-sample test of Kolmogorov and Smirnov."""
+    first, second = (x.detach().flatten().double().numpy() for x in (drawn, expected))
+    return float(ks_2samp(first, second).pvalue)
+
+
 def test_pytorch_law_is_that_of_new_layers() -> None:
     drawn, new = nn.Linear(12, 3000), nn.Linear(12, 3000)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         new.reset_parameters()
     initialize_(drawn, Ensemble.like("pytorch"), seeded(1))
-    for mine, theirs in ((drawn.weight, new.weight), (drawn.bias, new.bias)):
-        flat = [x.detach().flatten().numpy() for x in (mine, theirs)]
-        assert ks_2samp(*flat).pvalue > FALSE_ALARM
+    assert p_value(drawn.weight, new.weight) > FALSE_ALARM
+    assert p_value(drawn.bias, new.bias) > FALSE_ALARM
     initialize_(drawn, Ensemble.he(sigma_w=3**-0.5, sigma_b="fan-in"), seeded(1))
-    flat = [x.detach().flatten().numpy() for x in (drawn.weight, new.weight)]
-    assert ks_2samp(*flat).pvalue < FALSE_ALARM  # a normal law of the same variance is noticed
+    assert p_value(drawn.weight, new.weight) < FALSE_ALARM  # normal weights are noticed
 
 
 def test_truncated_weights_have_the_variance_that_is_said() -> None:
@@ -210,9 +215,9 @@ def test_a_loader_stands_for_its_first_batch(kind: str) -> None:
     assert torch.equal(random, torch.get_rng_state())
     expected = trace(model, words=WORDS[:4], mode="eval")
     np.testing.assert_array_equal(found.correlation, expected.correlation)
-    empty: Any = DataLoader([])
+    nothing: Any = []
     with pytest.raises(InputError, match="has no batch"):
-        trace(model, empty)
+        trace(model, DataLoader(nothing))
 
 
 def test_a_compiled_model_is_traced_without_compiling_it_again() -> None:
