@@ -105,7 +105,7 @@ def legend_above(figure: Any, groups: Sequence[Sequence[Any]], title: str = "") 
         return
     rows = max(len(group) for group in groups)
     layouts = [(flat, columns) for columns in range(min(MOST_COLUMNS, len(flat)), 0, -1)]
-    if 1 < rows <= MOST_ROWS and len(groups) > 1:
+    if rows <= MOST_ROWS and sum(len(group) > 1 for group in groups) > 1:
         layouts.insert(len(flat) <= MOST_COLUMNS, (_filled(groups, rows), len(groups)))
     look: dict[str, Any] = {"title": title or None, "alignment": "left"}
     for entries, columns in layouts:

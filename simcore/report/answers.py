@@ -63,7 +63,8 @@ def answer(source: Source, points: Sequence[Point]) -> Answer:
         key = tuple(float(verdict.point[name]) for name in source.swept)
         told = {"agrees": verdict.agrees, "words": verdict.words}
         verdicts.setdefault(key, []).append(told)
-    return Answer(str(compared), verdicts, compared.z, compared.conclusion)
+    text = str(compared)
+    return Answer(text, verdicts, compared.z, text.splitlines()[0])
 
 
 def _part(source: Source, points: Sequence[Point]) -> xr.Dataset:
