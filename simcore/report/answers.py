@@ -63,8 +63,7 @@ def answer(source: Source, points: Sequence[Point]) -> Answer:
         key = tuple(float(verdict.point[name]) for name in source.swept)
         told = {"agrees": verdict.agrees, "words": verdict.words}
         verdicts.setdefault(key, []).append(told)
-    text = str(compared)
-    return Answer(text, verdicts, compared.z, text.splitlines()[0])
+    return Answer(str(compared), verdicts, compared.z, compared.conclusion)
 
 
 def _part(source: Source, points: Sequence[Point]) -> xr.Dataset:
