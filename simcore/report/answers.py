@@ -56,8 +56,8 @@ def answer(source: Source, points: Sequence[Point]) -> Answer:
     try:
         compared = simcore.compare(_part(source, points))
     except SimcoreError as error:
-        told = _sentence("No verdict", error)
-        return Answer(told, conclusion=told)
+        without = _sentence("No verdict", error)
+        return Answer(without, conclusion=without)
     verdicts: dict[tuple[float, ...], list[dict[str, Any]]] = {}
     for verdict in compared.verdicts:
         key = tuple(float(verdict.point[name]) for name in source.swept)
