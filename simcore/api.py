@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from .errors import InputError
 from .execution.progress import Control, EventLog, Progress, Report
-from .physics.ensembles import ASYMMETRIC, CRITICAL, ensemble_name
+from .physics.ensembles import ASYMMETRIC, CRITICAL, FAN_IN, ensemble_name
 from .physics.parameters import number
 from .runs.limits import DEFAULTS, EXCLUSIVE
 from .runs.spec import RunSpec
@@ -44,6 +44,7 @@ __all__ = [
     "CONTROL",
     "CRITICAL",
     "EXCLUSIVE",
+    "FAN_IN",
     "NEAR_ONE",
     "NOTHING",
     "NO_VALUES",
@@ -212,7 +213,7 @@ weights, sampler, trials, until_stderr, controls, seed
             shown = ", ".join(map(str, options.values()))
             raise InputError(", ".join(options), shown, rule, remedy)
     else:
-        spec = RunSpec(**_law(ensemble), **{"device": "auto", **options})
+        spec = RunSpec(**{**_law(ensemble), "device": "auto", **options})
         run = plan(spec, scheduler=scheduler).run
     path = _free(output, overwrite=overwrite, others=(inputs, pairs))
     check_memory(run, checked["threads"])
@@ -226,7 +227,9 @@ def _law(ensemble: object) -> dict[str, Any]:
     law = checked(ensemble)
     numbers = {"k": law.k, "sigma_w": law.sigma_w, "sigma_b": law.sigma_b}
     floats = {name: float(x) if isinstance(x, int) else x for name, x in numbers.items()}
-    return {"ensemble": law.name, **floats}
+    # The samplers have no truncated normal law, which differs from a normal one at order 1/N.
+    weights = "normal" if law.weights == "truncated" else law.weights
+    return {"ensemble": law.name, "weights": weights, **floats}
 
 
 def resume(
