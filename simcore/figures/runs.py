@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -110,17 +111,28 @@ def plot(
 def _draw_run(
     drawn: Any, path: str | Path, kind: str, *, observable: str | None, layer: int | None
 ) -> None:
-    dataset = open_run(path)
+    draw_on(partial(_panels, drawn), open_run(path), kind, observable=observable, layer=layer)
+
+
+def draw_on(
+    panels: Callable[[int], Any],
+    dataset: xr.Dataset,
+    kind: str,
+    *,
+    observable: str | None,
+    layer: int | None,
+) -> Any:
+    """Draw a figure of a run on the axes that `panels` gives, by their number, and return these."""
     chosen = _FIGURES[kind]
     names = _observables(chosen, dataset, kind, observable)
     at = _layer(dataset, layer)
-    panels = _panels(drawn, chosen, dataset, names[0])
-    chosen.draw(panels, dataset, chosen._replace(observables=names), at)
+    axes = panels(chosen.panels if f"{names[0]}_theory_1n" in dataset else 1)
+    chosen.draw(axes, dataset, chosen._replace(observables=names), at)
+    return axes
 
 
-def _panels(drawn: Any, chosen: _Kind, dataset: xr.Dataset, observable: str) -> Any:
+def _panels(drawn: Any, count: int) -> Any:
     """Return the axes of a figure, or an array of them, and let it be as high as they need."""
-    count = chosen.panels if f"{observable}_theory_1n" in dataset else 1
     drawn.set_figheight(drawn.get_figheight() * (1.0 + 0.6 * (count - 1)))
     return drawn.subplots(count, sharex=True)
 

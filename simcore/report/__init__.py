@@ -9,17 +9,23 @@ May import all rooms but `doctor` and `cli`. Start with `page`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from simcore.errors import FileFormatError, InputError, OutputError
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from .sources import Source
     from .training_source import Training
 
 __all__ = ["Report", "report"]
+
+Data: TypeAlias = "xr.Dataset | str | os.PathLike[str]"
 
 
 class Report(NamedTuple):
@@ -40,14 +46,16 @@ class Report(NamedTuple):
     notes: tuple[str, ...]
 
 
-def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Report:
+def report(data: Data | Sequence[Data], output: str | os.PathLike[str]) -> Report:
     """Write a page about one or several runs that needs no network.
+
+    `simcore.report(...)` is this function.
 
     Parameters
     ----------
-    paths
-        Files that `simulate` or `simcore train` wrote, in any mixture. Those that can't be read are
-        named on the page.
+    data
+        Files that `simulate` or `simcore train` wrote, or Datasets that `simulate` or `open_run`
+        returned, in any mixture, one or several. Those that can't be read are named on the page.
     output
         The page to write (HTML); an earlier one is replaced.
 
@@ -58,6 +66,13 @@ def report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[st
     OutputError
         If the page can't be written.
     """
+    from .datasets import as_files
+
+    with as_files(data) as paths:
+        return _report(paths, output)
+
+
+def _report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Report:
     from .sources import read_sources
 
     sources, trainings, problems = read_sources(paths)
@@ -101,3 +116,13 @@ def _written(path: Path, text: str) -> Path:
         message = f"can't write {path}: {error.strerror or error}; choose another folder"
         raise OutputError(message) from error
     return path
+
+
+class _Room(ModuleType):
+    """The room, which can be called as the function that it is about."""
+
+    def __call__(self, *args: Any, **options: Any) -> Report:
+        return report(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Room

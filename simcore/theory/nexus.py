@@ -14,7 +14,7 @@ SHOWN = {
     "phase-diagram": ("fixed_correlation",),
     "growth": ("growth",),
 }
-"""Quantities that a viewer shows first, by table; those of the first one's dimensions go over it."""
+"""Quantities that a viewer shows, by table: the first, and over it those of its dimensions."""
 
 
 def as_nexus(table: xr.Dataset) -> xr.Dataset:
@@ -26,7 +26,7 @@ def as_nexus(table: xr.Dataset) -> xr.Dataset:
     shown = [name for name in SHOWN[table.attrs["table"]] if name in table]
     signal = table[shown[0]]
     over = [name for name in shown[1:] if table[name].dims == signal.dims]
-    attributes = {"NX_class": "NXdata", "signal": shown[0]}
+    attributes: dict[str, object] = {"NX_class": "NXdata", "signal": shown[0]}
     if signal.dims:
         attributes["axes"] = [str(dim) for dim in signal.dims]
     if over:

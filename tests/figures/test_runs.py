@@ -43,7 +43,8 @@ def drawn(path: Path, kind: str, observable: str = "correlation", layer: int = 8
     if kind in plots._CHOICES:
         chosen = chosen._replace(observables=(observable,))
     dataset = simcore.open_run(path)
-    axes = plots._panels(Figure(), chosen, dataset, observable)
+    count = chosen.panels if f"{observable}_theory_1n" in dataset else 1
+    axes = plots._panels(Figure(), count)
     chosen.draw(axes, dataset, chosen, layer)
     return axes
 
