@@ -51,7 +51,6 @@ def resume(
     parameters = locals()
     given = Given.typed({name: value for name, value in parameters.items() if name != "file"})
     path = existing(file)
-    api.prepare()
     from simcore.file_types import file_type
 
     try:
@@ -61,8 +60,7 @@ def resume(
 
 
 def _resume_run(path: Path, given: Given) -> int:
-    from .execution import carry_out, show_finished
-    from .output import check_destination
+    from .execution import carry_out, check_files, show_finished
     from .request import Request, execution
     from .values import parse_integer
 
@@ -73,7 +71,7 @@ def _resume_run(path: Path, given: Given) -> int:
     if finished:
         show_finished(request, path)
         return 0
-    check_destination(path)
+    check_files(request, path)
     work = partial(
         api.resume_file, path, trials=total, inputs=input_file(given.texts.get("inputs"))
     )
@@ -112,15 +110,11 @@ def merge(
     """
     target = expanded(output)
     paths = [existing(file) for file in files]
-    api.prepare()
     from .execution import command_line, show_merged, spoken_warnings
-    from .output import check_destination
+    from .output import claim
 
     try:
-        check_destination(target)
-        if target.exists() and not overwrite:
-            remedy = "Add --overwrite, or name another file."
-            raise InputError("output", output, "exists already", remedy)
+        claim(target, overwrite=overwrite, replaces_results=True)
         with spoken_warnings(quiet=quiet):
             notes = command_line("simcore")
             outcome = api.unite(

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simcore import api
-
 if TYPE_CHECKING:
     from simcore.doctor import Check
 
@@ -49,7 +47,6 @@ def _examined() -> list[Check]:
     from rich.console import Console
 
     with Console(stderr=True).status(BUSY):
-        api.prepare()
         from simcore.doctor import examine
 
         return examine()

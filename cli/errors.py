@@ -45,7 +45,9 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
         return fail(str(error), error.exit_code)
     except _UsageError as error:
         text = error.format_message()  # type: ignore[attr-defined]
-        return fail(f"{text.rstrip('.')}. See {program} --help.", InputError.exit_code)
+        context = getattr(error, "ctx", None)
+        command = program if context is None else context.command_path
+        return fail(f"{text.rstrip('.')}. See {command} --help.", InputError.exit_code)
     except typer.Abort:
         return INTERRUPTED
     except MemoryError:

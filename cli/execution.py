@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simcore import api
-from simcore.errors import SimcoreWarning
+from simcore.errors import SimcoreWarning, as_typed
 
 from .live import choose_report
 from .numbers import bytes_text, duration, rate_text
-from .output import GO_ON, check_destination, resolve_destination
+from .output import GO_ON, claim, resolve_destination
 from .request import Request
 from .show import show_facts, show_json, show_table
 from .signals import Signals
@@ -44,16 +44,23 @@ def perform(request: Request) -> int:
     run = request.run
     destination = resolve_destination(run, request.output)
     if "dry_run" in request.flags:
-        check_destination(destination.path)
+        check_files(request, destination.path)
         _show_plan(request, destination.path)
         return 0
     if destination.finished(run, overwrite="overwrite" in request.flags):
         show_finished(request, destination.path)
         return 0
-    check_destination(destination.path)
-    api.prepare()
+    check_files(request, destination.path)
     work = partial(api.execute, run, output=destination.path)
     return carry_out("simulate", request, work)
+
+
+def check_files(request: Request, output: Path) -> None:
+    """Raise InputError if a file can't be written, or is another file of the run as well."""
+    claim(output, overwrite=True, replaces_results=True, others=request.read)
+    if request.log_json is not None:
+        others = (*request.read, str(output))
+        claim(request.log_json, overwrite=True, field="log_json", others=others)
 
 
 def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> int:
@@ -85,8 +92,10 @@ def carry_out(program: str, request: Request, work: Callable[..., Outcome]) -> i
 
 
 def command_line(program: str) -> dict[str, object]:
-    """Return the command, as the provenance of a file has it."""
-    return {"command_line": shlex.join([program, *sys.argv[1:]])}
+    """Return the command, as the provenance of a file has it; `simulate` may follow simcore."""
+    words = sys.argv[1:]
+    program = "simcore" if words[:1] == [program] else program
+    return {"command_line": shlex.join([program, *words])}
 
 
 def _announce(text: str) -> None:
@@ -150,7 +159,7 @@ def _show_stopped(request: Request, outcome: Outcome) -> None:
     if not request.quiet:
         typer.echo(
             f"stopped: {outcome.output} holds {done} of {total} trials, unfinished. "
-            f"{GO_ON} {shlex.quote(str(outcome.output))}",
+            f"{GO_ON} {as_typed(str(outcome.output))}",
             err=True,
         )
 
@@ -177,7 +186,7 @@ def _show_rows(result: list[Row], networks: int) -> None:
 def _show_path(path: Path | None) -> None:
     if path is None:
         return
-    quoted = shlex.quote(str(path))
+    quoted = as_typed(path)
     typer.echo(f"\nresults are in {path}; next:")
     typer.echo(f"  simcore info {quoted}")
     typer.echo(f"  simcore plot {quoted} correlation")
@@ -206,10 +215,11 @@ def _unmet(outcome: Outcome) -> list[str]:
     missed = f"{missed} in {run.trials} trials"
     if any(map(math.isinf, errors)):
         return [f"{missed}: {api.NO_VALUES}."]
+    file = as_typed(outcome.output or "FILE")
     number = api.needed(run.trials, max(errors), target.error)
     return [
         f"{missed}; the largest error is {max(errors):.3g}.",
-        f"      About {number} trials reach it: simcore resume FILE --trials {number}",
+        f"      About {number} trials reach it: simcore resume {file} --trials {number}",
     ]
 
 
@@ -254,6 +264,7 @@ def _show_plan(request: Request, path: Path) -> None:
     if run.until_stderr is not None:
         trials = f"until a standard error of {run.target}, at most {run.trials}"
         most = "at most "
+    seconds = numbers["seconds"]
     facts = {
         "ensemble": run.ensemble,
         "sampler": run.sampler,
@@ -262,7 +273,8 @@ def _show_plan(request: Request, path: Path) -> None:
         "trials per point": trials,
         "layers": run.depth,
         "node updates": f"{most}{numbers['node_updates']:.4g}",
-        "file": f"about {bytes_text(numbers['file_bytes'])}",
+        "time": f"{most}about {duration(seconds)}" if seconds else "not known for a GPU",
+        "file": f"{most}about {bytes_text(numbers['file_bytes'])}",
         "memory": f"about {bytes_text(numbers['memory_bytes'])}, and the interpreter's",
         "threads": threads,
         "output": f"{path}{' (exists)' if os.path.lexists(path) else ''}",

@@ -19,18 +19,24 @@ LONGEST_INTERVAL = 60.0
 """Seconds between plain lines: the first ones, and those of a long run."""
 
 PHASES = {
-    "compiling": "preparing kernels (compiled on the first run, then kept)",
+    "loading": "loading kernels",
+    "compiling": "compiling kernels, once per installation, about half a minute",
     "waiting": "waiting for workers of the Dask cluster",
     "running": "running",
+    "theory": "computing theory",
     "writing": "writing",
 }
+PREPARING = ("loading", "compiling", "waiting")
+"""Phases before the first trial."""
+BETWEEN = ("theory", "writing")
+"""Phases that are no news: checkpoints alternate with work, and theory mostly takes a moment."""
 
 
 def describe(progress: Progress) -> str:
     """Return the progress of a run in words: trials, rate and time left, each once it is known."""
-    if progress.phase in ("compiling", "waiting"):
-        return ""
-    parts = [f"{progress.trials} of {progress.total_trials} trials"]
+    if progress.phase in (*PREPARING, "theory"):
+        return progress.detail
+    parts = [f"{_trials(progress)} of {progress.total_trials} trials"]
     if progress.rate > 0.0:
         parts.append(rate_text(progress.rate))
     if progress.target is not None and progress.error is not None:
@@ -41,6 +47,14 @@ def describe(progress: Progress) -> str:
     if progress.phase == "running" and left is not None:
         parts.append(f"about {duration(max(left, 0.0))} left")
     return ", ".join(parts)
+
+
+def _trials(progress: Progress) -> int:
+    """Return the trials that are done, with what running ones amount to where all cost the same."""
+    if progress.points > 1:
+        return progress.trials
+    in_all = progress.node_updates / max(1, progress.total_node_updates) * progress.total_trials
+    return min(max(progress.trials, int(in_all)), progress.total_trials)
 
 
 def choose_report(
@@ -68,15 +82,17 @@ class PlainReport:
     ) -> None:
         self._clock, self._words = clock, words
         self._start = clock()
-        self._due = 0.0
+        self._due = self._start + FIRST_INTERVAL
         self._phase = ""
 
     def __call__(self, progress: Progress) -> None:
         """Write a line if one is due."""
         now = self._clock()
-        # Checkpoints alternate with work, so writing is no news.
-        news = progress.phase != self._phase and "writing" not in (progress.phase, self._phase)
-        if not news and now < self._due:
+        last = self._phase
+        news = progress.phase not in (last, "loading", *BETWEEN) and last not in BETWEEN
+        # How many kernels there are is not known, so that a second line would say nothing.
+        again = progress.phase == last == "compiling"
+        if again or (not news and now < self._due):
             return
         self._phase = progress.phase
         elapsed = now - self._start
@@ -103,7 +119,7 @@ def live_report(words: Callable[[Progress], str] = describe) -> Iterator[Report]
         task = bar.add_task("starting", total=None, detail="")
 
         def show(progress: Progress) -> None:
-            preparing = progress.phase in ("compiling", "waiting")
+            preparing = progress.phase in PREPARING
             bar.update(
                 task,
                 description=PHASES.get(progress.phase, progress.phase),

@@ -1,11 +1,10 @@
-"""The command `simcore`: resume runs, merge, inspect and plot them."""
+"""The command `simcore`: simulate, resume runs, merge, inspect and plot them."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,22 +15,24 @@ from simcore.errors import InputError
 from .campaign import merge, resume
 from .config import Given, named
 from .doctor import register as register_doctor
-from .errors import CommandError, fail, run_app
-from .files import existing, expanded
+from .errors import fail, run_app
+from .files import existing
 from .numbers import duration, rate_text
 from .options import Version
+from .plot import register as register_plot
 from .report import register as register_report
 from .signals import ignore_checkpoint_requests
+from .simulate import EPILOG, simulate
+from .simulate import HELP as SIMULATE_HELP
 from .slurm import register as register_slurm
 from .streams import lost_output, protect
 from .theory import register as register_theory
 from .train import register as register_train
 
-RUNS = ("resume", "merge", "train")
+RUNS = ("simulate", "resume", "merge", "train")
 """Commands whose result is a file: they succeed without standard output."""
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -44,7 +45,7 @@ File = Annotated[
 
 @app.callback()
 def simcore(version: Version = False) -> None:
-    """Resume runs of `simulate`, merge their pieces, inspect and plot them."""
+    """Simulate random networks; resume runs, merge their pieces, inspect and plot them."""
 
 
 app.command()(resume)
@@ -74,70 +75,9 @@ def info(
         show_facts(_READABLE[kind.name](facts))
 
 
-@app.command()
-def plot(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE", help="A run, a quoted pattern of several: 'runs/*.h5', or training."
-        ),
-    ],
-    kind: Annotated[
-        str,
-        typer.Argument(
-            metavar="KIND",
-            help="What to plot: correlation, distance, q, inactive, dead, dead-inputs; deviation "
-            "(from mean field and from first order in 1/N), z (the same in errors), distribution "
-            "(over networks, at a layer), scaling (against 1/N). "
-            "Of training: loss, accuracy, steps, final, differences, dead.",
-        ),
-    ],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Picture to write; its ending says the format. Default: the file's name and the "
-            "kind, as PNG, in this folder.",
-            show_default=False,
-        ),
-    ] = None,
-    observable: Annotated[
-        str | None,
-        typer.Option(
-            help="What deviation, z, distribution and scaling show.", show_default="correlation"
-        ),
-    ] = None,
-    layer: Annotated[
-        int | None,
-        typer.Option(help="The layer of distribution and scaling.", show_default="the last"),
-    ] = None,
-    size: Annotated[
-        float | None,
-        typer.Option(metavar="MM", help="Width: 86 is one column, 178 two.", show_default="137"),
-    ] = None,
-) -> None:
-    """Plot a run, or training: one figure, as a paper would have it."""
-    path = Path(file) if any(sign in file for sign in "*?[") else existing(file)
-    from simcore.figures.runs import SIZE
-    from simcore.figures.runs import plot as draw
-
-    stem = path.stem.strip("*?[]") or "runs"
-    picture = expanded(output) if output else Path(f"{stem}-{kind}.png")
-    given = {"output": str(picture), "observable": observable or ""}
-    given |= {"layer": str(layer), "size": str(size)}
-    try:
-        draw(path, kind, picture, observable=observable, layer=layer, size=size or SIZE)
-    except InputError as error:
-        if error.field == "kind":
-            text = f"KIND {kind}: {error.rule}. {error.remedy}"
-            raise CommandError(text, error.exit_code) from error
-        raise named(error, Given(given), set(given)) from error
-    typer.echo(f"written to {picture}")
-
-
+app.command("simulate", help=SIMULATE_HELP, epilog=EPILOG)(simulate)
 register_doctor(app)
+register_plot(app)
 register_report(app)
 register_slurm(app)
 register_theory(app)

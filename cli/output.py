@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from simcore import api
-from simcore.api import check_destination
-from simcore.errors import InputError
+from simcore.api import check_destination, claim
+from simcore.errors import InputError, as_typed
 
 from .errors import CommandError
 
-__all__ = ["GO_ON", "Destination", "check_destination", "resolve_destination"]
+__all__ = ["GO_ON", "Destination", "check_destination", "claim", "resolve_destination"]
 
 GO_ON = "To finish it: simcore resume"
 """Remedy for an unfinished file."""
@@ -59,15 +58,14 @@ class Destination:
             return False
         shown = str(self.path)
         if self.named:
-            remedy = "Add --overwrite, or name another file."
-            raise InputError("output", shown, "exists already", remedy)
+            claim(self.path, overwrite=False, replaces_results=True)
         digest, complete = api.identity(self.path)
         if digest != run.digest():
             remedy = "Add --overwrite, or name a file with -o."
             raise InputError("file", shown, "exists already and is not this run", remedy)
         if not complete:
             text = f"{shown}: is an unfinished run of this configuration"
-            raise CommandError(f"{text}. {GO_ON} {shlex.quote(shown)}", InputError.exit_code)
+            raise CommandError(f"{text}. {GO_ON} {as_typed(shown)}", InputError.exit_code)
         return True
 
 

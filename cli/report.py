@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,8 @@ import typer
 
 from simcore.errors import InputError
 
+from . import options
 from .config import Given, named
-from .errors import CommandError
 from .files import expanded
 
 EPILOG = """\
@@ -35,8 +34,7 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="Page to write; an earlier one is replaced. Default: the first file's name and .html, "
-        "in this folder.",
+        help="Page to write. Default: the first file's name and .html, in this folder.",
         show_default=False,
     ),
 ]
@@ -47,21 +45,15 @@ def register(app: typer.Typer) -> None:
     app.command("report", epilog=EPILOG, no_args_is_help=True)(_report)
 
 
-def _report(files: Files, output: Output = None) -> None:
+def _report(files: Files, output: Output = None, overwrite: options.Overwrite = False) -> None:
     """Write one page about runs or training: verdict, figures, provenance. It works offline."""
     page = expanded(output) if output else Path(f"{Path(files[0]).stem}.html")
-    read = {os.path.realpath(expanded(file)) for file in files}
-    folder = os.path.isdir(page)  # noqa: PTH112 - no error for names that are refused
-    if folder or os.path.realpath(page) in read:
-        rule = "is a folder" if folder else "is one of the files to report on"
-        text = f"--output {page}: {rule}. Name another file, such as report.html."
-        raise CommandError(text, InputError.exit_code)
     from simcore.report import report
 
     try:
-        made = report(files, page)
+        made = report([expanded(file) for file in files], page, overwrite=overwrite)
     except InputError as error:
-        raise named(error, Given({}), ()) from error
+        raise named(error, Given({"output": str(page)}), ("output",)) from error
     for line in (*made.problems, *made.notes):
         typer.echo(line, err=True)
     typer.echo(f"written to {made.path}")

@@ -45,6 +45,8 @@ class Request:
         Names of the flags that are on.
     log_json
         The file of the log; None is no log.
+    read
+        Names of the files that are read.
     notes
         Notes for the user.
     """
@@ -54,6 +56,7 @@ class Request:
     output: Path | None
     flags: frozenset[str]
     log_json: Path | None = None
+    read: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -90,7 +93,12 @@ def build_request(given: Given, *, here: bool = True) -> Request:
     more = execution(given)
     plan = api.plan(spec, scheduler=more["settings"]["scheduler"], here=here)
     notes = tuple(spelled(note, option_name) for note in plan.notes())
-    return Request(run=plan.run, notes=notes, output=output_file(given), **more)
+    read = tuple(str(expanded(given.texts[name])) for name in READ if name in given.texts)
+    return Request(run=plan.run, notes=notes, output=output_file(given), read=read, **more)
+
+
+READ = ("inputs", "pairs", "config")
+"""Options that may name a file to read."""
 
 
 def execution(given: Given) -> dict[str, Any]:

@@ -44,7 +44,7 @@ simulate --width 1024 --depth 50 --ensemble raai --k 10 --inputs data/digits.h5 
 simulate --width 256 --depth 50 --weights rademacher --trials 200
 """
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 @app.command(help=HELP, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

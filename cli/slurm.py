@@ -152,8 +152,10 @@ class _Parsed:
 
 def _parsed(command: list[str]) -> _Parsed:
     """Read a command line by the parser of `simulate`, whose messages speak of its options."""
-    if command[0] != "simulate":
-        text = f"-- {command[0]}: must be the command simulate. Write -- simulate --width 4096 ..."
+    command = command[1:] if command[0] == "simcore" else command
+    if command[:1] != ["simulate"]:
+        remedy = "Write -- simulate --width 4096 ..."
+        text = f"-- {' '.join(command[:1])}: must be the command simulate. {remedy}"
         raise CommandError(text, InputError.exit_code)
     found: list[_Parsed] = []
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import itertools
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
-from simcore.api import BY_NAME, evenly
-from simcore.errors import InputError, OutputError
+from simcore.api import BY_NAME, claim, evenly, written
+from simcore.errors import InputError
 
 from .config import Given
 from .files import expanded
@@ -80,15 +78,10 @@ def checked_output(given: Given) -> Path | None:
     if name is None:
         return None
     path = expanded(name)
+    claim(path, overwrite="overwrite" in given.flags)
     if path.suffix not in (*DATA, *PICTURES):
         known = ", ".join((*DATA, *PICTURES))
         raise InputError("output", name, "has no known ending", f"Use one of: {known}.")
-    from .output import check_destination
-
-    check_destination(path)
-    if path.exists() and "overwrite" not in given.flags:
-        remedy = "Add --overwrite, or name another file."
-        raise InputError("output", name, "exists already", remedy)
     return path
 
 
@@ -96,7 +89,7 @@ def deliver(table: xr.Dataset, path: Path | None, given: Given) -> None:
     """Write a table to its file (OutputError if that fails), or show it."""
     table = table.assign_attrs(simcore_version=importlib.metadata.version("simcore"))
     if path is not None:
-        _write(table, path, given.texts.get("show"))
+        _write(table, path, given)
     if "json" in given.flags:
         show_json({**table.attrs, "rows": _frame(table).to_dict("records")})
     elif path is not None:
@@ -108,6 +101,8 @@ def deliver(table: xr.Dataset, path: Path | None, given: Given) -> None:
 def _frame(table: xr.Dataset) -> pd.DataFrame:
     """Return a row for every point (and layer), its parameters first."""
     dims = _ordered(table)
+    if not dims:  # a single point is no frame to xarray
+        return _frame(table.expand_dims("point")).drop(columns="point")
     frame = table.to_dataframe(dim_order=dims).reset_index()
     parameters = [name for name in table.coords if name not in dims]
     return frame[[*dims, *parameters, *table.data_vars]]
@@ -118,27 +113,20 @@ def _ordered(table: xr.Dataset) -> list[str]:
     return sorted(map(str, table.dims), key=lambda dim: (dim != "width", dim == "layer"))
 
 
-def _write(table: xr.Dataset, path: Path, show: str | None) -> None:
-    """Write a file beside `path`, then move it there, so that nobody reads half of it."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".theory-") as folder:
-            made = Path(folder) / path.name
-            if path.suffix == ".csv":
-                _frame(table).to_csv(made, index=False)
-            elif path.suffix in DATA:
-                from simcore.theory.nexus import as_nexus
+def _write(table: xr.Dataset, path: Path, given: Given) -> None:
+    overwrite = "overwrite" in given.flags
+    if path.suffix in PICTURES:
+        from simcore.figures.theory import draw
 
-                as_nexus(table).to_netcdf(made, engine="h5netcdf")
-            else:
-                from simcore.figures.theory import draw
+        draw(table, path, given.texts.get("show"), overwrite=overwrite)
+        return
+    with written(path, overwrite=overwrite) as made:
+        if path.suffix == ".csv":
+            _frame(table).to_csv(made, index=False)
+        else:
+            from simcore.theory.nexus import as_nexus
 
-                draw(table, made, show)
-            os.replace(made, path)  # noqa: PTH105 - says which of the two names failed
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        message = f"can't write {path}: {error.strerror or error}; choose another folder"
-        raise OutputError(message) from error
+            as_nexus(table).to_netcdf(made, engine="h5netcdf")
 
 
 # --- the terminal -------------------------------------------------------------------------------

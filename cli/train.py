@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from simcore.api import Control, Progress, settings
-from simcore.errors import InputError
+from simcore.errors import InputError, as_typed
 
 from .config import Given, named, option_name
 from .files import expanded
 from .live import choose_report
 from .numbers import duration
 from .options import SIMULATE, accepts, option_table
-from .output import GO_ON, check_destination, resolve_destination
+from .output import GO_ON, check_destination, claim, resolve_destination
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _perform(plan: Plan, given: Given) -> int:
     if exit_code == 0 and figure is not None:
         from simcore.figures.runs import plot
 
-        plot(destination.path, "loss", figure)
+        plot(destination.path, "loss", figure, overwrite="overwrite" in given.flags)
     return exit_code
 
 
@@ -180,8 +180,8 @@ def _figure(given: Given) -> Path | None:
 
     figure = expanded(typed)
     check_ending(figure, "figure")
-    check_destination(figure, "figure")
-    return figure
+    others = [given.texts["output"]] if "output" in given.texts else []
+    return claim(figure, overwrite="overwrite" in given.flags, field="figure", others=others)
 
 
 def resume_training(path: Path, given: Given) -> int:
@@ -254,7 +254,7 @@ def _show(outcome: Outcome, path: Path, given: Given) -> None:
 
     _show_results(to_dataset(outcome.results), path, given)
     if not {"quiet", "json"} & given.flags:
-        quoted = shlex.quote(str(path))
+        quoted = as_typed(path)
         typer.echo(f"\n{outcome.results.networks()} networks in {duration(outcome.seconds)}")
         typer.echo(f"results are in {path}; next:")
         typer.echo(f"  simcore report {quoted}")
@@ -345,6 +345,6 @@ def _show_stopped(outcome: Outcome, path: Path, given: Given) -> None:
     if "quiet" not in given.flags:
         typer.echo(
             f"stopped: {path} holds {results.networks()} of {total} networks, unfinished. "
-            f"{GO_ON} {shlex.quote(str(path))}",
+            f"{GO_ON} {as_typed(path)}",
             err=True,
         )

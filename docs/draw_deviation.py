@@ -20,7 +20,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "main.h5")
         execute(Run(depth=200, width=(4096,)), output=run)
-        plot(run, "deviation", Path(__file__).with_name("deviation.png"))
+        picture = Path(__file__).with_name("deviation.png")
+        plot(run, "deviation", picture, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from .runs.limits import EXCLUSIVE as EXCLUSIVE
 from .runs.spec import RunSpec as RunSpec
 
 if TYPE_CHECKING:
+    from .execution.estimates import estimates as estimates
     from .execution.execute import Outcome as Outcome
     from .execution.execute import execute as execute
     from .execution.execute import resume as _resume
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from .execution.stopping import NO_VALUES as NO_VALUES
     from .execution.stopping import needed as needed
     from .files.destination import check_destination as check_destination
+    from .files.destination import claim as claim
     from .files.destination import identity as identity
+    from .files.destination import written as written
     from .files.run_file import info as info
     from .files.run_results import RunResults as RunResults
     from .machine.memory import check_memory as check_memory
@@ -51,9 +54,10 @@ if TYPE_CHECKING:
     resume_file, unite = _resume, _merge
 
 BELOW = {
+    "execution.estimates": {"estimates"},
     "execution.execute": {"Outcome", "execute", "stored_run"},
     "execution.stopping": {"NO_VALUES", "needed"},
-    "files.destination": {"check_destination", "identity"},
+    "files.destination": {"check_destination", "claim", "identity", "written"},
     "files.run_file": {"info"},
     "files.run_results": {"RunResults"},
     "machine.memory": {"check_memory"},
@@ -72,17 +76,6 @@ def __getattr__(name: str) -> Any:
     if not module:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"simcore.{module}"), found)
-
-
-def prepare() -> None:
-    """Let Numba use the widest vectors of this CPU.
-
-    It is for programs that own their process, before they import anything that compiles: Numba
-    keeps kernels apart that were compiled for other vectors.
-    """
-    from .numerics.compiling import prefer_wide_vectors
-
-    prefer_wide_vectors()
 
 
 @dataclass(frozen=True)
@@ -179,15 +172,3 @@ def settings(
         remedy = "Give the seconds between two checkpoints."
         raise InputError("checkpoint", seconds, "must be above 0", remedy)
     return {"threads": resolve_threads(threads), "scheduler": scheduler, "checkpoint": seconds}
-
-
-def estimates(run: Run, threads: int) -> dict[str, int]:
-    """Return node_updates, file_bytes and memory_bytes of a run."""
-    from .files.run_file import estimate_bytes
-    from .machine.memory import memory_bytes
-
-    return {
-        "node_updates": run.trials * sum(point.nodes(run.depth) for point in run.points),
-        "file_bytes": estimate_bytes(run),
-        "memory_bytes": memory_bytes(run, threads),
-    }

@@ -129,7 +129,7 @@ pairs, inputs, trials, until_stderr, first_trial, keep, bins, controls, seed, sa
     options = {name: x for name, x in given.items() if name in names and x is not None}
     checked = settings(threads=threads, scheduler=scheduler, checkpoint=checkpoint)
     run = _run_of(ensemble, options, scheduler)
-    path = _free(output, overwrite=overwrite)
+    path = _free(output, overwrite=overwrite, others=(inputs, pairs))
     from .machine.memory import check_memory
 
     check_memory(run, checked["threads"])
@@ -313,10 +313,11 @@ def save(dataset: xr.Dataset, path: Name, *, overwrite: bool = False) -> Path:
     return Path(target)
 
 
-def _free(output: Name | None, *, overwrite: bool) -> Any:
+def _free(output: Name | None, *, overwrite: bool, others: Sequence[object] = ()) -> Any:
     """Return the path of a file that may be written; None stays None."""
-    path = None if output is None else Path(output)
-    if path is not None and path.exists() and not overwrite:
-        remedy = "Pass overwrite=True, or name another file."
-        raise InputError("output", str(path), "exists already", remedy)
-    return path
+    from .files.destination import claim
+
+    if output is None:
+        return None
+    named = [other for other in others if isinstance(other, str | os.PathLike)]
+    return claim(Path(output), overwrite=overwrite, replaces_results=True, others=named)

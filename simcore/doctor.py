@@ -1,7 +1,4 @@
-"""Checks of `simcore doctor`: the CPU, Numba, its caches, CUDA, and a run of known answer.
-
-Call `compiling.prefer_wide_vectors` before, as the commands do.
-"""
+"""Checks of `simcore doctor`: the CPU, Numba, its caches, CUDA, and a run of known answer."""
 
 from __future__ import annotations
 
@@ -92,6 +89,8 @@ def _threads() -> Check:
 
 def _numba() -> Check:
     import numba
+
+    from .numerics import kernels  # noqa: F401 - it chooses the vectors
 
     found = f"Numba {version('numba')}"
     config: Any = numba.config

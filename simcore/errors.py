@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "OutputError",
     "SimcoreError",
     "SimcoreWarning",
+    "as_typed",
     "one_line",
     "spelled",
 ]
@@ -36,6 +38,12 @@ def one_line(value: object) -> str:
     except ValueError:  # Python writes no number of more than some thousand digits
         text = "a number of very many digits"
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+
+
+def as_typed(path: str | os.PathLike[str]) -> str:
+    """Return the name of a file as it is typed in a shell, also where it begins with a dash."""
+    name = os.fspath(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 class SimcoreWarning(UserWarning):

@@ -39,7 +39,7 @@ class Engine(Protocol):
     """Runs tasks. All its methods are called from one thread, but for `prepare`."""
 
     phase: str
-    """Phase of `prepare`, for the progress: "compiling" or "waiting"."""
+    """Phase of `prepare`, for the progress: "loading", "compiling" or "waiting"."""
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Make ready: compile, connect, wait for workers; returns early once `stopping`."""
@@ -92,7 +92,7 @@ class ThreadEngine:
         If the run is for a GPU and none can be used.
     """
 
-    phase = "compiling"
+    phase = "loading"
 
     def __init__(self, run: Run, threads: int) -> None:
         self._shares = 4 * threads

@@ -21,6 +21,7 @@ from simcore.errors import ClusterError, OutputError
 from simcore.files.run_results import RunResults
 from simcore.machine.cpus import resolve_threads
 from simcore.machine.gpu import used
+from simcore.numerics.kernels import compilations
 from simcore.runs.limits import DEFAULTS
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
@@ -207,16 +208,17 @@ class Loop:
             # Theory and the last write may take long, and may fail: no trial is to be lost by it.
             self._save()
             try:
-                results.predict(self._pause)
+                results.predict(self._look)
                 self.write(results)
             except WriteStopped:
                 return None
         return results
 
-    def _pause(self) -> None:
-        """Raise WriteStopped if a stop was asked for."""
+    def _look(self, detail: str) -> None:
+        """Tell how far theory is; raise WriteStopped if a stop was asked for."""
         from simcore.files.run_file import WriteStopped
 
+        self._tell("theory", detail)
         if self.control.stop.is_set():
             raise WriteStopped
 
@@ -226,6 +228,14 @@ class Loop:
         In a thread of its own, since the compiler can't be stopped.
         """
         failure: list[BaseException] = []
+        begun, done, before = compilations.begun, compilations.done, time.monotonic()
+
+        def tell() -> None:
+            phase = self.engine.phase
+            if phase == "loading" and compilations.begun > begun:
+                self._tell("compiling", f"{compilations.done - done} so far")
+            else:
+                self._tell(phase)
 
         def prepare() -> None:
             try:
@@ -233,16 +243,19 @@ class Loop:
             except BaseException as error:  # noqa: BLE001 - raised again by the other thread
                 failure.append(error)
 
-        self._tell(self.engine.phase)
+        tell()
         preparing = threading.Thread(target=prepare, daemon=True)
         preparing.start()
         while preparing.is_alive() and not self.control.stop.is_set():
             preparing.join(POLL_SECONDS)
-            self._tell(self.engine.phase)
+            tell()
         if self.control.stop.is_set():
             return False  # what stops this process often stops a cluster's others, which then fails
         if failure:
             raise failure[0]
+        if compiled := compilations.done - done:
+            seconds = time.monotonic() - before
+            self.announce(f"compiled {compiled} kernels in {seconds:.2g} s, kept for other runs")
         return True
 
     # --- tasks ----------------------------------------------------------------------------------
@@ -310,16 +323,16 @@ class Loop:
 
     # --- telling and writing --------------------------------------------------------------------
 
-    def _tell(self, phase: str) -> None:
+    def _tell(self, phase: str, detail: str = "") -> None:
         now = time.monotonic()
         if phase == self.told[0] and now < self.told[1]:
             return
-        self._report(phase)
+        self._report(phase, detail)
         # Sums over a large grid take a while: they may take a twentieth of the time.
         after = time.monotonic()
         self.told = (phase, after + 20.0 * (after - now))
 
-    def _report(self, phase: str) -> None:
+    def _report(self, phase: str, detail: str) -> None:
         expected = self.agenda.expected_trials()
         self.report(
             Progress(
@@ -334,6 +347,7 @@ class Loop:
                 points=len(self.points),
                 error=self.agenda.error,
                 target=None if self.run.target is None else self.run.target.error,
+                detail=detail,
             )
         )
 

@@ -22,7 +22,8 @@ class Progress:
     Parameters
     ----------
     phase
-        "compiling", "waiting" (for workers), "running" or "writing".
+        "loading" (kernels), "compiling" (them), "waiting" (for workers), "running", "theory" or
+        "writing".
     trials, total_trials
         Trials done and to do, over all points; the total is an estimate where a target is set.
     node_updates, total_node_updates
@@ -36,6 +37,8 @@ class Progress:
     error, target
         The largest standard error among unfinished points at their last look, and the one to be
         reached; None where it is not known, or no target was set.
+    detail
+        How far compiling or theory is, in words; "" is unknown.
     """
 
     phase: str
@@ -49,6 +52,7 @@ class Progress:
     points: int = 1
     error: float | None = None
     target: float | None = None
+    detail: str = ""
 
     @property
     def rate(self) -> float:

@@ -64,6 +64,7 @@ def plot(
     observable: str | None = None,
     layer: int | None = None,
     size: float = SIZE,
+    overwrite: bool = False,
 ) -> Path:
     """Draw one figure of a run: Monte Carlo with error bands, theory in black; or one of training.
 
@@ -82,6 +83,8 @@ def plot(
         The layer of ``distribution`` and ``scaling``; left out, the last.
     size
         Width in mm.
+    overwrite
+        Whether an existing `output` may be replaced; results never are.
 
     Returns
     -------
@@ -91,8 +94,8 @@ def plot(
     Raises
     ------
     InputError
-        If the kind, the observable, the layer or the format is unknown, or the run does not have
-        what the figure shows.
+        If the kind, the observable, the layer or the format is unknown, the run does not have what
+        the figure shows, or `output` may not be replaced.
     FileFormatError
         If `path` is neither a run nor training.
     OutputError
@@ -103,7 +106,7 @@ def plot(
         rule = f"must lie between {SIZES[0]:g} and {SIZES[1]:g} mm"
         raise InputError("size", size, rule, "86 is one column, 178 two.")
     width = size / 25.4
-    with figure(output, (width, ASPECT * width)) as drawn:
+    with figure(output, (width, ASPECT * width), overwrite=overwrite) as drawn:
         _DRAWN[held.name](drawn, path, kind, observable=observable, layer=layer)
     return Path(output)
 

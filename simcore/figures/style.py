@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from simcore.errors import InputError, OutputError
+from simcore.errors import InputError
+from simcore.files.destination import refuse_dash, written
 
 COLOURS = (
     "#0072b2",
@@ -34,6 +35,7 @@ def check_ending(output: str | Path, field: str = "output") -> None:
     """Raise InputError, about `field`, unless a figure can be written to a file of this name."""
     from matplotlib.backend_bases import FigureCanvasBase
 
+    refuse_dash(output, field)
     known = sorted(FigureCanvasBase.get_supported_filetypes())
     if Path(output).suffix[1:].lower() not in known:
         remedy = f"Use one of: {', '.join(known)}."
@@ -46,17 +48,20 @@ def plain_number(value: float, digits: int = 6) -> str:
 
 
 @contextmanager
-def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
+def figure(
+    output: str | Path, size: tuple[float, float], *, overwrite: bool = False
+) -> Iterator[Any]:
     """Yield a matplotlib Figure of a size in inches in the common style, and write it in the end.
 
-    InputError if the ending of `output` is unknown, OutputError if it can't be written.
+    InputError if the ending of `output` is unknown or the file may not be replaced, OutputError if
+    it can't be written.
     """
     target = Path(output)
     check_ending(target)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(fname=STYLE):
+    with written(target, overwrite=overwrite) as made, mpl.rc_context(fname=STYLE):
         drawn = Figure(figsize=size)
         yield drawn
         # It warns of the dates of fonts that matplotlib brings along, as they are put into a PDF.
@@ -64,9 +69,6 @@ def figure(output: str | Path, size: tuple[float, float]) -> Iterator[Any]:
         level = fonts.level
         fonts.setLevel(logging.ERROR)
         try:
-            drawn.savefig(target)
-        except OSError as error:
-            message = f"can't write {target}: {error.strerror or error}; choose another folder"
-            raise OutputError(message) from error
+            drawn.savefig(made)
         finally:
             fonts.setLevel(level)

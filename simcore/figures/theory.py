@@ -62,7 +62,9 @@ SHOWN: dict[str, dict[str, _Quantity]] = {
 """Quantities of the figures that have a choice, the default first."""
 
 
-def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path:
+def draw(
+    table: xr.Dataset, output: str | Path, show: str | None = None, *, overwrite: bool = False
+) -> Path:
     """Draw a table of `simcore.theory.tables`.
 
     Parameters
@@ -73,6 +75,8 @@ def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path
         File to write; its ending chooses the format (pdf, png, svg).
     show
         One of `SHOWN` of that table; None is the first.
+    overwrite
+        Whether an existing `output` may be replaced; results never are.
 
     Returns
     -------
@@ -82,13 +86,13 @@ def draw(table: xr.Dataset, output: str | Path, show: str | None = None) -> Path
     Raises
     ------
     InputError
-        If there is nothing to draw, or the ending is unknown.
+        If there is nothing to draw, the ending is unknown, or `output` may not be replaced.
     OutputError
         If the figure can't be written.
     """
     kind = str(table.attrs["table"])
     quantity = _chosen(kind, show)
-    with figure(output, (5.4, 3.6)) as drawn:
+    with figure(output, (5.4, 3.6), overwrite=overwrite) as drawn:
         if quantity is None:
             _ALONE[kind](drawn, table)
         else:

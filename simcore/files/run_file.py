@@ -19,17 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import FileFormatError
-from simcore.physics.observables import BY_NAME, NAMES
+from simcore.physics.observables import BY_NAME
 from simcore.runs.controls import in_words
 from simcore.runs.run import Run
-from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics
 
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .header import Format, provenance, version_text
-from .layout import ESTIMATORS, OVERLAID, Array, Field, coordinates, fields, sizes
+from .layout import ESTIMATORS, OVERLAID, Array, Field, coordinates, fields
 from .lock import writer
-from .resume_state import node_count, state_arrays, state_coordinates, state_fields, state_points
+from .resume_state import node_count, state_arrays, state_coordinates, state_points
 from .run_results import RunResults
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "Header",
     "WriteStopped",
     "describe",
-    "estimate_bytes",
     "info",
     "read_header",
     "read_state",
@@ -50,9 +48,6 @@ _STATE_VERSION = (1, 2)
 """First format whose state has all that is needed to resume a run."""
 
 RNG = "philox4x32-10"
-
-_OVERHEAD = 6000
-"""Bytes that HDF5 adds for an array with its attributes, at most."""
 
 
 def rng_layout(run: Run) -> int:
@@ -165,24 +160,6 @@ def _open_group(
     # The scales come first: width, sigma_w and g lie along other coordinates.
     for name, array in sorted(coords.items(), key=lambda item: item[1].dims != (item[0],)):
         writer.array(f"/entry/{folder}/{name}", array.values, array)
-
-
-def estimate_bytes(run: Run) -> int:
-    """Return an upper estimate of the size of a run's file, uncompressed, in bytes.
-
-    It bounds a checkpoint and the final file. While a file is replaced both the old and the new
-    one take room.
-    """
-    blocks = -(-(run.first_trial + run.trials) // BLOCK) - run.first_trial // BLOCK
-    nodes = blocks.bit_length() * (2 if run.first_trial else 1)
-    size = {**sizes(run), "node": nodes * math.prod(run.shape)}
-    total = 0
-    for field in (*fields(run, complete=True), *state_fields(run)):
-        values = math.prod(size[dim] for dim in field.dims)
-        total += values * np.dtype(field.dtype).itemsize + _OVERHEAD
-    axes = sum(map(len, run.dimensions.values())) + 2 * run.depth + run.bins + 8 * len(size)
-    axes += 8 * run.columns.pairs
-    return total + (len(NAMES) + 7) * (8 * axes + 16 * _OVERHEAD) + 4 * len(run.config_json())
 
 
 # --- reading -------------------------------------------------------------------------------------

@@ -59,28 +59,26 @@ class RunResults:
         self._first_order: dict[str, dict[str, Floats]] | None = None
         self._of_network: dict[str, dict[str, Floats]] | None = None
 
-    def predict(self, pause: Callable[[], None] = lambda: None) -> None:
+    def predict(self, look: Callable[[str], object] = str) -> None:
         """Make all predictions now, which may take seconds for each point.
 
-        `pause` is called before each slow prediction; it may raise to abandon it.
+        `look` is called before each slow prediction, with its name; it may raise to abandon it.
         """
         if self.complete:
-            self._infinite_width(pause)
-            self._shared_network(pause)
-            pause()
+            self._infinite_width(look)
+            self._shared_network(look)
+            look("first order in 1/N")
             if has_first_order(self.run):
                 self._finite_width()
 
-    def _infinite_width(self, pause: Callable[[], None] = lambda: None) -> dict[str, Floats]:
+    def _infinite_width(self, look: Callable[[str], object] = str) -> dict[str, Floats]:
         if self._theory is None:
-            self._theory = predictions(self.run, pause)
+            self._theory = predictions(self.run, look)
         return self._theory
 
-    def _shared_network(
-        self, pause: Callable[[], None] = lambda: None
-    ) -> dict[str, dict[str, Floats]]:
+    def _shared_network(self, look: Callable[[str], object] = str) -> dict[str, dict[str, Floats]]:
         if self._of_network is None:
-            self._of_network = network_predictions(self.run, pause)
+            self._of_network = network_predictions(self.run, look)
         return self._of_network
 
     def _finite_width(self) -> dict[str, dict[str, Floats]]:

@@ -157,7 +157,8 @@ def _cuda(found: Findings) -> int:
 def _packages(found: Findings) -> str:
     """Return the packages for CUDA that fit, as words for pip."""
     major = _cuda(found)
-    return f"'numba-cuda[cu{major}]' 'cupy-cuda{major}x[ctk]'"
+    least = dotted(LEAST_NUMBA_CUDA)
+    return f"'numba-cuda[cu{major}]>={least}' 'cupy-cuda{major}x[ctk]>={LEAST_CUPY}.0'"
 
 
 # --- obstacles ----------------------------------------------------------------------------------

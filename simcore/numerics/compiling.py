@@ -2,7 +2,8 @@
 
 Kernels of simcore are cached in one folder, whoever imports them first: a command, a script, a
 worker (`simcore.numerics.kernels`). Caches of other packages are left alone. The vector width is a
-choice for a whole process, so `import simcore` does not make it.
+choice for a whole process: `kernels` makes it, so that all processes share one set of kernels, and
+`import simcore` alone does not.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
-"""The folder of simcore: kernels are stale when any file in it changes."""
+"""The folder of simcore."""
+
+KERNEL_ROOMS = ("numerics", "physics", "theory", "statistics", "inputs", "runs", "sampling")
+"""The rooms that compile, and all below them: kernels are stale when a file in these changes."""
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 CUPY_CACHE_VARIABLE = "CUPY_CACHE_DIR"
@@ -67,7 +71,7 @@ def _lasting_folder() -> Path | None:
     try:
         chosen = os.environ.get(CACHE_VARIABLE)
         parent = Path(chosen).absolute() if chosen else user_cache_path()
-        folder = parent / "simcore" / source_digest()
+        folder = parent / "simcore" / source_digest(rooms=KERNEL_ROOMS)
         if not folder.is_absolute():  # without a home folder, some versions leave a literal ~
             return None
         if "SLURM_JOB_ID" in os.environ:
@@ -111,18 +115,21 @@ def _writable(folder: Path) -> Path:
         return folder
 
 
-def source_digest(package: Path = PACKAGE) -> str:
-    """Return a digest of the names and contents of all Python files of a package, without its cli.
+def source_digest(package: Path = PACKAGE, rooms: Collection[str] = ()) -> str:
+    """Return a digest of the names and contents of the Python files of a package.
 
     Parameters
     ----------
     package
         The folder of the package; simcore's own if it is left out.
+    rooms
+        Folders in it that count; all but cli if there are none.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).as_posix()
-        if not name.startswith("cli/"):
+        room = name.partition("/")[0]
+        if room in rooms if rooms else room != "cli":
             digest.update(f"{name}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -131,16 +138,19 @@ def source_digest(package: Path = PACKAGE) -> str:
 def prefer_wide_vectors() -> None:
     """Let Numba use 512-bit vectors where the CPU has them; the numbers stay the same.
 
-    Call it after ``import numba`` and before the first ``@njit`` of the process. LLVM prefers 256
-    bits by default, which costs a third of the speed here. NUMBA_CPU_FEATURES and NUMBA_CPU_NAME
-    of the user win.
+    `simcore.numerics.kernels` calls it before its first function; after the first ``@njit`` of a
+    process Numba's choice is made, and stays. LLVM prefers 256 bits by default, which costs a third
+    of the speed here. NUMBA_CPU_FEATURES and NUMBA_CPU_NAME of the user win.
     """
     if os.environ.get(FEATURES_VARIABLE) or os.environ.get("NUMBA_CPU_NAME"):
         return
     import numba
     from llvmlite import binding
+    from numba.core.registry import cpu_target
 
     config: Any = numba.config
+    if "_toplevel_target_context" in vars(cpu_target):
+        return
 
     try:
         host = binding.get_host_cpu_features()

@@ -1,5 +1,7 @@
 """`njit` of simcore: Numba's, with a cache in one folder that no damage of its files can break.
 
+All of simcore is compiled through this module, for the widest vectors.
+
 Numba's own cache stands beside the sources by default, does not notice that a function inlined from
 another file has changed, mixes up signatures that two processes write at once, and lets errors of
 the disk through. Here every signature of a function has one file, replaced atomically and sealed
@@ -13,6 +15,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,9 +27,11 @@ from numba.core.serialize import dumps
 
 from simcore.errors import SimcoreWarning
 
-from .compiling import cache_folder
+from .compiling import cache_folder, prefer_wide_vectors
 
 DIGEST_BYTES = 32
+
+prefer_wide_vectors()
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -48,6 +53,17 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
         return compiled
 
     return decorate
+
+
+@dataclass
+class Compilations:
+    """Functions that this process began to compile, since the cache did not have them, and did."""
+
+    begun: int = 0
+    done: int = 0
+
+
+compilations = Compilations()
 
 
 class Store:
@@ -79,6 +95,11 @@ class Store:
 
     def load(self, key: tuple[Any, ...]) -> Any:
         """Return what was saved under a key; None where nothing is, or nothing whole."""
+        found = self._read(key)
+        compilations.begun += found is None
+        return found
+
+    def _read(self, key: tuple[Any, ...]) -> Any:
         try:
             content = self.path(key).read_bytes()
             seal, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
@@ -91,6 +112,7 @@ class Store:
 
     def save(self, key: tuple[Any, ...], data: Any) -> None:
         """Save under a key; warn once where that can't be done."""
+        compilations.done += 1
         if Store.given_up:
             return
         payload = self._dump((key, data))
@@ -136,7 +158,7 @@ class KernelCache(NullCache):
         return str(cache_folder())
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """Return a compiled function; None where there is none."""
+        """Return a compiled function; None where there is none, and Numba compiles it."""
         target.refresh()
         reduced = self._store.load((signature, target.codegen().magic_tuple()))
         rebuild: Any = CompileResult._rebuild

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from simcore.errors import FileFormatError, InputError, OutputError
+from simcore.errors import FileFormatError, InputError
+from simcore.files.destination import claim, written
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,7 +47,12 @@ class Report(NamedTuple):
     notes: tuple[str, ...]
 
 
-def report(data: Data | Sequence[Data], output: str | os.PathLike[str]) -> Report:
+def report(
+    data: Data | Sequence[Data],
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> Report:
     """Write a page about one or several runs that needs no network.
 
     `simcore.report(...)` is this function.
@@ -57,24 +63,27 @@ def report(data: Data | Sequence[Data], output: str | os.PathLike[str]) -> Repor
         Files that `simulate` or `simcore train` wrote, or Datasets that `simulate` or `open_run`
         returned, in any mixture, one or several. Those that can't be read are named on the page.
     output
-        The page to write (HTML); an earlier one is replaced.
+        The page to write (HTML).
+    overwrite
+        Whether an existing `output` may be replaced; results never are.
 
     Raises
     ------
     InputError
-        If no file can be read.
+        If no file can be read, or `output` may not be replaced.
     OutputError
         If the page can't be written.
     """
     from .datasets import as_files
 
     with as_files(data) as paths:
-        return _report(paths, output)
+        return _report(paths, Path(output), overwrite=overwrite)
 
 
-def _report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Report:
+def _report(paths: Sequence[str | os.PathLike[str]], output: Path, *, overwrite: bool) -> Report:
     from .sources import read_sources
 
+    page = claim(output, overwrite=overwrite, others=paths)
     sources, trainings, problems = read_sources(paths)
     try:
         html = _rendered(sources, trainings, problems)
@@ -83,7 +92,9 @@ def _report(paths: Sequence[str | os.PathLike[str]], output: str | os.PathLike[s
             source.dataset.close()
     files: list[Source | Training] = [*sources, *trainings]
     notes = tuple(f"{file.path}: {note}" for file in files for note in file.notes)
-    return Report(_written(Path(output), html), tuple(map(_line, problems)), notes)
+    with written(page, overwrite=overwrite) as made:
+        made.write_text(html, encoding="utf-8", errors="backslashreplace")
+    return Report(page, tuple(map(_line, problems)), notes)
 
 
 def _rendered(sources: list[Source], trainings: list[Training], problems: list[InputError]) -> str:
@@ -107,15 +118,6 @@ def _rendered(sources: list[Source], trainings: list[Training], problems: list[I
 
 def _line(problem: InputError) -> str:
     return f"{problem.value}: {problem.rule}. {problem.remedy}"
-
-
-def _written(path: Path, text: str) -> Path:
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        message = f"can't write {path}: {error.strerror or error}; choose another folder"
-        raise OutputError(message) from error
-    return path
 
 
 class _Room(ModuleType):

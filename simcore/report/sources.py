@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.errors import InputError, SimcoreError
+from simcore.errors import InputError, SimcoreError, as_typed
 from simcore.results.intervals import FEW
 
 from .training_source import Training, read_training
@@ -127,7 +127,7 @@ _READERS: dict[str, Callable[[Path, StoredFile], Source | Training]] = {
 def _notes(source: Source) -> list[str]:
     """Return a note on each part that a run lacks for a whole report, with its remedy."""
     facts, config = source.facts, source.config
-    name = source.path.name
+    name = as_typed(source.path)
     least, most = facts["trials_done"]
     notes = []
     if not facts["complete"]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simcore.errors import as_typed
 from simcore.file_types import TRAINING
 from simcore.files.stored import StoredFile
 
@@ -34,7 +35,7 @@ def read_training(path: Path, stored: StoredFile) -> Training:
         done = f"{facts['networks']} of about {facts['networks_in_all']} networks"
         notes.append(
             f"Training is unfinished ({done}): only ensembles whose networks are all trained are "
-            f"shown. Finish it: simcore resume {path.name}"
+            f"shown. Finish it: simcore resume {as_typed(path)}"
         )
     if facts["config"]["seeds"] == 1:
         notes.append(

@@ -54,7 +54,7 @@ def in_memory(run: Run, **options: Unpack[Options]) -> xr.Dataset:
 def _with_theory(outcome: Outcome, control: Control) -> RunResults:
     """Return results with their predictions; those of a checkpoint if that was interrupted."""
 
-    def pause() -> None:
+    def pause(_: str = "") -> None:
         if control.stop.is_set():
             raise WriteStopped
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,12 @@ def predicted_of_network(run: Run) -> dict[str, tuple[str, ...]]:
 
 
 def network_predictions(
-    run: Run, pause: Callable[[], None] = lambda: None
+    run: Run, look: Callable[[str], object] = str
 ) -> dict[str, dict[str, Floats]]:
     """Return the predictions of all points by observable and array, each (point, layer).
 
-    `pause` is called before each prediction, some of which take seconds; may raise to give it up.
+    `look` is called before each layer of those that take seconds, with its number, in words; may
+    raise to give it up.
     """
     arrays = predicted_of_network(run)
     shape = (len(run.points), run.depth)
@@ -45,8 +47,8 @@ def network_predictions(
     for i, point in enumerate(run.points):
         physics = (point.k, point.sigma_w, point.sigma_b, None if inputs is not None else point.q0)
         if physics not in known:
-            pause()
-            known[physics] = _dead_nodes(run, point, inputs, pause)
+            where = f"point {i + 1} of {len(run.points)}"
+            known[physics] = _dead_nodes(run, point, inputs, partial(_told, look, where))
         for part, values in zip(("theory", "theory_errors"), known[physics], strict=True):
             if part in found["dead"]:
                 found["dead"][part][i] = values
@@ -55,15 +57,19 @@ def network_predictions(
     return found
 
 
+def _told(look: Callable[[str], object], where: str, layer: str) -> None:
+    look(f"{where}, {layer}")
+
+
 def _dead_nodes(
-    run: Run, point: Point, inputs: Floats | None, pause: Callable[[], None]
+    run: Run, point: Point, inputs: Floats | None, look: Callable[[str], object]
 ) -> tuple[Floats, Floats]:
     """Return the share of nodes inactive for all inputs, theory.md (7e), and its error."""
     from simcore.theory.data_set import dead_of_inputs, dead_of_pairs
 
     law = {"k": point.k, "sigma_w": point.sigma_w, "sigma_b": point.sigma_b or 0.0}
     if inputs is not None:
-        return dead_of_inputs(inputs, run.depth, pause=pause, **law)
+        return dead_of_inputs(inputs, run.depth, look=look, **law)
     values = dead_of_pairs(run.depth, q0=point.q0, distances=point.distances, **law)
     return values, np.zeros(run.depth)
 

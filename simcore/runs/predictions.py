@@ -23,15 +23,16 @@ POPULATIONS = 4
 """Pairs of a shared network whose population is followed, seconds for each; others have none."""
 
 
-def predictions(run: Run, pause: Callable[[], None] = lambda: None) -> dict[str, Floats]:
+def predictions(run: Run, look: Callable[[str], object] = str) -> dict[str, Floats]:
     """Return the predictions of all points and, for asymmetric weights, their standard errors.
 
     Parameters
     ----------
     run
         The run.
-    pause
-        Called before each prediction, some of which take seconds; may raise to give it up.
+    look
+        Called before each prediction, some of which take seconds, with the number of the point, in
+        words; may raise to give it up.
 
     Returns
     -------
@@ -48,12 +49,18 @@ def predictions(run: Run, pause: Callable[[], None] = lambda: None) -> dict[str,
         for pair in pairs[:POPULATIONS] if point.asymmetric else pairs:
             physics = (*_physics(run, point), pair if inputs is not None else point.distances[pair])
             if physics not in known:
-                pause()
+                look(_place(i, len(run.points), pair, len(pairs)))
                 known[physics] = _predict(run, point, pair, inputs)
             found["theory"][:, i, pair], found["theory_errors"][:, i, pair] = known[physics]
         if not point.asymmetric and run.weights == "normal":
             _add_deaths(run, point, found["theory"][:, i])
     return found
+
+
+def _place(point: int, points: int, pair: int, pairs: int) -> str:
+    """Return a point of the grid and a pair, numbered from 0, in words."""
+    of_pairs = f", pair {pair + 1} of {pairs}" if pairs > 1 else ""
+    return f"point {point + 1} of {points}{of_pairs}"
 
 
 def has_first_order(run: Run) -> bool:

@@ -70,7 +70,7 @@ def start() -> subprocess.Popen[bytes] | None:
     features = getattr(config, "CPU_FEATURES", None)
     environment = dict(os.environ)
     if features:
-        # `compiling.prefer_wide_vectors` sets them for its own process only.
+        # They are those of this process, in which a user may have compiled before.
         environment[FEATURES_VARIABLE] = features
     try:
         return subprocess.Popen(

@@ -128,7 +128,7 @@ def dead_of_inputs(
     k: float,
     sigma_w: float | None = None,
     sigma_b: float = 0.0,
-    pause: Callable[[], None] = lambda: None,
+    look: Callable[[str], object] = str,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the share of nodes inactive for all given inputs and its standard error by draws.
 
@@ -138,8 +138,8 @@ def dead_of_inputs(
         Shape (M, N₀), M up to `MOST_INPUTS`. Layers are followed up to some `WORK` of order M³.
     depth, k, sigma_w, sigma_b
         As for `trajectory`.
-    pause
-        Called before each layer; may raise to give up.
+    look
+        Called before each layer with its number, in words; may raise to give up.
 
     Returns
     -------
@@ -159,8 +159,9 @@ def dead_of_inputs(
     if not count:
         return np.ones(depth), np.zeros(depth)
     covariance = law.weight_variance * (seen @ seen.T) / seen.shape[1] + bias
-    for layer in range(min(depth, int(WORK / (count**2 * (count / 3.0 + 2.0 * _draws(count)))))):
-        pause()
+    layers = min(depth, int(WORK / (count**2 * (count / 3.0 + 2.0 * _draws(count)))))
+    for layer in range(layers):
+        look(f"layer {layer + 1} of {layers}")
         root = np.sqrt(np.diagonal(covariance))
         correlation = np.clip(covariance / root[:, None] / root, -1.0, 1.0)
         np.fill_diagonal(correlation, 1.0)

@@ -18,5 +18,5 @@ _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 def __getattr__(name: str) -> object:
     if name in __all__ and find_spec("torch") is None:
         rule = "needs PyTorch, which is not installed"
-        raise InputError("simcore.torch", name, rule, "Run: pip install torch.")
+        raise InputError("simcore.torch", name, rule, "Run: pip install 'torch>=2.4'.")
     return _load(name)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simcore.execution.progress import Control, Progress, Report
+from simcore.files.destination import claim
 from simcore.files.lock import only_writer
 from simcore.machine.cpus import resolve_threads
 from simcore.machine.provenance import collect_provenance, version
@@ -87,8 +88,8 @@ def train(
         If the file can't be written, or another process writes it.
     """
     path = None if output is None else Path(output)
-    if path is not None and path.exists() and not overwrite:
-        raise InputError("output", path, "exists already", "Pass overwrite=True or another name.")
+    if path is not None:
+        claim(path, overwrite=overwrite, replaces_results=True)
     return to_dataset(execute(plan, output=path, threads=threads, report=report).results)
 
 
@@ -163,7 +164,7 @@ def check_torch(plan: Plan) -> None:
         import torch
     except ImportError as error:
         rule = "needs PyTorch, which is not installed"
-        raise InputError("train", plan.task, rule, "Run: pip install torch.") from error
+        raise InputError("train", plan.task, rule, "Run: pip install 'torch>=2.4'.") from error
     if plan.device == "cuda" and not torch.cuda.is_available():
         rule = f"can't be used: PyTorch {torch.__version__} sees no GPU here"
         raise DeviceError("device", "cuda", rule, "Leave it out, or install PyTorch for CUDA.")

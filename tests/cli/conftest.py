@@ -13,7 +13,6 @@ from tests.cli.fakes import FakeRun, fake_dataset
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeRun:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("simcore.numerics.compiling.prefer_wide_vectors", lambda: None)
     execute = FakeRun()
     monkeypatch.setattr("simcore.execution.execute.execute", execute)
     monkeypatch.setattr(

@@ -152,7 +152,7 @@ def test_dask_that_is_missing_is_named(
 ) -> None:
     monkeypatch.setattr("simcore.execution.dask.address.find_spec", lambda _: None)
     assert simulate([*BASIC, "--scheduler", "local:2"]) == 2
-    assert "pip install distributed." in capsys.readouterr().err
+    assert "pip install 'distributed>=2025.1'." in capsys.readouterr().err
 
 
 def test_a_target_is_part_of_the_run_and_lifts_the_limit(fake: FakeRun) -> None:

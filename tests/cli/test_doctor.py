@@ -225,7 +225,6 @@ def test_the_exit_code_says_whether_anything_is_wrong(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("simcore.numerics.compiling.prefer_wide_vectors", lambda: None)
     for case, code in (("no driver", 0), ("no GPU", 0), ("other CUDA", 1), ("no memory", 1)):
         pretend(CASES[case][0])
         assert main(["doctor"]) == code
@@ -242,7 +241,6 @@ def test_on_a_terminal_it_is_a_table(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("simcore.numerics.compiling.prefer_wide_vectors", lambda: None)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "120")
     assert main(["doctor"]) == 0

@@ -51,7 +51,7 @@ MISTAKES = [
     (["noise.h5"], "noise.h5: is not"),
     (["."], ".: is a folder"),
     (["run.h5", "-o", "."], "--output .: is a folder"),
-    (["run.h5", "-o", "run.h5"], "--output run.h5: is one of the files to report on"),
+    (["run.h5", "-o", "run.h5"], "--output run.h5: is another file of this command"),
     (["noise.h5", "none.h5"], "noise.h5: is not"),
 ]
 
@@ -70,8 +70,8 @@ def test_a_mistake_is_one_line(
 
 
 def test_a_folder_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", "run.h5", "-o", "none/page.html"]) == 1
-    assert "choose another folder" in capsys.readouterr().err
+    assert main(["report", "run.h5", "-o", "none/page.html"]) == 2
+    assert "--output none/page.html: is in no folder" in capsys.readouterr().err
 
 
 def test_the_help_imports_nothing_heavy() -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -158,7 +159,8 @@ def progress(phase: str, nodes: int, seconds: float) -> Progress:
 
 
 def test_progress_in_words() -> None:
-    assert describe(progress("compiling", 0, 0.0)) == ""
+    assert describe(progress("loading", 0, 0.0)) == ""
+    assert describe(replace(progress("theory", 1000, 9.0), detail="layer 2 of 9")) == "layer 2 of 9"
     assert describe(progress("running", 0, 0.0)) == "0 of 100 trials"
     assert describe(progress("running", 500, 20.0)) == (
         "50 of 100 trials, 25 node updates/s, about 20 s left"
@@ -186,7 +188,7 @@ def test_a_terminal_gets_a_live_line() -> None:
     os.close(theirs)
     shown = os.read(ours, 100_000).decode()
     os.close(ours)
-    assert "preparing kernels" in shown
+    assert "compiling kernels" in shown
     assert "10 of 100 trials, 50 node updates/s, about 18 s left" in " ".join(shown.split())
 
 
@@ -203,14 +205,46 @@ def test_a_terminal_without_a_cursor_gets_plain_lines(monkeypatch: pytest.Monkey
 def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
     report = PlainReport(clock=lambda: now[0])
-    report(progress("compiling", 0, 0.0))
-    for tick in range(1, 601):
+    report(progress("loading", 0, 0.0))
+    for tick in range(1, 301):
+        now[0] = tick * 0.1
+        report(progress("compiling", 0, 0.0))
+    for tick in range(301, 901):
         now[0] = tick * 0.1
         report(progress("writing" if tick % 100 == 0 else "running", tick, now[0]))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("preparing kernels")
+    assert lines[0].startswith("compiling kernels, once per installation")
     assert lines[1].startswith("running")
     assert len(lines) <= 2 + 60 / 5
+
+
+def test_a_run_without_compiling_says_little(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    report = PlainReport(clock=lambda: now[0])
+    for phase in ("loading", "running", "theory", "writing"):
+        now[0] += 1.0
+        report(progress(phase, 0, now[0]))
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == ["running"]
+
+
+def test_long_theory_says_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    report = PlainReport(clock=lambda: now[0])
+    for layer in range(1, 31):
+        now[0] += 1.0
+        report(
+            replace(progress("theory", 1000, now[0]), detail=f"point 1 of 1, layer {layer} of 30")
+        )
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "computing theory: point 1 of 1, layer 5 of 30"
+    assert 4 <= len(lines) <= 6
+
+
+def test_a_block_that_runs_counts_its_networks() -> None:
+    """A block of a batch may take minutes; its networks are known from the nodes they have done."""
+    running = Progress("running", 0, 64, 300, 640, 10.0)
+    assert describe(running).startswith("30 of 64 trials")
+    assert describe(replace(running, points=2)).startswith("0 of 64 trials")
 
 
 def test_rows_from_memory_are_those_of_the_dataset() -> None:

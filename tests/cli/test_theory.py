@@ -133,6 +133,58 @@ def test_every_kind_of_file(kind: str, folder: Path, capfd: pytest.CaptureFixtur
     assert {path.name for path in folder.iterdir()} == {f"t{e}" for e in (*DATA, *PICTURES)}
 
 
+SINGLE = {
+    "trajectory": "--depth 1 --width 16",
+    "fixed-point": "",
+    "map": "--correlation 0.3",
+    "growth": "--sigma-w 1.4",
+}
+"""Commands with a single value; a phase diagram has axes."""
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_a_single_point_has_every_kind_of_output(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"{kind} {SINGLE[kind]}"
+    assert theory(command) == 0
+    assert len(capsys.readouterr().out.splitlines()) >= 2
+    assert theory(f"{command} --json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    for ending in DATA:
+        assert theory(f"{command} -o t{ending}") == 0
+    frame = pd.read_csv("t.csv")
+    assert len(frame) == 1
+    numbers = {n: math.nan if x is None else float(x) for n, x in row.items() if n != "phase"}
+    assert frame.iloc[0][list(numbers)].to_dict() == pytest.approx(numbers, rel=1e-15, nan_ok=True)
+    for name in ("t.h5", "t.nc"):
+        with xr.open_dataset(name, engine="h5netcdf") as table:
+            assert {str(n) for n in table.variables} == row.keys()
+            shown = {n: table[n].to_numpy().item() for n in numbers}
+            assert shown == pytest.approx(numbers, rel=1e-15, nan_ok=True)
+    capsys.readouterr()
+    for ending in PICTURES:
+        code = theory(f"{command} -o t{ending}")
+        told = capsys.readouterr().err
+        assert (code, Path(f"t{ending}").exists()) in ((0, True), (2, False))
+        assert told.count("\n") == (code == 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("values", ["", "0:1:0", ","])
+def test_no_points_are_one_line(
+    kind: str, values: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for output in ([], ["--json"], ["-o", "t.csv"]):
+        depth = ["--depth", "3"] if kind == "trajectory" else []
+        assert main(["theory", kind, *depth, "--k", values, *output]) == 2
+        told = capsys.readouterr()
+        assert told.err.startswith("--k")
+        assert told.err.count("\n") == 1
+        assert not told.out
+    assert not list(folder.iterdir())
+
+
 def test_a_csv_is_tidy() -> None:
     assert theory("trajectory --depth 3 --k 0,inf --width 8,16 -o t.csv") == 0
     frame = pd.read_csv("t.csv")

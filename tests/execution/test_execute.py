@@ -222,8 +222,8 @@ def test_a_kill_in_theory_keeps_all_trials(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "run.h5"
     seen = []
 
-    def look(self: RunResults, pause: object) -> None:
-        del self, pause
+    def look(self: RunResults, told: object) -> None:
+        del self, told
         seen.append(info(path)["trials_done"])
 
     monkeypatch.setattr(RunResults, "predict", look)

@@ -1,7 +1,9 @@
 import os
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
 
 
 def digest() -> str:
-    return compiling.source_digest(Path(simcore.__file__).parent)
+    return compiling.source_digest(Path(simcore.__file__).parent, compiling.KERNEL_ROOMS)
 
 
 def test_the_cache_is_named_after_the_sources(tmp_path: Path) -> None:
@@ -129,6 +131,29 @@ def test_the_digest_sees_every_source_but_the_command_line(tmp_path: Path) -> No
     assert second != first
     (tmp_path / "a.py").rename(tmp_path / "c.py")
     assert compiling.source_digest(tmp_path) != second
+    (tmp_path / "sampling").mkdir()
+    (tmp_path / "sampling" / "d.py").write_text("d = 1\n")
+    third = compiling.source_digest(tmp_path, ("sampling",))
+    (tmp_path / "c.py").write_text("c = 1\n")
+    assert compiling.source_digest(tmp_path, ("sampling",)) == third
+    (tmp_path / "sampling" / "d.py").write_text("d = 2\n")
+    assert compiling.source_digest(tmp_path, ("sampling",)) != third
+
+
+def test_the_digest_of_kernels_has_every_room_that_compiles() -> None:
+    """And all that they may import: the layers of pyproject.toml are tested by import-linter."""
+    package = Path(simcore.__file__).parent
+    compile_here = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        if re.search(r"\bn?jit\b", path.read_text("utf-8"))
+    }
+    assert {"numerics", "sampling"} < compile_here <= set(compiling.KERNEL_ROOMS)
+    project = tomllib.loads((package.parent / "pyproject.toml").read_text("utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    below = [layer.removeprefix("simcore.") for layer in layers]
+    below = below[below.index("sampling") :]
+    assert set(below) == {*compiling.KERNEL_ROOMS, "errors"}
 
 
 def test_wide_vectors_only_with_avx512() -> None:

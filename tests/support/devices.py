@@ -9,8 +9,8 @@ from simcore.machine.gpu import Findings
 
 __all__ = ["CASES", "H100", "READY"]
 
-FOR_CUDA_12 = "Run pip install 'numba-cuda[cu12]' 'cupy-cuda12x[ctk]'"
-FOR_CUDA_13 = "Run pip install 'numba-cuda[cu13]' 'cupy-cuda13x[ctk]'"
+FOR_CUDA_12 = "Run pip install 'numba-cuda[cu12]>=0.30' 'cupy-cuda12x[ctk]>=14.0'"
+FOR_CUDA_13 = "Run pip install 'numba-cuda[cu13]>=0.30' 'cupy-cuda13x[ctk]>=14.0'"
 
 H100 = Gpu(0, "NVIDIA H100", (9, 0), 80 * 2**30, 79 * 2**30)
 

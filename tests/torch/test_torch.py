@@ -438,7 +438,7 @@ def test_torch_is_loaded_on_first_use() -> None:
 def test_the_remedy_is_named_where_torch_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(vars(simcore.torch), "he_", raising=False)
-    with pytest.raises(InputError, match=r"pip install torch\."):
+    with pytest.raises(InputError, match=r"pip install 'torch>=2\.4'\."):
         simcore.torch.he_  # noqa: B018 - it loads on access
     assert not hasattr(simcore.torch, "unknown")
 

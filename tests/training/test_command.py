@@ -117,5 +117,5 @@ def test_without_pytorch_the_remedy_is_named(
     assert main(["train", "digits"]) == 2
     told = capsys.readouterr().err
     assert "needs PyTorch, which is not installed" in told
-    assert "pip install torch." in told
+    assert "pip install 'torch>=2.4'." in told
     assert not list(tmp_path.iterdir())

@@ -24,7 +24,7 @@ def check_scheduler(scheduler: str) -> int | None:
     """
     if find_spec("distributed") is None:
         rule = "needs dask.distributed, which is not installed"
-        raise InputError("scheduler", scheduler, rule, "Run: pip install distributed.")
+        raise InputError("scheduler", scheduler, rule, "Run: pip install 'distributed>=2025.1'.")
     kind, _, rest = scheduler.partition(":")
     if kind == "local":
         if not rest.isascii() or not rest.isdecimal() or not 1 <= int(rest) <= MAX_PROCESSES:

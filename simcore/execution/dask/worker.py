@@ -202,12 +202,9 @@ def _sampler(job: Job) -> Sampler:
 
 @lru_cache(maxsize=4)
 def _made(job: Job) -> Sampler:
-    """Return the run's sampler, with Numba set up as the commands do and the kernels compiled."""
+    """Return the run's sampler with its kernels compiled."""
     import json
 
-    from simcore.numerics.compiling import prefer_wide_vectors
-
-    prefer_wide_vectors()
     from simcore.machine.gpu import memory_watched, require_cuda
     from simcore.runs.run import Run
     from simcore.sampling.beside import one_compiles
