@@ -159,7 +159,9 @@ def with_inputs(run: Run, path: Path, inputs: Any) -> Run:
             rule = "goes with a run of inputs, and this is none"
             raise InputError("inputs", inputs, rule, "Leave it out.")
         return run
-    if inputs is None:
+    if inputs is not None:
+        run.inputs.at(inputs).load()  # refused before the file is touched
+    else:
         inputs = str(info(path)["provenance"].get("inputs", ""))
     if isinstance(inputs, str) and not inputs:
         rule = "were in memory, so the file of the run can't say where they are"
