@@ -121,6 +121,10 @@ def _read(source: str) -> dict[str, object]:
     import tomllib
 
     try:
+        if expanded(source).exists() and not expanded(source).is_file():
+            folder = expanded(source).is_dir()
+            rule = f"is a {'folder' if folder else 'pipe or a device'}"
+            raise InputError("config", source, rule, "Name a TOML file.")
         return tomllib.loads(expanded(source).read_text(encoding="utf-8-sig"))
     except OSError as error:
         rule = f"can't be read ({error.strerror})"

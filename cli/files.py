@@ -19,15 +19,15 @@ def existing(file: str) -> Path:
         If there is no such file.
     """
     path = expanded(file)
-    rule = "is a folder, not a run" if os.path.isdir(path) else "does not exist"  # noqa: PTH112
+    rule = "is a folder, not a run" if os.path.isdir(path) else "is a pipe or a device"  # noqa: PTH112
     try:
         path.stat()
     except FileNotFoundError:
-        pass
+        rule = "does not exist"
     except OSError as error:
         rule = f"can't be read ({error.strerror})"
     if not os.path.isfile(path):  # noqa: PTH113 - no error for names that are refused
-        text = f"{file}: {rule}. Name a file that simulate wrote."
+        text = f"{file or 'FILE'}: {rule}. Name a file that simulate wrote."
         raise CommandError(text, InputError.exit_code)
     return path
 

@@ -22,7 +22,7 @@ from .options import Version
 from .plot import register as register_plot
 from .report import register as register_report
 from .signals import ignore_checkpoint_requests
-from .simulate import EPILOG, simulate
+from .simulate import EPILOG, WORDS_ALONE, simulate
 from .simulate import HELP as SIMULATE_HELP
 from .slurm import register as register_slurm
 from .streams import lost_output, protect
@@ -143,7 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         protect()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     code = run_app(app, "simcore", given)
-    lost = "" if code or given[0] in RUNS else lost_output()
+    run = given[0] in RUNS and WORDS_ALONE.isdisjoint(given)
+    lost = "" if code or run else lost_output()
     return fail(lost, 1) if lost else code
 
 

@@ -169,6 +169,6 @@ DESCRIPTION: dict[str, Reader] = {
 EXECUTION: dict[str, Reader] = {
     "threads": parse_integer,
     "checkpoint": parse_float,
-    "scheduler": _text,
+    "scheduler": _file,
 }
 """Readers of the options that describe a run, and of those about its execution."""

@@ -13,10 +13,10 @@ import typer
 from simcore.errors import InputError
 
 from .config import Given, named, with_config
-from .errors import run_app
+from .errors import fail, run_app
 from .options import SIMULATE, Version, accepts
 from .signals import ignore_checkpoint_requests
-from .streams import protect
+from .streams import lost_output, protect
 
 HELP = """\
 Simulate how signals propagate through random ReLU networks.
@@ -43,6 +43,9 @@ simulate --width 1024 --depth 50 --ensemble raai --k 10 --inputs data/digits.h5 
 
 simulate --width 256 --depth 50 --weights rademacher --trials 200
 """
+
+WORDS_ALONE = frozenset(("--dry-run", "--version", "--help", "-h"))
+"""Options with which standard output is all that is made."""
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -73,7 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ignore_checkpoint_requests()
     if arguments is None:
         protect()
-    return run_app(app, "simulate", sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    code = run_app(app, "simulate", given)
+    lost = "" if code or WORDS_ALONE.isdisjoint(given) else lost_output()
+    return fail(lost, 1) if lost else code
 
 
 if __name__ == "__main__":

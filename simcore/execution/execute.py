@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from simcore.errors import InputError
+from simcore.files.destination import check_destination
 from simcore.files.lock import only_writer
 from simcore.inputs.input_set import NOT_KNOWN
 from simcore.machine.gpu import STAYS, check_kind, require_cuda
@@ -44,6 +45,8 @@ def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options])
 
     Raises
     ------
+    InputError
+        If no file can be made at `output`.
     OutputError
         If the file can't be written, or another process writes it.
     ClusterError
@@ -54,6 +57,7 @@ def execute(run: Run, *, output: Path | None = None, **options: Unpack[Options])
     points = [empty_point(run) for _ in run.points]
     if output is None:
         return Loop(run, points, None, options).execute()
+    check_destination(output)
     with only_writer(output):
         loop = Loop(run, points, output, options)
         loop.write()
@@ -89,6 +93,7 @@ def resume(
     """
     from simcore.files.run_file import read_state
 
+    check_destination(path, "path")
     with only_writer(path):
         stored, points = read_state(path)
         check_kind(stored, device)

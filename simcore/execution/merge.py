@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from simcore.errors import FileFormatError, InputError
+from simcore.files.destination import check_destination
 from simcore.files.hdf5 import reading
 from simcore.files.lock import only_writer
 from simcore.files.run_file import read_header, read_state, write_run
@@ -56,12 +57,14 @@ def merge(
     Raises
     ------
     InputError
-        Naming the file, if shards overlap, are of different runs, or leave gaps.
+        Naming the file, if shards overlap, are of different runs, or leave gaps, or if no file can
+        be made at `output`.
     FileFormatError
         If a file is no run, is damaged, or was written by a newer program.
     OutputError
         If `output` can't be written, or another process writes it.
     """
+    check_destination(output)
     shards = _in_order(paths)
     path, run = max(shards, key=lambda shard: shard[1].end_trial)
     first_trial = shards[0][1].first_trial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -91,6 +92,11 @@ class Control:
     checkpoint: threading.Event = field(default_factory=threading.Event)
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe without a reader is refused, and a full one is not waited for."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
+
+
 class EventLog:
     """Events of a run as lines of JSON, one each: time (UTC), event, and its facts.
 
@@ -110,9 +116,11 @@ class EventLog:
 
     def __init__(self, path: Path | None) -> None:
         try:
-            self._file = None if path is None else path.open("a", encoding="utf-8", buffering=1)
-        except OSError as error:
-            rule = f"can't be written ({error.strerror})"
+            self._file = None
+            if path is not None:
+                self._file = open(path, "a", 1, "utf-8", opener=_at_once)  # noqa: SIM115
+        except (OSError, ValueError) as error:
+            rule = f"can't be written ({getattr(error, 'strerror', None) or error})"
             raise InputError("log_json", str(path), rule, "Name another file.") from error
 
     def __enter__(self) -> EventLog:

@@ -128,12 +128,14 @@ def check_destination(path: Path, field: str = "output") -> None:
             raise InputError(field, str(path), "is a folder", "Name a file in it.")
         if path.exists() and not path.is_file():
             raise InputError(field, str(path), "is no ordinary file", "Name another file.")
-        if not path.parent.is_dir():
-            raise InputError(field, str(path), "is in no folder", f"Create {path.parent} first.")
+        # A link stays one: what it names is made or replaced.
+        folder = path.parent if not path.is_symlink() else Path(os.path.realpath(path)).parent
+        if not folder.is_dir():
+            raise InputError(field, str(path), "is in no folder", f"Create {folder} first.")
         if protected(path):
             remedy = "Make it writable, or name another file."
             raise InputError(field, str(path), "is read-only", remedy)
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):

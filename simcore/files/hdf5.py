@@ -11,6 +11,7 @@ import errno
 import io
 import math
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "SIGNATURE",
     "WriteStopped",
     "Writer",
+    "check_ordinary",
     "check_signature",
     "read_array",
     "reading",
@@ -162,6 +164,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
     FileFormatError
         If there is no such file, or it is foreign or damaged.
     """
+    check_ordinary(path)
     try:
         with Path(path).open("rb") as raw:
             check_signature(path, raw)
@@ -171,9 +174,28 @@ def reading(path: str | os.PathLike[str]) -> Iterator[Any]:
         yield file
 
 
-def unreadable(path: str | os.PathLike[str], error: OSError) -> FileFormatError:
+def check_ordinary(path: str | os.PathLike[str]) -> os.stat_result:
+    """Return the status of an ordinary file; FileFormatError for a folder, a pipe, a device.
+
+    A pipe that nobody writes to would be waited for, for ever.
+    """
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError as error:
+        remedy = "Name a file that simulate wrote."
+        raise FileFormatError("file", os.fspath(path), "does not exist", remedy) from error
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        folder = stat.S_ISDIR(status.st_mode)
+        rule = "is a folder, not a run" if folder else "is a pipe or a device"
+        raise FileFormatError("file", os.fspath(path), rule, "Name a file that simulate wrote.")
+    return status
+
+
+def unreadable(path: str | os.PathLike[str], error: OSError | ValueError) -> FileFormatError:
     """Return the error of a file that the system does not give."""
-    rule = f"can't be read ({error.strerror})"
+    rule = f"can't be read ({getattr(error, 'strerror', None) or error})"
     return FileFormatError("file", os.fspath(path), rule, "Check the name and the permissions.")
 
 

@@ -233,6 +233,13 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
     """
     with reading(path) as file:
         header = read_header(file, path)
+        if header.format_version > FORMAT.version:
+            rule = (
+                f"has format {version_text(header.format_version)}, of which this simcore, with "
+                f"{version_text(FORMAT.version)}, would drop a part, so it can be read but not "
+                "extended or merged"
+            )
+            raise FileFormatError("file", os.fspath(path), rule, "Update simcore.")
         if header.format_version < _STATE_VERSION:
             raise FileFormatError(
                 "file",

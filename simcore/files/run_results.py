@@ -183,7 +183,13 @@ class RunResults:
         return np.where((known == count) & (distance < NEAR_ONE), square, m2)
 
     def _covariance(self, name: str) -> Numbers:
-        """Return the values at a path below /entry/covariance, shape (point, pair, …)."""
+        """Return the values at a path below /entry/covariance, shape (point, pair, …).
+
+        Variances of c near 1 are those of 1 − c, as its std is. The rest needs no other digits
+        than c has: rounding moves two layers independently, so covariances have no bias from it;
+        and the edges of a histogram of c are values of c. Where all networks round to one c,
+        ln(1 − c) has both.
+        """
         names = self.run.columns.covariance
         observable = next(o for o in names if name in (o, f"{o}_mean", f"{o}_count"))
         own = slice(names.index(observable), None, len(names))
@@ -196,7 +202,24 @@ class RunResults:
             count = count[..., np.newaxis, np.newaxis]
             with np.errstate(invalid="ignore", divide="ignore"):
                 values = np.where(count > 1.0, m2 / (count - 1.0), np.nan)
+            if base(observable) == "correlation":
+                self._put_variances(values, count[..., 0], observable)
         return values.swapaxes(0, 1)
+
+    def _put_variances(self, values: Floats, count: Floats, observable: str) -> None:
+        """Put the variances of 1 − c, where c is near 1, on the diagonal of covariances of c.
+
+        They are known where every trial has a value at every layer, shape of `count` (pair, point,
+        1).
+        """
+        layers = np.array(self.run.covariance_layers) - 1
+        own = columns_of(self.run, observable)
+        finer = columns_of(self.run, observable.replace("correlation", "distance"))
+        every = self._folded.count[own][..., layers]
+        known, distance, m2 = (part[finer][..., layers] for part in self._folded[:3])
+        near = (every == count) & (known == count) & (count > 1.0) & (distance < NEAR_ONE)
+        diagonal = np.einsum("...jj->...j", values)
+        np.divide(m2, count - 1.0, out=diagonal, where=near)
 
 
 def _trajectories(run: Run, points: Sequence[PointStatistics], name: str) -> Floats:

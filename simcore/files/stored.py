@@ -11,7 +11,7 @@ import h5py
 
 from simcore.errors import FileFormatError
 
-from .hdf5 import check_signature, translated, unreadable
+from .hdf5 import check_ordinary, check_signature, translated, unreadable
 from .sink import Seekable
 
 
@@ -33,7 +33,10 @@ class StoredFile:
         self.path = path
         self._place = str(Path(path).absolute())
         self.identity = identity or _stamp(path)
-        self._bytes = _Bytes(path)
+        try:
+            self._bytes = _Bytes(path)
+        except OSError as error:
+            raise unreadable(path, error) from error
         check_signature(path, self._bytes)
         with translated(path):
             self.file = h5py.File(self._bytes, "r")
@@ -76,8 +79,5 @@ class _Bytes(Seekable):
 
 
 def _stamp(path: str) -> tuple[int, ...]:
-    try:
-        status = Path(path).stat()
-    except OSError as error:
-        raise unreadable(path, error) from error
+    status = check_ordinary(path)
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -121,18 +121,28 @@ def whole(name: str, value: Any, low: int | None = None, high: int | None = None
 
 
 def several(values: Any) -> tuple[Any, ...]:
-    """Return a single value, or a list, tuple or array of them, as a tuple."""
-    single = isinstance(values, str | bytes) or getattr(values, "ndim", None) == 0
+    """Return a single value, or a list, tuple or array of them, as a tuple.
+
+    A set has no order, so it is one value, and refused where that is looked at.
+    """
+    single = isinstance(values, str | bytes | set | frozenset) or getattr(values, "ndim", None) == 0
     return (values,) if single or not isinstance(values, Iterable) else tuple(values)
 
 
 def _is_real(value: Any) -> bool:
-    """Return False for truth values, texts, arrays and complex numbers."""
+    """Return False for truth values, texts, arrays, masked values and complex numbers."""
     if isinstance(value, bool | str | bytes) or (getattr(value, "ndim", 0) or 0) > 0:
+        return False
+    if is_masked(value):
         return False
     dtype = getattr(value, "dtype", float)
     kind = str(getattr(dtype, "name", getattr(dtype, "__name__", dtype)))
     return "int" in kind or "float" in kind
+
+
+def is_masked(value: Any) -> bool:
+    """Return whether an array of NumPy's module `ma`, or a value of one, hides a value."""
+    return type(value).__module__.startswith("numpy.ma") and bool(value.mask.any())
 
 
 def _line(value: Any) -> Any:
@@ -164,6 +174,9 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise InputError(name, value, "is not known", f"Choose one of: {', '.join(allowed)}.")
 
+
+MAX_DEPTH = 2**24 - 1
+"""Layers: 24 bits in the counter of random numbers, counted from 1."""
 
 SCALE_LIMITS = (1e-100, 1e100)
 """Smallest and largest σ_w, σ_b and √q₀: their squares and the squares' products stay finite."""

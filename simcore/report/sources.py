@@ -97,9 +97,6 @@ def _read(path: Path) -> Source | Training:
     """Read a file, opening it once."""
     from simcore.file_types import opened
 
-    if not path.is_file():
-        rule = "is a folder, not a run" if path.is_dir() else "does not exist"
-        raise InputError("file", path, rule, "Name a file that simulate wrote.")
     kind, stored = opened(path)
     try:
         return _READERS[kind.name](path, stored)

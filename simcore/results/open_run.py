@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,7 +105,8 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
 
 def _is_pattern(path: Path_) -> bool:
     """Tell a pattern from the name of a file that has such characters in it."""
-    return any(sign in os.fspath(path) for sign in _MAGIC) and not Path(path).exists()
+    held = os.path.lexists(path)  # no error for names that are refused
+    return any(sign in os.fspath(path) for sign in _MAGIC) and not held
 
 
 class RunBackend(BackendEntrypoint):

@@ -10,9 +10,6 @@ MAX_WIDTH = 2**25
 MAX_ASYMMETRIC_WIDTH = 2**24
 """… and one where a node has a group to itself, in the pair sampler of asymmetric weights."""
 
-MAX_DEPTH = 2**24 - 1
-"""Layers: 24 bits in the counter, counted from 1."""
-
 MAX_TRIALS = 2**40
 """Number of a point's last trial: 40 bits in the counter."""
 

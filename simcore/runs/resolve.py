@@ -17,6 +17,7 @@ from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K, ensemble_name
 from simcore.physics.observables import NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
+    MAX_DEPTH,
     SCALE_LIMITS,
     check_choice,
     check_scale,
@@ -90,7 +91,7 @@ def _normalised(spec: RunSpec) -> RunSpec:
         values["pairs"] = whole("pairs", spec.pairs)
     if spec.until_stderr is not None:
         values["until_stderr"] = Target.of(spec.until_stderr).plain()
-    values["shared_network"] = bool(spec.shared_network)
+    values["shared_network"] = _truth("shared_network", spec.shared_network)
     given = {field.name: getattr(spec, field.name) for field in fields(RunSpec)}
     return RunSpec(**given | values)
 
@@ -99,6 +100,12 @@ def _is_list(pairs: Any) -> bool:
     """Return whether pairs are listed, in a file or in memory, and not a number of them."""
     several = isinstance(pairs, Iterable) and getattr(pairs, "ndim", None) != 0
     return several or isinstance(pairs, os.PathLike)
+
+
+def _truth(name: str, value: object) -> bool:
+    if type(value).__name__ != "bool":  # Python's, or NumPy's of the same name
+        raise InputError(name, value, "must be True or False", "Write one of them.")
+    return bool(value)
 
 
 def _check_exclusive(spec: RunSpec) -> None:
@@ -138,7 +145,7 @@ def _layers(spec: RunSpec) -> dict[str, Any]:
     if depth is None and profile is None:
         raise InputError("depth", "none", "is missing", "Give the number of layers, such as 200.")
     depth = len(profile or ()) if depth is None else depth
-    whole("depth", depth, 1, limits.MAX_DEPTH)
+    whole("depth", depth, 1, MAX_DEPTH)
     if profile is not None and len(profile) != depth:
         rule = f"must have a width for each of the {depth} layers"
         remedy = "Change the widths, or the depth."

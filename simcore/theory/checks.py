@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
-from simcore.physics.parameters import SCALE_LIMITS, number, whole
+from simcore.physics.parameters import MAX_DEPTH, SCALE_LIMITS, is_masked, number, whole
 
 from .law import FloatArray
 
@@ -20,15 +20,20 @@ MEAN_SQUARES = (SCALE_LIMITS[0] ** 2, SCALE_LIMITS[1] ** 2)
 def array_of(field: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return values as an array of any type; InputError if they make none of numbers alone."""
     try:
+        items = [values] if hasattr(values, "dtype") else np.asarray(values, dtype=object).ravel()
+        if any(is_masked(item) for item in items):
+            raise InputError(field, values, "holds masked values", "Leave them out.")
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:  # unequal rows; a tensor of PyTorch
+        if isinstance(error, InputError):
+            raise
         rule = f"is no array ({error})"
         raise InputError(field, values, rule, "Give numbers, or an array of NumPy.") from error
-    if array.dtype.kind in "iuf" and not hasattr(values, "dtype"):
-        for item in np.asarray(values, dtype=object).ravel():
-            # NumPy takes it for 0 or 1 among numbers.
-            if isinstance(item, bool) or getattr(item, "dtype", None) == np.bool_:
-                raise InputError(field, values, "holds a truth value", "Give numbers alone.")
+    # NumPy takes a truth value for 0 or 1 among numbers.
+    if array.dtype.kind in "iuf" and any(
+        isinstance(item, bool) or getattr(item, "dtype", None) == np.bool_ for item in items
+    ):
+        raise InputError(field, values, "holds a truth value", "Give numbers alone.")
     return array
 
 
@@ -81,12 +86,8 @@ def overlaps(distance: float | None, correlation: float | None) -> tuple[float, 
 
 
 def layers(depth: int) -> int:
-    """Return a depth; InputError unless it is an integer of at least 1."""
-    layers = whole("depth", depth)
-    if layers < 1:
-        rule = "must be an integer of at least 1"
-        raise InputError("depth", depth, rule, "Give the number of layers.")
-    return layers
+    """Return a depth; InputError unless it is a whole number of layers that is allowed."""
+    return whole("depth", depth, 1, MAX_DEPTH)
 
 
 def whole_numbers(

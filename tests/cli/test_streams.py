@@ -52,8 +52,14 @@ def test_a_run_ends_by_itself(tmp_path: Path, streams: str) -> None:
 
 
 @needs_full
-def test_a_command_whose_result_is_its_output_fails_in_one_line(tmp_path: Path) -> None:
-    done = shell('"$PYTHON" -c "$SIMCORE" theory trajectory --depth 3 >/dev/full', tmp_path)
+@pytest.mark.parametrize(
+    "command", ["$SIMCORE theory trajectory --depth 3", "$RUN --width 8 --depth 2 --dry-run"]
+)
+def test_a_command_whose_result_is_its_output_fails_in_one_line(
+    tmp_path: Path, command: str
+) -> None:
+    code, _, options = command.partition(" ")
+    done = shell(f'"$PYTHON" -c "{code}" {options} >/dev/full', tmp_path)
     assert done.returncode == 1
     assert done.stderr == "standard output could not be written (No space left on device)\n"
 

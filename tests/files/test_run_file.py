@@ -532,6 +532,13 @@ def test_additions_of_a_newer_minor_version_are_ignored(single: Written, tmp_pat
     with h5py.File(path, "r+") as file:
         file["entry/correlation/novelty"] = [1.0]
     xr.testing.assert_identical(open_run(path), open_run(single[2]))
+    # A rewritten file would be without them.
+    before = path.read_bytes()
+    with pytest.raises(FileFormatError, match=r"format 1\.7.*Update simcore"):
+        resume(path, trials=10**4)
+    with pytest.raises(FileFormatError, match=r"format 1\.7.*Update simcore"):
+        merge([path], tmp_path / "all.h5")
+    assert path.read_bytes() == before
 
 
 # --- faults in writing ----------------------------------------------------------------------------

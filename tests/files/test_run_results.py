@@ -174,6 +174,9 @@ def test_deviations_of_c_near_1_have_all_digits(distance: float) -> None:
             assert float(own.correlation_stderr) == pytest.approx(float(error), rel=1e-12, abs=0.0)
             z = float((mp.mpf(float(own.distance_theory)) - mean) / error)
             assert float(z_scores(own).correlation_z) == pytest.approx(z, rel=1e-9)
+            # Every layer of a run as short is chosen for covariances.
+            variance = float(own.correlation_covariance.to_numpy()[layer, layer])
+            assert variance == pytest.approx(float(std**2), rel=1e-12, abs=0.0)
             shown = rows_of_results(execute(run).results)[layer].z()
             assert shown == pytest.approx(z, rel=1e-9)
 
@@ -187,3 +190,6 @@ def test_deviations_of_c_elsewhere_are_its_own() -> None:
     own = moments.m2[:, run.columns.of("correlation")[0]]
     assert to_dataset(results).correlation_std.to_numpy().tolist() == np.sqrt(own / 95.0).tolist()
     np.testing.assert_allclose(kept.std(axis=0, ddof=1), np.sqrt(own / 95.0), rtol=1e-13)
+    covariance = to_dataset(results).correlation_covariance.to_numpy()
+    at = run.columns.covariance.index("correlation")
+    assert covariance.tolist() == (moments.cov_m2[at] / 95.0).tolist()

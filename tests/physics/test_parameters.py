@@ -29,9 +29,10 @@ REALS: list[Make] = [
     *(Fraction, lambda x: Decimal(repr(x)), lambda x: np.array(x, dtype=">f8"), _torch),
 ]
 WHOLES: list[Make] = [np.int8, np.uint64, np.intp, np.array, _torch]
-NO_NUMBERS = (
+NO_NUMBERS: tuple[Any, ...] = (
     *(True, np.True_, np.array(False), "0.5", b"1", np.str_("1"), 1j, np.complex64(1)),
-    *(None, object(), [1.0], np.ones(1), np.eye(2), 10**400),
+    *(np.ma.masked, np.ma.array(0.5, mask=True)),
+    *(None, object(), [1.0], {1.0}, np.ones(1), np.eye(2), 10**400),
 )
 LONG = (10**400, -(10**5000), [0.5] * 1000, np.full((40, 40), 0.5), {"a": "\n" * 200})
 """What takes many lines, or cannot be written at all."""
@@ -119,6 +120,20 @@ def test_lists_tuples_and_arrays_are_several_values() -> None:
     for values in ([2, 1], (2, 1), np.array([2, 1]), {2: "", 1: ""}):
         assert sorted_grid("k", values) == (1, 2)
     assert several("12") == ("12",)
+    assert sorted_grid("k", np.ma.array([2, 1], mask=False)) == (1, 2)
+    for unclear in ({4, 8}, np.ma.array([4, 8], mask=[False, True])):
+        with pytest.raises(InputError, match=r"^layer_widths = .*must be a whole number"):
+            simcore.Run(depth=2, layer_widths=unclear)  # type: ignore[arg-type]
+    masked: Any = [0.5, np.ma.masked]
+    with pytest.raises(InputError, match=r"^c = .*holds masked values"):
+        theory.correlation_map(masked, k=1.0)
+
+
+@pytest.mark.parametrize("value", ["no", 1, None, np.array([True]), np.ma.masked])
+def test_a_flag_is_a_truth_value(value: Any) -> None:
+    with pytest.raises(InputError, match=r"^shared_network = .*must be True or False"):
+        simcore.Run(depth=2, width=8, shared_network=value)
+    assert simcore.Run(depth=2, width=8, shared_network=np.True_).shared_network is True  # type: ignore[arg-type]
     assert sorted_grid("k", np.array(3.0)) == (3.0,)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -239,6 +240,16 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
 def newer(path: Path) -> None:
     change_attribute(path, "format_version", [2, 0])
 
@@ -287,8 +298,10 @@ def a_group_for_a_dataset(path: Path) -> None:
         (classic_netcdf, "is not an HDF5 file"),
         (other_type, "is damaged"),
         (no_configuration, "is damaged"),
-        (removed, "No such file"),
-        (folder, "Is a directory"),
+        (removed, "does not exist"),
+        (folder, "is a folder"),
+        (pipe, "is a pipe"),
+        (loop, "symbolic links"),
         (newer, "format version 2.0.*Update simcore"),
         (strange_version, "is damaged"),
         (other_config, "is damaged .*checksum"),

@@ -12,9 +12,9 @@ import pytest
 
 from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
-from simcore.physics.parameters import norm_preserving_sigma_w
+from simcore.physics.parameters import MAX_DEPTH, norm_preserving_sigma_w
 from simcore.runs.ensemble import Ensemble
-from simcore.runs.limits import MAX_DEPTH, MAX_WIDTH
+from simcore.runs.limits import MAX_WIDTH
 from simcore.runs.notes import notes
 from simcore.runs.run import Run, resolve
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,7 @@ def check_scheduler(scheduler: str) -> int | None:
     if "://" in scheduler:
         if not _is_address(scheduler):
             raise InputError("scheduler", scheduler, "is no address of a scheduler", remedy)
-    elif not Path(scheduler).is_file():
+    elif not os.path.isfile(scheduler):  # noqa: PTH113 - no error for names that are refused
         rule = "is no address and no scheduler file that exists"
         raise InputError("scheduler", scheduler, rule, remedy)
     elif not _is_address(_address_in(Path(scheduler))):
