@@ -32,7 +32,7 @@ BUNDLE = "node_modules/.bin/esbuild viewer.mjs --bundle --format=esm --outfile=v
 MEAN, OVER = np.array([0, 0, 139]), np.array([255, 69, 0])
 """Colours of h5web: of a signal, and of the first one that goes over it."""
 
-Show = Callable[[Path], Page]
+Show = Callable[[Path, str], Page]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -62,19 +62,19 @@ def viewer(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def show(viewer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
-    """Return a function that opens a file in h5web."""
+    """Return a function that opens a file in h5web, and waits for the name of an axis."""
     handler = functools.partial(Quiet, directory=str(viewer))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
-    def opened(browser: Browser, path: Path) -> Page:
+    def opened(browser: Browser, path: Path, axis: str) -> Page:
         copy = viewer / path.name
         shutil.copyfile(path, copy)
         page = browser.tab()
         page.resize(1200, 800)
         address = f"http://127.0.0.1:{server.server_port}/index.html?file={path.name}"
         page.send("Page.navigate", url=address)
-        page.wait_for("document.body?.innerText.includes('layer, from 1')")
+        page.wait_for(f"document.body?.innerText.split('\\n').includes('{axis}')")
         copy.unlink()
         return page
 
@@ -100,7 +100,7 @@ def test_a_grid_is_shown_as_curves_with_theory(show: Show, tmp_path: Path) -> No
     run = Run(depth=12, width=(64,), ensemble="correlated", k=(0.0, 1.0, np.inf), trials=64)
     path = tmp_path / "run.h5"
     write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
-    page = show(path)
+    page = show(path, "layer, from 1")
     assert drawn(page, MEAN, tmp_path) > 100
     assert drawn(page, OVER, tmp_path) > 100
     words = page.evaluate("document.body.innerText").splitlines()
@@ -117,7 +117,7 @@ def test_a_table_of_theory_is_shown_as_curves(show: Show, tmp_path: Path) -> Non
     table = trajectories(12, k=[0.0, np.inf], width=64)
     path = tmp_path / "theory.h5"
     as_nexus(table).to_netcdf(path, engine="h5netcdf")
-    page = show(path)
+    page = show(path, "layer")
     assert drawn(page, MEAN, tmp_path) > 100
     words = page.evaluate("document.body.innerText").splitlines()
     assert "NX Line" in words
