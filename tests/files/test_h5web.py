@@ -32,7 +32,7 @@ BUNDLE = "node_modules/.bin/esbuild viewer.mjs --bundle --format=esm --outfile=v
 MEAN, OVER = np.array([0, 0, 139]), np.array([255, 69, 0])
 """Colours of h5web: of a signal, and of the first one that goes over it."""
 
-SELECTED = "document.querySelector('[role=tab][aria-selected=true]').innerText"
+SELECTED = "[...document.querySelectorAll('[role=tab][aria-selected=true]')].at(-1).innerText"
 """The kind of plot; without `interpretation` it is an image, ``NX Heatmap``."""
 
 Show = Callable[[Path, str], Page]
