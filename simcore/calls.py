@@ -17,6 +17,7 @@ from .physics.parameters import number, several
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import ArrayLike
 
     from .runs.ensemble import Ensemble
     from .runs.run import Run
@@ -24,27 +25,25 @@ if TYPE_CHECKING:
 REAL = ("k", "sigma_w", "sigma_b", "correlation", "distance", "q0")
 """Parameters of real values."""
 
-Integers = int | Sequence[int]
-Numbers = float | Sequence[float]
 Name = str | os.PathLike[str]
 
 
 def simulate(
     ensemble: Ensemble | Run | str | None = None,
     *,
-    width: Integers | None = None,
-    depth: int | None = None,
+    width: ArrayLike | None = None,
+    depth: float | None = None,
     layer_widths: Sequence[int] | None = None,
-    k: Numbers | None = None,
-    sigma_w: Numbers | str | None = None,
-    sigma_b: Numbers | None = None,
-    correlation: Numbers | None = None,
-    distance: Numbers | None = None,
-    q0: Numbers | None = None,
+    k: ArrayLike | None = None,
+    sigma_w: ArrayLike | None = None,
+    sigma_b: ArrayLike | None = None,
+    correlation: ArrayLike | None = None,
+    distance: ArrayLike | None = None,
+    q0: ArrayLike | None = None,
     shared_network: bool | None = None,
     pairs: Any = None,
     inputs: Any = None,
-    trials: int | None = None,
+    trials: float | None = None,
     until_stderr: float | str | None = None,
     first_trial: int | None = None,
     keep: int | None = None,

@@ -20,6 +20,7 @@ from simcore.cli.main import main
 from simcore.cli.simulate import main as simulate_main
 
 import simcore
+from simcore.calls import _run_of
 from simcore.errors import SimcoreWarning
 from simcore.execution import live
 from simcore.execution.progress import Progress
@@ -38,30 +39,36 @@ def told(*args: Any, **options: Any) -> str:
 # --- grids and numbers ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "make", [list, tuple, np.array, pd.Series, xr.DataArray, lambda x: (y for y in x)]
-)
-def test_every_parameter_of_the_command_line_is_swept(
-    make: Callable[[Any], Any], tmp_path: Path
-) -> None:
-    typed = "--width 8:16:2 --depth 2 --k 0,inf --sigma-w 1.2,1.4 --sigma-b 0,1 --q0 1,2 "
+def test_every_parameter_of_the_command_line_is_swept(tmp_path: Path) -> None:
+    typed = "--width 8:16:2 --depth 2 --k 0,inf --sigma-w 1.2,1.4 --sigma-b 1 --q0 1 "
     typed += "--correlation 0,0.5 --trials 64 --ensemble correlated --threads 1 --quiet"
     command, python = tmp_path / "command.h5", tmp_path / "python.h5"
     assert simulate_main([*typed.split(), "-o", str(command)]) == 0
     ds = simcore.simulate(
         "correlated",
         width=range(8, 17, 8),
-        depth=2.0,  # type: ignore[arg-type]
-        k=make([0, np.inf]),
-        sigma_w=make([1.2, 1.4]),
-        sigma_b=make([0, 1]),
-        correlation=make([0, 0.5]),
-        q0=make([1, 2]),
-        trials=6.4e1,  # type: ignore[arg-type]
+        depth=2.0,
+        k=[0, np.inf],
+        sigma_w=np.array([1.2, 1.4]),
+        sigma_b=1,
+        correlation=(0, 0.5),
+        q0=np.float32(1.0),
+        trials=6.4e1,
         output=python,
     )
-    assert ds.correlation.shape == (2,) * 6 + (2,)
+    assert ds.correlation.shape == (2, 2, 2, 2, 2)
     assert differences(command, python) == []
+
+
+@pytest.mark.parametrize(
+    "make", [tuple, np.array, pd.Series, xr.DataArray, lambda x: (y for y in x)]
+)
+def test_several_values_are_any_that_can_be_listed(make: Callable[[Any], Any]) -> None:
+    names = ("k", "sigma_w", "sigma_b", "q0", "correlation")
+    values = {name: make([0.5, 1]) for name in names}
+    run = _run_of("correlated", {"width": make([8, 16]), "depth": 2, **values}, None)
+    assert run.shape == (2,) * 6
+    assert {name: getattr(run, name) for name in names} == dict.fromkeys(names, (0.5, 1.0))
 
 
 def test_names_and_numbers_are_those_of_an_ensemble() -> None:

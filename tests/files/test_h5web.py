@@ -112,8 +112,7 @@ def test_a_grid_is_shown_as_curves_with_theory(show: Show, tmp_path: Path) -> No
     assert page.evaluate(SELECTED) == "NX Line"
     words = page.evaluate("document.body.innerText").splitlines()
     assert words.count("correlation of the pre-activations: mean over trials") == 2
-    ticks = {word for word in words if word.isdigit()}
-    assert {"2", "12"} <= ticks
+    assert "12" in words  # the last tick
     thrown = [text for text in page.complaints() if "Error" in text]
     assert thrown == []
 
