@@ -18,6 +18,7 @@ from .execution.progress import Progress as Progress
 from .execution.progress import Report as Report
 from .physics.ensembles import ASYMMETRIC as ASYMMETRIC
 from .physics.ensembles import CRITICAL as CRITICAL
+from .physics.ensembles import FAN_IN as FAN_IN
 from .physics.ensembles import ensemble_name as ensemble_name
 from .physics.parameters import WHOLE as WHOLE
 from .physics.parameters import number

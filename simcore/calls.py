@@ -34,6 +34,7 @@ def simulate(
     width: ArrayLike | None = None,
     depth: float | None = None,
     layer_widths: Sequence[int] | None = None,
+    like: str | None = None,
     k: ArrayLike | None = None,
     sigma_w: ArrayLike | None = None,
     sigma_b: ArrayLike | None = None,
@@ -71,8 +72,8 @@ def simulate(
         The law of the weights, by its name or as an `Ensemble`; left out, it is ``"correlated"``
         where `k` is given, else ``"he"``. Or a whole `Run`: then only those from `threads` on may
         be given.
-    width, depth, layer_widths, k, sigma_w, sigma_b, correlation, distance, q0, shared_network, \
-pairs, inputs, trials, until_stderr, first_trial, keep, bins, controls, seed, sampler, weights
+    width, depth, layer_widths, like, k, sigma_w, sigma_b, correlation, distance, q0, \
+shared_network, pairs, inputs, trials, until_stderr, first_trial, keep, bins, controls, seed, sampler, weights
         As for `Run`, which has their defaults. Several widths, k, σ_w, σ_b, correlations, distances
         or q0, in a list, a range or an array, make a dimension each. `inputs` is a file, or a
         matrix in memory whose rows are inputs: an array, a tensor or a table of any library.
@@ -152,7 +153,7 @@ def _run_of(ensemble: object, options: dict[str, Any], scheduler: str | None) ->
         own = {name: x for name, x in options.items() if name in ("k", "sigma_w", "sigma_b")}
         remedy = f'Give the name of the ensemble with them: "{law["ensemble"]}".'
         _refuse(own, "the Ensemble", remedy)
-    spec = RunSpec(**law, **{"device": "auto", **options, **_floats(options)})
+    spec = RunSpec(**{**law, "device": "auto", **options, **_floats(options)})
     return plan(spec, scheduler=scheduler).run
 
 
@@ -178,7 +179,9 @@ def _law(ensemble: object) -> dict[str, Any]:
     law = checked(ensemble)
     numbers = {"k": law.k, "sigma_w": law.sigma_w, "sigma_b": law.sigma_b}
     given = {name: x for name, x in numbers.items() if x is not None}
-    return {"ensemble": law.name, **given, **_floats(given)}
+    # The samplers have no truncated normal law, which differs from a normal one at order 1/N.
+    weights = "normal" if law.weights == "truncated" else law.weights
+    return {"ensemble": law.name, "weights": weights, **given, **_floats(given)}
 
 
 def resume(

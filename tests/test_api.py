@@ -99,6 +99,7 @@ def test_runs_go_on_and_shards_unite_from_python(tmp_path: Path) -> None:
 OPTIONS: dict[str, Any] = {
     "width": 9,
     "depth": 2,
+    "like": "pytorch",
     "k": [0, 1],
     "sigma_w": "critical",
     "sigma_b": 0.1,

@@ -209,6 +209,7 @@ class Loop:
             self._save()
             try:
                 results.predict(self._look)
+                self._tell("writing")
                 self.write(results)
             except WriteStopped:
                 return None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from simcore.errors import InputError
@@ -15,7 +14,8 @@ from simcore.file_types import TRAINING, file_type
 from simcore.results.open_run import open_run
 from simcore.training.store import open_training
 
-from .runs import ASPECT, KINDS, SIZE, TRAINING_KINDS, _panels, draw_on
+from .place import Place
+from .runs import ASPECT, KINDS, SIZE, TRAINING_KINDS, draw
 from .style import STYLE
 from .training import draw as draw_training
 
@@ -40,15 +40,15 @@ def plot(
         What is shown, as for the command: ``"correlation"``, ``"distance"``, ``"q"``,
         ``"inactive"``, ``"dead"``, ``"deviation"``, ``"z"``, ``"distribution"``, ``"scaling"``, …
     ax
-        The axes to draw on; two, one above the other, also take the lower panel of a figure that
-        has one. None makes a figure in the style of the command.
+        The axes to draw on, which get the first panel only. None makes a figure, whole and in the
+        style of the command.
     observable, layer
         As for the command.
 
     Returns
     -------
-    matplotlib.axes.Axes or ndarray of them
-        The axes, of which ``.figure`` is the figure.
+    matplotlib.axes.Axes
+        The first panel; its ``.figure`` is the figure.
 
     Raises
     ------
@@ -72,11 +72,17 @@ def plot(
         choice = ", ".join(TRAINING_KINDS if trained else KINDS)
         rule = f"is no figure of {'training' if trained else 'a run'}"
         raise InputError("kind", kind, rule, f"Choose one of: {choice}.")
-    if trained:
-        axes = _axes(ax, 1)
-        draw_training(axes, dataset, kind)
-        return axes
-    return draw_on(partial(_axes, ax), dataset, kind, observable=observable, layer=layer)
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    width = SIZE / 25.4
+    with nullcontext() if ax is not None else mpl.rc_context(fname=STYLE):
+        figure = plt.figure(figsize=(width, ASPECT * width)) if ax is None else ax.figure
+        if trained:
+            draw_training(ax or figure.add_subplot(), dataset, kind)
+        else:
+            draw(Place(figure, ax), dataset, kind, observable=observable, layer=layer)
+    return figure.axes[0] if ax is None else ax
 
 
 def _dataset(data: xr.Dataset | str | os.PathLike[str]) -> xr.Dataset:
@@ -84,18 +90,3 @@ def _dataset(data: xr.Dataset | str | os.PathLike[str]) -> xr.Dataset:
         return data
     training = Path(data).is_file() and file_type(data) is TRAINING
     return open_training(data) if training else open_run(data)
-
-
-def _axes(ax: Any, count: int) -> Any:
-    """Return the axes that are given, one or `count`, or those of a new figure."""
-    if ax is not None:
-        if np.size(ax) not in (1, count):
-            most = "one of matplotlib's Axes" + (f", or {count}" if count > 1 else "")
-            raise InputError("ax", f"{np.size(ax)} Axes", f"must be {most}", "Give those.")
-        return ax if np.size(ax) == count else np.ravel(ax)[0]
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-
-    width = SIZE / 25.4
-    with mpl.rc_context(fname=STYLE):
-        return _panels(plt.figure(figsize=(width, ASPECT * width)), count)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
-from simcore.results.intervals import reach
+from simcore.results.intervals import ends
 from simcore.training import statistics
 from simcore.training.differences import Difference, differences
 
@@ -158,8 +158,9 @@ def _dead(axes: Any, dataset: xr.Dataset) -> None:
         for when, style in (("before", ":"), ("after", "-")):
             mean = found[when].sel(ensemble=name).to_numpy()
             error = found[f"{when}_stderr"].sel(ensemble=name).to_numpy()
-            error = reach(int(found[f"{when}_count"].sel(ensemble=name))) * error
-            axes.fill_between(layer, mean - error, mean + error, color=colour, alpha=0.15, lw=0)
+            runs = int(found[f"{when}_count"].sel(ensemble=name))
+            low, high = ends("dead", mean, error, np.full(len(layer), runs))
+            axes.fill_between(layer, low, high, color=colour, alpha=0.15, lw=0)
             label = name if when == "after" else None
             axes.plot(layer, mean, color=colour, ls=style, marker=marker, ms=3, label=label)
     axes.plot([], [], color="0.3", ls=":", label="before training")

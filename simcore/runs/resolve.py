@@ -9,12 +9,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from simcore.errors import InputError, one_line
 from simcore.inputs.input_set import InputSet
-from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K, ensemble_name
+from simcore.physics.ensembles import (
+    ASYMMETRIC,
+    CRITICAL,
+    ENSEMBLES,
+    FAN_IN,
+    WITHOUT_K,
+    ensemble_name,
+)
 from simcore.physics.observables import NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
     MAX_DEPTH,
@@ -35,6 +42,7 @@ from simcore.theory.scales import default_sigma_w
 from . import limits
 from .controls import controlled, no_controls
 from .costs import sampler_costs
+from .ensemble import FRAMEWORKS, Ensemble
 from .grid import axes
 from .limits import DEFAULTS, EXCLUSIVE
 from .spec import RunSpec
@@ -57,7 +65,10 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     """
     spec = _normalised(spec)
     _check_exclusive(spec)
+    spec = _spelled_out(spec)
     values = _layers(spec) | _law(spec) | _statistics(spec) | _signals(spec)
+    if values["sigma_b"] == FAN_IN:
+        values["sigma_b"] = _scales_of_width(cast("Run", RunSpec(**values)))
     check_choice("device", spec.device, limits.DEVICES)
     check_choice("sampler", spec.sampler, (*limits.SAMPLERS, "auto"))
     values |= {"device": spec.device, "sampler": spec.sampler}
@@ -71,6 +82,7 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
 
 
 WHOLE = ("depth", "trials", "first_trial", "seed", "keep", "bins")
+SCALES = ("sigma_w", "sigma_b")
 NUMBERS = ("k", "sigma_w", "sigma_b", "correlation", "distance", "q0", "levels")
 
 
@@ -82,7 +94,7 @@ def _normalised(spec: RunSpec) -> RunSpec:
         values[name] = None if value is None else whole(name, value)
     for name in NUMBERS:
         value = getattr(spec, name)
-        if value is not None and not (name == "sigma_w" and isinstance(value, str)):
+        if value is not None and not (name in SCALES and isinstance(value, str)):
             values[name] = tuple(number(name, x) for x in several(value))
     for name in ("width", "layer_widths"):
         value = getattr(spec, name)
@@ -100,6 +112,23 @@ def _is_list(pairs: Any) -> bool:
     """Return whether pairs are listed, in a file or in memory, and not a number of them."""
     several = isinstance(pairs, Iterable) and getattr(pairs, "ndim", None) != 0
     return several or isinstance(pairs, os.PathLike)
+
+
+def _spelled_out(spec: RunSpec) -> RunSpec:
+    """Return a description with the law of a framework in place of its name."""
+    if spec.like is None:
+        return spec
+    check_choice("like", spec.like, FRAMEWORKS)
+    law = Ensemble.like(spec.like)
+    drawn = "normal" if law.weights == "truncated" else law.weights
+    return replace(
+        spec,
+        like=None,
+        ensemble=law.name,
+        sigma_w=(law.resolved_sigma_w,),
+        sigma_b=law.sigma_b if isinstance(law.sigma_b, str) else None,
+        weights=spec.weights or drawn,
+    )
 
 
 def _truth(name: str, value: object) -> bool:
@@ -168,8 +197,13 @@ def _law(spec: RunSpec) -> dict[str, Any]:
         other = ENSEMBLES[ENSEMBLES.index(ensemble) + 1]
         raise InputError("k", shown(k), rule, f"Leave it out, or take the ensemble {other}.")
     asymmetric = ensemble in ASYMMETRIC
-    sigma_b: tuple[float, ...] | None = None if asymmetric else (0.0,)
-    if spec.sigma_b is not None:
+    sigma_b: tuple[float, ...] | str | None = None if asymmetric else (0.0,)
+    if isinstance(spec.sigma_b, str):
+        if spec.sigma_b != FAN_IN:
+            rule = f"must be numbers, or {FAN_IN}"
+            raise InputError("sigma_b", spec.sigma_b, rule, "Leave it out for the default.")
+        sigma_b = None if asymmetric else FAN_IN
+    elif spec.sigma_b is not None:
         sigma_b = _scales("sigma_b", spec.sigma_b, positive=False)
     sigma_w: tuple[float, ...] | str | None = None
     if isinstance(spec.sigma_w, str):
@@ -183,8 +217,26 @@ def _law(spec: RunSpec) -> dict[str, Any]:
         "sigma_w": sigma_w,
         "sigma_w_of_k": None if isinstance(sigma_w, tuple) else _scales_of_k(spec, ensemble, k),
         "sigma_b": sigma_b,
-        "weights": str(parse_weights(spec.weights)),
+        "weights": str(parse_weights(spec.weights or "normal")),
     }
+
+
+def _scales_of_width(run: Run) -> tuple[float, ...]:
+    """Return σ_b = σ_w/√n where every layer of the run has the same fan-in n and σ_w."""
+    scales = (
+        run.sigma_w if isinstance(run.sigma_w, tuple) else [w for _, w in run.sigma_w_of_k or ()]
+    )
+    size = None if run.inputs is None else run.inputs.size
+    if len(run.width) != 1 or run.layer_widths or len(set(scales)) != 1:
+        rule = "needs layers of one width, and one `sigma_w`"
+        raise InputError("sigma_b", FAN_IN, rule, "Simulate each width and `sigma_w` by itself.")
+    width = run.width[0]
+    if width < 3 or size not in (None, width):
+        rule = f"needs inputs of the width of the layers, {width}, and three nodes or more"
+        raise InputError(
+            "sigma_b", FAN_IN, rule, "Change the width, or give `sigma_b` as a number."
+        )
+    return (next(iter(scales)) / math.sqrt(width),)
 
 
 def _scales(name: str, values: Any, *, positive: bool) -> tuple[float, ...]:

@@ -30,7 +30,7 @@ class RunSpec:
     ensemble: str | None = None
     k: Numbers | None = None
     sigma_w: Numbers | str | None = None
-    sigma_b: Numbers | None = None
+    sigma_b: Numbers | str | None = None
     correlation: Numbers | None = None
     distance: Numbers | None = None
     q0: Numbers | None = None
@@ -41,7 +41,7 @@ class RunSpec:
     bins: int = DEFAULTS.bins
     levels: Sequence[float] = DEFAULTS.levels
     sampler: str = "auto"
-    weights: str = "normal"
+    weights: str | None = None
     device: str = "cpu"
     shared_network: bool = False
     pairs: Any = None
@@ -49,3 +49,4 @@ class RunSpec:
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
     until_stderr: float | str | None = None
     controls: str | bool = "auto"
+    like: str | None = None

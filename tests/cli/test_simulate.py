@@ -175,7 +175,7 @@ def test_the_table_and_what_to_do_next(fake: FakeRun, capsys: pytest.CaptureFixt
     told = capsys.readouterr()
     lines = told.out.splitlines()
     assert lines[0].split()[:2] == ["layer", "c"]
-    assert lines[5].split()[:4] == ["5", "0.500(10)", "0.48", "+2.0"]
+    assert lines[5].split()[:4] == ["5", "0.500(10)", "0.480", "+2.0"]
     assert "  simcore info 'my run.h5'" in lines
     assert "  simcore plot 'my run.h5' correlation" in lines
     assert "1000 trials, 5 layers in 2 s (500 node updates/s" in told.out

@@ -21,7 +21,7 @@ from simcore.cli.request import build_request
 from simcore.cli.simulate import simulate
 
 import simcore
-from simcore.errors import InputError, OutputError
+from simcore.errors import InputError
 from simcore.files.run_file import write_run
 from simcore.files.run_results import RunResults
 from simcore.physics.ensembles import CRITICAL
@@ -336,7 +336,7 @@ def test_an_unfinished_run(tmp_path: Path, done: int) -> None:
 
 
 def test_a_page_that_cannot_be_written(made: Make, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="choose another folder"):
+    with pytest.raises(InputError, match="is in no folder"):
         report([made("single").run], tmp_path / "none" / "page.html")
 
 
