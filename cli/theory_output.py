@@ -126,7 +126,9 @@ def _write(table: xr.Dataset, path: Path, given: Given) -> None:
         if path.suffix == ".csv":
             _frame(table).to_csv(made, index=False)
         else:
-            table.to_netcdf(made, engine="h5netcdf")
+            from simcore.theory.nexus import as_nexus
+
+            as_nexus(table).to_netcdf(made, engine="h5netcdf")
 
 
 # --- the terminal -------------------------------------------------------------------------------

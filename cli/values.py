@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TypeVar
 
-from simcore.api import CRITICAL, FAN_IN
+from simcore.api import CRITICAL, FAN_IN, WHOLE
 from simcore.errors import InputError
 
 RANGE_DIGITS = 12
@@ -40,7 +40,7 @@ def parse_integer(field: str, text: str) -> int:
             return int(value)
     except InvalidOperation:
         pass
-    raise InputError(field, text, "must be a whole number", "Write it as 4096, 4_096 or 1e7.")
+    raise InputError(field, text, *WHOLE)
 
 
 def parse_float(field: str, text: str, *, infinite: bool = False) -> float:

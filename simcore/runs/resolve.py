@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from simcore.errors import InputError
+from simcore.errors import InputError, one_line
 from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import (
     ASYMMETRIC,
@@ -98,13 +99,19 @@ def _normalised(spec: RunSpec) -> RunSpec:
     for name in ("width", "layer_widths"):
         value = getattr(spec, name)
         values[name] = None if value is None else tuple(whole(name, x) for x in several(value))
-    if spec.pairs is not None and not isinstance(spec.pairs, str):
+    if spec.pairs is not None and not _is_list(spec.pairs):
         values["pairs"] = whole("pairs", spec.pairs)
     if spec.until_stderr is not None:
         values["until_stderr"] = Target.of(spec.until_stderr).plain()
     values["shared_network"] = _truth("shared_network", spec.shared_network)
     given = {field.name: getattr(spec, field.name) for field in fields(RunSpec)}
     return RunSpec(**given | values)
+
+
+def _is_list(pairs: Any) -> bool:
+    """Return whether pairs are listed, in a file or in memory, and not a number of them."""
+    several = isinstance(pairs, Iterable) and getattr(pairs, "ndim", None) != 0
+    return several or isinstance(pairs, os.PathLike)
 
 
 def _spelled_out(spec: RunSpec) -> RunSpec:
@@ -136,7 +143,7 @@ def _check_exclusive(spec: RunSpec) -> None:
             value = getattr(spec, name)
             if isinstance(value, tuple):
                 value = value[0] if len(value) == 1 else shown(value[:8])
-            text = value if isinstance(value, str | int | float) else str(value)
+            text = value if isinstance(value, str | int | float) else one_line(value)
             raise InputError(name, text, f"excludes `{other}`", "Give one of the two.")
 
 
@@ -360,8 +367,8 @@ def _signals(spec: RunSpec) -> dict[str, Any]:
     if pairs is not None and not shared:
         rule = "goes with `shared_network` or `inputs`"
         raise InputError("pairs", pairs, rule, "Add one of them.")
-    if isinstance(pairs, str):
-        remedy = "A file that lists the pairs goes with `inputs`."
+    if pairs is not None and _is_list(pairs):
+        remedy = "A list of the pairs goes with `inputs`."
         raise InputError("pairs", pairs, "must be a whole number", remedy)
     name = "correlation" if spec.distance is None else "distance"
     overlaps = _overlaps(name, spec)
@@ -378,10 +385,10 @@ def _signals(spec: RunSpec) -> dict[str, Any]:
 
 
 def _inputs(spec: RunSpec) -> InputSet | None:
-    """Return the inputs of a file, read if only their file is known."""
-    inputs = spec.inputs
+    """Return the inputs, read if only their file or their array is known."""
+    inputs: InputSet | None = spec.inputs
     if inputs is not None and not isinstance(inputs, InputSet):
-        inputs = InputSet.read(os.fspath(inputs), pairs=spec.pairs, seed=spec.seed)
+        inputs = InputSet.read(inputs, pairs=spec.pairs, seed=spec.seed)
     if inputs is not None:
         whole("inputs", inputs.count, 2, limits.MAX_INPUTS)
         whole("inputs", inputs.size, 1, limits.MAX_INPUTS)

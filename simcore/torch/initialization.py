@@ -151,7 +151,7 @@ def draw_into(
         numbers = torch.empty(fan_out, fan_in + 1, dtype=dtype, device=device)
         _fill_standard(ensemble.weights, numbers, generator)
         rows, biases = numbers[:, :-1], numbers[:, -1]
-        if not scales_with_fan_in(ensemble):
+        if ensemble.weights != "normal" and not scales_with_fan_in(ensemble):
             biases.normal_(generator=generator)
         rows *= ensemble.resolved_sigma_w / math.sqrt(fan_in)
         for a in centring(ensemble):

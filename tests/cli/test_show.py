@@ -207,12 +207,12 @@ def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:
     report(progress("loading", 0, 0.0))
     for tick in range(1, 301):
         now[0] = tick * 0.1
-        report(progress("compiling", 0, 0.0))
+        report(replace(progress("compiling", 0, 0.0), detail=f"{tick} so far"))
     for tick in range(301, 901):
         now[0] = tick * 0.1
         report(progress("writing" if tick % 100 == 0 else "running", tick, now[0]))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("compiling kernels, once per installation")
+    assert lines[0] == "compiling kernels, once per installation, about half a minute"
     assert lines[1].startswith("running")
     assert len(lines) <= 2 + 60 / 5
 

@@ -57,6 +57,14 @@ def test_k_alone_means_correlated(fake: FakeRun) -> None:
     assert fake.run.ensemble == "correlated"
 
 
+def test_the_law_of_a_framework_and_a_bias_by_fan_in(fake: FakeRun) -> None:
+    assert main([*BASIC, "--like", "pytorch", "--weights", "normal"]) == 0
+    sigma_w = 1.0 / 3.0**0.5
+    assert fake.run == Run(depth=5, width=(64,), sigma_w=(sigma_w,), sigma_b=(sigma_w / 8.0,))
+    assert main([*BASIC, "--sigma-w", f"{sigma_w!r}", "--sigma-b", "fan-in", "-o", "b.h5"]) == 0
+    assert fake.run.sigma_b == (sigma_w / 8.0,)
+
+
 def test_critical_is_the_default_scale(fake: FakeRun) -> None:
     assert main([*BASIC, "--sigma-w", "critical"]) == 0
     assert fake.run.sigma_w is None
