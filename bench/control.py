@@ -4,10 +4,12 @@
     python bench/control.py cost        # time with and without, interleaved
     python bench/control.py unbiased    # against plain means of up to 10⁷ networks
     python bench/control.py coverage    # of ±1 and ±2 standard errors, 1,000 short runs each
+    python bench/control.py hazards     # probabilities of death against counts
     python bench/control.py second      # the coefficient of 1/N², docs/second-order.md
     python bench/control.py --table     # tables of what was measured
 
-Every part adds its own entry to results/control.json.
+Every case of a part adds its own entry to results/control.json; `--cases 32` measures those whose
+names begin so.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from harness import RESULTS, hardware
@@ -31,6 +34,8 @@ from simcore import Ensemble, simulate  # noqa: E402
 from simcore.physics.observables import CONTROLLED  # noqa: E402
 
 FILE = RESULTS / "control.json"
+Cases = dict[str, Callable[[], dict[str, Any]]]
+
 SHOWN = ("correlation", "log_q1", "log_distance")
 
 TABLE = (
@@ -52,6 +57,12 @@ LAWS = tuple((k, b) for k in (-0.5, 0.0, 1.0, math.inf) for b in (0.0, 0.3))
 
 WIDTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 DEPTHS = (1, 2, 5, 10, 20, 50, 100, 200)
+ROUNDS = 4
+TRUTH = 10**6
+"""Networks of the mean that counts as true."""
+
+RUNS = 1000
+
 DEEPEST = 0.25
 """Largest L/N that enters a fit of the coefficient of 1/N²."""
 
@@ -60,26 +71,27 @@ def _law(k: float, sigma_b: float = 0.0) -> Ensemble:
     return Ensemble.correlated(k=k, sigma_b=sigma_b)
 
 
-def cut() -> dict[str, Any]:
+def cut() -> Cases:
     """Measure the ratio of variances at the last layer of each row of the table."""
-    found = {}
-    for width, depth, k in TABLE:
+
+    def case(width: int, depth: int, k: float) -> dict[str, Any]:
         networks = 4000 if width <= 1024 else 2000 if width * depth < 10**6 else 1000
         last = simulate(_law(k), width=width, depth=depth, trials=networks, seed=1).isel(layer=-1)
         ratios = {
             name: float(last[f"{name}_stderr"] / last[f"{name}_controlled_stderr"]) ** 2
             for name in SHOWN
         }
-        found[f"{width}, {depth}, {k:g}"] = {"networks": networks, **ratios}
-    return found
+        return {"networks": networks, **ratios}
+
+    return {f"{width}, {depth}, {k:g}": partial(case, width, depth, k) for width, depth, k in TABLE}
 
 
-def cost() -> dict[str, Any]:
+def cost() -> Cases:
     """Time runs with and without controls in turn, in one thread, by CPU time."""
-    found = {}
-    for width, depth, networks in ((4096, 200, 1024), (64, 200, 4096)):
+
+    def case(width: int, depth: int, networks: int) -> dict[str, Any]:
         seconds: dict[str, list[float]] = {"on": [], "off": []}
-        for round_ in range(5):
+        for round_ in range(ROUNDS + 1):
             for controls, list_ in seconds.items():
                 before = time.process_time()
                 simulate(
@@ -89,69 +101,116 @@ def cost() -> dict[str, Any]:
                 if round_:
                     list_.append(time.process_time() - before)
         ratios = [a / b for a, b in zip(seconds["on"], seconds["off"], strict=True)]
-        found[f"{width}, {depth}"] = {
-            "networks": networks,
-            "ratio": float(np.median(ratios)),
-            **seconds,
-        }
-    return found
+        return {"networks": networks, "ratio": float(np.median(ratios)), **seconds}
+
+    return {
+        f"{width}, {depth}": partial(case, width, depth, networks)
+        for width, depth, networks in ((4096, 200, 1024), (64, 200, 4096))
+    }
 
 
-def unbiased() -> dict[str, Any]:
-    """Compare controlled means with plain ones of many other networks."""
-    found = {}
-    for width, few, many in ((32, 10**5, 10**7), (64, 10**5, 10**6), (256, 10**4, 10**6)):
-        for k, sigma_b in LAWS:
-            law = _law(k, sigma_b)
-            ours = simulate(law, width=width, depth=6, trials=few, seed=1)
-            plain = simulate(law, width=width, depth=6, trials=many, seed=2, controls="off")
-            worst = 0.0
-            for name in CONTROLLED:
-                error = np.hypot(ours[f"{name}_controlled_stderr"], plain[f"{name}_stderr"])
-                z = (ours[f"{name}_controlled"] - plain[name]) / error
-                worst = max(worst, float(np.abs(z).max()))
-            found[f"{width}, {k:g}, {sigma_b:g}"] = {"networks": [few, many], "largest |z|": worst}
-    return found
+def unbiased() -> Cases:
+    """Compare controlled means with plain ones of many other networks, 6 layers."""
+
+    def case(width: int, few: int, many: int, law: Ensemble) -> dict[str, Any]:
+        options: dict[str, Any] = {"width": width, "depth": 6, "threads": 1}
+        ours = simulate(law, trials=few, seed=1, **options)
+        plain = simulate(law, trials=many, seed=2, controls="off", **options)
+        found: dict[str, Any] = {"networks": [few, many]}
+        for name in CONTROLLED:
+            error = np.hypot(ours[f"{name}_controlled_stderr"], plain[f"{name}_stderr"])
+            z = (ours[f"{name}_controlled"] - plain[name]) / error
+            found[name] = float(np.abs(z).max())
+        return found
+
+    sizes = ((32, 10**5, 10**7), (64, 10**5, 10**6), (256, 10**4, 10**6))
+    return {
+        f"{width}, {k:g}, {b:g}": partial(case, width, few, many, _law(k, b))
+        for width, few, many in sizes
+        for k, b in LAWS
+    }
 
 
-def coverage() -> dict[str, Any]:
+def coverage() -> Cases:
     """Count how often a mean lies within 1 and 2 standard errors of the truth, layer 10, N = 64."""
-    found = {}
     options: dict[str, Any] = {"width": 64, "depth": 10, "threads": 1}
-    for k in (0.0, 1.0):
-        truth = simulate(_law(k), trials=10**6, seed=10**6, **options).isel(layer=-1)
-        for networks in (64, 128, 1000):
-            z: dict[str, list[float]] = {name: [] for name in SHOWN}
-            for seed in range(1000):
-                last = simulate(_law(k), trials=networks, seed=seed, **options).isel(layer=-1)
-                for name, list_ in z.items():
-                    gap = last[f"{name}_controlled"] - truth[f"{name}_controlled"]
-                    list_.append(float(gap / last[f"{name}_controlled_stderr"]))
-            found[f"{k:g}, {networks}"] = {
-                name: [float(np.mean(np.abs(list_) <= reach)) for reach in (1.0, 2.0)]
-                for name, list_ in z.items()
-            }
-    return found
+
+    def case(k: float, networks: int) -> dict[str, Any]:
+        truth = simulate(_law(k), trials=TRUTH, seed=10**6, **options).isel(layer=-1)
+        z: dict[str, list[float]] = {name: [] for name in SHOWN}
+        for seed in range(RUNS):
+            last = simulate(_law(k), trials=networks, seed=seed, **options).isel(layer=-1)
+            for name, list_ in z.items():
+                gap = last[f"{name}_controlled"] - truth[f"{name}_controlled"]
+                list_.append(float(gap / last[f"{name}_controlled_stderr"]))
+        within = {
+            name: [float(np.mean(np.abs(list_) <= reach)) for reach in (1.0, 2.0)]
+            for name, list_ in z.items()
+        }
+        return {"runs": RUNS, **within}
+
+    return {
+        f"{k:g}, {networks}": partial(case, k, networks)
+        for k in (0.0, 1.0)
+        for networks in (64, 128, 1000)
+    }
 
 
-def second() -> dict[str, Any]:
+def hazards() -> Cases:
+    """Compare probabilities of death within ten layers with counts, and find very small ones."""
+
+    def case(law: Ensemble, width: int, few: int, many: int) -> dict[str, Any]:
+        options: dict[str, Any] = {"width": width, "depth": 10, "threads": 1}
+        last = simulate(law, trials=few, seed=1, **options).isel(layer=-1)
+        value = float(last["dead_network1_controlled"])
+        error = float(last["dead_network1_controlled_stderr"])
+        found = {"networks": few, "probability": value, "relative error": error / value}
+        if many:
+            counts = simulate(law, trials=many, seed=2, controls="off", **options).isel(layer=-1)
+            share = float(counts["dead_network1"])
+            of_count = math.sqrt(value * (1.0 - value) / many)
+            z = (value - share) / math.hypot(error, of_count)
+            found |= {"counted networks": many, "counted": share, "z": z}
+        return found
+
+    laws = {
+        "rai": Ensemble.rai(),
+        "raai, k = 1": Ensemble.raai(k=1.0),
+        "raai, k = 10": Ensemble.raai(k=10.0),
+    }
+    return {
+        f"{name}, {width}": partial(case, law, width, few, many)
+        for name, law in laws.items()
+        for width, few, many in (
+            (3, 20_000, 10**6),
+            (6, 20_000, 10**6),
+            (24, 4096, 0),
+            (40, 4096, 0),
+        )
+    }
+
+
+def second() -> Cases:
     """Fit N² (mean − first order) = a + b/N at each layer, over widths with L/N ≤ 1/4.
 
     And find the L/N from which on first order leaves more than a tenth of its own shift.
     """
-    found: dict[str, Any] = {}
-    for k in (0.0, 1.0, math.inf):
+
+    def case(k: float) -> dict[str, Any]:
         runs = {}
         for width in WIDTHS:
             depth = max(d for d in DEPTHS if d <= width)
             networks = int(min(4e5, max(4e3, 4e9 / (width * depth))))
             runs[width] = simulate(_law(k), width=width, depth=depth, trials=networks, seed=4)
-        for name in SHOWN:
-            found[f"{k:g}, {name}"] = {
+        return {
+            name: {
                 "coefficients": {depth: _fitted(runs, name, depth) for depth in DEPTHS},
                 "tenth": _tenth(runs[128], name, 128),
             }
-    return found
+            for name in SHOWN
+        }
+
+    return {f"{k:g}": partial(case, k) for k in (0.0, 1.0, math.inf)}
 
 
 def _remainder(ds: Any, name: str) -> tuple[Any, Any]:
@@ -183,11 +242,12 @@ def _tenth(ds: Any, name: str, width: int) -> float | None:
     return float((beyond[0] + 1) / width) if len(beyond) else None
 
 
-PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[], Cases]] = {
     "cut": cut,
     "cost": cost,
     "unbiased": unbiased,
     "coverage": coverage,
+    "hazards": hazards,
     "second": second,
 }
 
@@ -199,17 +259,14 @@ def table(results: dict[str, Any]) -> Iterator[str]:
         yield f"| {case} | " + " | ".join(f"{ratios[name]:,.3g}" for name in SHOWN) + " |"
     yield "\n| k, observable | " + " | ".join(f"L = {d}" for d in DEPTHS) + " | a tenth at L/N |"
     yield "|" + "---|" * (len(DEPTHS) + 2)
-    for case, fit in results.get("second", {}).items():
-        cells = [
-            "" if pair is None else f"{pair[0]:.3g} ± {pair[1]:.1g}"
-            for pair in fit["coefficients"].values()
-        ]
-        tenth = fit["tenth"]
-        yield (
-            f"| {case} | "
-            + " | ".join(cells)
-            + f" | {'none' if tenth is None else f'{tenth:.2f}'} |"
-        )
+    for k, observables in results.get("second", {}).items():
+        for name, fit in observables.items():
+            cells = [
+                "" if pair is None else f"{pair[0]:.3g} ± {pair[1]:.1g}"
+                for pair in fit["coefficients"].values()
+            ]
+            tenth = "none" if fit["tenth"] is None else f"{fit['tenth']:.2f}"
+            yield f"| {k}, {name} | " + " | ".join([*cells, tenth]) + " |"
 
 
 def main() -> None:
@@ -217,16 +274,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("parts", nargs="*")
+    parser.add_argument("--cases", default="", help="only those whose names begin so")
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
-    results = json.loads(FILE.read_text()) if FILE.exists() else {}
     for name in asked.parts:
-        results[name] = PARTS[name]()
-        results["hardware"] = hardware()
-        FILE.write_text(json.dumps(results, indent=1) + "\n")
-        print(name, json.dumps(results[name], indent=1))
+        for case, measure in PARTS[name]().items():
+            if case.startswith(asked.cases):
+                found = measure()
+                results = json.loads(FILE.read_text()) if FILE.exists() else {}
+                results.setdefault(name, {})[case] = found
+                results["hardware"] = hardware()
+                FILE.write_text(json.dumps(results, indent=1) + "\n")
+                print(name, case, json.dumps(found), flush=True)
     if asked.table:
-        print("\n".join(table(results)))
+        print("\n".join(table(json.loads(FILE.read_text()))))
 
 
 if __name__ == "__main__":

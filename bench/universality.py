@@ -117,8 +117,7 @@ def draw(by_law, dead, path):
         )
         right.set(yscale="log", xlabel="width N", ylabel="share of dead networks")
         right.legend()
-        figure.tight_layout()
-        figure.savefig(path)
+        figure.savefig(path, dpi=150)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from simcore.errors import InputError
 from . import options
 from .config import Given, named
 from .files import existing, expanded, input_file
+from .live import choose_report
 
 
 def _option(metavar: str, text: str) -> Any:
@@ -115,10 +116,14 @@ def merge(
 
     try:
         claim(target, overwrite=overwrite, replaces_results=True)
-        with spoken_warnings(quiet=quiet):
-            notes = command_line("simcore")
+        with spoken_warnings(quiet=quiet), choose_report(quiet=quiet) as report:
             outcome = api.unite(
-                paths, target, allow_gaps=allow_gaps, inputs=input_file(inputs), provenance=notes
+                paths,
+                target,
+                allow_gaps=allow_gaps,
+                inputs=input_file(inputs),
+                provenance=command_line("simcore"),
+                report=report,
             )
     except InputError as error:
         raise named(error, Given({"output": output}), ("inputs", "output")) from error

@@ -55,6 +55,7 @@ Size = Annotated[
     float | None,
     typer.Option(metavar="MM", help="Width: 86 is one column, 178 two.", show_default="137"),
 ]
+Caption = Annotated[bool, typer.Option("--caption", help="Also print a draft of the caption.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -69,6 +70,7 @@ def _plot(
     observable: Observable = None,
     layer: Layer = None,
     size: Size = None,
+    caption: Caption = False,
     overwrite: Overwrite = False,
 ) -> int:
     """Plot a run, or training: one figure, as a paper would have it."""
@@ -76,14 +78,14 @@ def _plot(
     if kind is None:
         return _list_kinds(path)
     from simcore.figures.runs import SIZE
-    from simcore.figures.runs import plot as draw
+    from simcore.figures.runs import drawn as draw
 
     stem = path.stem.strip("*?[]") or "runs"
     picture = expanded(output) if output else Path(f"{stem}-{kind}.png")
     given = {"output": str(picture), "observable": observable or ""}
     given |= {"layer": str(layer), "size": str(size)}
     try:
-        draw(
+        made = draw(
             path,
             kind,
             picture,
@@ -97,7 +99,9 @@ def _plot(
             text = f"KIND {kind}: {error.rule}. {error.remedy}"
             raise CommandError(text, error.exit_code) from error
         raise named(error, Given(given), set(given)) from error
-    typer.echo(f"written to {picture}")
+    typer.echo(f"written to {picture}", err=caption)
+    if caption:
+        typer.echo(made.caption)
     return 0
 
 

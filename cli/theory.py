@@ -7,15 +7,17 @@ figures.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from simcore.api import ensemble_name
+from simcore.api import Progress, Report, ensemble_name
 from simcore.errors import InputError
 
 from . import options
 from .config import Given, named, option_name
+from .live import choose_report
 from .values import parse_floats, parse_integer, parse_integers, parse_weight_scale
 
 HELP = """\
@@ -46,6 +48,9 @@ simcore theory growth --ensemble raai --k 0,1,inf --sigma-w critical
 
 DEPTH = 100
 """Layers of a trajectory unless given."""
+
+SLOW = ("trajectories", "growth_rates")
+"""Tables that may take seconds for a point."""
 
 _EXCLUSIVE = ("correlation", "distance")
 
@@ -283,9 +288,20 @@ def _run(parameters: Mapping[str, Any], table: str) -> None:
             values["depth"] = parse_integer("depth", given.texts.get("depth", str(DEPTH)))
         if "ensemble" in parameters:
             values["ensemble"] = _ensemble(given)
-        deliver(getattr(tables, table)(**values), path, given)
+        if table in SLOW:
+            with choose_report(quiet=False) as report:
+                made = getattr(tables, table)(**values, look=partial(_tell, report))
+        else:
+            made = getattr(tables, table)(**values)
+        deliver(made, path, given)
     except InputError as error:
         raise named(error, given, parameters) from error
+
+
+def _tell(report: Report | None, detail: str) -> None:
+    """Tell at which point a table is."""
+    if report is not None:
+        report(Progress("theory", 0, 0, 0, 1, 0.0, detail=detail))
 
 
 def _ensemble(given: Given) -> str:

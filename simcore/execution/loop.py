@@ -209,6 +209,7 @@ class Loop:
             self._save()
             try:
                 results.predict(self._look)
+                self._tell("writing")
                 self.write(results)
             except WriteStopped:
                 return None
@@ -254,8 +255,8 @@ class Loop:
         if failure:
             raise failure[0]
         if compiled := compilations.done - done:
-            seconds = time.monotonic() - before
-            self.announce(f"compiled {compiled} kernels in {seconds:.2g} s, kept for other runs")
+            seconds = round(time.monotonic() - before, 1)
+            self.announce(f"compiled {compiled} kernels in {seconds:g} s, kept for other runs")
         return True
 
     # --- tasks ----------------------------------------------------------------------------------

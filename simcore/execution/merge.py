@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from simcore.statistics.blocks import BLOCK
 from simcore.statistics.tree import PointStatistics
 
 from .execute import Outcome, empty_point, with_inputs
+from .progress import Progress, Report
 
 OWN = ("trials", "first_trial")
 """Settings in which shards of one run differ."""
@@ -37,8 +39,9 @@ def merge(
     output: Path,
     *,
     allow_gaps: bool = False,
-    inputs: str | None = None,
+    inputs: Any = None,
     provenance: Mapping[str, object] | None = None,
+    report: Report | None = None,
 ) -> Outcome:
     """Unite shards into one file; the order of `paths` does not show in it.
 
@@ -46,7 +49,7 @@ def merge(
 
     The files differ in their trials only. With `allow_gaps` trials may be missing: the file names
     them (`gaps`), and a resume of it simulates them. `inputs` is the file of the inputs, None where
-    they were.
+    they were. `report` is told how far theory is.
 
     Returns
     -------
@@ -79,6 +82,12 @@ def merge(
         remedy = "Resume or add the shard that has them, or pass --allow-gaps."
         raise InputError("output", str(output), rule, remedy)
     results = RunResults(run, points, complete=True)
+
+    def look(detail: str) -> None:
+        if report is not None:
+            report(Progress("theory", 0, 0, 0, 1, 0.0, points=len(points), detail=detail))
+
+    results.predict(look)
     notes = _notes(run, shards) | dict(provenance or {})
     with only_writer(output):
         gaps = _listed(missing, most=len(missing))
@@ -91,7 +100,7 @@ def _notes(run: Run, shards: Sequence[Shard]) -> dict[str, object]:
     from simcore.machine.provenance import collect_provenance
 
     notes: dict[str, object] = dict(collect_provenance(device=run.device))
-    if run.inputs is not None:
+    if run.inputs is not None and run.inputs.source:
         notes["inputs"] = run.inputs.absolute_source
     notes["merged_from"] = json.dumps([str(path) for path, _ in shards[:1000]])
     return notes

@@ -5,28 +5,28 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from simcore.errors import InputError
 from simcore.physics.observables import BY_NAME, CONTROL, CONTROLLED
 from simcore.physics.observables import FIRST_ORDER as PREDICTED
 from simcore.runs.controls import no_controls
 from simcore.runs.run import Run
 
-from .lines import along, interval, legend, shown_points
-from .style import COLOURS, FIRST_ORDER, THEORY
+from .along import tick_sparsely
+from .lines import ends_of, title_of
+from .looks import Line, Looks, looks_of
+from .place import Place, Places, along, draw_points, entries_of, theory_look
+from .style import FIRST_ORDER, THEORY
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from .drawings import Kind
 
 OBSERVABLES = tuple(name for name in PREDICTED if name in CONTROLLED)
 """Observables with a controlled mean that first order in 1/N predicts."""
 
 PLAIN: dict[str, Any] = {"facecolor": "0.92", "edgecolor": "0.75", "lw": 0.5}
 """Look of the intervals of plain means."""
-
-FRAME: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
-"""Look of a legend that may stand on them."""
 
 
 def check_controls(dataset: xr.Dataset, kind: str, observable: str) -> None:
@@ -42,54 +42,69 @@ def check_controls(dataset: xr.Dataset, kind: str, observable: str) -> None:
     raise InputError("kind", kind, rule, remedy)
 
 
-def draw_deviation(panels: Any, dataset: xr.Dataset, observable: str) -> None:
+def draw_deviation(place: Place, dataset: xr.Dataset, kind: Kind, _: int) -> None:
     """Draw mean less mean field by layer; below, where theory has it, mean less first order · N².
 
-    `panels` are the axes, one or two. Points of a grid without controlled means are left out.
+    Points of a grid without controlled means are left out. A single point has the intervals of its
+    plain means, too.
     """
-    upper, *lower = np.atleast_1d(panels)
+    from matplotlib.patches import Patch
+
+    (name,) = kind.observables
+    known = dataset[name + CONTROL].notnull() & dataset[f"{name}_theory"].notnull()
+    looks = looks_of(known, (name,), known.any("layer"))
+    has_first = f"{name}_theory_1n" in dataset
+    upper, *lower = place.stack(1.0, 0.7) if has_first else place.stack(1.0)
     layer = dataset["layer"].to_numpy()
-    known = dataset[observable + CONTROL].notnull() & dataset[f"{observable}_theory"].notnull()
-    shown, total = shown_points(known, known.any("layer"))
-    for (label, place), colour in zip(shown, COLOURS, strict=False):
-        point = dataset.isel(place)
-        mean, reach = point[observable + CONTROL], interval(point, observable, CONTROL)
-        theory = point[f"{observable}_theory"]
-        name = label or "mean, with control variates"
-        _band(upper, layer, mean - theory, reach, color=colour, label=name)
-        if not lower:
-            continue
-        first = point[f"{observable}_theory_1n"]
-        upper.plot(layer, first - theory, **FIRST_ORDER)
-        scale = _width(point) ** 2
-        _band(lower[0], layer, (mean - first) * scale, reach * scale, color=colour)
+    places = place.points(layer, len(looks.lines))
     upper.axhline(0.0, **THEORY)
-    limits = upper.get_ylim()
-    for _, place in shown:
-        point = dataset.isel(place)
-        gap = (point[observable] - point[f"{observable}_theory"]).to_numpy()
-        reach = interval(point, observable)
-        upper.fill_between(layer, gap - reach, gap + reach, zorder=0, **PLAIN)
-    upper.set_ylim(limits)
-    upper.plot([], [], **THEORY, label="mean field")
-    if lower:
-        upper.plot([], [], **FIRST_ORDER, label="first order in $1/N$")
-    upper.fill_between([], [], **PLAIN, label="plain mean of the same networks")
-    symbol = BY_NAME[observable].tex
-    upper.set(ylabel=f"{symbol} − mean field", xscale="log")
-    if lower:
-        lower[0].axhline(0.0, **FIRST_ORDER)
-        lower[0].set(ylabel=f"$N^2$ ({symbol} − first order)")
-    (lower or [upper])[-1].set(xlabel="layer")
-    upper.xaxis.set_major_formatter("{x:g}")
+    for line, at in zip(looks.lines, places, strict=True):
+        _draw_deviation(upper, dataset.isel(line.place), line, looks, at)
+    entries = entries_of(
+        looks, "mean, with control variates", ["theory", "theory_1n"][: 1 + has_first]
+    )
+    if len(looks.lines) == 1:
+        _draw_plain(upper, dataset.isel(looks.lines[0].place), name)
+        entries[-1].append(Patch(**PLAIN, label="plain mean of the same networks"))
+    symbol = BY_NAME[name].tex
     along(upper, layer)
-    legend(upper, len(shown), total, **FRAME)
+    upper.set(ylabel=f"{symbol} − mean field")
+    tick_sparsely(upper)
+    for axes in lower:
+        upper.set(xlabel="")
+        axes.axhline(0.0, **FIRST_ORDER)
+        for line, at in zip(looks.lines, places, strict=True):
+            _draw_left(axes, dataset.isel(line.place), line, at)
+        axes.set(ylabel=f"$N^2$ ({symbol} − first order)", xlabel="layer")
+        tick_sparsely(axes)
+    place.legend(entries, title_of(dataset, looks))
 
 
-def _band(axes: Any, layer: Any, middle: Any, reach: Any, *, color: str, label: str = "") -> None:
-    low, high = middle - reach, middle + reach
-    axes.fill_between(layer, low, high, color=color, alpha=0.3, lw=0)
-    axes.plot(layer, middle, color=color, lw=1.0, label=label or None)
+def _draw_deviation(axes: Any, point: xr.Dataset, line: Line, looks: Looks, at: Places) -> None:
+    name, layer = line.observable, point["layer"].to_numpy()
+    field = point[f"{name}_theory"].to_numpy()
+    ends = [(part - field)[at] for part in ends_of(point, name, CONTROL)]
+    draw_points(axes, layer[at], ends, line.look.colour, line.look.marker)
+    if f"{name}_theory_1n" in point:
+        first = point[f"{name}_theory_1n"].to_numpy()
+        axes.plot(layer, first - field, **theory_look(looks, line.look.colour, FIRST_ORDER))
+
+
+def _draw_left(axes: Any, point: xr.Dataset, line: Line, at: Places) -> None:
+    name, layer = line.observable, point["layer"].to_numpy()
+    first = point[f"{name}_theory_1n"].to_numpy()
+    scale = _width(point) ** 2
+    ends = [((part - first) * scale)[at] for part in ends_of(point, name, CONTROL)]
+    draw_points(axes, layer[at], ends, line.look.colour, line.look.marker)
+
+
+def _draw_plain(axes: Any, point: xr.Dataset, name: str) -> None:
+    """Draw the intervals of plain means, which may reach beyond the panel."""
+    limits = axes.get_ylim()
+    _, low, high = ends_of(point, name)
+    field = point[f"{name}_theory"].to_numpy()
+    axes.fill_between(point["layer"].to_numpy(), low - field, high - field, zorder=0, **PLAIN)
+    axes.set_ylim(limits)
 
 
 def _width(point: xr.Dataset) -> float:

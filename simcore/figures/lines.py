@@ -1,53 +1,70 @@
-"""Lines of the points of a grid along the layers: those shown, their names, intervals and axes."""
+"""What figures of means share: their intervals, the networks behind them, and what they need."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simcore.numerics.spacing import evenly
-from simcore.physics.parameters import PARAMETERS
-from simcore.results.intervals import reach
-from simcore.results.points import points
+import numpy as np
 
-from .style import MAX_LINES, plain_number
+from simcore.physics.observables import BY_NAME, CONTROL
+from simcore.results.intervals import ends
+
+from .looks import Looks
+from .style import plain_number
 
 if TYPE_CHECKING:
     import xarray as xr
 
-
-def shown_points(
-    values: xr.DataArray, known: xr.DataArray | None = None
-) -> tuple[list[tuple[str, dict[str, int]]], int]:
-    """Return label and place of at most `MAX_LINES` points, spread over the grid; and how many.
-
-    `values` is one array along points, and layers or not; `known` tells the points that count.
-    """
-    lines = [
-        (
-            ", ".join(f"{PARAMETERS[name].tex} = {plain_number(x)}" for name, x in point.items()),
-            place,
-        )
-        for point, place in points(values)
-        if known is None or known.isel(place)
-    ]
-    return [lines[i] for i in evenly(len(lines), MAX_LINES)], len(lines)
+THEORIES = ("theory", "theory_1n")
+"""Endings of mean field and of first order in 1/N."""
 
 
-def interval(point: xr.Dataset, observable: str, ending: str = "") -> Any:
-    """Return the half-widths of the intervals around means; `ending` is that of their name."""
+def needed(dataset: xr.Dataset, observables: Iterable[str]) -> xr.Dataset:
+    """Return what figures of means need, so that nothing else is read."""
+    controlled = (CONTROL, f"{CONTROL}_stderr")
+    theories = [f"_{theory}" for theory in THEORIES]
+    endings = ("", "_stderr", "_count", *controlled, *theories)
+    names = [observable + ending for observable in observables for ending in endings]
+    return dataset[[name for name in names if name in dataset]]
+
+
+def ends_of(point: xr.Dataset, observable: str, ending: str = "") -> tuple[Any, Any, Any]:
+    """Return means and the ends of their intervals; `ending` is that of their name."""
+    mean = point[observable + ending].to_numpy()
     error = point[f"{observable}{ending}_stderr"].to_numpy()
-    return reach(point[f"{observable}_count"].to_numpy()) * error
+    low, high = ends(observable, mean, error, point[f"{observable}_count"].to_numpy())
+    return mean, low, high
 
 
-def along(axes: Any, layer: Any) -> None:
-    """Let the axis of layers end where they do."""
-    if len(layer) > 1:
-        axes.set_xlim(layer[0], layer[-1])
+def title_of(dataset: xr.Dataset, looks: Looks, bars: str = "bars: 95 %") -> str:
+    """Return what a legend says of all lines: width, networks, meaning of bars, points left out."""
+    told = [text for text in (width_text(dataset), networks_text(dataset, looks), bars) if text]
+    if looks.shown < looks.points:
+        told.append(f"{looks.shown} of {looks.points:,} points")
+    return "; ".join(told)
 
 
-def legend(axes: Any, shown: int, total: int, **look: Any) -> None:
-    """Add the names of the lines, and how many of all points have one."""
-    handles, _ = axes.get_legend_handles_labels()
-    if handles:
-        title = None if shown == total else f"{shown} of {total} points"
-        axes.legend(title=title, ncols=1 + (len(handles) > MAX_LINES // 2 + 2), **look)
+def width_text(dataset: xr.Dataset) -> str:
+    """Return the width of all networks, "" if it is swept."""
+    if "width" not in dataset.coords or "width" in dataset.dims:
+        return ""
+    widths = np.unique(dataset["width"].to_numpy())
+    if len(widths) == 1:
+        return f"$N$ = {plain_number(float(widths[0]))}"
+    return f"$N$ = {widths[0]:g} to {widths[-1]:g}"
+
+
+def networks_text(dataset: xr.Dataset, looks: Looks) -> str:
+    """Return the number of networks behind the lines."""
+    counts = [
+        float(dataset[f"{line.observable}_count"].isel(line.place).max()) for line in looks.lines
+    ]
+    least, most = (f"{int(f(counts)):,}" for f in (min, max)) if counts else ("0", "0")
+    number = most if least == most else f"{least} to {most}"
+    return f"{number} network{'s' if number != '1' else ''}"
+
+
+def symbols(observables: Sequence[str]) -> str:
+    """Return the symbol of a single observable, in words that of several."""
+    return BY_NAME[observables[0]].tex if len(observables) == 1 else "share"

@@ -26,6 +26,8 @@ COLOURS = (
 MAX_LINES = 8
 """Lines that a figure can hold and a reader distinguish."""
 
+GREY = "#595959"
+
 THEORY: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 0.9}
 FIRST_ORDER: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
 STYLE = Path(__file__).with_name("journal.mplstyle")
@@ -45,6 +47,18 @@ def check_ending(output: str | Path, field: str = "output") -> None:
 def plain_number(value: float, digits: int = 6) -> str:
     """Return a number as it stands in a figure."""
     return f"{value:.{digits}g}".replace("inf", "∞").replace("-", "\N{MINUS SIGN}")
+
+
+def label_plainly(axis: Any) -> None:
+    """Write the ticks of a logarithmic axis as plain numbers, at 2 and 5 where decades are few."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    low, high = axis.get_view_interval()
+    few = high < 500.0 * low
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=20))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(LogLocator(subs="all", numticks=20))
+    axis.set_minor_formatter(NullFormatter())
 
 
 @contextmanager

@@ -51,19 +51,13 @@ def claim(
     if any(_same(path, other) for other in others):
         rule = "is another file of this command already"
         raise InputError(field, str(path), rule, "Name another file.")
-    if not replaces_results:
-        protect_results(path, field)
+    if not replaces_results and holds_results(path):
+        rule = "holds results, which nothing but a new run replaces"
+        raise InputError(field, str(path), rule, "Name another file.")
     if os.path.lexists(path) and not overwrite:
         remedy = "Add `overwrite`, or name another file."
         raise InputError(field, str(path), "exists already", remedy)
     return path
-
-
-def protect_results(path: Path, field: str) -> None:
-    """Raise InputError, about `field`, if a run or training is at `path`."""
-    if holds_results(path):
-        rule = "holds results, which nothing but a new run replaces"
-        raise InputError(field, str(path), rule, "Name another file.")
 
 
 def holds_results(path: Path) -> bool:

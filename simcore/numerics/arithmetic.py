@@ -156,7 +156,7 @@ def scaled(x, exponent):
     return times(x, _double_from_bits((exponent + BIAS) << MANTISSA_BITS))
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, forceinline=True, error_model="numpy")
 def log(x: float) -> float:
     """Natural logarithm of a positive, finite, normal float64, within 1.5 ulp.
 

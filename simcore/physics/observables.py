@@ -171,6 +171,12 @@ CONTROLLED = (
 HAZARDS = ("dead_network1", "dead_network2", "dead_network_both")
 """Probabilities that are also found as sums of conditional ones, without rare events."""
 
+COUNTED = (*HAZARDS, "dead_network_all")
+"""Shares of networks that are counted: their errors are those of a binomial law."""
+
+SHARES = (*COUNTED, "inactive1", "inactive2", "inactive_both", "dead", "dead_inputs")
+"""Means that lie between 0 and 1, apart from those of `RATE_BINS`."""
+
 EXACT = ("inactive1", "inactive2", "dead_network1", "dead_network2")
 """Observables whose theory is exact at any width where control variates apply."""
 

@@ -222,7 +222,56 @@ def fitted_means(dataset: xr.Dataset, name: str) -> Means:
     return Means(ours, finer.where(every, error), every)
 
 
+class _Solution(NamedTuple):
+    """Coefficients of fits, of powers of (least width/width), with their covariance.
+
+    The last is that of the next term. Points and layers first; `like` has their dimensions. NaN
+    where there is no fit. The covariance is in squares of `unit`, for those of errors would leave
+    float64 in deep networks.
+    """
+
+    found: Floats
+    covariance: Floats
+    unit: Floats
+    chi2: Floats
+    like: xr.DataArray
+
+
 def _fit(means: Means, widths: Floats, terms: int) -> dict[str, xr.DataArray]:
+    """Return limit and slope with their errors, curvature and chi² at every point and layer."""
+    found, covariance, unit, chi2, like = _solved(means, widths, terms)
+    scale = widths.min() ** np.arange(terms + 1)
+    errors = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)) * unit[..., None] * scale
+    found = found * scale
+    fitted: dict[str, xr.DataArray] = {}
+    for i, term in enumerate(("limit", "slope")):
+        fitted[term] = like.copy(data=found[..., i])
+        fitted[f"{term}_stderr"] = like.copy(data=errors[..., i])
+    fitted["chi2"] = like.copy(data=chi2)
+    return fitted | ({"curvature": like.copy(data=found[..., 2])} if terms == 3 else {})
+
+
+def fitted_curve(
+    dataset: xr.Dataset, name: str, inverse: Floats, terms: int
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the fit at some 1/N, and its standard error, along a dimension ``inverse``.
+
+    The next term of the series is in it where it was fitted, too.
+    """
+    widths = dataset["width"].to_numpy().astype(np.float64)
+    found, covariance, unit, _, like = _solved(fitted_means(dataset, name), widths, terms)
+    powers = (inverse[:, np.newaxis] * widths.min()) ** np.arange(terms + 1)
+    middle = np.einsum("...t,it->...i", found, powers)
+    variance = np.einsum("it,...tu,iu->...i", powers, covariance, powers)
+    along: dict[str, Any] = {
+        "dims": (*like.dims, "inverse"),
+        "coords": dict(like.coords) | {"inverse": inverse},
+    }
+    error = np.sqrt(variance) * unit[..., None]
+    return xr.DataArray(middle, **along), xr.DataArray(error, **along)
+
+
+def _solved(means: Means, widths: Floats, terms: int) -> _Solution:
     """Weighted least squares of one observable at every point and layer."""
     mean = means.mean
     order = [*(dim for dim in mean.dims if dim != "width"), "width"]
@@ -230,7 +279,7 @@ def _fit(means: Means, widths: Floats, terms: int) -> dict[str, xr.DataArray]:
     unit = widths.min() / widths
     design = np.stack([unit**power for power in range(terms + 1)], axis=-1)
     known = np.isfinite(y) & (e > 0.0)
-    # Errors in units of the smallest of a fit: their squares would leave float64 in deep networks.
+    # Errors are in units of the smallest of a fit.
     least = np.where(known, e, np.inf).min(axis=-1)
     least = np.where(np.isfinite(least), least, 1.0)
     weight = np.where(known, least[..., None] / np.where(known, e, 1.0), 0.0)
@@ -241,7 +290,7 @@ def _fit(means: Means, widths: Floats, terms: int) -> dict[str, xr.DataArray]:
     weighted[~solvable] = np.eye(len(widths), terms + 1)
     plain = np.zeros(solvable.shape)
     first, *_ = _least_squares(weighted, target, plain)
-    size = np.where(solvable[..., None], np.abs(first), 0.0)
+    size = np.where(solvable[..., None], np.abs(first[..., :-1]), 0.0)
     layers = order.index("layer")
     depth = mean["layer"].to_numpy().reshape([-1 if d == "layer" else 1 for d in order[:-1]])
     prior = _next_term(np.maximum.accumulate(size, axis=layers), depth / widths.min())
@@ -249,19 +298,9 @@ def _fit(means: Means, widths: Floats, terms: int) -> dict[str, xr.DataArray]:
     found, covariance, chi2 = _least_squares(
         weighted, target, np.where(controlled, prior / least, plain)
     )
-    scale = widths.min() ** np.arange(terms)
-    errors = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)) * least[..., None] * scale
-    found = found * scale
+    found[~solvable] = covariance[~solvable] = chi2[~solvable] = np.nan
     like = mean.isel(width=0, drop=True).transpose(*order[:-1])
-
-    def shaped(values: Floats) -> xr.DataArray:
-        return like.copy(data=np.where(solvable, values, np.nan))
-
-    fitted: dict[str, xr.DataArray] = {}
-    for i, term in enumerate(("limit", "slope")):
-        fitted |= {term: shaped(found[..., i]), f"{term}_stderr": shaped(errors[..., i])}
-    fitted["chi2"] = shaped(chi2 / least**2)
-    return fitted | ({"curvature": shaped(found[..., 2])} if terms == 3 else {})
+    return _Solution(found, covariance, least, chi2 / least**2, like)
 
 
 def _next_term(size: Floats, ratio: Floats) -> Floats:
@@ -282,7 +321,7 @@ def _least_squares(
     """Return coefficients, their covariance and the sum of squares of fits.
 
     The last column of `weighted` has the next term, whose coefficient is normal with the standard
-    deviation `prior` (in units of the errors), and is left out of what is returned; 0: no such.
+    deviation `prior` (in units of the errors); 0: no such.
     """
     *shape, _, terms = weighted.shape
     rows = np.concatenate([weighted, np.zeros((*shape, 1, terms))], axis=-2)
@@ -292,7 +331,9 @@ def _least_squares(
     covariance = np.linalg.inv(rows.swapaxes(-1, -2) @ rows)
     found = covariance @ (rows.swapaxes(-1, -2) @ values)
     chi2 = ((values - rows @ found) ** 2).sum(axis=(-1, -2))
-    return found[..., :-1, 0], covariance[..., :-1, :-1], chi2
+    unit = np.ones((*shape, terms))
+    unit[..., -1] = prior
+    return unit * found[..., 0], unit[..., None] * unit[..., None, :] * covariance, chi2
 
 
 def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:

@@ -103,26 +103,22 @@ def main() -> None:
 
 
 def compile_some() -> None:
-    """Compile what a run of the pair sampler needs late: its physics, controls, statistics."""
+    """Compile what a run of the pair sampler needs late: its physics, its controls, `join_blocks`.
+
+    `PairSampler.prepare` does the rest in the meantime.
+    """
     from simcore.runs.run import Run
     from simcore.statistics.blocks import Task
-    from simcore.statistics.moments import collect, finish_block, join_blocks
+    from simcore.statistics.moments import join_blocks
 
-    from .control.follow import follow
-    from .control.follow import start as start_controls
     from .pair.cpu import PairSampler
     from .pair.physics import STATE, finish_layer
     from .pair.sums import TOTALS
 
-    run = Run(depth=1, width=(1,), trials=1, keep=0, bins=1)
+    run = Run(depth=1, width=(64,), trials=1, keep=0, bins=1)
     sampler = PairSampler(run)
     rows = np.empty((1, 1, run.columns.count))
     state, totals = np.ones(STATE), np.ones(TOTALS)
     finish_layer(sampler.physics[0], 1, totals, state, rows[0, 0])
-    controls = sampler.controls.of(0)
-    start_controls(controls)
-    follow(controls, sampler.widths[0], 0, rows)
-    collector = sampler.collector(Task(0, 0, 1, 1), None)
-    join_blocks(collector, 1)
-    finish_block(collector, 0, 1)
-    collect(collector, 0, 0, rows)
+    sampler.controls.coefficients(0)
+    join_blocks(sampler.collector(Task(0, 0, 1, 1), None), 1)

@@ -145,7 +145,8 @@ class BlockSampler(TaskSampler):
                 self.advance(task.point, first, layer0, carried, rows, signals)
                 if signals.stop[0]:
                     return self.result(task, collector)
-                follow.follow(controls, widths, layer0, rows)
+                if self.controls.pairs:  # else it need not even be compiled
+                    follow.follow(controls, widths, layer0, rows)
                 statistics.collect(collector, block, layer0, rows)
             statistics.finish_block(collector, block, trials)
         statistics.join_blocks(collector, task.blocks)
@@ -164,7 +165,8 @@ class BlockSampler(TaskSampler):
             self.share_trials(task, layer0, carried, rows, signals, pool, threads)
             if signals.stop[0]:
                 return self.result(task, collector)
-            follow.follow(controls, widths, layer0, rows)
+            if self.controls.pairs:
+                follow.follow(controls, widths, layer0, rows)
             statistics.collect(collector, 0, layer0, rows)
         statistics.finish_block(collector, 0, task.trials)
         return self.result(task, collector)

@@ -150,18 +150,14 @@ def _expanded(state: State, law: Laws, change: FloatArray) -> tuple[FloatArray, 
     zero = np.zeros(points)
     plain = Laws(zero, zero, np.full(points, -np.inf))
 
-    def next_state(directions: Directions) -> tuple[Jet, ...]:
+    def after(directions: Directions) -> tuple[Jet, ...]:
         given = expand(state, nodes, directions, own=True)
         log_k, ratio, t = update(given, law, state.log_unit)
-        return log_k, ratio.times(change), t
+        return log_k, ratio.times(change), t, update(given, plain, state.log_unit)[2]
 
-    def of_activations(directions: Directions) -> tuple[Jet, ...]:
-        given = expand(state, nodes, directions, own=True)
-        return update(given, plain, state.log_unit)[2:]
-
-    _, gradient, hessian = _derivatives(next_state, points)
-    value, slope, bend = _derivatives(of_activations, points)
-    return gradient, hessian, value[:, 0], slope[:, 0], bend[:, 0]
+    value, slope, bend = _derivatives(after, points)
+    next_one = slice(0, SIZE)
+    return slope[:, next_one], bend[:, next_one], value[:, SIZE], slope[:, SIZE], bend[:, SIZE]
 
 
 def _derivatives(

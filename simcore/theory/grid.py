@@ -113,16 +113,23 @@ class Grid:
         return tuple(len(self.axes[name]) for name in self.swept)
 
     def tabulate(
-        self, function: Callable[..., Mapping[str, Any]], dims: tuple[str, ...] = (), size: int = 1
+        self,
+        function: Callable[..., Mapping[str, Any]],
+        dims: tuple[str, ...] = (),
+        size: int = 1,
+        look: Callable[[str], object] = str,
     ) -> dict[str, xr.Variable]:
         """Return the values of a function at every point, as labelled arrays.
 
         It takes the parameters of a point by name and returns, by name, numbers, texts or arrays of
-        `size` values along `dims`. InputError if the table would be too large.
+        `size` values along `dims`. `look` is called before each point with its number, in words.
+        InputError if the table would be too large.
         """
         check_size(self, size)
-        points = itertools.product(*self.axes.values())
-        rows = [function(**dict(zip(self.axes, point, strict=True))) for point in points]
+        points, rows = list(itertools.product(*self.axes.values())), []
+        for i, point in enumerate(points):
+            look(f"point {i + 1} of {len(points)}")
+            rows.append(function(**dict(zip(self.axes, point, strict=True))))
         return {
             name: self.shaped(name, np.array([row[name] for row in rows]), dims) for name in rows[0]
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from .grid import Grid, Scales, Values
 if TYPE_CHECKING:
     import xarray as xr
 
+
+Look = Callable[[str], object]
+"""Told how far a table is."""
 
 MIN_ASYMMETRIC_SIGMA_W = 0.4
 """Below it the growth of `rai` and `raai` takes more and more layers, and seconds, to settle."""
@@ -42,6 +46,7 @@ def trajectories(
     distance: Values | None = None,
     q0: Values = 1.0,
     width: Values | None = None,
+    look: Look = str,
 ) -> xr.Dataset:
     """Tabulate every observable of a pair along the layers, theory.md 4 and, with widths, (8).
 
@@ -60,6 +65,8 @@ def trajectories(
         Mean square of each input.
     width
         Nodes of a layer; None is infinite width alone.
+    look
+        Called before each point that takes seconds, with its number in words.
 
     Returns
     -------
@@ -88,7 +95,7 @@ def trajectories(
     else:
         grid = Grid.of(width=widths, k=k, sigma_w=scales.swept, sigma_b=sigma_b, **inputs)
         follow = functools.partial(rows.population, depth=depth, scales=scales)
-        variables = grid.tabulate(follow, ("layer",), depth)
+        variables = grid.tabulate(follow, ("layer",), depth, look)
     coordinates = {**grid.coordinates(), **scales.coordinates(), "layer": np.arange(1, depth + 1)}
     return _dataset("trajectory", _TITLE, variables, coordinates, ensemble)
 
@@ -242,7 +249,11 @@ def phase_diagram(
 
 
 def growth_rates(
-    *, ensemble: str = "correlated", k: Values = 0.0, sigma_w: Values | str | None = None
+    *,
+    ensemble: str = "correlated",
+    k: Values = 0.0,
+    sigma_w: Values | str | None = None,
+    look: Look = str,
 ) -> xr.Dataset:
     """Tabulate by which factor q changes per layer without bias, theory.md 4.
 
@@ -253,6 +264,8 @@ def growth_rates(
         at great depth without the terms of order 1/n, a fraction of a second for each point.
     k, sigma_w
         Values; σ_w None is a range about the norm-preserving values, ``"critical"`` these values.
+    look
+        Called before each point with its number, in words.
 
     Returns
     -------
@@ -277,7 +290,8 @@ def growth_rates(
             remedy = "Below it the growth needs too many layers to settle."
             raise InputError("sigma_w", value, rule, remedy)
     compute = functools.partial(rows.growth_row, asymmetric=asymmetric, scales=scales)
-    variables = grid.tabulate(compute) | Grid.of(k=k).tabulate(rows.preserving(asymmetric))
+    variables = grid.tabulate(compute, look=look)
+    variables |= Grid.of(k=k).tabulate(rows.preserving(asymmetric), look=look)
     coordinates = grid.coordinates() | scales.coordinates()
     title = "Growth of the mean square from layer to layer"
     return _dataset("growth", title, variables, coordinates, ensemble)

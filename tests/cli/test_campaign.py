@@ -12,7 +12,7 @@ from simcore.cli.live import describe
 from simcore.cli.main import main as simcore
 from simcore.cli.simulate import main as simulate
 
-from simcore.execution.progress import Progress
+from simcore.execution.progress import Control, EventLog, Progress
 from simcore.files.run_file import info
 from tests.cli.fakes import BASIC, FakeRun
 
@@ -66,8 +66,15 @@ def test_an_extension_shows_the_table_and_the_new_trials(run: Path, capsys: Told
     assert command.split()[0] == "simcore"
 
 
-def test_a_log_that_is_full_does_not_end_the_run(run: Path, capsys: Told) -> None:
-    assert simcore(["resume", "run.h5", "--trials", "192", "--log-json", "/dev/full"]) == 0
+def test_a_log_that_is_full_does_not_end_the_run(
+    run: Path, capsys: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: EventLog, path: Path) -> None:
+        del path
+        self._file = Path("/dev/full").open("a", encoding="utf-8", buffering=1)  # noqa: SIM115
+
+    monkeypatch.setattr(EventLog, "__init__", full)
+    assert simcore(["resume", "run.h5", "--trials", "192", "--log-json", "log.jsonl"]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert told == [
         "warning: the log ends here, since it can't be written (No space left on device)"
@@ -168,7 +175,7 @@ def test_a_missed_target_is_said(here: Path, capsys: Told) -> None:
     missed = "1 of 1 points ended without reaching a standard error of 0.001 (correlation) in 300"
     assert missed in told
     error = float(told.partition("the largest error is ")[2].split()[0].rstrip("."))
-    wanted = int(told.partition("simcore resume FILE --trials ")[2].split()[0])
+    wanted = int(told.partition("simcore resume run.h5 --trials ")[2].split()[0])
     assert wanted == pytest.approx(300 * (error / 1e-3) ** 2, rel=0.01)
     capsys.readouterr()
     assert simulate([*SMALL, *options, "--dry-run"]) == 0
@@ -190,7 +197,6 @@ def test_merged_shards_are_shown(run: Path, capsys: Told) -> None:
 
 def test_info_says_how_far_a_stopped_run_is(here: Path, capsys: Told) -> None:
     from simcore.execution.execute import execute
-    from simcore.execution.progress import Control
     from simcore.runs.run import Run
 
     control = Control()

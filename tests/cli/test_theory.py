@@ -63,7 +63,7 @@ def test_a_grid_of_trajectories_is_shown_at_the_last_layer(
     lines = printed(capsys, "trajectory --depth 20 --k 0,inf --width 64")
     assert lines[0][:4] == ["k", "sigma-w", "layer", "c"]
     assert lines[2][:3] == ["inf", "1.71286", "20"]
-    assert " ".join(lines[3]).endswith("about 0.1, here it is up to 0.31")
+    assert " ".join(lines[3] + lines[4]).endswith("about 0.1, here it is up to 0.31")
 
 
 def test_fixed_points_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +107,14 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown["table"] == "fixed-point"
     assert [row["k"] for row in shown["rows"]] == [0.0, "inf"]
     assert shown["rows"][0]["phase"] == "critical"
+
+
+def test_a_slow_table_tells_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("simcore.cli.live.FIRST_INTERVAL", 0.0)
+    assert theory("growth --k 0,1 --sigma-w 1.4") == 0
+    assert "computing theory: point 2 of 2\n" in capsys.readouterr().err
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -237,7 +245,7 @@ MISTAKES = [
     ("trajectory --show foo -o f.png", "--show foo: is not known for trajectory"),
     ("trajectory -o f.xyz", "--output f.xyz: has no known ending"),
     ("trajectory -o none/f.csv", "--output none/f.csv: is in no folder"),
-    ("trajectory -o .", "--output .: has no known ending"),
+    ("trajectory -o .", "--output .: is a folder"),
     ("fixed-point --sigma-w 1,critical", "--sigma-w 1,critical: must be numbers"),
     ("fixed-point -o f.png", "--k: has one value"),
     ("map --sigma-b 1", "--sigma-w 1.41421356237: makes q grow"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,13 @@ import pytest
 import simcore.execution.execute
 import simcore.execution.loop
 from simcore.errors import ClusterError
+from simcore.execution.engines import ThreadEngine
 from simcore.execution.execute import execute, resume
+from simcore.execution.merge import merge
 from simcore.execution.progress import Control, Progress
 from simcore.files.run_file import info, read_state
 from simcore.files.run_results import RunResults
+from simcore.numerics.kernels import compilations
 from simcore.physics.observables import NAMES
 from simcore.results.open_run import open_run
 from simcore.runs.run import Run
@@ -95,7 +101,7 @@ def test_a_longer_run_holds_a_shorter_one() -> None:
 def test_progress_grows_to_the_whole(tmp_path: Path) -> None:
     seen: list[Progress] = []
     outcome = execute(run(), threads=2, output=tmp_path / "run.h5", report=seen.append)
-    assert seen[0].phase == "compiling"
+    assert seen[0].phase == "loading"
     assert seen[-1].phase == "writing"
     assert [p.trials for p in seen] == sorted(p.trials for p in seen)
     assert seen[-1].trials == seen[-1].total_trials == 1000
@@ -229,6 +235,44 @@ def test_a_kill_in_theory_keeps_all_trials(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(RunResults, "predict", look)
     execute(run(trials=640), threads=1, output=path)
     assert seen == [[640, 640]]
+
+
+def test_compiling_is_told_with_its_count_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(self: ThreadEngine, stopping: Callable[[], bool]) -> None:
+        real(self, stopping)
+        compilations.begun += 2
+        time.sleep(0.3)
+        compilations.done += 2
+
+    real = ThreadEngine.prepare
+    monkeypatch.setattr(ThreadEngine, "prepare", prepare)
+    told: list[Progress] = []
+    said: list[str] = []
+    short = Run(depth=2, width=(8,), trials=64, controls="off")
+    execute(short, threads=1, report=told.append, announce=said.append)
+    phases = [progress.phase for progress in told]
+    assert phases.index("loading") < phases.index("compiling") < phases.index("running")
+    (line,) = said
+    found = re.fullmatch(r"compiled (\d+) kernels in .* s, kept for other runs", line)
+    assert found is not None
+    assert int(found[1]) >= 2
+    monkeypatch.setattr(ThreadEngine, "prepare", real)
+    told.clear()
+    execute(short, threads=1, report=told.append, announce=said.append)
+    assert "compiling" not in [progress.phase for progress in told]
+    assert said == [line]
+
+
+def test_theory_tells_where_it_is(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    shards = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    for i, path in enumerate(shards):
+        part = Run(depth=2, width=(8, 16), trials=64, first_trial=64 * i, controls="off")
+        execute(part, threads=1, output=path, report=told.append)
+    merge(shards, tmp_path / "c.h5", report=told.append)
+    details = [progress.detail for progress in told if progress.phase == "theory"]
+    assert details.count("point 1 of 2") == 3
+    assert details[-1] == "first order in 1/N"
 
 
 def test_a_stop_in_theory_ends_the_run_at_once(

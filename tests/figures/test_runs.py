@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 import simcore
 from simcore.figures import runs as plots
 from simcore.figures.deviation import OBSERVABLES as DEVIATIONS
+from simcore.figures.place import Place
 from simcore.results.compare import z_scores
 from simcore.results.intervals import reach
 from simcore.runs.run import Run
@@ -37,15 +38,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def drawn(path: Path, kind: str, observable: str = "correlation", layer: int = 8) -> Any:
-    """The axes of a figure."""
-    chosen = plots._FIGURES[kind]
-    if kind in plots._CHOICES:
-        chosen = chosen._replace(observables=(observable,))
+def drawn(path: Path, kind: str, observable: str | None = None, layer: int = 8) -> Any:
+    """The panels of a figure of 137 mm."""
+    figure = Figure(figsize=(5.4, 3.0))
     dataset = simcore.open_run(path)
-    axes = plots._panels(Figure(), chosen, dataset, observable)
-    chosen.draw(axes, dataset, chosen, layer)
-    return axes
+    at = layer if kind in ("distribution", "scaling") else None
+    plots.draw(Place(figure), dataset, kind, observable=observable, layer=at)
+    return figure.axes
+
+
+def bars(axes: Any) -> list[tuple[Any, Any]]:
+    """Points and ends of bars of every line with bars, in order."""
+    found = []
+    for container in axes.containers:
+        line, _, (segments,) = container.lines
+        ends = np.array([segment[:, 1] for segment in segments.get_segments()])
+        found.append((line.get_xydata(), ends))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -59,61 +68,61 @@ def test_figures_are_drawn(folder: Path, tmp_path: Path, kind: str, ending: str)
 
 
 @pytest.mark.parametrize("name", ["one", "c1", "rai", "shared"])
-@pytest.mark.parametrize("kind", ["correlation", "distance", "q", "z", "distribution"])
+@pytest.mark.parametrize("kind", ["correlation", "distance", "q", "z"])
 def test_figures_of_odd_runs_are_drawn(folder: Path, tmp_path: Path, name: str, kind: str) -> None:
     assert plots.plot(folder / f"{name}.h5", kind, tmp_path / "figure.svg").stat().st_size > 1000
 
 
 def test_a_figure_has_the_values_of_the_run(folder: Path) -> None:
     ds = simcore.open_run(folder / "single.h5")
-    names = ("correlation", "correlation_theory", "correlation_theory_1n")
-    lines = [line.get_ydata() for line in drawn(folder / "single.h5", "correlation").lines[:3]]
-    for shown, name in zip(lines, names, strict=True):
-        np.testing.assert_array_equal(shown, ds[name])
-    z = drawn(folder / "single.h5", "z").lines
-    np.testing.assert_array_equal(z[0].get_ydata(), z_scores(ds).correlation_z)
-    np.testing.assert_array_equal(z[1].get_ydata(), z_scores(ds).correlation_z_1n)
+    upper, lower = drawn(folder / "single.h5", "correlation")
+    ((points, _),), ((left, _),) = bars(upper), bars(lower)
+    np.testing.assert_array_equal(points, np.stack([ds.layer, ds.correlation], axis=1))
+    field, first = ds.correlation_theory, ds.correlation_theory_1n
+    drawn_lines = [line.get_ydata() for line in (*upper.lines, *lower.lines)]
+    assert any(np.array_equal(y, field) for y in drawn_lines)
+    np.testing.assert_array_equal(left[:, 1], ds.correlation - field)
+    assert any(np.array_equal(y, first - field) for y in drawn_lines)
+    against, better = drawn(folder / "single.h5", "z", "correlation")
+    z = z_scores(ds)
+    np.testing.assert_array_equal(against.lines[1].get_ydata(), z.correlation_z)
+    np.testing.assert_array_equal(better.lines[1].get_ydata(), z.correlation_z_1n)
 
 
 def test_means_are_those_with_control_variates(folder: Path) -> None:
     ds = simcore.open_run(folder / "layers.h5")
-    axes = drawn(folder / "layers.h5", "correlation")
-    np.testing.assert_array_equal(axes.lines[0].get_ydata(), ds.correlation_controlled)
-    upper = axes.collections[0].get_paths()[0].vertices[1:5, 1]
-    low = ds.correlation_controlled - reach(64) * ds.correlation_controlled_stderr
-    np.testing.assert_allclose(upper, low, rtol=1e-12)
+    ((points, ends),) = bars(drawn(folder / "layers.h5", "correlation")[0])
+    np.testing.assert_array_equal(points[:, 1], ds.correlation_controlled)
+    half = reach(64) * ds.correlation_controlled_stderr
+    np.testing.assert_allclose(ends[:, 0], ds.correlation_controlled - half, rtol=1e-12)
+    np.testing.assert_allclose(ends[:, 1], ds.correlation_controlled + half, rtol=1e-12)
 
 
 @pytest.mark.parametrize("observable", DEVIATIONS)
 def test_a_deviation_has_the_values_of_the_run(folder: Path, observable: str) -> None:
-    panels = drawn(folder / "fine.h5", "deviation", observable)
+    upper, lower = drawn(folder / "fine.h5", "deviation", observable)
     run = simcore.open_run(folder / "fine.h5")
-    # Networks of 16 nodes may die: their means have no controls.
-    wide = [run.sel(width=width, k=k) for width in (64, 96) for k in (0.0, np.inf)]
-    bands = [part for panel in panels for part in panel.collections]
-    for i, ds in enumerate(wide):
+    # Networks of 16 nodes may die: their means have no controls. Hues are for k.
+    wide = [run.sel(width=width, k=k) for k in (0.0, np.inf) for width in (64, 96)]
+    assert len(bars(upper)) == len(bars(lower)) == len(wide)
+    for ds, deviation, left in zip(wide, bars(upper), bars(lower), strict=True):
         mean, theory = ds[f"{observable}_controlled"], ds[f"{observable}_theory"]
         first, n = ds[f"{observable}_theory_1n"], float(ds.width)
-        np.testing.assert_array_equal(panels[0].lines[2 * i].get_ydata(), mean - theory)
-        np.testing.assert_array_equal(panels[0].lines[2 * i + 1].get_ydata(), first - theory)
-        np.testing.assert_allclose(panels[1].lines[i].get_ydata(), (mean - first) * n * n)
         half = reach(128) * ds[f"{observable}_controlled_stderr"]
-        for band, middle, size in (
-            (bands[i], mean - theory, half),
-            (panels[1].collections[i], (mean - first) * n * n, half * n * n),
-            (bands[4 + i], ds[observable] - theory, reach(128) * ds[f"{observable}_stderr"]),
+        for (points, ends), middle, size in (
+            (deviation, mean - theory, half),
+            (left, (mean - first) * n * n, half * n * n),
         ):
-            own = band.get_paths()[0].vertices[:, 1]
-            # A path goes back and forth: the lower end of each layer, then the upper.
-            np.testing.assert_allclose(own[1:9], middle - size, rtol=1e-9, atol=1e-12)
-            np.testing.assert_allclose(own[17:9:-1], middle + size, rtol=1e-9, atol=1e-12)
-    labels = [text.get_text() for text in panels[0].get_legend().get_texts()]
-    assert len([label for label in labels if "N" in label and "=" in label]) == len(wide)
+            np.testing.assert_allclose(points[:, 1], middle, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(ends[:, 0], middle - size, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(ends[:, 1], middle + size, rtol=1e-9, atol=1e-12)
+        lines = [line.get_ydata() for line in upper.lines]
+        assert any(np.array_equal(y, first - theory) for y in lines)
 
 
 def test_a_deviation_is_not_hidden_by_the_noise_of_plain_means(folder: Path) -> None:
-    panels = drawn(folder / "layers.h5", "deviation", "log_q1")
-    low, high = panels[0].get_ylim()
+    upper, _ = drawn(folder / "layers.h5", "deviation", "log_q1")
+    low, high = upper.get_ylim()
     ds = simcore.open_run(folder / "layers.h5")
     assert high - low < 2.0 * float((reach(64) * ds.log_q1_stderr).max())
 
@@ -123,19 +132,21 @@ def test_widths_by_layer_scale_with_their_harmonic_mean(folder: Path) -> None:
     ds = simcore.open_run(folder / "layers.h5")
     n = 4.0 / (1.0 / 48 + 1.0 / 64 + 1.0 / 96 + 1.0 / 64)
     left = (ds.correlation_controlled - ds.correlation_theory_1n) * n * n
-    np.testing.assert_allclose(panels[1].lines[0].get_ydata(), left)
+    ((points, _),) = bars(panels[1])
+    np.testing.assert_allclose(points[:, 1], left)
 
 
 def test_networks_deeper_than_wide_have_a_deviation_without_first_order(folder: Path) -> None:
-    axes = drawn(folder / "deep.h5", "deviation")
+    (axes,) = drawn(folder / "deep.h5", "deviation")
     ds = simcore.open_run(folder / "deep.h5")
     gap = ds.correlation_controlled - ds.correlation_theory
-    np.testing.assert_array_equal(axes.lines[0].get_ydata(), gap)
-    assert "first order" not in str([text.get_text() for text in axes.get_legend().get_texts()])
+    ((points, _),) = bars(axes)
+    np.testing.assert_array_equal(points[:, 1], gap.sel(layer=points[:, 0].astype(int)))
+    assert "first order" not in str([text.get_text() for text in axes.figure.legends[0].texts])
 
 
 def test_a_distribution_is_a_density(folder: Path) -> None:
-    axes = drawn(folder / "single.h5", "distribution", "log_q1", 5)
+    (axes,) = drawn(folder / "single.h5", "distribution", "log_q1", 5)
     values, edges, _ = axes.patches[0].get_data()
     ds = simcore.open_run(folder / "single.h5").sel(layer=5)
     inside = int(ds.log_q1_histogram[1:-1].sum()) / int(ds.log_q1_histogram.sum())
@@ -143,13 +154,26 @@ def test_a_distribution_is_a_density(folder: Path) -> None:
     assert axes.get_xlabel() == r"$\ln q_1$ at layer 5"
 
 
-def test_a_scaling_has_points_and_the_slope_of_theory(folder: Path) -> None:
-    axes = drawn(folder / "grid.h5", "scaling", "log_q1", 1)
-    ds = simcore.open_run(folder / "grid.h5").sel(layer=1, k=0.0)
-    points = axes.containers[0].lines[0].get_xydata()
+def test_each_point_of_a_grid_has_its_own_distribution(folder: Path) -> None:
+    panels = drawn(folder / "grid.h5", "distribution", "log_q1", 5)
+    assert len(panels) == 4
+    assert len({panel.get_title() for panel in panels}) == 4
+    assert len({panel.get_xlim() for panel in panels}) == 4
+
+
+def test_a_scaling_has_points_fits_and_the_slope_of_theory(folder: Path) -> None:
+    (axes,) = drawn(folder / "grid.h5", "scaling", "log_q1", 1)
+    run = simcore.open_run(folder / "grid.h5")
+    ds = run.sel(layer=1, k=0.0)
+    points, limit = (xy for xy, _ in bars(axes)[:2])
     np.testing.assert_allclose(points[:, 0], 1.0 / ds.width)
     np.testing.assert_allclose(points[:, 1], ds.log_q1 - ds.log_q1_theory)
-    theory = next(line for line in axes.lines if line.get_linestyle() == ":" or line.is_dashed())
+    fits = simcore.scaling(run).fits.sel(layer=1, k=0.0)
+    assert limit[0, 0] == 0.0
+    assert limit[0, 1] == pytest.approx(float(fits.log_q1_limit - fits.log_q1_mean_field))
+    low, high = bars(axes)[1][1][0]
+    assert high - low == pytest.approx(4.0 * float(fits.log_q1_limit_stderr))
+    theory = next(x for x in axes.lines if x.is_dashed() and len(x.get_xdata()) > 2)
     x, y = theory.get_xydata()[-1]
     assert y / x == pytest.approx(-1.0, rel=1e-5)  # E ln(chi²_N/N) = −1/N
 
@@ -179,6 +203,7 @@ def test_several_files_are_one_figure(folder: Path, tmp_path: Path) -> None:
         ("grid", "z", {"observable": "cosine"}, "has no z"),
         ("grid", "distribution", {"layer": 9}, "between 1 and 8"),
         ("grid", "q", {"size": 1.0}, "between 50 and 400"),
+        ("c1", "distribution", {}, "within rounding of one value"),
         ("single", "deviation", {}, "this run has none: a network of this width dies"),
         ("rai", "deviation", {}, "this run has none: the node averages of rai"),
         ("off", "deviation", {}, "Simulate it again with this version, without --controls off"),
@@ -195,5 +220,5 @@ def test_figures_refuse_what_they_do_not_know(
 def test_a_figure_that_can_not_be_written(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(simcore.InputError, match="ending"):
         plots.plot(folder / "grid.h5", "q", tmp_path / "f.xyz")
-    with pytest.raises(simcore.OutputError):
+    with pytest.raises(simcore.InputError, match="is in no folder"):
         plots.plot(folder / "grid.h5", "q", tmp_path / "missing" / "f.png")

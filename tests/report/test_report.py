@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from simcore.cli.request import build_request
 from simcore.cli.simulate import simulate
 
 import simcore
-from simcore.errors import InputError, OutputError
+from simcore.errors import InputError
 from simcore.files.run_file import write_run
 from simcore.files.run_results import RunResults
 from simcore.physics.ensembles import CRITICAL
@@ -144,6 +145,14 @@ def test_nothing_is_loaded_from_elsewhere(made: Make) -> None:
     assert "https://" not in own
     assert "default-src 'none'" in html
     assert len(html) < 2_000_000
+
+
+def test_the_page_begins_with_the_result(made: Make) -> None:
+    html = made("few").html
+    first = html.split('<p class="result">')[1].split("</p>")[0]
+    assert html.index('<p class="result">') < html.index("<h2>")
+    compared = simcore.compare(simcore.open_run(made("few").run))
+    assert unescape(first).strip() == compared.conclusion
 
 
 @pytest.mark.slow
@@ -336,7 +345,7 @@ def test_an_unfinished_run(tmp_path: Path, done: int) -> None:
 
 
 def test_a_page_that_cannot_be_written(made: Make, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="choose another folder"):
+    with pytest.raises(InputError, match="is in no folder"):
         report([made("single").run], tmp_path / "none" / "page.html")
 
 

@@ -133,6 +133,10 @@ def test_segments_of_layers_change_no_byte(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(pair_cpu, "SEGMENT", 7)
     pieces = PairSampler(run).run(Task(0, 0, 1, 64), None, signals)
     assert results_equal(whole, pieces)
+    # Where blocks are long, Python loops over segments.
+    monkeypatch.setattr(pair_cpu, "LONG_BLOCK", 0.0)
+    looped = PairSampler(run).run(Task(0, 0, 1, 64), None, signals)
+    assert results_equal(whole, looped)
 
 
 def tasks(point: int, first: int, end: int, size: int) -> list[Task]:

@@ -5,16 +5,18 @@ Along a path that no network touches, A, B and second derivatives of the update 
 needs is O(1) beside its O(N) draws.
 
 The equations are a list of steps, each of which adds a coefficient times a row, or times the
-product of two, to a row (`PROGRAM`). A row has a number of each network, in lanes: 64 of a block on
-a CPU, where a step is a vector loop, and a single one in a thread of a GPU. As one loop over steps
-they compile in a fraction of the time that they take written out.
+product of two, to a row (`STEPS`); a pass takes some of them (`program_of`). A row has a number of
+each network, in lanes: 64 of a block on a CPU, where a pass is a vector loop, and a single one in a
+thread of a GPU. As one loop over passes they compile in a fraction of the time that they take
+written out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +66,8 @@ Their conditional means, K and ln K + E ln(χ²/N), take their places."""
 
 PER_TURN = 0.5 / math.pi
 
+_u64: Any = np.uint64
+
 # Places of the coefficients of a layer. Second derivatives are halved on the diagonal, so that a
 # quadratic form is a sum over the places of a symmetric matrix.
 A = 0
@@ -80,23 +84,22 @@ OF_SCALAR = 28
 OBSERVED = SCALAR + SCALARS * OF_SCALAR
 """Coefficients of the first-order, second-order and quadratic control of each observable."""
 ONE = OBSERVED + 3 * len(CONTROLLED)
-TWO, MINUS, PER_NODE, PER_NODE_2 = ONE + 1, ONE + 2, ONE + 3, ONE + 4
-"""Constants 1, 2, −1; and −1/N, −2/N."""
-COEFFICIENTS = ONE + 5
+TWO, MINUS, PER_NODE, PER_NODE_2, ZERO = ONE + 1, ONE + 2, ONE + 3, ONE + 4, ONE + 5
+"""Constants 1, 2, −1; then −1/N, −2/N; and 0."""
+COEFFICIENTS = ONE + 6
 
 # Rows. What samplers give of a network (`row.FEATURES`): cos θ, sin θ, M and w; M becomes M − μ(θ).
 COS, SIN, FIRST_MEAN, FIRST_OWN = 0, 1, 2, 2 + AVERAGES
 SEEN = FIRST_OWN + OWN
-LAW = SEEN
+THETA = SEEN
 """θ; then μ(θ) and Σ(θ) of a node."""
-MEAN, SIGMA, ONES = LAW + 1, LAW + 1 + AVERAGES, LAW + 1 + AVERAGES + PAIRS5
-LAW_ROWS = ONES + 1 - LAW
+MEAN, SIGMA, ONES = THETA + 1, THETA + 1 + AVERAGES, THETA + 1 + AVERAGES + PAIRS5
 DELTA = ONES + 1
 """δ, ε and Z, which are carried."""
 EPSILON, SQUARE = DELTA + STATES, DELTA + 2 * STATES
 CARRIED = 2 * STATES + PAIRS3
 EXCESS = DELTA + CARRIED
-"""m mᵀ − Σ/N; from here on rows are 0 before the first step."""
+"""m mᵀ − Σ/N."""
 OWN_OWN = EXCESS + PAIRS5
 """w wᵀ − diag(2, 1, 2)/N."""
 ALONG = OWN_OWN + PAIRS3
@@ -112,18 +115,23 @@ SCALAR_ROWS = PART + 2 * SCALARS
 """First-order, second-order and quadratic control of each scalar and of θ."""
 CONTROL = SCALAR_ROWS + 3 * (SCALARS + 1)
 """Control of each of `CONTROLLED`."""
-ROWS = CONTROL + len(CONTROLLED)
+NOTHING = CONTROL + len(CONTROLLED)
+"""Zeros."""
+SHARE = NOTHING + 1
+"""⟨h²⟩/K of the two signals, and its logarithm less the mean of that."""
+ROWS = SHARE + 4
 
-NONE = -1
+TERMS = 4
+"""Terms of one pass over a row, a sum of up to so many."""
 
 
 class Step(NamedTuple):
-    """Adds coefficient `by` times row `of`, and times row `and_of` unless that is NONE, to `to`."""
+    """Adds coefficient `by` times row `of` times row `and_of` to row `to`."""
 
     to: int
     by: int
     of: int
-    and_of: int = NONE
+    and_of: int = ONES
 
 
 def _place(i: int, j: int) -> int:
@@ -218,7 +226,7 @@ def _next_layer() -> Iterator[Step]:
         yield Step(to, ONE, ALONG + m, ACROSS + n)
 
 
-def _program() -> Steps:
+def _all_steps() -> Steps:
     steps = [*_deviations()]
     for number in range(SCALARS):
         steps += _scalar(number)
@@ -226,8 +234,33 @@ def _program() -> Steps:
     return np.array(steps, dtype=np.int32)
 
 
-PROGRAM = _program()
+STEPS = _all_steps()
 """Steps of a layer, shape (step, 4)."""
+
+TO, FROM, PRODUCTS, FIRST_TERM = 0, 1, 2, 3
+"""Of a pass: the row that is written, the one that it begins with, whether a term is a product."""
+
+
+def program_of(k: Floats) -> Steps:
+    """Return the passes of a layer for coefficients (…, COEFFICIENTS), shape (pass, 3 + 3 TERMS).
+
+    Steps whose coefficient is 0 in every layer, as many derivatives are, are left out. What remains
+    is taken row by row, where the last step to it stands, `TERMS` at a time.
+    """
+    used = (k != 0.0).reshape(-1, COEFFICIENTS).any(axis=0)
+    terms: dict[int, list[list[int]]] = {}
+    for to, *term in STEPS[used[STEPS[:, 1]]].tolist():
+        terms[to] = [*terms.pop(to, []), term]
+    passes = []
+    for to, all_of_row in terms.items():
+        given = FIRST_MEAN <= to < FIRST_OWN
+        for first in range(0, len(all_of_row), TERMS):
+            some = all_of_row[first : first + TERMS]
+            some += [[ZERO, NOTHING, ONES]] * (TERMS - len(some))
+            begins_with = to if first or given else NOTHING
+            has_products = any(and_of != ONES for _, _, and_of in some)
+            passes.append([to, begins_with, int(has_products), *chain(*some)])
+    return np.array(passes, dtype=np.int32).reshape(-1, FIRST_TERM + 3 * TERMS)
 
 
 class Controls(NamedTuple):
@@ -238,73 +271,84 @@ class Controls(NamedTuple):
     carried: Floats
     """δ, ε and Z, shape (pair, CARRIED, BLOCK)."""
     rows: Floats
-    """Scratch, shape (ROWS, BLOCK)."""
-    law: Floats
-    """Scratch, `LAW_ROWS` rows in one, shape (LAW_ROWS · BLOCK,)."""
+    """Scratch, ROWS rows in one, shape (ROWS · BLOCK,)."""
     program: Steps
     columns: int
     """Columns of a pair in a row."""
 
 
-def controls_of(k: Floats, columns: int) -> Controls:
-    """Return the controls of a block, before `start`, from coefficients of its pairs."""
-    carried = np.zeros((len(k), CARRIED, BLOCK))
-    scratch = np.zeros((ROWS, BLOCK)), np.zeros(LAW_ROWS * BLOCK)
-    return Controls(k, carried, *scratch, PROGRAM, columns)
+def controls_of(k: Floats, program: Steps, columns: int) -> Controls:
+    """Return the controls of a block, before `start`, from coefficients and passes of its pairs."""
+    return Controls(k, np.zeros((len(k), CARRIED, BLOCK)), np.zeros(ROWS * BLOCK), program, columns)
 
 
 # --- one layer ------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True, forceinline=True, error_model="numpy")
-def _find_law(cosines, sines, law, lanes):
-    """Write θ, μ(θ) and Σ(θ) of a node to flat rows of so many lanes.
+def _find_law(w, lanes):
+    """Write θ, μ(θ) and Σ(θ) of a node, but what never changes.
 
     Where `lanes` is a constant, and no division is checked, this becomes a vector loop.
     """
     for t in range(lanes):
         (
-            law[t],
-            law[3 * lanes + t],
-            law[4 * lanes + t],
-            law[5 * lanes + t],
-            law[9 * lanes + t],
-            law[10 * lanes + t],
-            law[11 * lanes + t],
-            law[12 * lanes + t],
-            law[13 * lanes + t],
-            law[14 * lanes + t],
-            law[15 * lanes + t],
-            law[16 * lanes + t],
-            law[17 * lanes + t],
-            law[18 * lanes + t],
-            law[19 * lanes + t],
-            law[20 * lanes + t],
-        ) = node_law(cosines[t], sines[t])
-        law[lanes + t] = MEAN_X
-        law[2 * lanes + t] = MEAN_X2
-        law[6 * lanes + t] = X_X
-        law[7 * lanes + t] = X2_X
-        law[8 * lanes + t] = X2_X2
-        law[21 * lanes + t] = 1.0
+            w[THETA * lanes + t],
+            w[(MEAN + 2) * lanes + t],
+            w[(MEAN + 3) * lanes + t],
+            w[(MEAN + 4) * lanes + t],
+            w[(SIGMA + 3) * lanes + t],
+            w[(SIGMA + 4) * lanes + t],
+            w[(SIGMA + 5) * lanes + t],
+            w[(SIGMA + 6) * lanes + t],
+            w[(SIGMA + 7) * lanes + t],
+            w[(SIGMA + 8) * lanes + t],
+            w[(SIGMA + 9) * lanes + t],
+            w[(SIGMA + 10) * lanes + t],
+            w[(SIGMA + 11) * lanes + t],
+            w[(SIGMA + 12) * lanes + t],
+            w[(SIGMA + 13) * lanes + t],
+            w[(SIGMA + 14) * lanes + t],
+        ) = node_law(w[COS * lanes + t], w[SIN * lanes + t])
 
 
-@njit(nogil=True, cache=True, forceinline=True)
-def _take_steps(program, k, w, lanes):
-    """Take all steps of a layer, but those whose coefficient is 0, as many derivatives are."""
-    for i in range(EXCESS, ROWS):
-        for t in range(lanes):
-            w[i, t] = 0.0
+@njit(inline="always")
+def _write_constants(w, lanes):
+    """Write what never changes; rows to which no pass adds are 0."""
+    for i in range(ROWS * lanes):
+        w[i] = 0.0
+    for t in range(lanes):
+        w[MEAN * lanes + t] = MEAN_X
+        w[(MEAN + 1) * lanes + t] = MEAN_X2
+        w[SIGMA * lanes + t] = X_X
+        w[(SIGMA + 1) * lanes + t] = X2_X
+        w[(SIGMA + 2) * lanes + t] = X2_X2
+        w[ONES * lanes + t] = 1.0
+
+
+@njit(inline="always")
+def _take_passes(program, k, w, lanes):
+    """Take all passes of a layer; no place is negative, which would cost a test in every loop."""
+    wide = _u64(lanes)
     for n in range(program.shape[0]):
-        by = k[program[n, 1]]
-        if by != 0.0:
-            to, of, and_of = program[n, 0], program[n, 2], program[n, 3]
-            if and_of < 0:
-                for t in range(lanes):
-                    w[to, t] = w[to, t] + times(by, w[of, t])
-            else:
-                for t in range(lanes):
-                    w[to, t] = w[to, t] + times(by, times(w[of, t], w[and_of, t]))
+        to, onto = _u64(program[n, TO]) * wide, _u64(program[n, FROM]) * wide
+        k0, k1, k2, k3 = k[program[n, 3]], k[program[n, 6]], k[program[n, 9]], k[program[n, 12]]
+        a0, a1 = _u64(program[n, 4]) * wide, _u64(program[n, 7]) * wide
+        a2, a3 = _u64(program[n, 10]) * wide, _u64(program[n, 13]) * wide
+        if program[n, PRODUCTS] == 0:
+            for lane in range(lanes):
+                t = _u64(lane)
+                some = w[onto + t] + times(k0, w[a0 + t]) + times(k1, w[a1 + t])
+                w[to + t] = some + times(k2, w[a2 + t]) + times(k3, w[a3 + t])
+        else:
+            b0, b1 = _u64(program[n, 5]) * wide, _u64(program[n, 8]) * wide
+            b2, b3 = _u64(program[n, 11]) * wide, _u64(program[n, 14]) * wide
+            for lane in range(lanes):
+                t = _u64(lane)
+                some = w[onto + t] + times(k0, times(w[a0 + t], w[b0 + t]))
+                some = some + times(k1, times(w[a1 + t], w[b1 + t]))
+                some = some + times(k2, times(w[a2 + t], w[b2 + t]))
+                w[to + t] = some + times(k3, times(w[a3 + t], w[b3 + t]))
 
 
 @njit(inline="always")
@@ -321,12 +365,32 @@ def log_shift(width):
 
 
 @njit(inline="always")
-def _own_lengths(w, t):
-    """Return ⟨h²⟩/K of the two signals: χ²/N each, whatever the state, and so known in law."""
-    cosine, sine, first = w[COS, t], w[SIN, t], w[FIRST_OWN, t]
-    both = times(2.0, times(times(cosine, sine), w[FIRST_OWN + 1, t]))
-    across = times(times(sine, sine), w[FIRST_OWN + 2, t]) - both
-    return 1.0 + first, 1.0 + (times(times(cosine, cosine), first) + across)
+def _own_lengths(shift, w, lanes):
+    """Write ⟨h²⟩/K of the two signals: χ²/N each, whatever the state, and so known in law."""
+    for t in range(lanes):
+        cosine, sine, first = w[COS * lanes + t], w[SIN * lanes + t], w[FIRST_OWN * lanes + t]
+        both = times(2.0, times(times(cosine, sine), w[(FIRST_OWN + 1) * lanes + t]))
+        across = times(times(sine, sine), w[(FIRST_OWN + 2) * lanes + t]) - both
+        of_first = 1.0 + first
+        of_second = 1.0 + (times(times(cosine, cosine), first) + across)
+        w[SHARE * lanes + t], w[(SHARE + 1) * lanes + t] = of_first, of_second
+        w[(SHARE + 2) * lanes + t] = log(of_first) - shift
+        w[(SHARE + 3) * lanes + t] = log(of_second) - shift
+
+
+@njit(inline="always")
+def _write_values(rows, t, j, w, lanes):
+    """Replace what a network's row has behind its observables by controlled values."""
+    begin = shown.FEATURES
+    for i in range(len(CONTROLLED)):
+        value = rows[t, j, COLUMNS[i]]
+        if i == INACTIVE:
+            value = times(math.pi - w[THETA * lanes + t], PER_TURN)
+        elif i < LENGTHS // 2:
+            value = value / w[(SHARE + i) * lanes + t]
+        elif i < LENGTHS:
+            value = value - w[(SHARE + i) * lanes + t]
+        rows[t, j, begin + i] = value - w[(CONTROL + i) * lanes + t]
 
 
 @njit(nogil=True, cache=True)
@@ -335,7 +399,7 @@ def start(controls):
     controls.carried[:] = 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def follow(controls, widths, layer0, rows):
     """Replace what samplers see of pairs by controlled values, in consecutive layers.
 
@@ -354,40 +418,29 @@ def follow(controls, widths, layer0, rows):
     for pair in range(controls.k.shape[0]):
         own = rows[:, :, pair * controls.columns : (pair + 1) * controls.columns]
         k, carried = controls.k[pair], controls.carried[pair]
-        scratch = controls.rows, controls.law
-        follow_pair(controls.program, k, widths, layer0, carried, own, *scratch, BLOCK)
+        follow_pair(controls.program, k, widths, layer0, carried, own, controls.rows, BLOCK)
 
 
-@njit(nogil=True, cache=True, forceinline=True)
-def follow_pair(program, k, widths, layer0, carried, rows, w, law, lanes):
-    """Do so for the trials of one pair, of which scratch has as many lanes, or more."""
+@njit(inline="always")
+def follow_pair(program, k, widths, layer0, carried, rows, w, lanes):
+    """Do so for the trials of one pair, of which the scratch `w` has as many lanes, or more."""
     begin = shown.FEATURES
+    _write_constants(w, lanes)
     for i in range(CARRIED):
         for t in range(lanes):
-            w[DELTA + i, t] = carried[i, t]
+            w[(DELTA + i) * lanes + t] = carried[i, t]
     for j in range(rows.shape[1]):
         for t in range(rows.shape[0]):
             for i in range(SEEN):
-                w[i, t] = rows[t, j, begin + i]
-        _find_law(w[COS], w[SIN], law, lanes)
-        for i in range(LAW_ROWS):
-            for t in range(lanes):
-                w[LAW + i, t] = law[i * lanes + t]
-        _take_steps(program, k[layer0 + j], w, lanes)
-        shift = log_shift(widths[layer0 + j])
+                w[i * lanes + t] = rows[t, j, begin + i]
+        _find_law(w, lanes)
+        _take_passes(program, k[layer0 + j], w, lanes)
+        _own_lengths(log_shift(widths[layer0 + j]), w, lanes)
         for t in range(rows.shape[0]):
-            of_first, of_second = _own_lengths(w, t)
-            for i in range(len(CONTROLLED)):
-                value = rows[t, j, COLUMNS[i]]
-                if i == INACTIVE:
-                    value = times(math.pi - w[LAW, t], PER_TURN)
-                elif i < LENGTHS:
-                    own = of_first if i % 2 == 0 else of_second
-                    value = value / own if i < LENGTHS // 2 else value - (log(own) - shift)
-                rows[t, j, begin + i] = value - w[CONTROL + i, t]
+            _write_values(rows, t, j, w, lanes)
         for i in range(CARRIED):
             for t in range(lanes):
-                w[DELTA + i, t] = w[AFTER + i, t]
+                w[(DELTA + i) * lanes + t] = w[(AFTER + i) * lanes + t]
     for i in range(CARRIED):
         for t in range(lanes):
-            carried[i, t] = w[DELTA + i, t]
+            carried[i, t] = w[(DELTA + i) * lanes + t]

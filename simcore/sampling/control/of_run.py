@@ -14,7 +14,7 @@ from simcore.runs.run import Run
 from simcore.sampling.pair.physics import Physics
 from simcore.theory.expansion import Start, expansion
 
-from .follow import COEFFICIENTS, Controls, controls_of
+from .follow import COEFFICIENTS, Controls, Steps, controls_of, program_of
 from .path import at_widths, coefficients
 from .surrogate import fitted
 
@@ -35,10 +35,15 @@ class RunControls:
         self.pairs = run.columns.pairs if set(CONTROLLED) <= set(run.columns.controlled) else 0
         self._lock = threading.Lock()
         self._held: dict[int, Floats] = {}
+        self._program: tuple[Floats, Steps] | None = None
 
     def of(self, point: int) -> Controls:
         """Return the controls of a block of networks of a point, before `follow.start`."""
-        return controls_of(self.coefficients(point), len(self._run.columns.of_pair))
+        k = self.coefficients(point)
+        with self._lock:
+            if self._program is None or self._program[0] is not k:
+                self._program = k, program_of(k)
+            return controls_of(*self._program, len(self._run.columns.of_pair))
 
     def coefficients(self, point: int) -> Floats:
         """Return the coefficients of a point, shape (pair, depth, COEFFICIENTS).

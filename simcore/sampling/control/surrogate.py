@@ -27,11 +27,16 @@ from .node_law import MEAN_X, MEAN_X2, X2_X, X2_X2, X_X, node_law
 
 Floats = npt.NDArray[np.float64]
 
-NETWORKS = 2 * BLOCK
+NETWORKS, SEGMENT = BLOCK, 32
+"""Networks and layers that are taken at a time."""
+
 NORMALS = follow.AVERAGES + follow.OWN
 SEED = 20260101
 LEAST = 0.05
 """Least ⟨z²⟩ of a layer, which a normal number may undercut."""
+
+FITTED = 50
+"""Layers in which shares are fitted, at most; in others they are interpolated."""
 
 STEPS = 2.0**12
 """A share is a multiple of 1/STEPS: the same on every machine."""
@@ -108,15 +113,6 @@ def _states(start: tuple[float, float, float]) -> Floats:
     return np.repeat(state[None], NETWORKS, axis=0)
 
 
-def _controlled(k: Floats, widths: npt.NDArray[np.int64], rows: Floats) -> Floats:
-    """Return the controlled values of rows, which stay, with coefficients k."""
-    changed, controls = rows.copy(), follow.controls_of(k[None], COLUMNS)
-    for first in range(0, len(rows), BLOCK):
-        follow.start(controls)
-        follow.follow(controls, widths, 0, changed[first : first + BLOCK])
-    return changed[:, :, shown.FEATURES :]
-
-
 def fitted(
     k: Floats,
     start: tuple[float, float, float],
@@ -134,23 +130,40 @@ def fitted(
     physics, widths
         Those of the point.
     """
-    normals = np.random.Generator(np.random.PCG64(SEED)).standard_normal(
-        (NETWORKS, widths.size, NORMALS)
-    )
-    rows = np.empty((NETWORKS, widths.size, COLUMNS))
-    run_surrogates(physics, widths, _states(start), normals, rows)
-    observed = k[:, OBSERVED].reshape(len(k), len(CONTROLLED), 3)
-    values = _values(rows)
-    parts = [values]
-    for kept in ((1, 0, 0), (0, 1, 1)):
-        part = k.copy()
-        part[:, OBSERVED] = (observed * np.array(kept)).reshape(len(k), -1)
-        parts.append(values - _controlled(part, widths, rows))
-    shares = _shares(*parts)
-    best = observed * np.stack([shares[0], shares[1], shares[1]], axis=-1)
+    depth, states = len(k), _states(start)
+    generator = np.random.Generator(np.random.PCG64(SEED))
+    observed = k[:, OBSERVED].reshape(depth, len(CONTROLLED), 3)
+    both = [_with_observed(k, observed * np.array(kept)) for kept in ((1, 0, 0), (0, 1, 1))]
+    controls = [follow.controls_of(part[None], follow.program_of(part), COLUMNS) for part in both]
+    layers = np.unique(np.linspace(0, depth - 1, FITTED).astype(int))
+    parts: list[list[Floats]] = [[], [], []]
+    for layer0 in range(0, depth, SEGMENT):
+        own = widths[layer0 : layer0 + SEGMENT]
+        normals = generator.standard_normal((NETWORKS, own.size, NORMALS))
+        rows = np.empty((NETWORKS, own.size, COLUMNS))
+        run_surrogates(physics, own, states, normals, rows)
+        here = layers[(layers >= layer0) & (layers < layer0 + own.size)] - layer0
+        values = _values(rows[:, here])
+        parts[0].append(values)
+        for one, part in zip(controls, parts[1:], strict=True):
+            changed = rows.copy()
+            follow.follow(one, widths, layer0, changed)
+            part.append(values - changed[:, here, shown.FEATURES :])
+    shares = _shares(*(np.concatenate(part, axis=1) for part in parts))
+    first, second = (_in_all_layers(share, layers, depth) for share in shares)
+    return _with_observed(k, observed * np.stack([first, second, second], axis=-1))
+
+
+def _with_observed(k: Floats, observed: Floats) -> Floats:
     found = k.copy()
-    found[:, OBSERVED] = best.reshape(len(k), -1)
+    found[:, OBSERVED] = observed.reshape(len(k), -1)
     return found
+
+
+def _in_all_layers(shares: Floats, layers: npt.NDArray[np.int64], depth: int) -> Floats:
+    """Interpolate shares, (layer, observable), between some layers."""
+    columns = [np.interp(np.arange(depth), layers, column) for column in shares.T]
+    return np.asarray(np.round(STEPS * np.stack(columns, axis=1)) / STEPS)
 
 
 def _values(rows: Floats) -> Floats:
@@ -191,5 +204,5 @@ def _shares(f: Floats, one: Floats, two: Floats) -> tuple[Floats, Floats]:
         with np.errstate(all="ignore"):
             trusted = np.clip(1.0 + gap * gap**2 / (gap**2 + DOUBT * error), 0.0, MOST_SHARE)
         within = np.where(np.isfinite(trusted), trusted, 1.0)
-        found.append(np.round(STEPS * within) / STEPS)
+        found.append(within)
     return found[0], found[1]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.sampling.control.follow import CARRIED, COEFFICIENTS, PROGRAM
+from simcore.sampling.control.follow import CARRIED, COEFFICIENTS, program_of
 
 from .device import Device
 from .statistics import Piece
@@ -44,7 +44,7 @@ class DeviceControls:
         self._carried: Any = None
         if self._pairs:
             self._k, self._widths = device.put(coefficients), device.put(widths)
-            self._program = device.put(PROGRAM)
+            self._program = device.put(program_of(coefficients))
 
     def take(self, piece: Piece, rows: Any) -> None:
         """Replace the numbers of a launch, (trial, layer, column); its block's layers in order."""

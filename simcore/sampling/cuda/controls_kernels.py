@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda, types
 
-from simcore.sampling.control.follow import CARRIED, LAW_ROWS, ROWS, follow_pair
+from simcore.sampling.control.follow import CARRIED, ROWS, follow_pair
 
 from .kernels import kernel
 
@@ -21,7 +21,7 @@ _u32 = np.uint32
 def follow(program, k, widths, layer0, columns, carried, rows):
     """Replace what samplers see of pairs by controlled values, in consecutive layers.
 
-    As `control.follow.follow`, for the trials of a launch. `program` has the steps of a layer, `k`
+    As `control.follow.follow`, for the trials of a launch. `program` has the passes of a layer, `k`
     the shape (pair, depth, COEFFICIENTS); `columns` are those of a pair in a row. δ, ε and Z move
     on in `carried`, (pair, trial, CARRIED), which need not be initialised in the first layer.
     """
@@ -30,12 +30,11 @@ def follow(program, k, widths, layer0, columns, carried, rows):
     if number >= _u32(trials * pairs):
         return
     pair, trial = _u32(number // trials), _u32(number % trials)
-    scratch = cuda.local.array((ROWS, 1), types.float64)
-    law = cuda.local.array(LAW_ROWS, types.float64)
+    scratch = cuda.local.array(ROWS, types.float64)
     moving = cuda.local.array((CARRIED, 1), types.float64)
     for i in range(CARRIED):
         moving[i, 0] = carried[pair, trial, i] if layer0 > 0 else 0.0
     own = rows[trial : trial + 1, :, pair * columns : (pair + 1) * columns]
-    follow_pair(program, k[pair], widths, layer0, moving, own, scratch, law, 1)
+    follow_pair(program, k[pair], widths, layer0, moving, own, scratch, 1)
     for i in range(CARRIED):
         carried[pair, trial, i] = moving[i, 0]

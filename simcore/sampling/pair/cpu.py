@@ -21,6 +21,9 @@ from .sums import CHUNK, SUMS, TOTALS
 SEGMENT = 32
 """Layers taken at a time in one thread: 64 trials of them stay in the second-level cache."""
 
+LONG_BLOCK = 0.1
+"""Seconds of a block from which on Python may loop over segments: one kernel less to compile."""
+
 SHARED_WIDTH = 2**17
 """From this width on, threads may share each layer of a block, and not its trials."""
 
@@ -44,12 +47,22 @@ class PairSampler(BlockSampler):
         tiny = _tiny(1)
         state = np.empty((1, of_pairs.STATE))
         tiny.advance(0, 0, 0, state, np.empty((1, 1, tiny.run_plan.columns.count)), signals)
-        self.controls.coefficients(0)  # compiles what else they need while `beside` does the rest
         with ThreadPoolExecutor(1) as pool:
             tiny.run_shared(task, None, signals, pool, 1)
             if max(int(widths.max()) for widths in self.widths) >= SHARED_WIDTH:
                 _tiny(SHARED_WIDTH).run_shared(task, None, signals, pool, 1)
-        tiny.run(task, None, signals)
+        self.controls.coefficients(0)  # `beside` has compiled what they need in the meantime
+        if any(self._is_long(point) for point in range(len(self.widths))):
+            BlockSampler.run(tiny, task, None, signals)
+        if not all(self._is_long(point) for point in range(len(self.widths))):
+            tiny.run(task, None, signals)
+
+    def _is_long(self, point: int) -> bool:
+        return self.seconds_per_block(point) >= LONG_BLOCK
+
+    def _segment(self, point: int, trials: int) -> int:
+        """Return a number of layers that stay in the second-level cache."""
+        return min(SEGMENT, super()._segment(point, trials))
 
     def places(self, point: int, trials: int) -> int:
         """Carry all trials: their states are small."""
@@ -76,7 +89,9 @@ class PairSampler(BlockSampler):
         pair.advance(physics, widths, first_trial, layer0, carried, rows, stop, progress)
 
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
-        """Run a task in the calling thread, all in one compiled call."""
+        """Run a task in the calling thread: all in one compiled call, where blocks are short."""
+        if self._is_long(task.point):
+            return super().run(task, bins, signals)
         collector = self.collector(task, bins)
         physics, widths = self.physics[task.point], self.widths[task.point]
         trials = task.first_block * BLOCK, task.trials

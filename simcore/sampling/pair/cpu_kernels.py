@@ -34,7 +34,7 @@ class Scratch(NamedTuple):
     aim: npt.NDArray[np.float64]
 
 
-@njit(nogil=True, cache=True)
+@njit(inline="always")
 def _draw_layer(physics, trial, layer, width, state, scratch):
     """Draw a layer of one trial and leave its sums in `scratch.totals`."""
     take_aim(state, scratch.aim)
