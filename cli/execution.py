@@ -22,9 +22,12 @@ from .live import choose_report
 from .numbers import bytes_text, duration, rate_text
 from .output import GO_ON, claim, resolve_destination
 from .request import Request
-from .show import show_facts, show_json, show_table
+from .result_table import show_rows
+from .show import show_facts, show_json
 from .signals import Signals
-from .summary import Row, json_rows, rows, rows_of_results, table
+from .summary import Row, json_rows, rows, rows_of_results
+from .table import show_text
+from .verdict import verdict_of_results, verdict_on
 
 if TYPE_CHECKING:
     from simcore import Run
@@ -130,21 +133,21 @@ def _show_outcome(request: Request, outcome: Outcome) -> None:
     if request.json:
         show_json(_report(request, outcome, result))
         return
-    _show_rows(result, outcome.run.trials)
+    show_rows(result, outcome.run.trials)
+    _show_verdict(verdict_of_results(outcome.results, outcome.output))
     threads = request.settings["threads"]
     by = f"{threads} thread{'s' if threads > 1 else ''}"
     by = by if outcome.run.device == "cpu" else outcome.run.device
     rate = outcome.node_updates / outcome.seconds if outcome.seconds > 0.0 else 0.0
     took = f"{duration(outcome.seconds)} ({rate_text(rate)}, {by})"
-    typer.echo(f"\n{_size(outcome)} in {took}")
-    for line in _unmet(outcome):
-        typer.echo(line)
+    show_text(["", f"{_size(outcome)} in {took}", *_unmet(outcome)])
     _show_path(outcome.output)
 
 
 def show_merged(outcome: Outcome) -> None:
     """Show the table of merged shards, and where they are."""
-    _show_rows(rows_of_results(outcome.results), outcome.run.trials)
+    show_rows(rows_of_results(outcome.results), outcome.run.trials)
+    _show_verdict(verdict_of_results(outcome.results, outcome.output))
     typer.echo(f"\n{_size(outcome)}")
     _show_path(outcome.output)
 
@@ -170,17 +173,19 @@ def show_finished(request: Request, path: Path) -> None:
 
     with open_run(path) as dataset:
         result = rows(request.run, dataset)
+        verdict = [] if request.json or request.quiet else verdict_on(dataset, path)
     if request.json:
         facts = {**_identity(request.run, path, complete=True), "already_complete": True}
         show_json({**facts, "table": json_rows(result)})
     elif not request.quiet:
         typer.echo(f"{path} holds this run, complete; nothing was simulated.\n")
-        _show_rows(result, request.run.trials)
+        show_rows(result, request.run.trials)
+        _show_verdict(verdict)
         _show_path(path)
 
 
-def _show_rows(result: list[Row], networks: int) -> None:
-    show_table(*table(result, networks))
+def _show_verdict(verdict: list[str]) -> None:
+    show_text(["", *verdict] if verdict else [])
 
 
 def _show_path(path: Path | None) -> None:

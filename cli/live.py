@@ -97,7 +97,7 @@ class PlainReport:
         self._phase = progress.phase
         elapsed = now - self._start
         self._due = now + min(max(FIRST_INTERVAL, elapsed / 10.0), LONGEST_INTERVAL)
-        detail = self._words(progress)
+        detail = "" if progress.phase == "compiling" else self._words(progress)
         label = PHASES.get(progress.phase, progress.phase)
         typer.echo(f"{label}: {detail}" if detail else label, err=True)
 

@@ -17,6 +17,7 @@ from .config import Given, named
 from .doctor import register as register_doctor
 from .errors import fail, run_app
 from .files import existing
+from .look import register as register_look
 from .numbers import duration, rate_text
 from .options import Version
 from .plot import register as register_plot
@@ -75,6 +76,7 @@ def info(
         show_facts(_READABLE[kind.name](facts))
 
 
+register_look(app)
 app.command("simulate", help=SIMULATE_HELP, epilog=EPILOG)(simulate)
 register_doctor(app)
 register_plot(app)

@@ -123,7 +123,11 @@ Network
     anti-correlates them, inf makes them sum to zero.
   sigma-w VALUES: Weight scale, a standard deviation: a weight has variance sigma_w^2/n at fan-in n.
     Default: critical, the value that preserves the norm; 0.6007 for rai and raai.
-  sigma-b VALUES: Standard deviation of the biases. Default: 0; sigma_w/sqrt(n) for rai and raai.
+  sigma-b VALUES: Standard deviation of the biases; fan-in is sigma_w/sqrt(n). Default: 0; fan-in
+    for rai and raai.
+  like NAME: Weights and biases as the linear layers of a framework have them by default, instead of
+    --ensemble and scales: pytorch, keras, flax or mlx. With --weights normal it is much faster, and
+    different at order 1/N only.
 Signals
   correlation VALUES: Overlap c0 of the two inputs, -1 to 1. Default: 0.5.
   distance VALUES: 1 - c0, instead of --correlation; for pairs closer than 1e-16, too.

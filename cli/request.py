@@ -15,6 +15,7 @@ from .config import Given, option_name
 from .files import expanded, input_file
 from .options import SIMULATE
 from .values import (
+    parse_bias_scale,
     parse_float,
     parse_floats,
     parse_integer,
@@ -156,13 +157,14 @@ def _is_float(text: str) -> bool:
 
 DESCRIPTION: dict[str, Reader] = {
     **dict.fromkeys(("depth", "trials", "first_trial", "seed", "keep", "bins"), parse_integer),
-    **dict.fromkeys(("sigma_b", "correlation", "distance", "q0"), parse_floats),
+    **dict.fromkeys(("correlation", "distance", "q0"), parse_floats),
     **{name: _text for name, option in SIMULATE.items() if option.metavar == "NAME"},
     "inputs": _file,
     "width": parse_integers,
     "widths": parse_profile,
     "k": partial(parse_floats, infinite=True),
     "sigma_w": parse_weight_scale,
+    "sigma_b": parse_bias_scale,
     "until_stderr": _text,
     "pairs": _number_or_file,
 }

@@ -1,16 +1,12 @@
-"""Printing: tables and lists of facts, with colour and rules on a terminal, plain elsewhere."""
+"""Printing: lists of facts, and JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import typer
-
-NO_LIMIT = 10_000
-"""Characters in a line of a table: a narrow terminal wraps lines, but no digit is cut."""
 
 LONGEST_LIST = 12
 """Items of a list that are printed."""
@@ -34,41 +30,6 @@ def json_value(value: object) -> object:
 def show_json(value: Mapping[str, object]) -> None:
     """Print one JSON object, in strict JSON."""
     typer.echo(json.dumps(json_value(value), indent=2, allow_nan=False))
-
-
-def show_table(
-    headings: Sequence[str], cells: Sequence[Sequence[str]], below: Iterable[str] = ()
-) -> None:
-    """Print a table whose columns are aligned to the right, and lines below it."""
-    if sys.stdout.isatty():
-        _draw(headings, cells)
-    else:
-        for row in _aligned(headings, cells):
-            typer.echo(row)
-    for line in below:
-        typer.echo(line)
-
-
-def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        drawn.add_column(heading, justify="right", no_wrap=True)
-    for line in cells:
-        drawn.add_row(*line)
-    Console(width=NO_LIMIT, markup=False).print(drawn)
-
-
-def _aligned(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
-    columns = list(zip(headings, *cells, strict=True))
-    widths = [max(len(cell) for cell in column) for column in columns]
-    return [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in (headings, *cells)
-    ]
 
 
 def show_facts(facts: Mapping[str, object]) -> None:

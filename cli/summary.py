@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.api import BY_NAME, CONTROL, NEAR_ONE, logarithmically
-from simcore.results.intervals import FEW
+from simcore.api import CONTROL, NEAR_ONE, logarithmically
 
-from .numbers import NOTHING, plain, with_error
 from .show import json_value
 
 if TYPE_CHECKING:
@@ -23,19 +21,16 @@ if TYPE_CHECKING:
 
 
 LAYERS = 12
-MOST_ROWS = 20
-"""Points of a grid that are printed."""
+COMPARED = ("correlation", "distance", "log_distance", "log_q1")
+"""Observables whose deviation from theory is shown."""
 
-OBSERVABLES = ("correlation", "log_distance", "inactive1", "inactive_both", "dead_network1")
+COUNTED = "dead_network1"
+OBSERVABLES = (*COMPARED, "inactive1", "inactive_both", COUNTED)
 SUFFIXES = ("", "_stderr", "_theory")
-VARIABLES = tuple(name + suffix for name in OBSERVABLES for suffix in SUFFIXES)
-VARIABLES += ("distance", "distance_theory")
-CONTROLLED = tuple(
-    name + CONTROL for name in ("correlation", "distance", "log_distance", "dead_network1")
-)
+VARIABLES = (*(name + suffix for name in OBSERVABLES for suffix in SUFFIXES), f"{COUNTED}_count")
 FINER = (
-    *("correlation_theory_1n", "distance_theory_1n"),
-    *(name + end for name in CONTROLLED for end in SUFFIXES[:2]),
+    *(name + end for name in COMPARED for end in ("_theory_stderr", "_theory_1n")),
+    *(name + CONTROL + end for name in (*COMPARED, COUNTED) for end in SUFFIXES[:2]),
 )
 """Variables that not every run has."""
 NETWORK = ("dead", "dead_inputs")
@@ -44,30 +39,6 @@ NETWORK_VARIABLES = (
     f"{NETWORK[0]}_theory",
 )
 """Variables of a network that many inputs share."""
-
-FINER_LEGEND = (
-    "c, ln(1-c): estimated with control variates, (12): one standard error in the last digits;",
-    "theory: mean field of c; 1/N: first order in 1/N; z: (c - theory)/error of the column before;",
-    "dead: share of networks that are dead for signal 1; half of the nodes are inactive on average",
-)
-LEGEND = (
-    "c: correlation, (12): its standard error in the last digits; theory: mean field of c;",
-    "z: (c - theory)/error; inactive: share of nodes, for signal 1 and for both signals;",
-    "dead: share of networks that are dead for signal 1",
-)
-HAZARDS_LEGEND = (
-    "dead: probability that a network is dead for signal 1, a sum of conditional probabilities"
-)
-FEW_LEGEND = (
-    f"With fewer than {FEW} networks the error of c is too small, and z too large: with 3 to 10",
-    "networks c +- 2 errors holds the true mean in about 80 instead of 95 of 100 cases. Simulate",
-    "more networks (--trials), or compare ln q and ln(1 - c), which are less skewed.",
-)
-NETWORK_LEGEND = (
-    "dead nodes: share of nodes inactive for all inputs, and its mean field; dead inputs: share of",
-    "inputs that died;",
-    "the other columns are those of pair 0, the file holds all pairs",
-)
 
 
 @dataclass(frozen=True)
@@ -82,11 +53,6 @@ class Row:
     layer: int
     values: dict[str, float]
 
-    @property
-    def controlled(self) -> bool:
-        """True if the mean correlation is estimated with control variates."""
-        return self.has_controlled("correlation")
-
     def has_controlled(self, name: str) -> bool:
         """Return whether an observable has a controlled value."""
         return math.isfinite(self.values.get(f"{name}{CONTROL}_stderr", math.nan))
@@ -94,18 +60,24 @@ class Row:
     def best(self, name: str) -> tuple[float, float]:
         """Return mean and standard error of an observable, the controlled ones if there are."""
         name = name + CONTROL if self.has_controlled(name) else name
-        return self.values[name], self.values.get(f"{name}_stderr", math.nan)
+        return self.values.get(name, math.nan), self.values.get(f"{name}_stderr", math.nan)
 
-    def z(self, theory: str = "theory") -> float:
-        """Return the deviation of the mean correlation from a theory, in standard errors."""
-        mean, error = self.best("correlation")
+    def z(self, name: str = "correlation", theory: str = "theory") -> float:
+        """Return the deviation of a mean from a theory, in standard errors."""
+        mean, error = self.best(name)
+        error = math.hypot(error, self._or(f"{name}_{theory}_stderr", 0.0))
         if not error > 0.0:
             return math.nan
-        gap = mean - self.values.get(f"correlation_{theory}", math.nan)
+        gap = mean - self.values.get(f"{name}_{theory}", math.nan)
         distance, _ = self.best("distance")
-        if distance < NEAR_ONE:  # c itself has lost these digits
+        if name == "correlation" and distance < NEAR_ONE:  # c itself has lost these digits
             gap = self.values.get(f"distance_{theory}", math.nan) - distance
         return gap / error
+
+    def _or(self, name: str, other: float) -> float:
+        """Return a value, or another where it is undefined."""
+        value = self.values.get(name, math.nan)
+        return value if math.isfinite(value) else other
 
 
 def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:
@@ -170,61 +142,3 @@ def json_rows(result: list[Row]) -> list[object]:
     return [
         json_value({**row.point, "layer": row.layer, **row.values, "z": row.z()}) for row in result
     ]
-
-
-def table(result: list[Row], networks: int) -> tuple[list[str], list[list[str]], list[str]]:
-    """Return headings, cells and the lines below them, as for `show_table`.
-
-    `networks` is the least number of networks behind a row.
-    """
-    swept = list(result[0].point)
-    headings = [*(name.replace("_", "-") for name in swept), "layer"]
-    finer = any(row.controlled for row in result)
-    if finer:
-        headings += [BY_NAME["correlation"].column, "theory", "z", "1/N", "z"]
-        headings += [BY_NAME[name].column for name in ("log_distance", "dead_network1")]
-    else:
-        first, *others = (BY_NAME[name].column for name in OBSERVABLES)
-        headings += [first, "theory", "z", *others]
-    cells = [_cells(row, finer=finer) for row in result[:MOST_ROWS]]
-    below = list(FINER_LEGEND if finer else LEGEND)
-    if any(row.has_controlled("dead_network1") for row in result):
-        below[-1] = HAZARDS_LEGEND
-    if NETWORK[0] in result[0].values:
-        nodes, inputs = (BY_NAME[name].column for name in NETWORK)
-        headings += [nodes, "theory", inputs]
-        below += NETWORK_LEGEND
-    if networks < FEW:
-        below += FEW_LEGEND
-    if len(result) > MOST_ROWS:
-        below.insert(0, f"... and {len(result) - MOST_ROWS} more points, all in the file")
-    return headings, cells, below
-
-
-def _cells(row: Row, *, finer: bool) -> list[str]:
-    def measured(name: str) -> str:
-        return with_error(*row.best(name))
-
-    cells = [*(plain(value, 12) for value in row.point.values()), str(row.layer)]
-    limit = plain(row.values["correlation_theory"], 8 if finer else 6)
-    cells += [measured("correlation"), limit, _z(row.z())]
-    if finer:
-        first = row.values.get("correlation_theory_1n", math.nan)
-        cells += [plain(first, 8), _z(row.z("theory_1n"))]
-    cells.append(measured("log_distance"))
-    if not finer:
-        cells += [measured("inactive1"), measured("inactive_both")]
-    if row.has_controlled("dead_network1"):
-        cells.append(measured("dead_network1"))
-    else:
-        cells.append(plain(row.values["dead_network1"], 3))
-    if NETWORK[0] in row.values:
-        nodes, inputs = map(measured, NETWORK)
-        cells += [nodes, plain(row.values.get(f"{NETWORK[0]}_theory", math.nan)), inputs]
-    return cells
-
-
-def _z(value: float) -> str:
-    if math.isnan(value):
-        return NOTHING
-    return f"{value:+.1f}" if abs(value) < 1000.0 else f"{value:+.0f}"

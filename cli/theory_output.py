@@ -18,8 +18,10 @@ from simcore.errors import InputError
 from .config import Given
 from .files import expanded
 from .numbers import plain
-from .show import show_json, show_table
-from .summary import MOST_ROWS, chosen_layers
+from .result_table import MOST_ROWS
+from .show import show_json
+from .summary import chosen_layers
+from .table import Column, line_width, show_table, show_text, table_width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +126,9 @@ def _write(table: xr.Dataset, path: Path, given: Given) -> None:
         if path.suffix == ".csv":
             _frame(table).to_csv(made, index=False)
         else:
-            table.to_netcdf(made, engine="h5netcdf")
+            from simcore.theory.nexus import as_nexus
+
+            as_nexus(table).to_netcdf(made, engine="h5netcdf")
 
 
 # --- the terminal -------------------------------------------------------------------------------
@@ -133,24 +137,45 @@ def _write(table: xr.Dataset, path: Path, given: Given) -> None:
 def _show(table: xr.Dataset) -> None:
     kind = table.attrs["table"]
     make = {"trajectory": _trajectory, "fixed-point": _records}.get(kind, _matrix)
-    headings, cells, below = make(table)
-    show_table(headings, cells, [*below, _LEGENDS[kind]])
+    columns, below = make(table)
+    show_table(columns, _LEAVING)
+    show_text([*below, _LEGENDS[kind]])
 
 
-Shown = tuple[list[str], list[list[str]], list[str]]
+Shown = tuple[list[Column], list[str]]
+"""Columns of a table and the lines below it."""
+
+_LEAVING = (
+    *("log_distance_1n_std", "log_distance_1n", "cosine", "inactive_both", "angle", "distance"),
+    *("correlation_1n_std", "log_q1", "correlation_1n"),
+    *("depth_scale_q", "growth", "slope_at_one", "fixed_distance", "fixed_q", "slope"),
+    "depth_scale_correlation",
+)
+"""Columns in the order in which they leave a table that is too wide."""
+
+
+def _columns(
+    fixed: Sequence[str], words: dict[str, str], cells: Sequence[Sequence[str]]
+) -> list[Column]:
+    """Return columns that stay, and those of variables by their name, from rows of cells."""
+    headings = [(word, "") for word in fixed] + [(word, key) for key, word in words.items()]
+    return [
+        Column(heading, own, key)
+        for (heading, key), own in zip(headings, zip(*cells, strict=True), strict=True)
+    ]
 
 
 def _trajectory(table: xr.Dataset) -> Shown:
     last = table.isel(layer=-1)
     if last.sizes:
-        headings, cells, below = _records(last, _TRAJECTORY, [("layer", str(int(last["layer"])))])
-        return headings, cells, below + _reach(table)
-    columns = {name: word for name, word in _TRAJECTORY.items() if name in table}
+        columns, below = _records(last, _TRAJECTORY, [("layer", str(int(last["layer"])))])
+        return columns, below + _reach(table)
+    words = {name: word for name, word in _TRAJECTORY.items() if name in table}
     cells = []
     for layer in chosen_layers(table.sizes["layer"]):
         values = table.isel(layer=layer - 1)
-        cells.append([str(layer), *(plain(float(values[name])) for name in columns)])
-    return ["layer", *columns.values()], cells, _reach(table)
+        cells.append([str(layer), *(plain(float(values[name])) for name in words)])
+    return _columns(["layer"], words, cells), _reach(table)
 
 
 def _reach(table: xr.Dataset) -> list[str]:
@@ -166,7 +191,7 @@ def _records(
     table: xr.Dataset, words: dict[str, str] = _FIXED_POINT, fixed: Sequence[tuple[str, str]] = ()
 ) -> Shown:
     """Return a row for every point of the grid, up to a screenful."""
-    columns = {name: word for name, word in words.items() if name in table}
+    words = {name: word for name, word in words.items() if name in table}
     dims = _ordered(table)
     swept = list(dims)
     if "sigma_w" not in swept and table["sigma_w"].dims == ("k",):
@@ -176,11 +201,11 @@ def _records(
     for place in itertools.islice(np.ndindex(*shape), MOST_ROWS):
         point = table.isel(dict(zip(dims, place, strict=True)))
         values = [plain(float(point[name])) for name in swept] + [text for _, text in fixed]
-        cells.append(values + [_number(point[name].item()) for name in columns])
+        cells.append(values + [_number(point[name].item()) for name in words])
     headings = [_word(name) for name in swept] + [name for name, _ in fixed]
     more = math.prod(shape) - MOST_ROWS
     below = [f"... and {more} more points; -o table.csv has all of them"] if more > 0 else []
-    return headings + list(columns.values()), cells, below
+    return _columns(headings, words, cells), below
 
 
 def _word(dim: str) -> str:
@@ -196,7 +221,10 @@ def _number(value: float | str, digits: int = 6) -> str:
 
 
 def _matrix(table: xr.Dataset) -> Shown:
-    """Return one quantity, its own axis downwards and the points of the grid across."""
+    """Return one quantity, its own axis downwards and the points of the grid across.
+
+    There are as many of these as the line has room for.
+    """
     kind = table.attrs["table"]
     name = {"map": "mapped_correlation", "growth": "growth"}.get(kind, "fixed_correlation")
     if "one_minus_c" in table.coords:
@@ -208,18 +236,20 @@ def _matrix(table: xr.Dataset) -> Shown:
     most_rows, most_columns = SPREAD[kind]
     rows = evenly(values.sizes[down], most_rows) if down else [0]
     places = list(np.ndindex(*(values.sizes[dim] for dim in across)))
-    columns = [places[i] for i in evenly(len(places), most_columns)]
-    cells = [[plain(float(values[down][i]))] if down else [""] for i in rows]
-    headings = [_word(down or "")]
-    for place in columns:
-        chosen = dict(zip(across, place, strict=True))
-        headings.append(_heading(table, kind, chosen) or name.replace("_", " "))
-        for row, i in zip(cells, rows, strict=True):
-            here = {**chosen, down: i} if down else chosen
-            row.append(_marked(table.isel(here), name))
-    whole = len(rows) * len(columns) == values.size
+    own = [plain(float(values[down][i])) for i in rows] if down else [""]
+    shown: list[Column] = []
+    for count in range(min(most_columns, len(places)), 0, -1):
+        shown = [Column(_word(down or ""), own)]
+        for place in (places[i] for i in evenly(len(places), count)):
+            chosen = dict(zip(across, place, strict=True))
+            heading = _heading(table, kind, chosen) or name.replace("_", " ")
+            points = [table.isel(chosen | ({down: i} if down else {})) for i in rows]
+            shown.append(Column(heading, [_marked(point, name) for point in points]))
+        if table_width(shown) <= line_width():
+            break
+    whole = len(rows) * (len(shown) - 1) == values.size
     below = [] if whole else ["part of the table; -o table.csv has all of it"]
-    return headings, cells, below + _points_below(table)
+    return shown, below + _points_below(table)
 
 
 def _heading(table: xr.Dataset, kind: str, chosen: dict[str, int]) -> str:

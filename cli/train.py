@@ -270,22 +270,42 @@ def _show_finished(path: Path, given: Given) -> None:
     _show_results(open_training(path), path, given)
 
 
+def show_training(path: Path) -> None:
+    """Print the table of a training run again; of an unfinished one as far as it is."""
+    from simcore.training.statistics import trained
+    from simcore.training.store import open_training
+
+    dataset = open_training(path)
+    known = trained(dataset)
+    if known:
+        _show_results(dataset.sel(ensemble=known), path, Given({}))
+    if not dataset.attrs["complete"]:
+        kinds = f"{len(known)} of {dataset.sizes['ensemble']} ensembles"
+        typer.echo(f"{path} is unfinished: {kinds} are trained. {GO_ON} {shlex.quote(str(path))}")
+
+
 def _show_results(dataset: Any, path: Path, given: Given) -> None:
-    from .show import show_json, show_table
+    from .show import show_json
+    from .table import Column, show_table, show_text
 
     rows = _rows(dataset)
     if "json" in given.flags:
         facts = {"file": str(path), "task": dataset.attrs["task"], "complete": True}
         show_json({**facts, "config_sha256": dataset.attrs["config_sha256"], "table": rows})
     elif "quiet" not in given.flags:
-        headings = [name.replace("_", " ") for name in rows[0] if name not in _NOTED]
-        cells = [[_cell(row[name]) for name in row if name not in _NOTED] for row in rows]
-        show_table(headings, cells)
+        names = [name for name in rows[0] if name not in _NOTED]
+        show_table(
+            [Column(n.replace("_", " "), [_cell(row[n]) for row in rows], n) for n in names],
+            _LEAVING,
+        )
         from simcore.training.verdict import unstable, verdict
 
-        for line in _notes(rows, unstable(dataset)):
-            typer.echo(line)
-        typer.echo(f"\n{verdict(dataset)}")
+        told = [*_notes(rows, unstable(dataset)), "", *verdict(dataset).splitlines()]
+        show_text(told, indent="  ")
+
+
+_LEAVING = ("dead_before", "dead_after", "accuracy", "loss_16%", "loss_84%")
+"""Columns in the order in which they leave a table that is too wide."""
 
 
 _NOTED = ("extended", "at_edge")
@@ -321,7 +341,7 @@ def _rows(dataset: Any) -> list[dict[str, Any]]:
 def _notes(rows: list[dict[str, Any]], unstable: Collection[str]) -> list[str]:
     """Return the lines below the table; of `unstable` ensembles no rate is the best."""
     meaning = "loss and accuracy: of the test set, medians over networks; dead: mean share of nodes"
-    notes = [f"\n{meaning} that no input of it activates"]
+    notes = ["", f"{meaning} that no input of it activates"]
     for row in rows:
         if row["at_edge"] and row["ensemble"] not in unstable:
             also = ", though it was extended" if row["extended"] else ""

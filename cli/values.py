@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TypeVar
 
-from simcore.api import CRITICAL
+from simcore.api import CRITICAL, FAN_IN, WHOLE
 from simcore.errors import InputError
 
 RANGE_DIGITS = 12
@@ -40,7 +40,7 @@ def parse_integer(field: str, text: str) -> int:
             return int(value)
     except InvalidOperation:
         pass
-    raise InputError(field, text, "must be a whole number", "Write it as 4096, 4_096 or 1e7.")
+    raise InputError(field, text, *WHOLE)
 
 
 def parse_float(field: str, text: str, *, infinite: bool = False) -> float:
@@ -93,6 +93,11 @@ def parse_floats(field: str, text: str, *, infinite: bool = False) -> tuple[floa
         return float(f"{float(exact):.{RANGE_DIGITS}g}")
 
     return _parse_list(field, text, one, between)
+
+
+def parse_bias_scale(field: str, text: str) -> tuple[float, ...] | str:
+    """Read σ_b; ``fan-in`` is σ_w/√n."""
+    return FAN_IN if text.strip() == FAN_IN else parse_floats(field, text)
 
 
 def parse_weight_scale(field: str, text: str) -> tuple[float, ...] | str:

@@ -3,15 +3,17 @@ from . import report as report
 from . import theory as theory
 from . import torch as torch
 from . import training as training
-from .api import merge as merge
-from .api import resume as resume
-from .api import simulate as simulate
+from .calls import merge as merge
+from .calls import resume as resume
+from .calls import save as save
+from .calls import simulate as simulate
 from .errors import ClusterError as ClusterError
 from .errors import DeviceError as DeviceError
 from .errors import FileFormatError as FileFormatError
 from .errors import InputError as InputError
 from .errors import OutputError as OutputError
 from .errors import SimcoreError as SimcoreError
+from .figures.axes import plot as plot
 from .results.compare import Comparison as Comparison
 from .results.compare import Verdict as Verdict
 from .results.compare import compare as compare
@@ -39,8 +41,10 @@ __all__ = [
     "initializers",
     "merge",
     "open_run",
+    "plot",
     "report",
     "resume",
+    "save",
     "scaling",
     "simulate",
     "theory",

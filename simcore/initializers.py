@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .physics.ensembles import ASYMMETRIC
+from .physics.ensembles import ASYMMETRIC, FAN_IN
 from .physics.parameters import whole
 from .runs.ensemble import Ensemble, checked
 
@@ -21,6 +21,10 @@ Floats = npt.NDArray[np.float64]
 
 MAX_NODES = 2**31 - 1
 """Largest fan-in and fan-out; memory is the tighter limit."""
+
+TRUNCATED_AT = 2.0
+TRUNCATED_STD = 0.87962566103423978
+"""Standard deviations beyond which a truncated normal has nothing, and those that are left."""
 
 
 def layer(
@@ -65,15 +69,28 @@ def layer(
         raise InputError("rng", repr(rng), "must be a numpy.random.Generator", remedy)
     fan_in = check_fan_in(ensemble, fan_in)
     fan_out = whole("fan_out", fan_out, 1, MAX_NODES)
-    weight = rng.standard_normal((fan_out, fan_in))
+    weight = _standard(ensemble.weights, rng, (fan_out, fan_in))
     weight *= ensemble.resolved_sigma_w / math.sqrt(fan_in)
     for a in centring(ensemble):
         weight -= a * weight.mean(axis=1, keepdims=True)
     scale = bias_scale(ensemble, fan_in)
-    bias = scale * rng.standard_normal(fan_out) if scale else np.zeros(fan_out)
+    law = ensemble.weights if scales_with_fan_in(ensemble) else "normal"
+    bias = scale * _standard(law, rng, (fan_out,)) if scale else np.zeros(fan_out)
     if ensemble.name in ASYMMETRIC:
         _replace_one(weight, bias, rng)
     return weight, bias
+
+
+def _standard(law: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Draw numbers of a law, mean 0 and variance 1."""
+    if law == "uniform":
+        return rng.uniform(-math.sqrt(3.0), math.sqrt(3.0), shape)
+    if law == "truncated":
+        from scipy.special import ndtr, ndtri
+
+        below = float(ndtr(-TRUNCATED_AT))
+        return np.asarray(ndtri(rng.uniform(below, 1.0 - below, shape)) / TRUNCATED_STD)
+    return rng.standard_normal(shape)
 
 
 def _replace_one(weight: Floats, bias: Floats, rng: np.random.Generator) -> None:
@@ -99,12 +116,17 @@ def centring(ensemble: Ensemble) -> tuple[float, ...]:
 
 
 def bias_scale(ensemble: Ensemble, fan_in: int) -> float:
-    """Return σ_b of a layer: as given, or 0, or σ_w/√n for the asymmetric ensembles."""
-    if ensemble.sigma_b is not None:
-        return float(ensemble.sigma_b)
-    if ensemble.name in ASYMMETRIC:
+    """Return σ_b of a layer: as given, 0, or σ_w/√n."""
+    if scales_with_fan_in(ensemble):
         return ensemble.resolved_sigma_w / math.sqrt(fan_in)
-    return 0.0
+    return float(ensemble.sigma_b or 0.0)
+
+
+def scales_with_fan_in(ensemble: Ensemble) -> bool:
+    """Tell whether σ_b = σ_w/√n; the bias is then one more weight, of the same law."""
+    if ensemble.sigma_b is None:
+        return ensemble.name in ASYMMETRIC
+    return ensemble.sigma_b == FAN_IN
 
 
 def check_fan_in(ensemble: Ensemble, fan_in: int) -> int:

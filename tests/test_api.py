@@ -15,10 +15,11 @@ import pytest
 import xarray as xr
 
 import simcore
-from simcore import api as simulation
+from simcore import calls as simulation
 from simcore.results import compare as comparison
 from simcore.results import open_run as analysis
 from simcore.results import scaling as width_scaling
+from simcore.runs.spec import RunSpec
 
 
 def test_importing_simcore_loads_nothing_heavy() -> None:
@@ -98,6 +99,10 @@ def test_runs_go_on_and_shards_unite_from_python(tmp_path: Path) -> None:
 OPTIONS: dict[str, Any] = {
     "width": 9,
     "depth": 2,
+    "like": "pytorch",
+    "k": [0, 1],
+    "sigma_w": "critical",
+    "sigma_b": 0.1,
     "layer_widths": [8, 9],
     "correlation": 0.1,
     "distance": 0.1,
@@ -109,6 +114,9 @@ OPTIONS: dict[str, Any] = {
     "sampler": "auto",
     "trials": 10,
     "until_stderr": 0.1,
+    "first_trial": 64,
+    "keep": 3,
+    "bins": 9,
     "controls": "auto",
     "seed": 0,
     "device": "cpu",
@@ -132,9 +140,10 @@ def test_options_beside_a_run_are_all_named() -> None:
 
 def test_every_option_of_a_run_is_known_to_be_one() -> None:
     options = set(inspect.signature(simcore.simulate).parameters) - {"ensemble"}
-    described = {field.name for field in fields(simulation.RunSpec)}
+    described = {field.name for field in fields(RunSpec)}
     assert options & described == OPTIONS.keys()
-    assert options - described == {"output", "overwrite", "threads", "scheduler", "report"}
+    others = {"output", "overwrite", "threads", "scheduler", "checkpoint", "progress", "report"}
+    assert options - described == others
 
 
 def test_simulate_until_a_standard_error() -> None:

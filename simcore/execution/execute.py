@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
 from simcore.errors import InputError
 from simcore.files.destination import check_destination
 from simcore.files.lock import only_writer
+from simcore.inputs.input_set import NOT_KNOWN
 from simcore.machine.gpu import STAYS, check_kind, require_cuda
 from simcore.physics.observables import KEPT
 from simcore.runs.run import Run
@@ -67,7 +68,7 @@ def resume(
     path: Path,
     *,
     trials: int | None = None,
-    inputs: str | None = None,
+    inputs: Any = None,
     device: str | None = None,
     **options: Unpack[Options],
 ) -> Outcome:
@@ -76,8 +77,8 @@ def resume(
     The results are, byte for byte, those of one long run.
 
     The file is replaced. `trials` is the new number of trials per point, at least the run's;
-    `inputs` is the file of the inputs, None where they were; `device` may only be the run's own
-    kind (`gpu.check_kind`).
+    `inputs` is the file of the inputs or an array of them, None where they were; `device` may only
+    be the run's own kind (`gpu.check_kind`).
 
     Raises
     ------
@@ -150,21 +151,27 @@ def stored_run(
     return run, run == stored.run and stored.complete and not stored.gaps and whole
 
 
-def with_inputs(run: Run, path: Path, inputs: str | None) -> Run:
+def with_inputs(run: Run, path: Path, inputs: Any) -> Run:
     """Return the run of a file with the place of its inputs, if it has any.
 
-    `path` is its file, which says where the inputs were; `inputs` is where they are now, None if
-    they have stayed.
+    `path` is its file, which says where the inputs were; `inputs` is where they are now, or an
+    array of them, None if they have stayed.
     """
     from simcore.files.run_file import info
 
     if run.inputs is None:
         if inputs is not None:
-            rule = "goes with a run of inputs from a file, and this is none"
+            rule = "goes with a run of inputs, and this is none"
             raise InputError("inputs", inputs, rule, "Leave it out.")
         return run
-    source = inputs or str(info(path)["provenance"].get("inputs", ""))
-    return replace(run, inputs=replace(run.inputs, source=source))
+    if inputs is not None:
+        run.inputs.at(inputs).load()  # refused before the file is touched
+    else:
+        inputs = str(info(path)["provenance"].get("inputs", ""))
+    if isinstance(inputs, str) and not inputs:
+        rule = "were in memory, so the file of the run can't say where they are"
+        raise InputError("inputs", "none", rule, NOT_KNOWN)
+    return replace(run, inputs=run.inputs.at(inputs))
 
 
 def empty_point(run: Run) -> PointStatistics:

@@ -255,8 +255,8 @@ class Loop:
         if failure:
             raise failure[0]
         if compiled := compilations.done - done:
-            seconds = time.monotonic() - before
-            self.announce(f"compiled {compiled} kernels in {seconds:.2g} s, kept for other runs")
+            seconds = round(time.monotonic() - before, 1)
+            self.announce(f"compiled {compiled} kernels in {seconds:g} s, kept for other runs")
         return True
 
     # --- tasks ----------------------------------------------------------------------------------

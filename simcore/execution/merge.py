@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def merge(
     output: Path,
     *,
     allow_gaps: bool = False,
-    inputs: str | None = None,
+    inputs: Any = None,
     provenance: Mapping[str, object] | None = None,
     report: Report | None = None,
 ) -> Outcome:
@@ -99,7 +100,7 @@ def _notes(run: Run, shards: Sequence[Shard]) -> dict[str, object]:
     from simcore.machine.provenance import collect_provenance
 
     notes: dict[str, object] = dict(collect_provenance(device=run.device))
-    if run.inputs is not None:
+    if run.inputs is not None and run.inputs.source:
         notes["inputs"] = run.inputs.absolute_source
     notes["merged_from"] = json.dumps([str(path) for path, _ in shards[:1000]])
     return notes

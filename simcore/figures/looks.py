@@ -91,13 +91,13 @@ def looks_of(
         at = {**first.at, **second.at}
         place = {dim: where for dim, where in at.items() if dim != OBSERVABLE}
         if place in points:
-            look = Look(_shade(_hue(i, len(hues)), j, len(shades)), MARKERS[j % len(MARKERS)])
+            look = Look(shade(hue(i, len(hues)), j, len(shades)), MARKERS[j % len(MARKERS)])
             label = ", ".join(value.name for value in (first, second) if value.name)
             lines.append(Line(place, observables[at.get(OBSERVABLE, 0)], look, label))
     # A hue has a marker of its own only where it has a single shade.
     marker = MARKERS[0] if len(shades) == 1 else ""
-    of_hues = [(v.name, Look(_hue(i, len(hues)), marker)) for i, v in enumerate(hues) if v.name]
-    greys = [Look(_shade(GREY, j, len(shades)), MARKERS[j]) for j in range(len(shades))]
+    of_hues = [(v.name, Look(hue(i, len(hues)), marker)) for i, v in enumerate(hues) if v.name]
+    greys = [Look(shade(GREY, j, len(shades)), MARKERS[j]) for j in range(len(shades))]
     of_shades = [(v.name, look) for v, look in zip(shades, greys, strict=True) if v.name]
     shown = len({tuple(line.place.items()) for line in lines})
     return Looks(tuple(lines), tuple(of_hues), tuple(of_shades), len(points), shown)
@@ -144,7 +144,7 @@ def _used(value: _Value, points: Sequence[Mapping[str, int]]) -> bool:
 # --- colours --------------------------------------------------------------------------------------
 
 
-def _hue(place: int, count: int) -> str:
+def hue(place: int, count: int) -> str:
     """Return a colour of its own for each of few values, and one of a scale for many."""
     if count <= MOST_HUES:
         return COLOURS[place]
@@ -154,7 +154,7 @@ def _hue(place: int, count: int) -> str:
     return str(to_hex(mpl.colormaps["viridis"](0.9 * place / (count - 1))))
 
 
-def _shade(colour: str, place: int, count: int) -> str:
+def shade(colour: str, place: int, count: int) -> str:
     """Return a colour from darker to lighter."""
     if count == 1:
         return colour

@@ -71,24 +71,11 @@ class Place:
 
     def legend(self, groups: Sequence[Sequence[Any]], title: str) -> None:
         """Put a legend above the panels: each group in its columns, if they are as high and fit."""
-        groups = [group for group in groups if group]
-        flat = [entry for group in groups for entry in group]
-        look: dict[str, Any] = {"title": title, "alignment": "left"}
         if self.given is not None:
-            self.given.legend(handles=flat, **look)
+            flat = [entry for group in groups for entry in group]
+            self.given.legend(handles=flat, title=title, alignment="left")
             return
-        look["loc"] = "outside upper left"
-        rows = max(len(group) for group in groups)
-        layouts = [(flat, columns) for columns in range(min(MOST_COLUMNS, len(flat)), 0, -1)]
-        if 1 < rows <= MOST_ROWS and len(groups) > 1:
-            layouts.insert(len(flat) <= MOST_COLUMNS, (_filled(groups, rows), len(groups)))
-        for entries, columns in layouts:
-            made = self.figure.legend(handles=entries, ncols=columns, **look)
-            box = made.get_window_extent()
-            if columns == 1 or box.width < self.figure.bbox.width:
-                break
-            made.remove()
-        self.figure.set_figheight(self.figure.get_figheight() + box.height / self.figure.dpi)
+        legend_above(self.figure, groups, title)
         self.figure.align_ylabels()
 
     def points(self, layer: npt.NDArray[Any], lines: int) -> list[Places]:
@@ -108,6 +95,26 @@ class Place:
             places = np.unique(np.rint(spread).astype(np.int64))
             found.append(places[places < size])
         return found
+
+
+def legend_above(figure: Any, groups: Sequence[Sequence[Any]], title: str = "") -> None:
+    """Put a legend above the panels of a figure of our own, which becomes higher by it."""
+    groups = [group for group in groups if group]
+    flat = [entry for group in groups for entry in group]
+    if not flat:
+        return
+    rows = max(len(group) for group in groups)
+    layouts = [(flat, columns) for columns in range(min(MOST_COLUMNS, len(flat)), 0, -1)]
+    if rows <= MOST_ROWS and sum(len(group) > 1 for group in groups) > 1:
+        layouts.insert(len(flat) <= MOST_COLUMNS, (_filled(groups, rows), len(groups)))
+    look: dict[str, Any] = {"title": title or None, "alignment": "left"}
+    for entries, columns in layouts:
+        made = figure.legend(handles=entries, ncols=columns, loc="outside upper left", **look)
+        box = made.get_window_extent()
+        if columns == 1 or box.width < figure.bbox.width:
+            break
+        made.remove()
+    figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 
 
 def along(axes: Any, layer: npt.NDArray[Any]) -> None:

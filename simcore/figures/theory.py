@@ -14,14 +14,13 @@ from simcore.numerics.spacing import evenly
 from simcore.physics.observables import BY_NAME
 from simcore.physics.parameters import PARAMETERS, correlation_strength
 
+from .looks import hue
+from .place import legend_above
 from .style import COLOURS, MAX_LINES, THEORY, figure, plain_number
 
 if TYPE_CHECKING:
     import xarray as xr
 
-
-MOST_INSIDE = 5
-"""Entries of a legend that has room among the curves."""
 
 K_TICKS = (-0.5, -0.2, 0.0, 0.3, 1.0, 3.0, math.inf)
 DEPTH_SCALES = (1.0, 300.0)
@@ -122,32 +121,25 @@ class _Line(NamedTuple):
 def _lines(table: xr.Dataset, dims: list[str]) -> tuple[list[_Line], str | None]:
     """Return a line for each place along some dimensions, at most `MAX_LINES`, and a legend title.
 
-    A single dimension is named once, in the title.
+    Many values of a single dimension have the colours of a scale.
     """
     every = list(itertools.product(*(range(table.sizes[dim]) for dim in dims)))
     chosen = [every[i] for i in evenly(len(every), MAX_LINES)]
     lines = []
-    for place, colour in zip(chosen, itertools.cycle(COLOURS), strict=False):
+    for i, place in enumerate(chosen):
+        colour = hue(i, len(chosen)) if len(dims) == 1 else COLOURS[i]
         at = dict(zip(dims, place, strict=True))
         values = {dim: plain_number(float(table[dim][i]), 4) for dim, i in at.items()}
         named = [f"{PARAMETERS[dim].tex} = {value}" for dim, value in values.items()]
-        words = named if len(dims) > 1 else values.values()
-        lines.append(_Line(", ".join(words), colour, at))
-    title = PARAMETERS[dims[0]].tex if len(dims) == 1 else None
-    if len(chosen) < len(every):
-        title = f"{title or ''} ({len(chosen)} of {len(every)})".strip()
-    return lines, title
+        lines.append(_Line(", ".join(named), colour, at))
+    fewer = len(chosen) < len(every)
+    return lines, f"{len(chosen)} of {len(every)} lines" if fewer else None
 
 
-def _legend(axes: Any, title: str | None) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    look = {"title": title, "fontsize": 8, "title_fontsize": 8}
-    if len(labels) > MOST_INSIDE:
-        figure = axes.figure
-        figure.set_size_inches(figure.get_figwidth() + 1.3, figure.get_figheight())
-        figure.legend(handles, labels, loc="outside right upper", **look)
-    elif any(labels):
-        axes.legend(handles, labels, **look)
+def _legend(figure: Any, title: str | None) -> None:
+    """Put the names of the lines of all panels above them."""
+    handles = [axes.get_legend_handles_labels()[0] for axes in figure.axes]
+    legend_above(figure, handles, title or "")
 
 
 def _draw_trajectories(figure: Any, table: xr.Dataset, quantity: _Quantity) -> None:
@@ -175,7 +167,7 @@ def _draw_trajectories(figure: Any, table: xr.Dataset, quantity: _Quantity) -> N
     scale = quantity.scale
     axes.set(xlabel="layer", ylabel=quantity.label, yscale=scale)
     axes.set_xlim(0 if layer.size > 10 else layer[0], max(layer[-1], layer[0] + 1))
-    _legend(axes, title)
+    _legend(figure, title)
 
 
 def _draw_maps(figure: Any, table: xr.Dataset) -> None:
@@ -204,7 +196,7 @@ def _draw_maps(figure: Any, table: xr.Dataset) -> None:
         figure.set_size_inches(4.0, 3.8)
         axes.set(xlabel="$c$", ylabel="$c'$, one layer on", aspect="equal")
     axes.margins(0.02)
-    _legend(axes, title)
+    _legend(figure, title)
 
 
 # --- the axis of k ------------------------------------------------------------------------------
@@ -328,8 +320,7 @@ def _draw_fixed_points(figure: Any, table: xr.Dataset) -> None:
     top.set(ylabel="fixed point $c^*$")
     bottom.set(ylabel="depth scale (layers)", yscale="log")
     _label_axis(bottom.xaxis, table, axis)
-    _legend(top, title)
-    _legend(bottom, None)
+    _legend(figure, title)
 
 
 def _draw_growth(figure: Any, table: xr.Dataset) -> None:
@@ -349,7 +340,7 @@ def _draw_growth(figure: Any, table: xr.Dataset) -> None:
         axes.axhline(1.0, color=GREY, lw=0.8, ls=(0, (4, 3)), zorder=0)
     axes.set(ylabel=r"norm-preserving $\sigma_w$" if follows else r"growth of $q$ per layer")
     _label_axis(axes.xaxis, table, axis)
-    _legend(axes, title)
+    _legend(figure, title)
 
 
 _WITH_CHOICE = {"trajectory": _draw_trajectories, "phase-diagram": _draw_phases}

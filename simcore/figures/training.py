@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
-from simcore.results.intervals import reach
+from simcore.results.intervals import ends
 from simcore.training import statistics
 from simcore.training.differences import Difference, differences
 
-from .style import COLOURS, THEORY
+from .looks import shade
+from .place import legend_above
+from .style import COLOURS, THEORY, label_plainly
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,23 +45,15 @@ def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
     _FIGURES[kind](axes, dataset)
 
 
+def _legend(axes: Any) -> None:
+    legend_above(axes.figure, [axes.get_legend_handles_labels()[0]])
+
+
 def _styles(dataset: xr.Dataset) -> Iterator[tuple[str, str, str]]:
     """Yield name, colour and marker of every ensemble of some statistics."""
     names = [str(x) for x in dataset["ensemble"].to_numpy()]
-    return zip(names, itertools.cycle(COLOURS), itertools.cycle(MARKERS), strict=False)
-
-
-def _label_plainly(axis: Any) -> None:
-    """Write the ticks of a logarithmic axis as plain numbers, at 2 and 5 where decades are few."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    low, high = axis.get_view_interval()
-    few = high < 200.0 * low
-    plain = StrMethodFormatter("{x:g}")
-    axis.set_major_formatter(plain)
-    axis.set_minor_formatter(plain if few else NullFormatter())
-    if few:
-        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    colours = [*COLOURS, *(shade(colour, 0, 2) for colour in COLOURS)]
+    return zip(names, itertools.cycle(colours), itertools.cycle(MARKERS), strict=False)
 
 
 def _finite(array: xr.DataArray) -> Floats:
@@ -78,14 +72,14 @@ def _loss(axes: Any, dataset: xr.Dataset) -> None:
         axes.plot(step, train, color=colour, lw=0.8, ls=":")
     axes.plot([], [], color="0.3", lw=0.8, ls=":", label="training loss")
     axes.set(ylabel="test loss")
-    _label_plainly(axes.yaxis)
-    axes.legend(ncols=2)
+    label_plainly(axes.yaxis)
+    _legend(axes)
 
 
 def _accuracy(axes: Any, dataset: xr.Dataset) -> None:
     _curves(axes, dataset, "accuracy", "linear")
     axes.set(ylabel="share of test images classified correctly")
-    axes.legend(ncols=2)
+    _legend(axes)
 
 
 def _curves(axes: Any, dataset: xr.Dataset, variable: str, scale: str) -> xr.Dataset:
@@ -102,6 +96,7 @@ def _curves(axes: Any, dataset: xr.Dataset, variable: str, scale: str) -> xr.Dat
     axes.set_yscale(scale)
     axes.set_ylim(top=top)
     axes.set(xlabel="step", xscale="log", xlim=(step[0], step[-1]) if len(step) > 1 else None)
+    label_plainly(axes.xaxis)
     return found
 
 
@@ -125,8 +120,8 @@ def _steps(axes: Any, dataset: xr.Dataset) -> None:
     axes.set(xlabel="test loss", ylabel="steps to reach it", xscale="log", yscale="log")
     axes.set_xlim(1.5 * target.max(), target.min() / 1.5)
     axes.set_ylim(top=1.8 * last)
-    _label_plainly(axes.xaxis)
-    axes.legend(ncols=2)
+    label_plainly(axes.xaxis)
+    _legend(axes)
 
 
 # --- ensemble by ensemble -------------------------------------------------------------------------
@@ -146,7 +141,7 @@ def _final(axes: Any, dataset: xr.Dataset) -> None:
         gone = int(own["diverged"])
         names.append(f"{name}\n{gone} diverged" if gone else name)
     axes.set(ylabel="test loss after training", yscale="log")
-    _label_plainly(axes.yaxis)
+    label_plainly(axes.yaxis)
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(axis="x", which="minor", bottom=False, top=False)
 
@@ -158,14 +153,15 @@ def _dead(axes: Any, dataset: xr.Dataset) -> None:
         for when, style in (("before", ":"), ("after", "-")):
             mean = found[when].sel(ensemble=name).to_numpy()
             error = found[f"{when}_stderr"].sel(ensemble=name).to_numpy()
-            error = reach(int(found[f"{when}_count"].sel(ensemble=name))) * error
-            axes.fill_between(layer, mean - error, mean + error, color=colour, alpha=0.15, lw=0)
+            runs = int(found[f"{when}_count"].sel(ensemble=name))
+            low, high = ends("dead", mean, error, np.full(len(layer), runs))
+            axes.fill_between(layer, low, high, color=colour, alpha=0.15, lw=0)
             label = name if when == "after" else None
             axes.plot(layer, mean, color=colour, ls=style, marker=marker, ms=3, label=label)
     axes.plot([], [], color="0.3", ls=":", label="before training")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="hidden layer", ylabel="share of dead units", ylim=(0.0, None))
-    axes.legend(ncols=2)
+    _legend(axes)
 
 
 def _differences(axes: Any, dataset: xr.Dataset) -> None:
@@ -191,11 +187,11 @@ def _differences(axes: Any, dataset: xr.Dataset) -> None:
     axes.axvline(1.0, **THEORY)
     axes.set(xlabel=f"ratio to {against} (95 % intervals)", xscale="log")
     axes.set_xlim(math.exp(-limit), math.exp(limit))
-    _label_plainly(axes.xaxis)
+    label_plainly(axes.xaxis)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", which="minor", left=False, right=False)
-    axes.legend()
+    _legend(axes)
 
 
 def _intervals(

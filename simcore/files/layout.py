@@ -77,11 +77,22 @@ class Field:
     optional: bool = False
     """True if files may lack it: where it has no value, or from before it was added."""
 
+    @property
+    def is_curve(self) -> bool:
+        """True if a viewer should draw curves of it: its other form, an image, has no axis for k.
+
+        Curves run along the last dimension; k, which may be infinite, and layers are chosen.
+        """
+        return self.dims[-1:] in (("layer",), ("level",), ("rate",)) and "trial" not in self.dims
+
     def array(self, values: Numbers, run: Run) -> Array:
         """Give `values`, points first, the shape of the grid."""
         shaped = values.reshape(shape_of(self.dims, sizes(run)))
         return Array(self.dims, shaped.astype(self.dtype, copy=False), self.long_name, self.units)
 
+
+OVERLAID = ("theory", "theory_1n")
+"""Predictions that a viewer draws over the mean."""
 
 ESTIMATORS = {
     "q1": "mean over trials of <h1^2>, uncentred, over the nodes of the layer",

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from simcore.statistics.tree import PointStatistics
 
 from .hdf5 import Writer, WriteStopped, read_array, reading, replacing, text
 from .header import Format, provenance, version_text
-from .layout import ESTIMATORS, Array, Field, coordinates, fields
+from .layout import ESTIMATORS, OVERLAID, Array, Field, coordinates, fields
 from .lock import writer
 from .resume_state import node_count, state_arrays, state_coordinates, state_points
 from .run_results import RunResults
@@ -101,15 +102,7 @@ def write_run(
                 **({"gaps": gaps} if gaps else {}),
             },
         )
-        shared = coordinates(run)
-        opened: set[str] = set()
-        for field, array in results.arrays():
-            folder = field.path.split("/")[0]
-            if folder not in opened:
-                opened.add(folder)
-                _open_group(writer, run, folder, field, shared, complete=complete)
-            path = f"/entry/{field.path}"
-            writer.array(path, array.values, array, packed=complete)
+        _write_plots(writer, results)
         writer.group("/entry/state", {"NX_class": "NXcollection"})
         nodes = node_count(points, complete=complete)
         for name, array in state_coordinates(run, nodes).items():
@@ -118,6 +111,24 @@ def write_run(
             writer.array(f"/entry/{field.path}", values, field, packed=complete)
         attributes = {"NX_class": "NXcollection", **provenance}
         writer.group("/entry/provenance", attributes)
+
+
+def _write_plots(writer: Writer, results: RunResults) -> None:
+    """Write the published arrays: a group for each plot, with the theory that goes over it."""
+    run, complete = results.run, results.complete
+    shared = coordinates(run)
+    for folder, members in groupby(results.arrays(), lambda item: item[0].path.split("/")[0]):
+        names: list[str] = []
+        for field, array in members:
+            if not names:
+                _open_group(writer, run, folder, field, shared, complete=complete)
+            names.append(field.path.split("/")[1])
+            shown = {"interpretation": "spectrum"} if field.is_curve else {}
+            writer.array(
+                f"/entry/{field.path}", array.values, array, packed=complete, attributes=shown
+            )
+        if over := [name for name in OVERLAID if name in names]:
+            writer.attributes(f"/entry/{folder}", {"auxiliary_signals": over})
 
 
 def _open_group(

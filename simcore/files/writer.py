@@ -83,12 +83,22 @@ class Writer:
             group = h5py.h5g.create(self._file, path.encode(), self._links)
         _set_attributes(group, attributes)
 
+    def attributes(self, path: str, attributes: Mapping[str, object]) -> None:
+        """Add attributes to a group that is there."""
+        _set_attributes(h5py.h5g.open(self._file, path.encode()), attributes)
+
     def array(
-        self, path: str, values: Numbers | Stacked, described: _Described, *, packed: bool = False
+        self,
+        path: str,
+        values: Numbers | Stacked,
+        described: _Described,
+        *,
+        packed: bool = False,
+        attributes: Mapping[str, object] | None = None,
     ) -> None:
         """Write an array; one whose only dimension has its own name becomes that dimension's scale.
 
-        `packed` arrays are compressed.
+        `packed` arrays are compressed. `attributes` are added to meaning and unit.
 
         Raises
         ------
@@ -106,7 +116,8 @@ class Writer:
         else:
             for axis, dim in enumerate(described.dims):
                 h5py.h5ds.attach_scale(dataset, self._scale(folder, dim), axis)
-        _set_attributes(dataset, {"long_name": described.long_name, "units": described.units})
+        own = {"long_name": described.long_name, "units": described.units}
+        _set_attributes(dataset, {**own, **(attributes or {})})
         self._check()
 
     def _create(self, path: str, values: Numbers | Stacked, *, packed: bool) -> Any:

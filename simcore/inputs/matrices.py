@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from simcore.errors import InputError
 
+from .memory import array_of
+
 Floats = npt.NDArray[np.float64]
 
 _BATCH = 2**20
@@ -31,8 +33,20 @@ _GAPS = frozenset(("", "na", "n/a", "<na>", "nan", "null", "none", "missing", "?
 """Marks of missing values, in lower case: a first line of these alone is no header."""
 
 
+def matrix_of(field: str, source: Any) -> tuple[str, Floats]:
+    """Return the words for a source in messages, and its matrix of finite numbers.
+
+    The source is FILE or FILE:DATASET, or an array, a tensor or a table in memory.
+    """
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        return text, read_matrix(field, text)
+    text, values = array_of(field, source)
+    return text, _checked(field, text, values)
+
+
 def read_matrix(field: str, text: str) -> Floats:
-    """Read a matrix of finite numbers; every fault becomes an InputError."""
+    """Read a matrix of finite numbers from a file; every fault becomes an InputError."""
     with _reading(field, text):
         path, dataset = _split(text)
         _check_file(field, text, path)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from simcore.errors import InputError
 from simcore.physics.parameters import whole
 
-from .matrices import read_matrix, row_batches
+from .matrices import matrix_of, row_batches
 
 Floats = npt.NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
@@ -22,14 +22,13 @@ _WORDS = 2**64
 """Values of one word of the generator that picks the pairs."""
 
 
-def read_pairs(source: str | os.PathLike[str], count: int) -> Pairs:
+def read_pairs(source: Any, count: int) -> Pairs:
     """Read pairs of `count` inputs: a matrix with two columns of row numbers, counted from 0.
 
     Source as for `read_inputs`; the dataset taken without being named is ``pairs``. InputError if
     the file can't be read, or a pair is out of range, of one input, or there twice.
     """
-    text = os.fspath(source)
-    values = read_matrix("pairs", text)
+    text, values = matrix_of("pairs", source)
     if values.shape[1] != 2:
         rule = f"has {values.shape[1]} columns where a pair has 2"
         raise InputError("pairs", text, rule, "Give two row numbers of the inputs in each row.")

@@ -6,15 +6,15 @@ Rows are numbered from 0 everywhere.
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
 
-from .matrices import few, read_matrix, row_batches
+from .matrices import few, matrix_of, row_batches
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,18 +22,19 @@ _LARGEST = 1e100
 """Largest magnitude of a value, and 1/smallest of a row: products of four must not overflow."""
 
 
-def read_inputs(source: str | os.PathLike[str]) -> Floats:
+def read_inputs(source: Any) -> Floats:
     """Read a matrix, float64, shape (M, N₀), C order, whose rows are inputs.
 
-    The source is FILE or FILE:DATASET. The suffix names the format: .npy, .npz, .h5, .hdf5, or .csv
-    (commas, at most one header line, which holds no number and not only missing values). DATASET is
-    needed only where an archive holds several arrays, or an HDF5 file several matrices of numbers,
-    and none is called ``inputs``. All values are finite; a row is zero, or its largest magnitude
-    lies between 1e-100 and 1e100. InputError if there is no such file or dataset, it can't be read,
-    or it breaks one of these rules.
+    The source is FILE or FILE:DATASET, or an array in memory (`memory.array_of`).
+
+    The suffix of a file names its format: .npy, .npz, .h5, .hdf5, or .csv (commas, at most one
+    header line, which holds no number and not only missing values). DATASET is needed only where an
+    archive holds several arrays, or an HDF5 file several matrices of numbers, and none is called
+    ``inputs``. All values are finite; a row is zero, or its largest magnitude lies between 1e-100
+    and 1e100. InputError if there is no such file or dataset, it can't be read, or it breaks one of
+    these rules.
     """
-    text = os.fspath(source)
-    inputs = read_matrix("inputs", text)
+    text, inputs = matrix_of("inputs", source)
     _check_magnitudes(text, inputs)
     return inputs
 

@@ -18,6 +18,9 @@ WITHOUT_K = ("he", "rai")
 CRITICAL = "critical"
 """Stands for the norm-preserving σ_w."""
 
+FAN_IN = "fan-in"
+"""Stands for σ_b = σ_w/√n: a bias like one more weight, which reads 1."""
+
 PUBLISHED_SIGMA_W = 0.6007
 """σ_w of `rai` as published [L]; the default of the asymmetric ensembles."""
 
@@ -36,7 +39,7 @@ def ensemble_name(name: str | None, *, has_k: bool) -> str:
 
 
 def check_ensemble(
-    name: str, k: float, sigma_w: float | str | None, sigma_b: float | None = None
+    name: str, k: float, sigma_w: float | str | None, sigma_b: float | str | None = None
 ) -> None:
     """Raise InputError, naming field, value, rule and remedy, if parameters break a rule."""
     if name not in ENSEMBLES:
@@ -51,5 +54,8 @@ def check_ensemble(
         raise InputError("sigma_w", sigma_w, rule, "Leave it out for the default.")
     if sigma_w is not None and not isinstance(sigma_w, str):
         check_scale("sigma_w", sigma_w, positive=True)
-    if sigma_b is not None:
+    if isinstance(sigma_b, str) and sigma_b != FAN_IN:
+        rule = f"must be a number or {FAN_IN}"
+        raise InputError("sigma_b", sigma_b, rule, "Leave it out for the default.")
+    if sigma_b is not None and not isinstance(sigma_b, str):
         check_scale("sigma_b", sigma_b, positive=False)

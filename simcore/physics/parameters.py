@@ -95,8 +95,12 @@ def number(name: str, value: Any) -> float:
     raise InputError(name, _line(value), "must be a number", "Give a single one, such as 0.5.")
 
 
+WHOLE = "must be a whole number", "Write it as 4096, 4_096 or 1e7."
+"""The rule that a whole number breaks, and the remedy."""
+
+
 def whole(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
-    """Return a whole number of any type as an int.
+    """Return a whole number of any type, 1e3 among them, as an int.
 
     Raises
     ------
@@ -104,11 +108,12 @@ def whole(name: str, value: Any, low: int | None = None, high: int | None = None
         If it is no whole number, or not between the limits.
     """
     try:
-        found = int(operator.index(value)) if _is_real(value) else None
-    except (TypeError, ValueError, RuntimeError):
-        found = None
-    if found is None:
-        raise InputError(name, _line(value), "must be a whole number", "Give an integer.")
+        real = number(name, value)
+    except InputError:
+        real = math.nan
+    if real != real or math.isinf(real) or real != int(real):
+        raise InputError(name, _line(value), *WHOLE)
+    found = int(real)
     if low is not None and high is not None and not low <= found <= high:
         rule = f"must be between {low} and {high}"
         raise InputError(name, found, rule, "Choose a value in that range.")

@@ -9,18 +9,24 @@ May import all rooms but `doctor` and `cli`. Start with `page`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from simcore.errors import FileFormatError, InputError
 from simcore.files.destination import claim, written
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from .sources import Source
     from .training_source import Training
 
 __all__ = ["Report", "report"]
+
+Data: TypeAlias = "xr.Dataset | str | os.PathLike[str]"
 
 
 class Report(NamedTuple):
@@ -42,18 +48,20 @@ class Report(NamedTuple):
 
 
 def report(
-    paths: Sequence[str | os.PathLike[str]],
+    data: Data | Sequence[Data],
     output: str | os.PathLike[str],
     *,
     overwrite: bool = False,
 ) -> Report:
     """Write a page about one or several runs that needs no network.
 
+    `simcore.report(...)` is this function.
+
     Parameters
     ----------
-    paths
-        Files that `simulate` or `simcore train` wrote, in any mixture. Those that can't be read are
-        named on the page.
+    data
+        Files that `simulate` or `simcore train` wrote, or Datasets that `simulate` or `open_run`
+        returned, in any mixture, one or several. Those that can't be read are named on the page.
     output
         The page to write (HTML).
     overwrite
@@ -66,9 +74,16 @@ def report(
     OutputError
         If the page can't be written.
     """
+    from .datasets import as_files
+
+    with as_files(data) as paths:
+        return _report(paths, Path(output), overwrite=overwrite)
+
+
+def _report(paths: Sequence[str | os.PathLike[str]], output: Path, *, overwrite: bool) -> Report:
     from .sources import read_sources
 
-    page = claim(Path(output), overwrite=overwrite, others=paths)
+    page = claim(output, overwrite=overwrite, others=paths)
     sources, trainings, problems = read_sources(paths)
     try:
         html = _rendered(sources, trainings, problems)
@@ -103,3 +118,13 @@ def _rendered(sources: list[Source], trainings: list[Training], problems: list[I
 
 def _line(problem: InputError) -> str:
     return f"{problem.value}: {problem.rule}. {problem.remedy}"
+
+
+class _Room(ModuleType):
+    """The room, which can be called as the function that it is about."""
+
+    def __call__(self, *args: Any, **options: Any) -> Report:
+        return report(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -30,12 +30,14 @@ class Answer:
     """Result of `simcore.compare` for the points that are shown: words, or why there are none.
 
     `verdicts` are those of each point, by the values of its swept parameters: dicts of ``agrees``
-    and ``words``. `z` are the z-scores along the layers, None without theory.
+    and ``words``. `z` are the z-scores along the layers, None without theory. `conclusion` says
+    the result in a sentence or two.
     """
 
     text: str
     verdicts: Mapping[tuple[float, ...], list[dict[str, Any]]] = field(default_factory=dict)
     z: xr.Dataset | None = None
+    conclusion: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ def answer(source: Source, points: Sequence[Point]) -> Answer:
     try:
         compared = simcore.compare(_part(source, points))
     except SimcoreError as error:
-        return Answer(_sentence("No verdict", error))
+        without = _sentence("No verdict", error)
+        return Answer(without, conclusion=without)
     verdicts: dict[tuple[float, ...], list[dict[str, Any]]] = {}
     for verdict in compared.verdicts:
         key = tuple(float(verdict.point[name]) for name in source.swept)
         told = {"agrees": verdict.agrees, "words": verdict.words}
         verdicts.setdefault(key, []).append(told)
-    return Answer(str(compared), verdicts, compared.z)
+    return Answer(str(compared), verdicts, compared.z, compared.conclusion)
 
 
 def _part(source: Source, points: Sequence[Point]) -> xr.Dataset:

@@ -15,14 +15,20 @@ function lineData(layers, line, logarithmic = false) {
   if (!line?.mean) return {};
   const n = layers.length;
   const y = asNumbers(line.mean, n).map((v) => (logarithmic && v <= 0 ? NaN : v));
-  const { low, high } = bars(y, asNumbers(line.error, n), line.reach);
+  // Intervals of shares have ends of their own: none is below 0 or above 1.
+  const { low, high } = line.low
+    ? { low: asNumbers(line.low, n), high: asNumbers(line.high, n) }
+    : bars(y, asNumbers(line.error, n), line.reach);
+  const measured = (i) => (line.counted
+    ? `${plain(line.mean[i], 3)} (${plain(line.low[i], 2)} to ${plain(line.high[i], 2)})`
+    : withError(line.mean[i], line.error?.[i]));
   const text = (values, digits) => layers.map((_, i) => plain(values?.[i], digits));
   return {
     x: layers, y, high,
     low: logarithmic ? low.map((v, i) => Math.max(v, y[i] * 1e-3)) : low,
     theory: asNumbers(line.theory, n),
     first: asNumbers(line.first, n),
-    text: layers.map((_, i) => withError(line.mean[i], line.error?.[i])),
+    text: layers.map((_, i) => measured(i)),
     theory_text: text(line.theory, 8),
     first_text: text(line.first, 8),
     z: text(line.z, 3),
@@ -279,8 +285,10 @@ function matching(free) {
 // Means with their errors, and what is shown under the pointer.
 const measured = (x, name, chosen, text) => {
   const y = column(name, chosen);
-  return { x: column(x, chosen), y, ...bars(y, column(`${name}_stderr`, chosen), chosen.map((i) => rows[`${name}_reach`]?.[i])),
-           text: chosen.map(text) };
+  const ends = rows[`${name}_low`]
+    ? { low: column(`${name}_low`, chosen), high: column(`${name}_high`, chosen) }
+    : bars(y, column(`${name}_stderr`, chosen), chosen.map((i) => rows[`${name}_reach`]?.[i]));
+  return { x: column(x, chosen), y, ...ends, text: chosen.map(text) };
 };
 
 function drawLast() {

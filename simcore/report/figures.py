@@ -222,7 +222,7 @@ def _distribution() -> Any:
     look = {"fill_alpha": 0.5, "line_alpha": 0.5}
     sides: Any = {"left": "left", "right": "right", "top": "top", "bottom": 0}
     bars = draw(made, "quad", ["first"], source=source, **sides, **look)
-    _line(made, "first", "second", line_width=2.0, line_dash="dotted")
+    _line(made, "first", "ink", line_width=2.0, line_dash="dotted")
     _line(made, "mean", "first", line_width=2)
     _line(made, "theory", "ink", line_width=2, line_dash=DASHED)
     hover(made, [bars], [("between", "@text"), ("networks", "@top{0}")])
@@ -236,7 +236,7 @@ def _widths() -> Any:
     _line(made, "fit", "first", line_width=1.6)
     _line(made, "slope", "ink", line_width=1.6, line_dash="dotted")
     dots = _with_errors(made, "means", "first", "circle")
-    limit = _with_errors(made, "limit", "second", "diamond")
+    limit = _with_errors(made, "limit", "first", "diamond")
     cross: dict[str, Any] = {"marker": "x", "size": 12, "line_width": 2, "line_color": "black"}
     source = _source("mean_field", "x", "y", "text")
     mean_field = draw(made, "scatter", ["ink"], "x", "y", source=source, **cross)

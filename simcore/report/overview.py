@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.observables import CONTROL
+from simcore.physics.observables import CONTROL, SHARES
 from simcore.physics.parameters import PARAMETERS
 from simcore.results.controlled import with_controls
-from simcore.results.intervals import reach
+from simcore.results.intervals import ends, reach
 
 from .points import Point, point_label
 from .sources import Source, is_asymmetric
@@ -71,8 +71,8 @@ def last_layer(
     """Return a table of points at the last layer, column by column.
 
     Columns are the varied parameters and g, and of each observable of `LAST` the mean, its
-    standard error, the reach of its interval (`intervals.reach`) and theory; of c also its fixed
-    point c* and the depth scale.
+    standard error, the reach of its interval (`intervals.reach`) and theory, of a share the ends of
+    its interval (`intervals.ends`); of c also its fixed point c* and the depth scale.
     """
     columns: dict[str, list[Any]] = {"label": [], "source": [], "c_star": [], "scale": []}
     names = [*varied, *(["g"] if "k" in varied else [])]
@@ -105,6 +105,9 @@ def _last_arrays(source: Source) -> dict[str, Floats]:
         for name in names
         if name in dataset
     }
+    for name in [name for name in LAST if name in SHARES and name in found]:
+        low, high = ends(name, *(found[f"{name}{e}"] for e in ("", "_stderr", "_count")))
+        found |= {f"{name}_low": low, f"{name}_high": high}
     counts = [name for name in found if name.endswith("_count")]
     return found | {name.replace("_count", "_reach"): reach(found.pop(name)) for name in counts}
 

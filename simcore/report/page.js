@@ -111,7 +111,29 @@ function toggle(button) {
 // The colour of a role in the style sheet: first, ink, … or few0, few1, … of things side by side.
 const colour = (role) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${role}`).trim();
-const colourOf = (point) => colour(`few${page.points.indexOf(point)}`);
+const colourOf = (point) => colour(`few${few ? page.points.indexOf(point) : 0}`);
+
+// A colour between two, as #rrggbb.
+function mixed(one, other, share) {
+  const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+  const second = parts(other);
+  return `#${parts(one).map((x, i) => Math.round(x + share * (second[i] - x)))
+    .map((x) => x.toString(16).padStart(2, "0")).join("")}`;
+}
+
+// A hue is that of a point on the whole page: the lines of the chosen point have shades of its hue.
+function shadeRoles() {
+  const point = chosenPoint();
+  if (!point) return;
+  const own = colourOf(point);
+  const shades = {
+    first: own, second: mixed(own, colour("ink"), 0.55), third: mixed(own, colour("page"), 0.45),
+    fourth: mixed(own, colour("page"), 0.7),
+  };
+  for (const [role, shade] of Object.entries(shades)) {
+    document.documentElement.style.setProperty(`--${role}`, shade);
+  }
+}
 
 function paint(renderer, value) {
   for (const name of ["line_color", "fill_color"]) {
@@ -120,6 +142,7 @@ function paint(renderer, value) {
 }
 
 function recolour() {
+  shadeRoles();
   for (const [name, model] of Object.entries(figures)) {
     for (const axis of [...model.below, ...model.left]) {
       axis.axis_line_color = axis.major_tick_line_color = colour("axis");
@@ -134,9 +157,7 @@ function recolour() {
     }
     for (const renderer of model.renderers) {
       const [role] = renderer.tags;
-      const own = few && name === "correlation" && role === "first"
-        ? colourOf(chosenPoint()) : role && colour(role);
-      if (own) paint(renderer, own);
+      if (role && colour(role)) paint(renderer, colour(role));
       if (few && name === "correlation" && role === "context") {
         renderer.glyph.line_width = { value: 2 };
       }

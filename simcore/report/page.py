@@ -58,7 +58,10 @@ def render(
 
     paths = [*(source.path for source in sources), *(training.path for training in trainings)]
     files = [path.name for path in paths]
-    page, about_runs = _of_runs(sources) if sources else ({"points": []}, {"runs": []})
+    page, about_runs = (
+        _of_runs(sources) if sources else ({"points": []}, {"runs": [], "results": []})
+    )
+    results = about_runs.pop("results")
     made = figures(page) if sources else {}
     about_trainings = []
     for number, training in enumerate(trainings):
@@ -71,6 +74,10 @@ def render(
         subject=SUBJECTS[bool(sources)],
         command=shlex.join(["simcore", "report", *files]),
         problems=problems,
+        results=[
+            *results,
+            *((t["name"], line) for t in about_trainings for line in t["verdict"][:1]),
+        ],
         trainings=about_trainings,
         style=(HERE / "style.css").read_text(encoding="utf-8"),
         scripts=[(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS],
@@ -93,6 +100,7 @@ def _of_runs(sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, Any]]
     page["axes"] = _axes(page)
     return page, {
         "runs": [_run(source, found) for source, found in zip(sources, answers, strict=True)],
+        "results": [(s.path.name, a.conclusion) for s, a in zip(sources, answers, strict=True)],
         "page": page,
         "has_death": page["has_death"],
         "names": {name: observable.label for name, observable in BY_NAME.items()},

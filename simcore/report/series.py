@@ -12,8 +12,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from simcore.figures.deviation import OBSERVABLES
-from simcore.physics.observables import CONTROL
-from simcore.results.intervals import reach
+from simcore.physics.observables import CONTROL, COUNTED, SHARES
+from simcore.results.intervals import ends, reach
 
 from .points import Point, chosen_layers
 from .sources import Source
@@ -128,6 +128,27 @@ def _add_lines(read: Reader, layers: Sequence[int], found: Sequence[dict[str, An
             for row, one in zip(values, found, strict=True):
                 digits = FEWER_DIGITS.get(part, usual)
                 one["lines"].setdefault(name, {})[part] = numbers(row, digits)
+        if name in SHARES:
+            _add_ends(read, layers, name, found)
+
+
+def _add_ends(
+    read: Reader, layers: Sequence[int], name: str, found: Sequence[dict[str, Any]]
+) -> None:
+    """Add the ends of the intervals of a share, which are not symmetric."""
+    mean, error, count = (read(name + end, {"layer": layers}) for end in ("", "_stderr", "_count"))
+    if mean is None or error is None or count is None:
+        return
+    low, high = ends(name, mean, error, count)
+    finer = [read(name + CONTROL + end, {"layer": layers}) for end in ("", "_stderr")]
+    if finer[0] is not None and finer[1] is not None:
+        known = np.isfinite(finer[1])
+        ours = ends(name, finer[0], finer[1], count, counted=False)
+        low, high = np.where(known, ours[0], low), np.where(known, ours[1], high)
+    for i, one in enumerate(found):
+        if name in one["lines"]:
+            one["lines"][name] |= {"low": numbers(low[i], 4), "high": numbers(high[i], 4)}
+            one["lines"][name]["counted"] = name in COUNTED and finer[0] is None
 
 
 def _add_deviations(read: Reader, layers: Sequence[int], found: Sequence[dict[str, Any]]) -> None:

@@ -16,12 +16,13 @@ import numpy.typing as npt
 import xarray as xr
 
 from simcore.errors import InputError
-from simcore.physics.observables import COVARIANCE, NEAR_ONE
+from simcore.physics.observables import CONTROL, COVARIANCE, NEAR_ONE
 
+from .conclusion import conclusion, holds
 from .controlled import has_controls, with_controls
 from .joint_test import critical_value, joint_test, shrunk, symmetric
 from .points import check_results, points, swept_of
-from .words import ABSENT, MEAN_FIELD, Verdict, listed, summary
+from .words import ABSENT, FIRST_ORDER, MEAN_FIELD, Verdict, listed, summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ LEAST = 1e-12
 FAR = 3.0
 """Standard errors beyond which a layer is said to deviate, in the words of a verdict."""
 
-THEORIES = {"theory": MEAN_FIELD, "theory_1n": "first order in 1/N"}
+THEORIES = {"theory": MEAN_FIELD, "theory_1n": FIRST_ORDER}
 """Theories to compare with, by the suffix of their variables."""
 
 _DECAY = {"theory": 0.5, "theory_1n": 1.5}
@@ -79,6 +80,20 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return listed(summary(self.verdicts, self.false_alarm))
+
+    @property
+    def conclusion(self) -> str:
+        """Two or three sentences: whether infinite width holds, and what first order explains."""
+        return " ".join(conclusion(self.verdicts, self.false_alarm))
+
+    @property
+    def holds(self) -> bool:
+        """False if an observable deviates from the best theory there is for it.
+
+        That is first order in 1/N where it makes a prediction, else infinite width. At a grid the
+        points that deviate by chance do not count.
+        """
+        return holds(self.verdicts, self.false_alarm)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return the verdicts as a table, a row each."""
@@ -140,6 +155,15 @@ def compare(
     return Comparison(z, verdicts, false_alarm)
 
 
+def needed() -> tuple[str, ...]:
+    """Return the variables of a Dataset that a comparison reads."""
+    moments = ["", "_stderr", "_covariance", "_covariance_count"]
+    own = [*moments, "_std", "_theory", "_theory_stderr", "_theory_1n"]
+    own += ["_histogram", "_bin_lower", "_bin_width", *(CONTROL + end for end in moments)]
+    names = [name + end for name in (*COVARIANCE, "distance") for end in own]
+    return (*names, "inactive1_count")
+
+
 def _check(dataset: xr.Dataset, observables: Sequence[str], false_alarm: float) -> None:
     rule = "has no joint verdict, for its covariance between layers is not kept"
     check_results(dataset, observables, COVARIANCE, rule)
@@ -169,12 +193,17 @@ def z_scores(dataset: xr.Dataset) -> xr.Dataset:
 
 def _deviation(dataset: xr.Dataset, observable: str, theory: str) -> xr.DataArray:
     """Return mean − theory; of a correlation near 1 from its distance, which has more digits."""
-    found = dataset[observable] - dataset[theory]
-    other = theory.replace(observable, "distance")
-    if observable != "correlation" or not {"distance", other} <= set(dataset.data_vars):
+    return _difference(dataset, observable, observable, theory)
+
+
+def _difference(dataset: xr.Dataset, observable: str, one: str, other: str) -> xr.DataArray:
+    """Return one variable of an observable less another."""
+    found = dataset[one] - dataset[other]
+    finer = [name.replace("correlation", "distance", 1) for name in (one, other)]
+    if observable != "correlation" or not {"distance", *finer} <= set(dataset.data_vars):
         return found
-    distance = dataset["distance"]
-    return found.where(~(distance < NEAR_ONE), dataset[other] - distance)
+    near = dataset["distance"] < NEAR_ONE
+    return found.where(~near, dataset[finer[1]] - dataset[finer[0]])
 
 
 def _theory_error(dataset: xr.Dataset, name: str) -> Any:
@@ -209,6 +238,8 @@ class _Evidence:
 
     mean: Floats
     theory: Floats
+    deviation: Floats
+    """Mean less theory."""
     z: Floats
     layer: npt.NDArray[np.int64]
     chosen: npt.NDArray[np.int64]
@@ -237,7 +268,9 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
 
     better = f"{observable}_theory_1n"
     expected = (
-        rows(dataset[better] - dataset[f"{observable}_theory"]) if better in dataset else None
+        rows(_difference(dataset, observable, better, f"{observable}_theory"))
+        if better in dataset
+        else None
     )
     layer = dataset["layer"].to_numpy()
     mean, error = rows(dataset[observable]), f"{theory}_stderr"
@@ -247,6 +280,7 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
     return _Evidence(
         mean=mean,
         theory=rows(dataset[theory]),
+        deviation=rows(_deviation(dataset, observable, theory)),
         z=rows(z[theory.replace("_theory", "_z")]),
         layer=layer,
         chosen=np.searchsorted(layer, dataset["covariance_layer"].to_numpy()),
@@ -320,7 +354,7 @@ def _judged(
     at = int(tested[np.argmax(np.abs(z[tested]))])
     unskewed = symmetric(z[tested], evidence.skewness[number, usable], trials)
     p_value = joint_test(float(np.abs(unskewed).max()), correlation, trials)
-    gap = float(evidence.mean[number, at] - evidence.theory[number, at])
+    gap = float(evidence.deviation[number, at])
     agrees_from = None
     falls = evidence.decay > 0.0
     if falls and p_value < false_alarm and width is not None and evidence.exact[number]:

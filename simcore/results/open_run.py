@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from simcore.runs.run import Run
 
 from .backend import held, lazy_array, read_small
 from .combine import aligned
+from .shares import intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,8 +60,9 @@ def open_run(path: Path_ | Sequence[Path_]) -> xr.Dataset:
         name, and ``_stderr``, ``_std``, ``_count``; in complete files ``_theory`` and, where they
         apply or are kept, ``_theory_1n``, ``_theory_1n_std``, ``_quantile``, ``_histogram``,
         ``_bin_lower``, ``_bin_width``, ``_covariance``, ``_covariance_mean``,
-        ``_covariance_count``; ``_trajectories`` of the first trials. Dimensions are the swept
-        parameters and ``layer`` (and ``level``, ``bin``, ``trial``, ``covariance_layer``,
+        ``_covariance_count``; ``_trajectories`` of the first trials; ``_low`` and ``_high``, the
+        ends of the 95 % interval, of shares of dead networks, which are counted. Dimensions are
+        the swept parameters and ``layer`` (and ``level``, ``bin``, ``trial``, ``covariance_layer``,
         ``covariance_layer_2``, ``pair``); parameters with one value are scalar coordinates.
         Attributes hold the configuration, and ``gaps`` the trials that a merged file lacks.
 
@@ -143,9 +145,12 @@ def _stored_dataset(stored: StoredFile) -> xr.Dataset:
     return dataset.assign_attrs(own | {"rng_layout": header.rng_layout})
 
 
-def to_dataset(results: RunResults) -> xr.Dataset:
-    """Return the Dataset that `open_run` would read from the run's file, without a file."""
-    arrays = results.arrays()
+def to_dataset(results: RunResults, variables: Collection[str] | None = None) -> xr.Dataset:
+    """Return the Dataset that `open_run` would read from the run's file, without a file.
+
+    `variables` chooses some of those that the file has.
+    """
+    arrays = results.arrays(variables)
     written_by = version("simcore")
     return _dataset(results.run, arrays, complete=results.complete, written_by=written_by)
 
@@ -198,6 +203,7 @@ def _dataset(
             variable.attrs["long_name"] = BY_NAME[field.variable].long_name
         variables[field.variable] = variable
         used.update(array.dims)
+    variables |= intervals(variables)
     coords = {n: _variable(a) for n, a in coordinates(run).items() if set(a.dims) <= used}
     attributes = {**_attributes(run), "complete": int(complete), "simcore_version": written_by}
     return xr.Dataset(variables, coords, attributes)

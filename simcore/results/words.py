@@ -18,6 +18,8 @@ SYMBOLS = {
 
 MEAN_FIELD = "mean field"
 
+FIRST_ORDER = "first order in 1/N"
+
 ABSENT = "no file has this point"
 
 FEW = 64

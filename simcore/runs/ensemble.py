@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from simcore.errors import InputError
-from simcore.physics.ensembles import CRITICAL, check_ensemble
-from simcore.physics.parameters import correlation_strength, number
+from simcore.physics.ensembles import CRITICAL, FAN_IN, check_ensemble
+from simcore.physics.parameters import check_choice, correlation_strength, number
 from simcore.theory.scales import default_sigma_w
+
+DRAWN = ("normal", "uniform", "truncated")
+"""Laws of the weights that initializers draw."""
+
+FRAMEWORKS = ("pytorch", "keras", "flax", "mlx")
+"""Names of `Ensemble.like`."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +34,31 @@ class Ensemble:
         norm-preserving value, or 0.6007 for the asymmetric ensembles; ``"critical"`` is always the
         norm-preserving one.
     sigma_b
-        Standard deviation of the bias. None is 0, or σ_w/√n for the asymmetric ensembles.
+        Standard deviation of the bias. None is 0, or σ_w/√n for the asymmetric ensembles;
+        ``"fan-in"`` is always σ_w/√n.
+    weights
+        Law of the weights before their correlation: ``"normal"``, ``"uniform"`` or ``"truncated"``
+        (normal, without what lies beyond two standard deviations), each with the variance that
+        σ_w says. Biases of σ_w/√n have it, too; others are normal. `simulate` takes `truncated`
+        for normal, and draws all biases as normal.
     """
 
     name: str
     k: float = 0.0
     sigma_w: float | str | None = None
-    sigma_b: float | None = None
+    sigma_b: float | str | None = None
+    weights: str = "normal"
 
     @classmethod
-    def he(cls, *, sigma_w: float | str | None = None, sigma_b: float | None = None) -> Ensemble:
+    def he(
+        cls, *, sigma_w: float | str | None = None, sigma_b: float | str | None = None
+    ) -> Ensemble:
         """Independent Gaussian weights of variance σ_w²/n; σ_w² = 2 where it is left out."""
         return cls("he", 0.0, sigma_w, sigma_b)
 
     @classmethod
     def correlated(
-        cls, k: float, *, sigma_w: float | str | None = None, sigma_b: float | None = None
+        cls, k: float, *, sigma_w: float | str | None = None, sigma_b: float | str | None = None
     ) -> Ensemble:
         """Gaussian rows of covariance (σ_w²/n)(I − g J/n), g = k/(1+k) [SS].
 
@@ -51,7 +67,9 @@ class Ensemble:
         return cls("correlated", k, sigma_w, sigma_b)
 
     @classmethod
-    def rai(cls, *, sigma_w: float | str | None = None, sigma_b: float | None = None) -> Ensemble:
+    def rai(
+        cls, *, sigma_w: float | str | None = None, sigma_b: float | str | None = None
+    ) -> Ensemble:
         """Independent Gaussian weights and bias, one of which is replaced by a Beta(2,1) draw [L].
 
         Which of the n + 1 is replaced is drawn anew for every node.
@@ -60,10 +78,33 @@ class Ensemble:
 
     @classmethod
     def raai(
-        cls, k: float, *, sigma_w: float | str | None = None, sigma_b: float | None = None
+        cls, k: float, *, sigma_w: float | str | None = None, sigma_b: float | str | None = None
     ) -> Ensemble:
         """As `rai`, the weights first drawn from the correlated Gaussian of `correlated` [SS]."""
         return cls("raai", k, sigma_w, sigma_b)
+
+    @classmethod
+    def like(cls, name: str) -> Ensemble:
+        """Return the law of a framework's default linear layer, theory.md 1 with n its fan-in.
+
+        What the documentation of the frameworks says:
+
+        - ``"pytorch"``: weights and biases uniform on ±1/√n (``torch.nn.Linear``: "U(−√k, √k),
+          k = 1/in_features", by ``kaiming_uniform_(a=√5)``). σ_w² = 1/3, σ_b² = 1/(3n).
+        - ``"mlx"``: the same (``mlx.nn.Linear``: "U(−k, k), k = 1/√input_dims").
+        - ``"keras"``: weights uniform on ±√(6/(n + m)) with m nodes, biases 0 (``keras.layers.
+          Dense``: ``glorot_uniform``, ``zeros``). σ_w = 1, which holds where n = m: between layers
+          of different sizes Keras has σ_w² = 2n/(n + m).
+        - ``"flax"``: weights of variance 1/n from a normal law that is cut off at two standard
+          deviations, biases 0 (``flax.linen.Dense``, ``flax.nnx.Linear``: ``lecun_normal``,
+          ``zeros``). σ_w = 1.
+
+        All of them have σ_w² < 2: a mean square falls to σ_w²/2 of itself per ReLU layer.
+        """
+        check_choice("name", name, FRAMEWORKS)
+        if name in ("pytorch", "mlx"):
+            return cls("he", 0.0, 1.0 / math.sqrt(3.0), FAN_IN, "uniform")
+        return cls("he", 0.0, 1.0, 0.0, "uniform" if name == "keras" else "truncated")
 
     def __post_init__(self) -> None:
         for name in ("k", "sigma_w", "sigma_b"):
@@ -71,6 +112,7 @@ class Ensemble:
             if value is not None and not isinstance(value, str):
                 object.__setattr__(self, name, number(name, value))
         check_ensemble(self.name, self.k, self.sigma_w, self.sigma_b)
+        check_choice("weights", self.weights, DRAWN)
 
     @property
     def g(self) -> float:

@@ -121,7 +121,7 @@ def signals(run: Run, point: Point) -> list[tuple[float, float, float]]:
     if run.inputs is None:
         return [(point.q0, point.q0, distance) for distance in point.distances]
     inputs = run.inputs.load()
-    return [_seen(inputs[list(pair)], point.g) for pair in run.inputs.pairs]
+    return [seen(inputs[list(pair)], point.g) for pair in run.inputs.pairs]
 
 
 def _add_deaths(run: Run, point: Point, values: Floats) -> None:
@@ -152,7 +152,7 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
 
     q1, q2, distance = point.q0, point.q0, point.distances[pair]
     if chosen is not None:
-        q1, q2, distance = _seen(chosen, point.g)
+        q1, q2, distance = seen(chosen, point.g)
     if not (q1 > 0.0 and q2 > 0.0):
         return _stacked(run, None), _stacked(run, None)  # k = ∞ does not see a constant input
     path = trajectory(
@@ -167,19 +167,19 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
     return _stacked(run, path), _stacked(run, None)
 
 
-def _seen(pair: Floats, g: float) -> tuple[float, float, float]:
+def seen(pair: Floats, g: float) -> tuple[float, float, float]:
     """Return the mean squares and 1 − c that correlated weights see of two inputs, theory.md (2).
 
     They see each input less a share of its mean, 1 − √(1 − g).
     """
     if not pair.any(axis=1).all():
         return 0.0, 0.0, 0.0  # a zero input has no direction
-    seen = pair - (1.0 - np.sqrt(1.0 - g)) * pair.mean(axis=1, keepdims=True)
-    q1, q2 = (seen**2).mean(axis=1)
+    reduced = pair - (1.0 - np.sqrt(1.0 - g)) * pair.mean(axis=1, keepdims=True)
+    q1, q2 = (reduced**2).mean(axis=1)
     tiny = np.finfo(np.float64).eps ** 2
     if q1 <= tiny * (pair[0] ** 2).mean() or q2 <= tiny * (pair[1] ** 2).mean():
         return 0.0, 0.0, 0.0
-    gap = seen[0] / np.sqrt(q1) - seen[1] / np.sqrt(q2)
+    gap = reduced[0] / np.sqrt(q1) - reduced[1] / np.sqrt(q2)
     return float(q1), float(q2), float(min(2.0, 0.5 * (gap**2).mean()))
 
 

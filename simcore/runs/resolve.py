@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from simcore.errors import InputError
+from simcore.errors import InputError, one_line
 from simcore.inputs.input_set import InputSet
-from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K, ensemble_name
+from simcore.physics.ensembles import (
+    ASYMMETRIC,
+    CRITICAL,
+    ENSEMBLES,
+    FAN_IN,
+    WITHOUT_K,
+    ensemble_name,
+)
 from simcore.physics.observables import NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
     MAX_DEPTH,
@@ -34,6 +42,7 @@ from simcore.theory.scales import default_sigma_w
 from . import limits
 from .controls import controlled, no_controls
 from .costs import sampler_costs
+from .ensemble import FRAMEWORKS, Ensemble
 from .grid import axes
 from .limits import DEFAULTS, EXCLUSIVE
 from .spec import RunSpec
@@ -56,7 +65,10 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     """
     spec = _normalised(spec)
     _check_exclusive(spec)
+    spec = _spelled_out(spec)
     values = _layers(spec) | _law(spec) | _statistics(spec) | _signals(spec)
+    if values["sigma_b"] == FAN_IN:
+        values["sigma_b"] = _scales_of_width(cast("Run", RunSpec(**values)))
     check_choice("device", spec.device, limits.DEVICES)
     check_choice("sampler", spec.sampler, (*limits.SAMPLERS, "auto"))
     values |= {"device": spec.device, "sampler": spec.sampler}
@@ -70,6 +82,7 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
 
 
 WHOLE = ("depth", "trials", "first_trial", "seed", "keep", "bins")
+SCALES = ("sigma_w", "sigma_b")
 NUMBERS = ("k", "sigma_w", "sigma_b", "correlation", "distance", "q0", "levels")
 
 
@@ -81,18 +94,41 @@ def _normalised(spec: RunSpec) -> RunSpec:
         values[name] = None if value is None else whole(name, value)
     for name in NUMBERS:
         value = getattr(spec, name)
-        if value is not None and not (name == "sigma_w" and isinstance(value, str)):
+        if value is not None and not (name in SCALES and isinstance(value, str)):
             values[name] = tuple(number(name, x) for x in several(value))
     for name in ("width", "layer_widths"):
         value = getattr(spec, name)
         values[name] = None if value is None else tuple(whole(name, x) for x in several(value))
-    if spec.pairs is not None and not isinstance(spec.pairs, str):
+    if spec.pairs is not None and not _is_list(spec.pairs):
         values["pairs"] = whole("pairs", spec.pairs)
     if spec.until_stderr is not None:
         values["until_stderr"] = Target.of(spec.until_stderr).plain()
     values["shared_network"] = _truth("shared_network", spec.shared_network)
     given = {field.name: getattr(spec, field.name) for field in fields(RunSpec)}
     return RunSpec(**given | values)
+
+
+def _is_list(pairs: Any) -> bool:
+    """Return whether pairs are listed, in a file or in memory, and not a number of them."""
+    several = isinstance(pairs, Iterable) and getattr(pairs, "ndim", None) != 0
+    return several or isinstance(pairs, os.PathLike)
+
+
+def _spelled_out(spec: RunSpec) -> RunSpec:
+    """Return a description with the law of a framework in place of its name."""
+    if spec.like is None:
+        return spec
+    check_choice("like", spec.like, FRAMEWORKS)
+    law = Ensemble.like(spec.like)
+    drawn = "normal" if law.weights == "truncated" else law.weights
+    return replace(
+        spec,
+        like=None,
+        ensemble=law.name,
+        sigma_w=(law.resolved_sigma_w,),
+        sigma_b=law.sigma_b if isinstance(law.sigma_b, str) else None,
+        weights=spec.weights or drawn,
+    )
 
 
 def _truth(name: str, value: object) -> bool:
@@ -107,7 +143,7 @@ def _check_exclusive(spec: RunSpec) -> None:
             value = getattr(spec, name)
             if isinstance(value, tuple):
                 value = value[0] if len(value) == 1 else shown(value[:8])
-            text = value if isinstance(value, str | int | float) else str(value)
+            text = value if isinstance(value, str | int | float) else one_line(value)
             raise InputError(name, text, f"excludes `{other}`", "Give one of the two.")
 
 
@@ -161,8 +197,13 @@ def _law(spec: RunSpec) -> dict[str, Any]:
         other = ENSEMBLES[ENSEMBLES.index(ensemble) + 1]
         raise InputError("k", shown(k), rule, f"Leave it out, or take the ensemble {other}.")
     asymmetric = ensemble in ASYMMETRIC
-    sigma_b: tuple[float, ...] | None = None if asymmetric else (0.0,)
-    if spec.sigma_b is not None:
+    sigma_b: tuple[float, ...] | str | None = None if asymmetric else (0.0,)
+    if isinstance(spec.sigma_b, str):
+        if spec.sigma_b != FAN_IN:
+            rule = f"must be numbers, or {FAN_IN}"
+            raise InputError("sigma_b", spec.sigma_b, rule, "Leave it out for the default.")
+        sigma_b = None if asymmetric else FAN_IN
+    elif spec.sigma_b is not None:
         sigma_b = _scales("sigma_b", spec.sigma_b, positive=False)
     sigma_w: tuple[float, ...] | str | None = None
     if isinstance(spec.sigma_w, str):
@@ -176,8 +217,26 @@ def _law(spec: RunSpec) -> dict[str, Any]:
         "sigma_w": sigma_w,
         "sigma_w_of_k": None if isinstance(sigma_w, tuple) else _scales_of_k(spec, ensemble, k),
         "sigma_b": sigma_b,
-        "weights": str(parse_weights(spec.weights)),
+        "weights": str(parse_weights(spec.weights or "normal")),
     }
+
+
+def _scales_of_width(run: Run) -> tuple[float, ...]:
+    """Return σ_b = σ_w/√n where every layer of the run has the same fan-in n and σ_w."""
+    scales = (
+        run.sigma_w if isinstance(run.sigma_w, tuple) else [w for _, w in run.sigma_w_of_k or ()]
+    )
+    size = None if run.inputs is None else run.inputs.size
+    if len(run.width) != 1 or run.layer_widths or len(set(scales)) != 1:
+        rule = "needs layers of one width, and one `sigma_w`"
+        raise InputError("sigma_b", FAN_IN, rule, "Simulate each width and `sigma_w` by itself.")
+    width = run.width[0]
+    if width < 3 or size not in (None, width):
+        rule = f"needs inputs of the width of the layers, {width}, and three nodes or more"
+        raise InputError(
+            "sigma_b", FAN_IN, rule, "Change the width, or give `sigma_b` as a number."
+        )
+    return (next(iter(scales)) / math.sqrt(width),)
 
 
 def _scales(name: str, values: Any, *, positive: bool) -> tuple[float, ...]:
@@ -308,8 +367,8 @@ def _signals(spec: RunSpec) -> dict[str, Any]:
     if pairs is not None and not shared:
         rule = "goes with `shared_network` or `inputs`"
         raise InputError("pairs", pairs, rule, "Add one of them.")
-    if isinstance(pairs, str):
-        remedy = "A file that lists the pairs goes with `inputs`."
+    if pairs is not None and _is_list(pairs):
+        remedy = "A list of the pairs goes with `inputs`."
         raise InputError("pairs", pairs, "must be a whole number", remedy)
     name = "correlation" if spec.distance is None else "distance"
     overlaps = _overlaps(name, spec)
@@ -326,10 +385,10 @@ def _signals(spec: RunSpec) -> dict[str, Any]:
 
 
 def _inputs(spec: RunSpec) -> InputSet | None:
-    """Return the inputs of a file, read if only their file is known."""
-    inputs = spec.inputs
+    """Return the inputs, read if only their file or their array is known."""
+    inputs: InputSet | None = spec.inputs
     if inputs is not None and not isinstance(inputs, InputSet):
-        inputs = InputSet.read(os.fspath(inputs), pairs=spec.pairs, seed=spec.seed)
+        inputs = InputSet.read(inputs, pairs=spec.pairs, seed=spec.seed)
     if inputs is not None:
         whole("inputs", inputs.count, 2, limits.MAX_INPUTS)
         whole("inputs", inputs.size, 1, limits.MAX_INPUTS)

@@ -59,7 +59,8 @@ class Run(RunSpec):
         Weight scales; None is the norm-preserving value of each k, or 0.6007 for `rai` and `raai`;
         ``"critical"`` is the norm-preserving value for these, too.
     sigma_b
-        Bias scales; None is 0, or σ_w/√n for `rai` and `raai`.
+        Bias scales; None is 0, or σ_w/√n for `rai` and `raai`. ``"fan-in"`` is σ_w/√n, for a run
+        of one width and σ_w, whose layers and inputs all have that width; it becomes a number.
     correlation
         Initial overlaps c₀ of the pair, 0.5 if left out; exclusive with `distance`. With
         `shared_network` one for each pair, or one for all, in any order and more than once.
@@ -83,7 +84,7 @@ class Run(RunSpec):
         which is the cheaper one.
     weights
         Law of the weights, such as ``"uniform"`` or ``"student:5"`` (`weight_laws.parse_weights`);
-        all but ``"normal"`` need explicit weights.
+        all but ``"normal"`` need explicit weights. Left out, it is ``"normal"``.
     device
         ``"cpu"`` or ``"cuda"``, the kind that draws the samples. It is part of the configuration
         and of no key: the numbers of a point do not depend on it.
@@ -106,6 +107,10 @@ class Run(RunSpec):
         or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
         layers wide enough that no network dies. Likewise the probabilities of dead networks, where
         no network is shared and no weights are explicit.
+    like
+        A framework, ``"pytorch"``, ``"keras"``, ``"flax"`` or ``"mlx"``, whose default law stands
+        for ensemble, scales and weights (`Ensemble.like`; `weights` may be given). Normal weights
+        stand for truncated ones, and biases are normal.
 
     Raises
     ------
@@ -123,6 +128,7 @@ class Run(RunSpec):
     correlation: tuple[float, ...] | None
     distance: tuple[float, ...] | None
     q0: tuple[float, ...]
+    weights: str
     trials: int
     levels: tuple[float, ...]
     pairs: int | None

@@ -5,16 +5,11 @@ Importing this module loads nothing heavy.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .limits import DEFAULTS
-
-if TYPE_CHECKING:
-    from simcore.inputs.input_set import InputSet
-
 
 Integers = int | Sequence[int]
 Numbers = float | Sequence[float]
@@ -25,8 +20,8 @@ class RunSpec:
     """Description of a run as it was given, by any front door; nothing is checked yet.
 
     The parameters are those of `Run`, which resolves them, but a single value may stand for a list
-    of one, `inputs` may be the name of a file (and `pairs` then one of a list of pairs), and None
-    stands for the default.
+    of one, `inputs` may be the name of a file or an array (and `pairs` then a list of pairs, or the
+    name of its file), and None stands for the default.
     """
 
     depth: int | None = None
@@ -35,7 +30,7 @@ class RunSpec:
     ensemble: str | None = None
     k: Numbers | None = None
     sigma_w: Numbers | str | None = None
-    sigma_b: Numbers | None = None
+    sigma_b: Numbers | str | None = None
     correlation: Numbers | None = None
     distance: Numbers | None = None
     q0: Numbers | None = None
@@ -46,11 +41,12 @@ class RunSpec:
     bins: int = DEFAULTS.bins
     levels: Sequence[float] = DEFAULTS.levels
     sampler: str = "auto"
-    weights: str = "normal"
+    weights: str | None = None
     device: str = "cpu"
     shared_network: bool = False
-    pairs: int | str | None = None
-    inputs: InputSet | str | os.PathLike[str] | None = None
+    pairs: Any = None
+    inputs: Any = None
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
     until_stderr: float | str | None = None
     controls: str | bool = "auto"
+    like: str | None = None

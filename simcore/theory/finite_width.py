@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.polynomial.hermite_e import hermegauss
 
 from simcore.errors import InputError
 from simcore.physics.observables import FIRST_ORDER
+from simcore.physics.parameters import check_scale, several
 
 from .checks import array_of, layers, lengths, overlaps
 from .law import FloatArray, law_of
@@ -186,8 +187,8 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
     return found
 
 
-def _follow(law: Laws, state: State, widths: FloatArray) -> _Path:
-    """Take the states through the layers, collecting what the observables need."""
+def _follow(law: Laws, biases: FloatArray, state: State, widths: FloatArray) -> _Path:
+    """Take the states through the layers, each with its σ_b, collecting what observables need."""
     columns = []
     none = np.zeros_like(law.g)
     plain = Laws(none, none, np.full_like(none, -np.inf))
@@ -205,6 +206,7 @@ def _follow(law: Laws, state: State, widths: FloatArray) -> _Path:
             )
         )
         if layer + 1 < widths.shape[1]:
+            law = replace(law, log_bias=2.0 * np.log(biases[:, layer + 1]))
             state = advance(state, nodes, law)
     stacked = np.moveaxis(np.array(columns), 0, -1)
     return _Path(*(_Marginal(*marginal) for marginal in stacked))
@@ -230,7 +232,7 @@ def first_order_grid(
     widths
         Width of every layer, shape (P, depth).
     g, sigma_w, sigma_b
-        The ensembles, g = k/(1 + k), each of shape (P,).
+        The ensembles, g = k/(1 + k), each of shape (P,); `sigma_b` also (P, depth).
     q1, q2, distance
         Mean squares and 1 − c₀ of the inputs, each of shape (P,). They are not checked here.
 
@@ -243,15 +245,17 @@ def first_order_grid(
         with bias: from the layer on where it adds a tenth to θ²).
     """
     nodes = np.asarray(widths, dtype=np.float64).reshape(-1, depth)
-    strength, scale, bias, first, second, gap = (
+    strength, scale, first, second, gap = (
         np.broadcast_to(np.asarray(value, dtype=np.float64), nodes.shape[:1])
-        for value in (g, sigma_w, sigma_b, q1, q2, distance)
+        for value in (g, sigma_w, q1, q2, distance)
     )
+    given = np.asarray(sigma_b, dtype=np.float64)
+    biases = np.broadcast_to(given if given.ndim > 1 else given.reshape(-1, 1), nodes.shape)
     with np.errstate(all="ignore"):
-        law = Laws(strength, 2.0 * np.log(scale), 2.0 * np.log(bias))
+        law = Laws(strength, 2.0 * np.log(scale), 2.0 * np.log(biases[:, 0]))
         state = _start(law, first, second, gap)
-        found = _observables(_follow(law, state, nodes), nodes)
-    parallel = (gap == 0.0) & ((bias == 0.0) | (first == second))
+        found = _observables(_follow(law, biases, state, nodes), nodes)
+    parallel = (gap == 0.0) & ((biases == 0.0).all(axis=1) | (first == second))
     for name, constants in _PARALLEL.items():
         for array, constant in zip(found[name], constants, strict=True):
             array[parallel] = constant
@@ -270,7 +274,7 @@ def first_order(
     width: int | Sequence[int],
     k: float = 0.0,
     sigma_w: float | None = None,
-    sigma_b: float = 0.0,
+    sigma_b: float | Sequence[float] | FloatArray = 0.0,
     q1: float = 1.0,
     q2: float | None = None,
     distance: float | None = None,
@@ -301,14 +305,18 @@ def first_order(
         If a parameter is out of range, or not exactly one of distance and correlation is given.
     """
     count = layers(depth)
-    law, (gap, _) = law_of(k, sigma_w, sigma_b), overlaps(distance, correlation)
+    bias = np.array([check_scale("sigma_b", x, positive=False) for x in several(sigma_b)])
+    if bias.size not in (1, count):
+        rule = f"must be one number, or one for each of the {count} layers"
+        raise InputError("sigma_b", f"{bias.size} numbers", rule, "Change it, or the depth.")
+    law, (gap, _) = law_of(k, sigma_w, 0.0), overlaps(distance, correlation)
     start1, start2 = lengths(q1, q2)
     means, stds = first_order_grid(
         count,
         widths=[_checked_widths(width, count)],
         g=[law.g],
         sigma_w=[math.sqrt(law.weight_variance)],
-        sigma_b=[sigma_b],
+        sigma_b=[bias],
         q1=[start1],
         q2=[start2],
         distance=[gap],

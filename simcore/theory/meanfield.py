@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
+from simcore.physics.parameters import check_scale
 
 from .checks import layers, overlaps, whole_numbers, within
 from .checks import lengths as start_lengths
@@ -147,13 +148,38 @@ def _lengths(depth: int, law: Law, q1: float, q2: float) -> _Lengths:
         entering.append(np.concatenate(([log_input], log_q[-1][:-1])))
     log_gap = np.full(depth, -math.inf)
     if q1 != q2 and has_bias:
-        # The difference q₁ − q₂ has no bias in it; δ = |ln(q₁/q₂)|, and the gap is 2 sinh(δ/4).
-        scaling = np.concatenate(([0.0], log_weight + log_power[:-1])) - log_unit
-        log_ratio = math.log(abs(q1 - q2)) + scaling - np.minimum(*entering)
-        delta = np.logaddexp(0.0, np.maximum(log_ratio, -40.0))
-        log_gap = np.log(2.0 * np.sinh(0.25 * delta)) + np.minimum(log_ratio + 40.0, 0.0)
+        log_gap = _log_gap(math.log(abs(q1 - q2)) - log_unit, law, entering)
     log_share = log_bias - log_weight - 0.5 * (entering[0] + entering[1])
     return _Lengths(log_q[0] + log_unit, log_q[1] + log_unit, log_share, log_gap)
+
+
+def _log_gap(log_difference: float, law: Law, entering: list[FloatArray]) -> FloatArray:
+    """Return ln(|√q₁ − √q₂|/√R) of what enters the layers, from ln|q₁ − q₂| of the inputs."""
+    # The difference q₁ − q₂ has no bias in it; δ = |ln(q₁/q₂)|, and the gap is 2 sinh(δ/4).
+    log_power = np.arange(len(entering[0]) - 1) * law.log_growth
+    scaling = np.concatenate(([0.0], math.log(law.weight_variance) + log_power))
+    log_ratio = log_difference + scaling - np.minimum(*entering)
+    delta = np.logaddexp(0.0, np.maximum(log_ratio, -40.0))
+    gap = np.log(2.0 * np.sinh(0.25 * delta)) + np.minimum(log_ratio + 40.0, 0.0)
+    return np.asarray(gap, dtype=np.float64)
+
+
+def _lengths_of_biases(log_bias: FloatArray, law: Law, q1: float, q2: float) -> _Lengths:
+    """Follow theory.md (5) with a bias variance for each layer."""
+    log_weight = math.log(law.weight_variance)
+    log_q, entering = [], []
+    for start in (q1, q2):
+        path, factor = [math.log(start)], log_weight
+        for bias in log_bias.tolist():
+            path.append(float(np.logaddexp(path[-1] + factor, bias)))
+            factor = law.log_growth
+        log_q.append(np.array(path[1:]))
+        entering.append(np.array(path[:-1]))
+    log_gap = np.full(log_bias.shape, -math.inf)
+    if q1 != q2:
+        log_gap = _log_gap(math.log(abs(q1 - q2)), law, entering)
+    log_share = log_bias - log_weight - 0.5 * (entering[0] + entering[1])
+    return _Lengths(log_q[0], log_q[1], log_share, log_gap)
 
 
 def _covariance(
@@ -219,7 +245,7 @@ def trajectory(
     *,
     k: float = 0.0,
     sigma_w: float | None = None,
-    sigma_b: float = 0.0,
+    sigma_b: float | Sequence[float] | FloatArray = 0.0,
     q1: float = 1.0,
     q2: float | None = None,
     distance: float | None = None,
@@ -235,7 +261,7 @@ def trajectory(
     depth
         Number of layers, at least 1.
     k, sigma_w, sigma_b
-        The ensemble, as for `fixed_point`.
+        The ensemble, as for `fixed_point`; `sigma_b` one number, or one for each layer.
     q1, q2
         Mean squares |x|²/N₀ of the two inputs; `q2` None is equal lengths.
     distance, correlation
@@ -247,8 +273,13 @@ def trajectory(
         If a parameter is out of range, or not exactly one of distance and correlation is given.
     """
     count = layers(depth)
-    law, overlap = law_of(k, sigma_w, sigma_b), overlaps(distance, correlation)
-    lengths = _lengths(count, law, *start_lengths(q1, q2))
+    overlap, starts = overlaps(distance, correlation), start_lengths(q1, q2)
+    if isinstance(sigma_b, Sequence | np.ndarray):
+        law = law_of(k, sigma_w, 0.0)
+        lengths = _lengths_of_biases(_log_biases(sigma_b, count), law, *starts)
+    else:
+        law = law_of(k, sigma_w, sigma_b)
+        lengths = _lengths(count, law, *starts)
     found = of_angle(*_angles(lengths, law, *overlap))
     angle = found["angle"]
     with np.errstate(over="ignore", under="ignore"):
@@ -262,6 +293,16 @@ def trajectory(
         inactive_both=(math.pi - angle) / (2.0 * math.pi),
         **found,
     )
+
+
+def _log_biases(sigma_b: Sequence[float] | FloatArray, depth: int) -> FloatArray:
+    """Return ln σ_b² of each layer; InputError unless there are `depth`."""
+    scales = np.array([check_scale("sigma_b", x, positive=False) for x in sigma_b])
+    if scales.shape != (depth,):
+        rule = f"must be one number, or one for each of the {depth} layers"
+        raise InputError("sigma_b", f"{scales.size} numbers", rule, "Change it, or the depth.")
+    with np.errstate(divide="ignore"):
+        return np.asarray(2.0 * np.log(scales))
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ layer's own output, the pre-activation h; activations are max(h, 0), whatever th
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,11 @@ from simcore.physics.observables import BY_NAME, NAMES, RATE_BINS
 from simcore.physics.parameters import PARAMETERS, whole
 
 from ..errors import InputError
-from . import initialization
+from .watching import LAYERS, arguments, checked_model, modules_of, run, shown
 
 Floats = npt.NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
 Layer = tuple[str, int, dict[str, Any]]
-
-LAYERS = (*initialization.LAYERS, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-"""Layers that are observed."""
 
 PAIR_NAMES = NAMES[: NAMES.index("dead_network1")]
 """Observables of a pair in one layer; those that follow take the layers for a chain."""
@@ -45,24 +42,32 @@ NODE_NAMES = ("dead", "activation_rate")
 
 def trace(
     model: nn.Module,
-    inputs: Tensor,
+    *args: Any,
     pairs: int | Sequence[tuple[int, int]] | None = None,
+    mode: str | None = None,
+    **kwargs: Any,
 ) -> xr.Dataset:
     """Send inputs through a model and observe the pre-activations of every layer.
 
     Layers are the calls of Linear and (transposed) convolutions, in their order; one that is called
-    twice is there twice. The model runs once, without gradients and in `eval` mode, and is left as
-    it was.
+    twice is there twice. The model runs once, as ``model(*args, **kwargs)``, without gradients and
+    not compiled. Modes, buffers (running statistics) and PyTorch's random numbers are restored.
 
     Parameters
     ----------
     model
-        A model that takes `inputs` and keeps them apart, along the first dimension.
-    inputs
-        M inputs, shape (M, …), floating, on the device of the model.
+        A model that keeps its inputs apart, along the first dimension.
+    *args, **kwargs
+        What the model takes, on its device: tensors of numbers or words, and tuples, lists and
+        dicts of them. The first tensor has a row for each of the M inputs. A DataLoader stands for
+        its first batch: the first part of a tuple, or the named arguments of a dict.
     pairs
         Pairs of inputs to observe: their row numbers, from 0, or the number of pairs to draw
         (always the same ones). None draws 64, or takes all if there are fewer.
+    mode
+        ``"eval"`` or ``"train"`` for all modules. None is `eval`, but `train` in normalisations
+        that have seen no data yet, whose running statistics would say nothing: they use those of
+        the inputs.
 
     Returns
     -------
@@ -74,13 +79,15 @@ def trace(
         Of all inputs: ``dead``, dimension ``layer``, the fraction of nodes with h ≤ 0 for every
         input, and ``activation_rate``, dimensions ``layer`` and ``rate``. Coordinates ``module``
         and ``width`` are the name of each layer and its nodes; ``first_input``, ``second_input``,
-        ``overlap``, ``initial_distance``, ``input_q1``, ``input_q2`` describe the pairs.
+        ``overlap``, ``initial_distance``, ``input_q1``, ``input_q2`` describe the pairs, the last
+        four by the first tensor, NaN where it holds whole numbers. Attributes: ``mode`` in words,
+        and ``not_seen``, the modules with parameters that were not observed.
 
     Raises
     ------
     InputError
-        If the inputs are no floating tensor with two rows or more, a pair is none of them, the
-        model calls none of these layers, or one of them mixes the inputs up.
+        If there are no inputs, or fewer than two, a pair is none of them, the model fails, calls
+        none of these layers, or one of them mixes the inputs up.
 
     Examples
     --------
@@ -92,71 +99,45 @@ def trace(
     >>> traced = simcore.torch.trace(model, torch.randn(8, 784, generator=generator), pairs=3)
     >>> traced.correlation.dims, traced.width.values.tolist()
     (('pair', 'layer'), [512, 10])
+    >>> traced.mode
+    'eval'
     """
-    _check_inputs(model, inputs)
-    chosen = _choose_pairs(pairs, inputs.shape[0])
-    layers = _observed(model, inputs, chosen)
-    if not layers:
-        rule = "calls no Linear and no convolution"
-        raise InputError("model", type(model).__name__, rule, "Trace one that is made of them.")
-    return _dataset(layers, chosen, _doubles(inputs.detach().flatten(1)))
-
-
-def _observed(model: nn.Module, inputs: Tensor, pairs: Pairs) -> list[Layer]:
-    """Run a model and return the name, the nodes and the observables of each call of a layer."""
+    model = checked_model(model)
+    inputs = arguments(args, kwargs)
+    chosen = _choose_pairs(pairs, inputs.count)
     layers: list[Layer] = []
 
     def observe(name: str, h: Tensor) -> None:
-        if h.dim() < 2 or h.shape[0] != inputs.shape[0]:
-            rule = f"gives {tuple(h.shape)} for {inputs.shape[0]} inputs: not a row to each"
+        if h.dim() < 2 or h.shape[0] != inputs.count:
+            rule = f"gives {tuple(h.shape)} for {inputs.count} inputs: not a row to each"
             remedy = "Trace a model whose layers keep the inputs along the first dimension."
             raise InputError("model", name, rule, remedy)
         nodes = h.detach().flatten(1)
-        layers.append((name, nodes.shape[1], _observe(nodes, pairs)))
+        layers.append((name, nodes.shape[1], _observe(nodes, chosen)))
 
-    with _watched(model, observe), torch.no_grad():
-        model(inputs)
-    return layers
+    words = run(model, inputs, observe, mode)
+    if not layers:
+        rule = "calls no Linear and no convolution"
+        raise InputError("model", type(model).__name__, rule, "Trace one that is made of them.")
+    first = inputs.first.detach()
+    numbers = _doubles(first.flatten(1)) if first.is_floating_point() else None
+    found = _dataset(layers, chosen, numbers)
+    not_seen = _not_seen(model, {name for name, _, _ in layers})
+    return found.assign_attrs(mode=words, not_seen=", ".join(not_seen))
 
 
-@contextmanager
-def _watched(model: nn.Module, observe: Callable[[str, Tensor], None]) -> Iterator[None]:
-    """Call `observe` with each output of a layer; the model is in `eval` mode meanwhile."""
-
-    def hook(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        return lambda _layer, _given, output: observe(name, output)
-
-    modes = [(part, part.training) for part in model.modules()]
-    handles = [
-        layer.register_forward_hook(hook(name or type(layer).__name__))
-        for name, layer in model.named_modules()
-        if isinstance(layer, LAYERS)
-    ]
-    model.eval()
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, training in modes:
-            part.training = training
+def _not_seen(model: nn.Module, seen: set[str]) -> Iterator[str]:
+    """Yield the modules with parameters of their own that were not observed."""
+    if isinstance(model, LAYERS):
+        return
+    for name, part in modules_of(model):
+        words = name.split(".")
+        holders = {".".join(words[: i + 1]) for i in range(len(words))}
+        if not holders & seen and next(part.parameters(recurse=False), None) is not None:
+            yield shown(name, part)
 
 
 # --- inputs and pairs -----------------------------------------------------------------------------
-
-
-def _check_inputs(model: nn.Module, inputs: Tensor) -> None:
-    if not isinstance(model, nn.Module):
-        raise InputError("model", type(model).__name__, "is no torch.nn.Module", "Give a model.")
-    if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or inputs.dim() < 2:
-        given = f"{inputs.dtype}" if isinstance(inputs, Tensor) else type(inputs).__name__
-        if isinstance(inputs, Tensor):
-            given += f" of shape {tuple(inputs.shape)}"
-        rule = "must be a floating tensor of the shape (inputs, ...)"
-        raise InputError("inputs", given, rule, "Stack the inputs along the first dimension.")
-    if inputs.is_meta:
-        rule, remedy = "is the meta device, which holds no numbers", "Give numbers."
-        raise InputError("inputs", "meta", rule, remedy)
 
 
 def _choose_pairs(pairs: int | Sequence[tuple[int, int]] | None, count: int) -> Pairs:
@@ -243,7 +224,7 @@ def _rate_bin(active: npt.NDArray[np.int64], inputs: int) -> npt.NDArray[np.int6
 # --- the Dataset ----------------------------------------------------------------------------------
 
 
-def _dataset(layers: list[Layer], pairs: Pairs, inputs: Floats) -> xr.Dataset:
+def _dataset(layers: list[Layer], pairs: Pairs, inputs: Floats | None) -> xr.Dataset:
     variables = {}
     for name in PAIR_NAMES + NODE_NAMES:
         values = np.array([observed[name] for _, _, observed in layers])
@@ -255,9 +236,14 @@ def _dataset(layers: list[Layer], pairs: Pairs, inputs: Floats) -> xr.Dataset:
     return xr.Dataset(variables, _coordinates(layers, pairs, inputs))
 
 
-def _coordinates(layers: list[Layer], pairs: Pairs, inputs: Floats) -> dict[str, xr.Variable]:
-    with np.errstate(all="ignore"):
-        geometry = pair_geometry(inputs, pairs)
+def _coordinates(
+    layers: list[Layer], pairs: Pairs, inputs: Floats | None
+) -> dict[str, xr.Variable]:
+    none = np.full(len(pairs), np.nan)
+    geometry = PairGeometry(*(none for _ in fields(PairGeometry)))
+    if inputs is not None:
+        with np.errstate(all="ignore"):
+            geometry = pair_geometry(inputs, pairs)
     first, second = zip(*pairs, strict=True)
     edges = np.linspace(0.0, 1.0, RATE_BINS - 1)
     along_layers = {

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simcore.cli.live import PlainReport, choose_report, describe
 from simcore.cli.numbers import bytes_text, duration, rate_text, with_error
-from simcore.cli.show import show_facts, show_json, show_table
-from simcore.cli.summary import MOST_ROWS, chosen_layers, json_rows, rows, table
+from simcore.cli.result_table import MOST_ROWS, columns, notes
+from simcore.cli.show import show_facts, show_json
+from simcore.cli.summary import Row, chosen_layers, json_rows, rows
 
 import simcore
 from simcore.execution.progress import Progress
@@ -70,17 +71,31 @@ def dataset(run: Run) -> xr.Dataset:
     )
 
 
+def shown(result: list[Row]) -> dict[str, list[str]]:
+    """The columns by heading; z of c alone."""
+    found: dict[str, list[str]] = {}
+    for column in columns(result):
+        found.setdefault(column.heading, list(column.cells))
+    return found
+
+
+def below(result: list[Row], networks: int) -> str:
+    return "\n".join(notes(result, columns(result), networks))
+
+
 def test_rows_of_a_single_point() -> None:
     run = Run(depth=200, width=(64,))
     result = rows(run, dataset(run))
     assert [row.layer for row in result] == chosen_layers(200)
     assert math.isnan(result[0].z())
     assert result[-1].z() == pytest.approx(2.0)
-    headings, cells, below = table(result, 64)
-    assert headings[:2] == ["layer", "c"]
-    assert cells[-1][:4] == ["200", "0.900(10)", "0.88", "+2.0"]
-    assert cells[-1][5] == "-"
-    assert len(below) == 3
+    table = shown(result)
+    assert list(table)[:4] == ["layer", "c", "mean field", "z"]
+    last = {heading: cells[-1] for heading, cells in table.items()}
+    assert last["c"] == "0.900(10)"
+    assert last["mean field"] == "0.880"
+    assert last["z"] == "+2.0"
+    assert last["inactive"] == "-"
 
 
 def test_rows_of_a_grid_are_its_points_at_the_last_layer() -> None:
@@ -93,7 +108,7 @@ def test_rows_of_a_grid_are_its_points_at_the_last_layer() -> None:
         {"width": 128, "k": math.inf},
     ]
     assert {row.layer for row in result} == {5}
-    assert table(result, 64)[1][1][:3] == ["64", "inf", "5"]
+    assert [shown(result)[name][1] for name in ("width", "k", "layer")] == ["64", "inf", "5"]
     plain_rows = json.loads(json.dumps(json_rows(result), allow_nan=False))
     assert plain_rows[1]["k"] == "inf"
     assert plain_rows[0]["inactive1"] is None
@@ -102,39 +117,23 @@ def test_rows_of_a_grid_are_its_points_at_the_last_layer() -> None:
 def test_probabilities_of_dead_networks_have_errors() -> None:
     run = Run(depth=3, width=(24,), ensemble="rai", trials=128)
     row = rows(run, simcore.simulate(run))[0]
-    headings, cells, below = table([row], 128)
-    found = dict(zip(headings, cells[0], strict=True))["dead"]
+    (found,) = shown([row])["dead"]
     assert found == with_error(*row.best("dead_network1"))
     assert re.fullmatch(r"3\.\d+\(\d\d\)e-08", found)
     assert row.values["dead_network1"] == 0.0
-    assert below[-1].startswith("dead: probability")
-    counted = Run(depth=3, width=(24,), ensemble="rai", trials=128, controls=False)
-    assert table(rows(counted, simcore.simulate(counted)), 128)[1][0][-1] == "0"
+    assert "dead: probability" in below([row], 128)
+    assert "No network" not in below([row], 128)
+    run = Run(depth=3, width=(24,), ensemble="rai", trials=128, controls=False)
+    counted = rows(run, simcore.simulate(run))
+    assert "dead" not in shown(counted)
+    assert "No network of 128 died for signal 1 (below 2.3 % at 95 %)." in below(counted, 128)
 
 
 def test_a_long_table_is_cut_and_says_so() -> None:
     run = Run(depth=2, width=tuple(range(1, 51)))
-    _, cells, below = table(rows(run, dataset(run)), 64)
-    assert len(cells) == MOST_ROWS
-    assert below[0] == "... and 30 more points, all in the file"
-
-
-def test_plain_tables_have_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    show_table(["a", "long"], [["1", "2"], ["100", "3"]])
-    assert capsys.readouterr().out == "  a  long\n  1     2\n100     3\n"
-
-
-def test_a_terminal_gets_a_rule_and_every_digit(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    show_table(["a [b]", "c"], [["0.123456789(12)", "-0.123456789(12)"]])
-    out = capsys.readouterr().out
-    assert "0.123456789(12)" in out
-    assert "-0.123456789(12)" in out
-    assert "a [b]" in out
-    assert "─" in out
+    result = rows(run, dataset(run))
+    assert {len(column.cells) for column in columns(result)} == {MOST_ROWS}
+    assert below(result, 64).startswith("... and 30 more points, all in the file")
 
 
 def test_facts_and_sections(capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,12 +207,12 @@ def test_plain_lines_come_seldom(capsys: pytest.CaptureFixture[str]) -> None:
     report(progress("loading", 0, 0.0))
     for tick in range(1, 301):
         now[0] = tick * 0.1
-        report(progress("compiling", 0, 0.0))
+        report(replace(progress("compiling", 0, 0.0), detail=f"{tick} so far"))
     for tick in range(301, 901):
         now[0] = tick * 0.1
         report(progress("writing" if tick % 100 == 0 else "running", tick, now[0]))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("compiling kernels, once per installation")
+    assert lines[0] == "compiling kernels, once per installation, about half a minute"
     assert lines[1].startswith("running")
     assert len(lines) <= 2 + 60 / 5
 
@@ -262,5 +261,5 @@ def test_rows_from_memory_are_those_of_the_dataset() -> None:
 def test_few_networks_get_a_warning() -> None:
     run = Run(depth=2, width=(64,))
     result = rows(run, dataset(run))
-    assert "fewer than 64 networks" in " ".join(table(result, 63)[2])
-    assert "networks" not in " ".join(table(result, 64)[2]).replace("share of networks", "")
+    assert "fewer than 64 networks" in below(result, 63)
+    assert "networks" not in below(result, 64)

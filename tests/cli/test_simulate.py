@@ -57,6 +57,19 @@ def test_k_alone_means_correlated(fake: FakeRun) -> None:
     assert fake.run.ensemble == "correlated"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--like", "pytorch", "--weights", "normal"],
+        ["--sigma-w", repr(1.0 / 3.0**0.5), "--sigma-b", "fan-in"],
+    ],
+)
+def test_the_law_of_a_framework_and_a_bias_by_fan_in(fake: FakeRun, options: list[str]) -> None:
+    assert main([*BASIC, *options]) == 0
+    sigma_w = 1.0 / 3.0**0.5
+    assert fake.run == Run(depth=5, width=(64,), sigma_w=(sigma_w,), sigma_b=(sigma_w / 8.0,))
+
+
 def test_critical_is_the_default_scale(fake: FakeRun) -> None:
     assert main([*BASIC, "--sigma-w", "critical"]) == 0
     assert fake.run.sigma_w is None
@@ -175,7 +188,7 @@ def test_the_table_and_what_to_do_next(fake: FakeRun, capsys: pytest.CaptureFixt
     told = capsys.readouterr()
     lines = told.out.splitlines()
     assert lines[0].split()[:2] == ["layer", "c"]
-    assert lines[5].split()[:4] == ["5", "0.500(10)", "0.48", "+2.0"]
+    assert lines[5].split()[:4] == ["5", "0.500(10)", "0.480", "+2.0"]
     assert "  simcore info 'my run.h5'" in lines
     assert "  simcore plot 'my run.h5' correlation" in lines
     assert "1000 trials, 5 layers in 2 s (500 node updates/s" in told.out

@@ -63,7 +63,7 @@ def test_a_grid_of_trajectories_is_shown_at_the_last_layer(
     lines = printed(capsys, "trajectory --depth 20 --k 0,inf --width 64")
     assert lines[0][:4] == ["k", "sigma-w", "layer", "c"]
     assert lines[2][:3] == ["inf", "1.71286", "20"]
-    assert " ".join(lines[3]).endswith("about 0.1, here it is up to 0.31")
+    assert " ".join(lines[3] + lines[4]).endswith("about 0.1, here it is up to 0.31")
 
 
 def test_fixed_points_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

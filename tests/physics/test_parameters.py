@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -101,12 +102,18 @@ def test_a_resolution_is_a_moderate_factor(value: float) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [*NO_NUMBERS[:-1], 2.0, np.float32(2), np.array(2.0)],
+    [*NO_NUMBERS[:-1], 2.5, np.float32(2.5), np.array(2.5), math.inf, math.nan, -1e-300],
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_whole_number_is_refused(value: Any) -> None:
     with pytest.raises(InputError, match=r"must be a whole number"):
         whole("depth", value)
+
+
+@pytest.mark.parametrize("value", [1e3, np.float32(1e3), np.array(1e3), np.int16(1000), 1e22])
+def test_a_whole_number_may_be_written_as_a_float(value: Any) -> None:
+    found = whole("trials", value)
+    assert (type(found), found) == (int, int(value))
 
 
 def test_lists_tuples_and_arrays_are_several_values() -> None:

@@ -91,11 +91,15 @@ class Browser:
 
     def open(self, file: Path, **settings: Any) -> Page:
         """Open a file in a new tab; settings as for `Page.show`."""
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
-        page = Page(self, attached["sessionId"])
+        page = self.tab()
         page.show(file, **settings)
         return page
+
+    def tab(self) -> Page:
+        """Open an empty tab."""
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
+        return Page(self, attached["sessionId"])
 
 
 class Page:

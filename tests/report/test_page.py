@@ -226,6 +226,25 @@ def test_buttons_and_chips_choose_points(few: Shown) -> None:
     assert len(source(page, "correlation", "context")["xs"]) == 2
 
 
+def test_a_hue_is_that_of_one_point_on_the_whole_page(few: Shown) -> None:
+    page = few.page
+    choose(page, "point", 1)
+    colours = page.evaluate(
+        "(() => { const style = getComputedStyle(document.documentElement);"
+        " const of = (name) => style.getPropertyValue(`--${name}`).trim();"
+        " const roles = ['first', 'second', 'third', 'fourth'].map(of);"
+        " const lines = Bokeh.documents.flatMap((d) => d.roots()[0].renderers ?? [])"
+        " .filter((r) => r.tags?.[0] === 'first').map((r) => r.glyph.line_color?.value"
+        " ?? r.glyph.fill_color?.value);"
+        " return { roles, lines, points: [0, 1, 2, 3, 4, 5, 6].map((i) => of(`few${i}`)) }; })()"
+    )
+    assert colours["roles"][0] == colours["points"][1]
+    assert not set(colours["roles"][1:]) & set(colours["points"])
+    assert len(set(colours["roles"])) == 4
+    assert set(filter(None, colours["lines"])) == {colours["points"][1]}
+    choose(page, "point", 0)
+
+
 def test_single_networks(few: Shown) -> None:
     page, _, ds = few
     choose(page, "point", 0)

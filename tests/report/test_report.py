@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,14 @@ def test_nothing_is_loaded_from_elsewhere(made: Make) -> None:
     assert "https://" not in own
     assert "default-src 'none'" in html
     assert len(html) < 2_000_000
+
+
+def test_the_page_begins_with_the_result(made: Make) -> None:
+    html = made("few").html
+    first = html.split('<p class="result">')[1].split("</p>")[0]
+    assert html.index('<p class="result">') < html.index("<h2>")
+    compared = simcore.compare(simcore.open_run(made("few").run))
+    assert unescape(first).strip() == compared.conclusion
 
 
 @pytest.mark.slow

@@ -259,3 +259,16 @@ def test_mistakes(narrow: xr.Dataset) -> None:
     unfinished = narrow.drop_vars([n for n in narrow if "theory" in str(n)])
     with pytest.raises(simcore.InputError, match="simcore resume"):
         compare(unfinished)
+
+
+def test_near_one_deviations_have_the_digits_of_the_distance() -> None:
+    """Where c is 1 but for 1e-9, mean less theory is that of 1 - c, not what rounding leaves."""
+    ensemble = simcore.Ensemble.correlated(k=-0.5)
+    run = simcore.simulate(ensemble, width=64, depth=60, trials=64).isel(layer=slice(50, None))
+    for verdict in compare(run, observables=["correlation"]).verdicts:
+        at = run.sel(layer=verdict.layer)
+        suffix = "theory" if verdict.against == "mean field" else "theory_1n"
+        gap = float(at[f"distance_{suffix}"] - at["distance_controlled"])
+        assert abs(gap) < 1e-7
+        assert verdict.deviation == pytest.approx(gap, rel=1e-12)
+        assert verdict.error == pytest.approx(float(at["distance_controlled_stderr"]))

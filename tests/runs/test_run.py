@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -221,3 +222,35 @@ def test_a_run_says_that_it_keeps_fewer_trajectories_than_asked() -> None:
     long = Run(width=8, depth=2000, trials=1500, keep=1500)
     assert [note for note in notes(long, chosen=False) if f"; {long.kept} fit" in note]
     assert not notes(Run(width=8, depth=20, trials=1500, keep=1500), chosen=False)
+
+
+def test_the_law_of_a_framework_is_a_run_in_numbers() -> None:
+    sigma_w = 1.0 / math.sqrt(3.0)
+    plain = run(width=(64,), sigma_w=(sigma_w,), sigma_b=(sigma_w / 8.0,), weights="uniform")
+    like = run(width=(64,), like="pytorch")
+    assert like.config_json() == plain.config_json()
+    assert [point.key for point in like.points] == [point.key for point in plain.points]
+    assert Run.from_config(json.loads(like.config_json())).config_json() == like.config_json()
+    normal = run(width=(64,), like="mlx", weights="normal")
+    assert (normal.weights, normal.sampler) == ("normal", "gram")
+    assert (
+        run(width=(64,), like="flax").config_json()
+        == run(sigma_w=(1.0,), width=(64,)).config_json()
+    )
+    assert run(ensemble="rai", sigma_b="fan-in").config_json() == run(ensemble="rai").config_json()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": (8, 64)}, "sigma_b = fan-in: needs layers of one width, and one sigma_w"),
+        ({"width": (2,)}, "needs inputs of the width of the layers, 2, and three nodes or more"),
+        ({"width": (8,), "k": (1.0,)}, "like = pytorch: excludes k"),
+        ({"width": (8,), "sigma_b": (0.1,)}, "like = pytorch: excludes sigma_b"),
+        ({"width": (8,), "like": "tensorflow"}, "like = tensorflow: is not known. Choose one of"),
+        ({"width": (8,), "like": None, "sigma_b": "n"}, "sigma_b = n: must be numbers, or fan-in"),
+    ],
+)
+def test_what_the_law_of_a_framework_excludes(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        run(**{"like": "pytorch", **options})

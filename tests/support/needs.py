@@ -61,6 +61,9 @@ NEEDS = {
         programs=_programs("g++"),
     ),
     "chromium": Need("Chromium", "Debian's chromium", programs=(CHROMIUM,)),
+    "h5web": Need(
+        "npm or Chromium", "Debian's npm and chromium", programs=(*_programs("npm"), CHROMIUM)
+    ),
     "slurm": Need("Slurm", "Debian's slurm-wlm and munge", programs=_programs(*SLURM)),
 }
 

@@ -54,7 +54,7 @@ def dense_sample(ensemble: Ensemble, n: int, rows: int, seed: int) -> Sample:
         ensemble=ensemble.name,
         k=(ensemble.k,),
         sigma_w=(ensemble.resolved_sigma_w,),
-        sigma_b=None if ensemble.sigma_b is None else (ensemble.sigma_b,),
+        sigma_b=None if ensemble.sigma_b is None else (float(ensemble.sigma_b),),
         sampler="dense",
         seed=seed,
     )

@@ -369,6 +369,22 @@ def test_angles_below_the_range_of_their_squares() -> None:
     assert np.all(np.diff(found.std["log_distance"]) > 0.0)
 
 
+def test_a_bias_for_each_layer() -> None:
+    given: dict[str, Any] = {"k": 1.0, "sigma_w": 1.3, "q2": 2.0, "distance": 0.4, "width": 50}
+    one, many = (first_order(4, sigma_b=bias, **given) for bias in (0.3, [0.3] * 4))
+    other = first_order(4, sigma_b=[0.3, 0.3, 0.3, 0.9], **given)
+    for name, mean in one.mean.items():
+        np.testing.assert_array_equal(mean, many.mean[name])
+        np.testing.assert_array_equal(mean[:3], other.mean[name][:3])
+    # Independent of (8): E K of layer 4 is σ_w²(1 − g/π)/2 E q + σ_b², E q that of layer 3.
+    rise = trajectory(4, k=1.0, sigma_w=1.3, sigma_b=[0.3, 0.3, 0.3, 0.9], q2=2.0, distance=0.4).q1
+    base = trajectory(4, k=1.0, sigma_w=1.3, sigma_b=0.3, q2=2.0, distance=0.4).q1
+    np.testing.assert_allclose(rise - base, [0.0, 0.0, 0.0, 0.9**2 - 0.3**2], atol=1e-14)
+    assert other.mean["correlation"][3] > one.mean["correlation"][3]
+    with pytest.raises(InputError, match="one for each of the 4 layers"):
+        first_order(4, sigma_b=[0.3, 0.1], **given)
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [

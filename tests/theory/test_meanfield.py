@@ -46,7 +46,7 @@ def k_matrices(
     depth: int,
     k: float,
     sigma_w: float | None,
-    sigma_b: float,
+    sigma_b: float | tuple[float, ...],
     q1: float,
     q2: float,
     distance: float,
@@ -54,11 +54,14 @@ def k_matrices(
 ) -> list[Triple]:
     """(K₁₁, K₂₂, K₁₂) of layers 1…depth: K¹ of theory.md 1, then (5) and (6)."""
     with mp.workdps(digits):
-        w, s, g = weight_variance(k, sigma_w), mpf(sigma_b) ** 2, strength(k)
+        w, g = weight_variance(k, sigma_w), strength(k)
+        scales = sigma_b if isinstance(sigma_b, tuple) else (sigma_b,) * depth
+        s = mpf(scales[0]) ** 2
         k11, k22 = w * q1 + s, w * q2 + s
         k12 = w * mp.sqrt(mpf(q1) * q2) * (1 - mpf(distance)) + s
         layers = [(k11, k22, k12)]
-        for _ in range(depth - 1):
+        for scale in scales[1:]:
+            s = mpf(scale) ** 2
             root = mp.sqrt(k11 * k22)
             # At c = ±1 the quotient can pass 1 by a rounding error of the last digit.
             c = max(mpf(-1), min(mpf(1), k12 / root))
@@ -84,6 +87,22 @@ def digits_for(distance: float) -> int:
 
 def sigma_w_of(k: float, factor: float | None) -> float | None:
     return None if factor is None else factor * norm_preserving_sigma_w(k)
+
+
+@pytest.mark.parametrize("distance", [2.0, 0.5, 1e-8])
+@pytest.mark.parametrize("q2", [1.0, 9.0])
+@pytest.mark.parametrize("k", KS)
+def test_a_bias_for_each_layer(k: float, q2: float, distance: float) -> None:
+    biases = (0.3, 0.0, 2.0, 0.0, 1e-3, 0.7)
+    got = theory.trajectory(6, k=k, sigma_w=1.2, sigma_b=biases, q2=q2, distance=distance)
+    layers = k_matrices(6, k, 1.2, biases, 1.0, q2, distance, 60)
+    with mp.workdps(60):
+        distances = floats([1 - c for c in correlations(layers)])
+    np.testing.assert_allclose(got.q1, floats([k11 for k11, _, _ in layers]), rtol=RELATIVE)
+    np.testing.assert_allclose(got.q2, floats([k22 for _, k22, _ in layers]), rtol=RELATIVE)
+    np.testing.assert_allclose(got.distance, distances, rtol=RELATIVE)
+    with pytest.raises(InputError, match="one for each of the 3 layers"):
+        theory.trajectory(3, sigma_b=biases, distance=0.5)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)

@@ -27,7 +27,18 @@ from simcore.files.layout import coordinates, fields
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
-from simcore.torch import correlated_, he_, initialization, initialize_, raai_, rai_, trace, tracing
+from simcore.torch import (
+    comparison,
+    correlated_,
+    he_,
+    initialization,
+    initialize_,
+    models,
+    raai_,
+    rai_,
+    trace,
+    tracing,
+)
 from tests.support import oracle
 from tests.support.network_driver import sample
 from tests.support.two_samples import worst
@@ -39,6 +50,7 @@ FALSE_ALARM = 1e-3
 SEED = 1
 FAN_IN, ROWS = 12, 4000
 PAGE = Path(__file__).parents[2] / "docs" / "initializers.md"
+ZERO_SUM = PAGE.with_name("zero-sum.md")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -216,8 +228,10 @@ def test_every_convolution_and_a_weight_that_is_shared() -> None:
     embedding, head = nn.Embedding(7, 5), nn.Linear(5, 7)
     head.weight = embedding.weight
     layers = [nn.Conv1d(2, 3, 2), nn.Conv3d(2, 3, 2), nn.PReLU(), embedding, head]
-    found = initialize_(nn.ModuleList(layers), Ensemble.he(), seeded(0))
+    with pytest.warns(SimcoreWarning, match=r"two modules share: 3.weight = 4.weight"):
+        found = initialize_(nn.ModuleList(layers), Ensemble.he(), seeded(0))
     assert found.layers == ("0", "1", "4")
+    assert found.tied == ("3.weight = 4.weight",)
     assert found.left_alone == ("2 (PReLU)",)
 
 
@@ -331,7 +345,7 @@ def test_trace_observes_what_the_oracle_does() -> None:
     inputs[8] = inputs[2]
     inputs[7] = 0.0
     pairs = [(0, 1), (2, 8), (5, 3), (4, 7)]
-    found = trace(model, inputs, pairs)
+    found = trace(model, inputs, pairs=pairs)
     assert found.correlation.dims == ("pair", "layer")
     x = inputs
     first, second = (list(members) for members in zip(*pairs, strict=True))
@@ -407,8 +421,8 @@ class Swapped(nn.Module):
 @pytest.mark.parametrize(
     ("model", "inputs", "pairs", "message"),
     [
-        (nn.Linear(3, 2), np.zeros((4, 3)), None, "inputs = ndarray: must be a floating tensor"),
-        (nn.Linear(3, 2), torch.zeros(4, 3, dtype=torch.int64), None, "torch.int64 of shape"),
+        (nn.Linear(3, 2), np.zeros((4, 3)), None, "inputs = ndarray: must be a tensor"),
+        (nn.Linear(3, 2), torch.zeros(4, 3, dtype=torch.int64), None, "Linear: fails on these"),
         (nn.Linear(3, 2), torch.zeros(3), None, "must be a floating tensor"),
         (nn.Linear(3, 2), torch.zeros(1, 3), None, "too few inputs for a pair"),
         (nn.Linear(3, 2), torch.zeros(4, 3), [(0, 4)], r"\(0, 4\): does not name two of the 4"),
@@ -423,7 +437,7 @@ class Swapped(nn.Module):
 )
 def test_what_trace_refuses(model: nn.Module, inputs: object, pairs: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        trace(model, inputs, pairs)  # type: ignore[arg-type]
+        trace(model, inputs, pairs=pairs)  # type: ignore[arg-type]
 
 
 # --- the package ----------------------------------------------------------------------------------
@@ -444,18 +458,31 @@ def test_the_remedy_is_named_where_torch_is_missing(monkeypatch: pytest.MonkeyPa
 
 
 def test_docstring_examples_run() -> None:
-    for module in (initialization, tracing):
+    for module in (comparison, models, tracing):
         found = doctest.testmod(module)
         assert found.failed == 0
         assert found.attempted > 0
 
 
-def test_the_examples_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
+@pytest.mark.parametrize(
+    ("page", "count", "told"),
+    [(PAGE, 4, "deviations from simulation"), (ZERO_SUM, 1, "First order in 1/N holds")],
+    ids=["initializers", "zero-sum"],
+)
+def test_the_examples_of_the_pages_run(
+    page: Path,
+    count: int,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == count
     for block in blocks:
-        exec(compile(block, str(PAGE), "exec"), {})
-    assert "deviations from simulation" in capsys.readouterr().out
+        exec(compile(block, str(page), "exec"), {})
+    assert told in capsys.readouterr().out
 
 
 def test_every_ensemble_is_on_the_page() -> None:

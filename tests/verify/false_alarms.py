@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from simcore.api import simulate
+from simcore.calls import simulate
 from simcore.results.compare import compare
 from simcore.results.controlled import with_controls
 from simcore.runs.run import Run

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from simcore.api import simulate
+from simcore.calls import simulate
 from simcore.runs.ensemble import Ensemble
 from tests.verify.check import Check, Effort, Outcome
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from simcore.errors import ClusterError, SimcoreError
+from simcore.errors import ClusterError, InputError, SimcoreError
 from simcore.execution.engines import Done
 from simcore.execution.progress import EventLog
 from simcore.machine.gpu import local_gpus
@@ -98,6 +98,10 @@ class ClusterEngine:
         gpus = local_gpus(processes, run) if self._resources and processes is not None else []
         self._connection = Connection(scheduler, processes, threads, gpus, log, announce)
         source = "" if run.inputs is None else run.inputs.absolute_source
+        if run.inputs is not None and not source:
+            rule = "needs inputs from a file, which its workers read"
+            remedy = "Save the array with numpy.save, and name that file."
+            raise InputError("scheduler", scheduler, rule, remedy)
         self._job = Job(run.config_json(), source, versions())
         self._run_id = secrets.token_hex(4)
         self._copies = 0
