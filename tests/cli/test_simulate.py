@@ -57,12 +57,17 @@ def test_k_alone_means_correlated(fake: FakeRun) -> None:
     assert fake.run.ensemble == "correlated"
 
 
-def test_the_law_of_a_framework_and_a_bias_by_fan_in(fake: FakeRun) -> None:
-    assert main([*BASIC, "--like", "pytorch", "--weights", "normal"]) == 0
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--like", "pytorch", "--weights", "normal"],
+        ["--sigma-w", repr(1.0 / 3.0**0.5), "--sigma-b", "fan-in"],
+    ],
+)
+def test_the_law_of_a_framework_and_a_bias_by_fan_in(fake: FakeRun, options: list[str]) -> None:
+    assert main([*BASIC, *options]) == 0
     sigma_w = 1.0 / 3.0**0.5
     assert fake.run == Run(depth=5, width=(64,), sigma_w=(sigma_w,), sigma_b=(sigma_w / 8.0,))
-    assert main([*BASIC, "--sigma-w", f"{sigma_w!r}", "--sigma-b", "fan-in", "-o", "b.h5"]) == 0
-    assert fake.run.sigma_b == (sigma_w / 8.0,)
 
 
 def test_critical_is_the_default_scale(fake: FakeRun) -> None:
