@@ -79,7 +79,7 @@ def plot(
     with nullcontext() if ax is not None else mpl.rc_context(fname=STYLE):
         figure = plt.figure(figsize=(width, ASPECT * width)) if ax is None else ax.figure
         if trained:
-            draw_training(ax or figure.add_subplot(), dataset, kind)
+            draw_training(ax or figure.add_subplot(), dataset, kind, own=ax is None)
         else:
             draw(Place(figure, ax), dataset, kind, observable=observable, layer=layer)
     return figure.axes[0] if ax is None else ax

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simcore.physics.observables import BY_NAME, CONTROL
+from simcore.physics.observables import CONTROL
 from simcore.results.intervals import ends
 
 from .looks import Looks
@@ -63,8 +63,3 @@ def networks_text(dataset: xr.Dataset, looks: Looks) -> str:
     least, most = (f"{int(f(counts)):,}" for f in (min, max)) if counts else ("0", "0")
     number = most if least == most else f"{least} to {most}"
     return f"{number} network{'s' if number != '1' else ''}"
-
-
-def symbols(observables: Sequence[str]) -> str:
-    """Return the symbol of a single observable, in words that of several."""
-    return BY_NAME[observables[0]].tex if len(observables) == 1 else "share"

@@ -30,8 +30,10 @@ BEYOND = "$\\uparrow$"
 """Marker of steps beyond the end of training."""
 
 
-def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
+def draw(axes: Any, dataset: xr.Dataset, kind: str, *, own: bool = True) -> None:
     """Draw one of `KINDS` of figures of training runs (`open_training`) on axes of matplotlib.
+
+    The legend stands above them if the figure is our `own`.
 
     InputError if no ensemble is trained to the end, or the task has no accuracy.
     """
@@ -43,10 +45,11 @@ def draw(axes: Any, dataset: xr.Dataset, kind: str) -> None:
         remedy = f"Choose one of: {', '.join(x for x in KINDS if x != kind)}."
         raise InputError("kind", kind, rule, remedy)
     _FIGURES[kind](axes, dataset)
-
-
-def _legend(axes: Any) -> None:
-    legend_above(axes.figure, [axes.get_legend_handles_labels()[0]])
+    handles, _ = axes.get_legend_handles_labels()
+    if own:
+        legend_above(axes.figure, [handles])
+    elif handles:
+        axes.legend()
 
 
 def _styles(dataset: xr.Dataset) -> Iterator[tuple[str, str, str]]:
@@ -73,13 +76,11 @@ def _loss(axes: Any, dataset: xr.Dataset) -> None:
     axes.plot([], [], color="0.3", lw=0.8, ls=":", label="training loss")
     axes.set(ylabel="test loss")
     label_plainly(axes.yaxis)
-    _legend(axes)
 
 
 def _accuracy(axes: Any, dataset: xr.Dataset) -> None:
     _curves(axes, dataset, "accuracy", "linear")
     axes.set(ylabel="share of test images classified correctly")
-    _legend(axes)
 
 
 def _curves(axes: Any, dataset: xr.Dataset, variable: str, scale: str) -> xr.Dataset:
@@ -121,7 +122,6 @@ def _steps(axes: Any, dataset: xr.Dataset) -> None:
     axes.set_xlim(1.5 * target.max(), target.min() / 1.5)
     axes.set_ylim(top=1.8 * last)
     label_plainly(axes.xaxis)
-    _legend(axes)
 
 
 # --- ensemble by ensemble -------------------------------------------------------------------------
@@ -161,7 +161,6 @@ def _dead(axes: Any, dataset: xr.Dataset) -> None:
     axes.plot([], [], color="0.3", ls=":", label="before training")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="hidden layer", ylabel="share of dead units", ylim=(0.0, None))
-    _legend(axes)
 
 
 def _differences(axes: Any, dataset: xr.Dataset) -> None:
@@ -191,7 +190,6 @@ def _differences(axes: Any, dataset: xr.Dataset) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", which="minor", left=False, right=False)
-    _legend(axes)
 
 
 def _intervals(

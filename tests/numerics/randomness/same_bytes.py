@@ -13,18 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simcore.numerics.compiling import prefer_wide_vectors
-
-prefer_wide_vectors()  # where no target is chosen
-
-from simcore.numerics.arithmetic import arctan2, log, whole_power  # noqa: E402
-from simcore.numerics.lanes import LANES  # noqa: E402
-from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key  # noqa: E402
-from simcore.physics.observables import NAMES  # noqa: E402
-from simcore.runs.run import Run  # noqa: E402
-from simcore.sampling.asymmetric.death import SignalLaw, all_chances, inactive_chance  # noqa: E402
-from simcore.sampling.pair import cpu_kernels as pair  # noqa: E402
-from simcore.sampling.pair import physics as pair_physics  # noqa: E402
+from simcore.numerics.arithmetic import arctan2, log, whole_power
+from simcore.numerics.lanes import LANES
+from simcore.numerics.rng import Stream, fill_words, normal_pair, split_key
+from simcore.physics.observables import NAMES
+from simcore.runs.run import Run
+from simcore.sampling.asymmetric.death import SignalLaw, all_chances, inactive_chance
+from simcore.sampling.pair import cpu_kernels as pair
+from simcore.sampling.pair import physics as pair_physics
 
 KEY = split_key(0x243F6A8885A308D3)
 TRIAL = 2**32 + 1
