@@ -278,7 +278,7 @@ def trajectory(
         law = law_of(k, sigma_w, 0.0)
         lengths = _lengths_of_biases(_log_biases(sigma_b, count), law, *starts)
     else:
-        law = law_of(k, sigma_w, sigma_b)  # type: ignore[arg-type] - which is checked there
+        law = law_of(k, sigma_w, sigma_b)  # type: ignore[arg-type]
         lengths = _lengths(count, law, *starts)
     found = of_angle(*_angles(lengths, law, *overlap))
     angle = found["angle"]
