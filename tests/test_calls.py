@@ -210,6 +210,7 @@ def interrupting(progress: Progress) -> None:
 
 def test_an_interrupted_run_gives_what_it_has(tmp_path: Path) -> None:
     options = SMALL | {"trials": 10**6}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with pytest.warns(
         SimcoreWarning, match=r"interrupted: its Dataset is incomplete, with \d+ tri"
     ):

@@ -118,7 +118,7 @@ class ThreadEngine:
         del stopping
         with beside.one_compiles(self._sampler):
             if self._threads > 1:
-                self._beside = beside.start()
+                self._beside = beside.start(self._sampler)
             try:
                 with memory_watched():
                     if not self._closed:

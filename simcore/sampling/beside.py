@@ -48,7 +48,7 @@ def one_compiles(sampler: Sampler) -> Iterator[None]:
     if done.exists():
         yield
         return
-    lock = FileLock(done.with_name("compiling.lock"), timeout=COMPILE_SECONDS)
+    lock = FileLock(done.with_suffix(".lock"), timeout=COMPILE_SECONDS)
     with suppress(OSError, NotImplementedError, Timeout):
         lock.acquire()
     try:
@@ -59,10 +59,17 @@ def one_compiles(sampler: Sampler) -> Iterator[None]:
         lock.release()
 
 
-def start() -> subprocess.Popen[bytes] | None:
-    """Start the second process; None where the kernels are cached, or where none can be started."""
+def start(sampler: Sampler) -> subprocess.Popen[bytes] | None:
+    """Start the second process for the pair sampler, whose kernels take longest.
+
+    None for other samplers, where the kernels are cached, and where no process can be started.
+    """
     import numba
 
+    from .pair.cpu import PairSampler
+
+    if not isinstance(sampler, PairSampler):
+        return None
     cached = any(cache_folder().glob(f"{FIRST}-*"))
     if cached or not Path(sys.executable or "").stem.startswith("python"):
         return None

@@ -274,11 +274,11 @@ def trajectory(
     """
     count = layers(depth)
     overlap, starts = overlaps(distance, correlation), start_lengths(q1, q2)
-    if isinstance(sigma_b, Sequence | np.ndarray):
+    if isinstance(sigma_b, list | tuple) or (isinstance(sigma_b, np.ndarray) and sigma_b.ndim):
         law = law_of(k, sigma_w, 0.0)
         lengths = _lengths_of_biases(_log_biases(sigma_b, count), law, *starts)
     else:
-        law = law_of(k, sigma_w, sigma_b)
+        law = law_of(k, sigma_w, sigma_b)  # type: ignore[arg-type]
         lengths = _lengths(count, law, *starts)
     found = of_angle(*_angles(lengths, law, *overlap))
     angle = found["angle"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import doctest
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,12 +117,12 @@ def test_shapes_and_generators() -> None:
     ("ensemble", "fan_in", "fan_out", "field"),
     [
         (Ensemble.he(), 0, 3, "fan_in"),
-        (Ensemble.he(), 2.0, 3, "fan_in"),
+        (Ensemble.he(), 2.5, 3, "fan_in"),
         (Ensemble.he(), 3, 0, "fan_out"),
         (Ensemble.correlated(k=math.inf), 1, 3, "fan_in"),
     ],
 )
-def test_what_is_refused(ensemble: Ensemble, fan_in: int, fan_out: int, field: str) -> None:
+def test_what_is_refused(ensemble: Ensemble, fan_in: Any, fan_out: int, field: str) -> None:
     with pytest.raises(InputError) as refused:
         layer(ensemble, fan_in, fan_out, np.random.default_rng(0))
     assert refused.value.field == field

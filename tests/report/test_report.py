@@ -266,7 +266,7 @@ def test_what_a_run_lacks_is_said(made: Make, name: str) -> None:
     said = {
         "profile": "keeps no single networks (--keep 0",
         "same": "the two inputs are the same (c₀ = 1)",
-        "one": "simcore resume one.h5 --trials 1000",
+        "one": f"simcore resume {made('one').run} --trials 1000",
         "dead": "fewer than two networks in which both signals are alive",
     }
     html = made(name).html
@@ -336,7 +336,7 @@ def test_an_unfinished_run(tmp_path: Path, done: int) -> None:
     write_run(file, RunResults(run, statistics(run, done), complete=False), provenance={})
     result = report([file], tmp_path / "page.html")
     notes = " ".join(result.notes)
-    assert "simcore resume half.h5" in notes
+    assert f"simcore resume {file}" in notes
     assert ("No network is done yet" in notes) == (done == 0)
     html = result.path.read_text()
     assert "unfinished" in html

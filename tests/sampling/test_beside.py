@@ -14,8 +14,11 @@ import pytest
 
 START = """
 import os, signal
+from simcore.runs.run import Run
 from simcore.sampling import beside
-print(beside.start().pid, flush=True)
+from simcore.sampling.choose import sampler_for
+assert beside.start(sampler_for(Run(depth=1, width=(8,), trials=1, ensemble="rai"))) is None
+print(beside.start(sampler_for(Run(depth=1, width=(8,), trials=1))).pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
