@@ -319,7 +319,7 @@ def test_what_is_no_result_is_refused_in_one_line(given: Any, tmp_path: Path) ->
     if not isinstance(given, str):  # names of files are allowed here
         calls.append(lambda data: simcore.report(data, tmp_path / "a.html"))
     for call in calls:
-        with pytest.raises(simcore.InputError, match="dataset = .*simcore.open_run") as caught:
+        with pytest.raises(simcore.InputError, match=r"dataset = .*simcore\.open_run") as caught:
             call(given)
         assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ SYMBOLS = {o.name: o.name for o in OBSERVABLES} | {
     name: BY_NAME[name].heading or plain_text(BY_NAME[name].symbol)
     for name in (*COVARIANCE, "log_q2")
 }
-"""Observables as a sentence names them: ``ln q``, ``c``, ``ln(1 - c)``, the others by their name."""
+"""Observables as a sentence names them: ``ln q``, ``c``, ``ln(1 - c)``, others by their name."""
 
 MEAN_FIELD = "mean field"
 
