@@ -317,7 +317,7 @@ def test_what_is_no_result_is_refused_in_one_line(given: Any, tmp_path: Path) ->
         lambda data: simcore.save(data, tmp_path / "a.h5"),
     ]
     if not isinstance(given, str):  # names of files are allowed here
-        calls.append(lambda data: simcore.report(data, tmp_path / "a.html"))
+        calls.append(lambda data: simcore.report(data, tmp_path / "a.html"))  # type: ignore[operator]
     for call in calls:
         with pytest.raises(simcore.InputError, match=r"dataset = .*simcore\.open_run") as caught:
             call(given)
