@@ -57,7 +57,7 @@ def named(error: InputError, given: Given, known: Container[str]) -> CommandErro
     `known` are the options of the command; an error about anything else keeps its own field.
     """
     name, told = SPELLED.get(error.field, error.field), error.worded(option_name)
-    if name == "file":
+    if name in ("file", "files"):
         return CommandError(f"{error.value}: {told}", error.exit_code)
     if name not in known:
         return CommandError(f"{name} = {error.value}: {told}", error.exit_code)

@@ -46,13 +46,24 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
     except _UsageError as error:
         text = error.format_message()  # type: ignore[attr-defined]
         context = getattr(error, "ctx", None)
-        command = program if context is None else context.command_path
+        command = _command(app, program, arguments) if context is None else context.command_path
         return fail(f"{text.rstrip('.')}. See {command} --help.", InputError.exit_code)
     except typer.Abort:
         return INTERRUPTED
     except MemoryError:
         return fail("not enough memory; take fewer points, layers or --keep", 1)
     return code if isinstance(code, int) else 0
+
+
+def _command(app: typer.Typer, program: str, arguments: Sequence[str]) -> str:
+    """Return the name of the command that the first of the arguments call."""
+    named, words = typer.main.get_command(app), [program]
+    for word in arguments:
+        named = getattr(named, "commands", {}).get(word)
+        if named is None:
+            break
+        words.append(word)
+    return " ".join(words)
 
 
 def fail(text: str, code: int) -> int:

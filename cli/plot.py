@@ -91,7 +91,7 @@ def _plot(
             picture,
             observable=observable,
             layer=layer,
-            size=size or SIZE,
+            size=SIZE if size is None else size,
             overwrite=overwrite,
         )
     except InputError as error:

@@ -36,6 +36,9 @@ ASPECT = 0.62
 KINDS = tuple(FIGURES)
 """Names of the figures of runs."""
 
+OF_ONE_LAYER = ("distribution", "scaling")
+"""Figures of a single layer; the others show all."""
+
 _KINDS_OF = {RUN.name: KINDS, TRAINING.name: TRAINING_KINDS}
 """Names of the figures by type of file."""
 
@@ -133,7 +136,7 @@ def draw(
     """
     chosen = FIGURES[kind]
     names = _observables(chosen, dataset, kind, observable)
-    at = _layer(dataset, layer)
+    at = _layer(dataset, kind, layer)
     chosen.draw(place, dataset, chosen._replace(observables=names), at)
     return caption_of(dataset, kind, names, at)
 
@@ -203,8 +206,10 @@ def _observables(
     return names
 
 
-def _layer(dataset: xr.Dataset, layer: int | None) -> int:
+def _layer(dataset: xr.Dataset, kind: str, layer: int | None) -> int:
     last = int(dataset["layer"][-1])
+    if layer is not None and kind not in OF_ONE_LAYER:
+        raise InputError("layer", layer, f"can't be chosen for {kind}", "Leave it out.")
     if layer is not None and layer not in range(1, last + 1):
         rule = f"must be a whole number between 1 and {last}"
         raise InputError("layer", layer, rule, "Leave it out.")

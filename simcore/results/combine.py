@@ -99,7 +99,7 @@ def _check(runs: Sequence[Run], names: Sequence[str]) -> None:
     for run, name in zip(runs[1:], names[1:], strict=True):
         for what, value in settled(run).items():
             if value != first[what]:
-                rule = f"and {names[0]} differ in their {what}, so they are no parts of one grid"
+                rule = f"has other {what} than {names[0]}, so they are no parts of one grid"
                 raise InputError("files", name, rule, "Open them one by one.")
 
 
@@ -112,7 +112,7 @@ def _check_points(
         at = _key([place[name] for name in varying], shape)
         taken = owner[at]
         if (taken >= 0).any():
-            rule = f"and {names[taken.max()]} hold the same point"
+            rule = f"holds the same point as {names[taken.max()]}"
             remedy = "Unite shards of one run with simcore merge, or leave one of them out."
             raise InputError("files", names[i], rule, remedy)
         owner[at] = i

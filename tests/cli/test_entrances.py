@@ -90,6 +90,8 @@ print("loaded", [name for name in {HEAVY} if name in sys.modules])
         ("simulate --widht 3", "simcore simulate"),
         ("plot", "simcore plot"),
         ("plot x.h5 q --size wide", "simcore plot"),
+        ("plot x.h5 q --size", "simcore plot"),
+        ("theory fixed-point --k", "simcore theory fixed-point"),
         ("merge a.h5 b.h5", "simcore merge"),
         ("theory pie", "simcore theory"),
         ("theory trajectory --widht 3", "simcore theory trajectory"),

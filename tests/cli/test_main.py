@@ -60,6 +60,7 @@ def test_plot(
         ("plot bad.h5 pie", "KIND pie: is not known. Choose one of: correlation"),
         ("plot {run} correlation -o x.pie", "--output x.pie: has no known ending"),
         ("plot {run} deviation --observable dead", "--observable dead: has no deviation. Choose"),
+        ("plot {run} correlation --size 0", "--size 0.0: must lie between 50 and 400 mm"),
         ("plot {run} correlation -o no/x.png", "--output no/x.png: is in no folder"),
         ("plot bad.h5", "bad.h5: is not"),
         ("plot", "Missing argument"),

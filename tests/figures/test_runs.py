@@ -202,6 +202,7 @@ def test_several_files_are_one_figure(folder: Path, tmp_path: Path) -> None:
         ("grid", "correlation", {"observable": "angle"}, "can't be chosen"),
         ("grid", "z", {"observable": "cosine"}, "has no z"),
         ("grid", "distribution", {"layer": 9}, "between 1 and 8"),
+        ("grid", "q", {"layer": 3}, "layer = 3: can't be chosen for q"),
         ("grid", "q", {"size": 1.0}, "between 50 and 400"),
         ("c1", "distribution", {}, "within rounding of one value"),
         ("single", "deviation", {}, "this run has none: a network of this width dies"),

@@ -146,9 +146,9 @@ def test_a_table_has_a_row_for_each_point_and_layer(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["he", "other-seed"], "hold the same point.*simcore merge"),
-        (["he", "shared"], "differ in their parameters"),
-        (["he", "profile"], "differ in their"),
+        (["he", "other-seed"], "holds the same point as .*simcore merge"),
+        (["he", "shared"], "has other parameters than"),
+        (["he", "profile"], "so they are no parts of one grid"),
     ],
 )
 def test_files_that_are_no_grid(folder: Path, names: list[str], message: str) -> None:
