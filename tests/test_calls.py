@@ -310,6 +310,27 @@ def test_a_figure_is_drawn_on_the_axes_that_are_given(drawn: xr.Dataset, tmp_pat
     plt.close("all")
 
 
+@pytest.mark.parametrize("given", ["run.h5", 3, xr.Dataset()])
+def test_what_is_no_result_is_refused_in_one_line(given: Any, tmp_path: Path) -> None:
+    calls: list[Callable[[Any], Any]] = [
+        *(simcore.compare, simcore.scaling, simcore.to_dataframe),
+        lambda data: simcore.save(data, tmp_path / "a.h5"),
+    ]
+    if not isinstance(given, str):  # names of files are allowed here
+        calls.append(lambda data: simcore.report(data, tmp_path / "a.html"))  # type: ignore[operator]
+    for call in calls:
+        with pytest.raises(simcore.InputError, match=r"dataset = .*simcore\.open_run") as caught:
+            call(given)
+        assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_both_runs_and_training_have_is_drawn_of_a_run(drawn: xr.Dataset) -> None:
+    assert "dead" in simcore.plot(drawn, "dead").get_ylabel()
+    with pytest.raises(simcore.InputError, match="must be a Dataset"):
+        simcore.plot(3, "dead")  # type: ignore[arg-type]
+
+
 def test_a_page_is_about_datasets_and_files(drawn: xr.Dataset, tmp_path: Path) -> None:
     report: Any = simcore.report
     file = simcore.save(drawn, tmp_path / "run.h5")

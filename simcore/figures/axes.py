@@ -12,6 +12,7 @@ import xarray as xr
 from simcore.errors import InputError
 from simcore.file_types import TRAINING, file_type
 from simcore.results.open_run import open_run
+from simcore.results.points import check_dataset
 from simcore.training.store import open_training
 
 from .place import Place
@@ -68,7 +69,7 @@ def plot(
         raise InputError("kind", kind, "is not known", f"Choose one of: {known}.")
     dataset = _dataset(data)
     trained = "correlation" not in dataset
-    if trained is not (kind in TRAINING_KINDS):
+    if kind not in (TRAINING_KINDS if trained else KINDS):
         choice = ", ".join(TRAINING_KINDS if trained else KINDS)
         rule = f"is no figure of {'training' if trained else 'a run'}"
         raise InputError("kind", kind, rule, f"Choose one of: {choice}.")
@@ -88,5 +89,7 @@ def plot(
 def _dataset(data: xr.Dataset | str | os.PathLike[str]) -> xr.Dataset:
     if isinstance(data, xr.Dataset):
         return data
+    if not isinstance(data, str | os.PathLike):
+        check_dataset(data)
     training = Path(data).is_file() and file_type(data) is TRAINING
     return open_training(data) if training else open_run(data)

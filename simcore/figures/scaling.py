@@ -27,12 +27,14 @@ def draw_scaling(place: Place, dataset: xr.Dataset, kind: Kind, layer: int) -> N
     """Draw the deviation from mean field against 1/N, with the fit and the slope of theory."""
     from matplotlib.lines import Line2D
 
-    from simcore.results.scaling import fitted_curve, fitted_means, scaling
+    from simcore.results.scaling import fitted_curve, fitted_means, limit_of, scaling, shifted
 
     (name,) = kind.observables
     found = scaling(dataset, observables=kind.observables)
     fits = found.fits.sel(layer=layer)
+    dataset, _ = shifted(dataset)  # deviations, which a shift does not change
     means = fitted_means(dataset, name)
+    fields = limit_of(dataset[f"{name}_theory"]).sel(layer=layer)
     fitted = {name: means.mean, f"{name}_stderr": means.error}
     own = needed(dataset, kind.observables).assign(fitted).sel(layer=layer)
     fine = np.linspace(0.0, 1.05 / float(dataset["width"].min()), 100)
@@ -44,7 +46,7 @@ def draw_scaling(place: Place, dataset: xr.Dataset, kind: Kind, layer: int) -> N
     axes.axhline(0.0, **THEORY)
     for line in looks.lines:
         _draw_means(axes, own.isel(line.place), line)
-        field = fits[f"{name}_mean_field"].isel(line.place)
+        field = fields.isel(line.place)
         _draw_fit(axes, fine, (curve - field).isel(line.place), error.isel(line.place), line)
         if f"{name}_slope_theory" in fits:
             slope = float(fits[f"{name}_slope_theory"].isel(line.place))

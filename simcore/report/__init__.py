@@ -113,7 +113,7 @@ def _rendered(sources: list[Source], trainings: list[Training], problems: list[I
             problems.append(error)
     if problems:
         raise problems[0]
-    raise InputError("file", "none", "is named", "Name a file that simulate wrote.")
+    raise InputError("file", "none", "is missing", "Name a file that simulate wrote.")
 
 
 def _line(problem: InputError) -> str:

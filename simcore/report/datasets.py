@@ -38,7 +38,9 @@ def as_files(data: Data | Sequence[Data]) -> Iterator[list[Name]]:
 def _file_of(dataset: xr.Dataset, path: Path) -> Name:
     from simcore.results.held import write
     from simcore.results.open_run import open_run
+    from simcore.results.points import check_dataset
 
+    check_dataset(dataset)
     source = dataset.encoding.get("source")
     if source is None:
         write(dataset, path)

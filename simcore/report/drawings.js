@@ -258,9 +258,8 @@ function drawWidths() {
 
 function fitText(at) {
   const part = (name, theory, words) => {
-    const z = (at(name) - at(theory)) / at(`${name}_stderr`);
     const against = known(at(theory))
-      ? ` (${words}: ${plain(at(theory))}, z = ${plain(z, 2)})` : "";
+      ? ` (${words}: ${plain(at(theory))}, z = ${plain(at(`${name}_z`), 2)})` : "";
     return withError(at(name), at(`${name}_stderr`)) + against;
   };
   return `Here a = ${part("limit", "mean_field", "mean field")} and `

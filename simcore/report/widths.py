@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 LAYERS = 8
 
-FIT = ("limit", "limit_stderr", "slope", "slope_stderr", "mean_field", "slope_theory")
+FIT = (
+    *("limit", "limit_stderr", "limit_z", "mean_field"),
+    *("slope", "slope_stderr", "slope_z", "slope_theory"),
+)
 """Variables of a fit, after the name of the observable."""
 
 OPTIONAL_FIT = ("curvature",)

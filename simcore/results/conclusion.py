@@ -12,21 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from simcore.physics.observables import BY_NAME
-from simcore.physics.parameters import plain_text
-
-from .words import ABSENT, FIRST_ORDER, MEAN_FIELD, Verdict, point_words
+from .words import ABSENT, FIRST_ORDER, MEAN_FIELD, SYMBOLS, Verdict, point_words
 
 COUNTS = {1: "it", 2: "both", 3: "all three"}
 """Pronouns of so many observables."""
 
 SMALL = 0.5
 """Part of the deviation from infinite width up to which first order is said to leave a part."""
-
-
-def symbol(observable: str) -> str:
-    """Return the symbol of an observable in a sentence: ``ln q``, ``c``, ``ln(1 - c)``."""
-    return BY_NAME[observable].heading or plain_text(BY_NAME[observable].symbol)
 
 
 @dataclass(frozen=True)
@@ -133,7 +125,7 @@ def _share_left(finding: _Finding) -> float:
 
 def _part_left(finding: _Finding, share: float) -> str:
     most = "up to " * (len(finding.failing) > 1)
-    return f"{most}{100.0 * share:.2g} % for {symbol(finding.observable)}{finding.scope}"
+    return f"{most}{100.0 * share:.2g} % for {SYMBOLS[finding.observable]}{finding.scope}"
 
 
 def _largest(findings: Sequence[_Finding]) -> str:
@@ -141,7 +133,7 @@ def _largest(findings: Sequence[_Finding]) -> str:
     worst = max((finding.worst for finding in findings), key=lambda v: abs(v.z or 0.0))
     size = abs(worst.z or 0.0)
     text = f"|z| up to {size:.1f}" if size < 100.0 else f"|z| up to {size:.0f}"
-    whose = f" for {symbol(worst.observable)}" if len(findings) > 1 else ""
+    whose = f" for {SYMBOLS[worst.observable]}" if len(findings) > 1 else ""
     return f"{text}{whose} at {''.join(f'{n}, ' for n in _place(worst))}layer {worst.layer}"
 
 
@@ -164,12 +156,12 @@ def _open(verdicts: Sequence[Verdict], judged: set[str]) -> Iterator[str]:
         if verdict.observable not in judged and verdict.missing != ABSENT:
             reasons.setdefault(verdict.observable, verdict.missing)
     for reason in dict.fromkeys(reasons.values()):
-        names = [symbol(name) for name, own in reasons.items() if own == reason]
+        names = [SYMBOLS[name] for name, own in reasons.items() if own == reason]
         yield f"No verdict on {joined(names)}: {reason}."
 
 
 def _names(findings: Sequence[_Finding]) -> str:
-    return joined([symbol(finding.observable) for finding in findings])
+    return joined([SYMBOLS[finding.observable] for finding in findings])
 
 
 def joined(names: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from simcore.machine.provenance import collect_provenance
 from simcore.runs.run import Run
 
 from .open_run import to_dataset
+from .points import check_dataset
 
 HELD = "simcore_results"
 """Name of the state in the encoding of a Dataset."""
@@ -90,6 +91,7 @@ def state_of(dataset: xr.Dataset) -> RunResults:
 
     InputError if it has none, or is not the whole run any more.
     """
+    check_dataset(dataset)
     results = dataset.encoding.get(HELD)
     remedy = "Give the Dataset that simcore.simulate returned, or name a file of a run."
     if not isinstance(results, RunResults):

@@ -31,6 +31,7 @@ from simcore.runs.run import Run
 
 from .backend import held, lazy_array, read_small
 from .combine import aligned
+from .points import check_dataset
 from .shares import intervals
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def to_dataframe(dataset: xr.Dataset) -> pd.DataFrame:
     0  0.0      1                128
     1  0.0      2                128
     """
+    check_dataset(dataset)
     if "layer" not in dataset["correlation"].dims:
         dataset = dataset.expand_dims("layer")
     rows = set(dataset["correlation"].dims)

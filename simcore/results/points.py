@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simcore.errors import InputError
+from simcore.errors import InputError, one_line
 
 
 def swept_of(dataset: xr.Dataset | xr.DataArray) -> list[str]:
@@ -31,6 +31,18 @@ def points(
         yield {name: values[name][i] for name, i in at.items()}, at
 
 
+def check_dataset(dataset: object) -> None:
+    """Check that what was given for results is a Dataset of a run; InputError if not."""
+    given = "a Dataset"
+    rule = "has no observables of a run"
+    if not isinstance(dataset, xr.Dataset):
+        given, rule = one_line(dataset), "must be a Dataset"
+    elif "correlation" in dataset:
+        return
+    remedy = "Give what simcore.simulate returned, or open a file with simcore.open_run."
+    raise InputError("dataset", given, rule, remedy)
+
+
 def check_results(
     dataset: xr.Dataset, observables: Sequence[str], allowed: Sequence[str], rule: str
 ) -> None:
@@ -39,6 +51,7 @@ def check_results(
     InputError if the run is unfinished, has no dimension of layers, or no observables are asked
     for, or others than `allowed`, of which `rule` says what is wrong.
     """
+    check_dataset(dataset)
     if not dataset.attrs.get("complete", 1) or "correlation_theory" not in dataset:
         wrong = "is unfinished, and theory comes with the last write"
         raise InputError("dataset", "the run", wrong, "Finish it with simcore resume.")

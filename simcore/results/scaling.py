@@ -13,9 +13,9 @@ import xarray as xr
 
 from simcore.errors import InputError
 from simcore.numerics.text import with_error
-from simcore.physics.observables import CONTROL, COVARIANCE, NAMES
+from simcore.physics.observables import CONTROL, COVARIANCE, NAMES, NEAR_ONE
 
-from .points import check_results, points
+from .points import check_dataset, check_results, points
 from .words import SYMBOLS, listed, point_words
 
 Floats = npt.NDArray[np.float64]
@@ -42,7 +42,8 @@ class Scaling:
     ----------
     fits
         Along the swept parameters but ``width``, and ``layer``, for each observable: ``_limit`` and
-        ``_slope`` (a and b) with ``_limit_stderr`` and ``_slope_stderr``, ``_curvature`` (c, where
+        ``_slope`` (a and b) with ``_limit_stderr`` and ``_slope_stderr``, and with ``_limit_z`` and
+        ``_slope_z``, their distances from theory in these errors; ``_curvature`` (c, where
         it was fitted), ``_chi2`` of the fit; ``_controlled``, whether the means are estimated with
         control variates, as they are where all widths have such; ``_mean_field``, with which the
         limit is compared;
@@ -95,15 +96,19 @@ def _words(last: xr.Dataset, name: str) -> str:
     def value(what: str) -> float:
         return float(last[f"{name}_{what}"]) if f"{name}_{what}" in last else math.nan
 
-    def against(what: str, error: str, theory: str) -> str:
-        a, e, t = value(what), value(error), value(theory)
-        told = with_error(a, e)
-        return told if math.isnan(t) else f"{told} (theory {t:.5g}, z = {(a - t) / e:+.1f})"
+    def against(what: str, theory: str) -> str:
+        e, t = value(f"{what}_stderr"), value(theory)
+        told = with_error(value(what), e)
+        if math.isnan(t):
+            return told
+        # As many digits as tell theory from the limit.
+        digits = min(17, max(5, math.ceil(math.log10(abs(t) / e)) + 1)) if t and e else 5
+        return f"{told} (theory {t:.{digits}g}, z = {value(f'{what}_z'):+.1f})"
 
     if math.isnan(value("limit")):
         return f"{SYMBOLS.get(name, name)}: no fit, for too few widths have a mean with an error"
-    text = f"{SYMBOLS.get(name, name)}: limit {against('limit', 'limit_stderr', 'mean_field')}"
-    text += f", slope b {against('slope', 'slope_stderr', 'slope_theory')}"
+    text = f"{SYMBOLS.get(name, name)}: limit {against('limit', 'mean_field')}"
+    text += f", slope b {against('slope', 'slope_theory')}"
     reach = value("first_order_reach")
     return text if math.isnan(reach) else f"{text}; no lack of first order up to L/N = {reach:.2g}"
 
@@ -147,15 +152,20 @@ def scaling(
     widths = _check(dataset, observables, terms)
     terms = terms or (3 if len(widths) > 3 else 2)
     found: dict[str, Any] = {}
-    slopes = _slopes(dataset)
+    fine, one = shifted(dataset)
+    slopes = _slopes(fine, one)
     for name in observables:
-        means = fitted_means(dataset, name)
+        means = fitted_means(fine, name)
         own = _fit(means, widths, terms)
-        own |= {"mean_field": _limit(dataset[f"{name}_theory"]), "controlled": means.controlled}
+        own |= {"mean_field": limit_of(fine[f"{name}_theory"]), "controlled": means.controlled}
+        own["limit_z"] = (own["limit"] - own["mean_field"]) / own["limit_stderr"]
         if name in slopes:
             own["slope_theory"] = slopes[name]
+            own["slope_z"] = (own["slope"] - own["slope_theory"]) / own["slope_stderr"]
         if f"{name}_theory_1n" in dataset:
-            own["first_order_reach"] = _reach(dataset, name, means)
+            own["first_order_reach"] = _reach(fine, name, means)
+        if name == "correlation":
+            own |= {what: own[what] + one for what in ("limit", "mean_field")}
         for what, values in own.items():
             units = "1" if what in _PURE else dataset[name].attrs.get("units", "1")
             values.attrs = {"long_name": f"{name}: {_MEANINGS[what]}", "units": units}
@@ -163,7 +173,24 @@ def scaling(
     return Scaling(xr.Dataset(found), terms, tuple(int(n) for n in widths))
 
 
-def _limit(theory: xr.DataArray) -> xr.DataArray:
+def shifted(dataset: xr.Dataset) -> tuple[xr.Dataset, xr.DataArray]:
+    """Return results with c - 1 in the place of c where c is near 1, and what was taken from c.
+
+    That is 1 at points and layers where all widths are near, and 0 elsewhere. c - 1 is found from
+    the distance, which has digits that c has lost.
+    """
+    near = (dataset["distance"] < NEAR_ONE).all("width")
+    found: dict[str, xr.DataArray] = {}
+    for end in ("", CONTROL, "_theory", "_theory_1n", "_stderr", f"{CONTROL}_stderr"):
+        ours, finer = f"correlation{end}", f"distance{end}"
+        if {ours, finer} <= set(dataset.data_vars):
+            values = dataset[finer] if end.endswith("_stderr") else -dataset[finer]
+            c = dataset[ours]
+            found[ours] = c.where(~near, values).transpose(*c.dims).assign_attrs(c.attrs)
+    return dataset.assign(found), near.astype(np.float64)
+
+
+def limit_of(theory: xr.DataArray) -> xr.DataArray:
     """Return theory at infinite width; NaN where it depends on the width, as the death does.
 
     So does that of `rai` and `raai`, whose populations have the fan-in of the run.
@@ -177,6 +204,8 @@ _MEANINGS = {
     "limit_stderr": "standard error of the limit",
     "slope": "coefficient of 1/N",
     "slope_stderr": "standard error of the coefficient of 1/N",
+    "limit_z": "limit less mean field, in standard errors",
+    "slope_z": "coefficient of 1/N less that of theory, in standard errors",
     "curvature": "coefficient of 1/N^2",
     "controlled": "whether means are estimated with control variates",
     "chi2": "sum of squared residuals in units of their variances",
@@ -186,11 +215,12 @@ _MEANINGS = {
 }
 
 
-_PURE = ("chi2", "controlled", "first_order_reach")
+_PURE = ("chi2", "controlled", "first_order_reach", "limit_z", "slope_z")
 """Quantities without a unit; the others have that of the observable."""
 
 
 def _check(dataset: xr.Dataset, observables: Sequence[str], terms: int | None) -> Floats:
+    check_dataset(dataset)
     if "width" not in dataset["correlation"].dims:
         rule = "has one width, and a fit needs two or more"
         raise InputError("dataset", "the run", rule, "Simulate --width 256,512,1024, say.")
@@ -336,10 +366,11 @@ def _least_squares(
     return unit * found[..., 0], unit[..., None] * unit[..., None, :] * covariance, chi2
 
 
-def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
+def _slopes(dataset: xr.Dataset, one: xr.DataArray) -> dict[str, xr.DataArray]:
     """Return b of theory.md (8) for each observable that has it, along points and layers.
 
     It is what first order adds to mean field at a width that is nearly infinite, times the width.
+    Where `one` is 1, c is c - 1 (`shifted`).
     """
     from simcore.theory.finite_width import first_order_grid
 
@@ -368,8 +399,11 @@ def _slopes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
     )
     found: dict[str, xr.DataArray] = {}
     for name in names:
-        theory = _limit(dataset[f"{name}_theory"]).transpose(*swept, "layer")
+        theory = limit_of(dataset[f"{name}_theory"]).transpose(*swept, "layer")
         nearly = theory.copy(data=mean[name].reshape(*shape, depth))
+        if name == "correlation":
+            distance = theory.copy(data=mean["distance"].reshape(*shape, depth))
+            nearly = nearly.where(one == 0.0, -distance)
         covered = dataset[f"{name}_theory_1n"].notnull().any("width")
         found[name] = ((nearly - theory) * _NEARLY_INFINITE).where(covered)
     return found

@@ -8,13 +8,14 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
-from simcore.physics.observables import OBSERVABLES
+from simcore.physics.observables import BY_NAME, COVARIANCE, OBSERVABLES
 from simcore.physics.parameters import plain_text
 
-SYMBOLS = {
-    o.name: plain_text(o.symbol) if o.symbol.startswith("ln") else o.name for o in OBSERVABLES
+SYMBOLS = {o.name: o.name for o in OBSERVABLES} | {
+    name: BY_NAME[name].heading or plain_text(BY_NAME[name].symbol)
+    for name in (*COVARIANCE, "log_q2")
 }
-"""Observables as a sentence names them: logarithms by their formula, the others by their name."""
+"""Observables as a sentence names them: ``ln q``, ``c``, ``ln(1 - c)``, others by their name."""
 
 MEAN_FIELD = "mean field"
 
@@ -96,7 +97,7 @@ class Verdict:
             yield f"where first order in 1/N says {self.expected:+.2g}"
         elif self.expected:
             share = abs((self.deviation or 0.0) / self.expected)
-            yield f"{100.0 * share:.2g}% of what first order adds to mean field"
+            yield f"{100.0 * share:.2g} % of what first order adds to mean field"
 
     def _range(self) -> Iterator[str]:
         if self.from_layer is not None:
@@ -160,7 +161,9 @@ def summary(verdicts: Sequence[Verdict], false_alarm: float) -> Iterator[str]:
 
 
 def _caveat(verdicts: Sequence[Verdict], false_alarm: float) -> str:
-    text = f"Where theory holds, each deviates by chance in {100.0 * false_alarm:.2g}% of all cases"
+    text = (
+        f"Where theory holds, each deviates by chance in {100.0 * false_alarm:.2g} % of all cases"
+    )
     trials = [verdict.trials for verdict in verdicts if verdict.trials is not None]
     if trials and min(trials) < FEW:
         text += f", and with fewer than {FEW} trials, as here, a few times more often"

@@ -15,6 +15,7 @@ from torch import nn
 
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import BY_NAME, FIRST_ORDER
+from simcore.results.words import SYMBOLS
 from simcore.runs.ensemble import Ensemble, checked
 from simcore.runs.predictions import POPULATIONS, seen
 
@@ -76,7 +77,7 @@ class Comparison:
         share = min(1.0, known * math.erfc(abs(worst) / math.sqrt(2.0)))
         layer = self.data.isel(layer=int(place[2]))
         where = (
-            f"z = {worst:+.1f} for {BY_NAME[TESTED[place[0]]].long_name} in layer "
+            f"z = {worst:+.1f} for {SYMBOLS[TESTED[place[0]]]} in layer "
             f"{int(layer.layer)} ({layer.module.item()}), the largest of {known}"
         )
         if share < FALSE_ALARM:

@@ -103,7 +103,7 @@ def test_the_exit_code_says_whether_theory_holds(here: Path, capsys: Told) -> No
     assert simcore(["compare", "a.h5"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Infinite width fails for ln q")
-    assert "ln q1 deviates from mean field (p = " in out
+    assert "ln q deviates from mean field (p = " in out
     with h5py.File("a.h5", "r+") as file:
         for name in ("log_q1", "correlation", "log_distance"):
             del file[f"entry/{name}/theory_1n"]

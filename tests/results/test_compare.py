@@ -164,11 +164,11 @@ def test_verdicts_are_on_controlled_means(controlled: xr.Dataset) -> None:
 
 def test_the_answer_is_in_words(narrow: xr.Dataset) -> None:
     lines = str(compare(narrow)).splitlines()
-    assert lines[0].startswith("ln q1 deviates from mean field (p = ")
+    assert lines[0].startswith("ln q deviates from mean field (p = ")
     assert "at layer 20" in lines[0]
     assert "It would agree from about width" in lines[0]
-    assert lines[1].startswith("ln q1 agrees with first order in 1/N (p = ")
-    assert lines[-1] == "(Where theory holds, each deviates by chance in 1% of all cases.)"
+    assert lines[1].startswith("ln q agrees with first order in 1/N (p = ")
+    assert lines[-1] == "(Where theory holds, each deviates by chance in 1 % of all cases.)"
 
 
 def test_a_grid_has_a_verdict_for_each_point(grid: xr.Dataset) -> None:

@@ -88,6 +88,26 @@ def test_the_next_term_of_the_series_is_a_normal_prior(controlled: xr.Dataset) -
     np.testing.assert_allclose(found.correlation_slope_stderr, square[1, 1] ** 0.5 * 32, rtol=1e-6)
 
 
+def test_a_correlation_that_rounds_to_1_is_fitted_by_its_distance() -> None:
+    run = Run(depth=3, width=(32, 64, 128), distance=(1e-20, 0.5), trials=100)
+    found = scaling(simcore.simulate(run), observables=["correlation", "distance"])
+    fits, near = found.fits, found.fits.sel(initial_distance=1e-20)
+    for part, sign in (("slope", -1.0), ("limit_z", -1.0), ("limit_stderr", 1.0), ("slope_z", -1)):
+        for own in (near, fits.sel(initial_distance=0.5)):
+            c, distance = own[f"correlation_{part}"], own[f"distance_{part}"]
+            np.testing.assert_allclose(
+                c, sign * distance, rtol=1e-5, atol=1e-12 * (part[-1] == "z")
+            )
+    assert (near.correlation_limit == 1.0).all()
+    assert (near.correlation_mean_field == 1.0).all()
+    # Six values each, correlated: |z| > 4.5 is a false alarm in fewer than 1 of 1,000 cases.
+    assert abs(near.correlation_limit_z).max() < 4.5
+    assert abs(near.correlation_slope_z).max() < 4.5
+    limit = fits.correlation_limit.sel(initial_distance=0.5).to_numpy()[-1]
+    assert f"distance = 0.5: c: limit {limit:.4f}" in str(found)
+    assert "distance = 1e-20: c: limit 1 ± " in str(found)
+
+
 def test_a_law_in_the_width_is_found(runs: xr.Dataset) -> None:
     n = runs["width"]
     exact = runs.assign(correlation=0.5 + 3.0 / n - 40.0 / n**2 + 0.0 * runs["correlation"])
@@ -127,7 +147,7 @@ def test_simulations_reach_mean_field_with_the_slope_of_first_order(runs: xr.Dat
     # One layer's own sampling: E ln(chi²_N/N) = −1/N − ….
     np.testing.assert_allclose(fits.log_q1_slope_theory.isel(layer=0), -1.0, rtol=1e-5)
     text = str(found)
-    assert "k = 1: ln q1: limit" in text
+    assert "k = 1: ln q: limit" in text
     assert "Fits of a + b/N + c/N² over N = 32, 64, 128, 256" in text
     assert "<li>" in found._repr_html_()
 
@@ -178,7 +198,7 @@ def test_points_that_no_file_has_change_nothing(tmp_path: Path) -> None:
     for name in alone.fits:
         own = found.fits[name].sel(k=0.0)
         np.testing.assert_allclose(own, alone.fits[name], rtol=1e-9)
-    assert "k = 1: ln q1: no fit" in str(found)
+    assert "k = 1: ln q: no fit" in str(found)
     assert float(found.fits.log_q1_first_order_reach.sel(k=1.0)) <= 6 / 32
 
 
