@@ -84,7 +84,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by their folder and their needs, and leave out those that are not selected.
 
-    First come the groups that one worker must run alone: they wait much, and would end last.
+    First come the groups that one worker must run alone: they wait much, and would end last. Then
+    come the files whose tests share what takes time to make.
     """
     for item in items:
         _mark(item)
@@ -94,7 +95,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if is_light(item) is light]
         config.stash[LEFT_OUT].update(_kind(item) for item in left)
         config.hook.pytest_deselected(items=left)
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    return 2 if group is None else int(group.args[0] == item.path.stem)
 
 
 def _mark(item: pytest.Item) -> None:
@@ -105,6 +111,14 @@ def _mark(item: pytest.Item) -> None:
     names += [FIXTURES[f] for f in getattr(item, "fixturenames", ()) if f in FIXTURES]
     for name in names:
         item.add_marker(pytest.mark.needs(name))
+    if item.get_closest_marker("xdist_group") is None and _shares_a_fixture(item):
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _shares_a_fixture(item: Any) -> bool:
+    """Return whether a test uses what is made once for its file, so once in each worker."""
+    found = item._fixtureinfo.name2fixturedefs.values() if hasattr(item, "_fixtureinfo") else ()
+    return any(fixtures[-1].scope == "module" for fixtures in found)
 
 
 def _kind(item: pytest.Item) -> str:

@@ -82,23 +82,23 @@ def test_files_may_lack_what_others_have(tmp_path: Path) -> None:
 
 
 def test_memory_is_in_proportion_to_the_whole(tmp_path: Path) -> None:
-    """Aligning every file with the whole grid would take 40 times the memory of the result."""
+    """Aligning every file with the whole grid would take 20 times the memory of the result."""
     import tracemalloc
 
     from simcore.files.run_file import write_run
     from simcore.files.run_results import RunResults
     from tests.support.results import statistics
 
-    for seed in range(40):
-        run = Run(depth=200, width=(8 + seed,), trials=64, keep=0, seed=seed)
+    for seed in range(20):
+        run = Run(depth=100, width=(8 + seed,), trials=64, keep=0, seed=seed)
         results = RunResults(run, statistics(run), complete=False)
         write_run(tmp_path / f"{seed}.h5", results, provenance={})
     tracemalloc.start()
     ds = simcore.open_run(str(tmp_path / "*.h5"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert ds.correlation.sizes == {"width": 40, "layer": 200}
-    assert peak < 10 * ds.nbytes
+    assert ds.correlation.sizes == {"width": 20, "layer": 100}
+    assert peak < 8 * ds.nbytes
 
 
 def test_points_that_no_file_has_are_empty(folder: Path) -> None:

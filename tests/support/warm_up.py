@@ -13,6 +13,7 @@ from typing import Any
 KINDS: dict[str, dict[str, Any]] = {
     "pair": {},
     "rai": {"ensemble": "rai"},
+    "gram": {"shared_network": True, "pairs": 2},
     "dense": {"sampler": "dense"},
 }
 
