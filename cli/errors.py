@@ -57,7 +57,8 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
 
 def _command(app: typer.Typer, program: str, arguments: Sequence[str]) -> str:
     """Return the name of the command that the first of the arguments call."""
-    named, words = typer.main.get_command(app), [program]
+    named: object = typer.main.get_command(app)
+    words = [program]
     for word in arguments:
         named = getattr(named, "commands", {}).get(word)
         if named is None:
