@@ -110,6 +110,9 @@ def _compare(file: Run) -> int:
             found = comparison(dataset)
             widths = _widths(dataset)
     except InputError as error:
+        if error.field == "dataset":
+            text = f"{path}: {error.rule}. {error.remedy}"
+            raise CommandError(text, error.exit_code) from error
         raise named(error, Given({}), ()) from error
     show_text([found.conclusion, ""])
     show_text(str(found).splitlines(), indent="  ")

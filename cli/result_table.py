@@ -175,7 +175,7 @@ def notes(result: Sequence[Row], shown: Sequence[Column], networks: int) -> Iter
     ):
         yield "There is no theory for these points."
     yield from _no_deaths(result)
-    if networks < FEW:
+    if 0 < networks < FEW:
         yield FEW_NOTE
 
 

@@ -256,7 +256,8 @@ class Loop:
             raise failure[0]
         if compiled := compilations.done - done:
             seconds = round(time.monotonic() - before, 1)
-            self.announce(f"compiled {compiled} kernels in {seconds:g} s, kept for other runs")
+            kernels = "1 kernel" if compiled == 1 else f"{compiled} kernels"
+            self.announce(f"compiled {kernels} in {seconds:g} s, kept for other runs")
         return True
 
     # --- tasks ----------------------------------------------------------------------------------

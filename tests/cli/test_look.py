@@ -95,7 +95,8 @@ def test_show_of_an_unfinished_run(here: Path, capsys: Told) -> None:
     assert "of 6400 trials" in out
     assert "To finish it: simcore resume part.h5" in out
     assert simcore(["compare", "part.h5"]) == 2
-    assert "is unfinished, and theory comes with the last write" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("part.h5: is unfinished, and theory comes with the last write.")
 
 
 def test_the_exit_code_says_whether_theory_holds(here: Path, capsys: Told) -> None:
