@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.observables import FIRST_ORDER, NAMES
+from simcore.physics.observables import FIRST_ORDER
 
 from .grid import Point
 from .run import Run
@@ -40,7 +40,7 @@ def predictions(run: Run, look: Callable[[str], object] = str) -> dict[str, Floa
         ``theory`` and ``theory_errors``, each of shape (observable, point, pair, layer); NaN where
         there is none (theory.md 3).
     """
-    shape = (len(NAMES), len(run.points), run.columns.pairs, run.depth)
+    shape = (len(run.columns.names), len(run.points), run.columns.pairs, run.depth)
     found = {"theory": np.full(shape, np.nan), "theory_errors": np.full(shape, np.nan)}
     inputs = None if run.inputs is None else run.inputs.load()
     known: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
@@ -130,9 +130,9 @@ def _add_deaths(run: Run, point: Point, values: Floats) -> None:
 
     zero_sum = point.g == 1.0 and not point.sigma_b
     dead = dead_network(point.layer_widths(run.depth), zero_sum=zero_sum)
-    live = np.isfinite(values[NAMES.index("q1")])
+    live = np.isfinite(values[run.columns.names.index("q1")])
     for name in ("dead_network1", "dead_network2"):
-        values[NAMES.index(name)] = np.where(live, dead, np.nan)
+        values[run.columns.names.index(name)] = np.where(live, dead, np.nan)
 
 
 def _physics(run: Run, point: Point) -> tuple[Any, ...]:
@@ -200,4 +200,4 @@ def _population(run: Run, point: Point, pair: int, inputs: Floats | None) -> tup
 
 def _stacked(run: Run, path: object) -> Floats:
     none = np.full(run.depth, np.nan)
-    return np.stack([getattr(path, name, none) for name in NAMES])
+    return np.stack([getattr(path, name, none) for name in run.columns.names])
