@@ -88,19 +88,20 @@ def rate_bin(active: Integers, inputs: int) -> Integers:
 
 
 def observe_gradients(
-    x1: Floats, x2: Floats, d1: Floats, d2: Floats, scales: tuple[float, float]
+    reads: tuple[Floats, Floats], deltas: tuple[Floats, Floats], scales: tuple[float, float]
 ) -> dict[str, Floats]:
     """Return the observables of the gradients that one layer alone defines, shape (trial, pair).
 
     Parameters
     ----------
-    x1, x2
-        What the layer reads of the pairs' two signals, shape (trial, fan-in, pair).
-    d1, d2
-        δ = ∂f/∂h of the layer, shape (trial, node, pair).
+    reads
+        What the layer reads of the pairs' two signals, each of shape (trial, fan-in, pair).
+    deltas
+        δ = ∂f/∂h of the layer for both, each of shape (trial, node, pair).
     scales
         σ_w and σ_b. `tangent11`, `tangent12` and `tangent22` are the layer's own terms.
     """
+    (x1, x2), (d1, d2) = reads, deltas
     weight, bias = (scale**2 for scale in scales)
     squared1, squared2 = np.sum(d1 * d1, axis=1), np.sum(d2 * d2, axis=1)
     return {
@@ -118,7 +119,8 @@ def _cosine(u: Floats, v: Floats) -> Floats:
     """Return the cosine along axis 1, NaN where a vector is 0; 0, 1 and −1 without rounding."""
     products = u * v
     inner, sizes = np.sum(products, axis=1), np.sum(np.abs(products), axis=1)
-    return np.where(np.abs(inner) <= TIE * sizes, 0.0 * inner, 1.0) * _similarity(u, v)[0]
+    exact = np.where(np.abs(inner) <= TIE * sizes, 0.0, 1.0)
+    return np.asarray(exact * _similarity(u, v)[0])
 
 
 def _similarity(u: Floats, v: Floats) -> tuple[Floats, Floats]:

@@ -205,14 +205,13 @@ def simulate_shared(
     }
 
 
+TANGENT = ("tangent11", "tangent12", "tangent22")
 GRADIENTS = (
     "log_gradient1",
     "log_gradient2",
     "gradient_correlation",
     "weight_gradient1",
-    "tangent11",
-    "tangent12",
-    "tangent22",
+    *TANGENT,
 )
 """Observables of the way back; their values depend on the depth of the network."""
 
@@ -263,7 +262,7 @@ def forward(law: Law, inputs: Inputs, trials: int, rng: np.random.Generator) -> 
 def observe_forward(network: Iterable[Layer], inputs: Inputs) -> Iterator[dict[str, Floats]]:
     """Yield what is seen of the signals, layer by layer."""
     first, second = (list(members) for members in zip(*inputs.pairs, strict=True))
-    dead: npt.NDArray[np.bool_] | bool = False
+    dead = np.zeros((1, inputs.count), dtype=bool)
     for h in (layer.h for layer in network):
         dead = dead | np.all(h <= 0.0, axis=1)
         yield (
@@ -301,13 +300,16 @@ def _observe_back(
 ) -> Iterator[dict[str, Floats]]:
     """Yield the observables of the gradients layer by layer, shape (trial, pair) each."""
     first, second = (list(members) for members in zip(*inputs.pairs, strict=True))
-    tangent = dict.fromkeys(("tangent11", "tangent12", "tangent22"), 0.0)
+    tangent: dict[str, Floats] = {}
     for layer, delta in zip(layers, deltas, strict=True):
-        pairs = (y[:, :, members] for y in (layer.x, delta) for members in (first, second))
+        reads = layer.x[:, :, first], layer.x[:, :, second]
         bias = law.bias_scale(layer.x.shape[1])
-        seen = observe_gradients(*pairs, scales=(law.sigma_w, bias))
-        tangent = {name: total + seen[name] for name, total in tangent.items()}
-        yield seen | tangent
+        seen = observe_gradients(
+            reads, (delta[:, :, first], delta[:, :, second]), scales=(law.sigma_w, bias)
+        )
+        for name in TANGENT:
+            seen[name] = tangent[name] = tangent.get(name, 0.0) + seen[name]
+        yield seen
 
 
 # --- one layer of random weights ----------------------------------------------------------------
