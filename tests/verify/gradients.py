@@ -106,7 +106,7 @@ def without_weights(case: Case, fault: str, effort: Effort) -> Outcome:
 
 
 FAULTY = (
-    Case((3,) * 8, 0.0, 0.0, 20_000),
+    Case((6,) * 4, -0.9, 0.0, 6_000),
     Case((3,) * 4, 0.0, 0.0, 8_000),
     Case((3,) * 4, 1.0, 0.0, 12_000),
     Case((6,) * 4, 0.0, 1.0, 6_000),
