@@ -79,7 +79,8 @@ def keep(width, state, totals, trace):
 @njit(nogil=True, cache=True, forceinline=True)
 def read_out(width, coefficients, gradient):
     """Write the coefficients of the last layer: ∂f/∂x = v/√N for both signals."""
-    coefficients[:] = 0.0
+    for i in range(COEFFICIENTS):
+        coefficients[i] = 0.0
     coefficients[XI1_1] = 1.0 / math.sqrt(width)
     gradient[EXPONENT] = 0.0
 
@@ -113,7 +114,8 @@ def _directions(physics, width, trace, above, q):
     pre-activations of the next layer are its normals times these (`above`: what is kept of it).
     The second is 0 where the signals are parallel, or only one lives.
     """
-    q[:] = 0.0
+    for i in range(3):
+        q[0, i] = q[1, i] = 0.0
     _, _, _, _, _, f = direction(trace)
     a, b, _, s = next_law(physics, width, trace[FIRST_SUM:], trace)
     unit = math.sqrt(physics.sigma_w2 / width)
@@ -153,7 +155,8 @@ def aim_back(physics, width, trace, above, noise, noise_bias, gradient, q, coeff
     x, r = trace[FIRST_SUM] / width, trace[FIRST_SUM + 2] / width
     s11, s1e, see = _root(gradient)
     unit = math.sqrt(physics.sigma_w2 / width)
-    coefficients[:] = 0.0
+    for i in range(COEFFICIENTS):
+        coefficients[i] = 0.0
     for i in range(2):
         t1 = _along(q[i], shift, x, r, noise, noise_bias, 0)
         t2 = _along(q[i], shift, x, r, noise, noise_bias, 1)
@@ -217,7 +220,8 @@ def observe_back(physics, width, trace, below, gradient, row):
     `below` is what was kept of the layer below, of `width` nodes; of the first layer, with `width`
     0, that is not read. `row` begins with the first of `GRADIENTS`.
     """
-    row[:] = np.nan
+    for column in range(row.shape[0]):
+        row[column] = np.nan
     d11, d22, power = gradient[D11], gradient[D22], gradient[EXPONENT]
     d12 = d11 - gradient[D1E]
     if d11 > 0.0 and d22 > 0.0:
