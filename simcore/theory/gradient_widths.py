@@ -15,10 +15,7 @@ import numpy.typing as npt
 
 from .law import FloatArray
 
-__all__ = ["FINITE", "GradientLaw", "gradient_law"]
-
-FINITE = ("log_gradient1", "log_gradient2", "weight_gradient1", "tangent11", "tangent22")
-"""Observables that have a prediction at finite width."""
+__all__ = ["GradientLaw", "gradient_law"]
 
 _MEAN2 = 1.0 / math.pi
 """⟨x⟩²/⟨x²⟩ of a rectified normal variable."""
@@ -43,7 +40,7 @@ def gradient_law(
     q1: npt.ArrayLike,
     q2: npt.ArrayLike,
 ) -> GradientLaw:
-    """Return mean and standard deviation of each of `FINITE` for P points at once.
+    """Return mean and standard deviation of each of `GRADIENT_FIRST_ORDER` for P points at once.
 
     Parameters
     ----------

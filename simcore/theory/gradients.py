@@ -24,7 +24,7 @@ from .checks import overlaps
 from .law import FloatArray, bend, law_of
 from .meanfield import Trajectory, trajectory
 
-__all__ = ["GradientTrajectory", "Products", "follow_back", "gradient_trajectory"]
+__all__ = ["GradientTrajectory", "Products", "follow_back", "gradient_trajectory", "products"]
 
 Products = tuple[float, float, float]
 """Mean products ⟨x₁²⟩, ⟨x₂²⟩ and ⟨x₁x₂⟩ of the inputs of a pair."""
@@ -138,6 +138,11 @@ def follow_back(
             tangent12=tangent(read12, log_squared + log_turn, signs),
             tangent22=tangent(read2, log_squared, np.ones(depth)),
         )
+
+
+def products(first: FloatArray, second: FloatArray) -> Products:
+    """Return the mean products of a pair of inputs."""
+    return float(np.mean(first**2)), float(np.mean(second**2)), float(np.mean(first * second))
 
 
 def _log_read(path: Trajectory, inputs: Products) -> tuple[FloatArray, FloatArray, FloatArray]:
