@@ -118,7 +118,7 @@ def follow_back(
     depth = path.angle.size
     with np.errstate(all="ignore"):
         log_bias = 2.0 * np.log(np.broadcast_to(np.asarray(sigma_b, dtype=np.float64), depth))
-        log_squared = law.log_chi * np.arange(depth - 1, -1, -1) - math.log(2.0)
+        log_squared = np.asarray(law.log_chi * np.arange(depth - 1.0, -1.0, -1.0) - math.log(2.0))
         log_turn = np.cumsum(np.log1p(-path.angle[::-1] / math.pi))[::-1]
         read1, read2, read12 = _log_read(path, inputs)
         signs = np.ones(depth)

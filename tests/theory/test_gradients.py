@@ -133,12 +133,14 @@ def test_an_unknown_observable_is_refused() -> None:
 
 def predicted(law: Law) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Return the predictions for a law, shape (depth,) each."""
-    values = {"g": law.g, "sigma_w": law.sigma_w, "sigma_b": law.sigma_b, "q1": law.q0}
     found = gradient_law(
         len(law.widths),
         widths=[law.widths],
+        g=[law.g],
+        sigma_w=[law.sigma_w],
+        sigma_b=[law.sigma_b or 0.0],
+        q1=[law.q0],
         q2=[law.q0],
-        **{name: [value] for name, value in values.items()},
     )
     mean, std = ({name: rows[0] for name, rows in part.items()} for part in found)
     return mean, std
