@@ -34,6 +34,6 @@ def sampler_for(run: Run) -> Sampler:
         from .pair.cuda import PairCudaSampler
 
         return PairCudaSampler(run)
-    from .pair.cpu import PairSampler
+    from .pair.cpu import PairGradientSampler, PairSampler
 
-    return PairSampler(run)
+    return PairGradientSampler(run) if run.gradients else PairSampler(run)

@@ -18,13 +18,13 @@ import pytest
 from scipy import stats
 
 from simcore.physics.observables import NAMES, NETWORK_NAMES
+from tests.support.observe import rate_bin
 from tests.support.oracle import (
     NETWORK,
     FixedInputs,
     Law,
     RandomPairs,
     pre_activations,
-    rate_bin,
     simulate,
     simulate_shared,
     standardised,
