@@ -137,8 +137,7 @@ def _draw_theories(axes: Any, dataset: xr.Dataset, looks: Looks) -> float:
     layer, largest = dataset["layer"].to_numpy(), 0.0
     for line in looks.lines:
         point = dataset.isel(line.place)
-        names = (f"{line.observable}_{theory}" for theory in THEORIES)
-        field, first = (point[name] if name in point else None for name in names)
+        field, first = (point.get(f"{line.observable}_{theory}") for theory in THEORIES)
         if field is None:
             continue
         axes.plot(layer, field, **theory_look(looks, line.look.colour, THEORY))
