@@ -20,6 +20,7 @@ from simcore.physics.observables import (
     CONTROL,
     EXACT,
     FIRST_ORDER,
+    GRADIENT_FIRST_ORDER,
     GRADIENTS,
     HAZARDS,
     KEPT,
@@ -288,7 +289,7 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
         if complete:
             parts = of_network.get(name, ())
             kinds += tuple(kind for kind in (_THEORY, _THEORY_ERRORS) if kind.name in parts)
-        if complete and name in FIRST_ORDER and has_first_order(run):
+        if complete and name in FIRST_ORDER + GRADIENT_FIRST_ORDER and has_first_order(run):
             kinds += _FIRST_ORDER
         if complete and name in run.columns.histogrammed:
             kinds += _SPREAD

@@ -213,6 +213,15 @@ GRADIENT_COVARIANCE = ("log_gradient1", "gradient_correlation", "tangent12")
 FIRST_ORDER = NAMES[NAMES.index("log_q1") : NAMES.index("dead_network1")]
 """Observables that theory.md (8) predicts at first order in 1/N."""
 
+GRADIENT_FIRST_ORDER = (
+    "log_gradient1",
+    "log_gradient2",
+    "weight_gradient1",
+    "tangent11",
+    "tangent22",
+)
+"""Observables of the way back with a prediction at finite width, theory.md 7."""
+
 CONTROLLED = (
     "q1",
     "q2",

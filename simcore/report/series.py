@@ -219,9 +219,9 @@ def _of_places(
     chosen: Mapping[str, Sequence[int] | slice],
 ) -> npt.NDArray[np.float64] | None:
     """Return a variable at some places of the grid, places first; None if there is none."""
-    array = source.dataset.get(variable)
-    if array is None:
+    if variable not in source.dataset:  # `get` would search for similar names, which takes long
         return None
+    array = source.dataset[variable]
     along = zip(source.swept, zip(*places, strict=True), strict=True)
     at: dict[str, Any] = {d: xr.DataArray(list(i), dims="point") for d, i in along}
     at |= chosen

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.observables import FIRST_ORDER
+from simcore.physics.observables import FIRST_ORDER, GRADIENT_FIRST_ORDER
 
 from .grid import Point
 from .run import Run
@@ -97,23 +97,24 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
     known, place = np.unique(np.array(rows), axis=0, return_inverse=True)
     if not (known[:, -3:-1] > 0.0).all():
         return found  # a signal that the weights do not see
-    g, sigma_w, sigma_b, q1, q2, distance = known[:, run.depth :].T
-    mean, std = first_order_grid(
-        run.depth,
-        widths=known[:, : run.depth],
-        g=g,
-        sigma_w=sigma_w,
-        sigma_b=sigma_b,
-        q1=q1,
-        q2=q2,
-        distance=distance,
-    )
+    columns = dict(zip(_OF_PAIR, known[:, run.depth :].T, strict=True))
+    distance = columns.pop("distance")
+    columns["widths"] = known[:, : run.depth]
+    mean, std = first_order_grid(run.depth, distance=distance, **columns)
+    if run.gradients:
+        from simcore.theory.gradient_widths import gradient_law
+
+        for found_there, back in zip((mean, std), gradient_law(run.depth, **columns), strict=True):
+            found_there.update(back)
     shape = (len(run.points), run.columns.pairs, run.depth)
-    for name in FIRST_ORDER:
+    for name in FIRST_ORDER + GRADIENT_FIRST_ORDER * run.gradients:
         if np.isfinite(mean[name]).all() and np.isfinite(std[name]).all():
             found["theory_1n"][name] = mean[name][place.ravel()].reshape(shape)
             found["theory_1n_std"][name] = std[name][place.ravel()].reshape(shape)
     return found
+
+
+_OF_PAIR = ("g", "sigma_w", "sigma_b", "q1", "q2", "distance")
 
 
 def signals(run: Run, point: Point) -> list[tuple[float, float, float]]:
@@ -155,16 +156,18 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
         q1, q2, distance = seen(chosen, point.g)
     if not (q1 > 0.0 and q2 > 0.0):
         return _stacked(run, None), _stacked(run, None)  # k = ∞ does not see a constant input
-    path = trajectory(
-        run.depth,
-        k=point.k,
-        sigma_w=point.sigma_w,
-        sigma_b=point.sigma_b or 0.0,
-        q1=q1,
-        q2=q2,
-        distance=distance,
-    )
-    return _stacked(run, path), _stacked(run, None)
+    law: dict[str, Any] = {
+        "k": point.k,
+        "sigma_w": point.sigma_w,
+        "sigma_b": point.sigma_b or 0.0,
+    }
+    path = trajectory(run.depth, q1=q1, q2=q2, distance=distance, **law)
+    if not run.gradients:
+        return _stacked(run, path), _stacked(run, None)
+    from simcore.theory.gradients import follow_back, products
+
+    read = (q1, q2, (1.0 - distance) * q1) if chosen is None else products(*chosen)
+    return _stacked(run, path, follow_back(path, read, **law)), _stacked(run, None)
 
 
 def seen(pair: Floats, g: float) -> tuple[float, float, float]:
@@ -198,6 +201,7 @@ def _population(run: Run, point: Point, pair: int, inputs: Floats | None) -> tup
     return _stacked(run, path), _stacked(run, path.errors)
 
 
-def _stacked(run: Run, path: object) -> Floats:
+def _stacked(run: Run, path: object, back: object = None) -> Floats:
+    """Return what two paths predict of a run's observables; NaN where neither does."""
     none = np.full(run.depth, np.nan)
-    return np.stack([getattr(path, name, none) for name in run.columns.names])
+    return np.stack([getattr(path, x, getattr(back, x, none)) for x in run.columns.names])
