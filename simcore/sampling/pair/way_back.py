@@ -59,6 +59,9 @@ X_1, R_1, XI1_1, ONE_1, X_E, R_E, XI1_E, XI2_E, ONE_E = range(9)
 COEFFICIENTS = 9
 """Numbers that turn x, r̄ and two normals of a node into (Wᵀδ₁) and (Wᵀe)."""
 
+TOO_SMALL = 2.0**-1000
+"""Stands for numbers below float64: negligible in a sum, and by itself out of range."""
+
 (LOG1, LOG2, COSINE, WEIGHT1, TANGENT11, TANGENT12, TANGENT22) = range(len(GRADIENT_NAMES))
 """Columns of `GRADIENTS`, from the first of them on."""
 
@@ -265,7 +268,11 @@ def _lengths(physics, width, below):
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _scaled(value, power):
-    return value if power == 0.0 or value == 0.0 else math.ldexp(value, _i32(2.0 * power))
+    """Return value·4^power; too small a number is not 0, for which others would take it."""
+    if power == 0.0 or value == 0.0:
+        return value
+    scaled = math.ldexp(value, _i32(2.0 * power))
+    return scaled if scaled != 0.0 else TOO_SMALL
 
 
 @njit(nogil=True, cache=True, forceinline=True)
