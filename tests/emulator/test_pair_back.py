@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,10 +29,9 @@ def same(device: Emulated, run: Run, trials: int) -> bool:
     return rows.tobytes() == walk(run, trials).rows.tobytes()
 
 
-def one(width: int, k: float, depth: int = 3, **options: object) -> Run:
-    return Run(  # type: ignore[arg-type]
-        depth=depth, width=(width,), k=(k,), gradients=True, controls="off", **options
-    )
+def one(width: int, k: float, depth: int = 3, **options: Any) -> Run:
+    options |= {"gradients": True, "controls": "off"}
+    return Run(depth=depth, width=(width,), k=(k,), **options)
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["first", "last"])

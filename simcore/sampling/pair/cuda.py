@@ -160,9 +160,10 @@ class PairGradientCudaSampler(PairCudaSampler):
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
         """Launch a thread block for each trial, forward and then back."""
         from . import cuda_back_kernels as back
+        from .cuda_kernels import THREADS
 
         trials, forward = rows.shape[0], len(self.run_plan.columns.forward)
         traces = self.device.room((trials, self.run_plan.depth, TRACE))
         place = (self.physics[point], self.device.put(self.widths[point]), first_trial, forward)
-        self.device.launch(back.there, trials, back.THREADS, *place, carried, traces, rows)
-        self.device.launch(back.and_back, trials, back.THREADS, *place, traces, rows)
+        self.device.launch(back.there, trials, THREADS, *place, carried, traces, rows)
+        self.device.launch(back.and_back, trials, THREADS, *place, traces, rows)
