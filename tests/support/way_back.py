@@ -71,4 +71,5 @@ def _through(law: Law, layer: Layer, delta: Floats, rng: np.random.Generator, fa
 def _centred(law: Law, x: Floats) -> Floats:
     """Return Ax, A = I − (1 − √(1 − g))J/n."""
     shift = 1.0 - math.sqrt(1.0 - law.g)
-    return np.subtract(x, shift * x.mean(axis=1, keepdims=True))
+    centred: Floats = x - shift * x.mean(axis=1, keepdims=True)
+    return centred
