@@ -151,7 +151,7 @@ def recording(walked: Walk, step: Callable[..., None]) -> Callable[..., None]:
 
     def recorded(layer: Layer, watched: Signals) -> None:
         law, trial, number = layer.law, layer.trial, layer.number
-        q = gram._Factors(layer.t.copy()).q()
+        q = gram.Factors(layer.t.copy()).q()
         n, width = layer.x.shape[1], layer.h.shape[1]
         z = rows_of(law, Stream.BATCH, width, q.shape[1], trial, number) @ q.T
         if law.asymmetric:  # what is left of a replaced weight, normal with the missing variance
