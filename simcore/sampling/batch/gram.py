@@ -90,7 +90,7 @@ class Factors:
         self.v = self.v.copy()
 
     def turn(self, c: Floats) -> None:
-        """Multiply by the whole of Q, square, in place: columns c of length m, shape (columns, m)."""
+        """Multiply columns of length m, shape (columns, m), by the whole of Q, in place."""
         rows, work, info = self.v.shape[1], np.empty(self.panel * len(c)), 0
         factors = self.rank, self.panel, self.v, rows, self.blocks, self.panel
         _lapack("dgemqrt", b"L", b"N", rows, len(c), *factors, c, rows, work, info)
