@@ -80,8 +80,8 @@ gradients, seed, sampler, weights
         or q0, in a list, a range or an array, make a dimension each. `inputs` is a file, or a
         matrix in memory whose rows are inputs: an array, a tensor or a table of any library.
     device
-        ``"cpu"``, ``"cuda"``, or ``"auto"``, the default: cuda where this machine allows it and no
-        `scheduler` is named, else cpu.
+        ``"cpu"``, ``"cuda"``, or ``"auto"``, the default, which is the CPU until the samplers of
+        GPUs have run on hardware.
     threads
         Threads to use; None is what the machine grants this process.
     scheduler

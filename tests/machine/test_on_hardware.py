@@ -5,8 +5,6 @@ Not yet run on hardware.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from scipy.stats import ks_2samp
 from simcore import doctor, open_run
 from simcore.errors import DeviceError
 from simcore.execution.execute import execute, resume
-from simcore.machine import gpu
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import Signals
@@ -171,15 +168,6 @@ def test_the_doctor_finds_nothing_wrong() -> None:
     checks = {check.name: check for check in doctor.examine()}
     assert [check for check in checks.values() if check.state == "wrong"] == []
     assert checks["known answer, cuda"].found.endswith("the CPU's bytes")
-
-
-def test_auto_takes_it_and_says_so(tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).with_name("simulate"))]
-    command += ["--width", "64", "--depth", "3", "--trials", "64"]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300
-    )
-    assert f"note: device cuda: {gpu.described(gpu.look())}" in done.stderr
 
 
 def test_too_little_memory_is_one_line() -> None:
