@@ -307,8 +307,6 @@ def _check_gradients(run: Run) -> None:
     if run.shared_network or run.sampler == "dense" or run.ensemble in ASYMMETRIC:
         rule = "are followed for single pairs of he and correlated, with the sampler gram"
         raise InputError("gradients", "on", rule, "Leave the option out.")
-    if run.device == "cuda":
-        raise InputError("gradients", "on", "are followed on the CPU", "Use `device` cpu.")
 
 
 # --- control variates ---------------------------------------------------------------------------

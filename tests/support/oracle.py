@@ -245,7 +245,7 @@ def _layers(
     layers = list(network)
     deltas = backward(layers, rng)
     there = observe_forward(layers, inputs)
-    back = _observe_back(law, layers, deltas, inputs)
+    back = observe_back(law, layers, deltas, inputs)
     yield from (one | other for one, other in zip(there, back, strict=True))
 
 
@@ -295,7 +295,7 @@ def backward(layers: Sequence[Layer], rng: np.random.Generator) -> list[Floats]:
     return deltas[::-1]
 
 
-def _observe_back(
+def observe_back(
     law: Law, layers: Sequence[Layer], deltas: Sequence[Floats], inputs: Inputs
 ) -> Iterator[dict[str, Floats]]:
     """Yield the observables of the gradients layer by layer, shape (trial, pair) each."""

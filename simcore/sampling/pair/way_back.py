@@ -59,6 +59,9 @@ X_1, R_1, XI1_1, ONE_1, X_E, R_E, XI1_E, XI2_E, ONE_E = range(9)
 COEFFICIENTS = 9
 """Numbers that turn x, r̄ and two normals of a node into (Wᵀδ₁) and (Wᵀe)."""
 
+TOO_SMALL = 2.0**-1000
+"""Stands for numbers below float64: negligible in a sum, and by itself out of range."""
+
 (LOG1, LOG2, COSINE, WEIGHT1, TANGENT11, TANGENT12, TANGENT22) = range(len(GRADIENT_NAMES))
 """Columns of `GRADIENTS`, from the first of them on."""
 
@@ -79,7 +82,8 @@ def keep(width, state, totals, trace):
 @njit(nogil=True, cache=True, forceinline=True)
 def read_out(width, coefficients, gradient):
     """Write the coefficients of the last layer: ∂f/∂x = v/√N for both signals."""
-    coefficients[:] = 0.0
+    for i in range(COEFFICIENTS):
+        coefficients[i] = 0.0
     coefficients[XI1_1] = 1.0 / math.sqrt(width)
     gradient[EXPONENT] = 0.0
 
@@ -113,7 +117,8 @@ def _directions(physics, width, trace, above, q):
     pre-activations of the next layer are its normals times these (`above`: what is kept of it).
     The second is 0 where the signals are parallel, or only one lives.
     """
-    q[:] = 0.0
+    for i in range(3):
+        q[0, i] = q[1, i] = 0.0
     _, _, _, _, _, f = direction(trace)
     a, b, _, s = next_law(physics, width, trace[FIRST_SUM:], trace)
     unit = math.sqrt(physics.sigma_w2 / width)
@@ -153,7 +158,8 @@ def aim_back(physics, width, trace, above, noise, noise_bias, gradient, q, coeff
     x, r = trace[FIRST_SUM] / width, trace[FIRST_SUM + 2] / width
     s11, s1e, see = _root(gradient)
     unit = math.sqrt(physics.sigma_w2 / width)
-    coefficients[:] = 0.0
+    for i in range(COEFFICIENTS):
+        coefficients[i] = 0.0
     for i in range(2):
         t1 = _along(q[i], shift, x, r, noise, noise_bias, 0)
         t2 = _along(q[i], shift, x, r, noise, noise_bias, 1)
@@ -217,7 +223,8 @@ def observe_back(physics, width, trace, below, gradient, row):
     `below` is what was kept of the layer below, of `width` nodes; of the first layer, with `width`
     0, that is not read. `row` begins with the first of `GRADIENTS`.
     """
-    row[:] = np.nan
+    for column in range(row.shape[0]):
+        row[column] = np.nan
     d11, d22, power = gradient[D11], gradient[D22], gradient[EXPONENT]
     d12 = d11 - gradient[D1E]
     if d11 > 0.0 and d22 > 0.0:
@@ -261,7 +268,11 @@ def _lengths(physics, width, below):
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _scaled(value, power):
-    return value if power == 0.0 or value == 0.0 else math.ldexp(value, _i32(2.0 * power))
+    """Return value·4^power; too small a number is not 0, for which others would take it."""
+    if power == 0.0 or value == 0.0:
+        return value
+    scaled = math.ldexp(value, _i32(2.0 * power))
+    return scaled if scaled != 0.0 else TOO_SMALL
 
 
 @njit(nogil=True, cache=True, forceinline=True)
