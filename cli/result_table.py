@@ -62,7 +62,7 @@ def show_rows(result: Sequence[Row], networks: int) -> None:
     if GRADIENTS[0] in result[0].values:
         typer.echo()
         shown = show_table(gradient_columns(result), GRADIENTS_LEAVING)
-        show_text([column_notes(shown)])
+        show_text([column_notes(shown), *_growth(result)])
 
 
 def columns(result: Sequence[Row]) -> list[Column]:
@@ -193,6 +193,24 @@ def _of_network(rows: Sequence[Row]) -> list[Column]:
 
 
 # --- below the table ------------------------------------------------------------------------------
+
+
+def _growth(result: Sequence[Row]) -> Iterator[str]:
+    """Yield how the gradients of one point change from layer to layer, and at infinite width."""
+    last, first = result[-1], result[0]
+    layers = last.layer - first.layer
+    if first.point or layers < 1:
+        return
+    name = GRADIENTS[0]
+    factors = [
+        math.exp((first.values.get(of, math.nan) - last.values.get(of, math.nan)) / layers)
+        for of in (name, f"{name}_theory")
+    ]
+    if not math.isfinite(factors[0]):
+        return
+    word = "grows" if factors[0] > 1.0 else "shrinks"
+    text = f"On its way back the squared gradient {word} by a factor of {factors[0]:.4g} a layer"
+    yield text + (f", and by {factors[1]:.4g} at infinite width." if factors[1] > 0.0 else ".")
 
 
 def column_notes(shown: Sequence[Column]) -> str:
