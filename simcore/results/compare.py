@@ -43,6 +43,9 @@ FAR = 3.0
 THEORIES = {"theory": MEAN_FIELD, "theory_1n": FIRST_ORDER}
 """Theories to compare with, by the suffix of their variables."""
 
+_JUDGED = COVARIANCE + GRADIENT_COVARIANCE
+"""Observables that may get a verdict."""
+
 _DECAY = {"theory": 0.5, "theory_1n": 1.5}
 """Powers of 1/N with which z falls: deviations like 1/N and 1/N², errors like 1/N^(1/2).
 
@@ -120,8 +123,9 @@ def compare(
         A complete run, from `open_run` or `simulate`.
     observables
         Those that get a verdict, of ``log_q1``, ``correlation`` and ``log_distance``: they differ,
-        since finite width moves each by another amount (theory.md 5). In a run with gradients also
-        ``log_gradient1``, ``gradient_correlation`` and ``tangent12``. None: all of these.
+        since finite width moves each by another amount (theory.md 5); of a run with gradients also
+        ``log_gradient1``, ``gradient_correlation`` and ``tangent12``. None is the first three and
+        ``log_gradient1``: the others have no theory beyond infinite width.
     false_alarm
         Probability that a verdict says "deviates" though theory holds.
 
@@ -145,10 +149,7 @@ def compare(
     ('layer',)
     """
     if observables is None:
-        there = [
-            n for n in GRADIENT_COVARIANCE if f"{n}_theory" in getattr(dataset, "variables", ())
-        ]
-        observables = (*COVARIANCE, *there)
+        observables = COVARIANCE + GRADIENT_COVARIANCE[:1] * (GRADIENT_COVARIANCE[0] in dataset)
     _check(dataset, observables, false_alarm)
     # A user may have chosen layers: the test takes those that are left.
     dataset = with_controls(dataset)
@@ -170,13 +171,13 @@ def needed() -> tuple[str, ...]:
     moments = ["", "_stderr", "_covariance", "_covariance_count"]
     own = [*moments, "_std", "_theory", "_theory_stderr", "_theory_1n"]
     own += ["_histogram", "_bin_lower", "_bin_width", *(CONTROL + end for end in moments)]
-    names = [name + end for name in (*COVARIANCE, *GRADIENT_COVARIANCE, "distance") for end in own]
+    names = [name + end for name in (*_JUDGED, "distance") for end in own]
     return (*names, "inactive1_count")
 
 
 def _check(dataset: xr.Dataset, observables: Sequence[str], false_alarm: float) -> None:
     rule = "has no joint verdict, for its covariance between layers is not kept"
-    check_results(dataset, observables, COVARIANCE + GRADIENT_COVARIANCE, rule)
+    check_results(dataset, observables, _JUDGED if "log_gradient1" in dataset else COVARIANCE, rule)
     if not (isinstance(false_alarm, (int, float)) and LEAST <= false_alarm <= 0.5):
         rule = f"must lie between {LEAST:g} and 0.5"
         raise InputError("false_alarm", false_alarm, rule, "0.01 is a good choice.")
