@@ -208,9 +208,8 @@ def _growth(result: Sequence[Row]) -> Iterator[str]:
     ]
     if not math.isfinite(factors[0]):
         return
-    word = "grows" if factors[0] > 1.0 else "shrinks"
-    text = f"On its way back the squared gradient {word} by a factor of {factors[0]:.4g} a layer"
-    yield text + (f", and by {factors[1]:.4g} at infinite width." if factors[1] > 0.0 else ".")
+    text = f"On the way back a typical squared gradient is multiplied by {factors[0]:.4g} a layer"
+    yield text + (f", at infinite width by {factors[1]:.4g}." if factors[1] > 0.0 else ".")
 
 
 def column_notes(shown: Sequence[Column]) -> str:

@@ -33,8 +33,8 @@ def test_a_second_table_shows_the_way_back(
     headings = next(line for line in out.splitlines() if "ln grad" in line).split("  ")
     assert ("tangent11" in map(str.strip, headings)) == (columns > 60)
     told = " ".join(out.split())
-    assert "On its way back the squared gradient grows by a factor of 1.1" in told
-    assert "and by 1.189 at infinite width." in told
+    assert "On the way back a typical squared gradient is multiplied by 1.1" in told
+    assert "a layer, at infinite width by 1.189." in told
 
 
 def test_every_observable_has_theory_and_three_may_have_a_verdict(run: Path) -> None:
