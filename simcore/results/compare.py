@@ -21,7 +21,7 @@ from simcore.physics.observables import CONTROL, COVARIANCE, GRADIENT_COVARIANCE
 from .conclusion import conclusion, holds
 from .controlled import has_controls, with_controls
 from .joint_test import critical_value, joint_test, shrunk, symmetric
-from .points import check_results, points, swept_of
+from .points import check_dataset, check_results, points, swept_of
 from .words import ABSENT, FIRST_ORDER, MEAN_FIELD, Verdict, listed, summary
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ def compare(
     >>> found.z.correlation_z.dims
     ('layer',)
     """
+    check_dataset(dataset)
     if observables is None:
         observables = COVARIANCE + GRADIENT_COVARIANCE[:1] * (GRADIENT_COVARIANCE[0] in dataset)
     _check(dataset, observables, false_alarm)
