@@ -29,6 +29,12 @@ LINES = (
     "inactive_both",
     "dead_network1",
     "dead_network2",
+    "log_gradient1",
+    "log_gradient2",
+    "gradient_correlation",
+    "tangent11",
+    "tangent12",
+    "tangent22",
 )
 """Observables that are drawn along the layers."""
 
@@ -52,7 +58,10 @@ PARTS = {
 DEVIATIONS = tuple(name for name in LINES if name in OBSERVABLES)
 """Observables whose deviation from theory is shown, where they have controlled means."""
 
-DISTRIBUTIONS = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both")
+DISTRIBUTIONS = (
+    *("correlation", "log_distance", "log_q1", "inactive1", "inactive_both"),
+    *("log_gradient1", "tangent11", "tangent12"),
+)
 """Observables whose distribution over networks is shown."""
 
 MOMENTS = {"mean": "", "theory": "_theory", "first": "_theory_1n", "first_std": "_theory_1n_std"}

@@ -90,22 +90,30 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
         return found
     given = [signals(run, point) for point in run.points]
     rows = [
-        (*point.layer_widths(run.depth), point.g, point.sigma_w, point.sigma_b or 0.0, *signal)
+        (
+            *point.layer_widths(run.depth),
+            point.g,
+            point.sigma_w,
+            point.sigma_b or 0.0,
+            *signal,
+            *read,
+        )
         for point, pairs in zip(run.points, given, strict=True)
-        for signal in pairs
+        for signal, read in zip(pairs, _read(run, point), strict=True)
     ]
     known, place = np.unique(np.array(rows), axis=0, return_inverse=True)
-    if not (known[:, -3:-1] > 0.0).all():
-        return found  # a signal that the weights do not see
     columns = dict(zip(_OF_PAIR, known[:, run.depth :].T, strict=True))
-    distance = columns.pop("distance")
+    if not (np.minimum(columns["q1"], columns["q2"]) > 0.0).all():
+        return found  # a signal that the weights do not see
     columns["widths"] = known[:, : run.depth]
-    mean, std = first_order_grid(run.depth, distance=distance, **columns)
+    read = {name: columns.pop(name) for name in ("read1", "read2")}
+    mean, std = first_order_grid(run.depth, **columns)
     if run.gradients:
         from simcore.theory.gradient_widths import gradient_law
 
-        for found_there, back in zip((mean, std), gradient_law(run.depth, **columns), strict=True):
-            found_there.update(back)
+        del columns["distance"]
+        back = gradient_law(run.depth, **columns, **read)
+        mean, std = mean | back[0], std | back[1]
     shape = (len(run.points), run.columns.pairs, run.depth)
     for name in FIRST_ORDER + GRADIENT_FIRST_ORDER * run.gradients:
         if np.isfinite(mean[name]).all() and np.isfinite(std[name]).all():
@@ -114,7 +122,14 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
     return found
 
 
-_OF_PAIR = ("g", "sigma_w", "sigma_b", "q1", "q2", "distance")
+_OF_PAIR = ("g", "sigma_w", "sigma_b", "q1", "q2", "distance", "read1", "read2")
+
+
+def _read(run: Run, point: Point) -> list[tuple[float, float]]:
+    """Return the mean squares of the inputs of each pair as they are."""
+    if run.inputs is None:
+        return [(point.q0, point.q0) for _ in point.distances]
+    return list(zip(run.inputs.q1, run.inputs.q2, strict=True))
 
 
 def signals(run: Run, point: Point) -> list[tuple[float, float, float]]:

@@ -2,13 +2,14 @@
 
 For independent weights the gradient of one signal has an exact law at any width, with bias or not:
 ‖δ^l‖² is a product of independent (σ_w²/N)χ²_K over the layers l…L, K binomial (N, ½), σ_w² = 1 for
-the read-out. The signals' lengths have the same K. For correlated weights the mean of ln ‖δ‖² is
-known to first order in 1/N.
+the read-out. The signals' lengths have the same K. For correlated weights means and standard
+deviations are known to first order in 1/N.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,8 @@ def gradient_law(
     sigma_b: npt.ArrayLike,
     q1: npt.ArrayLike,
     q2: npt.ArrayLike,
+    read1: npt.ArrayLike | None = None,
+    read2: npt.ArrayLike | None = None,
 ) -> GradientLaw:
     """Return mean and standard deviation of each of `GRADIENT_FIRST_ORDER` for P points at once.
 
@@ -51,67 +54,117 @@ def gradient_law(
     g, sigma_w, sigma_b
         The ensembles, g = k/(1 + k), each of shape (P,); `sigma_b` also (P, depth).
     q1, q2
-        Mean squares of the inputs, each of shape (P,). They are not checked here.
+        Mean squares of the inputs as the weights see them, each of shape (P,). They are not
+        checked here.
+    read1, read2
+        Mean squares of the inputs themselves, where these are others.
 
     Returns
     -------
     tuple of dict
-        Exact where g = 0. Else the logarithms are to first order in 1/N and the others NaN; with
-        g < 0 the logarithms are NaN, too, from the layer on (towards the first) where h·δ = f
-        keeps the gradients from falling.
+        Exact where g = 0, else to first order in 1/N. With g < 0 they are NaN from the layer on
+        (towards the first) where h·δ = f keeps the gradients from falling, and for the tangent
+        kernel throughout if that is so in any layer.
     """
     nodes = np.asarray(widths, dtype=np.float64).reshape(-1, depth)
-    strength, scale, first, second = (
+    reads = q1 if read1 is None else read1, q2 if read2 is None else read2
+    strength, scale, *signals = (
         np.broadcast_to(np.asarray(value, dtype=np.float64), nodes.shape[:1])
-        for value in (g, sigma_w, q1, q2)
+        for value in (g, sigma_w, q1, q2, *reads)
     )
     given = np.asarray(sigma_b, dtype=np.float64)
     biases = np.broadcast_to(given if given.ndim > 1 else given.reshape(-1, 1), nodes.shape)
-    path = [_lengths(q, strength, scale, biases) for q in (first, second)]
     mean, std = {}, {}
-    for name, (log_q, _) in zip(("log_gradient1", "log_gradient2"), path, strict=True):
-        mean[name], std[name] = _logarithm(nodes, strength, scale, biases, log_q)
-    correlated = (strength != 0.0)[:, None]
-    squares = [_Squares(nodes, scale, biases, *one) for one in path]
-    for name, (middle, ratio) in (
-        ("weight_gradient1", squares[0].weight_gradient()),
-        ("tangent11", squares[0].tangent()),
-        ("tangent22", squares[1].tangent()),
+    both = [_Signal(nodes, strength, scale, biases, signals[i], signals[2 + i]) for i in (0, 1)]
+    for name, (middle, spread) in (
+        ("log_gradient1", both[0].logarithm()),
+        ("log_gradient2", both[1].logarithm()),
+        ("weight_gradient1", both[0].weight_gradient()),
+        ("tangent11", both[0].tangent()),
+        ("tangent22", both[1].tangent()),
     ):
-        mean[name] = np.where(correlated, np.nan, middle)
-        std[name] = np.where(correlated, np.nan, middle * ratio)
+        mean[name], std[name] = middle, spread
     return mean, std
 
 
-def _lengths(
-    q: FloatArray, g: FloatArray, scale: FloatArray, biases: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return ln of q of the layers, theory.md (5), and of ⟨x²⟩ of what they read, (P, depth)."""
-    with np.errstate(divide="ignore"):
-        log_bias = 2.0 * np.log(biases)
-    read, found = [np.log(q)], []
-    growth = 2.0 * np.log(scale)
-    for layer in range(biases.shape[1]):
-        seen = growth + read[-1] + (np.log1p(-g * _MEAN2) if layer else 0.0)
-        found.append(np.logaddexp(seen, log_bias[:, layer]))
-        read.append(found[-1] - math.log(2.0))
-    return np.stack(found, axis=1), np.stack(read[:-1], axis=1)
+class _Signal:
+    """One signal of P points: its lengths, theory.md (5), and its gradients."""
+
+    def __init__(
+        self,
+        nodes: FloatArray,
+        g: FloatArray,
+        scale: FloatArray,
+        biases: FloatArray,
+        q: FloatArray,
+        input_read: FloatArray,
+    ) -> None:
+        with np.errstate(divide="ignore"):
+            log_bias = 2.0 * np.log(biases)
+        self._nodes, self._g, self._growth = nodes, g, 2.0 * np.log(scale)[:, None]
+        read, seen = [np.log(input_read)], [np.log(q)]
+        log_q = []
+        for layer in range(nodes.shape[1]):
+            log_q.append(np.logaddexp(self._growth[:, 0] + seen[-1], log_bias[:, layer]))
+            read.append(log_q[-1] - math.log(2.0))
+            # E(⟨x²⟩ − g⟨x⟩²) at this width
+            seen.append(read[-1] + np.log1p(-g * _MEAN2 - g * (1.0 - _MEAN2) / nodes[:, layer]))
+        self._log_read = np.stack(read[:-1], axis=1)
+        self._log_term = np.logaddexp(self._growth + self._log_read, log_bias)
+        self._share = 1.0 - np.exp(log_bias - np.stack(log_q, axis=1))
+        self._share_read = 1.0 - np.exp(log_bias - self._log_term)
+        self._shift = _shift(nodes, g, self._share)
+
+    def _back(self, own: FloatArray | float) -> FloatArray:
+        """Return sums over the layers from each on, with σ_w² of all but the read-out."""
+        terms = own + self._shift + self._growth
+        terms[:, -1] -= self._growth[:, 0]
+        return np.asarray(np.cumsum(terms[:, ::-1], axis=1)[:, ::-1])
+
+    def logarithm(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of ln ‖δ‖² of networks that are not dead."""
+        known, place = np.unique(self._nodes, return_inverse=True)
+        values = np.array([_of_width(int(width)) for width in known])
+        mean, variance = np.moveaxis(values[place.reshape(self._nodes.shape)], -1, 0)
+        total = np.cumsum(variance[:, ::-1], axis=1)[:, ::-1]
+        spread = np.sqrt(total) + 0.0 * self._back(0.0)  # NaN where the mean is
+        return self._back(mean), spread
+
+    def weight_gradient(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of ‖δ^l‖² ⟨x²⟩."""
+        moments = self._moments()
+        before = np.ones_like(self._nodes)
+        before[:, 1:] = (1.0 + 5.0 / self._nodes[:, :-1]) * moments.length[:, :-1]
+        mean = np.exp(self._back(-math.log(2.0)) + self._log_read)
+        return mean, mean * np.sqrt(moments.back * before - 1.0)
+
+    def tangent(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of the partial sums of Θ."""
+        log_terms = self._log_term + self._back(-math.log(2.0))
+        with np.errstate(invalid="ignore"):  # NaN where there is no prediction
+            log_sums = np.logaddexp.accumulate(log_terms, axis=1)
+        parts, moments = np.exp(log_terms - log_sums), self._moments()
+        found = np.empty_like(parts)
+        square, carried = np.zeros(len(parts)), np.zeros(len(parts))
+        for layer in range(parts.shape[1]):
+            new = parts[:, layer]
+            old = 1.0 - new if layer else np.zeros_like(new)
+            back, wide = moments.back[:, layer], self._nodes[:, layer - 1]
+            read, omega = self._share_read[:, layer], self._share[:, layer]
+            cross = read * (1.0 + 1.0 / wide) * carried + 1.0 - read
+            square = old * (old * square + 2.0 * new * back * cross)
+            square = square + new**2 * back * moments.read[:, layer]
+            found[:, layer] = square
+            kept = omega * (1.0 + moments.length_and_back / wide) * carried + 1.0 - omega
+            carried = old * kept + new * moments.read_and_length[:, layer]
+        mean = np.exp(log_sums)
+        return mean, mean * np.sqrt(np.maximum(found - 1.0, 0.0))
+
+    def _moments(self) -> _Moments:
+        return _Moments.of(self._nodes, self._g, self._share, self._share_read)
 
 
 # --- ln ‖δ‖² ------------------------------------------------------------------------------------
-
-
-def _logarithm(
-    nodes: FloatArray, g: FloatArray, scale: FloatArray, biases: FloatArray, log_q: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return mean and standard deviation of ln ‖δ‖² of networks that are not dead."""
-    known, place = np.unique(nodes, return_inverse=True)
-    per_width = np.array([_of_width(int(width)) for width in known])[place.reshape(nodes.shape)]
-    own = 2.0 * np.log(scale)[:, None] + _shift(nodes, g, 1.0 - biases**2 * np.exp(-log_q))
-    own[:, -1] = 0.0  # the read-out has independent weights of variance 1/N
-    mean = np.cumsum((per_width[..., 0] + own)[:, ::-1], axis=1)[:, ::-1]
-    variance = np.cumsum(per_width[:, ::-1, 1], axis=1)[:, ::-1]
-    return mean, np.sqrt(variance)
 
 
 def _of_width(width: int) -> tuple[float, float]:
@@ -148,59 +201,41 @@ def _shift(nodes: FloatArray, g: FloatArray, share: FloatArray) -> FloatArray:
     return found
 
 
-# --- second moments for independent weights -----------------------------------------------------
+# --- second moments -----------------------------------------------------------------------------
 
 
-class _Squares:
-    """Means of squares over networks, over the squares of the means, theory.md (16).
+class _Moments(NamedTuple):
+    """Means of squares and products over networks, over those of the means, theory.md (16).
 
-    In layer l the length of the signal is multiplied by F̂ and that of the gradient by B̂, both
-    (2/N)χ²_K with the same K: E F̂² = E B̂² = 1 + 5/N and E F̂B̂ = 1 + 1/N.
+    In layer l the length of the signal is multiplied by F̂, what is read of it by X̂ (the same for
+    g = 0) and the squared gradient by B̂; their second moments are 1 + a number over N each.
     """
 
-    def __init__(
-        self,
-        nodes: FloatArray,
-        scale: FloatArray,
-        biases: FloatArray,
-        log_q: FloatArray,
-        log_read: FloatArray,
-    ) -> None:
-        depth = nodes.shape[1]
-        self._nodes, self._log_q, self._log_read = nodes, log_q, log_read
-        self._share = 1.0 - biases**2 * np.exp(-log_q)
-        back = 2.0 * np.log(scale)[:, None] - math.log(2.0)
-        self._log_squared = back * np.arange(depth - 1, -1, -1) - math.log(2.0)
-        same = 1.0 + 5.0 / nodes
-        self._back = np.cumprod(same[:, ::-1], axis=1)[:, ::-1]
-        forth = np.ones_like(nodes)
-        for layer in range(depth - 1):
-            grown = same[:, layer] * forth[:, layer] - 1.0
-            forth[:, layer + 1] = 1.0 + self._share[:, layer + 1] ** 2 * grown
-        self._forth = forth
+    back: FloatArray
+    """Of Π B̂ from each layer on, shape (P, depth), as the following."""
+    length: FloatArray
+    """Of K, the variance of the pre-activations."""
+    read: FloatArray
+    """Of R = σ_w²⟨x²⟩ + σ_b²."""
+    read_and_length: FloatArray
+    length_and_back: FloatArray
+    """The number of F̂ and B̂, shape (P,)."""
 
-    def weight_gradient(self) -> tuple[FloatArray, FloatArray]:
-        """Return mean and relative standard deviation of ‖δ^l‖² ⟨x²⟩."""
-        before = np.ones_like(self._nodes)
-        before[:, 1:] = (1.0 + 5.0 / self._nodes[:, :-1]) * self._forth[:, :-1]
-        square = self._back * before
-        return np.exp(self._log_squared + self._log_read), np.sqrt(square - 1.0)
-
-    def tangent(self) -> tuple[FloatArray, FloatArray]:
-        """Return mean and relative standard deviation of the partial sums of Θ."""
-        log_terms = self._log_q + self._log_squared
-        log_sums = np.logaddexp.accumulate(log_terms, axis=1)
-        parts = np.exp(log_terms - log_sums)
-        found = np.empty_like(parts)
-        square, cross = np.zeros(len(parts)), np.zeros(len(parts))
-        for layer in range(parts.shape[1]):
-            new = parts[:, layer]
-            old = 1.0 - new if layer else np.zeros_like(new)
-            back, forth = self._back[:, layer], self._forth[:, layer]
-            square = old**2 * square + 2.0 * old * new * back * cross + new**2 * back * forth
-            found[:, layer] = square
-            if layer + 1 < parts.shape[1]:
-                omega = self._share[:, layer + 1]
-                both = omega * (1.0 + 1.0 / self._nodes[:, layer])
-                cross = both * (old * cross + new * forth) + 1.0 - omega
-        return np.exp(log_sums), np.sqrt(np.maximum(found - 1.0, 0.0))
+    @classmethod
+    def of(
+        cls, nodes: FloatArray, g: FloatArray, share: FloatArray, share_read: FloatArray
+    ) -> _Moments:
+        """Follow them from layer to layer; the shares are those of the weights in K and in R."""
+        half = 0.5 * _MEAN2  # ⟨x⟩²
+        mean = 0.5 - g * half
+        both = (1.25 - 6.0 * g * half + 4.0 * g**2 * half * (0.5 - half)) / mean**2
+        mixed = 2.0 * (1.25 - 3.0 * g * half) / mean
+        length, read, product = (np.ones_like(nodes) for _ in range(3))
+        for layer in range(nodes.shape[1] - 1):
+            before, wide = length[:, layer], nodes[:, layer]
+            a, b = share[:, layer + 1], share_read[:, layer + 1]
+            length[:, layer + 1] = 1.0 + a**2 * ((1.0 + both / wide) * before - 1.0)
+            read[:, layer + 1] = 1.0 + b**2 * ((1.0 + 5.0 / wide) * before - 1.0)
+            product[:, layer + 1] = 1.0 + a * b * ((1.0 + mixed / wide) * before - 1.0)
+        back = np.asarray(np.cumprod(1.0 + 5.0 / nodes[:, ::-1], axis=1)[:, ::-1])
+        return cls(back, length, read, product, (0.5 - 2.0 * g * half) / mean)

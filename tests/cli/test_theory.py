@@ -120,7 +120,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_slow_table_tells_where_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("simcore.cli.live.FIRST_INTERVAL", 0.0)
+    for interval in ("FIRST_INTERVAL", "LONGEST_INTERVAL"):
+        monkeypatch.setattr(f"simcore.cli.live.{interval}", 0.0)
     assert theory("growth --k 0,1 --sigma-w 1.4") == 0
     assert "computing theory: point 2 of 2\n" in capsys.readouterr().err
 

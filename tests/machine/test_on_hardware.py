@@ -171,12 +171,15 @@ def test_the_doctor_finds_nothing_wrong() -> None:
 
 
 def test_too_little_memory_is_one_line() -> None:
-    """All of it is taken first, piece by piece, as another program would."""
+    """All of it is taken first, piece by piece, as another program would.
+
+    To the last bytes: a run of one block fits in a MiB.
+    """
     from numba import cuda
     from numba.cuda.cudadrv.driver import CudaAPIError
 
     taken, size = [], 2**32
-    while size >= 2**20:
+    while size >= 2**8:
         try:
             taken.append(cuda.device_array(size, "uint8"))
         except CudaAPIError:
@@ -186,4 +189,4 @@ def test_too_little_memory_is_one_line() -> None:
             execute(Run(width=(64,), depth=1000, trials=640, device="cuda"))
     finally:
         taken.clear()
-        cuda.current_context().deallocations.clear()
+        cuda.current_context().memory_manager.deallocations.clear()

@@ -16,7 +16,12 @@ from simcore.physics.parameters import PARAMETERS
         ("log_distance", "ln(1-c)", r"$\ln(1 - c)$", r"$\ln(1 - c)$"),
         ("log_q1", "ln q", r"$\ln q_1$", "ln q of signal 1"),
         ("angle", "angle", r"$\theta$", r"angle $\theta$"),
-        ("log_gradient1", "ln grad", r"$\ln |\delta _1|^2$", "gradient of signal 1, ln |δ₁|²"),
+        (
+            "log_gradient1",
+            "ln grad",
+            r"$\ln |\delta _1|^2$",
+            r"gradient of signal 1, $\ln |\delta _1|^2$",
+        ),
         ("tangent12", "tangent12", r"$\Theta _{12}$", r"tangent kernel $\Theta _{12}$"),
         ("inactive_both", "both", "inactive nodes, both signals", "inactive nodes, both signals"),
     ],

@@ -21,7 +21,7 @@ from simcore.physics.observables import GRADIENT_FIRST_ORDER, GRADIENT_NAMES
 from simcore.physics.parameters import correlation_strength
 from simcore.theory import gradient_trajectory
 from simcore.theory.gradient_widths import gradient_law
-from tests.support.oracle import Law, simulate
+from tests.support.oracle import FixedInputs, Law, simulate, simulate_shared
 
 Floats = npt.NDArray[np.float64]
 
@@ -236,16 +236,40 @@ CORRELATED = [
 @pytest.mark.parametrize("law", CORRELATED, ids=str)
 def test_correlated_weights_to_first_order(law: Law) -> None:
     """Without the term of the correlations the mean of the first layer would be far off."""
-    found = simulate(law, 8_000, np.random.default_rng(6), gradients=True)["log_gradient1"]
-    mean, std = (part["log_gradient1"] for part in predicted(law))
-    z_mean, z_std = scores(found, mean, std)
-    known = np.isfinite(mean)
+    found = simulate(law, 8_000, np.random.default_rng(6), gradients=True)
+    means, stds = predicted(law)
+    known = np.isfinite(means["log_gradient1"])
     assert known[1:].all()
-    assert np.abs(z_mean[known]).max() < Z
-    assert np.abs(z_std[known]).max() < Z
+    for name in GRADIENT_FIRST_ORDER:
+        if np.isfinite(means[name]).all() or name in LOGARITHMS:
+            both = scores(found[name], means[name], stds[name])
+            assert np.abs([z[known] for z in both]).max() < Z, name
     plain = predicted(Law(law.widths, sigma_w=law.sigma_w, sigma_b=law.sigma_b))[0]
-    z_plain, _ = scores(found, plain["log_gradient1"], std)
-    assert np.abs(z_plain[known]).max() > 1.5 * Z
+    lacking, _ = scores(found["log_gradient1"], plain["log_gradient1"], stds["log_gradient1"])
+    assert np.abs(lacking[known]).max() > 1.5 * Z
+
+
+def test_what_inputs_are_read_may_be_more_than_what_weights_see() -> None:
+    """As of inputs from a file: two thirds of the mean square are the mean, which k = ∞ loses."""
+    rows = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, -1.0]])
+    seen = np.var(rows, axis=1)
+    law = Law((48,) * 2, g=1.0, sigma_w=1.5)
+    pair = FixedInputs(rows, ((0, 1),))
+    sample = simulate_shared(law, pair, 4_000, np.random.default_rng(8), gradients=True)
+    mean, std = gradient_law(
+        2,
+        widths=[law.widths],
+        g=[1.0],
+        sigma_w=[1.5],
+        sigma_b=[0.0],
+        q1=seen[:1],
+        q2=seen[1:],
+        read1=np.mean(rows[:1] ** 2, axis=1),
+        read2=np.mean(rows[1:] ** 2, axis=1),
+    )
+    for name in GRADIENT_FIRST_ORDER:
+        both = scores(sample[name][:, 0], mean[name][0], std[name][0])
+        assert np.abs(both).max() < Z, name
 
 
 def test_positively_correlated_weights_have_a_prediction_near_the_read_out_only() -> None:
