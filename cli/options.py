@@ -151,7 +151,7 @@ Statistics
     and correlated with normal weights, from about 30 nodes a layer on), and probabilities of dead
     networks from conditional ones. Default: auto.
   gradients: Follow gradients back through the networks, too: their lengths and correlation, weight
-    gradients and the tangent kernel of the pair, layer by layer. About three times the time more.
+    gradients and the tangent kernel of each pair, layer by layer. It takes three times as long.
   seed N: Seed; the same seed gives the same numbers on any number of threads. Default: 0.
 Computing
   sampler NAME: gram (layers drawn from their exact law, without weight matrices), dense (every
