@@ -138,13 +138,18 @@ def rows(plan, dataset):
 
 
 def draw(tables, path):
-    """Draw the final losses over depth, and over what a gradient grows by from end to end."""
+    """Draw the final losses over depth, and over what a gradient grows by from end to end.
+
+    The growth is that of untrained networks of the same width, from `bench/gradients.py students`.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
     from simcore.figures.style import COLOURS, STYLE
 
+    measured = json.loads((RESULTS / "gradients.json").read_text())["students"]
+    growths = {(_label(row["k"]), row["depth"]): row["measured"] for row in measured}
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(7.2, 2.9))
         test, training, growth = figure.subplots(1, 3, sharey=True)
@@ -157,9 +162,9 @@ def draw(tables, path):
             test.plot(depth, middle, label=label, **style)
             test.fill_between(depth, low, high, color=style["color"], alpha=0.1, lw=0)
             training.plot(depth, [float(r["final_training_loss"]) for r in own], **style)
-            grown = [r["depth"] * math.log(r["gradient_growth"]) for r in own if scales(label)]
-            if grown:
-                growth.plot(grown, middle, **style)
+            known = [growths.get((label, d)) for d in depth]
+            if None not in known:
+                growth.plot(known, middle, **style)
         for axes in (test, training):
             axes.set_xscale("log")
             axes.set_xlabel("hidden layers $L$")
@@ -173,11 +178,16 @@ def draw(tables, path):
         test.set_title("test", fontsize=8)
         training.set_title("training", fontsize=8)
         growth.set_title("test", fontsize=8)
-        growth.set_xlabel(r"$L\,\ln(\pi/(\pi-g))$, growth of gradients")
+        growth.set_xlabel(r"measured growth, $\langle\ln|\delta^1|^2/|\delta^L|^2\rangle$")
         for axes in (test, training, growth):
             axes.axhline(1.0, color="black", lw=0.6, ls=":")
         figure.legend(loc="outside right center", fontsize=6)
         figure.savefig(path)
+
+
+def _label(k):
+    """Return the label of an ensemble by the text of its k: ``he``, ``correlated:1``."""
+    return "he" if float(k) == 0.0 else f"correlated:{float(k):g}"
 
 
 def plain(value):

@@ -150,14 +150,16 @@ Statistics
   controls NAME: Estimate means with control variates, too: on, off, or auto, where they apply (he
     and correlated with normal weights, from about 30 nodes a layer on), and probabilities of dead
     networks from conditional ones. Default: auto.
+  gradients: Follow gradients back through the networks, too: their lengths and correlation, weight
+    gradients and the tangent kernel of the pair, layer by layer. About three times the time more.
   seed N: Seed; the same seed gives the same numbers on any number of threads. Default: 0.
 Computing
   sampler NAME: gram (layers drawn from their exact law, without weight matrices), dense (every
     weight drawn) or auto, the cheaper one. Default: auto.
   weights NAME: Distribution of the weights: normal, uniform, rademacher, laplace, student:NU with
     NU > 4, or bernoulli:P (normal ones, all but a share P of them zero). Default: normal.
-  device NAME: cpu, cuda (a GPU; needs numba-cuda and CuPy, see simcore doctor) or auto: cuda
-    where this machine can and no cluster simulates, cpu elsewhere. Default: auto.
+  device NAME: cpu, cuda (a GPU; needs numba-cuda and CuPy, see simcore doctor) or auto: cpu,
+    until the samplers of GPUs have run on hardware. Default: auto.
   threads N: Threads. Default: what the affinity mask, the cgroup and Slurm grant.
   scheduler ADDRESS: Dask cluster that simulates: tcp://HOST:PORT, the file that dask scheduler
     wrote, or local:N for N processes of this machine. Needs the package distributed.

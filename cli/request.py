@@ -90,7 +90,8 @@ def build_request(given: Given, *, here: bool = True) -> Request:
     values = {"device": "auto", **_values(given, DESCRIPTION)}
     if "widths" in values:
         values["layer_widths"] = values.pop("widths")
-    spec = api.RunSpec(**values, shared_network="shared_network" in given.flags)
+    on = given.flags
+    spec = api.RunSpec(**values, shared_network="shared_network" in on, gradients="gradients" in on)
     more = execution(given)
     plan = api.plan(spec, scheduler=more["settings"]["scheduler"], here=here)
     notes = tuple(spelled(note, option_name) for note in plan.notes())

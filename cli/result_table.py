@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import typer
 
 from simcore.api import BY_NAME
 from simcore.results.intervals import FEW, LEVEL, of_share
 
 from .numbers import NOTHING, plain, with_error
-from .summary import COUNTED, NETWORK, Row
+from .summary import COUNTED, GRADIENTS, NETWORK, Row
 from .table import Column, show_table, show_text
 
 MOST_ROWS = 20
@@ -21,6 +24,19 @@ LEAVING = (
     *("q z", "q", "dead", "nodes", "z first", "z limit"),
 )
 """Columns in the order in which they leave a table that is too wide."""
+
+GRADIENTS_LEAVING = (
+    *("tangent11 z", "tangent11", "gradient_correlation z", "tangent12 z"),
+    *("log_gradient1 z", "tangent12"),
+)
+"""Likewise of the table of gradients."""
+
+GRADIENT_NOTES = (
+    "ln grad: ln of the squared gradient of a random read-out with respect to the layer, signal 1",
+    "grad corr: correlation of the two signals' gradients",
+    "tangent: kernel of the layers so far, of signal 1 alone (11) and of both (12)",
+    "tangent: kernel of the layers so far, of signal 1 alone (11) and of both (12)",
+)
 
 LIMIT, FIRST = "mean field", "1/N"
 """Headings of theories."""
@@ -43,6 +59,10 @@ def show_rows(result: Sequence[Row], networks: int) -> None:
     """
     shown = show_table(columns(result), LEAVING)
     show_text(notes(result, shown, networks))
+    if GRADIENTS[0] in result[0].values:
+        typer.echo()
+        shown = show_table(gradient_columns(result), GRADIENTS_LEAVING)
+        show_text([column_notes(shown), *_growth(result)])
 
 
 def columns(result: Sequence[Row]) -> list[Column]:
@@ -65,6 +85,16 @@ def columns(result: Sequence[Row]) -> list[Column]:
         note = "both: share of nodes inactive for both signals"
         found.append(_measured("inactive_both", rows, "both", note))
     return found + _dead(result, rows) + _of_network(rows)
+
+
+def gradient_columns(result: Sequence[Row]) -> list[Column]:
+    """Return the columns of the way back, each mean with its z against the best theory."""
+    rows = result[:MOST_ROWS]
+    found = columns(rows)[: len(rows[0].point) + 1]
+    for name, note in zip(GRADIENTS, GRADIENT_NOTES, strict=True):
+        measured, *scores = _beside(name, rows, name) or [_measured(name, rows, name)]
+        found += [replace(measured, note=note), *scores]
+    return found
 
 
 def _is_one(row: Row) -> bool:
@@ -165,11 +195,33 @@ def _of_network(rows: Sequence[Row]) -> list[Column]:
 # --- below the table ------------------------------------------------------------------------------
 
 
+def _growth(result: Sequence[Row]) -> Iterator[str]:
+    """Yield how the gradients of one point change from layer to layer, and at infinite width."""
+    last, first = result[-1], result[0]
+    layers = last.layer - first.layer
+    if first.point or layers < 1:
+        return
+    name = GRADIENTS[0]
+    factors = [
+        math.exp((first.values.get(of, math.nan) - last.values.get(of, math.nan)) / layers)
+        for of in (name, f"{name}_theory")
+    ]
+    if not math.isfinite(factors[0]):
+        return
+    text = f"On the way back a typical squared gradient is multiplied by {factors[0]:.4g} a layer"
+    yield text + (f", at infinite width by {factors[1]:.4g}." if factors[1] > 0.0 else ".")
+
+
+def column_notes(shown: Sequence[Column]) -> str:
+    """Return the explanations of the columns that are shown."""
+    return "; ".join(dict.fromkeys(column.note for column in shown if column.note))
+
+
 def notes(result: Sequence[Row], shown: Sequence[Column], networks: int) -> Iterator[str]:
     """Yield paragraphs: how many points are left out, the columns, deaths, too few networks."""
     if len(result) > MOST_ROWS:
         yield f"... and {len(result) - MOST_ROWS} more points, all in the file"
-    yield "; ".join(dict.fromkeys(column.note for column in shown if column.note))
+    yield column_notes(shown)
     if not any(
         "theory" in name and math.isfinite(x) for r in result for name, x in r.values.items()
     ):

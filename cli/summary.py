@@ -33,6 +33,12 @@ FINER = (
     *(name + CONTROL + end for name in (*COMPARED, COUNTED) for end in SUFFIXES[:2]),
 )
 """Variables that not every run has."""
+GRADIENTS = ("log_gradient1", "gradient_correlation", "tangent11", "tangent12")
+GRADIENT_VARIABLES = tuple(
+    name + suffix for name in GRADIENTS for suffix in (*SUFFIXES, "_theory_1n")
+)
+"""Variables of a run that follows gradients; not each has a first order."""
+
 NETWORK = ("dead", "dead_inputs")
 NETWORK_VARIABLES = (
     *(name + suffix for name in NETWORK for suffix in SUFFIXES[:2]),
@@ -88,7 +94,8 @@ def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:
 def rows(run: Run, dataset: xr.Dataset) -> list[Row]:
     """Return the rows of a run's dataset (`simcore.open_run`)."""
     layers = _layers(run)
-    named = [n for n in _variables(run) if n not in FINER or n in dataset]
+    optional = FINER + GRADIENT_VARIABLES
+    named = [n for n in _variables(run) if n not in optional or n in dataset]
     columns = {name: _column(dataset, name, run, layers) for name in named}
     return _rows(run, columns, layers)
 
@@ -106,7 +113,8 @@ def rows_of_results(results: RunResults) -> list[Row]:
 
 
 def _variables(run: Run) -> tuple[str, ...]:
-    return VARIABLES + FINER + NETWORK_VARIABLES * run.shared
+    more = GRADIENT_VARIABLES * run.gradients + NETWORK_VARIABLES * run.shared
+    return VARIABLES + FINER + more
 
 
 def _layers(run: Run) -> list[int]:

@@ -35,6 +35,8 @@ Values are one value, a list (0,1,inf) or a range start:stop:count (1.2:1.6:9), 
 
 simcore theory trajectory --depth 100 --k 0,1,inf
 
+simcore theory trajectory --depth 20 --k 0,1,inf --gradients
+
 simcore theory fixed-point --k 0,1,inf --sigma-w 1:1.8:81 --sigma-b 0.3 -o fixed.pdf
 
 simcore theory phase-diagram -o phases.pdf
@@ -97,6 +99,14 @@ Bias = Annotated[
         text="Standard deviation of the biases. Default: 0.",
     ),
 ]
+Gradients = Annotated[
+    bool,
+    typer.Option(
+        "--gradients",
+        help="Add the way back: gradients of the two signals and their tangent kernel.",
+        rich_help_panel=options.NETWORK,
+    ),
+]
 MapCorrelation = Annotated[
     Text,
     _option(
@@ -150,7 +160,8 @@ ShowObservable = Annotated[
         panel=options.OUTPUT,
         metavar="NAME",
         text="What the figure shows: correlation, distance, log-distance, angle, cosine, log-q, "
-        "inactive or inactive-both. Default: correlation.",
+        "inactive or inactive-both; with --gradients also log-gradient, gradient-correlation, "
+        "tangent11 or tangent12. Default: correlation.",
     ),
 ]
 ShowColour = Annotated[
@@ -159,8 +170,8 @@ ShowColour = Annotated[
         "--show",
         panel=options.OUTPUT,
         metavar="NAME",
-        text="What the colours show: correlation (the fixed point c*), depth-scale (of c) or "
-        "depth-scale-q. Default: correlation.",
+        text="What the colours show: correlation (the fixed point c*), depth-scale (of c), "
+        "depth-scale-q or depth-scale-gradient. Default: correlation.",
     ),
 ]
 Output = Annotated[
@@ -201,6 +212,7 @@ def trajectory(
     correlation: options.Correlation = None,
     distance: options.Distance = None,
     q0: options.Q0 = None,
+    gradients: Gradients = False,
     show: ShowObservable = None,
     output: Output = None,
     overwrite: options.Overwrite = False,
@@ -219,7 +231,7 @@ def fixed_point(
     overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
-    """Find where signals settle: c*, q*, slopes, depth scales, the phase."""
+    """Find where signals settle: c*, q*, slopes, depth scales, chi of gradients, the phase."""
     _run(locals(), "fixed_points")
 
 
@@ -288,6 +300,8 @@ def _run(parameters: Mapping[str, Any], table: str) -> None:
             values["depth"] = parse_integer("depth", given.texts.get("depth", str(DEPTH)))
         if "ensemble" in parameters:
             values["ensemble"] = _ensemble(given)
+        if "gradients" in given.flags:
+            values["gradients"] = True
         if table in SLOW:
             with choose_report(quiet=False) as report:
                 made = getattr(tables, table)(**values, look=partial(_tell, report))

@@ -43,6 +43,17 @@ _TRAJECTORY = {
     "log_distance_1n": "ln(1-c) at 1/N",
     "log_distance_1n_std": "std ",
 }
+_BACK = {name: BY_NAME[name].column for name in ("correlation", "log_gradient1")} | {
+    "log_gradient1_1n": "at 1/N",
+    "log_gradient1_1n_std": "std",
+    "gradient_correlation": BY_NAME["gradient_correlation"].column,
+    "tangent11": BY_NAME["tangent11"].column,
+    "tangent11_1n_std": "std ",
+    "tangent12": BY_NAME["tangent12"].column,
+    "tangent22": BY_NAME["tangent22"].column,
+}
+"""Columns of a trajectory with its way back."""
+
 _FIXED_POINT = {
     "phase": "phase",
     "fixed_correlation": "c*",
@@ -53,17 +64,24 @@ _FIXED_POINT = {
     "depth_scale_correlation": "xi_c",
     "growth": "growth",
     "depth_scale_q": "xi_q",
+    "chi": "chi",
+    "chi_pair": "chi c*",
+    "depth_scale_gradient": "xi_grad",
 }
 _LEGENDS = {
     "trajectory": "c: correlation; cosine: of the activations; both: share of nodes inactive for "
     "both signals",
     "fixed-point": "slope: of c' against c, at c* and at c = 1; growth: factor of q per layer; "
-    "xi: depth scales in layers",
+    "chi: of squared gradients, and of the product of two at c*; xi: depth scales in layers",
     "map": "the correlation one layer on",
     "phase-diagram": "c* at s = sigma-w squared (o ordered, | critical, c chaotic; capitals: q is "
     "unbounded)",
     "growth": "factor by which q changes per layer",
 }
+_BACK_LEGEND = (
+    "c: correlation; grad: of a random read-out with respect to the pre-activations; tangent: the "
+    "tangent kernel, its sum over the layers so far"
+)
 _MARKS = {"ordered": "o", "critical": "|", "chaotic": "c"}
 
 
@@ -139,7 +157,13 @@ def _show(table: xr.Dataset) -> None:
     make = {"trajectory": _trajectory, "fixed-point": _records}.get(kind, _matrix)
     columns, below = make(table)
     show_table(columns, _LEAVING)
-    show_text([*below, _LEGENDS[kind]])
+    legend = _BACK_LEGEND if _of_back(table) else _LEGENDS[kind]
+    show_text([*below, legend])
+
+
+def _of_back(table: xr.Dataset) -> bool:
+    """Tell whether a trajectory has its way back."""
+    return "tangent12" in table
 
 
 Shown = tuple[list[Column], list[str]]
@@ -148,8 +172,10 @@ Shown = tuple[list[Column], list[str]]
 _LEAVING = (
     *("log_distance_1n_std", "log_distance_1n", "cosine", "inactive_both", "angle", "distance"),
     *("correlation_1n_std", "log_q1", "correlation_1n"),
-    *("depth_scale_q", "growth", "slope_at_one", "fixed_distance", "fixed_q", "slope"),
-    "depth_scale_correlation",
+    *("chi_pair", "slope_at_one", "growth", "depth_scale_q", "fixed_distance", "chi"),
+    *("fixed_q", "slope", "depth_scale_gradient", "depth_scale_correlation"),
+    *("tangent22", "tangent11_1n_std", "log_gradient1_1n_std", "log_gradient1_1n"),
+    "gradient_correlation",
 )
 """Columns in the order in which they leave a table that is too wide."""
 
@@ -167,10 +193,11 @@ def _columns(
 
 def _trajectory(table: xr.Dataset) -> Shown:
     last = table.isel(layer=-1)
+    every = _BACK if _of_back(table) else _TRAJECTORY
     if last.sizes:
-        columns, below = _records(last, _TRAJECTORY, [("layer", str(int(last["layer"])))])
+        columns, below = _records(last, every, [("layer", str(int(last["layer"])))])
         return columns, below + _reach(table)
-    words = {name: word for name, word in _TRAJECTORY.items() if name in table}
+    words = {name: word for name, word in every.items() if name in table}
     cells = []
     for layer in chosen_layers(table.sizes["layer"]):
         values = table.isel(layer=layer - 1)

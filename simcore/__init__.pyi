@@ -14,6 +14,7 @@ from .errors import InputError as InputError
 from .errors import OutputError as OutputError
 from .errors import SimcoreError as SimcoreError
 from .figures.axes import plot as plot
+from .kernel_matrices import kernels as kernels
 from .results.compare import Comparison as Comparison
 from .results.compare import Verdict as Verdict
 from .results.compare import compare as compare
@@ -39,6 +40,7 @@ __all__ = [
     "Verdict",
     "compare",
     "initializers",
+    "kernels",
     "merge",
     "open_run",
     "plot",

@@ -87,14 +87,11 @@ class Plan:
     ----------
     run
         The run.
-    device_note
-        Reason for the choice of the device, for the user; "" is none.
     chosen
         Whether the sampler was chosen and not named.
     """
 
     run: Run
-    device_note: str
     chosen: bool
 
     def notes(self) -> list[str]:
@@ -104,8 +101,7 @@ class Plan:
         """
         from .runs.notes import notes
 
-        found = notes(self.run, chosen=self.chosen)
-        return [self.device_note, *found] if self.device_note else found
+        return notes(self.run, chosen=self.chosen)
 
 
 def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> Plan:
@@ -114,12 +110,13 @@ def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> P
     Parameters
     ----------
     spec
-        The description; its device may be ``"auto"``.
+        The description; its device may be ``"auto"``, which is the CPU until the samplers of GPUs
+        have run on hardware.
     scheduler
-        The Dask cluster that will simulate. Its machines may have other devices than this one:
-        there ``"auto"`` is the CPU, and a worker that can't use its GPU says so.
+        The Dask cluster that will simulate. Its machines may have other devices than this one; a
+        worker that can't use its GPU says so.
     here
-        Whether the run is for this machine, whose devices are then looked at.
+        Whether the run is for this machine, whose GPU is then looked at if it is asked for.
 
     Raises
     ------
@@ -129,20 +126,17 @@ def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> P
         If the GPU that was asked for can't be used.
     """
     from .execution.dask.address import check_scheduler
-    from .machine.gpu import automatic, local_gpus, require_cuda
+    from .machine.gpu import local_gpus, require_cuda
     from .runs.run import resolve
 
-    asked, note = spec.device, ""
-    run = resolve(replace(spec, device="cpu" if asked == "auto" else asked))
-    if here and asked == "auto" and scheduler is None:
-        run, note = automatic(run)
-    elif here and run.device == "cuda":
+    run = resolve(replace(spec, device="cpu") if spec.device == "auto" else spec)
+    if here and run.device == "cuda":
         processes = None if scheduler is None else check_scheduler(scheduler)
         if scheduler is None:
             require_cuda(run)
         elif processes is not None:
             local_gpus(processes, run)
-    return Plan(run, note, chosen=spec.sampler == "auto")
+    return Plan(run, chosen=spec.sampler == "auto")
 
 
 class Settings(TypedDict):

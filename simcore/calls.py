@@ -50,6 +50,7 @@ def simulate(
     keep: int | None = None,
     bins: int | None = None,
     controls: str | bool | None = None,
+    gradients: bool | None = None,
     seed: int | None = None,
     sampler: str | None = None,
     weights: str | None = None,
@@ -73,14 +74,14 @@ def simulate(
         where `k` is given, else ``"he"``. Or a whole `Run`: then only those from `threads` on may
         be given.
     width, depth, layer_widths, like, k, sigma_w, sigma_b, correlation, distance, q0, \
-shared_network, pairs, inputs, trials, until_stderr, first_trial, keep, bins, controls, seed, \
-sampler, weights
+shared_network, pairs, inputs, trials, until_stderr, first_trial, keep, bins, controls, \
+gradients, seed, sampler, weights
         As for `Run`, which has their defaults. Several widths, k, σ_w, σ_b, correlations, distances
         or q0, in a list, a range or an array, make a dimension each. `inputs` is a file, or a
         matrix in memory whose rows are inputs: an array, a tensor or a table of any library.
     device
-        ``"cpu"``, ``"cuda"``, or ``"auto"``, the default: cuda where this machine allows it and no
-        `scheduler` is named, else cpu.
+        ``"cpu"``, ``"cuda"``, or ``"auto"``, the default, which is the CPU until the samplers of
+        GPUs have run on hardware.
     threads
         Threads to use; None is what the machine grants this process.
     scheduler

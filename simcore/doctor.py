@@ -131,6 +131,8 @@ def _driver(found: Findings) -> Check:
     return Check("driver", "ok", f"for CUDA {devices.dotted(found.driver)}")
 
 
+UNCHECKED = ", its libraries not looked at without a driver"
+
 NO_GPU = Gpu(0, "", devices.LEAST_CAPABILITY, 0)
 """Stands for a GPU where the driver alone is judged."""
 
@@ -157,6 +159,8 @@ def _packages(found: Findings) -> Check:
     if not found.numba_cuda:
         remedy = "" if problem is None or not found.gpus else f"{problem.remedy}."
         return Check("CUDA packages", "absent", "not installed", remedy)
+    if found.driver is None:
+        return Check("CUDA packages", "ok", f"numba-cuda {found.numba_cuda}{UNCHECKED}")
     if problem is not None:
         return _of(problem, "CUDA packages", wrong=True)
     told = f"numba-cuda {found.numba_cuda}, for CUDA {found.toolkit}"
@@ -164,6 +168,8 @@ def _packages(found: Findings) -> Check:
 
 
 def _cupy(found: Findings) -> Check:
+    if found.driver is None and found.cupy:
+        return Check("CuPy", "ok", f"CuPy {found.cupy}{UNCHECKED}")
     problem = devices.cupy_obstacle(found)
     if problem is None:
         return Check("CuPy", "ok", f"CuPy {found.cupy}")

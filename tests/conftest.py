@@ -58,6 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
         option.selection = "all" if named or option.keyword or option.markexpr else "light"
     config.stash[LEFT_OUT] = Counter()
     config.stash[MISSING] = set()
+    if hasattr(option, "loadscopereorder"):
+        option.loadscopereorder = False  # pytest-xdist begins with what has most tests, not time
 
 
 def is_light(item: pytest.Item) -> bool:
@@ -81,11 +83,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by their folder and their needs, and leave out those that are not selected.
 
-    First come the groups that one worker must run alone: they wait much, and would end last. Then
-    come the files whose tests share what takes time to make.
+    It comes before the hook of pytest-xdist, which reads the groups. First are the groups that one
+    worker must run alone, which wait much, then the files whose tests share what takes time to
+    make, then what is slow: whatever is short fills the end.
     """
     for item in items:
         _mark(item)
@@ -100,7 +104,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _turn(item: pytest.Item) -> int:
     group = item.get_closest_marker("xdist_group")
-    return 2 if group is None else int(group.args[0] == item.path.stem)
+    if group is not None:
+        return int(group.args[0] == item.path.stem)
+    return 2 if any(item.get_closest_marker(name) for name in ("slow", "promises")) else 3
 
 
 def _mark(item: pytest.Item) -> None:

@@ -118,6 +118,7 @@ OPTIONS: dict[str, Any] = {
     "keep": 3,
     "bins": 9,
     "controls": "auto",
+    "gradients": False,
     "seed": 0,
     "device": "cpu",
 }

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from simcore.machine.gpu import memory_watched, require_cuda
+from simcore.machine.gpu import gpu_watched, require_cuda
 from simcore.runs.costs import SLOW_BLOCK_SECONDS
 from simcore.runs.run import Run
 from simcore.sampling import beside
@@ -120,7 +120,7 @@ class ThreadEngine:
             if self._threads > 1:
                 self._beside = beside.start(self._sampler)
             try:
-                with memory_watched():
+                with gpu_watched():
                     if not self._closed:
                         self._sampler.prepare()
             finally:
@@ -162,7 +162,7 @@ class ThreadEngine:
 
     def _run(self, task: Task, bins: Bins | None, signals: Signals, sharing: bool) -> Done:
         before = time.perf_counter()
-        with memory_watched():
+        with gpu_watched():
             if sharing:
                 result = self._sampler.run_shared(task, bins, signals, self._pool, self._threads)
                 worker = "all threads"

@@ -179,7 +179,7 @@ def empty_point(run: Run) -> PointStatistics:
     pairs = run.columns.pairs
     return PointStatistics(
         tree=MomentTree(),
-        histogram=zero_histogram(run.depth, run.bins, pairs),
+        histogram=zero_histogram(run.depth, run.bins, run.columns),
         trajectories=np.full((run.kept, run.depth, pairs * len(KEPT)), np.nan),
     )
 

@@ -23,6 +23,9 @@ WHAT = {
     "q": "Mean of ln q, q the mean squared pre-activation of a layer,",
     "inactive": "Share of inactive nodes, for one signal and for both,",
     "dead": "Share of networks with a layer that has no active node, for one signal and for both,",
+    "gradient": "Mean of ln |δ|², δ the gradient of a random read-out,",
+    "gradient-correlation": "Correlation of the gradients of two signals",
+    "tangent": "Tangent kernel of a signal with itself and of two signals, layers so far,",
     "dead-inputs": "Share of nodes inactive for all inputs, and of inputs that find a dead layer,",
 }
 """Beginnings of captions of means by layer."""

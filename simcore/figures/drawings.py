@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from simcore.physics.observables import BY_NAME, COVARIANCE, HISTOGRAMMED
+from simcore.physics.observables import (
+    BY_NAME,
+    COVARIANCE,
+    GRADIENT_COVARIANCE,
+    GRADIENT_HISTOGRAMS,
+    HISTOGRAMMED,
+)
 
 from .along import draw_along
 from .deviation import OBSERVABLES as DEVIATIONS
@@ -53,9 +59,18 @@ FIGURES = {
         exact=True,
     ),
     "dead-inputs": _mean("share", "share", "dead", "dead_inputs"),
+    "gradient": _mean(
+        r"$\langle\ln |\delta|^2\rangle$", r"$\langle\ln |\delta|^2\rangle$", "log_gradient1"
+    ),
+    "gradient-correlation": _mean(
+        BY_NAME["gradient_correlation"].label, "corr.", "gradient_correlation"
+    ),
+    "tangent": _mean("tangent kernel", r"$\Theta$", "tangent11", "tangent12"),
     "deviation": Kind(draw_deviation, ("correlation",), choices=DEVIATIONS),
-    "z": Kind(draw_scores, COVARIANCE, choices=COVARIANCE),
-    "distribution": Kind(draw_distribution, ("correlation",), choices=HISTOGRAMMED),
+    "z": Kind(draw_scores, COVARIANCE, choices=COVARIANCE + GRADIENT_COVARIANCE),
+    "distribution": Kind(
+        draw_distribution, ("correlation",), choices=HISTOGRAMMED + GRADIENT_HISTOGRAMS
+    ),
     "scaling": Kind(draw_scaling, ("correlation",), choices=COVARIANCE),
 }
 """Every figure by name."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simcore.errors import FileFormatError, InputError
 from simcore.file_types import RUN, TRAINING, FileType, file_type
+from simcore.physics.observables import GRADIENT_NAMES
 from simcore.results.open_run import open_run
 from simcore.training.store import open_training
 
@@ -192,6 +193,9 @@ def _observables(
         raise InputError("observable", observable, f"has no {kind}", remedy)
     else:
         names = (observable,)
+    if names[0] not in dataset and names[0] in GRADIENT_NAMES:
+        rule = "needs gradients, which this run did not follow"
+        raise InputError("kind", kind, rule, "Simulate with --gradients.")
     if names[0] not in dataset:
         rule = "needs many inputs through one network, and this run has one pair"
         raise InputError("kind", kind, rule, "Simulate with --inputs or --shared-network.")

@@ -51,11 +51,16 @@ SHOWN: dict[str, dict[str, _Quantity]] = {
         "log-q": _Quantity("log_q1", r"$\ln q$"),
         "inactive": _Quantity("inactive1", "inactive nodes, one signal"),
         "inactive-both": _observable("inactive_both"),
+        "log-gradient": _Quantity("log_gradient1", r"$\ln|\delta|^2$"),
+        "gradient-correlation": _observable("gradient_correlation"),
+        "tangent11": _observable("tangent11"),
+        "tangent12": _observable("tangent12"),
     },
     "phase-diagram": {
         "correlation": _Quantity("fixed_correlation", "$c^*$"),
         "depth-scale": _Quantity("depth_scale_correlation", r"$\xi_c$ (layers)", "log"),
         "depth-scale-q": _Quantity("depth_scale_q", r"$\xi_q$ (layers)", "log"),
+        "depth-scale-gradient": _Quantity("depth_scale_gradient", r"$\xi_\delta$ (layers)", "log"),
     },
 }
 """Quantities of the figures that have a choice, the default first."""
@@ -91,6 +96,9 @@ def draw(
     """
     kind = str(table.attrs["table"])
     quantity = _chosen(kind, show)
+    if quantity is not None and quantity.variable not in table:
+        rule, remedy = "is of the way back, which the table does not have", "Add `gradients`."
+        raise InputError("show", show, rule, remedy)
     with figure(output, (5.4, 3.6), overwrite=overwrite) as drawn:
         if quantity is None:
             _ALONE[kind](drawn, table)

@@ -20,10 +20,10 @@ from simcore.physics.observables import (
     CONTROL,
     EXACT,
     FIRST_ORDER,
+    GRADIENT_FIRST_ORDER,
+    GRADIENTS,
     HAZARDS,
-    HISTOGRAMMED,
     KEPT,
-    NAMES,
     NETWORK,
     NETWORK_NAMES,
     OBSERVABLES,
@@ -115,6 +115,19 @@ ESTIMATORS = {
     "dead_network1": "fraction of trials in which some layer so far has h1 <= 0 at every node",
     "dead_network2": "fraction of trials in which some layer so far has h2 <= 0 at every node",
     "dead_network_both": "fraction of trials that are dead for signal 1 and for signal 2",
+    "log_gradient1": "mean over trials of ln |d1|^2, d = df/dh, f = v x/sqrt(N) of the last layer, "
+    "v standard normal; trials with d1 = 0 are left out",
+    "log_gradient2": "mean over trials of ln |d2|^2; trials with d2 = 0 are left out",
+    "gradient_correlation": "mean over trials of d1 d2/(|d1| |d2|); trials with d1 = 0 or d2 = 0 "
+    "are left out",
+    "weight_gradient1": "mean over trials of |d1|^2 <x1^2>, x of the layer before: |df/dW|^2 over "
+    "the fan-in",
+    "tangent11": "mean over trials of the sum over layers so far of "
+    "(sigma_w^2 <x1^2> + sigma_b^2) |d1|^2, x of the layer before",
+    "tangent12": "mean over trials of the sum over layers so far of "
+    "(sigma_w^2 <x1 x2> + sigma_b^2) d1 d2, x of the layer before",
+    "tangent22": "mean over trials of the sum over layers so far of "
+    "(sigma_w^2 <x2^2> + sigma_b^2) |d2|^2, x of the layer before",
     "dead": "mean over trials of the fraction of nodes with h <= 0 for every input",
     "dead_inputs": "mean over trials of the fraction of inputs for which some layer so far has "
     "h <= 0 at every node",
@@ -152,7 +165,7 @@ def shape_of(dims: Sequence[str], size: Mapping[str, int]) -> tuple[int, ...]:
 
 def observables_of(run: Run) -> tuple[Observable, ...]:
     """Return the observables that a run has."""
-    return OBSERVABLES + NETWORK * run.shared
+    return OBSERVABLES + GRADIENTS * run.gradients + NETWORK * run.shared
 
 
 def base(name: str) -> str:
@@ -162,7 +175,7 @@ def base(name: str) -> str:
 
 def dims_of(run: Run, name: str, dims: Sequence[str]) -> tuple[str, ...]:
     """Return the dimensions of a column's array: points or nodes, pairs, then the others."""
-    pair = ("pair",) if run.shared and base(name) in NAMES else ()
+    pair = ("pair",) if run.shared and base(name) not in NETWORK_NAMES else ()
     rate = ("rate",) if BY_NAME[base(name)].rates else ()
     return (dims[0], *pair, *dims[1:], *rate)
 
@@ -272,13 +285,13 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
     for observable in observables_of(run):
         name = observable.name
         kinds = _BASIC + (_CONTROLLED if name in run.columns.controlled else ())
-        kinds += predicted if complete and name in NAMES else ()
+        kinds += predicted if complete and name not in NETWORK_NAMES else ()
         if complete:
             parts = of_network.get(name, ())
             kinds += tuple(kind for kind in (_THEORY, _THEORY_ERRORS) if kind.name in parts)
-        if complete and name in FIRST_ORDER and has_first_order(run):
+        if complete and name in FIRST_ORDER + GRADIENT_FIRST_ORDER and has_first_order(run):
             kinds += _FIRST_ORDER
-        if complete and name in HISTOGRAMMED:
+        if complete and name in run.columns.histogrammed:
             kinds += _SPREAD
         found += [_field(run, name, kind, name) for kind in kinds]
     if run.kept:

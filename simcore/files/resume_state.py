@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.observables import BY_NAME, HISTOGRAMMED, KEPT, NETWORK_NAMES
+from simcore.physics.observables import BY_NAME, KEPT, NETWORK_NAMES
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
 from simcore.statistics.moments import Bins, Moments
@@ -66,7 +66,7 @@ def state_fields(run: Run) -> Iterator[Field]:
         yield own("node_count", "node layer", "f8", "trials with a value")
         yield own("node_mean", "node layer", "f8", "mean over trials", o.units)
         yield own("node_m2", "node layer", "f8", "sum of squared deviations", square)
-        if column in HISTOGRAMMED:
+        if column in run.columns.histogrammed:
             yield own("histogram", "point layer bin", "u4", "trials per bin")
             yield own("bin_lower", "point layer", "f8", "lower edge of bin 1", o.units)
             yield own("bin_width", "point layer", "f8", "width of the bins", o.units)
@@ -164,10 +164,10 @@ class _Cuts:
             return self._known[path]
         observable, _, name = path.partition("/")
         if name == "histogram":
-            own = _every(HISTOGRAMMED, observable)
+            own = _every(self._run.columns.histogrammed, observable)
             return self._stacked([point.histogram[:, own].swapaxes(0, 1) for point in self._points])
         if name.startswith("bin_"):
-            own = _every(HISTOGRAMMED, observable)
+            own = _every(self._run.columns.histogrammed, observable)
             return self._turned(name, slice(None))[own].swapaxes(0, 1)
         kind = name.removeprefix("node_")
         if kind.startswith("cov_"):
@@ -202,7 +202,7 @@ class _Cuts:
 
     def _bins(self, name: str) -> Numbers:
         edge = name.removeprefix("bin_")
-        columns = len(HISTOGRAMMED) * self._run.columns.pairs
+        columns = len(self._run.columns.histogrammed) * self._run.columns.pairs
         values = np.full((columns, len(self._points), self._run.depth), np.nan)
         for i, point in enumerate(self._points):
             # A run that ends inside block 0 has other bins than one that is extended.
@@ -239,7 +239,9 @@ def state_points(
         if ("node" not in field.dims or nodes) and (looks or name != "look"):
             state[name] = read(field.path, shape_of(field.dims, size), field.dtype)
     _check_points(run, state)
-    histogram = _together(run, state, HISTOGRAMMED, "histogram", run.depth, run.bins + 2)
+    histogram = _together(
+        run, state, run.columns.histogrammed, "histogram", run.depth, run.bins + 2
+    )
     histogram = np.moveaxis(histogram, -1, 2)
     trajectories = _trajectories(run, read)
     points = [
@@ -252,8 +254,8 @@ def state_points(
         point.look = int(look)
     if nodes:
         _add_nodes(run, state, points, complete=complete)
-    lower = _together(run, state, HISTOGRAMMED, "bin_lower", run.depth)
-    width = _together(run, state, HISTOGRAMMED, "bin_width", run.depth)
+    lower = _together(run, state, run.columns.histogrammed, "bin_lower", run.depth)
+    width = _together(run, state, run.columns.histogrammed, "bin_width", run.depth)
     for i, statistics in enumerate(points):
         defined = not (np.isnan(lower[i]).any() or np.isnan(width[i]).any())
         if statistics.tree.nodes and not defined:
@@ -343,10 +345,10 @@ def _add_partial_histograms(run: Run, read: Read, points: Sequence[PointStatisti
     def published(kind: str, dtype: str, *axes: int) -> Numbers:
         found = {
             f"{name}/{kind}": read(f"{name}/{kind}", (*shape, *axes), dtype)
-            for name in HISTOGRAMMED
+            for name in run.columns.histogrammed
         }
         by_point = {path: part.reshape(len(points), -1) for path, part in found.items()}
-        return _together(run, by_point, HISTOGRAMMED, kind, run.depth, *axes)
+        return _together(run, by_point, run.columns.histogrammed, kind, run.depth, *axes)
 
     histogram = np.moveaxis(published("histogram", "u4", run.bins + 2), -1, 2)
     lower, width = published("bin_lower", "f8"), published("bin_width", "f8")
@@ -363,7 +365,7 @@ def _bins(lower: Numbers, width: Numbers) -> Bins:
 
 def _check_trials(run: Run, done: Sequence[int], points: Sequence[PointStatistics]) -> None:
     """Raise ValueError where the parts of a point are not about the same trials."""
-    own = run.columns.of_pairs(HISTOGRAMMED)
+    own = run.columns.of_pairs(run.columns.histogrammed)
     for trials, point in zip(done, points, strict=True):
         # Checkpoints, and all files of format 1.0, count a partial block that they do not hold.
         rest = 0 if point.partial is not None else run.end_trial % BLOCK

@@ -12,10 +12,8 @@ import numpy.typing as npt
 
 from simcore.physics.observables import (
     CONTROL,
-    HISTOGRAMMED,
     KEPT,
     MEASURED_BY,
-    NAMES,
     NEAR_ONE,
     NETWORK_NAMES,
 )
@@ -132,7 +130,7 @@ class RunResults:
         if name in ("theory", "theory_errors") and folder in NETWORK_NAMES:
             return self._shared_network()[folder][name]
         if name in ("theory", "theory_errors"):
-            values: Floats = self._infinite_width()[name][NAMES.index(folder)]
+            values: Floats = self._infinite_width()[name][self.run.columns.names.index(folder)]
             return values
         if name in ("theory_1n", "theory_1n_std"):
             return self._finite_width()[name].get(folder)
@@ -160,7 +158,7 @@ class RunResults:
             values = standard_errors(part)[name == "mean_errors"]
         else:
             values = np.where(count > 0.0, mean, np.nan) if name == "mean" else count
-        return np.moveaxis(values, 0, 1 if base(observable) in NAMES else -1)
+        return np.moveaxis(values, 0, -1 if base(observable) in NETWORK_NAMES else 1)
 
     def _controlled_errors(self, observable: str) -> Numbers:
         mean = self._basic(observable + CONTROL, "mean")
@@ -233,7 +231,8 @@ def _trajectories(run: Run, points: Sequence[PointStatistics], name: str) -> Flo
 
 def _spread(run: Run, points: Sequence[PointStatistics], name: str) -> dict[str, Numbers]:
     """Quantiles, histogram and bins of one observable, shape (point, pair, layer, …)."""
-    own = slice(HISTOGRAMMED.index(name), None, len(HISTOGRAMMED))
+    names = run.columns.histogrammed
+    own = slice(names.index(name), None, len(names))
     shape = (len(points), run.columns.pairs, run.depth)
     histogram = np.empty((*shape, run.bins + 2), dtype=np.uint32)
     lower, width = np.full(shape, np.nan), np.full(shape, np.nan)

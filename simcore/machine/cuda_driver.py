@@ -15,6 +15,9 @@ LIBRARY = "libcuda.so.1"
 NO_DEVICE = 100
 """CUDA_ERROR_NO_DEVICE: the driver is there and no GPU is."""
 
+UNAVAILABLE = 46
+"""CUDA_ERROR_DEVICE_UNAVAILABLE: another process has a GPU in exclusive mode."""
+
 OUT_OF_MEMORY = 2
 """CUDA_ERROR_OUT_OF_MEMORY: too little memory is free even to open a GPU."""
 
@@ -36,7 +39,8 @@ class DriverError(Exception):
 class Gpu:
     """A GPU that this process sees, with its number among them, from 0.
 
-    The free memory is None if it was not asked for, which would take a context.
+    The free memory is None if it was not asked for, which would take a context; or if the GPU is
+    `busy`: another process has it to itself.
     """
 
     index: int
@@ -44,6 +48,7 @@ class Gpu:
     capability: tuple[int, int]
     total_bytes: int
     free_bytes: int | None = None
+    busy: bool = False
 
 
 class CudaDriver:
@@ -91,6 +96,7 @@ class CudaDriver:
         self._call("cuDeviceGetName", name, ctypes.c_int(NAME_BYTES), device)
         total = ctypes.c_size_t()
         self._call("cuDeviceTotalMem_v2", ctypes.byref(total), device)
+        free, busy = self._free(device) if index == 0 else (None, False)
         return Gpu(
             index=index,
             name=name.value.decode(errors="replace"),
@@ -99,7 +105,8 @@ class CudaDriver:
                 self._attribute(CAPABILITY_MINOR, device),
             ),
             total_bytes=total.value,
-            free_bytes=self._free(device) if index == 0 else None,
+            free_bytes=free,
+            busy=busy,
         )
 
     def _attribute(self, number: int, device: ctypes.c_int) -> int:
@@ -107,14 +114,16 @@ class CudaDriver:
         self._call("cuDeviceGetAttribute", ctypes.byref(found), ctypes.c_int(number), device)
         return found.value
 
-    def _free(self, device: ctypes.c_int) -> int:
-        """Return the free memory of a GPU, which takes a context on it for the moment."""
+    def _free(self, device: ctypes.c_int) -> tuple[int | None, bool]:
+        """Return the free memory of a GPU and whether it is busy, by a context for the moment."""
         context = ctypes.c_void_p()
         try:
             self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
         except DriverError as error:
             if error.code == OUT_OF_MEMORY:
-                return 0
+                return 0, False
+            if error.code == UNAVAILABLE:
+                return None, True
             raise
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
         try:
@@ -125,4 +134,4 @@ class CudaDriver:
                 self._call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
         finally:
             self._call("cuDevicePrimaryCtxRelease_v2", device)
-        return free.value
+        return free.value, False

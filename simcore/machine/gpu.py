@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ TOOLKIT_CAPABILITY = {13: (7, 5)}
 LEAST_FREE_BYTES = 512 * 2**20
 """Least free memory of a GPU: the driver's own share, and some tasks."""
 
-OUT_OF_MEMORY = {
+MEMORY_SPENT = {
     "CudaAPIError": ("CUDA_ERROR_OUT_OF_MEMORY",),
     "CUDAError": ("CUDA_ERROR_OUT_OF_MEMORY",),
     "OutOfMemoryError": ("Out of memory allocating",),
@@ -41,17 +42,29 @@ OUT_OF_MEMORY = {
     "CUDARuntimeError": ("cudaErrorMemoryAllocation",),
     "CUBLASError": ("CUBLAS_STATUS_ALLOC_FAILED",),
     "CUSOLVERError": ("CUSOLVER_STATUS_ALLOC_FAILED",),
+    **dict.fromkeys(("LinkerError", "NvvmError", "NvrtcError", "nvJitLinkError"), ()),
 }
-"""Names of the errors of Numba and CuPy for lack of memory, and words of their texts."""
+"""Names of the errors of Numba and CuPy on a GPU, and words of their texts for lack of memory."""
 
-LEAST_NUMBA_CUDA = (0, 30)
-"""Oldest version of numba-cuda with all names that are imported from it."""
+LEAST_NUMBA_CUDA = (0, 30, 4)
+"""Oldest version of numba-cuda that the kernels were compiled with; a newer minor one was not
+tried."""
+
+TRIED_TOOLKIT = {13: " 'cuda-toolkit==13.0.*'"}
+"""Version of the libraries that the kernels were compiled with, for pip, by major version."""
 
 LEAST_CUPY = 14
 """Oldest major version of CuPy with the names of the array API standard."""
 
 VERSIONS = (12, 13)
 """Major versions of CUDA for which there are packages."""
+
+LONGEST = 200
+"""Characters of the text of an error on a GPU that are shown."""
+
+NVVM = {12: "nvidia-cuda-nvcc-cu12", 13: "nvidia-nvvm"}
+LINKER = {12: "nvidia-nvjitlink-cu12", 13: "nvidia-nvjitlink"}
+"""Packages with the compiler of kernels and with what links them, by major version of CUDA."""
 
 CPU_INSTEAD = "or use the device cpu"
 STAYS = "or resume where there is a GPU, since a run stays on its kind of device"
@@ -72,8 +85,9 @@ class Findings:
       `failure`: reason why it does not start.
     - `gpus`: GPUs that this process sees; the first is used. `visible`: CUDA_VISIBLE_DEVICES.
     - `bindings`, `toolkit`: major version of CUDA of numba-cuda's bindings, and of the libraries.
+    - `nvvm`, `linker`: versions of NVVM and nvJitLink; None unless pip installed them.
     - `cupy_cuda`: major version of CUDA for which CuPy was made; None if unknown. `solvers`: True
-      if there are cuBLAS and cuSOLVER, which CuPy loads.
+      if there are cuBLAS and cuSOLVER, which CuPy loads; None if nobody looked.
     """
 
     driver: tuple[int, int] | None = None
@@ -83,20 +97,24 @@ class Findings:
     numba_cuda: str = ""
     bindings: int | None = None
     toolkit: int | None = None
+    nvvm: tuple[int, int] | None = None
+    linker: tuple[int, int] | None = None
     cupy: str = ""
     cupy_cuda: int | None = None
-    solvers: bool = False
+    solvers: bool | None = None
 
 
 @cache
 def look() -> Findings:
-    """Ask the driver and the installed packages; the answer is kept for the process."""
+    """Ask the driver and the installed packages; the answer is kept for the process.
+
+    Libraries of CUDA are looked for, which loads them, only where there is a driver.
+    """
     bindings = _version("cuda-bindings")
     found = Findings(
         visible=os.environ.get(VISIBLE),
         numba_cuda=_version("numba-cuda"),
         bindings=int(bindings.split(".")[0]) if bindings else None,
-        toolkit=_toolkit(),
         **_cupy(),
     )
     try:
@@ -104,7 +122,8 @@ def look() -> Findings:
     except OSError:
         return found
     try:
-        found = replace(found, driver=driver.version())
+        found = replace(found, driver=driver.version(), toolkit=_toolkit())
+        found = replace(found, nvvm=_of_cuda(NVVM, found), linker=_of_cuda(LINKER, found))
         return replace(found, gpus=driver.gpus())
     except (DriverError, AttributeError) as error:
         return replace(found, driver=found.driver or (0, 0), failure=str(error))
@@ -115,15 +134,19 @@ def _cupy() -> dict[str, Any]:
     for major in (*VERSIONS, None):
         name = f"cupy-cuda{major}x" if major else "cupy"
         if version := _version(name):
-            solvers = all(_library(library) for library in ("cublas", "cusolver"))
-            return {"cupy": version, "cupy_cuda": major, "solvers": solvers}
+            return {"cupy": version, "cupy_cuda": major}
     return {}
+
+
+@cache
+def _solvers() -> bool:
+    return all(_library(library) for library in ("cublas", "cusolver"))
 
 
 def _version(package: str) -> str:
     try:
         return metadata.version(package)
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, ValueError):  # ValueError: no name
         return ""
 
 
@@ -131,6 +154,12 @@ def _toolkit() -> int | None:
     """Return the major version of the compiler library that numba-cuda would load."""
     match = re.search(r"\.so\.(\d+)", _library("nvrtc"))
     return int(match[1]) if match else None
+
+
+def _of_cuda(packages: dict[int, str], found: Findings) -> tuple[int, int] | None:
+    """Return the version of a part of CUDA that was installed by pip."""
+    numbers = re.findall(r"\d+", _version(packages.get(found.toolkit or 0, "")))[:2]
+    return (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else None
 
 
 def _library(name: str) -> str:
@@ -157,8 +186,14 @@ def _cuda(found: Findings) -> int:
 def _packages(found: Findings) -> str:
     """Return the packages for CUDA that fit, as words for pip."""
     major = _cuda(found)
-    least = dotted(LEAST_NUMBA_CUDA)
-    return f"'numba-cuda[cu{major}]>={least}' 'cupy-cuda{major}x[ctk]>={LEAST_CUPY}.0'"
+    next_minor = dotted((LEAST_NUMBA_CUDA[0], LEAST_NUMBA_CUDA[1] + 1))
+    tried = f"'numba-cuda[cu{major}]>={dotted(LEAST_NUMBA_CUDA)},<{next_minor}'"
+    return f"{tried}{TRIED_TOOLKIT.get(major, '')} 'cupy-cuda{major}x[ctk]>={LEAST_CUPY}.0'"
+
+
+def _anew(found: Findings) -> str:
+    """Return the remedy where packages for another CUDA would stay, and be found first."""
+    return f"In a new environment with simcore run pip install {_packages(found)}"
 
 
 # --- obstacles ----------------------------------------------------------------------------------
@@ -183,7 +218,7 @@ def driver_obstacle(found: Findings) -> Obstacle | None:
     if found.driver is None:
         return Obstacle(
             "finds no NVIDIA driver on this machine",
-            "Install one, until nvidia-smi shows a GPU",
+            "Install one, until nvidia-smi shows a GPU, or start the container with --gpus all",
         )
     if found.failure:
         return Obstacle(
@@ -198,7 +233,8 @@ def driver_obstacle(found: Findings) -> Obstacle | None:
     if not found.gpus:
         return Obstacle(
             "finds a driver and no GPU",
-            "See whether nvidia-smi shows one, and ask Slurm or Docker for it",
+            "See whether nvidia-smi shows one, and ask Slurm for it, or start the container with"
+            " --gpus all",
         )
     if found.driver[0] < VERSIONS[0]:
         return Obstacle(
@@ -210,11 +246,11 @@ def driver_obstacle(found: Findings) -> Obstacle | None:
 
 def package_obstacle(found: Findings) -> Obstacle | None:
     """Return the fault of the packages for CUDA."""
-    install = f"Run pip install {_packages(found)}"
+    install, anew = f"Run pip install {_packages(found)}", _anew(found)
     if not found.numba_cuda or found.bindings is None:
         rule = f"needs the packages for CUDA {_cuda(found)}, which are not installed"
         return Obstacle(rule, install)
-    if tuple(map(int, re.findall(r"\d+", found.numba_cuda)[:2])) < LEAST_NUMBA_CUDA:
+    if tuple(map(int, re.findall(r"\d+", found.numba_cuda)[:3])) < LEAST_NUMBA_CUDA:
         least = dotted(LEAST_NUMBA_CUDA)
         return Obstacle(f"needs numba-cuda {least}, and {found.numba_cuda} is installed", install)
     if found.toolkit is None:
@@ -223,11 +259,24 @@ def package_obstacle(found: Findings) -> Obstacle | None:
         for what, major in (("bindings", found.bindings), ("libraries", found.toolkit)):
             if major > found.driver[0]:
                 rule = f"finds {what} for CUDA {major} and a driver for {dotted(found.driver)}"
-                return Obstacle(rule, f"{install}, or update the driver")
+                return Obstacle(rule, f"{anew}, or update the driver")
     if found.bindings != found.toolkit:
         rule = f"finds bindings for CUDA {found.bindings} and libraries for CUDA {found.toolkit}"
-        return Obstacle(rule, install)
-    return None
+        return Obstacle(rule, anew)
+    return _older_linker(found)
+
+
+def _older_linker(found: Findings) -> Obstacle | None:
+    """Return the fault of packages of one CUDA that do not fit each other.
+
+    nvJitLink refuses code of a newer NVVM; and another package, PyTorch for one, may have brought
+    an older nvJitLink.
+    """
+    if found.nvvm is None or found.linker is None or found.linker >= found.nvvm:
+        return None
+    newer, older = dotted(found.nvvm), dotted(found.linker)
+    rule = f"finds NVVM {newer} and nvJitLink {older}, which does not link its code"
+    return Obstacle(rule, f"Run pip install '{NVVM[found.nvvm[0]]}=={older}.*'")
 
 
 def cupy_obstacle(found: Findings) -> Obstacle | None:
@@ -242,7 +291,7 @@ def cupy_obstacle(found: Findings) -> Obstacle | None:
         return Obstacle(
             rule, f"Run pip uninstall cupy-cuda{found.cupy_cuda}x, and then {install[4:]}"
         )
-    if not found.solvers:
+    if not (_solvers() if found.solvers is None else found.solvers):
         return Obstacle(f"finds no cuBLAS or cuSOLVER of CUDA {_cuda(found)}", install)
     return None
 
@@ -256,7 +305,10 @@ def gpu_obstacle(found: Findings) -> Obstacle | None:
         return Obstacle(rule, _another(found))
     if gpu.capability < TOOLKIT_CAPABILITY.get(found.toolkit or 0, LEAST_CAPABILITY):
         rule = f"finds libraries for CUDA {found.toolkit}, too new for {gpu.name}"
-        return Obstacle(rule, f"Run pip install {_packages(found)}")
+        return Obstacle(rule, _anew(found))
+    if gpu.busy:
+        rule = f"finds {gpu.name} busy: another process has it to itself"
+        return Obstacle(rule, f"End that process (nvidia-smi lists it), or choose by {VISIBLE}")
     if gpu.free_bytes is not None and gpu.free_bytes < LEAST_FREE_BYTES:
         free, least = _mebibytes(gpu.free_bytes), _mebibytes(LEAST_FREE_BYTES)
         rule = f"needs {least} of free memory, and {gpu.name} has {free}"
@@ -273,9 +325,9 @@ def _another(found: Findings) -> str:
     return "Use another GPU"
 
 
-def dotted(version: tuple[int, int]) -> str:
+def dotted(version: tuple[int, ...]) -> str:
     """Return a version as it is written."""
-    return f"{version[0]}.{version[1]}"
+    return ".".join(map(str, version))
 
 
 def _mebibytes(size: int) -> str:
@@ -283,18 +335,27 @@ def _mebibytes(size: int) -> str:
 
 
 @contextmanager
-def memory_watched() -> Iterator[None]:
-    """Turn the errors of Numba and CuPy for lack of memory into a DeviceError with a remedy.
+def gpu_watched() -> Iterator[None]:
+    """Turn the errors of Numba and CuPy on a GPU into a DeviceError with a remedy.
 
-    They are recognized by name and text, since naming their classes would import both.
+    They are recognized by name and text, since naming their classes would import both. What their
+    frames hold is let go here, in the thread that has the GPU: no other could free its arrays.
     """
     try:
         yield
     except Exception as error:
-        if not any(told in str(error) for told in OUT_OF_MEMORY.get(type(error).__name__, ())):
+        spent = MEMORY_SPENT.get(type(error).__name__)
+        if spent is None:
             raise
-        remedy = "End what else runs on it (nvidia-smi lists it), then simcore resume the file."
-        raise DeviceError("device", "cuda", "ran out of memory on the GPU", remedy) from error
+        traceback.clear_frames(error.__traceback__)
+        if any(words in str(error) for words in spent):
+            rule = "ran out of memory on the GPU"
+            remedy = "End what else runs on it (nvidia-smi lists it)"
+        else:
+            rule = f"failed on the GPU ({' '.join(str(error).split())[:LONGEST]})"
+            remedy = "See what simcore doctor and nvidia-smi say"
+        remedy += ", then simcore resume the file."
+        raise DeviceError("device", "cuda", rule, remedy) from error
 
 
 # --- the choice ---------------------------------------------------------------------------------
@@ -309,20 +370,6 @@ def require_cuda(run: Run | None = None, otherwise: str = CPU_INSTEAD) -> None:
     problem = obstacle(look(), run)
     if problem is not None:
         raise DeviceError("device", "cuda", problem.rule, f"{problem.remedy}, {otherwise}.")
-
-
-def automatic(run: Run) -> tuple[Run, str]:
-    """Return a run for the CPU on the device that ``auto`` means here, and a note on the choice.
-
-    The note is "" on a machine without a driver.
-    """
-    found = look()
-    if found.driver is None:
-        return run, ""
-    problem = obstacle(found, run)
-    if problem is not None:
-        return run, f"device cpu, since cuda {problem.rule}. {problem.remedy}."
-    return replace(run, device="cuda"), f"device cuda: {described(found)}"
 
 
 def described(found: Findings) -> str:

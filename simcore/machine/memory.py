@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simcore.errors import InputError
-from simcore.physics.observables import HISTOGRAMMED, KEPT
+from simcore.physics.observables import KEPT
 from simcore.runs.costs import batch_columns
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
@@ -28,7 +28,7 @@ def memory_bytes(run: Run, threads: int) -> int:
     levels = (run.trials // BLOCK).bit_length() + 2
     chosen = len(run.covariance_layers)
     moments = 8 * (3 * run.depth * columns.count + 2 * columns.pairs * (chosen * chosen + chosen))
-    histograms = 2 * 4 * run.depth * columns.pairs * len(HISTOGRAMMED) * (run.bins + 2)
+    histograms = 2 * 4 * run.depth * columns.pairs * len(columns.histogrammed) * (run.bins + 2)
     trajectories = 8 * run.kept * run.depth * columns.pairs * len(KEPT)
     points = len(run.points) * (levels * moments + histograms + trajectories)
     points += _controls(run)

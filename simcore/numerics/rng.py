@@ -59,6 +59,12 @@ class Stream(enum.IntEnum):
     REPLACED = 8
     """Rest of a replaced weight, given the pre-activations of a batch, by node."""
 
+    GRADIENT = 9
+    """Normals of the way back through a layer, by node; in the last layer the read-out's."""
+
+    GRADIENT_BIAS = 10
+    """The same normals for the bias, which counts as a node of its own."""
+
 
 GROUP_NODES = 2
 """Nodes served by one Philox call."""

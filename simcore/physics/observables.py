@@ -136,7 +136,58 @@ NETWORK = (
 )
 """Observables of a network that many inputs share, in the order of their columns."""
 
-BY_NAME = {o.name: o for o in OBSERVABLES + NETWORK}
+GRADIENTS = (
+    Observable(
+        "log_gradient1",
+        "natural logarithm of the squared gradient with respect to the pre-activations, signal 1",
+        label="gradient of signal 1, ln |δ₁|²",
+        symbol="ln |δ₁|²",
+        heading="ln grad",
+    ),
+    Observable(
+        "log_gradient2",
+        "natural logarithm of the squared gradient with respect to the pre-activations, signal 2",
+        label="gradient of signal 2, ln |δ₂|²",
+        symbol="ln |δ₂|²",
+        heading="ln grad 2",
+    ),
+    Observable(
+        "gradient_correlation",
+        "cosine of the angle between the two signals' gradients",
+        label="correlation of the gradients",
+        heading="grad corr",
+    ),
+    Observable(
+        "weight_gradient1",
+        "squared gradient with respect to the layer's weights over their fan-in, signal 1",
+        label="weight gradient of signal 1",
+        heading="weight grad",
+    ),
+    Observable(
+        "tangent11",
+        "tangent kernel of signal 1 with itself, layers so far",
+        label="tangent kernel Θ₁₁",
+        symbol="Θ₁₁",
+        heading="tangent11",
+    ),
+    Observable(
+        "tangent12",
+        "tangent kernel of the two signals, layers so far",
+        label="tangent kernel Θ₁₂",
+        symbol="Θ₁₂",
+        heading="tangent12",
+    ),
+    Observable(
+        "tangent22",
+        "tangent kernel of signal 2 with itself, layers so far",
+        label="tangent kernel Θ₂₂",
+        symbol="Θ₂₂",
+        heading="tangent22",
+    ),
+)
+"""Observables of the way back through a network (theory.md 7), in the order of their columns."""
+
+BY_NAME = {o.name: o for o in OBSERVABLES + GRADIENTS + NETWORK}
 
 RATE_BINS = 22
 """Bins of the activation rate: exactly 0, twentieths of the open interval (0, 1), exactly 1.
@@ -145,14 +196,31 @@ Bin b = 1 … 20 holds (b − 1)/20 < rate ≤ b/20, but for rate 1, which has t
 """
 
 NAMES = tuple(o.name for o in OBSERVABLES)
+GRADIENT_NAMES = tuple(o.name for o in GRADIENTS)
+
 HISTOGRAMMED = ("log_q1", "correlation", "log_distance", "angle", "inactive1", "inactive_both")
 """Observables whose distribution over trials is kept as a histogram."""
+
+GRADIENT_HISTOGRAMS = ("log_gradient1", "tangent11", "tangent12")
+"""Likewise in runs with gradients."""
 
 COVARIANCE = ("log_q1", "correlation", "log_distance")
 """Observables whose covariance between layers is kept (`simcore.compare` needs it)."""
 
+GRADIENT_COVARIANCE = ("log_gradient1", "gradient_correlation", "tangent12")
+"""Likewise in runs with gradients."""
+
 FIRST_ORDER = NAMES[NAMES.index("log_q1") : NAMES.index("dead_network1")]
 """Observables that theory.md (8) predicts at first order in 1/N."""
+
+GRADIENT_FIRST_ORDER = (
+    "log_gradient1",
+    "log_gradient2",
+    "weight_gradient1",
+    "tangent11",
+    "tangent22",
+)
+"""Observables of the way back with a prediction at finite width, theory.md 7."""
 
 CONTROLLED = (
     "q1",
@@ -189,7 +257,9 @@ KEPT = ("correlation", "log_distance", "log_q1", "log_q2", "inactive1", "inactiv
 NEAR_ONE = 1e-3
 """Mean of 1 − c below which deviations of c are those of 1 − c, whose digits c has not kept."""
 
-MEASURED_BY = {"q1": "inactive1", "q2": "inactive2", "distance": "correlation"}
+MEASURED_BY = {"q1": "inactive1", "q2": "inactive2", "distance": "correlation"} | dict.fromkeys(
+    ("weight_gradient1", "tangent11", "tangent12", "tangent22"), "inactive1"
+)
 """Observables with values beyond float64, each with one that is defined wherever it exists."""
 
 
@@ -207,22 +277,39 @@ class Columns:
 
     `pairs` go through the same network; `shared`: the observables of a shared network follow. A
     pair's observables are followed by the `controlled` values of some of them (theory.md 6), those
-    of `HAZARDS` last.
+    of `HAZARDS` last, and these by its `GRADIENTS`.
     """
 
     pairs: int = 1
     shared: bool = False
     controlled: tuple[str, ...] = ()
+    gradients: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of a pair's observables."""
+        return NAMES + GRADIENT_NAMES * self.gradients
+
+    @property
+    def forward(self) -> tuple[str, ...]:
+        """Names of a pair's columns on the way forward; of a controlled value, with `CONTROL`."""
+        return NAMES + tuple(name + CONTROL for name in self.controlled)
 
     @property
     def of_pair(self) -> tuple[str, ...]:
-        """Names of the columns of a pair; that of a controlled value ends in `CONTROL`."""
-        return NAMES + tuple(name + CONTROL for name in self.controlled)
+        """Names of the columns of a pair."""
+        return self.forward + GRADIENT_NAMES * self.gradients
 
     @property
     def covariance(self) -> tuple[str, ...]:
         """Columns of a pair whose covariance between layers is kept."""
-        return tuple(name for name in self.of_pair if name.removesuffix(CONTROL) in COVARIANCE)
+        kept = COVARIANCE + GRADIENT_COVARIANCE
+        return tuple(name for name in self.of_pair if name.removesuffix(CONTROL) in kept)
+
+    @property
+    def histogrammed(self) -> tuple[str, ...]:
+        """Columns of a pair whose distribution over trials is kept."""
+        return HISTOGRAMMED + GRADIENT_HISTOGRAMS * self.gradients
 
     @property
     def count(self) -> int:

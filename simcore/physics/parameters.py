@@ -13,7 +13,16 @@ from typing import Any
 
 from simcore.errors import InputError
 
-_TEX = {"σ": r"\sigma", "θ": r"\theta", "−": "-", "₀": "_0", "₁": "_1", "₂": "_2", "ln": r"\ln"}
+_TEX = {"σ": r"\sigma", "θ": r"\theta", "δ": r"\delta ", "Θ": r"\Theta ", "²": "^2"} | {
+    "₁₁": "_{11}",
+    "₁₂": "_{12}",
+    "₂₂": "_{22}",
+    "−": "-",
+    "₀": "_0",
+    "₁": "_1",
+    "₂": "_2",
+    "ln": r"\ln",
+}
 _ASCII = str.maketrans("−₀₁₂", "-012")
 
 

@@ -13,7 +13,7 @@ from simcore.runs.limits import DEFAULTS
 OPTIONS = (
     *("width", "layer_widths", "depth", "ensemble", "k", "sigma_w", "sigma_b", "weights"),
     *("correlation", "distance", "q0", "inputs", "shared_network", "pairs"),
-    *("trials", "first_trial", "keep", "bins", "until_stderr", "seed", "sampler"),
+    *("trials", "first_trial", "keep", "bins", "until_stderr", "gradients", "seed", "sampler"),
 )
 """Entries of a configuration that are options of `simulate`, in the order of the command."""
 

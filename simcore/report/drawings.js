@@ -42,6 +42,9 @@ const LINES = {
   log_q: ["log_q1", "log_q2"],
   inactive: ["inactive_both", "inactive1", "inactive2", "dead"],
   dead: ["dead_network1", "dead_network2", "dead_inputs"],
+  gradient: ["log_gradient1", "log_gradient2"],
+  gradient_correlation: ["gradient_correlation"],
+  tangent: ["tangent11", "tangent22", "tangent12"],
 };
 
 // exp of the mean of ln(1 − c), with the error of the exponential.

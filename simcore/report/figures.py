@@ -30,6 +30,9 @@ LINES = {
     "log_q": ("⟨ln q⟩", ("log_q1", "log_q2")),
     "inactive": ("share of nodes", ("inactive1", "inactive2", "inactive_both", "dead")),
     "dead": ("share of networks", ("dead_network1", "dead_network2", "dead_inputs")),
+    "gradient": ("⟨ln |δ|²⟩", ("log_gradient1", "log_gradient2")),
+    "gradient_correlation": ("correlation of the gradients", ("gradient_correlation",)),
+    "tangent": ("tangent kernel", ("tangent11", "tangent22", "tangent12")),
 }
 """Label and observables of the plain figures along the layers."""
 
@@ -51,7 +54,7 @@ def figures(page: Mapping[str, Any]) -> dict[str, Any]:
     if page["deviation_names"]:
         made |= {"deviation": _deviation(), "left": _left()}
     for name, (label, observables) in LINES.items():
-        if name != "dead" or page["dead_networks"]:
+        if page["dead_networks"] if name == "dead" else drawn & set(observables):
             # Only networks that several inputs share have some of the lines.
             shown = [o for o in observables if o in drawn or o not in NETWORK_LINES]
             made[name] = _along_layers(label, shown)

@@ -208,6 +208,7 @@ def _data(
         "dead_networks": _any(lines, ("dead_network1", "dead_network2", "dead_inputs")),
         "has_distributions": any(p["distributions"]["observables"] for p in points),
         "has_single": any(p["single"] for p in points),
+        "gradients": any("log_gradient1" in found for found in lines),
         "has_death": any("theory" in found.get("dead_network1", {}) for found in lines),
         "has_first": any("first" in line for found in lines for line in found.values()),
         "distribution_names": sorted(

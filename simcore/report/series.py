@@ -29,6 +29,12 @@ LINES = (
     "inactive_both",
     "dead_network1",
     "dead_network2",
+    "log_gradient1",
+    "log_gradient2",
+    "gradient_correlation",
+    "tangent11",
+    "tangent12",
+    "tangent22",
 )
 """Observables that are drawn along the layers."""
 
@@ -52,7 +58,10 @@ PARTS = {
 DEVIATIONS = tuple(name for name in LINES if name in OBSERVABLES)
 """Observables whose deviation from theory is shown, where they have controlled means."""
 
-DISTRIBUTIONS = ("correlation", "log_distance", "log_q1", "inactive1", "inactive_both")
+DISTRIBUTIONS = (
+    *("correlation", "log_distance", "log_q1", "inactive1", "inactive_both"),
+    *("log_gradient1", "tangent11", "tangent12"),
+)
 """Observables whose distribution over networks is shown."""
 
 MOMENTS = {"mean": "", "theory": "_theory", "first": "_theory_1n", "first_std": "_theory_1n_std"}
@@ -219,9 +228,9 @@ def _of_places(
     chosen: Mapping[str, Sequence[int] | slice],
 ) -> npt.NDArray[np.float64] | None:
     """Return a variable at some places of the grid, places first; None if there is none."""
-    array = source.dataset.get(variable)
-    if array is None:
+    if variable not in source.dataset:  # `get` would search for similar names, which takes long
         return None
+    array = source.dataset[variable]
     along = zip(source.swept, zip(*places, strict=True), strict=True)
     at: dict[str, Any] = {d: xr.DataArray(list(i), dims="point") for d, i in along}
     at |= chosen

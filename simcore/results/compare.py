@@ -16,12 +16,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from simcore.errors import InputError
-from simcore.physics.observables import CONTROL, COVARIANCE, NEAR_ONE
+from simcore.physics.observables import CONTROL, COVARIANCE, GRADIENT_COVARIANCE, NEAR_ONE
 
 from .conclusion import conclusion, holds
 from .controlled import has_controls, with_controls
 from .joint_test import critical_value, joint_test, shrunk, symmetric
-from .points import check_results, points, swept_of
+from .points import check_dataset, check_results, points, swept_of
 from .words import ABSENT, FIRST_ORDER, MEAN_FIELD, Verdict, listed, summary
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ FAR = 3.0
 
 THEORIES = {"theory": MEAN_FIELD, "theory_1n": FIRST_ORDER}
 """Theories to compare with, by the suffix of their variables."""
+
+_JUDGED = COVARIANCE + GRADIENT_COVARIANCE
+"""Observables that may get a verdict."""
 
 _DECAY = {"theory": 0.5, "theory_1n": 1.5}
 """Powers of 1/N with which z falls: deviations like 1/N and 1/N², errors like 1/N^(1/2).
@@ -109,7 +112,7 @@ class Comparison:
 def compare(
     dataset: xr.Dataset,
     *,
-    observables: Sequence[str] = COVARIANCE,
+    observables: Sequence[str] | None = None,
     false_alarm: float = FALSE_ALARM,
 ) -> Comparison:
     """Compare a simulation with theory at infinite width and at first order in 1/N.
@@ -120,7 +123,9 @@ def compare(
         A complete run, from `open_run` or `simulate`.
     observables
         Those that get a verdict, of ``log_q1``, ``correlation`` and ``log_distance``: they differ,
-        since finite width moves each by another amount (theory.md 5).
+        since finite width moves each by another amount (theory.md 5); of a run with gradients also
+        ``log_gradient1``, ``gradient_correlation`` and ``tangent12``. None is the first three and
+        ``log_gradient1``: the others have no theory beyond infinite width.
     false_alarm
         Probability that a verdict says "deviates" though theory holds.
 
@@ -143,6 +148,9 @@ def compare(
     >>> found.z.correlation_z.dims
     ('layer',)
     """
+    check_dataset(dataset)
+    if observables is None:
+        observables = COVARIANCE + GRADIENT_COVARIANCE[:1] * (GRADIENT_COVARIANCE[0] in dataset)
     _check(dataset, observables, false_alarm)
     # A user may have chosen layers: the test takes those that are left.
     dataset = with_controls(dataset)
@@ -164,13 +172,13 @@ def needed() -> tuple[str, ...]:
     moments = ["", "_stderr", "_covariance", "_covariance_count"]
     own = [*moments, "_std", "_theory", "_theory_stderr", "_theory_1n"]
     own += ["_histogram", "_bin_lower", "_bin_width", *(CONTROL + end for end in moments)]
-    names = [name + end for name in (*COVARIANCE, "distance") for end in own]
+    names = [name + end for name in (*_JUDGED, "distance") for end in own]
     return (*names, "inactive1_count")
 
 
 def _check(dataset: xr.Dataset, observables: Sequence[str], false_alarm: float) -> None:
     rule = "has no joint verdict, for its covariance between layers is not kept"
-    check_results(dataset, observables, COVARIANCE, rule)
+    check_results(dataset, observables, _JUDGED if "log_gradient1" in dataset else COVARIANCE, rule)
     if not (isinstance(false_alarm, (int, float)) and LEAST <= false_alarm <= 0.5):
         rule = f"must lie between {LEAST:g} and 0.5"
         raise InputError("false_alarm", false_alarm, rule, "0.01 is a good choice.")

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from .words import ABSENT, FIRST_ORDER, MEAN_FIELD, SYMBOLS, Verdict, point_words
 
-COUNTS = {1: "it", 2: "both", 3: "all three"}
+COUNTS = {1: "it", 2: "both", 3: "all three", 4: "all four", 5: "all five", 6: "all six"}
 """Pronouns of so many observables."""
 
 SMALL = 0.5

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
-from simcore.physics.observables import BY_NAME, COVARIANCE, OBSERVABLES
+from simcore.physics.observables import BY_NAME, COVARIANCE, GRADIENTS, OBSERVABLES
 from simcore.physics.parameters import plain_text
 
-SYMBOLS = {o.name: o.name for o in OBSERVABLES} | {
+SYMBOLS = {o.name: o.name for o in OBSERVABLES + GRADIENTS} | {
     name: BY_NAME[name].heading or plain_text(BY_NAME[name].symbol)
-    for name in (*COVARIANCE, "log_q2")
+    for name in (*COVARIANCE, "log_q2", "log_gradient1", "log_gradient2")
 }
 """Observables as a sentence names them: ``ln q``, ``c``, ``ln(1 - c)``, others by their name."""
 

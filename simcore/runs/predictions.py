@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.observables import FIRST_ORDER, NAMES
+from simcore.physics.observables import FIRST_ORDER, GRADIENT_FIRST_ORDER
 
 from .grid import Point
 from .run import Run
@@ -40,7 +40,7 @@ def predictions(run: Run, look: Callable[[str], object] = str) -> dict[str, Floa
         ``theory`` and ``theory_errors``, each of shape (observable, point, pair, layer); NaN where
         there is none (theory.md 3).
     """
-    shape = (len(NAMES), len(run.points), run.columns.pairs, run.depth)
+    shape = (len(run.columns.names), len(run.points), run.columns.pairs, run.depth)
     found = {"theory": np.full(shape, np.nan), "theory_errors": np.full(shape, np.nan)}
     inputs = None if run.inputs is None else run.inputs.load()
     known: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
@@ -90,30 +90,46 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
         return found
     given = [signals(run, point) for point in run.points]
     rows = [
-        (*point.layer_widths(run.depth), point.g, point.sigma_w, point.sigma_b or 0.0, *signal)
+        (
+            *point.layer_widths(run.depth),
+            point.g,
+            point.sigma_w,
+            point.sigma_b or 0.0,
+            *signal,
+            *read,
+        )
         for point, pairs in zip(run.points, given, strict=True)
-        for signal in pairs
+        for signal, read in zip(pairs, _read(run, point), strict=True)
     ]
     known, place = np.unique(np.array(rows), axis=0, return_inverse=True)
-    if not (known[:, -3:-1] > 0.0).all():
+    columns = dict(zip(_OF_PAIR, known[:, run.depth :].T, strict=True))
+    if not (np.minimum(columns["q1"], columns["q2"]) > 0.0).all():
         return found  # a signal that the weights do not see
-    g, sigma_w, sigma_b, q1, q2, distance = known[:, run.depth :].T
-    mean, std = first_order_grid(
-        run.depth,
-        widths=known[:, : run.depth],
-        g=g,
-        sigma_w=sigma_w,
-        sigma_b=sigma_b,
-        q1=q1,
-        q2=q2,
-        distance=distance,
-    )
+    columns["widths"] = known[:, : run.depth]
+    read = {name: columns.pop(name) for name in ("read1", "read2")}
+    mean, std = first_order_grid(run.depth, **columns)
+    if run.gradients:
+        from simcore.theory.gradient_widths import gradient_law
+
+        del columns["distance"]
+        back = gradient_law(run.depth, **columns, **read)
+        mean, std = mean | back[0], std | back[1]
     shape = (len(run.points), run.columns.pairs, run.depth)
-    for name in FIRST_ORDER:
+    for name in FIRST_ORDER + GRADIENT_FIRST_ORDER * run.gradients:
         if np.isfinite(mean[name]).all() and np.isfinite(std[name]).all():
             found["theory_1n"][name] = mean[name][place.ravel()].reshape(shape)
             found["theory_1n_std"][name] = std[name][place.ravel()].reshape(shape)
     return found
+
+
+_OF_PAIR = ("g", "sigma_w", "sigma_b", "q1", "q2", "distance", "read1", "read2")
+
+
+def _read(run: Run, point: Point) -> list[tuple[float, float]]:
+    """Return the mean squares of the inputs of each pair as they are."""
+    if run.inputs is None:
+        return [(point.q0, point.q0) for _ in point.distances]
+    return list(zip(run.inputs.q1, run.inputs.q2, strict=True))
 
 
 def signals(run: Run, point: Point) -> list[tuple[float, float, float]]:
@@ -130,9 +146,9 @@ def _add_deaths(run: Run, point: Point, values: Floats) -> None:
 
     zero_sum = point.g == 1.0 and not point.sigma_b
     dead = dead_network(point.layer_widths(run.depth), zero_sum=zero_sum)
-    live = np.isfinite(values[NAMES.index("q1")])
+    live = np.isfinite(values[run.columns.names.index("q1")])
     for name in ("dead_network1", "dead_network2"):
-        values[NAMES.index(name)] = np.where(live, dead, np.nan)
+        values[run.columns.names.index(name)] = np.where(live, dead, np.nan)
 
 
 def _physics(run: Run, point: Point) -> tuple[Any, ...]:
@@ -155,16 +171,18 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
         q1, q2, distance = seen(chosen, point.g)
     if not (q1 > 0.0 and q2 > 0.0):
         return _stacked(run, None), _stacked(run, None)  # k = ∞ does not see a constant input
-    path = trajectory(
-        run.depth,
-        k=point.k,
-        sigma_w=point.sigma_w,
-        sigma_b=point.sigma_b or 0.0,
-        q1=q1,
-        q2=q2,
-        distance=distance,
-    )
-    return _stacked(run, path), _stacked(run, None)
+    law: dict[str, Any] = {
+        "k": point.k,
+        "sigma_w": point.sigma_w,
+        "sigma_b": point.sigma_b or 0.0,
+    }
+    path = trajectory(run.depth, q1=q1, q2=q2, distance=distance, **law)
+    if not run.gradients:
+        return _stacked(run, path), _stacked(run, None)
+    from simcore.theory.gradients import follow_back, products
+
+    read = (q1, q2, (1.0 - distance) * q1) if chosen is None else products(*chosen)
+    return _stacked(run, path, follow_back(path, read, **law)), _stacked(run, None)
 
 
 def seen(pair: Floats, g: float) -> tuple[float, float, float]:
@@ -198,6 +216,7 @@ def _population(run: Run, point: Point, pair: int, inputs: Floats | None) -> tup
     return _stacked(run, path), _stacked(run, path.errors)
 
 
-def _stacked(run: Run, path: object) -> Floats:
+def _stacked(run: Run, path: object, back: object = None) -> Floats:
+    """Return what two paths predict of a run's observables; NaN where neither does."""
     none = np.full(run.depth, np.nan)
-    return np.stack([getattr(path, name, none) for name in NAMES])
+    return np.stack([getattr(path, x, getattr(back, x, none)) for x in run.columns.names])

@@ -22,7 +22,7 @@ from simcore.physics.ensembles import (
     WITHOUT_K,
     ensemble_name,
 )
-from simcore.physics.observables import NAMES, NETWORK_NAMES
+from simcore.physics.observables import GRADIENT_NAMES, NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
     MAX_DEPTH,
     SCALE_LIMITS,
@@ -71,14 +71,16 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
         values["sigma_b"] = _scales_of_width(cast("Run", RunSpec(**values)))
     check_choice("device", spec.device, limits.DEVICES)
     check_choice("sampler", spec.sampler, (*limits.SAMPLERS, "auto"))
-    values |= {"device": spec.device, "sampler": spec.sampler}
+    values |= {"device": spec.device, "sampler": spec.sampler, "gradients": spec.gradients}
     draft = cast("Run", RunSpec(**values))  # only the sampler may be open
     points = math.prod(len(numbers) for numbers in axes(draft).values())
     if points > limits.MAX_POINTS:
         rule = f"must have at most {limits.MAX_POINTS}"
         raise InputError("grid", f"{points} points", rule, "Split the grid.")
     values["sampler"] = _sampler(draft)
-    return values | {"controls": _controls(cast("Run", RunSpec(**values)), spec.controls)}
+    draft = cast("Run", RunSpec(**values))
+    _check_gradients(draft)
+    return values | {"controls": _controls(draft, spec.controls)}
 
 
 WHOLE = ("depth", "trials", "first_trial", "seed", "keep", "bins")
@@ -103,7 +105,8 @@ def _normalised(spec: RunSpec) -> RunSpec:
         values["pairs"] = whole("pairs", spec.pairs)
     if spec.until_stderr is not None:
         values["until_stderr"] = Target.of(spec.until_stderr).plain()
-    values["shared_network"] = _truth("shared_network", spec.shared_network)
+    for name in ("shared_network", "gradients"):
+        values[name] = _truth(name, getattr(spec, name))
     given = {field.name: getattr(spec, field.name) for field in fields(RunSpec)}
     return RunSpec(**given | values)
 
@@ -297,6 +300,15 @@ def _check_pair(run: Run) -> None:
         raise InputError(name, f"{least:g}", rule, "Use larger values of the three.")
 
 
+def _check_gradients(run: Run) -> None:
+    """Refuse gradients where no sampler follows them yet."""
+    if not run.gradients:
+        return
+    if run.shared_network or run.sampler == "dense" or run.ensemble in ASYMMETRIC:
+        rule = "are followed for single pairs of he and correlated, with the sampler gram"
+        raise InputError("gradients", "on", rule, "Leave the option out.")
+
+
 # --- control variates ---------------------------------------------------------------------------
 
 
@@ -322,6 +334,9 @@ def _statistics(spec: RunSpec) -> dict[str, Any]:
         if observable in NETWORK_NAMES and not (spec.shared_network or spec.inputs is not None):
             rule = f"is of inputs that share a network ({observable})"
             raise InputError("until_stderr", target, rule, f"Take one of {', '.join(NAMES)}.")
+        if observable in GRADIENT_NAMES and not spec.gradients:
+            rule = f"is of the way back ({observable})"
+            raise InputError("until_stderr", target, rule, "Add `gradients`.")
     if trials is None:
         trials = DEFAULTS.trials if target is None else DEFAULTS.most_trials
     whole("trials", trials, 1, limits.MAX_RUN_TRIALS)

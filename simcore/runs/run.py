@@ -107,6 +107,10 @@ class Run(RunSpec):
         or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
         layers wide enough that no network dies. Likewise the probabilities of dead networks, where
         no network is shared and no weights are explicit.
+    gradients
+        Whether the way back is followed, too: gradients of a random read-out and the tangent kernel
+        (`GRADIENTS` in `physics.observables`, theory.md 7). What is measured on the way forward has
+        the bytes of the run without.
     like
         A framework, ``"pytorch"``, ``"keras"``, ``"flax"`` or ``"mlx"``, whose default law stands
         for ensemble, scales and weights (`Ensemble.like`; `weights` may be given). Normal weights
@@ -151,7 +155,8 @@ class Run(RunSpec):
     @cached_property
     def columns(self) -> Columns:
         """Columns of a trial's trajectory."""
-        return Columns(self.pairs or 1, self.shared, controlled(self) if self.controls else ())
+        followed = controlled(self) if self.controls else ()
+        return Columns(self.pairs or 1, self.shared, followed, self.gradients)
 
     @property
     def batch(self) -> int:

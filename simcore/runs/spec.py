@@ -49,4 +49,5 @@ class RunSpec:
     sigma_w_of_k: tuple[tuple[float, float], ...] | None = None
     until_stderr: float | str | None = None
     controls: str | bool = "auto"
+    gradients: bool = False
     like: str | None = None

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from simcore.errors import InputError
-from simcore.physics.observables import NAMES, NETWORK_NAMES
+from simcore.physics.observables import GRADIENT_NAMES, NAMES, NETWORK_NAMES
 from simcore.physics.parameters import number
 
 DEFAULT = "correlation"
@@ -41,8 +41,9 @@ class Target(NamedTuple):
         return cls(name, error)._checked(given)
 
     def _checked(self, given: object) -> Target:
-        if self.observable not in NAMES + NETWORK_NAMES:
-            remedy = f"Take one of {', '.join(NAMES + NETWORK_NAMES)}."
+        known = NAMES + GRADIENT_NAMES + NETWORK_NAMES
+        if self.observable not in known:
+            remedy = f"Take one of {', '.join(known)}."
             raise InputError("until_stderr", given, "names no observable", remedy)
         highest = 1.0 if self.observable == DEFAULT else math.inf
         if not 0.0 < self.error < highest:

@@ -31,9 +31,9 @@ def sampler_for(run: Run) -> Sampler:
 
         return AsymmetricSampler(run)
     if run.device == "cuda":
-        from .pair.cuda import PairCudaSampler
+        from .pair.cuda import PairCudaSampler, PairGradientCudaSampler
 
-        return PairCudaSampler(run)
-    from .pair.cpu import PairSampler
+        return PairGradientCudaSampler(run) if run.gradients else PairCudaSampler(run)
+    from .pair.cpu import PairGradientSampler, PairSampler
 
-    return PairSampler(run)
+    return PairGradientSampler(run) if run.gradients else PairSampler(run)

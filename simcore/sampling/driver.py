@@ -80,7 +80,7 @@ class TaskSampler(abc.ABC):
         return Collector(
             moments=moments,
             bins=bins,
-            histogram=statistics.zero_histogram(run.depth, run.bins, run.columns.pairs),
+            histogram=statistics.zero_histogram(run.depth, run.bins, run.columns),
             first=first,
             kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
             layers=self.layers,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simcore.numerics.arithmetic import times
 from simcore.numerics.kernels import njit
-from simcore.physics.observables import HISTOGRAMMED, KEPT, Columns
+from simcore.physics.observables import KEPT, Columns
 
 from .blocks import BLOCK
 
@@ -53,7 +53,7 @@ class Chosen(NamedTuple):
     @classmethod
     def of(cls, columns: Columns) -> Chosen:
         """Choose as `physics.observables` says."""
-        chosen = HISTOGRAMMED, columns.covariance, KEPT
+        chosen = columns.histogrammed, columns.covariance, KEPT
         return cls(*(np.array(columns.of_pairs(names)) for names in chosen))
 
 
@@ -93,9 +93,10 @@ def empty_moments(layers: int, covariance_layers: int, columns: Columns = SINGLE
     return Moments(*(np.zeros(shape) for shape in shapes))
 
 
-def zero_histogram(layers: int, bins: int, pairs: int = 1) -> Counts:
+def zero_histogram(layers: int, bins: int, columns: Columns = SINGLE) -> Counts:
     """Return empty counts, shape (layer, histogram, bins + 2): two open ends."""
-    return np.zeros((layers, pairs * len(HISTOGRAMMED), bins + 2), dtype=np.uint32)
+    histograms = columns.pairs * len(columns.histogrammed)
+    return np.zeros((layers, histograms, bins + 2), dtype=np.uint32)
 
 
 def standard_errors(moments: Moments) -> tuple[Floats, Floats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .asymmetric import late_growth
 from .asymmetric import norm_preserving_sigma_w as asymmetric_sigma_w
 from .finite_width import FIRST_ORDER, FirstOrder, first_order, first_order_grid
+from .gradients import GradientTrajectory, gradient_trajectory
 from .law import Phase
 from .meanfield import (
     FixedPoint,
@@ -22,6 +23,7 @@ __all__ = [
     "FIRST_ORDER",
     "FirstOrder",
     "FixedPoint",
+    "GradientTrajectory",
     "Phase",
     "PopulationTrajectory",
     "Trajectory",
@@ -32,6 +34,7 @@ __all__ = [
     "first_order",
     "first_order_grid",
     "fixed_point",
+    "gradient_trajectory",
     "late_growth",
     "phase",
     "population_trajectory",

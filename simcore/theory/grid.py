@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from simcore.errors import InputError
 from simcore.physics.ensembles import CRITICAL, ENSEMBLES, check_ensemble
-from simcore.physics.observables import BY_NAME, OBSERVABLES
+from simcore.physics.observables import BY_NAME, GRADIENTS, OBSERVABLES
 from simcore.physics.parameters import (
     PARAMETERS,
     check_choice,
@@ -39,7 +39,7 @@ _FIELDS = {"overlap": "correlation", "initial_distance": "distance"}
 """Names of coordinates as arguments, where these are others."""
 
 _MEANINGS: dict[str, tuple[str, str]] = {
-    **{o.name: (o.long_name, o.units) for o in OBSERVABLES},
+    **{o.name: (o.long_name, o.units) for o in OBSERVABLES + GRADIENTS},
     **{name: (parameter.long_name, "1") for name, parameter in PARAMETERS.items()},
     "weight_variance": ("square of the weight scale", "1"),
     "layer": ("layer", "1"),
@@ -57,6 +57,9 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     "log_growth": ("natural logarithm of the factor by which q changes per layer", "1"),
     "depth_scale_correlation": ("depth scale of the correlation", "layer"),
     "depth_scale_q": ("depth scale of q", "layer"),
+    "chi": ("factor by which squared gradients change per layer on the way back", "1"),
+    "chi_pair": ("likewise the inner product of two signals' gradients at the fixed point", "1"),
+    "depth_scale_gradient": ("depth scale of gradients", "layer"),
     "phase": ("whether nearby signals merge", "1"),
     "bounded": ("whether q stays bounded", "1"),
     "norm_preserving_sigma_w": ("weight scale that preserves q at great depth", "1"),

@@ -41,6 +41,8 @@ class Law:
     """λ_q − 1, which `growth` = λ_q near 1 does not hold to full accuracy."""
     growth: float
     log_growth: float
+    log_chi: float
+    """ln χ, χ = σ_w²/2: what squared gradients grow by per layer on the way back."""
     bounded: bool
     late_g: float
 
@@ -63,7 +65,9 @@ def law_of(k: float, sigma_w: float | None, sigma_b: float) -> Law:
     if bounded and sigma_b > 0.0:
         late_g = 0.0 if abs(excess) <= 2.0 * ROUNDING else math.pi * excess / variance
     log_growth, bias_variance = log_near_one(growth, surplus), sigma_b**2
-    return Law(g, variance, bias_variance, surplus, growth, log_growth, bounded, late_g)
+    exact = abs(excess) <= 2.0 * ROUNDING  # σ_w² = 2
+    log_chi = 0.0 if exact else log_near_one(0.5 * variance, 0.5 * excess)
+    return Law(g, variance, bias_variance, surplus, growth, log_growth, log_chi, bounded, late_g)
 
 
 def log_near_one(value: float, excess: float) -> float:

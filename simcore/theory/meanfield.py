@@ -325,6 +325,12 @@ class FixedPoint:
     """−1/ln(slope) in layers; inf at criticality."""
     depth_scale_q: float
     """1/|ln λ_q| in layers, of decay or of growth; inf at λ_q = 1."""
+    chi: float
+    """χ = σ_w²/2: on the way back squared gradients change by it per layer, theory.md (13)."""
+    chi_pair: float
+    """χ(1 − θ*/π): likewise the inner product of the two signals' gradients at c*."""
+    depth_scale_gradient: float
+    """1/|ln χ| in layers, of decay or of growth; inf at σ_w² = 2."""
     phase: Phase
     bounded: bool
     """True if q stays bounded."""
@@ -384,6 +390,9 @@ def fixed_point(
         growth=law.growth,
         depth_scale_correlation=_depth_scale(log_near_one(slope, (g - angle) / (math.pi - g))),
         depth_scale_q=_depth_scale(law.log_growth),
+        chi=math.exp(law.log_chi),
+        chi_pair=math.exp(law.log_chi) * (1.0 - angle / math.pi),
+        depth_scale_gradient=_depth_scale(law.log_chi),
         phase=phase(k=k, sigma_w=sigma_w, sigma_b=sigma_b),
         bounded=law.bounded,
     )

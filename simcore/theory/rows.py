@@ -12,6 +12,7 @@ import numpy as np
 from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 
 from . import meanfield
+from .gradients import GradientTrajectory, gradient_trajectory
 from .grid import Grid, Scales
 from .law import law_of
 from .meanfield import Trajectory
@@ -20,6 +21,7 @@ POINTS_AT_ONCE = 256
 """Points that the first order takes together: more is no faster and needs more memory."""
 
 _OBSERVABLES = tuple(field.name for field in fields(Trajectory))
+_BACK = tuple(field.name for field in fields(GradientTrajectory))
 
 
 def _start(point: dict[str, float]) -> dict[str, float]:
@@ -29,16 +31,21 @@ def _start(point: dict[str, float]) -> dict[str, float]:
     return {"distance": point.pop("initial_distance")}
 
 
-def mean_field(*, depth: int, q0: float, **point: float) -> dict[str, Any]:
-    """Follow a pair at infinite width, theory.md (5), (6)."""
+def mean_field(*, depth: int, gradients: bool, q0: float, **point: float) -> dict[str, Any]:
+    """Follow a pair at infinite width, theory.md (5), (6), and its gradients, (13)."""
     start = _start(point)
     path = meanfield.trajectory(depth, q1=q0, **point, **start)
-    return {name: path.observable(name) for name in _OBSERVABLES}
+    found = {name: path.observable(name) for name in _OBSERVABLES}
+    if gradients:
+        back = gradient_trajectory(depth, q1=q0, **point, **start)
+        found |= {name: back.observable(name) for name in _BACK}
+    return found
 
 
-def first_orders(grid: Grid, depth: int, scales: Scales) -> dict[str, Any]:
+def first_orders(grid: Grid, depth: int, scales: Scales, *, gradients: bool) -> dict[str, Any]:
     """Compute many points at once, a fiftieth of the time of one after the other."""
     from .finite_width import first_order_grid
+    from .gradient_widths import gradient_law
 
     points = grid.columns()
     strength = np.array([correlation_strength(k) for k in points["k"]])
@@ -50,20 +57,20 @@ def first_orders(grid: Grid, depth: int, scales: Scales) -> dict[str, Any]:
     parts: dict[str, list[Any]] = {}
     for first in range(0, strength.size, POINTS_AT_ONCE):
         part = slice(first, first + POINTS_AT_ONCE)
-        widths = np.repeat(points["width"][part, None], depth, axis=1)
-        found = first_order_grid(
-            depth,
-            widths=widths,
-            g=strength[part],
-            sigma_w=sigma_w[part],
-            sigma_b=points["sigma_b"][part],
-            q1=points["q0"][part],
-            q2=points["q0"][part],
-            distance=distance[part],
-        )
-        for suffix, values in zip(("_1n", "_1n_std"), found, strict=True):
-            for name, array in values.items():
-                parts.setdefault(name + suffix, []).append(array)
+        law = {
+            "widths": np.repeat(points["width"][part, None], depth, axis=1),
+            "g": strength[part],
+            "sigma_w": sigma_w[part],
+            "sigma_b": points["sigma_b"][part],
+            "q1": points["q0"][part],
+            "q2": points["q0"][part],
+        }
+        found = [first_order_grid(depth, distance=distance[part], **law)]
+        found += [gradient_law(depth, **law)] if gradients else []
+        for mean, std in found:
+            for name in mean:
+                parts.setdefault(f"{name}_1n", []).append(mean[name])
+                parts.setdefault(f"{name}_1n_std", []).append(std[name])
     return {name: grid.shaped(name, np.concatenate(part)) for name, part in parts.items()}
 
 

@@ -46,6 +46,7 @@ def trajectories(
     distance: Values | None = None,
     q0: Values = 1.0,
     width: Values | None = None,
+    gradients: bool = False,
     look: Look = str,
 ) -> xr.Dataset:
     """Tabulate every observable of a pair along the layers, theory.md 4 and, with widths, (8).
@@ -65,6 +66,8 @@ def trajectories(
         Mean square of each input.
     width
         Nodes of a layer; None is infinite width alone.
+    gradients
+        Whether to add the observables of the way back, theory.md 7; not for `rai` and `raai`.
     look
         Called before each point that takes seconds, with its number in words.
 
@@ -88,7 +91,10 @@ def trajectories(
         bias = 0.0 if sigma_b is None else sigma_b
         limit = Grid.of(k=k, sigma_w=scales.swept, sigma_b=bias, **inputs)
         grid = Grid(Grid.of(width=widths).axes | limit.axes)
-        variables = _gaussian(grid, limit, depth, scales)
+        variables = _gaussian(grid, limit, depth, scales, gradients=gradients)
+    elif gradients:
+        rule = f"have no theory for {ensemble}"
+        raise InputError("gradients", "on", rule, "Take he or correlated, or leave it out.")
     elif widths is None:
         rule = f"is missing, and the theory of {ensemble} is that of a fan-in"
         raise InputError("width", "", rule, "Give the nodes of a layer: --width 4096.")
@@ -100,17 +106,19 @@ def trajectories(
     return _dataset("trajectory", _TITLE, variables, coordinates, ensemble)
 
 
-def _gaussian(grid: Grid, limit: Grid, depth: int, scales: Scales) -> dict[str, xr.Variable]:
+def _gaussian(
+    grid: Grid, limit: Grid, depth: int, scales: Scales, *, gradients: bool
+) -> dict[str, xr.Variable]:
     """Return trajectories on `limit`, a grid without widths; with widths also those on `grid`."""
     grids.check_size(grid, depth)
-    follow = functools.partial(rows.mean_field, depth=depth)
+    follow = functools.partial(rows.mean_field, depth=depth, gradients=gradients)
     variables = limit.tabulate(follow, ("layer",), depth)
     if "width" in grid.axes:
         deaths = functools.partial(rows.dead, depth=depth)
         names = ("width", "k", "sigma_b") if 1 in grid.axes["width"] else ("width",)
         deadly = Grid({name: grid.axes[name] for name in names})
         variables |= deadly.tabulate(deaths, ("layer",), depth)
-        variables |= rows.first_orders(grid, depth, scales)
+        variables |= rows.first_orders(grid, depth, scales, gradients=gradients)
     return variables
 
 
@@ -181,7 +189,8 @@ def fixed_points(
     xarray.Dataset
         ``fixed_correlation``, ``fixed_distance``, ``fixed_angle``, ``fixed_q``, ``slope`` at the
         fixed point, ``slope_at_one`` at c = 1, ``growth``, the depth scales
-        ``depth_scale_correlation`` and ``depth_scale_q`` in layers, ``phase``, ``bounded``.
+        ``depth_scale_correlation`` and ``depth_scale_q`` in layers, ``chi``, ``chi_pair`` and
+        ``depth_scale_gradient`` of the gradients (theory.md 7), ``phase``, ``bounded``.
 
     Raises
     ------

@@ -20,11 +20,13 @@ from torch import Tensor, nn
 
 from simcore.inputs.input_set import DEFAULT_PAIRS
 from simcore.inputs.pairs import PairGeometry, pair_geometry, pick_pairs
-from simcore.physics.observables import BY_NAME, NAMES, RATE_BINS
+from simcore.physics.observables import BY_NAME, GRADIENT_NAMES, NAMES, RATE_BINS
 from simcore.physics.parameters import PARAMETERS, whole
+from simcore.runs.ensemble import Ensemble
 
 from ..errors import InputError
 from .watching import LAYERS, arguments, checked_model, modules_of, run, shown
+from .way_back import TANGENT, WayBack, observe_back
 
 Floats = npt.NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
@@ -45,13 +47,15 @@ def trace(
     *args: Any,
     pairs: int | Sequence[tuple[int, int]] | None = None,
     mode: str | None = None,
+    gradients: bool | Ensemble = False,
+    readout_seed: int = 0,
     **kwargs: Any,
 ) -> xr.Dataset:
     """Send inputs through a model and observe the pre-activations of every layer.
 
     Layers are the calls of Linear and (transposed) convolutions, in their order; one that is called
-    twice is there twice. The model runs once, as ``model(*args, **kwargs)``, without gradients and
-    not compiled. Modes, buffers (running statistics) and PyTorch's random numbers are restored.
+    twice is there twice. The model runs once, as ``model(*args, **kwargs)``, not compiled. Modes,
+    buffers (running statistics) and PyTorch's random numbers are restored, no parameter changes.
 
     Parameters
     ----------
@@ -68,6 +72,13 @@ def trace(
         ``"eval"`` or ``"train"`` for all modules. None is `eval`, but `train` in normalisations
         that have seen no data yet, whose running statistics would say nothing: they use those of
         the inputs.
+    gradients
+        Whether to go back, too: f = v·x/√N with x = max(h, 0) of the last layer, v standard normal,
+        N its nodes, and δ = ∂f/∂h of every layer by autograd. An `Ensemble` gives the σ_w and σ_b
+        that scale the tangent kernel; True measures them, σ_w² = n⟨W²⟩ and σ_b² = ⟨b²⟩ of a layer.
+        Normalisations that use the statistics of the inputs mix their gradients.
+    readout_seed
+        Of v, by numpy.random.default_rng.
 
     Returns
     -------
@@ -75,7 +86,11 @@ def trace(
         Of every pair and layer, dimensions ``pair`` and ``layer``: ``q1``, ``q2``, ``log_q1``,
         ``log_q2``, ``correlation``, ``distance``, ``log_distance``, ``angle``, ``cosine``,
         ``inactive1``, ``inactive2``, ``inactive_both`` (theory.md 3), NaN where they are undefined;
-        a distance that the rounding of h alone could make (5e-14 in float32) is 0.
+        a distance that the rounding of h alone could make (5e-14 in float32) is 0. With gradients
+        also ``log_gradient1``, ``log_gradient2``, ``gradient_correlation``, ``weight_gradient1``,
+        ``tangent11``, ``tangent12``, ``tangent22`` (theory.md 7); the last four are those of a
+        Linear that reads one vector of each input, and NaN from any other layer on (of it alone
+        for ``weight_gradient1``).
         Of all inputs: ``dead``, dimension ``layer``, the fraction of nodes with h ≤ 0 for every
         input, and ``activation_rate``, dimensions ``layer`` and ``rate``. Coordinates ``module``
         and ``width`` are the name of each layer and its nodes; ``first_input``, ``second_input``,
@@ -106,6 +121,7 @@ def trace(
     inputs = arguments(args, kwargs)
     chosen = _choose_pairs(pairs, inputs.count)
     layers: list[Layer] = []
+    back = _way_back(gradients, readout_seed)
 
     def observe(name: str, h: Tensor) -> None:
         if h.dim() < 2 or h.shape[0] != inputs.count:
@@ -115,15 +131,44 @@ def trace(
         nodes = h.detach().flatten(1)
         layers.append((name, nodes.shape[1], _observe(nodes, chosen)))
 
-    words = run(model, inputs, observe, mode)
+    words = run(model, inputs, observe, mode, None if back is None else back.add)
     if not layers:
         rule = "calls no Linear and no convolution"
         raise InputError("model", type(model).__name__, rule, "Trace one that is made of them.")
+    if back is not None:
+        _add_back(layers, back, chosen)
     first = inputs.first.detach()
     numbers = _doubles(first.flatten(1)) if first.is_floating_point() else None
     found = _dataset(layers, chosen, numbers)
     not_seen = _not_seen(model, {name for name, _, _ in layers})
     return found.assign_attrs(mode=words, not_seen=", ".join(not_seen))
+
+
+def _way_back(gradients: object, seed: int) -> WayBack | None:
+    """Return the way back that was asked for; None is none."""
+    if not isinstance(gradients, bool | Ensemble):
+        rule = "must be True, False or a simcore.Ensemble"
+        raise InputError("gradients", repr(gradients), rule, "Leave it out, or give True.")
+    if gradients is False:
+        return None
+    drawn = whole("readout_seed", seed, 0, 2**63 - 1)
+    return WayBack(drawn, None if gradients is True else gradients)
+
+
+def _add_back(layers: list[Layer], back: WayBack, pairs: Pairs) -> None:
+    """Add the observables of the way back to those of the layers, the tangent kernel as sums."""
+    total = np.zeros((len(TANGENT), len(pairs)))
+    for (_, _, seen), (delta, read, scales) in zip(layers, back.gradients(), strict=True):
+        rows = [
+            observe_back(
+                _doubles(delta[[a, b]]), None if read is None else _doubles(read[[a, b]]), scales
+            )
+            for a, b in pairs
+        ]
+        seen.update({name: np.array([row[name] for row in rows]) for name in GRADIENT_NAMES})
+        for i, name in enumerate(TANGENT):
+            total[i] += seen[name]
+            seen[name] = total[i].copy()
 
 
 def _not_seen(model: nn.Module, seen: set[str]) -> Iterator[str]:
@@ -226,10 +271,11 @@ def _rate_bin(active: npt.NDArray[np.int64], inputs: int) -> npt.NDArray[np.int6
 
 def _dataset(layers: list[Layer], pairs: Pairs, inputs: Floats | None) -> xr.Dataset:
     variables = {}
-    for name in PAIR_NAMES + NODE_NAMES:
+    of_pairs = PAIR_NAMES + (GRADIENT_NAMES if GRADIENT_NAMES[0] in layers[0][2] else ())
+    for name in of_pairs + NODE_NAMES:
         values = np.array([observed[name] for _, _, observed in layers])
         dims = ("layer", "rate") if BY_NAME[name].rates else ("layer",)
-        if name in PAIR_NAMES:
+        if name in of_pairs:
             values, dims = values.T, ("pair", "layer")
         attributes = {"long_name": BY_NAME[name].long_name, "units": BY_NAME[name].units}
         variables[name] = xr.Variable(dims, values, attributes)

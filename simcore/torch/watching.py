@@ -143,17 +143,23 @@ def run(
     given: Arguments,
     observe: Callable[[str, Tensor], None],
     mode: str | None,
+    back: Callable[[nn.Module, Any, Tensor], Tensor] | None = None,
 ) -> str:
     """Run a model once, call `observe` with each output of a layer, and return the mode in words.
 
-    Without gradients, compiled parts as they were before. InputError if the model fails.
+    Without gradients unless there is a way `back`, which says what a layer gives in place of its
+    output; compiled parts as they were before. InputError if the model fails.
     """
 
-    def hook(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        return lambda _layer, _given, output: observe(name, output)
+    def hook(name: str) -> Callable[[nn.Module, Any, Tensor], Tensor | None]:
+        def watched(layer: nn.Module, read: Any, output: Tensor) -> Tensor | None:
+            observe(name, output)
+            return None if back is None else back(layer, read, output)
+
+        return watched
 
     with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.set_grad_enabled(back is not None))
         stack.enter_context(kept(model))
         stack.enter_context(_uncompiled())
         for name, part in modules_of(model):

@@ -159,9 +159,11 @@ STATES = {
     "other CUDA": ("ok", "ok", "wrong", "absent"),
     "other libraries": ("ok", "ok", "wrong", "absent"),
     "mixed": ("ok", "ok", "wrong", "absent"),
+    "older linker": ("ok", "ok", "wrong", "absent"),
     "old GPU": ("ok", "wrong", "ok", "absent"),
     "old GPU first": ("ok", "wrong", "ok", "absent"),
     "GPU too old for the libraries": ("ok", "wrong", "ok", "absent"),
+    "busy": ("ok", "wrong", "ok", "absent"),
     "no memory": ("ok", "wrong", "ok", "absent"),
 }
 

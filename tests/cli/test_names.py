@@ -67,7 +67,7 @@ def test_a_figure_needs_no_backend_and_no_latex_of_the_user(tmp_path: Path) -> N
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\n", encoding="utf-8")
     code = "import sys; from simcore.cli.main import main; sys.exit(main(sys.argv[1:]))"
     assert simulate([*RUN, "-o", str(tmp_path / "x.h5")]) == 0
-    for name, *words in (("a", "plot", "x.h5", "correlation"), ("b", "theory", "phase-diagram")):
+    for name, *words in (("a", "plot", "x.h5", "correlation"), ("b", "theory", "map")):
         done = subprocess.run(
             [sys.executable, "-c", code, *words, "-o", f"{name}.svg"],
             cwd=tmp_path,

@@ -21,7 +21,7 @@ from simcore.figures.theory import SHOWN
 from simcore.theory import tables
 
 KINDS = {
-    "trajectory": "--depth 12 --k 0,inf --width 256",
+    "trajectory": "--depth 12 --k 0,inf --width 256 --gradients",
     "fixed-point": "--k 0,1,inf --sigma-w 1.2:1.8:4 --sigma-b 0.3",
     "map": "--k 0,inf",
     "phase-diagram": "--k -0.5,0,1,inf --sigma-w 1,1.5,2",
@@ -66,11 +66,19 @@ def test_a_grid_of_trajectories_is_shown_at_the_last_layer(
     assert " ".join(lines[3] + lines[4]).endswith("about 0.1, here it is up to 0.31")
 
 
+def test_a_trajectory_is_shown_with_its_way_back(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "trajectory --depth 3 --gradients")
+    tangent = ["tangent11", "tangent12", "tangent22"]
+    assert lines[0] == ["layer", "c", "ln", "grad", "grad", "corr", *tangent]
+    assert [line[4] for line in lines[1:4]] == ["1", "2", "3"]
+
+
 def test_fixed_points_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "fixed-point --k -0.5,0,1,inf")
     assert [line[2] for line in lines[1:5]] == ["ordered", "critical", "chaotic", "chaotic"]
     assert lines[2][8] == "inf"
-    assert lines[4][3:5] == ["0", "1"]
+    assert lines[4][3] == "0"
+    assert lines[4][7:] == ["1.46694", "2.60974"]
 
 
 def test_long_tables_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +120,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_slow_table_tells_where_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("simcore.cli.live.FIRST_INTERVAL", 0.0)
+    for interval in ("FIRST_INTERVAL", "LONGEST_INTERVAL"):
+        monkeypatch.setattr(f"simcore.cli.live.{interval}", 0.0)
     assert theory("growth --k 0,1 --sigma-w 1.4") == 0
     assert "computing theory: point 2 of 2\n" in capsys.readouterr().err
 
@@ -242,6 +251,8 @@ MISTAKES = [
     ("trajectory --q0 0", "--q0 0: must be between"),
     ("trajectory --depth 1e6 --k 0:1:50", "grid = 50000000 values: must have at most"),
     ("trajectory --show angle", "--show angle: is for figures"),
+    ("trajectory --gradients --ensemble rai --width 8", "--gradients: have no theory for rai"),
+    ("trajectory --show tangent12 -o f.png", "--show tangent12: is of the way back"),
     ("trajectory --show foo -o f.png", "--show foo: is not known for trajectory"),
     ("trajectory -o f.xyz", "--output f.xyz: has no known ending"),
     ("trajectory -o none/f.csv", "--output none/f.csv: is in no folder"),

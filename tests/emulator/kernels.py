@@ -9,6 +9,7 @@ from numba import types
 from simcore.sampling.batch import cuda_kernels as variates_kernels
 from simcore.sampling.cuda import controls_kernels
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
+from simcore.sampling.pair import cuda_back_kernels as pair_back_kernels
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
 from simcore.sampling.pair.physics import Physics
@@ -45,6 +46,11 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         pair_wide_kernels.finish_wide,
         (PHYSICS, i64, i64, STATES, f64[:, ::1], ROWS),
     ),
+    "there": (
+        pair_back_kernels.there,
+        (PHYSICS, INTEGERS, i64, i64, STATES, ROWS, ROWS),
+    ),
+    "and_back": (pair_back_kernels.and_back, (PHYSICS, INTEGERS, i64, i64, ROWS, ROWS)),
     "collect": (
         moment_kernels.collect,
         (ROWS, PLACES, i64, MOMENTS, BINS, COUNTS, VALUES, ROWS),

@@ -21,7 +21,7 @@ from simcore.figures.drawings import FIGURES
 from simcore.figures.looks import MOST_LINES, looks_of
 from simcore.figures.place import Place
 from simcore.figures.style import STYLE
-from simcore.physics.observables import BY_NAME, HISTOGRAMMED
+from simcore.physics.observables import BY_NAME, GRADIENT_NAMES, HISTOGRAMMED
 
 KS = (0.0, 1.0, np.inf)
 OVERLAPS = (0.1, 0.5, 0.9)
@@ -201,7 +201,8 @@ def test_axes_of_others_get_one_panel_and_a_legend_of_their_own() -> None:
 def test_a_caption_says_what_is_shown(kind: str) -> None:
     ds = pretended(**GRIDS["k"])
     for ending in ("_count", "_theory"):
-        ds["dead" + ending] = ds["log_distance" + ending] = ds["correlation" + ending]
+        for name in ("dead", "log_distance", *GRADIENT_NAMES):
+            ds[name + ending] = ds["correlation" + ending]
     told = caption_of(ds, kind, FIGURES[kind].observables, DEPTH)
     assert "1,000 networks at each point" in told
     assert "N = 1024" in told

@@ -27,7 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     simcore.simulate(Run(width=(16,), **pairs, **common), output=place / "shared.h5")
     simcore.simulate(Run(width=(16,), depth=8, trials=1), output=place / "one.h5")
     simcore.simulate(Run(width=(16,), depth=8, distance=(0.0,), trials=70), output=place / "c1.h5")
-    simcore.simulate(Run(width=(16, 64, 96), **k, **common), output=place / "fine.h5")
+    fine = Run(width=(16, 64, 96), gradients=True, **k, **common)
+    simcore.simulate(fine, output=place / "fine.h5")
     simcore.simulate(Run(width=(64,), depth=80, trials=64), output=place / "deep.h5")
     layers = Run(layer_widths=(48, 64, 96, 64), trials=64)
     simcore.simulate(layers, output=place / "layers.h5")
@@ -61,7 +62,8 @@ def bars(axes: Any) -> list[tuple[Any, Any]]:
     ("kind", "ending"), [*((kind, "png") for kind in plots.KINDS), ("correlation", "pdf")]
 )
 def test_figures_are_drawn(folder: Path, tmp_path: Path, kind: str, ending: str) -> None:
-    source = folder / {"dead-inputs": "shared.h5", "deviation": "fine.h5"}.get(kind, "grid.h5")
+    fine = dict.fromkeys(("deviation", "gradient", "gradient-correlation", "tangent"), "fine.h5")
+    source = folder / ({"dead-inputs": "shared.h5"} | fine).get(kind, "grid.h5")
     target = plots.plot(source, kind, tmp_path / f"figure.{ending}")
     start = target.read_bytes()[:4]
     assert start == {"png": b"\x89PNG", "pdf": b"%PDF"}[ending]

@@ -35,6 +35,9 @@ from simcore.physics.observables import (
     BY_NAME,
     COVARIANCE,
     FIRST_ORDER,
+    GRADIENT_COVARIANCE,
+    GRADIENT_HISTOGRAMS,
+    GRADIENT_NAMES,
     HISTOGRAMMED,
     KEPT,
     NAMES,
@@ -222,10 +225,13 @@ def test_every_dataset_is_documented_and_the_other_way_round(
 
 def test_the_documented_groups_of_observables_are_those_of_the_code() -> None:
     page = (Path(simcore.__file__).parents[1] / "docs" / "file-format.md").read_text("utf-8")
-    assert f"`<observable>`: {', '.join(NAMES)}." in page
+    assert f"`<observable>`: {', '.join(NAMES)}; with gradients also" in page
+    assert f"gradients also {', '.join(GRADIENT_NAMES)}, the observables of the way back" in page
     assert f"`<network>`: {', '.join(NETWORK_NAMES)}:" in page
-    assert f"**histograms** for {', '.join(HISTOGRAMMED)};" in page
-    assert f"**covariances** for {', '.join(COVARIANCE[:-1])} and {COVARIANCE[-1]};" in page
+    assert f"**histograms** for {', '.join(HISTOGRAMMED)} and, with gradients," in page
+    assert f"with gradients, {', '.join(GRADIENT_HISTOGRAMS)};" in page
+    assert f"**covariances** for {', '.join(COVARIANCE)} and, with gradients," in page
+    assert f"with gradients, {', '.join(GRADIENT_COVARIANCE)};" in page
     assert f"**first order** for {', '.join(FIRST_ORDER)} of" in page
     assert f"single trials of {', '.join(KEPT)};" in page
 
@@ -423,7 +429,7 @@ def test_info_describes_the_file(written: Written) -> None:
     assert found["config"] == run.config()
     assert found["complete"] is True
     assert found["gaps"] == ""
-    assert found["format_version"] == "1.3"
+    assert found["format_version"] == "1.4"
     assert found["trials_done_per_point"] == [point.trials() for point in points]
     assert found["bytes"] == path.stat().st_size
     assert found["provenance"]["threads"] == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simcore.physics.observables import BY_NAME, NETWORK, OBSERVABLES
+from simcore.physics.observables import BY_NAME, GRADIENTS, NETWORK, OBSERVABLES
 from simcore.physics.parameters import PARAMETERS
 
 
@@ -16,6 +16,13 @@ from simcore.physics.parameters import PARAMETERS
         ("log_distance", "ln(1-c)", r"$\ln(1 - c)$", r"$\ln(1 - c)$"),
         ("log_q1", "ln q", r"$\ln q_1$", "ln q of signal 1"),
         ("angle", "angle", r"$\theta$", r"angle $\theta$"),
+        (
+            "log_gradient1",
+            "ln grad",
+            r"$\ln |\delta _1|^2$",
+            r"gradient of signal 1, $\ln |\delta _1|^2$",
+        ),
+        ("tangent12", "tangent12", r"$\Theta _{12}$", r"tangent kernel $\Theta _{12}$"),
         ("inactive_both", "both", "inactive nodes, both signals", "inactive nodes, both signals"),
     ],
 )
@@ -25,7 +32,7 @@ def test_one_symbol_in_three_scripts(name: str, column: str, tex: str, label: st
 
 
 def test_every_observable_is_in_the_register_once() -> None:
-    assert list(BY_NAME) == [o.name for o in OBSERVABLES + NETWORK]
+    assert list(BY_NAME) == [o.name for o in OBSERVABLES + GRADIENTS + NETWORK]
     assert all(o.long_name and o.label for o in BY_NAME.values())
     assert len({o.label for o in BY_NAME.values()}) == len(BY_NAME)
 

@@ -20,7 +20,7 @@ from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from tests.support.same_results import differences
 
-RUN = Run(depth=40, width=(64,), trials=100_000)
+RUN = Run(depth=40, width=(64,), trials=40_000)
 
 
 def stop_after(path: Path, trials: int) -> None:

@@ -11,6 +11,8 @@ import xarray as xr
 from scipy import stats
 
 import simcore
+from simcore.errors import InputError
+from simcore.physics.observables import COVARIANCE
 from simcore.results.compare import compare, skewness, z_scores
 from simcore.results.joint_test import critical_value, joint_test, shrunk, symmetric
 from simcore.runs.run import Run
@@ -138,6 +140,31 @@ def test_finite_width_is_seen_and_explained(narrow: xr.Dataset) -> None:
         better = found[name, "first order in 1/N"]
         assert better.agrees
         assert better.agrees_from_width is None
+
+
+def test_gradients_have_verdicts_where_a_run_has_them(narrow: xr.Dataset) -> None:
+    """ln |δ|² by itself; the others only where asked, for they have no first order."""
+    run = simcore.simulate(
+        simcore.Ensemble.he(),
+        width=64,
+        depth=6,
+        trials=1000,
+        gradients=True,
+        controls="off",
+        seed=2,
+    )
+    found = compare(run)
+    own = {v.against: v for v in found.verdicts if v.observable == "log_gradient1"}
+    assert own["mean field"].agrees is False
+    assert own["first order in 1/N"].agrees
+    assert "ln grad" in str(found)
+    assert "explains" in found.conclusion
+    assert {v.observable for v in found.verdicts} == {*COVARIANCE, "log_gradient1"}
+    more = compare(run, observables=[*COVARIANCE, "log_gradient1", "tangent12"])
+    assert [v.against for v in more.verdicts if v.observable == "tangent12"] == ["mean field"]
+    assert more.conclusion
+    with pytest.raises(InputError, match="log_gradient1"):
+        compare(narrow, observables=["log_gradient1"])
 
 
 def test_verdicts_are_on_controlled_means(controlled: xr.Dataset) -> None:

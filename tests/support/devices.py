@@ -9,8 +9,13 @@ from simcore.machine.gpu import Findings
 
 __all__ = ["CASES", "H100", "READY"]
 
-FOR_CUDA_12 = "Run pip install 'numba-cuda[cu12]>=0.30' 'cupy-cuda12x[ctk]>=14.0'"
-FOR_CUDA_13 = "Run pip install 'numba-cuda[cu13]>=0.30' 'cupy-cuda13x[ctk]>=14.0'"
+NUMBA_CUDA = "pip install 'numba-cuda[cu{}]>=0.30.4,<0.31' "
+FOR_CUDA_12 = f"Run {NUMBA_CUDA.format(12)}'cupy-cuda12x[ctk]>=14.0'"
+FOR_CUDA_13 = f"Run {NUMBA_CUDA.format(13)}'cuda-toolkit==13.0.*' 'cupy-cuda13x[ctk]>=14.0'"
+OLDER_NVVM = "Run pip install 'nvidia-nvvm==13.0.*'"
+START = ", or start the container with"
+ANEW_12 = FOR_CUDA_12.replace("Run", "In a new environment with simcore run")
+ANEW_13 = FOR_CUDA_13.replace("Run", "In a new environment with simcore run")
 
 H100 = Gpu(0, "NVIDIA H100", (9, 0), 80 * 2**30, 79 * 2**30)
 
@@ -20,6 +25,8 @@ READY = Findings(
     numba_cuda="0.30.4",
     bindings=13,
     toolkit=13,
+    nvvm=(13, 0),
+    linker=(13, 0),
     cupy="14.2.0",
     cupy_cuda=13,
     solvers=True,
@@ -32,7 +39,7 @@ VOLTA = replace(H100, name="Tesla V100", capability=(7, 0))
 CASES = {
     "no driver": (
         Findings(),
-        "finds no NVIDIA driver on this machine. Install one",
+        f"finds no NVIDIA driver on this machine. Install one, until nvidia-smi shows a GPU{START}",
     ),
     "dead driver": (
         replace(READY, gpus=(), failure="cuInit: CUDA_ERROR_UNKNOWN"),
@@ -40,7 +47,7 @@ CASES = {
     ),
     "no GPU": (
         replace(READY, gpus=()),
-        "finds a driver and no GPU. See whether nvidia-smi shows one",
+        f"finds a driver and no GPU. See whether nvidia-smi shows one, and ask Slurm for it{START}",
     ),
     "hidden": (
         replace(READY, gpus=(), visible="-1"),
@@ -68,7 +75,7 @@ CASES = {
     ),
     "old numba-cuda": (
         replace(READY, numba_cuda="0.9.0"),
-        f"needs numba-cuda 0.30, and 0.9.0 is installed. {FOR_CUDA_13}",
+        f"needs numba-cuda 0.30.4, and 0.9.0 is installed. {FOR_CUDA_13}",
     ),
     "no libraries": (
         replace(READY, toolkit=None),
@@ -76,15 +83,19 @@ CASES = {
     ),
     "other CUDA": (
         replace(READY, driver=(12, 8)),
-        f"finds bindings for CUDA 13 and a driver for 12.8. {FOR_CUDA_12}, or",
+        f"finds bindings for CUDA 13 and a driver for 12.8. {ANEW_12}, or",
     ),
     "other libraries": (
         replace(READY, driver=(12, 8), bindings=12),
-        f"finds libraries for CUDA 13 and a driver for 12.8. {FOR_CUDA_12}",
+        f"finds libraries for CUDA 13 and a driver for 12.8. {ANEW_12}",
     ),
     "mixed": (
         replace(READY, toolkit=12),
-        f"finds bindings for CUDA 13 and libraries for CUDA 12. {FOR_CUDA_13}",
+        f"finds bindings for CUDA 13 and libraries for CUDA 12. {ANEW_13}",
+    ),
+    "older linker": (
+        replace(READY, nvvm=(13, 5), linker=(13, 0)),
+        f"finds NVVM 13.5 and nvJitLink 13.0, which does not link its code. {OLDER_NVVM}, or",
     ),
     "old GPU": (
         replace(READY, gpus=(PASCAL,)),
@@ -96,7 +107,11 @@ CASES = {
     ),
     "GPU too old for the libraries": (
         replace(READY, gpus=(VOLTA,)),
-        f"finds libraries for CUDA 13, too new for Tesla V100. {FOR_CUDA_12}",
+        f"finds libraries for CUDA 13, too new for Tesla V100. {ANEW_12}",
+    ),
+    "busy": (
+        replace(READY, gpus=(replace(H100, free_bytes=None, busy=True),)),
+        "finds NVIDIA H100 busy: another process has it to itself. End that process",
     ),
     "no memory": (
         replace(READY, gpus=(replace(H100, free_bytes=100 * 2**20),)),

@@ -1,45 +1,35 @@
 """The slow, obvious check on the samplers: whole networks in float64, every weight drawn.
 
-It follows theory.md 1 and 3 word for word and shares nothing with the simulation.
-
-Exactly parallel signals. Where a single node was active for either signal (or a layer of one or two
-nodes leaves the next a single direction), two live signals are exactly parallel or anti-parallel in
-real numbers, and float64 leaves some 1e-16 of rounding in their directions, 1e-32 of distance. So a
-distance below `PARALLEL` = 1e-20 *is* taken as 0 (and one above 2 − 1e-20 is 2 in float64 anyway).
-
-With a drawn bias signals do not stay parallel, since (a + b₁, b₂) and (ca + b₁, b₂) are not. A
-replaced bias does the same: it adds one and the same +β to both signals, and so the asymmetric laws
-at σ_b = 0 leave signals parallel only as long as no bias of the layer is replaced. Two dead signals
-have one and the same next layer, b or +β, where it is not zero throughout: at distance 0 for good.
-
-The common +β or b makes lengths converge too, so that truly small distances are less rare than
-without. Measured at widths 2, 3 and 5, six layers, 100,000 networks of each law (`he` with and
-without a bias, `correlated` at k = ∞ without, `rai`, and `raai` at k = ∞, with the bias drawn and
-with σ_b = 0): rounding stayed below 1e-22, and no distance lay between that and 1e-20; above it, of
-the 600,000 distances of a law and width at most 3 were below 1e-18, and 147 below 1e-14.
+It follows theory.md 1 and 3 word for word and shares nothing with the simulation. How exactly
+parallel signals are told from close ones is said in `tests/support/observe.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FixedInputs", "Inputs", "Law", "RandomPairs", "simulate", "simulate_shared"]
+from .observe import TIE, observe_gradients, observe_network, observe_pairs
+
+__all__ = [
+    "GRADIENTS",
+    "FixedInputs",
+    "Inputs",
+    "Law",
+    "RandomPairs",
+    "simulate",
+    "simulate_shared",
+]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-PARALLEL = 1e-20
 BATCH_NUMBERS = 2**21
 """Weights held at a time: networks are taken in batches."""
-
-TWENTIETHS = 20
-RATE_BINS = TWENTIETHS + 2
-"""Bins of the activation rate: exactly 0, twentieths of the open interval (0, 1), exactly 1."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +139,9 @@ class FixedInputs:
 Inputs = RandomPairs | FixedInputs
 
 
-def simulate(law: Law, trials: int, rng: np.random.Generator) -> dict[str, Floats]:
+def simulate(
+    law: Law, trials: int, rng: np.random.Generator, *, gradients: bool = False
+) -> dict[str, Floats]:
     """Return a pair's observables by name, shape (trial, layer), NaN where theory.md 3 says so.
 
     Parameters
@@ -160,13 +152,21 @@ def simulate(law: Law, trials: int, rng: np.random.Generator) -> dict[str, Float
         Independent networks.
     rng
         Source of all draws.
+    gradients
+        Whether to go back through the same weights, for the observables of the gradients.
     """
-    shared = simulate_shared(law, RandomPairs((law.overlap,)), trials, rng)
+    inputs = RandomPairs((law.overlap,))
+    shared = simulate_shared(law, inputs, trials, rng, gradients=gradients)
     return {name: x[:, 0] for name, x in shared.items() if name not in NETWORK}
 
 
 def simulate_shared(
-    law: Law, inputs: Inputs, trials: int, rng: np.random.Generator
+    law: Law,
+    inputs: Inputs,
+    trials: int,
+    rng: np.random.Generator,
+    *,
+    gradients: bool = False,
 ) -> dict[str, Floats]:
     """Send many inputs through each network; return every observable by name.
 
@@ -180,6 +180,8 @@ def simulate_shared(
         Independent networks.
     rng
         Source of all draws.
+    gradients
+        As for `simulate`.
 
     Returns
     -------
@@ -188,9 +190,11 @@ def simulate_shared(
         those of the network, shape (trial, layer); `activation_rate`, shape (trial, layer, 22).
     """
     largest = max(law.widths) * max(*law.widths, 3, inputs.count)
+    if gradients:
+        largest *= len(law.widths)  # all layers' weights are held
     batch = max(1, BATCH_NUMBERS // largest)
     parts = [
-        list(_layers(law, inputs, min(batch, trials - first), rng))
+        list(_layers(law, inputs, min(batch, trials - first), rng, gradients=gradients))
         for first in range(0, trials, batch)
     ]
     return {
@@ -201,6 +205,16 @@ def simulate_shared(
     }
 
 
+TANGENT = ("tangent11", "tangent12", "tangent22")
+GRADIENTS = (
+    "log_gradient1",
+    "log_gradient2",
+    "gradient_correlation",
+    "weight_gradient1",
+    *TANGENT,
+)
+"""Observables of the way back; their values depend on the depth of the network."""
+
 NETWORK = ("dead", "dead_inputs", "dead_network_all", "activation_rate")
 
 
@@ -208,17 +222,49 @@ def _layer_axis(name: str) -> int:
     return 1 if name in NETWORK else 2
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One layer of each trial's network: what it reads, its weights, what it computes."""
+
+    x: Floats
+    """Activations that it reads, shape (trial, fan-in, input)."""
+    weights: Floats
+    """Shape (trial, node, fan-in)."""
+    h: Floats
+    """Pre-activations, shape (trial, node, input)."""
+
+
 def _layers(
-    law: Law, inputs: Inputs, trials: int, rng: np.random.Generator
+    law: Law, inputs: Inputs, trials: int, rng: np.random.Generator, *, gradients: bool
 ) -> Iterator[dict[str, Floats]]:
     """Yield the observables of one layer after the other, shape (trial, pair) or (trial, …)."""
+    network = forward(law, inputs, trials, rng)
+    if not gradients:
+        yield from observe_forward(network, inputs)
+        return
+    layers = list(network)
+    deltas = backward(layers, rng)
+    there = observe_forward(layers, inputs)
+    back = observe_back(law, layers, deltas, inputs)
+    yield from (one | other for one, other in zip(there, back, strict=True))
+
+
+def forward(law: Law, inputs: Inputs, trials: int, rng: np.random.Generator) -> Iterator[Layer]:
+    """Draw inputs and weights; yield the layers of the networks."""
     x = inputs.draw(law, trials, rng)
-    first, second = (list(members) for members in zip(*inputs.pairs, strict=True))
-    dead = np.zeros((trials, inputs.count), dtype=bool)
     for width in law.widths:
-        h = pre_activations(law, width, x, rng)
-        dead |= np.all(h <= 0.0, axis=1)
+        weights, bias = draw_weights(law, width, trials, x.shape[1], rng)
+        h = _affine(weights, bias, x)
+        yield Layer(x, weights, h)
         x = np.maximum(h, 0.0)
+
+
+def observe_forward(network: Iterable[Layer], inputs: Inputs) -> Iterator[dict[str, Floats]]:
+    """Yield what is seen of the signals, layer by layer."""
+    first, second = (list(members) for members in zip(*inputs.pairs, strict=True))
+    dead = np.zeros((1, inputs.count), dtype=bool)
+    for h in (layer.h for layer in network):
+        dead = dead | np.all(h <= 0.0, axis=1)
         yield (
             observe_pairs(h[:, :, first], h[:, :, second])
             | observe_network(h)
@@ -232,24 +278,61 @@ def _layers(
         )
 
 
-# --- one layer of random weights ----------------------------------------------------------------
+# --- the way back -------------------------------------------------------------------------------
 
-TIE = 1e-12
-"""Share of the sizes of its terms below which a sum is 0."""
+
+def backward(layers: Sequence[Layer], rng: np.random.Generator) -> list[Floats]:
+    """Return δ = ∂f/∂h of every layer, shape (trial, node, input), by explicit transposed products.
+
+    f = v·x/√N with x and N of the last layer, v of standard normals drawn for each trial.
+    """
+    trials, nodes, _ = layers[-1].h.shape
+    back = rng.standard_normal((trials, nodes, 1)) / math.sqrt(nodes)
+    deltas = []
+    for layer in reversed(layers):
+        deltas.append(np.where(layer.h > 0.0, back, 0.0))
+        back = layer.weights.swapaxes(1, 2) @ deltas[-1]
+    return deltas[::-1]
+
+
+def observe_back(
+    law: Law, layers: Sequence[Layer], deltas: Sequence[Floats], inputs: Inputs
+) -> Iterator[dict[str, Floats]]:
+    """Yield the observables of the gradients layer by layer, shape (trial, pair) each."""
+    first, second = (list(members) for members in zip(*inputs.pairs, strict=True))
+    tangent: dict[str, Floats] = {}
+    for layer, delta in zip(layers, deltas, strict=True):
+        reads = layer.x[:, :, first], layer.x[:, :, second]
+        bias = law.bias_scale(layer.x.shape[1])
+        seen = observe_gradients(
+            reads, (delta[:, :, first], delta[:, :, second]), scales=(law.sigma_w, bias)
+        )
+        for name in TANGENT:
+            seen[name] = tangent[name] = tangent.get(name, 0.0) + seen[name]
+        yield seen
+
+
+# --- one layer of random weights ----------------------------------------------------------------
 
 
 def pre_activations(law: Law, width: int, x: Floats, rng: np.random.Generator) -> Floats:
-    """Draw all weights and biases of a layer; return h, shape (trial, node, input).
+    """Draw all weights and biases of a layer; return h, shape (trial, node, input)."""
+    return _affine(*draw_weights(law, width, x.shape[0], x.shape[1], rng), x)
 
-    Terms that cancel, as ±1 do, leave rounding of 1e-16 of their sizes: that is 0.
-    """
-    trials, n, _ = x.shape
+
+def draw_weights(
+    law: Law, width: int, trials: int, n: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Return weights, shape (trial, node, fan-in n), and biases, shape (trial, node, 1)."""
     z = standardised(law.weights, (trials, width, n), rng)
     a = 1.0 - math.sqrt(1.0 - law.g)
     weights = (law.sigma_w / math.sqrt(n)) * (z - a * z.mean(axis=2, keepdims=True))
     bias = law.bias_scale(n) * rng.standard_normal((trials, width, 1))
-    if law.asymmetric:
-        weights, bias = _replace_one(law.replaced, weights, bias, rng)
+    return _replace_one(law.replaced, weights, bias, rng) if law.asymmetric else (weights, bias)
+
+
+def _affine(weights: Floats, bias: Floats, x: Floats) -> Floats:
+    """Return h = W x + b; terms that cancel, as ±1 do, leave rounding of 1e-16: that is 0."""
     h = weights @ x + bias
     return np.where(np.abs(h) > TIE * (np.abs(weights) @ np.abs(x) + np.abs(bias)), h, 0.0)
 
@@ -288,71 +371,3 @@ def _replace_one(
     numbers = np.concatenate([weights, bias], axis=2)
     np.put_along_axis(numbers, replaced, beta, axis=2)
     return numbers[:, :, :n], numbers[:, :, n:]
-
-
-# --- observables --------------------------------------------------------------------------------
-
-
-def observe_pairs(u: Floats, v: Floats) -> dict[str, Floats]:
-    """Return the observables of pairs that one layer alone defines, shape (trial, pair) each.
-
-    `u` and `v` are the pre-activations of the pairs' two signals, shape (trial, node, pair).
-    """
-    q1, q2 = np.mean(u * u, axis=1), np.mean(v * v, axis=1)
-    correlation, distance = _similarity(u, v)
-    return {
-        "q1": q1,
-        "q2": q2,
-        "log_q1": _log(q1),
-        "log_q2": _log(q2),
-        "correlation": correlation,
-        "distance": distance,
-        "log_distance": _log(distance),
-        "angle": 2.0 * np.arcsin(np.sqrt(distance / 2.0)),
-        "cosine": _similarity(np.maximum(u, 0.0), np.maximum(v, 0.0))[0],
-        "inactive1": np.mean(u <= 0.0, axis=1),
-        "inactive2": np.mean(v <= 0.0, axis=1),
-        "inactive_both": np.mean((u <= 0.0) & (v <= 0.0), axis=1),
-    }
-
-
-def observe_network(h: Floats) -> dict[str, Floats]:
-    """Return the observables of all inputs together, of pre-activations (trial, node, input)."""
-    active = np.sum(h > 0.0, axis=2)
-    bins = rate_bin(active, h.shape[2])
-    return {
-        "dead": np.mean(active == 0, axis=1),
-        "activation_rate": np.stack([np.mean(bins == b, axis=1) for b in range(RATE_BINS)], axis=1),
-    }
-
-
-def rate_bin(active: Integers, inputs: int) -> Integers:
-    """Return the bin of the activation rate: bin b = 1 … 20 holds (b − 1)/20 < rate ≤ b/20.
-
-    Exactly 0 has bin 0 and exactly 1 has bin 21 to itself; `active` of `inputs` are active.
-    """
-    bins = 1 + (TWENTIETHS * active - 1) // inputs
-    return np.where(active == 0, 0, np.where(active == inputs, RATE_BINS - 1, bins))
-
-
-def _similarity(u: Floats, v: Floats) -> tuple[Floats, Floats]:
-    """Return cosine and 1 − cosine of the vectors along axis 1.
-
-    Both NaN where one of the vectors is zero. 1 − c is half the squared distance of the directions,
-    and 1 + c that to the opposite one: the lesser is as good as the directions are.
-    """
-    lengths = [np.sqrt(np.sum(x * x, axis=1, keepdims=True)) for x in (u, v)]
-    defined = (lengths[0] > 0.0) & (lengths[1] > 0.0)
-    a, b = (x / np.where(defined, length, 1.0) for x, length in zip((u, v), lengths, strict=True))
-    less, more = (np.sum((a - s * b) ** 2, axis=1) / 2.0 for s in (1.0, -1.0))
-    distance = np.where(less < more, less, 2.0 - more)
-    distance = np.where(less < PARALLEL, 0.0, distance)
-    distance = np.where(more < PARALLEL, 2.0, distance)
-    distance = np.where(defined[:, 0], distance, np.nan)
-    return 1.0 - distance, distance
-
-
-def _log(x: Floats) -> Floats:
-    """Natural logarithm, NaN where x is 0 or NaN."""
-    positive = x > 0.0
-    return np.where(positive, np.log(np.where(positive, x, 1.0)), np.nan)

@@ -9,10 +9,11 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.rng import Stream, fill_words, normal_pair
-from simcore.physics.observables import NAMES
+from simcore.physics.observables import GRADIENT_NAMES, NAMES
 from simcore.runs.run import Run
 from simcore.sampling.pair import cpu_kernels as pair
 from simcore.sampling.pair import physics as pair_physics
+from simcore.sampling.pair.cpu_back_kernels import there_and_back
 
 Floats = npt.NDArray[np.float64]
 LANES = 16
@@ -30,22 +31,29 @@ class Walk:
     widths: npt.NDArray[np.int64]
     states: Floats
     rows: Floats
+    names: tuple[str, ...] = NAMES
 
     def __getitem__(self, name: str) -> Floats:
         """Return an observable, shape (trial, layer)."""
-        return self.rows[:, :, NAMES.index(name)]
+        return self.rows[:, :, self.names.index(name)]
 
 
 def walk(run: Run, trials: int, *, first_trial: int = 0, **changes: float) -> Walk:
-    """Take trials of the first point of a run through all its layers.
+    """Take trials of the first point of a run through all its layers, and back with gradients.
 
     `changes` replace fields of the physics but keep the key, and so the normals.
     """
-    point = run.points[0]
+    point, widths = run.points[0], run.points[0].layer_widths(run.depth)
     physics = pair_physics.Physics.of(point)._replace(**changes)  # type: ignore[arg-type]
     states = np.empty((trials, pair_physics.STATE))
     pair_physics.start(physics, states)
-    return walk_on(physics, point.layer_widths(run.depth), states, first_trial=first_trial)
+    if not run.gradients:
+        return walk_on(physics, widths, states, first_trial=first_trial)
+    names = NAMES + GRADIENT_NAMES
+    rows = np.empty((trials, widths.size, len(names)))
+    counters = np.zeros((2, 1), dtype=np.int64)
+    there_and_back(physics, widths, first_trial, states, rows, len(NAMES), *counters)
+    return Walk(physics, widths, states, rows, names)
 
 
 def walk_on(

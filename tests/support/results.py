@@ -38,17 +38,17 @@ def random_rows(
 def point_statistics(run: Run, rows: Floats) -> PointStatistics:
     """Statistics of one point after these trials, from trial 0 on: those of a shard are kept."""
     layers = np.array(run.covariance_layers) - 1
-    chosen, pairs = Chosen.of(run.columns), run.columns.pairs
+    chosen = Chosen.of(run.columns)
     bins: Bins | None = None
     kept_rows = rows[run.first_trial :][: run.kept][..., chosen.kept]
     trajectories = np.full((run.kept, run.depth, chosen.kept.size), np.nan)
     trajectories[: len(kept_rows)] = kept_rows
-    empty = zero_histogram(run.depth, run.bins, pairs)
+    empty = zero_histogram(run.depth, run.bins, run.columns)
     point = PointStatistics(MomentTree(), empty, trajectories, kept=len(kept_rows))
     for first in range(0, len(rows), BLOCK):
         part = np.ascontiguousarray(rows[first : first + BLOCK])
         moments = empty_moments(run.depth, layers.size, run.columns)
-        histogram = zero_histogram(run.depth, run.bins, pairs)
+        histogram = zero_histogram(run.depth, run.bins, run.columns)
         if bins is None:
             shape = (run.depth, chosen.histogram.size)
             bins = point.bins = Bins(np.zeros(shape), np.zeros(shape))

@@ -14,6 +14,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "pair": {},
     "rai": {"ensemble": "rai"},
     "gram": {"shared_network": True, "pairs": 2},
+    "gradients": {"gradients": True},
     "dense": {"sampler": "dense"},
 }
 

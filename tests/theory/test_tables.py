@@ -16,6 +16,7 @@ import xarray as xr
 from simcore import theory
 from simcore.errors import InputError
 from simcore.figures.theory import SHOWN, draw
+from simcore.physics.observables import GRADIENT_NAMES
 from simcore.theory import rows, tables
 from simcore.theory.finite_width import first_order
 
@@ -40,6 +41,39 @@ def test_the_fixed_point_of_weights_that_sum_to_zero() -> None:
     assert float(point.slope_at_one) == pytest.approx(math.pi / (math.pi - 1.0), rel=1e-14)
     assert float(point.depth_scale_correlation) == pytest.approx(-1 / math.log(slope), rel=1e-13)
     assert math.isinf(point.depth_scale_q)
+
+
+@pytest.mark.parametrize(
+    ("k", "variance", "sigma_b", "chi", "pair"),
+    [
+        (0.0, 2.0, 0.0, 1.0, 1.0),
+        (INF, None, 0.0, math.pi / (math.pi - 1.0), 0.5 * math.pi / (math.pi - 1.0)),
+        (1.0, 1.5, 0.3, 0.75, 0.75),
+    ],
+)
+def test_gradients_change_by_chi(
+    k: float, variance: float | None, sigma_b: float, chi: float, pair: float
+) -> None:
+    """The second: θ* = π/2. The third is ordered: θ* = 0."""
+    sigma_w = None if variance is None else math.sqrt(variance)
+    point = tables.fixed_points(k=k, sigma_w=sigma_w, sigma_b=sigma_b)
+    assert float(point.chi) == pytest.approx(chi, rel=1e-15)
+    assert float(point.chi_pair) == pytest.approx(pair, rel=1e-14)
+    scale = INF if chi == 1.0 else 1.0 / abs(math.log(chi))
+    assert float(point.depth_scale_gradient) == pytest.approx(scale, rel=1e-14)
+    if sigma_b > 0.0:  # at q* the correlation and the gradients see one law
+        assert float(point.chi_pair) == pytest.approx(float(point.slope), rel=1e-14)
+
+
+def test_trajectories_have_a_way_back_where_asked() -> None:
+    table = tables.trajectories(5, k=[0.0, 1.0], sigma_b=0.2, width=64, gradients=True)
+    back = theory.gradient_trajectory(5, k=1.0, sigma_b=0.2, correlation=0.5)
+    for name in GRADIENT_NAMES:
+        np.testing.assert_array_equal(table[name].sel(k=1.0), back.observable(name))
+    assert np.isfinite(table.tangent11_1n.sel(k=0.0)).all()
+    assert (table.tangent11_1n.sel(k=1.0) < table.tangent11.sel(k=1.0)).all()
+    assert "tangent12_1n" not in table
+    assert GRADIENT_NAMES[0] not in tables.trajectories(5)
 
 
 BORDER = 2.0 * math.pi / (math.pi - 0.5)
@@ -259,7 +293,7 @@ def test_mistakes_name_their_field(make: Any, field: str) -> None:
 # --- as files and figures -----------------------------------------------------------------------
 
 TABLES = {
-    "trajectory": lambda: tables.trajectories(4, width=8, k=[0.0, INF]),
+    "trajectory": lambda: tables.trajectories(4, width=8, k=[0.0, INF], gradients=True),
     "fixed-point": lambda: tables.fixed_points(k=[0.0, 1.0], sigma_w=[1.2, 1.5], sigma_b=0.1),
     "map": lambda: tables.maps(k=[0.0, 1.0]),
     "phase-diagram": lambda: tables.phase_diagram(k=[-0.5, 0.0, INF], sigma_w=[1.0, 1.5, 2.0]),

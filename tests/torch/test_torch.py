@@ -39,7 +39,7 @@ from simcore.torch import (
     trace,
     tracing,
 )
-from tests.support import oracle
+from tests.support import observe, oracle
 from tests.support.network_driver import sample
 from tests.support.two_samples import worst
 from tests.support.weight_laws import CASES, dense_sample, least_p
@@ -132,7 +132,7 @@ def networks(ensemble: Ensemble, seed: int) -> dict[str, Floats]:
                 x = layer(x)
                 h[i, trial] = x.T.numpy()
                 x = x.relu()
-    observed = [oracle.observe_pairs(at[:, :, :1], at[:, :, 1:]) for at in h]
+    observed = [observe.observe_pairs(at[:, :, :1], at[:, :, 1:]) for at in h]
     return {name: np.stack([o[name][:, 0] for o in observed], axis=1) for name in OBSERVED}
 
 
@@ -353,10 +353,10 @@ def test_trace_observes_what_the_oracle_does() -> None:
         h = layer(x).detach()
         nodes = h.T.numpy()[np.newaxis]
         at = found.isel(layer=i)
-        expected = oracle.observe_pairs(nodes[:, :, first], nodes[:, :, second])
+        expected = observe.observe_pairs(nodes[:, :, first], nodes[:, :, second])
         for name, values in expected.items():
             np.testing.assert_allclose(at[name], values[0], rtol=1e-12, atol=1e-12, err_msg=name)
-        for name, values in oracle.observe_network(nodes).items():
+        for name, values in observe.observe_network(nodes).items():
             np.testing.assert_allclose(at[name], values[0], err_msg=name)
         x = h.relu()
     assert found.width.values.tolist() == [30, 20, 4]

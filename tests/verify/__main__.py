@@ -10,10 +10,19 @@ from dataclasses import replace
 from itertools import repeat
 from multiprocessing import get_context
 
-from tests.verify import false_alarms, first_order, networks, normals, pairs, population, width
+from tests.verify import (
+    false_alarms,
+    first_order,
+    gradients,
+    networks,
+    normals,
+    pairs,
+    population,
+    width,
+)
 from tests.verify.check import FULL, SMALL, Check, Effort, Outcome
 
-FAMILIES = (normals, pairs, networks, width, first_order, population, false_alarms)
+FAMILIES = (normals, pairs, gradients, networks, width, first_order, population, false_alarms)
 CHECKS: dict[str, Check] = {check.name: check for family in FAMILIES for check in family.CHECKS}
 WRONG: dict[str, Check] = {check.name: check for family in FAMILIES for check in family.WRONG}
 

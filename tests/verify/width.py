@@ -143,7 +143,7 @@ DEATH_SIGMAS = 3.0
 
 def death(effort: Effort, *, k: float, sigma_b: float, layers: int) -> Outcome:
     """Share of networks that are dead for a signal, against 1 − (1 − 2⁻³)ᴸ: N = 3, L = 20."""
-    trials = 10**6 * effort.factor
+    trials = 10**5 * effort.factor
     run = Run(
         depth=20,
         width=(3,),

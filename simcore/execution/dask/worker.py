@@ -133,10 +133,10 @@ def run_task(job: Job, task: Task, edges: tuple[npt.NDArray[np.float64], ...] | 
 
 
 def _timed(run: Piece, size: int, task: Task, bins: Bins | None) -> Reply:
-    from simcore.machine.gpu import memory_watched
+    from simcore.machine.gpu import gpu_watched
 
     before = time.perf_counter()
-    with memory_watched():
+    with gpu_watched():
         result = run(task, bins) if task.blocks <= size else _in_pieces(run, size, task, bins)
     return Reply(_narrow(result), time.perf_counter() - before, _address())
 
@@ -205,7 +205,7 @@ def _made(job: Job) -> Sampler:
     """Return the run's sampler with its kernels compiled."""
     import json
 
-    from simcore.machine.gpu import memory_watched, require_cuda
+    from simcore.machine.gpu import gpu_watched, require_cuda
     from simcore.runs.run import Run
     from simcore.sampling.beside import one_compiles
     from simcore.sampling.choose import sampler_for
@@ -216,7 +216,7 @@ def _made(job: Job) -> Sampler:
     if run.inputs is not None:
         run = replace(run, inputs=replace(run.inputs, source=job.source))
     sampler = sampler_for(run)
-    with one_compiles(sampler), memory_watched():
+    with one_compiles(sampler), gpu_watched():
         sampler.prepare()
     return sampler
 

@@ -44,6 +44,9 @@ class CudaBlockSampler(TaskSampler):
     memory than the device has free.
     """
 
+    whole = False
+    """Whether trials have to go through all layers in one launch."""
+
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run)
         self._given = device
@@ -157,11 +160,11 @@ class CudaBlockSampler(TaskSampler):
         trial = depth * row + controls
         blocks = min(ROWS_BYTES // (BLOCK * depth * row), room // (BLOCK * (trial + carried)))
         in_time = max(1, int(depth * TASK_SECONDS / self.seconds_per_block(point)))
-        if blocks > 0 and in_time >= depth:
+        if blocks > 0 and (self.whole or in_time >= depth):
             blocks = 1 << (blocks.bit_length() - 1)
             return blocks, depth, blocks * BLOCK
         layers = min(ROWS_BYTES, room - trials * (carried + controls)) // (trials * row)
-        if layers > 0:
+        if layers > 0 and not self.whole:
             return 1, min(layers, depth, in_time), trials
         places = (room - trials * trial) // carried
         if places > 0:

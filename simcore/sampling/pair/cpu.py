@@ -14,6 +14,7 @@ from simcore.sampling.driver import BlockSampler, Floats
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
 
+from . import cpu_back_kernels as back
 from . import cpu_kernels as pair
 from . import physics as of_pairs
 from .sums import CHUNK, SUMS, TOTALS
@@ -162,6 +163,60 @@ class PairSampler(BlockSampler):
                 pair.fold_range(sums, flags, totals)
                 of_pairs.finish_layer(physics, width, totals, states[t], rows[t, j])
                 signals.progress[0] += width
+
+
+class PairGradientSampler(PairSampler):
+    """The pair sampler of Gaussian ensembles on the CPU, forward and back (`--gradients`).
+
+    A segment holds all layers, and a trial goes through them in one thread.
+    """
+
+    node_seconds, layer_seconds = 3.5 * PairSampler.node_seconds, 3.5 * PairSampler.layer_seconds
+
+    def prepare(self) -> None:
+        """Compile the kernels, or load them from the cache, by running one trial."""
+        depth, columns = 2, self.run_plan.columns
+        tiny = PairGradientSampler(Run(depth=depth, width=(1,), trials=1, keep=0, gradients=True))
+        state, rows = np.empty((1, of_pairs.STATE)), np.empty((1, depth, columns.count))
+        tiny.advance(0, 0, 0, state, rows, Signals.sharing())
+        self.controls.coefficients(0)
+
+    def _segment(self, point: int, trials: int) -> int:
+        """Return all layers."""
+        return self.run_plan.depth
+
+    def advance(
+        self,
+        point: int,
+        first_trial: int,
+        layer0: int,
+        carried: Floats,
+        rows: Floats,
+        signals: Signals,
+    ) -> None:
+        """Take trials through all layers and back."""
+        physics, widths = self.physics[point], self.widths[point]
+        of_pairs.start(physics, carried)
+        forward = len(self.run_plan.columns.forward)
+        stop, progress = signals.stop, signals.progress
+        back.there_and_back(physics, widths, first_trial, carried, rows, forward, stop, progress)
+
+    def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
+        """Run a task in the calling thread."""
+        return BlockSampler.run(self, task, bins, signals)
+
+    def share_trials(
+        self,
+        task: Task,
+        layer0: int,
+        carried: Floats,
+        rows: Floats,
+        signals: Signals,
+        pool: Executor,
+        threads: int,
+    ) -> None:
+        """Give each thread some trials."""
+        BlockSampler.share_trials(self, task, layer0, carried, rows, signals, pool, threads)
 
 
 def _tiny(width: int) -> PairSampler:

@@ -35,7 +35,7 @@ class Scratch(NamedTuple):
 
 
 @njit(inline="always")
-def _draw_layer(physics, trial, layer, width, state, scratch):
+def draw_layer(physics, trial, layer, width, state, scratch):
     """Draw a layer of one trial and leave its sums in `scratch.totals`."""
     take_aim(state, scratch.aim)
     if width < in_lanes.SMALL:
@@ -82,7 +82,7 @@ def advance(physics, widths, first_trial, layer0, states, rows, stop, progress):
                 return
             width = widths[layer0 + j]
             if states[t, LIVE] > NONE_LEFT:
-                _draw_layer(physics, first_trial + t, layer0 + j + 1, width, states[t], scratch)
+                draw_layer(physics, first_trial + t, layer0 + j + 1, width, states[t], scratch)
             finish_layer(physics, width, scratch.totals, states[t], rows[t, j])
             progress[0] += width
 

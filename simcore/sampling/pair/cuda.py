@@ -18,6 +18,7 @@ from simcore.statistics.blocks import BLOCK, Task
 
 from . import physics as of_pairs
 from .sums import CHUNK, SLOTS, SUMS, TOTALS
+from .way_back import TRACE
 
 WIDE = 2**16
 """From this width on, several blocks may share a trial's layer: its three launches then pay."""
@@ -127,3 +128,42 @@ class PairCudaSampler(CudaBlockSampler):
             self.device.launch(wide.fold_chunks, trials * TOTALS, THREADS, *folded)
             ended = (physics, width, j, of, totals, to)
             self.device.launch(wide.finish_wide, trials, THREADS, *ended)
+
+
+class PairGradientCudaSampler(PairCudaSampler):
+    """The pair sampler with gradients on a CUDA device: the bytes of `cpu.PairGradientSampler`."""
+
+    node_seconds, layer_seconds = (
+        6 * PairCudaSampler.node_seconds,
+        6 * PairCudaSampler.layer_seconds,
+    )
+    whole = True
+
+    def prepare(self) -> None:
+        """Compile the kernels by running two blocks of a narrow network."""
+        run = Run(
+            depth=2,
+            width=(64,),
+            trials=2 * BLOCK,
+            keep=0,
+            bins=1,
+            device="cuda",
+            gradients=True,
+        )
+        task = Task(0, 0, 2, 2 * BLOCK)
+        PairGradientCudaSampler(run, self.device).run(task, None, Signals.sharing())
+
+    def carried_bytes(self, point: int) -> int:
+        """Return the size of a state, and of what is kept of each layer."""
+        return 8 * (of_pairs.STATE + self.run_plan.depth * TRACE)
+
+    def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
+        """Launch a thread block for each trial, forward and then back."""
+        from . import cuda_back_kernels as back
+        from .cuda_kernels import THREADS
+
+        trials, forward = rows.shape[0], len(self.run_plan.columns.forward)
+        traces = self.device.room((trials, self.run_plan.depth, TRACE))
+        place = (self.physics[point], self.device.put(self.widths[point]), first_trial, forward)
+        self.device.launch(back.there, trials, THREADS, *place, carried, traces, rows)
+        self.device.launch(back.and_back, trials, THREADS, *place, traces, rows)

@@ -125,7 +125,7 @@ def _sum_slot(physics, thread, width, trial_word, layer_word, given, parts):
             physics.key1,
             aim,
         )
-        _add_chunk(s, thread, parts)
+        add_chunk(s, thread, parts)
         n1 = _i32(n1 + _i32(s[8] & BYTE))
         n2 = _i32(n2 + _i32(_i32(s[8] >> 8) & BYTE))
         both = _i32(both + _i32(s[8] >> 16))
@@ -134,7 +134,8 @@ def _sum_slot(physics, thread, width, trial_word, layer_word, given, parts):
 
 
 @njit(forceinline=True)
-def _add_chunk(s, at, parts):
+def add_chunk(s, at, parts):
+    """Add a chunk's eight sums to those of a thread."""
     parts[at] += s[0]
     parts[_u32(at + U_THREADS)] += s[1]
     parts[_u32(at + 2 * THREADS)] += s[2]
@@ -219,7 +220,7 @@ def put_counts(thread, n1, n2, both, counts):
 
 
 @cuda.jit(device=True, forceinline=True)
-def _sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals):
+def sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals):
     """Draw a layer of a trial and write its sums to `totals`."""
     if width < U_SMALL:
         if thread < U_LANES:
@@ -279,7 +280,7 @@ def advance(physics, widths, first_trial, layer0, begin, end, states, rows):
             pair_physics.take_aim(state, aim)
         cuda.syncthreads()
         if state[pair_physics.LIVE] > pair_physics.NONE_LEFT:
-            _sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals)
+            sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals)
         cuda.syncthreads()
         finish_layer(physics, thread, width, totals, state, rows[block, j])
         j = _u32(j + U_ONE)

@@ -264,6 +264,21 @@ def move_on(physics, width, totals, state):
     if state[LIVE] == NONE_LEFT:
         return
     _, _, _, _, _, f = direction(state)
+    a, b, d, s = next_law(physics, width, totals, state)
+    k11 = a + s
+    if k11 == 0.0:
+        _first_died(times(times(f, f), d), totals[SUMS + 1] == width, state)
+    else:
+        _move(k11, a, b, d, s, f, physics.g, width, totals, state)
+    _rescale(state)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def next_law(physics, width, totals, state):
+    """Return a, b, d of theory.md (4) and σ_b², in units of 4^POWER: the next layer's covariance.
+
+    Of `totals` the averages are read, the first `AVERAGES` sums.
+    """
     m = state[MANTISSA]
     per_node = 1.0 / width
     x1, x2, r1, rx, r2 = (
@@ -283,12 +298,7 @@ def move_on(physics, width, totals, state):
     s = physics.sigma_b2
     if state[POWER] != 0.0:
         s = math.ldexp(s, _i32(-2.0 * state[POWER]))
-    k11 = a + s
-    if k11 == 0.0:
-        _first_died(times(times(f, f), d), totals[SUMS + 1] == width, state)
-    else:
-        _move(k11, a, b, d, s, f, g, width, totals, state)
-    _rescale(state)
+    return a, b, d, s
 
 
 @njit(nogil=True, cache=True, forceinline=True)

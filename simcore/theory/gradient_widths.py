@@ -1,0 +1,241 @@
+"""Gradients at finite width: mean and standard deviation over networks, theory.md 7.
+
+For independent weights the gradient of one signal has an exact law at any width, with bias or not:
+‖δ^l‖² is a product of independent (σ_w²/N)χ²_K over the layers l…L, K binomial (N, ½), σ_w² = 1 for
+the read-out. The signals' lengths have the same K. For correlated weights means and standard
+deviations are known to first order in 1/N.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .law import FloatArray
+
+__all__ = ["GradientLaw", "gradient_law"]
+
+_MEAN2 = 1.0 / math.pi
+"""⟨x⟩²/⟨x²⟩ of a rectified normal variable."""
+
+_REACH = 12.0
+"""Standard deviations of the number of active nodes that are summed over."""
+
+_MOST_LIFT = 0.05
+"""Lift of ln ‖δ‖² by positively correlated weights (k < 0) above which there is no prediction."""
+
+GradientLaw = tuple[dict[str, FloatArray], dict[str, FloatArray]]
+"""Mean and standard deviation by observable, each of shape (P, depth)."""
+
+
+def gradient_law(
+    depth: int,
+    *,
+    widths: npt.ArrayLike,
+    g: npt.ArrayLike,
+    sigma_w: npt.ArrayLike,
+    sigma_b: npt.ArrayLike,
+    q1: npt.ArrayLike,
+    q2: npt.ArrayLike,
+    read1: npt.ArrayLike | None = None,
+    read2: npt.ArrayLike | None = None,
+) -> GradientLaw:
+    """Return mean and standard deviation of each of `GRADIENT_FIRST_ORDER` for P points at once.
+
+    Parameters
+    ----------
+    depth
+        Number of layers.
+    widths
+        Width of every layer, shape (P, depth).
+    g, sigma_w, sigma_b
+        The ensembles, g = k/(1 + k), each of shape (P,); `sigma_b` also (P, depth).
+    q1, q2
+        Mean squares of the inputs as the weights see them, each of shape (P,). They are not
+        checked here.
+    read1, read2
+        Mean squares of the inputs themselves, where these are others.
+
+    Returns
+    -------
+    tuple of dict
+        Exact where g = 0, else to first order in 1/N. With g < 0 they are NaN from the layer on
+        (towards the first) where h·δ = f keeps the gradients from falling, and for the tangent
+        kernel throughout if that is so in any layer.
+    """
+    nodes = np.asarray(widths, dtype=np.float64).reshape(-1, depth)
+    reads = q1 if read1 is None else read1, q2 if read2 is None else read2
+    strength, scale, *signals = (
+        np.broadcast_to(np.asarray(value, dtype=np.float64), nodes.shape[:1])
+        for value in (g, sigma_w, q1, q2, *reads)
+    )
+    given = np.asarray(sigma_b, dtype=np.float64)
+    biases = np.broadcast_to(given if given.ndim > 1 else given.reshape(-1, 1), nodes.shape)
+    mean, std = {}, {}
+    both = [_Signal(nodes, strength, scale, biases, signals[i], signals[2 + i]) for i in (0, 1)]
+    for name, (middle, spread) in (
+        ("log_gradient1", both[0].logarithm()),
+        ("log_gradient2", both[1].logarithm()),
+        ("weight_gradient1", both[0].weight_gradient()),
+        ("tangent11", both[0].tangent()),
+        ("tangent22", both[1].tangent()),
+    ):
+        mean[name], std[name] = middle, spread
+    return mean, std
+
+
+class _Signal:
+    """One signal of P points: its lengths, theory.md (5), and its gradients."""
+
+    def __init__(
+        self,
+        nodes: FloatArray,
+        g: FloatArray,
+        scale: FloatArray,
+        biases: FloatArray,
+        q: FloatArray,
+        input_read: FloatArray,
+    ) -> None:
+        with np.errstate(divide="ignore"):
+            log_bias = 2.0 * np.log(biases)
+        self._nodes, self._g, self._growth = nodes, g, 2.0 * np.log(scale)[:, None]
+        read, seen = [np.log(input_read)], [np.log(q)]
+        log_q = []
+        for layer in range(nodes.shape[1]):
+            log_q.append(np.logaddexp(self._growth[:, 0] + seen[-1], log_bias[:, layer]))
+            read.append(log_q[-1] - math.log(2.0))
+            # E(⟨x²⟩ − g⟨x⟩²) at this width
+            seen.append(read[-1] + np.log1p(-g * _MEAN2 - g * (1.0 - _MEAN2) / nodes[:, layer]))
+        self._log_read = np.stack(read[:-1], axis=1)
+        self._log_term = np.logaddexp(self._growth + self._log_read, log_bias)
+        self._share = 1.0 - np.exp(log_bias - np.stack(log_q, axis=1))
+        self._share_read = 1.0 - np.exp(log_bias - self._log_term)
+        self._shift = _shift(nodes, g, self._share)
+
+    def _back(self, own: FloatArray | float) -> FloatArray:
+        """Return sums over the layers from each on, with σ_w² of all but the read-out."""
+        terms = own + self._shift + self._growth
+        terms[:, -1] -= self._growth[:, 0]
+        return np.asarray(np.cumsum(terms[:, ::-1], axis=1)[:, ::-1])
+
+    def logarithm(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of ln ‖δ‖² of networks that are not dead."""
+        known, place = np.unique(self._nodes, return_inverse=True)
+        values = np.array([_of_width(int(width)) for width in known])
+        mean, variance = np.moveaxis(values[place.reshape(self._nodes.shape)], -1, 0)
+        total = np.cumsum(variance[:, ::-1], axis=1)[:, ::-1]
+        spread = np.sqrt(total) + 0.0 * self._back(0.0)  # NaN where the mean is
+        return self._back(mean), spread
+
+    def weight_gradient(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of ‖δ^l‖² ⟨x²⟩."""
+        moments = self._moments()
+        before = np.ones_like(self._nodes)
+        before[:, 1:] = (1.0 + 5.0 / self._nodes[:, :-1]) * moments.length[:, :-1]
+        mean = np.exp(self._back(-math.log(2.0)) + self._log_read)
+        return mean, mean * np.sqrt(moments.back * before - 1.0)
+
+    def tangent(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of the partial sums of Θ."""
+        log_terms = self._log_term + self._back(-math.log(2.0))
+        with np.errstate(invalid="ignore"):  # NaN where there is no prediction
+            log_sums = np.logaddexp.accumulate(log_terms, axis=1)
+        parts, moments = np.exp(log_terms - log_sums), self._moments()
+        found = np.empty_like(parts)
+        square, carried = np.zeros(len(parts)), np.zeros(len(parts))
+        for layer in range(parts.shape[1]):
+            new = parts[:, layer]
+            old = 1.0 - new if layer else np.zeros_like(new)
+            back, wide = moments.back[:, layer], self._nodes[:, layer - 1]
+            read, omega = self._share_read[:, layer], self._share[:, layer]
+            cross = read * (1.0 + 1.0 / wide) * carried + 1.0 - read
+            square = old * (old * square + 2.0 * new * back * cross)
+            square = square + new**2 * back * moments.read[:, layer]
+            found[:, layer] = square
+            kept = omega * (1.0 + moments.length_and_back / wide) * carried + 1.0 - omega
+            carried = old * kept + new * moments.read_and_length[:, layer]
+        mean = np.exp(log_sums)
+        return mean, mean * np.sqrt(np.maximum(found - 1.0, 0.0))
+
+    def _moments(self) -> _Moments:
+        return _Moments.of(self._nodes, self._g, self._share, self._share_read)
+
+
+# --- ln ‖δ‖² ------------------------------------------------------------------------------------
+
+
+def _of_width(width: int) -> tuple[float, float]:
+    """Return mean and variance of ln(χ²_K/N), K binomial (N, ½) but not 0."""
+    from scipy.special import digamma, polygamma
+    from scipy.stats import binom
+
+    spread = _REACH * 0.5 * math.sqrt(width)
+    low, high = math.floor(0.5 * width - spread), math.ceil(0.5 * width + spread)
+    counts = np.arange(max(1, low), min(width, high) + 1)
+    shares = binom.pmf(counts, width, 0.5)
+    shares /= shares.sum()
+    # ln 2 + ψ(K/2) − ln N about its value at N/2, so that few digits cancel.
+    values = digamma(0.5 * counts) - math.log(0.25 * width)
+    mean = float(shares @ values)
+    variance = float(shares @ (values - mean) ** 2 + shares @ polygamma(1, 0.5 * counts))
+    return mean - math.log(2.0), variance
+
+
+def _shift(nodes: FloatArray, g: FloatArray, share: FloatArray) -> FloatArray:
+    """Return what correlated weights add to the mean of ln ‖δ^l‖² in each layer, theory.md (17).
+
+    `share` is the weights' part ω of q. Of δ^{l+1} the law needs ρ = E(h·δ)²/(‖δ‖²q), 1 at the top.
+    """
+    bent = (1.0 - 2.0 * g * _MEAN2 + 0.5 * g**2 * _MEAN2) / (1.0 - g * _MEAN2)
+    found, rho = np.zeros_like(nodes), np.ones_like(g)
+    lift = np.zeros_like(g)
+    for layer in range(nodes.shape[1] - 2, -1, -1):
+        omega = share[:, layer + 1]
+        found[:, layer] = (-g - 2.0 * bent * omega * (1.0 - rho)) / nodes[:, layer]
+        lift = lift + 2.0 * bent * omega * np.maximum(rho - 1.0, 0.0) / nodes[:, layer]
+        found[lift > _MOST_LIFT, layer] = np.nan
+        rho = (1.0 - g * _MEAN2) * (rho * omega + 1.0 - omega)
+    return found
+
+
+# --- second moments -----------------------------------------------------------------------------
+
+
+class _Moments(NamedTuple):
+    """Means of squares and products over networks, over those of the means, theory.md (16).
+
+    In layer l the length of the signal is multiplied by F̂, what is read of it by X̂ (the same for
+    g = 0) and the squared gradient by B̂; their second moments are 1 + a number over N each.
+    """
+
+    back: FloatArray
+    """Of Π B̂ from each layer on, shape (P, depth), as the following."""
+    length: FloatArray
+    """Of K, the variance of the pre-activations."""
+    read: FloatArray
+    """Of R = σ_w²⟨x²⟩ + σ_b²."""
+    read_and_length: FloatArray
+    length_and_back: FloatArray
+    """The number of F̂ and B̂, shape (P,)."""
+
+    @classmethod
+    def of(
+        cls, nodes: FloatArray, g: FloatArray, share: FloatArray, share_read: FloatArray
+    ) -> _Moments:
+        """Follow them from layer to layer; the shares are those of the weights in K and in R."""
+        half = 0.5 * _MEAN2  # ⟨x⟩²
+        mean = 0.5 - g * half
+        both = (1.25 - 6.0 * g * half + 4.0 * g**2 * half * (0.5 - half)) / mean**2
+        mixed = 2.0 * (1.25 - 3.0 * g * half) / mean
+        length, read, product = (np.ones_like(nodes) for _ in range(3))
+        for layer in range(nodes.shape[1] - 1):
+            before, wide = length[:, layer], nodes[:, layer]
+            a, b = share[:, layer + 1], share_read[:, layer + 1]
+            length[:, layer + 1] = 1.0 + a**2 * ((1.0 + both / wide) * before - 1.0)
+            read[:, layer + 1] = 1.0 + b**2 * ((1.0 + 5.0 / wide) * before - 1.0)
+            product[:, layer + 1] = 1.0 + a * b * ((1.0 + mixed / wide) * before - 1.0)
+        back = np.asarray(np.cumprod(1.0 + 5.0 / nodes[:, ::-1], axis=1)[:, ::-1])
+        return cls(back, length, read, product, (0.5 - 2.0 * g * half) / mean)
