@@ -73,13 +73,13 @@ def algebra_work(run, threads):
         h, words = np.empty((columns, width)), np.empty((4, ROOM), np.uint32)
         for number in range(1, run.depth + 1):
             layer = Layer(law, 0.0, None, None, trial, number, None, None, None, words)
-            factors = gram._Factors(t.copy())
+            factors = gram.Factors(t.copy())
             r = factors.r()
             nodes = gram.tile_nodes(factors.rank, width)
             room = np.empty((nodes, factors.rank))
             for first in range(0, width, nodes):
                 tile = room[: min(nodes, width - first)]
-                gram._fill_tile(layer, first, tile)
+                gram.fill_tile(layer, gram.BATCH, first, tile)
                 np.matmul(r, tile.T, out=h[:, first : first + len(tile)])
 
     def work():

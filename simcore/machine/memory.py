@@ -44,8 +44,17 @@ def _signals(run: Run, columns: int) -> int:
         return 0
     nodes = max(max(*point.widths, point.inputs_n) for point in run.points)
     if run.shared or run.sampler == "dense":
-        return COPIES * 8 * columns * (nodes + min(nodes, columns))
+        present = COPIES * 8 * columns * (nodes + min(nodes, columns))
+        return present + run.depth * _kept(run, columns, nodes)
     return 8 * 4 * nodes if run.points[0].asymmetric else 0
+
+
+def _kept(run: Run, columns: int, nodes: int) -> int:
+    """Return the bytes of a layer that wait for the way back: masks, and factors of T for gram."""
+    if not run.gradients:
+        return 0
+    factors = columns * (nodes + 1) + 32 * min(nodes + 1, columns)
+    return columns * nodes + 8 * factors * (run.sampler == "gram")
 
 
 def _controls(run: Run) -> int:

@@ -65,6 +65,12 @@ class Stream(enum.IntEnum):
     GRADIENT_BIAS = 10
     """The same normals for the bias, which counts as a node of its own."""
 
+    BATCH_GRADIENT = 11
+    """Fresh normals of the way back through a layer of a batch; row: direction of its fan-in."""
+
+    READ_OUT = 12
+    """Read-out of the last layer of a batch, by node."""
+
 
 GROUP_NODES = 2
 """Nodes served by one Philox call."""

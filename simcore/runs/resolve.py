@@ -268,8 +268,9 @@ def _sampler(run: Run) -> str:
         rule = f"draws layers from the law of normal weights, not of {run.weights} ones"
         raise InputError("sampler", "gram", rule, "Use the sampler dense, or auto.")
     if sampler == "auto":
-        sampler = "gram" if normal else "dense"
-        if normal and run.shared_network:
+        explicit = not normal or (run.gradients and run.ensemble in ASYMMETRIC)
+        sampler = "dense" if explicit else "gram"
+        if run.shared_network and not explicit:
             costs = sampler_costs(run)
             sampler = min(costs, key=lambda name: costs[name])
     if run.ensemble in ASYMMETRIC and sampler == "gram" and not run.shared_network:
@@ -301,12 +302,15 @@ def _check_pair(run: Run) -> None:
 
 
 def _check_gradients(run: Run) -> None:
-    """Refuse gradients where no sampler follows them yet."""
+    """Refuse gradients where no sampler follows them."""
     if not run.gradients:
         return
-    if run.shared_network or run.sampler == "dense" or run.ensemble in ASYMMETRIC:
-        rule = "are followed for single pairs of he and correlated, with the sampler gram"
-        raise InputError("gradients", "on", rule, "Leave the option out.")
+    if run.ensemble in ASYMMETRIC and run.sampler == "gram":
+        rule = "goes back through explicit weights for rai and raai"
+        raise InputError("gradients", "on", rule, "Use the `sampler` dense, or auto.")
+    if run.device == "cuda" and (run.shared_network or run.sampler == "dense"):
+        rule = "is followed on the CPU only, where inputs share a network or weights are explicit"
+        raise InputError("gradients", "on", rule, "Use the `device` cpu.")
 
 
 # --- control variates ---------------------------------------------------------------------------

@@ -19,9 +19,9 @@ def sampler_for(run: Run) -> Sampler:
             from .batch.cuda import BatchCudaSampler
 
             return BatchCudaSampler(run)
-        from .batch.cpu import BatchSampler
+        from .batch.cpu import BatchGradientSampler, BatchSampler
 
-        return BatchSampler(run)
+        return BatchGradientSampler(run) if run.gradients else BatchSampler(run)
     if run.ensemble in ASYMMETRIC and run.device == "cuda":
         from .asymmetric.cuda import AsymmetricCudaSampler
 

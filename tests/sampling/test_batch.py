@@ -146,12 +146,12 @@ def rows_of(
     return z.astype(np.float64)
 
 
-def recording(walked: Walk, step: Callable[..., None]) -> Callable[..., None]:
+def recording(walked: Walk, step: Callable[..., Any]) -> Callable[..., Any]:
     """Return a step of `gram` that notes its weights: given z = Qᵀζ, the likeliest ζ is Qz."""
 
-    def recorded(layer: Layer, watched: Signals) -> None:
+    def recorded(layer: Layer, watched: Signals) -> Any:
         law, trial, number = layer.law, layer.trial, layer.number
-        q = gram._Factors(layer.t.copy()).q()
+        q = gram.Factors(layer.t.copy()).q()
         n, width = layer.x.shape[1], layer.h.shape[1]
         z = rows_of(law, Stream.BATCH, width, q.shape[1], trial, number) @ q.T
         if law.asymmetric:  # what is left of a replaced weight, normal with the missing variance
@@ -159,7 +159,7 @@ def recording(walked: Walk, step: Callable[..., None]) -> Callable[..., None]:
             spare = rows_of(law, Stream.REPLACED, 1, width, trial, number)[0]
             add_spare(law, n, q, index, spare, z)
         walked.weights.append((z[:, :n], z[:, n] if z.shape[1] > n else np.zeros(width)))
-        step(layer, watched)
+        return step(layer, watched)
 
     return recorded
 

@@ -7,8 +7,9 @@ common to both.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -18,14 +19,16 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import ROOM
-from simcore.runs.costs import sampler_costs
+from simcore.physics.observables import GRADIENT_NAMES
+from simcore.runs.costs import BACK_COSTS, sampler_costs
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
 from simcore.sampling.driver import BlockSampler
+from simcore.sampling.pair.way_back import add_up
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import cpu_kernels as kernels
-from . import dense, gram
+from . import dense, gram, way_back
 from .common import BatchFacts
 from .cpu_kernels import Batch, Floats, Trial
 from .cpu_observe import finish_layer
@@ -101,7 +104,9 @@ class BatchSampler(BatchFacts, BlockSampler):
         BlockSampler.__init__(self, run)
         BatchFacts.__init__(self, run)
         self.fused = run.sampler == "dense" and self.columns <= dense.FUSED_COLUMNS
-        self.step = dense.dense_layer if run.sampler == "dense" else gram.gram_layer
+        self.step: Callable[[kernels.Layer, Signals], gram.Factors | None] = gram.gram_layer
+        if run.sampler == "dense":
+            self.step = dense.dense_layer
 
     def prepare(self) -> None:
         """Load the inputs; compile the kernels, or load them from the cache, with a small trial."""
@@ -115,7 +120,8 @@ class BatchSampler(BatchFacts, BlockSampler):
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time of one thread for a block of 64 trials."""
         run = self.run_plan
-        return BLOCK * (sampler_costs(run)[run.sampler] + run.depth * LAYER_SECONDS)
+        seconds = sampler_costs(run)[run.sampler] + run.depth * LAYER_SECONDS
+        return BLOCK * seconds * (1.0 + BACK_COSTS[run.sampler] * run.gradients)
 
     def carry(self, point: int, trials: int) -> list[Batch]:
         """Return room for the signals of trials."""
@@ -170,3 +176,65 @@ class BatchSampler(BatchFacts, BlockSampler):
                 return
             finish_layer(layer, rows[k])
             signals.progress[0] += layer.h.shape[1]
+
+
+class BatchGradientSampler(BatchSampler):
+    """Inputs of one network through its layers and back (`--gradients`).
+
+    A segment holds all layers; what `way_back.Kept` has of them stays in memory for one network.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        columns, pairs = run.columns, range(self.pairs)
+        back = np.array(columns.of_pairs(GRADIENT_NAMES))
+        self.back = back.reshape(self.pairs, -1)
+        self.forward = np.setdiff1d(np.arange(columns.count), back)
+        second = [self.pairs + p for p in pairs] if run.inputs is None else run.inputs.pairs
+        self.second = np.array(second, dtype=np.int64).reshape(self.pairs, -1)[:, -1]
+        if self.fused:
+            self.fused, self.step = False, _fused_step
+
+    def prepare(self) -> None:
+        """Load the inputs; compile the kernels, or load them from the cache, with a small trial."""
+        super().prepare()
+        small = self.small_run(1 if self.step is _fused_step else dense.FUSED_COLUMNS)
+        task = Task(0, 0, 1, 1)
+        BatchGradientSampler(replace(small, depth=2, gradients=True)).run(
+            task, None, Signals.sharing()
+        )
+
+    def _segment(self, point: int, trials: int) -> int:
+        """Return all layers."""
+        return self.run_plan.depth
+
+    def _layers(self, trial: Trial, layer0: int, rows: Floats, signals: Signals) -> None:
+        """Take a trial through all layers and back."""
+        kept: list[way_back.Kept] = []
+        forward = np.empty((len(rows), self.forward.size))
+        reads = np.ones((self.pairing.inputs, trial.fan_ins[0]), np.bool_)
+        for k in range(len(rows)):
+            layer = kernels.open_layer(trial, k)
+            lengths = way_back.lengths(layer, self.second, reads)
+            kernels.layer_factor(layer)
+            factors = self.step(layer, signals)
+            if signals.stop[0]:
+                return
+            if factors is not None:
+                factors.keep()
+            reads = way_back.active_nodes(layer)
+            kept.append(way_back.Kept(layer, reads, lengths, factors))
+            finish_layer(layer, forward[k])
+            signals.progress[0] += layer.h.shape[1]
+        rows[:, self.forward] = forward
+        back = np.empty((len(rows), *self.back.shape))
+        way_back.go_back(kept, self.second, back, signals)
+        for p, columns in enumerate(self.back):
+            of_pair = np.ascontiguousarray(back[:, p])
+            add_up(of_pair)
+            rows[:, columns] = of_pair
+
+
+def _fused_step(layer: kernels.Layer, signals: Signals) -> None:
+    """Take a layer of few columns through explicit weights."""
+    dense.fused_layer(layer, signals.stop)

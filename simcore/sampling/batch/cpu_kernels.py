@@ -162,7 +162,7 @@ def start_inputs(inputs, residuals, kappa, batch):
 
 
 @njit(nogil=True, cache=True)
-def _normalise(x, square, power, column):
+def normalise(x, square, power, column):
     """Bring a column, of which the sum of squares is given, to a unit in RANGE; return that sum."""
     if square == 0.0:
         power[column] = 0.0
@@ -179,7 +179,7 @@ def _normalise(x, square, power, column):
 
 
 @njit(nogil=True, cache=True)
-def _centred(law, x, lanes, t):
+def centred(law, x, lanes, t):
     """Write (σ_w/√n)(x − a x̄) to t.
 
     The mean is subtracted twice, so that a constant leaves only rounding.
@@ -200,8 +200,8 @@ def _explicit_factor(layer, column, lanes):
     """Write an explicit column of T and return its square without the bias."""
     law, power, x, t = layer.law, layer.batch.power, layer.x[column], layer.t[column]
     n = x.size
-    square = _normalise(x, product(x, x, lanes), power, column)
-    _centred(law, x, lanes, t)
+    square = normalise(x, product(x, x, lanes), power, column)
+    centred(law, x, lanes, t)
     a = product(t[:n], t[:n], lanes)
     if a <= DIFFERENCE * law.sigma_w * law.sigma_w * (square / n):
         t[:n] = 0.0
@@ -226,8 +226,8 @@ def _regress(layer, p, a, lanes):
     first, column = layer.pairing.first[p], layer.pairing.explicit + p
     x, tx, r, t = layer.x[first], layer.t[first], layer.x[column], layer.t[column]
     n = x.size
-    square = _normalise(r, product(r, r, lanes), power, column)
-    _centred(law, r, lanes, t)
+    square = normalise(r, product(r, r, lanes), power, column)
+    centred(law, r, lanes, t)
     kappa, rho = batch.kappa[p], batch.rho[p]
     up = int(power[column] - power[first])
     b = product(tx[:n], t[:n], lanes)

@@ -34,7 +34,7 @@ REPLACEMENT = np.uint64(Stream.REPLACEMENT)
 
 
 @njit(nogil=True, cache=True)
-def _draw_biases(layer, index, new, old, bias):
+def draw_biases(layer, index, new, old, bias):
     """Draw the standardised biases, and the replacements with the biases that they replace.
 
     `index` is n + 1, which is no weight, where none is replaced.
@@ -118,7 +118,7 @@ def fused_layer(layer, stop):
     z = np.empty(n, np.float32)
     bias, lanes = np.empty(width, np.float32), np.empty(LANES)
     index, old, new = np.empty(width, np.int64), np.empty(width), np.empty(width)
-    _draw_biases(layer, index, new, old, bias)
+    draw_biases(layer, index, new, old, bias)
     for i in range(width):
         if i % 256 == 0 and stop[0]:
             return
@@ -129,7 +129,7 @@ def fused_layer(layer, stop):
 
 
 @njit(nogil=True, cache=True)
-def _fill_tile(layer, first, index, old, tile):
+def fill_tile(layer, first, index, old, tile):
     """Draw the rows of nodes first, first + 1, … to `tile`, shape (nodes, n), float64."""
     n = tile.shape[1]
     z, lanes = np.empty(n, np.float32), np.empty(LANES)
@@ -152,13 +152,13 @@ def dense_layer(layer: Layer, signals: Signals) -> None:
     n, width = layer.x.shape[1], layer.h.shape[1]
     bias = np.empty(width, np.float32)
     index, old, new = np.empty(width, np.int64), np.empty(width), np.empty(width)
-    _draw_biases(layer, index, new, old, bias)
+    draw_biases(layer, index, new, old, bias)
     nodes = tile_nodes(n, width)
     room = np.empty((nodes, n))
     for first in range(0, width, nodes):
         if signals.stop[0]:
             return
         tile = room[: min(nodes, width - first)]
-        _fill_tile(layer, first, index, old, tile)
+        fill_tile(layer, first, index, old, tile)
         np.matmul(layer.t[:, :n], tile.T, out=layer.h[:, first : first + len(tile)])
     _finish(layer, bias, index, old, new)

@@ -61,7 +61,7 @@ def _lower_triangle(columns: int, rank: int) -> npt.NDArray[np.bool_]:
     return np.tri(columns, rank, dtype=np.bool_)
 
 
-class _Factors:
+class Factors:
     """Householder's QR of T, in place of its columns t, shape (C, m), C order."""
 
     def __init__(self, t: Floats) -> None:
@@ -82,21 +82,29 @@ class _Factors:
         """Return Q's rows, shape (m, rank)."""
         rows = self.v.shape[1]
         q = np.eye(self.rank, rows)
-        work, info = np.empty(self.panel * self.rank), 0
-        factors = self.rank, self.panel, self.v, rows, self.blocks, self.panel
-        _lapack("dgemqrt", b"L", b"N", rows, self.rank, *factors, q, rows, work, info)
+        self.turn(q)
         return np.ascontiguousarray(q.T)
+
+    def keep(self) -> None:
+        """Move to memory of its own what stands in the place of T."""
+        self.v = self.v.copy()
+
+    def turn(self, c: Floats) -> None:
+        """Multiply columns of length m, shape (columns, m), by the whole of Q, in place."""
+        rows, work, info = self.v.shape[1], np.empty(self.panel * len(c)), 0
+        factors = self.rank, self.panel, self.v, rows, self.blocks, self.panel
+        _lapack("dgemqrt", b"L", b"N", rows, len(c), *factors, c, rows, work, info)
 
 
 @njit(nogil=True, cache=True)
-def _fill_tile(layer, first, tile):
-    """Draw the normals of nodes first, first + 1, … to `tile`, shape (nodes, rank)."""
+def fill_tile(layer, stream, first, tile):
+    """Draw the normals of nodes first, first + 1, … of a stream to `tile`, shape (nodes, rank)."""
     law, trial, number, words = layer.law, layer.trial, layer.number, layer.words
     rank = tile.shape[1]
     z = np.empty(rank, np.float32)
     for i in range(tile.shape[0]):
         row, key0, key1 = first + i, law.key0, law.key1
-        fill_variates(z, NORMAL, 0.0, words, BATCH, row, trial, number, key0, key1)
+        fill_variates(z, NORMAL, 0.0, words, stream, row, trial, number, key0, key1)
         for j in range(rank):
             tile[i, j] = z[j]
 
@@ -149,13 +157,13 @@ def tile_nodes(rank: int, width: int) -> int:
     return min(width, max(64, TILE // rank))
 
 
-def gram_layer(layer: Layer, signals: Signals) -> None:
-    """Write the pre-activations of a layer; T is overwritten.
+def gram_layer(layer: Layer, signals: Signals) -> Factors:
+    """Write the pre-activations of a layer; return the factors of T, which take its place.
 
     Returns early where `signals.stop` is set.
     """
     width = layer.h.shape[1]
-    factors = _Factors(layer.t)
+    factors = Factors(layer.t)
     r = factors.r()
     index, old, new = np.empty(width, np.int64), np.empty(width), np.empty(width)
     asymmetric = layer.law.asymmetric
@@ -166,11 +174,12 @@ def gram_layer(layer: Layer, signals: Signals) -> None:
     room = np.empty((nodes, factors.rank))
     for first in range(0, width, nodes):
         if signals.stop[0]:
-            return
+            break
         tile = room[: min(nodes, width - first)]
-        _fill_tile(layer, first, tile)
+        fill_tile(layer, BATCH, first, tile)
         np.matmul(r, tile.T, out=layer.h[:, first : first + len(tile)])
         if asymmetric:
             _old_weights(layer, q, first, tile, index, spare, old)
-    if asymmetric:
+    if asymmetric and not signals.stop[0]:
         replace_weights(layer, index, old, new)
+    return factors

@@ -239,10 +239,10 @@ def observe_back(physics, width, trace, below, gradient, row):
             shown.finish_log(row, column, 1.0, power)
     x11, x12, x22, unit = _lengths(physics, width, below)
     w2, s = physics.sigma_w2, physics.sigma_b2
-    row[WEIGHT1] = _within(_scaled(times(x11, d11), unit + power))
+    row[WEIGHT1] = within(scaled(times(x11, d11), unit + power))
     for column, x, d in ((TANGENT11, x11, d11), (TANGENT12, x12, d12), (TANGENT22, x22, d22)):
-        weights = _scaled(times(times(w2, x), d), unit + power)
-        row[column] = weights + _scaled(times(s, d), power)
+        weights = scaled(times(times(w2, x), d), unit + power)
+        row[column] = weights + scaled(times(s, d), power)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -267,7 +267,7 @@ def _lengths(physics, width, below):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _scaled(value, power):
+def scaled(value, power):
     """Return value·4^power; too small a number is not 0, for which others would take it."""
     if power == 0.0 or value == 0.0:
         return value
@@ -276,7 +276,7 @@ def _scaled(value, power):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _within(value):
+def within(value):
     """Return a value, or NaN where its square would leave float64."""
     size = abs(value)
     return value if size == 0.0 or shown.Q_RANGE[0] <= size <= shown.Q_RANGE[1] else math.nan
@@ -289,4 +289,4 @@ def add_up(rows):
         total = 0.0
         for layer in range(rows.shape[0]):
             total += rows[layer, column]
-            rows[layer, column] = _within(total)
+            rows[layer, column] = within(total)
