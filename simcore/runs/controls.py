@@ -52,8 +52,6 @@ def no_hazards(run: Run) -> str:
         return "hazards of inputs that share a network are not computed"
     if run.sampler == "dense":
         return "hazards of explicit weights are not computed"
-    if run.device == "cuda" and run.ensemble in ASYMMETRIC:
-        return f"hazards of {run.ensemble} are not computed on CUDA"
     return ""
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.sampling.asymmetric.cpu import AsymmetricSampler
 from simcore.sampling.asymmetric.cuda_inputs import begin
@@ -64,7 +63,7 @@ def one_point(width: int, k: float, *, depth: int = 3, **options: Any) -> Run:
     """Return a run of `rai`, or `raai` where k is not 0; σ_b as the ensemble has it if None."""
     ensemble = "raai" if k else "rai"
     given = {name: value for name, value in options.items() if value != (None,)}
-    given = {"trials": 64, "controls": False} | given  # no hazards on CUDA
+    given = {"trials": 64} | given
     return Run(depth=depth, width=(width,), ensemble=ensemble, k=(k,), **given)
 
 
@@ -72,7 +71,7 @@ def on_cpu(run: Run, trials: int, first_trial: int = 0) -> Left:
     """Take trials of a run's first point through all layers on the CPU."""
     sampler = AsymmetricSampler(run)
     carried = sampler.carry(0, trials)
-    rows = np.empty((trials, run.depth, len(NAMES)))
+    rows = np.empty((trials, run.depth, run.columns.count))
     signals = Signals.sharing()
     sampler.advance(0, first_trial, 0, carried, rows, signals)
     room = (carried.shape[1] - HEAD) // 2
@@ -91,7 +90,7 @@ def on_device(
     launched("begin", trials, physics, int(fan_ins[0]), first_trial, carried)
     made = []
     for layers in np.array_split(np.arange(run.depth), pieces):
-        rows = np.full((trials, layers.size, len(NAMES)), 7.0)
+        rows = np.full((trials, layers.size, run.columns.count), 7.0)
         first = int(layers[0])
         launched("advance", trials, physics, fan_ins, widths, first_trial, first, carried, rows)
         made.append(rows)

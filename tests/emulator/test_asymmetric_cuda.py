@@ -63,7 +63,7 @@ def test_launches_are_cut_to_the_room(kernels: Compiled, monkeypatch: pytest.Mon
 
 
 def test_later_blocks_of_a_grid(kernels: Compiled) -> None:
-    run = Run(depth=3, width=(5, 66), ensemble="rai", trials=128, controls=False)
+    run = Run(depth=3, width=(5, 66), ensemble="rai", trials=128)
     first = AsymmetricSampler(run).run(Task(1, 0, 1, 64), None, signals())
     later = Task(1, 1, 1, 64)
     expected = AsymmetricSampler(run).run(later, first.bins, signals())

@@ -28,7 +28,7 @@ SIGNALS = ("dead_network1", "dead_network2")
             "dead_network1, dead_network2; no others: the node averages",
         ),
         ({"ensemble": "raai", "k": (1.0,)}, SIGNALS, "dead_network1, dead_network2; no others"),
-        ({"ensemble": "rai", "device": "cuda"}, (), "none: the node averages of rai have no"),
+        ({"ensemble": "rai", "device": "cuda"}, SIGNALS, "dead_network1, dead_network2; no others"),
         ({"ensemble": "rai", "sampler": "dense"}, (), "none: the node averages of rai have no"),
         ({"ensemble": "rai", "controls": "off"}, (), "none: turned off"),
         ({"controls": False}, (), "none: turned off"),

@@ -33,8 +33,16 @@ from simcore.sampling.pair.cuda_kernels import (
     put_counts,
 )
 from simcore.sampling.pair.sums import SLOTS
-from simcore.sampling.row import LOGS, finish_angle, finish_row_log
+from simcore.sampling.row import (
+    FEATURES,
+    LOGS,
+    chance_of_all,
+    finish_angle,
+    finish_row_log,
+    hazards,
+)
 
+from . import death
 from . import nodes as node_laws
 from . import physics as moves
 from .cuda_inputs import nodes_of, ordered_sum
@@ -51,7 +59,8 @@ PARTS = SUMS * THREADS
 # Indices are unsigned and their constants typed: Python's negative indices cost registers.
 _f64, _i32, _i64, _u32, _u64 = np.float64, np.int32, np.int64, np.uint32, np.uint64
 U_SLOTS, U_TOTALS, U_PARTS = in_pairs.U_SLOTS, in_pairs.U_TOTALS, _u32(PARTS)
-U_HEAD, U_SLOPE = _u32(HEAD), _u32(moves.SLOPE)
+U_HEAD, U_SLOPE, U_FEATURES = _u32(HEAD), _u32(moves.SLOPE), _u32(FEATURES)
+U_SIGNALS, U_DIED, U_HAZARD = _u32(2), _u32(moves.DIED1), _u32(moves.HAZARD1)
 U_LOGS, U_SMALL = _u32(LOGS), _u32(SMALL)
 U_CHUNK, U_ROUND = _u32(node_laws.CHUNK), _u32(SLOTS * node_laws.CHUNK)
 U_R1, U_RX, U_R2 = _u32(node_laws.R1), _u32(node_laws.RX), _u32(node_laws.R2)
@@ -188,6 +197,28 @@ def _write_laws(physics, thread, before, state):
 
 
 @cuda.jit(device=True, forceinline=True)
+def _add_hazards(thread, layer, width, before, state, parts):
+    """Add the probabilities that the signals which live die in the layer drawn next."""
+    n, laws, _, x, r = before
+    if not death.may_die(layer, width):
+        return
+    signal, lane = _u32(thread // U_LANES), _u32(thread % U_LANES)
+    if signal < U_SIGNALS:
+        law = death.signal_law(signal == U_ONE, state, laws[U_ZERO])
+        parts[thread] = death.lane_chances(lane, n, x, r, law)
+    cuda.syncthreads()
+    if lane == U_ZERO and signal < U_SIGNALS and state[_u32(U_DIED + signal)] == 0.0:
+        law = death.signal_law(signal == U_ONE, state, laws[U_ZERO])
+        other, total = U_ZERO, 0.0
+        while other < U_LANES:
+            total += parts[_u32(thread + other)]
+            other = _u32(other + U_ONE)
+        chance = death.inactive_chance(total, n, law)
+        state[_u32(U_HAZARD + signal)] += chance_of_all(chance, _i64(width))
+    cuda.syncthreads()
+
+
+@cuda.jit(device=True, forceinline=True)
 def _draw_layer(thread, width, draws, before, x, r, parts, counts, totals):
     """Draw a layer: its activations go to x and r, its sums to `totals`."""
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
@@ -301,9 +332,14 @@ def advance(physics, fan_ins, widths, first_trial, layer0, carried, rows):
             draws = (_u64(trial & LOW), layer_word, physics.key0, physics.key1)
             before = (n, laws, others, old_x, old_r)
             _write_laws(physics, thread, before, state)
+            row = rows[block, layer - U_ONE - done]
+            if hazards(row) > 0:
+                _add_hazards(thread, layer, width, before, state, parts)
+                if thread < U_SIGNALS:
+                    row[_u32(U_FEATURES + thread)] = state[_u32(U_HAZARD + thread)]
             _draw_layer(thread, width, draws, before, x, r, parts, counts, totals)
             rest = _across(thread, width, draws, before, parts, totals)
-            _observe(thread, width, rest, totals, state, rows[block, layer - U_ONE - done])
+            _observe(thread, width, rest, totals, state, row)
         _move(physics, thread, width, totals, state, change, x, r, parts)
         layer = _u32(layer + U_ONE)
     if thread < U_HEAD:
