@@ -14,14 +14,11 @@ from functools import partial
 import numpy as np
 
 from simcore.physics.observables import GRADIENT_NAMES
-from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
-from simcore.runs.run import Run
 from tests.support import oracle
-from tests.support.oracle import Law
-from tests.support.pair_driver import walk
 from tests.support.two_samples import Sample, worst
 from tests.support.way_back import FAULTS, regressed
 from tests.verify.check import Check, Effort, Outcome, smallest_p
+from tests.verify.pairs import Case as PairCase
 
 __all__ = ["CHECKS", "WRONG"]
 
@@ -29,43 +26,22 @@ FALSE_ALARM = 1e-3
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(PairCase):
     """One law, and how many networks of it are compared."""
 
-    widths: tuple[int, ...]
-    k: float
-    sigma_b: float
-    trials: int
     overlap: float = 0.3
 
     def __str__(self) -> str:
-        widths = "-".join(map(str, dict.fromkeys(self.widths)))
-        depth = len(self.widths)
-        return f"N={widths} L={depth} k={self.k:g} sigma_b={self.sigma_b:g} c0={self.overlap:g}"
+        return super().__str__().replace(" ", f" L={len(self.widths)} ", 1)
 
     @property
     def layers(self) -> tuple[int, ...]:
         """Layers that are compared, from 1."""
         return tuple(sorted({1, 2, len(self.widths)}))
 
-    def law(self) -> Law:
-        """Return the case in the oracle's terms."""
-        g, sigma_w = correlation_strength(self.k), norm_preserving_sigma_w(self.k)
-        return Law(self.widths, g, sigma_w, self.sigma_b, self.overlap)
-
     def sample(self, effort: Effort) -> Sample:
-        """Run the sampler."""
-        plan = Run(
-            depth=len(self.widths),
-            layer_widths=self.widths,
-            ensemble="correlated",
-            k=(self.k,),
-            sigma_b=(self.sigma_b,),
-            correlation=(self.overlap,),
-            seed=effort.seed,
-            gradients=True,
-        )
-        run = walk(plan, self.trials * effort.factor)
+        """Return the observables of the way back."""
+        run = self.walked(effort, gradients=True)
         return {name: run[name] for name in GRADIENT_NAMES}
 
 

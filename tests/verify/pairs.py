@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from simcore.physics.observables import NAMES
 from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 from simcore.runs.run import Run
 from tests.support.oracle import Law, simulate
-from tests.support.pair_driver import walk
+from tests.support.pair_driver import Walk, walk
 from tests.support.two_samples import Sample, worst
 from tests.verify.check import Check, Effort, Outcome, smallest_p
 
@@ -53,8 +54,8 @@ class Case:
             self.overlap,
         )
 
-    def sample(self, effort: Effort) -> Sample:
-        """Run the sampler."""
+    def walked(self, effort: Effort, **more: Any) -> Walk:
+        """Run the sampler, with more options."""
         plan = Run(
             depth=len(self.widths),
             layer_widths=self.widths,
@@ -63,8 +64,13 @@ class Case:
             sigma_b=(self.sigma_b,),
             correlation=(self.overlap,),
             seed=effort.seed,
+            **more,
         )
-        run = walk(plan, self.trials * effort.factor)
+        return walk(plan, self.trials * effort.factor)
+
+    def sample(self, effort: Effort) -> Sample:
+        """Return the observables of the way forward."""
+        run = self.walked(effort)
         return {name: run[name] for name in NAMES}
 
 
