@@ -25,19 +25,8 @@ from simcore.numerics.lanes import LANES, product
 from simcore.numerics.rng import Stream
 from simcore.physics.activation import inactive, second_inactive
 from simcore.physics.weight_laws import NORMAL
-from simcore.sampling import row as shown
 from simcore.sampling.contract import Signals
-from simcore.sampling.pair.way_back import (
-    COSINE,
-    LOG1,
-    LOG2,
-    TANGENT11,
-    TANGENT12,
-    TANGENT22,
-    WEIGHT1,
-    scaled,
-    within,
-)
+from simcore.sampling.pair.way_back import write_gradients
 from simcore.sampling.variates import fill_variates
 
 from . import dense, gram
@@ -160,25 +149,12 @@ def _settle(active, delta, square, power):
 def _observe(layer, second, delta, square, power, of_signals, rows):
     """Write the observables of a layer's gradients, (pair, GRADIENTS)."""
     w2, s, lanes = layer.law.sigma_w * layer.law.sigma_w, layer.sigma_b**2, np.empty(LANES)
-    rows[:] = np.nan
     for p in range(second.size):
-        row, a, b = rows[p], layer.pairing.first[p], second[p]
+        a, b = layer.pairing.first[p], second[p]
         x11, x12, x22, u1, u2 = of_signals[p]
-        d11, d22 = square[a], square[b]
         d12 = product(delta[a], delta[b], lanes)
-        if d11 > 0.0 and d22 > 0.0:
-            row[COSINE] = min(max(d12 / math.sqrt(d11 * d22), -1.0), 1.0)
-        for column, d, unit in ((LOG1, d11, power[a]), (LOG2, d22, power[b])):
-            if d > 0.0:
-                row[column] = d
-                shown.finish_log(row, column, 1.0, unit)
-        row[WEIGHT1] = within(scaled(x11 * d11, u1 + power[a]))
-        for column, x, d, of_x, of_d in (
-            (TANGENT11, x11, d11, u1, power[a]),
-            (TANGENT12, x12, d12, 0.5 * (u1 + u2), 0.5 * (power[a] + power[b])),
-            (TANGENT22, x22, d22, u2, power[b]),
-        ):
-            row[column] = scaled(w2 * x * d, of_x + of_d) + scaled(s * d, of_d)
+        squares = (square[a], d12, square[b], power[a], power[b])
+        write_gradients(w2, s, (x11, x12, x22, u1, u2), squares, rows[p])
 
 
 @njit(nogil=True, cache=True)

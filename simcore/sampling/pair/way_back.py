@@ -223,26 +223,40 @@ def observe_back(physics, width, trace, below, gradient, row):
     `below` is what was kept of the layer below, of `width` nodes; of the first layer, with `width`
     0, that is not read. `row` begins with the first of `GRADIENTS`.
     """
-    for column in range(row.shape[0]):
-        row[column] = np.nan
     d11, d22, power = gradient[D11], gradient[D22], gradient[EXPONENT]
-    d12 = d11 - gradient[D1E]
-    if d11 > 0.0 and d22 > 0.0:
-        row[COSINE] = d12 / math.sqrt(times(d11, d22))
-    else:
-        d12 = 0.0
+    d12 = d11 - gradient[D1E] if d11 > 0.0 and d22 > 0.0 else 0.0
     if trace[SWAPPED] == 1.0:
         d11, d22 = d22, d11
-    for column, d in ((LOG1, d11), (LOG2, d22)):
+    x11, x12, x22, unit = _lengths(physics, width, below)
+    squares, products = (d11, d12, d22, power, power), (x11, x12, x22, unit, unit)
+    write_gradients(physics.sigma_w2, physics.sigma_b2, products, squares, row)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def write_gradients(w2, s, products, squares, row):
+    """Write the `GRADIENTS` of a pair in a layer; of the tangent kernel the layer's own term.
+
+    `products` are ⟨x₁²⟩, ⟨x₁x₂⟩, ⟨x₂²⟩ of what the layer reads and the exponents of both signals'
+    units, 4^exponent; `squares` are δ₁², δ₁·δ₂, δ₂² and likewise two exponents; w2, s: σ_w², σ_b².
+    """
+    for column in range(row.shape[0]):
+        row[column] = np.nan
+    x11, x12, x22, of_x1, of_x2 = products
+    d11, d12, d22, of_d1, of_d2 = squares
+    if d11 > 0.0 and d22 > 0.0:
+        row[COSINE] = min(max(d12 / math.sqrt(times(d11, d22)), -1.0), 1.0)
+    for column, d, power in ((LOG1, d11, of_d1), (LOG2, d22, of_d2)):
         if d > 0.0:
             row[column] = d
             shown.finish_log(row, column, 1.0, power)
-    x11, x12, x22, unit = _lengths(physics, width, below)
-    w2, s = physics.sigma_w2, physics.sigma_b2
-    row[WEIGHT1] = within(scaled(times(x11, d11), unit + power))
-    for column, x, d in ((TANGENT11, x11, d11), (TANGENT12, x12, d12), (TANGENT22, x22, d22)):
-        weights = scaled(times(times(w2, x), d), unit + power)
-        row[column] = weights + scaled(times(s, d), power)
+    row[WEIGHT1] = within(scaled(times(x11, d11), of_x1 + of_d1))
+    for column, x, d, of_x, of_d in (
+        (TANGENT11, x11, d11, of_x1, of_d1),
+        (TANGENT12, x12, d12, times(0.5, of_x1 + of_x2), times(0.5, of_d1 + of_d2)),
+        (TANGENT22, x22, d22, of_x2, of_d2),
+    ):
+        weights = scaled(times(times(w2, x), d), of_x + of_d)
+        row[column] = weights + scaled(times(s, d), of_d)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
