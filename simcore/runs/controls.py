@@ -50,8 +50,6 @@ def no_hazards(run: Run) -> str:
     """Return why dead networks are only counted; "" if their hazards are summed, too."""
     if run.weights != "normal":
         return f"sums of {run.weights} weights have no closed law"
-    if run.device == "cuda" and (run.shared_network or run.sampler == "dense"):
-        return "hazards of batches and of explicit weights are not computed on CUDA"
     return ""
 
 

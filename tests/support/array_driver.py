@@ -13,6 +13,7 @@ from simcore.physics.observables import NAMES, NETWORK
 from simcore.runs.run import Run
 from simcore.sampling.batch import arrays as batch_arrays
 from simcore.sampling.batch import draws as batch_draws
+from simcore.sampling.batch.array_death import add_hazards
 from simcore.sampling.batch.cpu import BatchSampler
 from simcore.sampling.batch.physics import Law
 from simcore.sampling.contract import Signals
@@ -107,7 +108,9 @@ def array_rows(
     with np.errstate(over="ignore"):
         for layer, width in enumerate(cpu.widths[0].tolist(), 1):
             group, h = step(xp, law, pairs, group, source, layer, width, tile, kind)
-            group, row = batch_arrays.finish_layer(xp, pairs, group, h, controlled=run.controls)
+            if run.columns.hazards:
+                group = add_hazards(xp, law, pairs, group, layer, width)
+            group, row = batch_arrays.finish_layer(xp, pairs, group, h, run.columns)
             rows.append(np.asarray(row))
     return np.stack(rows, axis=1)
 

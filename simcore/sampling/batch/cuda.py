@@ -24,6 +24,7 @@ from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import draws as batch_draws
+from .array_death import add_hazards
 from .arrays import Array, Group, Pairs, finish_layer, sigma_b_of, start_inputs, start_pairs
 from .common import BatchFacts
 from .physics import Law, tie_bound
@@ -212,7 +213,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         self, point: int, first_trial: int, layer0: int, carried: Carried, rows: Any
     ) -> None:
         """Take trials through layers together."""
-        xp, law, controlled = self.device.xp, self.laws[point], self.run_plan.controls
+        xp, law, columns = self.device.xp, self.laws[point], self.run_plan.columns
         shown = self.device.as_array(rows)
         trials, layers, _ = shown.shape
         source = KernelSource(self.device, law, first_trial, trials)
@@ -224,8 +225,9 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
                 tile = self._tile(law, room // trials, n, width)
                 drawn = layer0 + j + 1, width, tile, xp.float32
                 group, h = self.step(xp, law, self._pairs, group, source, *drawn)
-                group, row = finish_layer(xp, self._pairs, group, h, controlled=controlled)
-                shown[:, j, :] = row
+                if columns.hazards:
+                    group = add_hazards(xp, law, self._pairs, group, layer0 + j + 1, width)
+                group, shown[:, j, :] = finish_layer(xp, self._pairs, group, h, columns)
         carried.group = group
 
     def _tile_bytes(self) -> int:
