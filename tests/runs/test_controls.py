@@ -34,11 +34,7 @@ SIGNALS = ("dead_network1", "dead_network2")
         ({"controls": False}, (), "none: turned off"),
         ({"sampler": "dense"}, CONTROLLED + BOTH, "dead_network_both; exact"),
         ({"shared_network": True}, CONTROLLED + BOTH, "dead_network_both; exact"),
-        (
-            {"shared_network": True, "device": "cuda"},
-            CONTROLLED,
-            "dead networks are counted: hazards of batches",
-        ),
+        ({"shared_network": True, "device": "cuda"}, CONTROLLED + BOTH, "dead_network_both; exact"),
         ({"weights": "uniform"}, (), "none: the node averages of uniform weights"),
         ({"shared_network": True, "ensemble": "rai"}, SIGNALS, "dead_network1, dead_network2; no"),
         ({"shared_network": True, "width": (8,)}, BOTH, "dead_network_both; no others: a network"),
