@@ -22,50 +22,105 @@ from simcore import theory
 from simcore.physics.ensembles import ENSEMBLES
 from simcore.training import Digits, TeacherStudent, open_training, resume, train
 from simcore.training.differences import differences
-from simcore.training.labels import parse_label
+from simcore.training.labels import growth, parse_label
 from simcore.training.statistics import dead_units, final, steps_to_reach
 
-ALL = (
-    "he",
-    "correlated:-0.5",
-    "correlated:1",
-    "correlated:10",
-    "correlated:inf",
-    "rai",
-    "raai:1",
-    "raai:10",
-    "torch",
-    "orthogonal",
-)
-FEW = ("he", "correlated:1", "correlated:inf", "rai", "raai:10", "torch")
+SHRUNK = 0.765
+"""Factor of q from layer to layer that `rai` has at its published σ_w = 0.6007."""
 
-COMMON = {"width": 64, "steps": 500, "batch": 64, "pilots": 8, "samples": 2000}
+
+def scaled(label, factor):
+    """Return a label at the σ_w whose q is multiplied by a factor from layer to layer."""
+    start = parse_label("ensembles", label)
+    return f"{label}@{math.sqrt(factor / growth(start)) * sigma_w(start):.6g}"
+
+
+def sigma_w(start):
+    return start.gain if start.name == "orthogonal" else start.ensemble.resolved_sigma_w
+
+
+BIASED = "correlated:1@1.414214@0.4"
+"""σ_w² = 2 with k > 0, called criticality by Singh and Sreejith; σ_b² gives q the fixed point 1."""
+
+BOTH = ("orthogonal", "correlated:1", "correlated:inf")
+EQUAL = ("he", *BOTH, "rai@critical", "raai:1@critical", "raai:10@critical", BIASED)
+"""Ensembles that keep q."""
+
+SMALL = (*(scaled(x, SHRUNK) for x in ("he", *BOTH)), "rai", "raai:1", "raai:10")
+"""Ensembles with one factor of q, that of `rai`."""
+
+
+def factors(*values):
+    """Return he at given factors of q."""
+    return tuple(scaled("he", x) for x in values)
+
+
+FEW = (
+    *("he", SMALL[0], "rai@critical", "rai", "raai:10@critical", "raai:10"),
+    *("correlated:1", "correlated:inf", "orthogonal"),
+)
+"""Weights and scale apart, in nine ensembles."""
+
+
+def rates(first, last):
+    """Return the rates from 2^(first/2) to 2^(last/2), a factor of √2 apart."""
+    return tuple(float(f"{2.0 ** (i / 2):.3g}") for i in range(first, last + 1))
+
+
+COMMON = {"width": 64, "steps": 500, "batch": 64, "pilots": 6, "samples": 2000}
 TEACHER = {**COMMON, "inputs": 20, "teacher": "he", "teacher_width": 64, "teacher_depth": 3}
 """The same kind of teacher at every depth and width, so that only the students differ."""
+
+SGD = {5: rates(-12, -6), 10: rates(-14, -8), 20: rates(-16, -10), 50: rates(-19, -13)}
+"""Rates of the teacher's students by depth: the grid is extended where the best is at its edge."""
 
 TARGET = 0.5
 """Test loss whose steps are told: half the variance of the targets, a fifth of ln 10."""
 
+
+def students(depth, ensembles, **others):
+    return TeacherStudent(
+        **{**TEACHER, "rates": SGD[depth], **others}, depth=depth, ensembles=ensembles
+    )
+
+
 PARTS = {
-    "depth": [
-        TeacherStudent(**TEACHER, depth=depth, ensembles=ALL) for depth in (2, 5, 10, 20, 50)
+    "scale": [
+        students(5, (*EQUAL, *SMALL, *factors(0.1, 0.2, 0.4, 1.3), "torch")),
+        students(10, (*EQUAL, *SMALL, *factors(0.4, 0.55, 0.67, 0.87, 1.15))),
+        students(20, (*FEW, "raai:1", SMALL[1], BIASED, *factors(0.55, 0.67, 0.87, 1.07))),
     ],
-    "width": [
-        TeacherStudent(**{**TEACHER, "width": width}, depth=5, ensembles=FEW)
-        for width in (32, 128, 256)
-    ],
-    "adam": [
-        TeacherStudent(**TEACHER, depth=depth, ensembles=FEW, optimizer="adam") for depth in (5, 10)
-    ],
-    "chaotic-teacher": [
-        TeacherStudent(
-            **{**TEACHER, "teacher": "correlated:inf", "teacher_depth": depth},
+    "online": [students(depth, FEW, samples=32_000) for depth in (5, 10)],
+    "adam": [students(depth, FEW, optimizer="adam", rates=rates(-17, -11)) for depth in (5, 10)],
+    "mnist": [
+        Digits(
+            **COMMON | {"samples": 1000},
+            pixels=28,
             depth=depth,
             ensembles=FEW,
+            rates=rates(-10, -4),
         )
         for depth in (5, 10)
     ],
-    "digits": [Digits(**COMMON | {"samples": 1000}, depth=d, ensembles=FEW) for d in (5, 10)],
+    "clipped": [students(depth, FEW, clip=1.0) for depth in (5, 10)],
+    "common-rate": [students(10, FEW, rates=(rate,)) for rate in rates(-14, -8)[::3]],
+    "deep": [
+        students(
+            50,
+            (
+                *("he", *factors(0.87, 0.94, 0.97), "orthogonal", "rai", "rai@critical"),
+                *("raai:1@critical", "correlated:1"),
+            ),
+        )
+    ],
+    "teacher": [
+        students(5, FEW, teacher=teacher, teacher_depth=5) for teacher in ("correlated:inf", "rai")
+    ],
+    "k": [
+        students(10, ("he", *(f"correlated:{k}" for k in ("0.25", "0.5", "1", "2", "4", "inf"))))
+    ],
+    "width": [students(5, FEW, width=128, rates=rates(-13, -7))],
+    "long": [students(10, FEW[:6], steps=2000)],
 }
 
 
@@ -153,7 +208,7 @@ def draw(tables, path):
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(7.2, 2.9))
         test, training, growth = figure.subplots(1, 3, sharey=True)
-        for i, label in enumerate(ALL):
+        for i, label in enumerate(FEW):
             own = [row for row in tables["depth"] if row["ensemble"] == label]
             low, middle, high = np.array([r["final_loss"] for r in own], dtype=float).T
             depth = [row["depth"] for row in own]
