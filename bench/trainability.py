@@ -95,6 +95,11 @@ TARGET = 0.5
 """Test loss whose steps are told: half the variance of the targets, a fifth of ln 10."""
 
 
+VARIED = ("width", "depth", "output_scale", "samples", "optimizer", "clip", "steps", "pixels")
+VARIED += ("teacher", "teacher_depth")
+"""Settings that the rows of the results tell."""
+
+
 def students(depth, ensembles, **others):
     return TeacherStudent(
         **{**TEACHER, "rates": SGD[depth], **others}, depth=depth, ensembles=ensembles
@@ -107,6 +112,7 @@ PARTS = {
         students(10, (*EQUAL, *SMALL, *factors(0.4, 0.55, 0.67, 0.87, 1.15))),
         students(20, (*FEW, "raai:1", SMALL[1], BIASED, *factors(0.55, 0.67, 0.87, 1.07))),
     ],
+    "output": [students(depth, FEW, output_scale=0.1) for depth in (5, 10)],
     "online": [students(depth, FEW, samples=32_000) for depth in (5, 10)],
     "adam": [students(depth, FEW, optimizer="adam", rates=rates(-17, -11)) for depth in (5, 10)],
     "mnist": [
@@ -194,10 +200,14 @@ def contrasts(dataset, against):
             if d.measure == "accuracy":
                 continue
             name = f"{kind}_{d.measure}"
-            ratios = [math.exp(min(x, 700.0)) for x in (*d.estimate, *d.interval)]
+            ratios = [_ratio(x) for x in (*d.estimate, *d.interval)]
             value = [*ratios, d.better, d.worse, d.p_corrected]
             found.setdefault(d.ensemble, {})[name] = value
     return found
+
+
+def _ratio(log_ratio):
+    return math.exp(log_ratio) if log_ratio < 700.0 else math.inf
 
 
 def best_scale(dataset):
@@ -218,8 +228,7 @@ def rows(part, plan, dataset):
             own["rate"].values, own["pilot_loss"].values, own["pilot_diverged"].values, strict=True
         )
         row = {
-            **plan.config(),
-            "part": part,
+            **{name: value for name, value in plan.config().items() if name in VARIED},
             "ensemble": label,
             "factor": growth(parse_label("ensembles", label)),
             "best": baselines["best"],
@@ -236,8 +245,6 @@ def rows(part, plan, dataset):
             row["accuracy"] = float(end["accuracy_quantile"].values[1])
         if part in ("scale", "deep"):
             row |= initial(plan, label)
-        for name in ("ensembles", "seed", "device", "task"):
-            row.pop(name, None)
         yield row
 
 
