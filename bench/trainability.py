@@ -91,6 +91,9 @@ TEACHER = {**COMMON, "inputs": 20, "teacher": "he", "teacher_width": 64, "teache
 SGD = {5: rates(-12, -6), 10: rates(-14, -8), 20: rates(-16, -10), 50: rates(-18, -14)}
 """Rates of the teacher's students by depth: the grid is extended where the best is at its edge."""
 
+GOOD = {5: 0.4, 10: 0.55}
+"""Factors of q at which he does well, by depth, from the part `scale`."""
+
 TARGET = 0.5
 """Test loss whose steps are told: half the variance of the targets, a fifth of ln 10."""
 
@@ -106,27 +109,36 @@ def students(depth, ensembles, **others):
     )
 
 
+def few(depth, **others):
+    """Return a plan of `FEW`, and of he at a scale that is good at the depth."""
+    return students(depth, (*FEW, *factors(GOOD[depth])), **others)
+
+
 PARTS = {
     "scale": [
         students(5, (*EQUAL, *SMALL, *factors(0.1, 0.2, 0.4, 1.3), "torch")),
         students(10, (*EQUAL, *SMALL, *factors(0.4, 0.55, 0.67, 0.87, 1.15))),
         students(20, (*FEW, "raai:1", SMALL[1], BIASED, *factors(0.55, 0.67, 0.87, 1.07))),
     ],
-    "output": [students(depth, FEW, output_scale=0.1) for depth in (5, 10)],
-    "online": [students(depth, FEW, samples=32_000) for depth in (5, 10)],
-    "adam": [students(depth, FEW, optimizer="adam", rates=rates(-17, -11)) for depth in (5, 10)],
+    "output": [few(depth, output_scale=0.1) for depth in (5, 10)],
+    "online": [few(depth, samples=32_000) for depth in (5, 10)],
+    "adam": [few(depth, optimizer="adam", rates=rates(-17, -11)) for depth in (5, 10)],
     "mnist": [
         Digits(
             **COMMON | {"samples": 1000},
             pixels=28,
             depth=depth,
-            ensembles=FEW,
+            ensembles=(*FEW, *factors(GOOD[depth])),
             rates=rates(-10, -4),
         )
         for depth in (5, 10)
     ],
-    "clipped": [students(depth, FEW, clip=1.0) for depth in (5, 10)],
-    "common-rate": [students(10, FEW, rates=(rate,)) for rate in rates(-14, -8)[::3]],
+    "clipped": [few(depth, clip=1.0) for depth in (5, 10)],
+    "common-rate": [few(10, rates=(rate,)) for rate in rates(-14, -11)[::3]],
+    "k": [
+        students(10, ("he", *(f"correlated:{k}" for k in ("0.25", "0.5", "1", "2", "4", "inf")))),
+    ],
+    "teacher": [few(5, teacher=x, teacher_depth=5) for x in ("correlated:inf", "rai")],
     "deep": [
         students(
             50,
@@ -136,14 +148,7 @@ PARTS = {
             ),
         )
     ],
-    "teacher": [
-        students(5, FEW, teacher=teacher, teacher_depth=5) for teacher in ("correlated:inf", "rai")
-    ],
-    "k": [
-        students(10, ("he", *(f"correlated:{k}" for k in ("0.25", "0.5", "1", "2", "4", "inf"))))
-    ],
-    "width": [students(5, FEW, width=128, rates=rates(-13, -7))],
-    "long": [students(10, FEW[:6], steps=2000)],
+    "width": [few(5, width=128, rates=rates(-13, -7))],
 }
 
 
@@ -170,7 +175,8 @@ def initial(plan, label):
     networks = draw_networks(start, sizes, 0, [("initial", i) for i in range(100)])
     inputs = np.random.default_rng(0).standard_normal((1, 500, plan.fan_in)).astype(np.float32)
     outputs = forward(networks, torch.from_numpy(inputs).expand(100, -1, -1)).double()
-    found = {"variance": float(outputs.var(1).log().mean().exp())}
+    variance = float(outputs.var(1).log().mean().exp())
+    found = {"variance": variance * plan.output_scale**2}
     if start.name in ENSEMBLES:
         ds = simulate(
             start.ensemble,
@@ -243,7 +249,7 @@ def rows(part, plan, dataset):
         }
         if "accuracy" in ends:
             row["accuracy"] = float(end["accuracy_quantile"].values[1])
-        if part in ("scale", "deep"):
+        if part in ("scale", "output", "deep"):
             row |= initial(plan, label)
         yield row
 
@@ -279,40 +285,58 @@ def draw(saved, path):
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    from simcore.figures.style import COLOURS, STYLE
+    from simcore.figures.style import COLOURS, STYLE, label_plainly
 
     with mpl.rc_context(fname=STYLE):
-        figure = Figure(figsize=(7.2, 2.7))
+        figure = Figure(figsize=(7.2, 2.9))
         *scales, learned = figure.subplots(1, 4)
         for axes, depth in zip(scales, (5, 10, 20), strict=True):
-            _scale(axes, [row for row in saved["scale"] if row["depth"] == depth])
+            own = [row for part in ("scale", "output") for row in saved[part]]
+            _scale(axes, [row for row in own if row["depth"] == depth])
             axes.set_title(f"{depth} layers", fontsize=8)
+            axes.set_ylim(0.22, 1.2)
+            axes.set_yticks([0.25, 0.5, 1.0], ["0.25", "0.5", "1"] if depth == 5 else [""] * 3)
+            axes.tick_params(axis="y", which="minor", labelleft=False)
         scales[0].set_ylabel("final test loss")
-        handles, labels = scales[0].get_legend_handles_labels()
+        scales[1].set_xlabel("variance of outputs over inputs, before training")
         step = saved["curves"]["step"][1:]
         for label, colour in zip(SHOWN, COLOURS, strict=False):
             for kind, style in (("test", "-"), ("train", ":")):
                 values = [float(x) for x in saved["curves"][label][kind][1:]]
                 learned.plot(step, values, style, color=colour, lw=1.0)
             learned.plot([], [], color=colour, label=label)
-        learned.set(xscale="log", yscale="log", xlabel="step", ylabel="loss (10 layers)")
+        learned.set(xscale="log", yscale="log", xlabel="step", ylim=(0.05, 3.0))
+        learned.set_title("10 layers, test and training (dotted)", fontsize=6)
+        label_plainly(learned.yaxis)
         learned.legend(fontsize=5)
-        figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize=6)
+        handles, labels = scales[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=6)
         figure.savefig(path)
 
 
 def _scale(axes, rows):
-    """Draw he over its scales as a line, and the other ensembles as markers."""
-    line = sorted((r for r in rows if r["ensemble"].partition("@")[0] == "he"), key=_variance)
+    """Draw he over its scales as a line, other ensembles as markers, small outputs hollow."""
+    whole = [r for r in rows if "output_scale" not in r]
+    line = sorted((r for r in whole if r["ensemble"].partition("@")[0] == "he"), key=_variance)
     low, middle, high = np.array([r["test"] for r in line], dtype=float).T
     x = [_variance(r) for r in line]
-    axes.plot(x, middle, "k.-", label="he at all scales")
+    axes.plot(x, middle, "k.-", label="he, scale of hidden layers")
     axes.fill_between(x, low, high, color="k", alpha=0.1, lw=0)
-    for name, (marker, colour) in MARKED.items():
-        own = [r for r in rows if r["ensemble"].partition("@")[0] == name]
-        x = [_variance(r) for r in own]
-        axes.plot(x, [float(r["test"][1]) for r in own], marker, color=colour, ms=4, label=name)
-    axes.set(xscale="log", yscale="log", xlabel="output variance at the start")
+    for name, (marker, colour) in {"he": ("*", "k"), **MARKED}.items():
+        for small in (False, True):
+            own = [
+                r
+                for r in rows
+                if r["ensemble"].partition("@")[0] == name and ("output_scale" in r) is small
+            ]
+            if own and (small or name != "he"):
+                style = {"color": colour, "ms": 4, "mfc": "none" if small else colour}
+                style["label"] = f"{name}, output × 0.1" if small and name == "he" else name
+                if small and name != "he":
+                    style["label"] = None
+                y = [float(r["test"][1]) for r in own]
+                axes.plot([_variance(r) for r in own], y, marker, **style)
+    axes.set(xscale="log", yscale="log")
 
 
 def _variance(row):
