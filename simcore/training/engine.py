@@ -70,6 +70,7 @@ class _Group:
         sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
         owners = [(job.role, trial) for trial in range(job.first, job.end)]
         drawn = draw_networks(plan.start(job.ensemble), sizes, plan.seed, owners)
+        drawn[-1][0].mul_(plan.output_scale)
         self.layers: Layers = [
             (weight.to(plan.device).requires_grad_(), bias.to(plan.device).requires_grad_())
             for weight, bias in drawn

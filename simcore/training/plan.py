@@ -56,7 +56,7 @@ TEST_IMAGES = {8: 400, 28: 1000}
 LEAST_VALIDATION = 100
 """Fewest images for the choice of rates: all that are neither trained nor tested on."""
 
-OMITTED = {"clip": None, "pixels": 8}
+OMITTED = {"clip": None, "pixels": 8, "output_scale": 1.0}
 """Values that a configuration leaves out: so it is that of plans from before there was a choice."""
 
 GROUP = 10
@@ -79,6 +79,8 @@ class Plan(ABC):
         ``correlated:1@1.41@0.1``.
     width, depth
         Nodes of a hidden layer, and number of hidden layers.
+    output_scale
+        Factor of the weights of the output layer, the same for all ensembles.
     samples
         Samples of the training set.
     optimizer
@@ -113,6 +115,7 @@ class Plan(ABC):
     ensembles: tuple[str, ...] = ENSEMBLES
     width: int = 100
     depth: int = 10
+    output_scale: float = 1.0
     samples: int = 0
     optimizer: str = "sgd"
     rates: tuple[float, ...] | None = None
@@ -140,6 +143,8 @@ class Plan(ABC):
             ("samples", 2, self._most_samples()),
         ):
             self._set(name, whole(name, getattr(self, name), low, high))
+        scale = check_scale("output_scale", self.output_scale, positive=True)
+        self._set("output_scale", float(scale))
         if self.clip is not None:
             self._set("clip", float(check_scale("clip", self.clip, positive=True)))
         self._set("batch", whole("batch", self.batch, 1, 10**9))

@@ -14,6 +14,7 @@ from simcore.training.engine import _Group, train_group
 from simcore.training.initial import Layers, draw_networks
 from simcore.training.jobs import Job, Trained
 from simcore.training.labels import Start
+from simcore.training.network import forward
 from simcore.training.plan import Digits, Plan, TeacherStudent
 from simcore.training.tasks import Batches, draw_data
 
@@ -104,6 +105,16 @@ def test_clipped_networks_move_by_the_rate_times_the_limit() -> None:
     torch.testing.assert_close(
         torch.sqrt(torch.as_tensor(moved)), torch.full((2,), 1e-3).double(), rtol=1e-3, atol=0
     )
+
+
+def test_the_scale_of_the_output_layer_is_that_of_the_outputs() -> None:
+    outputs = []
+    for scale in (1.0, 0.1):
+        plan = TeacherStudent(**SMALL, inputs=4, output_scale=scale)
+        data = draw_data(plan, "measured", 0, 2)
+        group = _Group(plan, Job("rai", "measured", 0.1, 0, 2), data)
+        outputs.append(forward(group.layers, data.test.inputs))
+    torch.testing.assert_close(outputs[1], 0.1 * outputs[0])
 
 
 def test_a_network_that_diverges_is_frozen_and_the_others_go_on(

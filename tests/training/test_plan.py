@@ -34,6 +34,7 @@ from simcore.training.room import check_room
         (TeacherStudent, {"ensembles": ("he@1.2", "he@1.20")}, "ensembles"),
         (TeacherStudent, {"teacher": "he@-1"}, "teacher"),
         (TeacherStudent, {"clip": -1.0}, "clip"),
+        (TeacherStudent, {"output_scale": 0.0}, "output_scale"),
         (TeacherStudent, {"width": 1}, "width"),
         (TeacherStudent, {"inputs": 1}, "inputs"),
         (TeacherStudent, {"depth": 0}, "depth"),
@@ -80,8 +81,9 @@ def test_a_plan_is_rebuilt_from_its_configuration() -> None:
     assert TeacherStudent().digest() == TeacherStudent(teacher_width=100).digest()
     assert TeacherStudent().digest() != TeacherStudent(seed=1).digest()
     # Plans without them have the configuration, and the file's name, of older versions.
-    assert not {"clip", "pixels"} & {*TeacherStudent().config(), *Digits().config()}
-    assert {"clip", "pixels"} <= Digits(clip=1.0, pixels=28).config().keys()
+    late = {"clip", "pixels", "output_scale"}
+    assert not late & {*TeacherStudent().config(), *Digits().config()}
+    assert late <= Digits(clip=1.0, pixels=28, output_scale=0.1).config().keys()
 
 
 def test_recorded_steps_are_spaced_by_ratios_from_0_to_the_last() -> None:
