@@ -48,19 +48,22 @@ def z_scores(
 
     The hazards are multiplied by a factor first. `options` may have another number of counts.
     """
-    options = {"depth": DEEP, "trials": 40_000, "controls": "off"} | options
-    counts = options["trials"]
-    many = simcore.simulate(ensemble, width=width, seed=seed + 1000, **options)
-    options |= {"trials": 2000, "controls": "auto"}
-    few = factor * simcore.simulate(ensemble, width=width, seed=seed, **options)
+    settings: dict[str, Any] = {"depth": DEEP, "trials": 40_000} | options
+    counts = settings["trials"]
+    many: Any = simcore.simulate(
+        ensemble, width=width, seed=seed + 1000, controls="off", **settings
+    )
+    settings["trials"] = 2000
+    few: Any = simcore.simulate(ensemble, width=width, seed=seed, **settings)
     found = []
     for name in HAZARDS:
         if f"{name}_controlled" not in few:
             continue
-        value, error = few[f"{name}_controlled"], few[f"{name}_controlled_stderr"]
+        value = factor * few[f"{name}_controlled"].to_numpy()
+        error = factor * few[f"{name}_controlled_stderr"].to_numpy()
         # Of the probability: where no network has died the count has an error, too.
         counted = np.sqrt(value * (1.0 - value) / counts)
-        found.append(np.ravel((value - many[name]) / np.hypot(error, counted)))
+        found.append(np.ravel((value - many[name].to_numpy()) / np.hypot(error, counted)))
     return np.concatenate(found)
 
 
