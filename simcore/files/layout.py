@@ -115,6 +115,12 @@ ESTIMATORS = {
     "dead_network1": "fraction of trials in which some layer so far has h1 <= 0 at every node",
     "dead_network2": "fraction of trials in which some layer so far has h2 <= 0 at every node",
     "dead_network_both": "fraction of trials that are dead for signal 1 and for signal 2",
+    "mean1": "mean over trials of <x1>, x = max(h, 0), over the nodes of the layer",
+    "mean2": "mean over trials of <x2>, x = max(h, 0), over the nodes of the layer",
+    "product": "mean over trials of <x1 x2>, x = max(h, 0)",
+    "variance": "mean over trials of <(x1 - x2)^2>/2, x = max(h, 0)",
+    "log_sine": "mean over trials of ln(1 - <x1 x2>^2/(<x1^2> <x2^2>)), x = max(h, 0); trials with "
+    "no active node or with exactly parallel activations are left out",
     "log_gradient1": "mean over trials of ln |d1|^2, d = df/dh, f = v x/sqrt(N) of the last layer, "
     "v standard normal; trials with d1 = 0 are left out",
     "log_gradient2": "mean over trials of ln |d2|^2; trials with d2 = 0 are left out",

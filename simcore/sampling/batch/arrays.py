@@ -323,10 +323,40 @@ def _observed(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> li
     along = (kappa - scaled(xp, _slope(xp, sums.rx, sums.xx), up)) * xp.sqrt(sums.xx)
     length = xp.sqrt(along * along + across * across)
     both = (sums.inactive1 < width) & (sums.inactive2 < width) & (length > 0.0)
-    cosine = xp.where(both, along / xp.where(length > 0.0, length, 1.0), math.nan)
+    length = xp.where(length > 0.0, length, 1.0)
+    cosine = xp.where(both, along / length, math.nan)
+    sine = across / length
+    bent = both & (sine >= SMALLEST_NORMAL) & (width - sums.both > 1.0)
+    log_sine = xp.where(bent, 2.0 * xp.log(xp.where(bent, sine, 1.0)), math.nan)
     shares = [n / width for n in (sums.inactive1, sums.inactive2, sums.both)]
     died = [group.died[..., 0], group.died[..., 1], group.died[..., 0] * group.died[..., 1]]
-    return [q1[0], q2[0], q1[1], q2[1], *angle, cosine, *shares, *died]
+    means = _means(xp, group, (power1, up), width, sums)
+    return [q1[0], q2[0], q1[1], q2[1], *angle, cosine, *shares, *died, *means, log_sine]
+
+
+def _means(
+    xp: Any, group: Group, powers: tuple[Array, Array], width: int, sums: Sums
+) -> list[Array]:
+    """Return means and products of the activations (`cpu_observe._observe_activations`)."""
+    power, up = powers
+    kappa, rho = group.kappa, group.rho
+    rx, rr, r = scaled(xp, sums.rx, up), scaled(xp, sums.rr, 2.0 * up), scaled(xp, sums.r, up)
+    live2 = sums.inactive2 < width
+    live = live2 & (sums.inactive1 < width)
+    apart = rho * rho * sums.xx + 2.0 * rho * rx + rr
+    return [
+        _mean(xp, sums.x / width, power),
+        _mean(xp, xp.where(live2, kappa * sums.x - r, 0.0) / width, power),
+        _mean(xp, xp.where(live, kappa * sums.xx - rx, 0.0) / width, 2.0 * power),
+        _mean(xp, 0.5 * apart / width, 2.0 * power),
+    ]
+
+
+def _mean(xp: Any, value: Array, power: Array) -> Array:
+    """Return value·2^power, not negative, undefined beyond Q_RANGE (`row.put_mean`)."""
+    value = scaled(xp, xp.where(value > 0.0, value, 0.0), power)
+    within = ((value >= Q_RANGE[0]) & (value <= Q_RANGE[1])) | (value == 0.0)
+    return xp.where(within, value, math.nan)
 
 
 def _shown(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> list[Array]:
