@@ -258,6 +258,10 @@ _COVARIANCE = (
 )
 
 
+_ADDED = ("mean1", "mean2", "product", "variance", "log_sine")
+"""Observables that files before format 1.5 lack."""
+
+
 def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
     observable = BY_NAME[base(name)]
     dims = tuple(run.dimensions) + dims_of(run, name, kind.dims)[1:]
@@ -277,7 +281,8 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         units=units,
         optional=kind in _FIRST_ORDER + _CONTROLLED
         or (name in NETWORK_NAMES and kind in (_THEORY, _THEORY_ERRORS))
-        or (folder, name) == ("covariance", "log_q1"),
+        or (folder, name) == ("covariance", "log_q1")
+        or name in _ADDED,
     )
 
 
