@@ -136,7 +136,10 @@ def _by_weights(
 ) -> Array:
     """Return WᵀΔ, (B, M, n), of explicit weights, which are drawn again."""
     n, width = layer.fan_in, delta.shape[-1]
-    index, new = source.choices(width, n, layer.number) if law.asymmetric else (None, None)
+    index: Array = None
+    new: Array = None
+    if law.asymmetric:
+        index, new = source.choices(width, n, layer.number)
     columns, back, replaced = rounded(xp, delta, dtype), 0.0, 0.0
     for nodes in tiles(0, width, layer.tile):
         of, part = columns.part(nodes), slice(nodes.start, nodes.stop)

@@ -242,7 +242,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         replaced = self.run_plan.sampler == "gram" and law.asymmetric
         ties = tie_bound(law, sigma_b_of(law, n)) > 0.0
         moved = self.run_plan.gradients and law.asymmetric
-        each = drawn * (4 + 40 * replaced + 8 * ties + 24 * moved)
+        each = drawn * (4 + (40 if replaced else 0) + (8 if ties else 0) + (24 if moved else 0))
         return max(1, min(width, room // each))
 
 
