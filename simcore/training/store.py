@@ -1,4 +1,4 @@
-"""The file of a training run, `simcore-training` format 1.0 (docs/training.md)."""
+"""The file of a training run, `simcore-training` format 1.1 (docs/training.md)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Numbers = npt.NDArray[Any]
 
-FORMAT = Format("simcore-training", (1, 0), "the file of a training run", "simcore train")
+FORMAT = Format("simcore-training", (1, 1), "the file of a training run", "simcore train")
 
 
 class _Place(NamedTuple):

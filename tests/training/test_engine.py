@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from simcore.training import engine, initial
-from simcore.training.engine import train_group
+from simcore.training.engine import _Group, train_group
 from simcore.training.initial import Layers, draw_networks
 from simcore.training.jobs import Job, Trained
 from simcore.training.labels import Start
+from simcore.training.network import forward
 from simcore.training.plan import Digits, Plan, TeacherStudent
 from simcore.training.tasks import Batches, draw_data
 
@@ -91,6 +92,31 @@ def test_a_network_is_trained_as_pytorch_trains_it(plan: Plan) -> None:
     assert found[-1] < 0.95 * found[0]
 
 
+def test_clipped_networks_move_by_the_rate_times_the_limit() -> None:
+    plan = TeacherStudent(**{**SMALL, "steps": 1}, inputs=4, seeds=2, clip=1e-2)
+    job = Job("he", "measured", 0.1, 0, 2)
+    group = _Group(plan, job, draw_data(plan, "measured", 0, 2))
+    before = [tensor.detach().clone() for layer in group.layers for tensor in layer]
+    group.update(0)
+    after = [tensor.detach() for layer in group.layers for tensor in layer]
+    moved = sum(
+        (b - a).double().square().flatten(1).sum(1) for a, b in zip(before, after, strict=True)
+    )
+    torch.testing.assert_close(
+        torch.sqrt(torch.as_tensor(moved)), torch.full((2,), 1e-3).double(), rtol=1e-3, atol=0
+    )
+
+
+def test_the_scale_of_the_output_layer_is_that_of_the_outputs() -> None:
+    outputs = []
+    for scale in (1.0, 0.1):
+        plan = TeacherStudent(**SMALL, inputs=4, output_scale=scale)
+        data = draw_data(plan, "measured", 0, 2)
+        group = _Group(plan, Job("rai", "measured", 0.1, 0, 2), data)
+        outputs.append(forward(group.layers, data.test.inputs))
+    torch.testing.assert_close(outputs[1], 0.1 * outputs[0])
+
+
 def test_a_network_that_diverges_is_frozen_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -160,15 +186,19 @@ def test_initial_weights_are_those_that_people_use() -> None:
     square = orthogonal[1][0][0]
     torch.testing.assert_close(square @ square.T, 2.0 * torch.eye(60), rtol=0, atol=1e-5)
     assert not orthogonal[1][1].any()
+    narrow = draw_networks(Start("orthogonal", sigma_w=1.0), sizes, 0, [("measured", 0)])
+    torch.testing.assert_close(orthogonal[1][0], math.sqrt(2.0) * narrow[1][0])
 
 
 def test_networks_depend_on_trial_and_ensemble_and_output_layers_on_the_trial_alone() -> None:
     sizes = [5, 6, 6, 1]
     owners = [("measured", 0), ("measured", 1), ("pilot", 0)]
+    scaled = draw_networks(Start("he", sigma_w=1.0), sizes, 0, owners)
     he = draw_networks(Start("he"), sizes, 0, owners)
     other = draw_networks(Start("correlated", 1.0), sizes, 0, owners)
     assert len({tensor.numpy().tobytes() for tensor in (*he[1][0], *other[1][0])}) == 6
     assert torch.equal(he[-1][0], other[-1][0])
+    torch.testing.assert_close(he[1][0], math.sqrt(2.0) * scaled[1][0])
     assert not torch.equal(he[-1][0][0], he[-1][0][1])
     for number in range(3):
         alone = draw_networks(Start("he"), sizes, 0, owners[number : number + 1])

@@ -11,7 +11,7 @@ import torch
 
 from simcore.training.initial import Layers, draw_networks
 from simcore.training.labels import Start
-from simcore.training.network import forward, freeze, losses, make_optimizer
+from simcore.training.network import clip_gradients, forward, freeze, losses, make_optimizer
 from simcore.training.plan import OPTIMIZERS
 
 STEPS = 300
@@ -90,6 +90,29 @@ def test_stacked_networks_follow_the_formula_of_the_optimizer(name: str) -> None
         first = found.detach() if first is None else first
     assert first is not None
     assert (found < 0.9 * first).all()
+
+
+def test_gradients_are_clipped_as_pytorch_does_network_by_network() -> None:
+    rng = np.random.default_rng(1)
+    shapes, norms = [(3, 4, 5), (3, 1, 5)], (0.5, 2.0, 8.0)
+    parameters = [torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    gradients = [torch.from_numpy(rng.standard_normal(shape)) for shape in shapes]
+    for network, norm in enumerate(norms):
+        own = math.sqrt(sum(float(gradient[network].square().sum()) for gradient in gradients))
+        for gradient in gradients:
+            gradient[network] *= norm / own
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    clip_gradients(parameters, 2.5)
+    for network in range(len(norms)):
+        alone = [torch.zeros(shape[1:], dtype=torch.float64) for shape in shapes]
+        for parameter, gradient in zip(alone, gradients, strict=True):
+            parameter.grad = gradient[network].clone()
+        torch.nn.utils.clip_grad_norm_(alone, 2.5)
+        for parameter, one in zip(parameters, alone, strict=True):
+            assert parameter.grad is not None
+            # PyTorch adds 1e-6 to the norm.
+            torch.testing.assert_close(parameter.grad[network], one.grad, rtol=1e-6, atol=0.0)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

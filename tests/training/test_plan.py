@@ -13,7 +13,7 @@ from simcore.errors import InputError
 from simcore.runs.ensemble import Ensemble
 from simcore.training.agenda import Choice, choose_rate
 from simcore.training.jobs import Pilots
-from simcore.training.labels import Start, parse_label
+from simcore.training.labels import Start, growth, parse_label
 from simcore.training.plan import Digits, Plan, TeacherStudent, plan_from_config
 from simcore.training.room import check_room
 
@@ -27,6 +27,14 @@ from simcore.training.room import check_room
         (TeacherStudent, {"ensembles": ("correlated:-1",)}, "ensembles"),
         (TeacherStudent, {"ensembles": ("correlated:1", "correlated:1.0")}, "ensembles"),
         (TeacherStudent, {"ensembles": ()}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("he@0",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("he@1@x",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("orthogonal@1@1",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("orthogonal@critical",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("he@1.2", "he@1.20")}, "ensembles"),
+        (TeacherStudent, {"teacher": "he@-1"}, "teacher"),
+        (TeacherStudent, {"clip": -1.0}, "clip"),
+        (TeacherStudent, {"output_scale": 0.0}, "output_scale"),
         (TeacherStudent, {"width": 1}, "width"),
         (TeacherStudent, {"inputs": 1}, "inputs"),
         (TeacherStudent, {"depth": 0}, "depth"),
@@ -46,6 +54,8 @@ from simcore.training.room import check_room
         (TeacherStudent, {"device": "tpu"}, "device"),
         (TeacherStudent, {"seeds": 2.5}, "seeds"),
         (Digits, {"samples": 1298}, "samples"),
+        (Digits, {"samples": 3901, "pixels": 28}, "samples"),
+        (Digits, {"pixels": 16}, "pixels"),
     ],
 )
 def test_what_a_plan_refuses(task: type[Plan], values: dict[str, Any], field: str) -> None:
@@ -56,7 +66,12 @@ def test_what_a_plan_refuses(task: type[Plan], values: dict[str, Any], field: st
 
 
 def test_a_plan_is_rebuilt_from_its_configuration() -> None:
-    for plan in (TeacherStudent(rates=(0.1, 0.01), noise=0.5), Digits(optimizer="adam", seeds=3)):
+    for plan in (
+        TeacherStudent(rates=(0.1, 0.01), noise=0.5),
+        TeacherStudent(ensembles=("rai@critical", "he@1.2"), clip=0.5),
+        Digits(optimizer="adam", seeds=3),
+        Digits(pixels=28),
+    ):
         again = plan_from_config(json.loads(plan.config_json()))
         assert again == plan
         assert again.digest() == plan.digest()
@@ -65,6 +80,10 @@ def test_a_plan_is_rebuilt_from_its_configuration() -> None:
     assert counted.digest() == TeacherStudent().digest()
     assert TeacherStudent().digest() == TeacherStudent(teacher_width=100).digest()
     assert TeacherStudent().digest() != TeacherStudent(seed=1).digest()
+    # Plans without them have the configuration, and the file's name, of older versions.
+    late = {"clip", "pixels", "output_scale"}
+    assert not late & {*TeacherStudent().config(), *Digits().config()}
+    assert late <= Digits(clip=1.0, pixels=28, output_scale=0.1).config().keys()
 
 
 def test_recorded_steps_are_spaced_by_ratios_from_0_to_the_last() -> None:
@@ -80,6 +99,34 @@ def test_labels_are_names_with_a_k_where_the_ensemble_has_one() -> None:
     assert parse_label("ensembles", " correlated : inf ") == Start("correlated", math.inf)
     assert parse_label("ensembles", "raai:10").ensemble.k == 10.0
     assert Start("correlated", 1.0).key != Start("correlated", 2.0).key
+
+
+def test_labels_have_scales() -> None:
+    assert parse_label("ensembles", "correlated:1 @ 1.41 @ 0.1") == Start(
+        "correlated", 1, 1.41, 0.1
+    )
+    assert parse_label("ensembles", "orthogonal@1.2").gain == 1.2
+    start = parse_label("ensembles", "rai@critical")
+    assert start.ensemble == Ensemble.rai(sigma_w="critical")
+    assert start.key == Start("rai").key
+
+
+@pytest.mark.parametrize(
+    ("label", "factor"),
+    [
+        ("he", 1.0),
+        ("he@1", 0.5),
+        ("correlated:inf", 1.0),
+        # σ_w²/2 of the critical line, at k = 1 without its bias: 1 − 1/(2π).
+        ("correlated:1@1.4142135623730951@0.1", 1.0 - 0.5 / math.pi),
+        ("rai", 0.76456),  # docs/theory.md, section 4
+        ("raai:1@critical", 1.0),
+        ("torch", 1.0 / 6.0),
+        ("orthogonal@1", 0.5),
+    ],
+)
+def test_the_factor_of_the_mean_square(label: str, factor: float) -> None:
+    assert growth(parse_label("ensembles", label)) == pytest.approx(factor, rel=1e-5)
 
 
 GRID = (0.01, 0.03, 0.1)

@@ -20,7 +20,7 @@ from simcore.training.statistics import (
     steps_to_reach,
     trained,
 )
-from simcore.training.verdict import grid_words, verdict
+from simcore.training.verdict import grid_words, scale_words, verdict
 from tests.training.synthetic import LAST, STEPS, runs
 
 
@@ -256,6 +256,20 @@ def test_the_verdict_in_words() -> None:
     assert verdict(ds) == verdict(ds)
 
 
+def test_the_verdict_tells_scales_and_rates() -> None:
+    ds = runs({"he": 1.0, "rai": 2.0, "orthogonal": 1.0})
+    (told,) = scale_words(ds, "he")
+    assert "a factor of 1 for he, and by another one for rai (0.76; he@1.24)." in told
+    assert "orthogonal" not in told
+    assert scale_words(runs({"he": 1.0, "rai": 2.0, "he@1.24": 2.0}), "he") == []
+    assert "Learning rates: 0.1, he 0.1." in verdict(ds).splitlines()[0]
+    assert any("Learning rates are up to a factor of 3.3 apart" in x for x in grid_words(ds))
+    ds["pilot_diverged"][0, 3] = 1  # at 0.3, beside the 0.1 that was chosen
+    assert any("The learning rate of he (0.1) is the largest" in x for x in grid_words(ds))
+    (one,) = grid_words(ds.isel(rate=[2]))
+    assert one.startswith("All were trained at one learning rate, 0.1")
+
+
 def test_the_verdict_is_on_the_losses_that_were_asked_for() -> None:
     ds = runs({"he": 1.0, "other": 3.0})
     told = verdict(ds, found=differences(ds, losses=[0.3]))
@@ -267,9 +281,9 @@ def test_rates_at_which_pilots_diverged_are_told() -> None:
     ds = runs({"he": 1.0, "wild": 1.0})
     ds["pilot_loss"][1] = np.nan
     ds["at_edge"][1] = 1
-    (line,) = grid_words(ds)
+    line, _ = grid_words(ds)
     assert line.startswith("Some pilot of wild diverged at every learning rate of the grid")
-    ds["learning_rate"][1] = np.nan
+    ds["learning_rate"][:] = np.nan
     assert grid_words(ds) == []
 
 

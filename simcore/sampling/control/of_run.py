@@ -63,20 +63,22 @@ class RunControls:
     def _found(self, numbers: range) -> dict[int, Floats]:
         run = self._run
         places: dict[tuple[int, int], int] = {}
-        starts: dict[Start, int] = {}
+        starts: dict[tuple[Start, tuple[int, ...]], int] = {}
         for number in numbers:
             point = run.points[number]
+            profile = tuple(point.layer_widths(run.depth).tolist())
             if rarely_dies(point.widths[: run.depth], run.depth):
                 for pair, (q1, q2, distance) in enumerate(signals(run, point)):
                     if q1 > 0.0 and q2 > 0.0:
                         law = point.k, point.sigma_w, point.sigma_b or 0.0
-                        start = Start(*law, q1, q2, distance)
+                        start = Start(*law, q1, q2, distance), profile
                         places[number, pair] = starts.setdefault(start, len(starts))
         shape = self.pairs, run.depth, COEFFICIENTS
         found = {number: np.full(shape, np.nan) for number in numbers}
         if not starts:
             return found
-        path = expansion(list(starts), run.depth)
+        given, profiles = zip(*starts, strict=True)
+        path = expansion(list(given), np.array(profiles))
         known = coefficients(path)
         for (number, pair), place in places.items():
             first = path.log_k[place, 0], path.log_ratio[place, 0], path.t[place, 0]

@@ -1,4 +1,4 @@
-"""Coefficients of the control variates of a pair: derivatives along the infinite-width path.
+"""Coefficients of the control variates of a pair: derivatives along a path of no network.
 
 They decide how much variance is removed, and nothing else: every control has mean 0 whatever they
 are (theory.md 6). So they may be rounded, to 2⁻²⁰ of a layer's largest, and are then the same on
@@ -17,6 +17,7 @@ from simcore.sampling.row import Q_RANGE
 from simcore.theory.expansion import Expansion
 
 from . import follow as places
+from .own_law import lost_terms
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,6 +38,7 @@ def at_widths(k: Floats, widths: npt.NDArray[np.int64]) -> Floats:
     """Return coefficients of a pair, shape (depth, COEFFICIENTS), at the widths of its layers."""
     found = k.copy()
     found[:, places.PER_NODE], found[:, places.PER_NODE_2] = -1.0 / widths, -2.0 / widths
+    found[:, places.LOST :] = lost_terms(widths)
     return found
 
 

@@ -24,6 +24,7 @@ from simcore.statistics.blocks import BLOCK
 
 from . import follow
 from .node_law import MEAN_X, MEAN_X2, X2_X, X2_X2, X_X, node_law
+from .own_law import mean_correlation
 
 Floats = npt.NDArray[np.float64]
 
@@ -143,7 +144,7 @@ def fitted(
         rows = np.empty((NETWORKS, own.size, COLUMNS))
         run_surrogates(physics, own, states, normals, rows)
         here = layers[(layers >= layer0) & (layers < layer0 + own.size)] - layer0
-        values = _values(rows[:, here])
+        values = _values(rows[:, here], k[layer0 + here])
         parts[0].append(values)
         for one, part in zip(controls, parts[1:], strict=True):
             changed = rows.copy()
@@ -166,10 +167,22 @@ def _in_all_layers(shares: Floats, layers: npt.NDArray[np.int64], depth: int) ->
     return np.asarray(np.round(STEPS * np.stack(columns, axis=1)) / STEPS)
 
 
-def _values(rows: Floats) -> Floats:
-    """Return the observables that have controls, and the conditional mean of `inactive_both`."""
+@njit(nogil=True, cache=True)
+def _mean_correlations(k, cosine, sine, values):
+    for t in range(cosine.shape[0]):
+        for j in range(cosine.shape[1]):
+            mean, gap = mean_correlation(k[j], follow.LOST, cosine[t, j], sine[t, j])
+            values[t, j, follow.CORRELATION], values[t, j, follow.DISTANCE] = mean, gap
+
+
+def _values(rows: Floats, k: Floats) -> Floats:
+    """Return the observables that have controls, or their means given the state, as `follow`.
+
+    `k`, shape (layer, COEFFICIENTS), is that of the layers of `rows`.
+    """
     values = rows[:, :, list(follow.COLUMNS)]
     cosine, sine = rows[:, :, shown.FEATURES], rows[:, :, shown.FEATURES + 1]
+    _mean_correlations(k, cosine, sine, values)
     values[:, :, follow.INACTIVE] = (math.pi - np.arctan2(sine, cosine)) * follow.PER_TURN
     w1, w2, w3 = np.moveaxis(rows[:, :, shown.FEATURES + follow.FIRST_OWN :][:, :, :3], -1, 0)
     second = 1.0 + cosine**2 * w1 - 2.0 * cosine * sine * w2 + sine**2 * w3
