@@ -211,7 +211,7 @@ def test_a_factor_has_the_products_of_all_columns(
     t = t[0] if bias is None else np.concatenate([t[0], bias[0][:, None]], axis=1)
     rank = min(t.shape)
     source = Identity()
-    _, h = batch_draws.gram_layer(np, law, pairs, start, source, 1, rank, 100, dtype)
+    _, h, _ = batch_draws.gram_layer(np, law, pairs, start, source, 1, rank, 100, dtype)
     size = np.sqrt(np.sum(t * t, axis=1))
     assert (size == 0.0).any()
     difference = columns_apart(h[0], size) - columns_apart(t, size)
@@ -282,7 +282,9 @@ def replaced_law(m: int, n: int, k: float) -> float:
     pairs = Pairs(np.empty(0, dtype=np.int64), m, m, True)
     none = np.empty((0, n)), np.empty(0)
     start, source = batch_arrays.start_inputs(np, 1, x, *none), HostSource(law, 0, 1)
-    _, h = batch_draws.gram_layer(np, law, pairs, start, source, 1, NODES, NODES // 3, np.float32)
+    _, h, _ = batch_draws.gram_layer(
+        np, law, pairs, start, source, 1, NODES, NODES // 3, np.float32
+    )
     (index,), (beta,) = source.choices(NODES, n, 1)
     off = []
     for j in range(n + 1):

@@ -2,9 +2,10 @@
 
 The formulas, columns, units and thresholds are those of `cpu_kernels` and `cpu_observe`, with an
 axis of trials before all others. State and sums are float64. This module holds the parts of a layer
-before and after the weights; `draws` has the weights.
+before and after the weights; `draws` has the weights, `arrays_back` the way back.
 
-The namespace has the array API standard, `ldexp`, `frexp`, and `linalg.qr` with the mode "r".
+The namespace has the array API standard with `linalg.solve`, `ldexp`, `frexp`, and `linalg.qr`
+with the mode "raw".
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def start_inputs(xp: Any, trials: int, inputs: Array, residuals: Array, kappa: A
 # --- before the weights ---------------------------------------------------------------------------
 
 
-def _normalised(xp: Any, x: Array, power: Array) -> tuple[Array, Array, Array]:
+def normalised(xp: Any, x: Array, power: Array) -> tuple[Array, Array, Array]:
     """Bring columns to units in RANGE; return them, their powers and sums of squares."""
     square = _sum(xp, x * x)
     _, exponent = xp.frexp(square)
@@ -134,7 +135,7 @@ def _normalised(xp: Any, x: Array, power: Array) -> tuple[Array, Array, Array]:
     return x, power, scaled(xp, square, -2.0 * half)
 
 
-def _centred(xp: Any, law: Law, x: Array) -> Array:
+def centred(xp: Any, law: Law, x: Array) -> Array:
     """Return (σ_w/√n)(x − a x̄), with the mean subtracted twice."""
     n = x.shape[-1]
     scale = law.sigma_w / math.sqrt(n)
@@ -154,8 +155,8 @@ def layer_factor(
     bias.
     """
     explicit, n = pairs.explicit, group.signals.shape[-1]
-    x, power, square = _normalised(xp, group.signals, group.power)
-    t = _centred(xp, law, x)
+    x, power, square = normalised(xp, group.signals, group.power)
+    t = centred(xp, law, x)
     x_e, t_e, power_e = x[:, :explicit, :], t[:, :explicit, :], power[:, :explicit]
     before = law.sigma_w * law.sigma_w * (square / n)
     a = _sum(xp, t_e * t_e)
