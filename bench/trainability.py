@@ -149,6 +149,10 @@ PARTS = {
             ),
         )
     ],
+    # The sizes and rates of `simcore train` by default, and finer rates.
+    "default": [
+        TeacherStudent(ensembles=("he", SMALL[0], "rai"), rates=x) for x in (None, rates(-15, -9))
+    ],
     "width": [few(5, width=128, rates=rates(-13, -7))],
 }
 
