@@ -143,10 +143,8 @@ PARTS = {
     "deep": [
         students(
             50,
-            (
-                *("he", *factors(0.87, 0.94, 0.97), "orthogonal", "rai", "rai@critical"),
-                *("raai:1@critical", "correlated:1"),
-            ),
+            ("he", *factors(0.87, 0.94), "orthogonal", "rai", "raai:1@critical"),
+            pilots=4,
         )
     ],
     # The sizes and rates of `simcore train` by default, and finer rates.
