@@ -225,9 +225,11 @@ def _fitted(runs: dict[int, Any], name: str, depth: int) -> list[float] | None:
         if depth <= DEEPEST * width and depth <= ds.sizes["layer"]:
             gap, error = (values[depth - 1] for values in _remainder(ds, name))
             rows.append((1.0 / width, gap * width**2, error * width**2))
-    if len(rows) < 3 or not all(row[2] > 0.0 for row in rows):  # too few, or exact
+    if len(rows) < 3:
         return None
     inverse, value, error = np.array(rows).T
+    if not error.any():  # exact: the coefficient is that of a polynomial through all widths
+        return [float(np.linalg.solve(np.vander(inverse, increasing=True), value)[0]), 0.0]
     design = np.stack([np.ones_like(inverse), inverse], axis=1) / error[:, None]
     covariance = np.linalg.inv(design.T @ design)
     solution = covariance @ design.T @ (value / error)
@@ -262,7 +264,7 @@ def table(results: dict[str, Any]) -> Iterator[str]:
     for k, observables in results.get("second", {}).items():
         for name, fit in observables.items():
             cells = [
-                "" if pair is None else f"{pair[0]:.3g} ± {pair[1]:.1g}"
+                "" if pair is None else f"{pair[0]:.3g}" + f" ± {pair[1]:.1g}" * (pair[1] > 0.0)
                 for pair in fit["coefficients"].values()
             ]
             tenth = "none" if fit["tenth"] is None else f"{fit['tenth']:.2f}"

@@ -303,14 +303,9 @@ def _check_pair(run: Run) -> None:
 
 def _check_gradients(run: Run) -> None:
     """Refuse gradients where no sampler follows them."""
-    if not run.gradients:
-        return
-    if run.ensemble in ASYMMETRIC and run.sampler == "gram":
+    if run.gradients and run.ensemble in ASYMMETRIC and run.sampler == "gram":
         rule = "goes back through explicit weights for rai and raai"
         raise InputError("gradients", "on", rule, "Use the `sampler` dense, or auto.")
-    if run.device == "cuda" and (run.shared_network or run.sampler == "dense"):
-        rule = "is followed on the CPU only, where inputs share a network or weights are explicit"
-        raise InputError("gradients", "on", rule, "Use the `device` cpu.")
 
 
 # --- control variates ---------------------------------------------------------------------------

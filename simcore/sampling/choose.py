@@ -16,9 +16,9 @@ def sampler_for(run: Run) -> Sampler:
     """Return the sampler of a run, on the device of the run."""
     if run.shared or run.sampler == "dense":
         if run.device == "cuda":
-            from .batch.cuda import BatchCudaSampler
+            from .batch.cuda import BatchCudaSampler, BatchGradientCudaSampler
 
-            return BatchCudaSampler(run)
+            return BatchGradientCudaSampler(run) if run.gradients else BatchCudaSampler(run)
         from .batch.cpu import BatchGradientSampler, BatchSampler
 
         return BatchGradientSampler(run) if run.gradients else BatchSampler(run)

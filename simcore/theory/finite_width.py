@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial import Polynomial
 from numpy.polynomial.hermite_e import hermegauss
 
 from simcore.errors import InputError
@@ -153,12 +154,17 @@ class _Path(NamedTuple):
     """ln tan(θ/2) of the angle θ between the activations."""
 
 
-def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray, FloatArray]]:
+def _observables(
+    path: _Path, widths: FloatArray, bends: FloatArray
+) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Mean and standard deviation of every observable, the sampling of its own layer included.
 
-    N nodes have ln⟨h²⟩ with mean ln K − 1/N and variance 2/N, and an angle whose ln tan(θ/2) has
-    mean t − cos θ/(2N) and variance 1/N, given K.
+    N nodes have ln⟨h²⟩ with mean ln K − 1/N − 1/(3N²) and variance 2/N, and an angle whose
+    ln tan(θ/2) has mean t − cos θ/(2N) and variance 1/N, given K. `bends`, shape (P, 1), are those
+    of `length_bend`, 0 with bias.
     """
+    steps = bends / widths**2
+    lift = np.cumsum(steps, axis=1) - steps - 1.0 / widths - 1.0 / (3.0 * widths**2)
     t = path.t
     shift = 0.5 * np.tanh(t.mean) / widths
     sampled = _Marginal(t.mean + shift, t.variance + 1.0 / widths, t.skew, t.fold)
@@ -170,7 +176,7 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
     half = np.full_like(theta, 0.5), 0.5 / np.sqrt(widths)
     cosine, gap = (_average(_OF_T[name], path.cosine_t) for name in ("correlation", "distance"))
     lengths_of = {
-        name: (log_k.mean - 1.0 / widths, np.sqrt(log_k.variance + 2.0 / widths))
+        name: (log_k.mean + lift, np.sqrt(log_k.variance + 2.0 / widths))
         for name, log_k in (("log_q1", path.log_q1), ("log_q2", path.log_q2))
     }
     found = lengths_of | of_t
@@ -185,6 +191,51 @@ def _observables(path: _Path, widths: FloatArray) -> dict[str, tuple[FloatArray,
         if name not in _OF_ONE_SIGNAL:
             found[name] = np.where(lost, np.nan, found[name][0]), found[name][1]
     return found
+
+
+def length_bend(g: FloatArray) -> FloatArray:
+    """Return the coefficient of 1/N² in the mean growth of ln K₁₁ from layer to layer, shape (P,).
+
+    Without bias the growth is ln(σ_w² a), a = ⟨x²⟩ − g⟨x⟩² of N independent nodes whatever the
+    state. With a = ā(1 + u/√N − v/N), v = gε²/ā and ε, u the deviations of √N⟨x⟩ and of what is
+    linear in a, the logarithm has the terms of order 1/N², theory.md 5. For g = 0 it is −49/12.
+    """
+    level = 0.5 - g * _X**2
+    of_x, of_x2 = -2.0 * g * _X / level, 1.0 / level
+
+    def moment(power: int, more: int = 0) -> FloatArray:
+        """Return E u^power ε^more of one node."""
+        terms = [
+            math.comb(power, i) * of_x ** (power - i) * of_x2**i * _CENTRAL[power - i + more, i]
+            for i in range(power + 1)
+        ]
+        return np.asarray(sum(terms))
+
+    share, square, own = g / level, moment(2), _CENTRAL[2, 0]
+    third = moment(3) / 3.0 + share * moment(1, 2)
+    fourth = 0.75 * square**2 + share * (square * own + 2.0 * moment(1, 1) ** 2)
+    return np.asarray(third - fourth - 1.5 * (share * own) ** 2)
+
+
+def _central_moments() -> dict[tuple[int, int], float]:
+    """Return E (x − E x)^i (x² − E x²)^j, i + j ≤ 3, of a rectified normal number x."""
+    powers = range(7)
+    raw = [
+        1.0,
+        *(2.0 ** (p / 2 - 1) * math.gamma((p + 1) / 2) / math.sqrt(math.pi) for p in powers[1:]),
+    ]
+    first, second = Polynomial([-raw[1], 1.0]), Polynomial([-raw[2], 0.0, 1.0])
+    return {
+        (i, j): float(np.dot((first**i * second**j).coef, raw[: i + 2 * j + 1]))
+        for i in range(4)
+        for j in range(4 - i)
+    }
+
+
+_X = 1.0 / math.sqrt(2.0 * math.pi)
+"""E x of a rectified normal number."""
+
+_CENTRAL = _central_moments()
 
 
 def _follow(law: Laws, biases: FloatArray, state: State, widths: FloatArray) -> _Path:
@@ -254,7 +305,9 @@ def first_order_grid(
     with np.errstate(all="ignore"):
         law = Laws(strength, 2.0 * np.log(scale), 2.0 * np.log(biases[:, 0]))
         state = _start(law, first, second, gap)
-        found = _observables(_follow(law, biases, state, nodes), nodes)
+        plain = (biases == 0.0).all(axis=1, keepdims=True)
+        bends = np.where(plain, length_bend(strength)[:, None], 0.0)
+        found = _observables(_follow(law, biases, state, nodes), nodes, bends)
     parallel = (gap == 0.0) & ((biases == 0.0).all(axis=1) | (first == second))
     for name, constants in _PARALLEL.items():
         for array, constant in zip(found[name], constants, strict=True):

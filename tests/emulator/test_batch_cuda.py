@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +18,8 @@ from simcore.errors import DeviceError
 from simcore.machine.memory import memory_bytes
 from simcore.runs.limits import DEVICES
 from simcore.runs.run import Run
-from simcore.sampling.batch.cpu import BatchSampler
-from simcore.sampling.batch.cuda import ArrayDevice, BatchCudaSampler
+from simcore.sampling.batch.cpu import BatchGradientSampler, BatchSampler
+from simcore.sampling.batch.cuda import ArrayDevice, BatchCudaSampler, BatchGradientCudaSampler
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import TaskResult
 from simcore.sampling.cuda import driver as cuda_blocks
@@ -70,12 +71,25 @@ CASES: dict[str, dict[str, Any]] = {
     "dense, controlled": {"sampler": "dense", "layer_widths": (70, 64, 80, 64)},
     "dense, a pair of rai": {"sampler": "dense", "ensemble": "rai"},
     "dense, Student": {"weights": "student:6"},
+    "gram, gradients": {
+        "sampler": "gram",
+        "shared_network": True,
+        "pairs": 3,
+        "sigma_b": (0.2,),
+        "gradients": True,
+        "layer_widths": (70, 64, 80, 64),
+    },
+    "dense, gradients of rai": {"ensemble": "rai", "gradients": True},
 }
 
 
 def run_of(case: str, **changes: Any) -> Run:
     settings: dict[str, Any] = {"depth": 4, "layer_widths": (30, 20, 40, 25), "device": "cuda"}
     return Run(**(settings | CASES[case] | changes))
+
+
+def on_device(run: Run, device: EmulatedArrays) -> BatchCudaSampler:
+    return (BatchGradientCudaSampler if run.gradients else BatchCudaSampler)(run, device)
 
 
 def statistics(result: TaskResult) -> list[npt.NDArray[np.float64]]:
@@ -91,9 +105,10 @@ def test_statistics_are_those_of_the_cpu_to_six_digits(
     device, seen, bins_of_first = EmulatedArrays(compiled), signals(), None
     for task in (Task(0, 0, 1, 64), Task(0, 1, 1, 6)):
         bins = None if task.first_block == 0 else bins_of_first
-        made = BatchCudaSampler(run, device).run(task, bins, seen)
+        made = on_device(run, device).run(task, bins, seen)
         bins_of_first = made.bins
-        expected = BatchSampler(run).run(task, bins, signals())
+        on_cpu = BatchGradientSampler if run.gradients else BatchSampler
+        expected = on_cpu(run).run(task, bins, signals())
         for a, b in zip(statistics(made), statistics(expected), strict=True):
             off = np.abs(a - b) / (1.0 + np.abs(b))
             assert np.nanmax(off) < 1e-3
@@ -102,15 +117,36 @@ def test_statistics_are_those_of_the_cpu_to_six_digits(
     assert device.exact > 0  # cuBLAS was set to IEEE products, whatever CUPY_TF32 says
 
 
-def test_each_launch_is_for_all_trials(compiled: Compiled) -> None:
+@pytest.mark.parametrize("case", ["dense, a pair of rai", "dense, gradients of rai"])
+def test_each_launch_is_for_all_trials(compiled: Compiled, case: str) -> None:
     """The same rows as array code on the CPU's random numbers, byte for byte."""
-    run = run_of("dense, a pair of rai", trials=64)
+    run = run_of(case, trials=64)
     sampler, rows = (
-        BatchCudaSampler(run, EmulatedArrays(compiled)),
+        on_device(run, EmulatedArrays(compiled)),
         np.empty((8, 4, run.columns.count)),
     )
     sampler.make_rows(0, 0, 0, sampler.start(0, 0, 8), rows)
     assert rows.tobytes() == array_rows(run, 8, tile=10**6).tobytes()
+
+
+def test_the_way_back_takes_whole_networks_into_the_room(compiled: Compiled) -> None:
+    """The memory of a trial counts what is kept of its layers; fewer trials at a time fit."""
+    run = run_of("gram, gradients", trials=64, controls="off")
+    there = BatchCudaSampler(replace(run, gradients=False))
+    sampler, task = on_device(run, EmulatedArrays(compiled)), Task(0, 0, 1, 64)
+    columns, nodes = 6, 80
+    factors, masks, reads = 8 * columns * (nodes + 2), columns * nodes, 3 * 5 * 8
+    more = sampler.carried_bytes(0) - there.carried_bytes(0)
+    assert more == run.depth * (factors + masks + reads)
+    room = 4 * (64 * 8 * run.columns.count * run.depth + 9 * sampler.carried_bytes(0))
+    narrow = on_device(run, EmulatedArrays(compiled, room))
+    assert narrow._cut(0, 64) == (1, run.depth, 9)
+    whole, parts = (each.run(task, None, signals()) for each in (sampler, narrow))
+    for a, b in zip(statistics(whole), statistics(parts), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    few = on_device(run, EmulatedArrays(compiled, room // 9))
+    with pytest.raises(DeviceError, match="too little for one network and back"):
+        few.run(task, None, signals())
 
 
 def test_trials_and_layers_are_cut_to_the_room(
@@ -186,7 +222,9 @@ def test_tasks_are_powers_of_two() -> None:
 
 def test_the_device_cuda_has_this_sampler() -> None:
     for case in CASES:
-        assert isinstance(sampler_for(run_of(case)), BatchCudaSampler)
+        run = run_of(case)
+        kind = BatchGradientCudaSampler if run.gradients else BatchCudaSampler
+        assert type(sampler_for(run)) is kind
 
 
 # --- CuPy's memory --------------------------------------------------------------------------------

@@ -84,6 +84,8 @@ BATCHES: dict[str, dict[str, Any]] = {
     "dense, close": {"sampler": "dense", "distance": (1e-17,), "ensemble": "correlated"},
     "dense, replaced": {"sampler": "dense", "ensemble": "rai"},
     "dense, Student": {"weights": "student:5"},
+    "gram, gradients": {"sampler": "gram", "pairs": 4, "shared_network": True, "gradients": True},
+    "dense, gradients": {"ensemble": "rai", "gradients": True},
     "few nodes": {"sampler": "gram", "pairs": 9, "shared_network": True, "layer_widths": (8,) * 6},
 }
 
@@ -130,7 +132,9 @@ def test_batches_have_the_law_of_the_cpu(name: str) -> None:
     made = rows_on(replace(run, device="cuda"), 2000)
     expected = rows_on(replace(run, seed=1), 2000)
     p = []
-    for observable in ("log_q1", "log_q2", "angle", "correlation", "inactive1"):
+    names = ["log_q1", "log_q2", "angle", "correlation", "inactive1"]
+    names += ["log_gradient2", "gradient_correlation", "tangent12"] * run.gradients
+    for observable in names:
         at = run.columns.of(observable)[0]
         a, b = (rows[:, -1, at] for rows in (made, expected))
         p.append(ks_2samp(a[~np.isnan(a)], b[~np.isnan(b)], method="asymp").pvalue)

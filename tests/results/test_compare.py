@@ -168,7 +168,7 @@ def test_gradients_have_verdicts_where_a_run_has_them(narrow: xr.Dataset) -> Non
 
 
 def test_verdicts_are_on_controlled_means(controlled: xr.Dataset) -> None:
-    """The same 2,000 networks see what first order leaves of ln q1, a few parts in a thousand."""
+    """The same 2,000 networks see what first order leaves of ln(1 − c), some parts in a hundred."""
     z = z_scores(controlled)
     for name in ("log_q1", "cosine", "inactive_both"):
         gap = controlled[f"{name}_controlled"] - controlled[f"{name}_theory_1n"]
@@ -181,7 +181,8 @@ def test_verdicts_are_on_controlled_means(controlled: xr.Dataset) -> None:
         assert away.agrees is False
         assert abs(away.z or 0.0) > 30.0
         assert away.agrees_from_width is None  # its error falls faster than the deviation
-    left = found["log_q1", "first order in 1/N"]
+    assert found["log_q1", "first order in 1/N"].agrees  # second order is in it
+    left = found["log_distance", "first order in 1/N"]
     assert left.agrees is False
     assert left.expected is not None
     assert 0.001 < abs((left.deviation or 0.0) / left.expected) < 0.1

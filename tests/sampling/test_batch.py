@@ -228,10 +228,14 @@ def expected(h: Matrix, a: int, b: int) -> dict[str, mp.mpf]:
     x, y = np.where(u > 0, u, mp.mpf(0)), np.where(v > 0, v, mp.mpf(0))
     if x @ x > 0 and y @ y > 0:
         values["cosine"] = (x @ y) / mp.sqrt((x @ x) * (y @ y))
-    return values
+        across = y - (x @ y) / (x @ x) * x
+        sine = mp.sqrt((across @ across) / (y @ y))
+        values |= {"log_sine": 2 * mp.log(sine)} if sine >= PARALLEL else {}
+    values |= {"mean1": x.mean(), "mean2": y.mean(), "product": (x @ y) / width}
+    return values | {"variance": (x - y) @ (x - y) / 2 / width}
 
 
-RELATIVE = ("q1", "q2", "distance", "angle")
+RELATIVE = ("q1", "q2", "distance", "angle", "variance")
 
 
 def agree(walked: Walk, tolerance: float = TOLERANCE) -> int:
@@ -252,6 +256,8 @@ def agree(walked: Walk, tolerance: float = TOLERANCE) -> int:
                 "dead_network2": died[b],
                 "dead_network_both": died[a] & died[b],
             }
+            root1, root2 = mp.sqrt(values["q1"]), mp.sqrt(values["q2"])
+            sizes = {"mean1": root1, "mean2": root2, "product": root1 * root2}
             for name in NAMES:
                 got = float(walked.of(name)[layer, p])
                 where = (name, layer + 1, p, got)
@@ -260,7 +266,7 @@ def agree(walked: Walk, tolerance: float = TOLERANCE) -> int:
                 elif name not in values:
                     assert math.isnan(got), where
                 else:
-                    size = values[name] if name in RELATIVE else 1
+                    size = values[name] if name in RELATIVE else sizes.get(name, 1)
                     error = abs(mp.mpf(got) - values[name])
                     assert error <= tolerance * size, (*where, values[name])
                     compared += 1

@@ -12,8 +12,9 @@ from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK
 from simcore.runs.run import Run
 from simcore.sampling.batch import arrays as batch_arrays
+from simcore.sampling.batch import arrays_back
 from simcore.sampling.batch import draws as batch_draws
-from simcore.sampling.batch.cpu import BatchSampler
+from simcore.sampling.batch.cpu import BatchGradientSampler, BatchSampler
 from simcore.sampling.batch.physics import Law
 from simcore.sampling.contract import Signals
 from simcore.sampling.variates import fill_choices, fill_variates
@@ -69,8 +70,11 @@ class Strict:
         return tuple(self.asarray(part) for part in np.frexp(np.asarray(a)))
 
     def qr(self, a: Any, mode: str) -> Any:
-        q, r = self._xp.linalg.qr(a, mode="reduced")
-        return r if mode == "r" else (q, r)
+        assert mode == "raw"
+        return tuple(self.asarray(part) for part in np.linalg.qr(np.asarray(a), mode="raw"))
+
+    def solve(self, a: Any, b: Any) -> Any:
+        return self._xp.linalg.solve(a, b)
 
 
 def array_rows(
@@ -103,18 +107,28 @@ def array_rows(
         group = batch_arrays.start_inputs(xp, trials, *map(xp.asarray, cpu.inputs))
     step = batch_draws.dense_layer if run.sampler == "dense" else batch_draws.gram_layer
     kind = xp.float32 if dtype == np.float32 else xp.float64
-    rows = []
+    rows, kept, active, second = [], [], None, xp.asarray(cpu.second)
     with np.errstate(over="ignore"):
         for layer, width in enumerate(cpu.widths[0].tolist(), 1):
-            group, h = step(xp, law, pairs, group, source, layer, width, tile, kind)
+            reads = arrays_back.lengths(xp, pairs, second, group, active)
+            n = group.signals.shape[-1]
+            group, h, factors = step(xp, law, pairs, group, source, layer, width, tile, kind)
+            active = arrays_back.active_nodes(xp, pairs, group, h)
+            kept.append(arrays_back.Kept(layer, n, tile, active, reads, factors))
             group, row = batch_arrays.finish_layer(xp, pairs, group, h, controlled=run.controls)
             rows.append(np.asarray(row))
-    return np.stack(rows, axis=1)
+        made = np.empty((trials, run.depth, run.columns.count))
+        made[:, :, cpu.forward] = np.stack(rows, axis=1)
+    if run.gradients:
+        with np.errstate(over="ignore", invalid="ignore"):
+            back = arrays_back.go_back(xp, law, pairs, source, kept, second, kind)
+        made[:, :, cpu.back] = np.asarray(back)
+    return made
 
 
 def cpu_rows(run: Run, trials: int, *, first_trial: int = 0) -> Floats:
     """Return the same by the CPU sampler."""
-    cpu = BatchSampler(run)
+    cpu = BatchGradientSampler(run) if run.gradients else BatchSampler(run)
     rows = np.empty((trials, run.depth, run.columns.count))
     signals = Signals.sharing()
     cpu.advance(0, first_trial, 0, cpu.carry(0, 1), rows, signals)

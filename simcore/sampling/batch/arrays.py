@@ -2,9 +2,10 @@
 
 The formulas, columns, units and thresholds are those of `cpu_kernels` and `cpu_observe`, with an
 axis of trials before all others. State and sums are float64. This module holds the parts of a layer
-before and after the weights; `draws` has the weights.
+before and after the weights; `draws` has the weights, `arrays_back` the way back.
 
-The namespace has the array API standard, `ldexp`, `frexp`, and `linalg.qr` with the mode "r".
+The namespace has the array API standard with `linalg.solve`, `ldexp`, `frexp`, and `linalg.qr`
+with the mode "raw".
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def start_inputs(xp: Any, trials: int, inputs: Array, residuals: Array, kappa: A
 # --- before the weights ---------------------------------------------------------------------------
 
 
-def _normalised(xp: Any, x: Array, power: Array) -> tuple[Array, Array, Array]:
+def normalised(xp: Any, x: Array, power: Array) -> tuple[Array, Array, Array]:
     """Bring columns to units in RANGE; return them, their powers and sums of squares."""
     square = _sum(xp, x * x)
     _, exponent = xp.frexp(square)
@@ -134,7 +135,7 @@ def _normalised(xp: Any, x: Array, power: Array) -> tuple[Array, Array, Array]:
     return x, power, scaled(xp, square, -2.0 * half)
 
 
-def _centred(xp: Any, law: Law, x: Array) -> Array:
+def centred(xp: Any, law: Law, x: Array) -> Array:
     """Return (σ_w/√n)(x − a x̄), with the mean subtracted twice."""
     n = x.shape[-1]
     scale = law.sigma_w / math.sqrt(n)
@@ -154,8 +155,8 @@ def layer_factor(
     bias.
     """
     explicit, n = pairs.explicit, group.signals.shape[-1]
-    x, power, square = _normalised(xp, group.signals, group.power)
-    t = _centred(xp, law, x)
+    x, power, square = normalised(xp, group.signals, group.power)
+    t = centred(xp, law, x)
     x_e, t_e, power_e = x[:, :explicit, :], t[:, :explicit, :], power[:, :explicit]
     before = law.sigma_w * law.sigma_w * (square / n)
     a = _sum(xp, t_e * t_e)
@@ -323,10 +324,40 @@ def _observed(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> li
     along = (kappa - scaled(xp, _slope(xp, sums.rx, sums.xx), up)) * xp.sqrt(sums.xx)
     length = xp.sqrt(along * along + across * across)
     both = (sums.inactive1 < width) & (sums.inactive2 < width) & (length > 0.0)
-    cosine = xp.where(both, along / xp.where(length > 0.0, length, 1.0), math.nan)
+    length = xp.where(length > 0.0, length, 1.0)
+    cosine = xp.where(both, along / length, math.nan)
+    sine = across / length
+    bent = both & (sine >= SMALLEST_NORMAL) & (width - sums.both > 1.0)
+    log_sine = xp.where(bent, 2.0 * xp.log(xp.where(bent, sine, 1.0)), math.nan)
     shares = [n / width for n in (sums.inactive1, sums.inactive2, sums.both)]
     died = [group.died[..., 0], group.died[..., 1], group.died[..., 0] * group.died[..., 1]]
-    return [q1[0], q2[0], q1[1], q2[1], *angle, cosine, *shares, *died]
+    means = _means(xp, group, (power1, up), width, sums)
+    return [q1[0], q2[0], q1[1], q2[1], *angle, cosine, *shares, *died, *means, log_sine]
+
+
+def _means(
+    xp: Any, group: Group, powers: tuple[Array, Array], width: int, sums: Sums
+) -> list[Array]:
+    """Return means and products of the activations (`cpu_observe._observe_activations`)."""
+    power, up = powers
+    kappa, rho = group.kappa, group.rho
+    rx, rr, r = scaled(xp, sums.rx, up), scaled(xp, sums.rr, 2.0 * up), scaled(xp, sums.r, up)
+    live2 = sums.inactive2 < width
+    live = live2 & (sums.inactive1 < width)
+    apart = rho * rho * sums.xx + 2.0 * rho * rx + rr
+    return [
+        _mean(xp, sums.x / width, power),
+        _mean(xp, xp.where(live2, kappa * sums.x - r, 0.0) / width, power),
+        _mean(xp, xp.where(live, kappa * sums.xx - rx, 0.0) / width, 2.0 * power),
+        _mean(xp, 0.5 * apart / width, 2.0 * power),
+    ]
+
+
+def _mean(xp: Any, value: Array, power: Array) -> Array:
+    """Return value·2^power, not negative, undefined beyond Q_RANGE (`row.put_mean`)."""
+    value = scaled(xp, xp.where(value > 0.0, value, 0.0), power)
+    within = ((value >= Q_RANGE[0]) & (value <= Q_RANGE[1])) | (value == 0.0)
+    return xp.where(within, value, math.nan)
 
 
 def _shown(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> list[Array]:

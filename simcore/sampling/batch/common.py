@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from simcore.physics.observables import GRADIENT_NAMES
 from simcore.runs.costs import batch_columns
 from simcore.runs.run import Run
 
@@ -27,6 +28,14 @@ class BatchFacts:
         self.pairing = Pairing(
             np.array(first, dtype=np.int64), self.columns - self.pairs, run.batch, run.shared
         )
+        second = [self.pairs + p for p in first] if run.inputs is None else run.inputs.pairs
+        self.second = np.array(second, dtype=np.int64).reshape(self.pairs, -1)[:, -1]
+        """The second input of each pair."""
+        columns = run.columns
+        back = np.array(columns.of_pairs(GRADIENT_NAMES * run.gradients), dtype=np.int64)
+        self.back = back.reshape(self.pairs, -1)
+        self.forward = np.setdiff1d(np.arange(columns.count), back)
+        """Columns of the way back, (pair, GRADIENTS), and of the way forward."""
 
     @cached_property
     def inputs(self) -> tuple[Columns, Columns, Columns] | None:
@@ -46,11 +55,12 @@ class BatchFacts:
         kappa = np.ldexp(1.0, exponent - (mantissa < np.sqrt(0.5))) * (length[second] > 0.0)
         return inputs, kappa[:, None] * inputs[first] - inputs[second], kappa
 
-    def small_run(self, pairs: int) -> Run:
-        """Return a run of one layer of four nodes with the kernels of this run."""
+    def small_run(self, pairs: int, *, gradients: bool = False) -> Run:
+        """Return a run of a layer of four nodes, or of two and back, with this run's kernels."""
         run = self.of_run
         return Run(
-            depth=1,
+            depth=1 + gradients,
+            gradients=gradients,
             width=(4,),
             ensemble=run.ensemble,
             k=run.k[:1],

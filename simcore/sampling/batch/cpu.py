@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +18,6 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import ROOM
-from simcore.physics.observables import GRADIENT_NAMES
 from simcore.runs.costs import BACK_COSTS, sampler_costs
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
@@ -186,23 +184,15 @@ class BatchGradientSampler(BatchSampler):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        columns, pairs = run.columns, range(self.pairs)
-        back = np.array(columns.of_pairs(GRADIENT_NAMES))
-        self.back = back.reshape(self.pairs, -1)
-        self.forward = np.setdiff1d(np.arange(columns.count), back)
-        second = [self.pairs + p for p in pairs] if run.inputs is None else run.inputs.pairs
-        self.second = np.array(second, dtype=np.int64).reshape(self.pairs, -1)[:, -1]
         if self.fused:
             self.fused, self.step = False, _fused_step
 
     def prepare(self) -> None:
         """Load the inputs; compile the kernels, or load them from the cache, with a small trial."""
         super().prepare()
-        small = self.small_run(1 if self.step is _fused_step else dense.FUSED_COLUMNS)
-        task = Task(0, 0, 1, 1)
-        BatchGradientSampler(replace(small, depth=2, gradients=True)).run(
-            task, None, Signals.sharing()
-        )
+        pairs = 1 if self.step is _fused_step else dense.FUSED_COLUMNS
+        small = self.small_run(pairs, gradients=True)
+        BatchGradientSampler(small).run(Task(0, 0, 1, 1), None, Signals.sharing())
 
     def _segment(self, point: int, trials: int) -> int:
         """Return all layers."""

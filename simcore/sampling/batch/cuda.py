@@ -18,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.numerics.rng import Stream
+from simcore.runs.costs import BACK_COSTS
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.statistics.blocks import BLOCK, Task
 
+from . import arrays_back
 from . import draws as batch_draws
 from .arrays import Array, Group, Pairs, finish_layer, sigma_b_of, start_inputs, start_pairs
 from .common import BatchFacts
@@ -216,17 +218,19 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         shown = self.device.as_array(rows)
         trials, layers, _ = shown.shape
         source = KernelSource(self.device, law, first_trial, trials)
-        group, room = carried.group, self._tile_bytes()
+        group, room = carried.group, self._tile_bytes() // trials
         with self.device.multiplying():
             for j in range(layers):
-                n = int(self.fan_ins[point][layer0 + j])
-                width = int(self.widths[point][layer0 + j])
-                tile = self._tile(law, room // trials, n, width)
-                drawn = layer0 + j + 1, width, tile, xp.float32
-                group, h = self.step(xp, law, self._pairs, group, source, *drawn)
+                drawn = self._drawn(point, layer0 + j, room)
+                group, h, _ = self.step(xp, law, self._pairs, group, source, *drawn, xp.float32)
                 group, row = finish_layer(xp, self._pairs, group, h, controlled=controlled)
                 shown[:, j, :] = row
         carried.group = group
+
+    def _drawn(self, point: int, layer: int, room: int) -> tuple[int, int, int]:
+        """Return a layer's number from 1, its width, and its nodes drawn at a time."""
+        n, width = int(self.fan_ins[point][layer]), int(self.widths[point][layer])
+        return layer + 1, width, self._tile(self.laws[point], room, n, width)
 
     def _tile_bytes(self) -> int:
         """Return the memory for the variates of all trials at a time, in bytes."""
@@ -237,5 +241,60 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         drawn = n if self.run_plan.sampler == "dense" else min(n + 1, self.columns)
         replaced = self.run_plan.sampler == "gram" and law.asymmetric
         ties = tie_bound(law, sigma_b_of(law, n)) > 0.0
-        each = drawn * (4 + (5 * 8 if replaced else 0) + (8 if ties else 0))
+        moved = self.run_plan.gradients and law.asymmetric
+        each = drawn * (4 + (40 if replaced else 0) + (8 if ties else 0) + (24 if moved else 0))
         return max(1, min(width, room // each))
+
+
+class BatchGradientCudaSampler(BatchCudaSampler):
+    """Inputs of one network through its layers and back, on a CUDA device (`--gradients`)."""
+
+    whole = True
+
+    @cached_property
+    def _places(self) -> tuple[Array, Array, Array]:
+        """Second inputs of the pairs, columns of the way forward and of the way back."""
+        places = self.second, self.forward, self.back
+        one, two, three = (self.device.xp.asarray(each) for each in places)
+        return one, two, three
+
+    def prepare(self) -> None:
+        """Compile the kernels, or load them from the caches, with a small trial."""
+        small = self.small_run(1, gradients=True)
+        sampler = BatchGradientCudaSampler(small, self.device)
+        sampler.run(Task(0, 0, 1, 1), None, Signals.sharing())
+
+    def seconds_per_block(self, point: int) -> float:
+        """Return a rough estimate of the time for a block of 64 trials, with many others."""
+        return super().seconds_per_block(point) * (1.0 + BACK_COSTS[self.run_plan.sampler])
+
+    def carried_bytes(self, point: int) -> int:
+        """Return an estimate of the memory of a trial and of all its layers, in bytes."""
+        nodes = self.nodes(point)
+        masks, lengths = self.pairing.inputs * nodes, 5 * 8 * self.pairs
+        factors = 8 * self.columns * (nodes + 2) if self.run_plan.sampler == "gram" else 0
+        return super().carried_bytes(point) + self.run_plan.depth * (masks + lengths + factors)
+
+    def make_rows(
+        self, point: int, first_trial: int, layer0: int, carried: Carried, rows: Any
+    ) -> None:
+        """Take trials through all layers together, and back."""
+        xp, law, pairs = self.device.xp, self.laws[point], self._pairs
+        second, forward, back = self._places
+        shown = self.device.as_array(rows)
+        trials, layers, _ = shown.shape
+        source = KernelSource(self.device, law, first_trial, trials)
+        group, room, kept = carried.group, self._tile_bytes() // trials, []
+        active = None
+        with self.device.multiplying():
+            for j in range(layers):
+                number, _, tile = drawn = self._drawn(point, j, room)
+                reads = arrays_back.lengths(xp, pairs, second, group, active)
+                group, h, factors = self.step(xp, law, pairs, group, source, *drawn, xp.float32)
+                active = arrays_back.active_nodes(xp, pairs, group, h)
+                fan_in = int(self.fan_ins[point][j])
+                kept.append(arrays_back.Kept(number, fan_in, tile, active, reads, factors))
+                group, row = finish_layer(xp, pairs, group, h, controlled=self.run_plan.controls)
+                shown[:, j, forward] = row
+            found = arrays_back.go_back(xp, law, pairs, source, kept, second, xp.float32)
+        shown[:, :, back] = found

@@ -10,6 +10,7 @@ CPU to rounding. Where weights have ties it is float64, since a tie shows by rou
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from simcore.numerics.rng import Stream
@@ -37,8 +38,54 @@ class Rounded(NamedTuple):
     columns: Array
     exponents: Array
 
+    def part(self, rows: range) -> Rounded:
+        """Return some of their numbers only."""
+        return self._replace(columns=self.columns[:, rows.start : rows.stop, :])
 
-def _rounded(xp: Any, t: Array, dtype: Any) -> Rounded:
+
+class Factors(NamedTuple):
+    """Householder's QR of columns: R up to the diagonal, reflectors beyond it; and their factors.
+
+    Shapes (B, C, m) and (B, rank).
+    """
+
+    v: Array
+    tau: Array
+
+
+def tiles(first: int, end: int, tile: int) -> Iterator[range]:
+    """Yield ranges of nodes, `tile` at a time."""
+    for start in range(first, end, tile):
+        yield range(start, min(start + tile, end))
+
+
+def factored(xp: Any, columns: Array) -> Factors:
+    """Return the factors of columns, shape (B, C, m)."""
+    return Factors(*xp.linalg.qr(xp.permute_dims(columns, (0, 2, 1)), mode="raw"))
+
+
+def root(xp: Any, factors: Factors) -> Array:
+    """Return R's columns, shape (B, C, rank)."""
+    return xp.tril(factors.v[:, :, : factors.tau.shape[-1]])
+
+
+def turned(xp: Any, factors: Factors, columns: Array) -> Array:
+    """Return columns, shape (B, M, m), multiplied by the whole of Q.
+
+    Q = I − V S⁻¹ Vᵀ with the reflectors V; S has 1/τ on the diagonal and above it VᵀV.
+    """
+    rank, m = factors.tau.shape[-1], factors.v.shape[-1]
+    on = factors.tau != 0.0  # others reflect nothing
+    v = xp.triu(factors.v[:, :rank, :], k=1) + xp.eye(rank, m, dtype=xp.float64)
+    v = xp.where(on[..., None], v, 0.0)
+    across = xp.permute_dims(v, (0, 2, 1))
+    own = (1.0 / xp.where(on, factors.tau, 1.0))[..., None] * xp.eye(rank, dtype=xp.float64)
+    s = xp.triu(xp.matmul(v, across), k=1) + own
+    along = xp.linalg.solve(s, xp.matmul(v, xp.permute_dims(columns, (0, 2, 1))))
+    return columns - xp.matmul(xp.permute_dims(along, (0, 2, 1)), v)
+
+
+def rounded(xp: Any, t: Array, dtype: Any) -> Rounded:
     """Round columns, shape (B, C, m), to a type, each divided by a power of two."""
     _, exponent = xp.frexp(xp.max(xp.abs(t), axis=-1))
     exponent = xp.astype(exponent, xp.float64)
@@ -46,7 +93,7 @@ def _rounded(xp: Any, t: Array, dtype: Any) -> Rounded:
     return Rounded(xp.permute_dims(t, (0, 2, 1)), exponent)
 
 
-def _product(xp: Any, z: Array, t: Rounded) -> Array:
+def product(xp: Any, z: Array, t: Rounded) -> Array:
     """Return the columns times the variates of nodes, (B, nodes, m): float64, (B, C, nodes)."""
     made = xp.matmul(xp.astype(z, t.columns.dtype, copy=False), t.columns)
     made = xp.astype(xp.permute_dims(made, (0, 2, 1)), xp.float64)
@@ -66,7 +113,7 @@ def dense_layer(
     width: int,
     tile: int,
     dtype: Any,
-) -> tuple[Group, Array]:
+) -> tuple[Group, Array, None]:
     """Return the group, regressed, and pre-activations, (B, C, N), by explicit weights.
 
     `layer` counts from 1. The weights of `tile` nodes are drawn at a time; products are of type
@@ -75,15 +122,14 @@ def dense_layer(
     n = group.signals.shape[-1]
     group, t, bias = layer_factor(xp, law, pairs, group)
     ties = tie_bound(law, sigma_b_of(law, n))
-    columns = _rounded(xp, t, xp.float64 if ties else dtype)
+    columns = rounded(xp, t, xp.float64 if ties else dtype)
     index, new = source.choices(width, n, layer) if law.asymmetric else (None, None)
     parts, olds = [], []
-    for first in range(0, width, tile):
-        rows = range(first, min(first + tile, width))
+    for rows in tiles(0, width, tile):
         z = source.variates(law.code, law.parameter, int(Stream.WEIGHT), rows, n, layer)
-        parts.append(_product(xp, z, columns))
+        parts.append(product(xp, z, columns))
         if index is not None:
-            olds.append(_drawn_weight(xp, law, z, index[:, rows.start : rows.stop]))
+            olds.append(drawn_weight(xp, law, z, index[:, rows.start : rows.stop]))
     h = parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
     draws = source.variates(NORMAL, 0.0, int(Stream.BIAS), range(1), width, layer)
     draws = xp.astype(draws, xp.float64)
@@ -92,11 +138,9 @@ def dense_layer(
     if index is not None:
         old = xp.where(index == n, sigma_b_of(law, n) * draws[:, 0, :], xp.concat(olds, axis=-1))
         h = _replaced(xp, pairs, group, Choices(index, old, new), h)
-    return (
-        _without_ties(xp, pairs, group, ties * xp.sum(xp.abs(t), axis=-1), h)
-        if ties
-        else (group, h)
-    )
+    if ties:
+        group, h = _without_ties(xp, pairs, group, ties * xp.sum(xp.abs(t), axis=-1), h)
+    return group, h, None
 
 
 def _without_ties(
@@ -120,7 +164,7 @@ def _without_ties(
     return group._replace(kappa=kappa, rho=rho), xp.concat([u_e, s], axis=1)
 
 
-def _drawn_weight(xp: Any, law: Law, z: Array, index: Array) -> Array:
+def drawn_weight(xp: Any, law: Law, z: Array, index: Array) -> Array:
     """Return the indexed weight of each row of z, shape (B, nodes, n), that has one."""
     trials, nodes, n = z.shape
     at = xp.reshape(xp.arange(trials * nodes), (trials, nodes)) * n
@@ -161,8 +205,8 @@ def gram_layer(
     width: int,
     tile: int,
     dtype: Any,
-) -> tuple[Group, Array]:
-    """Return the group, regressed, and pre-activations, (B, C, N), by their exact law.
+) -> tuple[Group, Array, Factors]:
+    """Return the group, regressed, pre-activations, (B, C, N), by their exact law, and T's factors.
 
     The parameters are those of `dense_layer`; `tile` is of normals.
     """
@@ -170,32 +214,30 @@ def gram_layer(
     group, t, bias = layer_factor(xp, law, pairs, group)
     if bias is not None:
         t = xp.concat([t, bias[..., None]], axis=-1)
-    by_row = xp.permute_dims(t, (0, 2, 1))
+    factors = factored(xp, t)
+    rank = factors.tau.shape[-1]
     q: Array = None
     index: Array = None
     new: Array = None
     spare: Array = None
     if law.asymmetric:
-        q, r = xp.linalg.qr(by_row, mode="reduced")
+        q = turned(xp, factors, xp.eye(rank, t.shape[-1], dtype=xp.float64)[None, ...])
+        q = xp.permute_dims(q, (0, 2, 1))
         index, new = source.choices(width, n, layer)
         spare = source.variates(NORMAL, 0.0, int(Stream.REPLACED), range(1), width, layer)
-    else:
-        r = xp.linalg.qr(by_row, mode="r")
-    columns = _rounded(xp, xp.permute_dims(r, (0, 2, 1)), dtype)
-    rank = r.shape[1]
+    columns = rounded(xp, root(xp, factors), dtype)
     parts, olds = [], []
-    for first in range(0, width, tile):
-        rows = range(first, min(first + tile, width))
+    for rows in tiles(0, width, tile):
         z = source.variates(NORMAL, 0.0, int(Stream.BATCH), rows, rank, layer)
-        parts.append(_product(xp, z, columns))
+        parts.append(product(xp, z, columns))
         if law.asymmetric:
             part = slice(rows.start, rows.stop)
             olds.append(_given_weight(xp, law, n, q, z, index[:, part], spare[:, 0, part]))
     h = parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
     if not law.asymmetric:
-        return group, h
+        return group, h, factors
     old = xp.concat(olds, axis=-1)
-    return group, _replaced(xp, pairs, group, Choices(index, old, new), h)
+    return group, _replaced(xp, pairs, group, Choices(index, old, new), h), factors
 
 
 def _given_weight(

@@ -166,9 +166,16 @@ def _centre(layer, products):
 
 
 def _by_law(layer: Layer, factors: gram.Factors, delta: Floats) -> Floats:
-    """Return WᵀΔ, (M, n), given the normals of the way forward."""
+    """Return WᵀΔ, (M, n), given the normals of the way forward; `delta` is overwritten.
+
+    The second gradient of a random pair is taken as its difference from the first: where that is 0
+    it stays 0, while equal columns would have an R that rounding decides.
+    """
     width, inputs = delta.shape[1], len(delta)
     rank, rows = factors.rank, factors.v.shape[1]
+    firsts = layer.pairing.explicit
+    if inputs > firsts:
+        delta[firsts:] -= delta[:firsts]
     products = np.zeros((inputs, rows))
     room = np.empty((gram.tile_nodes(rank, width), rank))
     for first in range(0, width, len(room)):
@@ -176,13 +183,15 @@ def _by_law(layer: Layer, factors: gram.Factors, delta: Floats) -> Floats:
         gram.fill_tile(layer, gram.BATCH, first, tile)
         products[:, :rank] += delta[:, first : first + len(tile)] @ tile
     if rows > rank:
-        root = gram.Factors(delta.copy()).r()
+        root = gram.Factors(delta).r()
         room = np.empty((gram.tile_nodes(root.shape[1], rows - rank), root.shape[1]))
         for first in range(rank, rows, len(room)):
             tile = room[: min(len(room), rows - first)]
             gram.fill_tile(layer, GRADIENT, first, tile)
             np.matmul(root, tile.T, out=products[:, first : first + len(tile)])
     factors.turn(products)
+    if inputs > firsts:
+        products[firsts:] += products[:firsts]
     back = np.ascontiguousarray(products[:, : layer.x.shape[1]])
     _centre(layer, back)
     return back

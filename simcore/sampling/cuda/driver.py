@@ -169,10 +169,11 @@ class CudaBlockSampler(TaskSampler):
         places = (room - trials * trial) // carried
         if places > 0:
             return 1, depth, places
+        least = "one network and back" if self.whole else "one layer of a block"
         raise DeviceError(
             "device",
             "cuda",
-            f"has {free / 2**20:.3g} MiB of memory free, too little for one layer of a block",
+            f"has {free / 2**20:.3g} MiB of memory free, too little for {least}",
             "End other programs on it, choose another with CUDA_VISIBLE_DEVICES,"
             " or use --device cpu.",
         )
