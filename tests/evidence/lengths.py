@@ -39,7 +39,7 @@ def law_command(width: int) -> str:
 def logs(effort: Effort, command: str, layer: int) -> Floats:
     """Return ln q of signal 1 of every network that lives."""
     values = simulated(command, effort).log_q1_trajectories.sel(layer=layer).values
-    return values[np.isfinite(values)]
+    return np.asarray(values[np.isfinite(values)])
 
 
 def published_logs(width: int, layers: int, factor: float = 1.0) -> Floats:

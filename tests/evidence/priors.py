@@ -61,7 +61,7 @@ def exact_cdf(width: int) -> tuple[Floats, Floats]:
 def outputs(effort: Effort, command: str) -> Floats:
     """Return ln |f| of the networks whose output is not 0."""
     values = 0.5 * simulated(command, effort).log_q1_trajectories.isel(layer=-1).values
-    return values[np.isfinite(values)]
+    return np.asarray(values[np.isfinite(values)])
 
 
 def prior(effort: Effort, width: int, scale: float = 1.0) -> Found:
@@ -132,10 +132,10 @@ def rows() -> list[Row]:
 ROWS = rows()
 WRONG = [
     Row(
-        "zavatone-veth-pehlevan/prior, 10 % wider",
+        "zavatone-veth-pehlevan/prior, twice as wide",
         ZAVATONE,
         prior_command(10),
         "",
-        partial(prior, width=10, scale=1.3),
+        partial(prior, width=10, scale=2.0),
     )
 ]

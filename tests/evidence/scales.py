@@ -172,7 +172,7 @@ def batch_command(k: str) -> str:
 
 
 def batch_means(effort: Effort, k: str) -> Floats:
-    """Return the mean of q over the 512 inputs of each network, over its start, (network, layer)."""
+    """Return the mean of q over the 512 inputs of networks, over its start, (network, layer)."""
     ds = simulated(batch_command(k), effort)
     q = 0.5 * (np.exp(ds.log_q1_trajectories) + np.exp(ds.log_q2_trajectories))
     values = q.mean("pair").transpose("trial", "layer").values

@@ -30,7 +30,8 @@ def markdown(done: Sequence[tuple[Row, Found]], seed: int) -> str:
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for command in dict.fromkeys(row.command for row, _ in done):
         names = ", ".join(f"`{row.name}`" for row, _ in done if row.command == command)
-        commands += [f"- {names}:", "", f"      {command} --seed {seed}", ""]
+        seeded = f"{command} --seed {seed}" if command.startswith("simulate") else command
+        commands += [f"- {names}:", "", f"      {seeded}", ""]
     return HEAD + "\n".join([*lines, *commands]).rstrip() + "\n"
 
 
