@@ -181,10 +181,13 @@ def batch_means(effort: Effort, k: str) -> Floats:
 
 
 def range_of_16(effort: Effort, k: str, low: float, high: float) -> Found:
-    """Return the median least and largest batch mean of 16 networks, and where theirs lie."""
-    last = batch_means(effort, k)[:, -1]
+    """Return the median least and largest batch mean of 16 networks, and where theirs lie.
+
+    By a lognormal law with the mean and the spread of ours.
+    """
+    logs = np.log(batch_means(effort, k)[:, -1])
     rng = np.random.default_rng(5)
-    groups = last[rng.integers(last.size, size=(4_000, 16))]
+    groups = np.exp(logs.mean() + logs.std(ddof=1) * rng.standard_normal((4_000, 16)))
     ends = []
     inside = True
     for found, published in ((groups.min(axis=1), low), (groups.max(axis=1), high)):
