@@ -84,7 +84,7 @@ def whest() -> list[Row]:
         ),
         Row(
             "whestbench/256 x 32, mean field",
-            "infinite width, which the benchmark's baselines use",
+            "infinite width",
             whest_command(256, 32),
             f"{mean_field_variance(32):.4f}",
             partial(variance, width=256, depth=32, published=mean_field_variance(32), slack=0.0),
