@@ -71,4 +71,8 @@ def in_words(run: Run) -> str:
     if no_controls(run):
         return f"{text}; no others: {no_controls(run)}"
     counted = f"; dead networks are counted: {no_hazards(run)}" if no_hazards(run) else ""
-    return f"{text}{counted}; exact at any width: the theory of {', '.join(EXACT)}"
+    from .predictions import exact_first_order
+
+    words = f"{text}{counted}; exact at any width: the theory of {', '.join(EXACT)}"
+    back = exact_first_order(run)
+    return f"{words}; theory_1n of {', '.join(back)}" if back else words
