@@ -142,7 +142,7 @@ FAULTS = (
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f[2].__name__)
 def test_faults_are_noticed(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of them at all of 20 seeds, with a p-value below 1e-5."""
+    """Each of them at all of 20 seeds, with a p-value below 1e-8."""
     where, name, wrong, case, trials = fault
     monkeypatch.setattr(where, name, wrong)
     assert agreement(batch(sampler="gram", **case), trials) < FALSE_ALARM
