@@ -51,7 +51,7 @@ EQUAL = ("he", *BOTH, "rai@critical", "raai:1@critical", "raai:10@critical", BIA
 """Ensembles that keep q."""
 
 SMALL = (*(scaled(x, SHRUNK) for x in ("he", *BOTH)), "rai", "raai:1", "raai:10")
-"""Ensembles with one factor of q, that of `rai`."""
+"""Ensembles with the factor of `rai`; those of raai:1 and raai:10 are 0.71 and 0.67."""
 
 
 def factors(*values):
@@ -67,6 +67,7 @@ FEW = (
 
 
 MARKED = {
+    "he": (".", "k"),
     "rai": ("o", "C0"),
     "raai:10": ("s", "C1"),
     "orthogonal": ("^", "C2"),
@@ -142,11 +143,13 @@ PARTS = {
     "deep": [
         students(
             50,
-            (
-                *("he", *factors(0.87, 0.94, 0.97), "orthogonal", "rai", "rai@critical"),
-                *("raai:1@critical", "correlated:1"),
-            ),
+            ("he", *factors(0.87, 0.94), "orthogonal", "rai", "raai:1@critical"),
+            pilots=4,
         )
+    ],
+    # The sizes and rates of `simcore train` by default, and finer rates.
+    "default": [
+        TeacherStudent(ensembles=("he", SMALL[0], "rai"), rates=x) for x in (None, rates(-15, -9))
     ],
     "width": [few(5, width=128, rates=rates(-13, -7))],
 }
@@ -315,27 +318,21 @@ def draw(saved, path):
 
 
 def _scale(axes, rows):
-    """Draw he over its scales as a line, other ensembles as markers, small outputs hollow."""
+    """Draw he over its scales as a line, and ensembles as markers, hollow for small outputs."""
     whole = [r for r in rows if "output_scale" not in r]
     line = sorted((r for r in whole if r["ensemble"].partition("@")[0] == "he"), key=_variance)
     low, middle, high = np.array([r["test"] for r in line], dtype=float).T
     x = [_variance(r) for r in line]
-    axes.plot(x, middle, "k.-", label="he, scale of hidden layers")
+    axes.plot(x, middle, "k-", label="he at several scales")
     axes.fill_between(x, low, high, color="k", alpha=0.1, lw=0)
-    for name, (marker, colour) in {"he": ("*", "k"), **MARKED}.items():
-        for small in (False, True):
-            own = [
-                r
-                for r in rows
-                if r["ensemble"].partition("@")[0] == name and ("output_scale" in r) is small
-            ]
-            if own and (small or name != "he"):
-                style = {"color": colour, "ms": 4, "mfc": "none" if small else colour}
-                style["label"] = f"{name}, output × 0.1" if small and name == "he" else name
-                if small and name != "he":
-                    style["label"] = None
-                y = [float(r["test"][1]) for r in own]
-                axes.plot([_variance(r) for r in own], y, marker, **style)
+    for row in rows:
+        marker, colour = MARKED.get(row["ensemble"].partition("@")[0], ("", "k"))
+        face = colour if row in whole else "none"
+        y = float(row["test"][1])
+        axes.plot(_variance(row), y, marker, color=colour, ms=4, mfc=face)
+    for name, (marker, colour) in MARKED.items():
+        axes.plot([], [], marker, color=colour, ms=4, label=name)
+    axes.plot([], [], "ko", ms=4, mfc="none", label="hollow: output layer × 0.1")
     axes.set(xscale="log", yscale="log")
 
 

@@ -115,6 +115,12 @@ ESTIMATORS = {
     "dead_network1": "fraction of trials in which some layer so far has h1 <= 0 at every node",
     "dead_network2": "fraction of trials in which some layer so far has h2 <= 0 at every node",
     "dead_network_both": "fraction of trials that are dead for signal 1 and for signal 2",
+    "mean1": "mean over trials of <x1>, x = max(h, 0), over the nodes of the layer",
+    "mean2": "mean over trials of <x2>, x = max(h, 0), over the nodes of the layer",
+    "product": "mean over trials of <x1 x2>, x = max(h, 0)",
+    "variance": "mean over trials of <(x1 - x2)^2>/2, x = max(h, 0)",
+    "log_sine": "mean over trials of ln(1 - <x1 x2>^2/(<x1^2> <x2^2>)), x = max(h, 0); trials with "
+    "no active node or with exactly parallel activations are left out",
     "log_gradient1": "mean over trials of ln |d1|^2, d = df/dh, f = v x/sqrt(N) of the last layer, "
     "v standard normal; trials with d1 = 0 are left out",
     "log_gradient2": "mean over trials of ln |d2|^2; trials with d2 = 0 are left out",
@@ -252,6 +258,10 @@ _COVARIANCE = (
 )
 
 
+_ADDED = ("mean1", "mean2", "product", "variance", "log_sine")
+"""Observables that files before format 1.5 lack."""
+
+
 def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
     observable = BY_NAME[base(name)]
     dims = tuple(run.dimensions) + dims_of(run, name, kind.dims)[1:]
@@ -273,7 +283,8 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         units=units,
         optional=kind in _FIRST_ORDER + _CONTROLLED
         or (name in NETWORK_NAMES and kind in (_THEORY, _THEORY_ERRORS))
-        or (folder, name) == ("covariance", "log_q1"),
+        or (folder, name) == ("covariance", "log_q1")
+        or name in _ADDED,
     )
 
 

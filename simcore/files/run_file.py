@@ -42,9 +42,9 @@ __all__ = [
     "write_run",
 ]
 
-FORMAT = Format("simcore-run", (1, 4), "the file of a run", "simulate")
+FORMAT = Format("simcore-run", (1, 5), "the file of a run", "simulate")
 
-_STATE_VERSION = (1, 2)
+_STATE_VERSION = (1, 5)
 """First format whose state has all that is needed to resume a run."""
 
 RNG = "philox4x32-10"
@@ -245,7 +245,7 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
                 "file",
                 os.fspath(path),
                 f"has format {version_text(header.format_version)}, whose state lacks the "
-                "covariances of ln q, so it can be read but not extended or merged",
+                "observables of the activations, so it can be read but not extended or merged",
                 "Simulate again, or use the version of simcore that wrote it.",
             )
         if header.rng_layout != rng_layout(header.run):

@@ -108,6 +108,28 @@ OBSERVABLES = (
         "the network is dead for signal 1 and for signal 2",
         label="dead networks, both signals",
     ),
+    Observable("mean1", "mean activation of signal 1", "mean activation, signal 1", heading="mean"),
+    Observable(
+        "mean2", "mean activation of signal 2", "mean activation, signal 2", heading="mean 2"
+    ),
+    Observable(
+        "product",
+        "mean product of the activations of both signals",
+        label="mean product of the activations",
+        heading="product",
+    ),
+    Observable(
+        "variance",
+        "half the mean squared difference of the activations of both signals",
+        label="variance of the activations over the signals",
+        heading="variance",
+    ),
+    Observable(
+        "log_sine",
+        "natural logarithm of the squared sine of the angle between the activations",
+        label="ln sin² of the angle between the activations",
+        heading="ln sin^2",
+    ),
 )
 """Every observable of a pair, in the order of the columns of a trajectory."""
 
@@ -198,7 +220,10 @@ Bin b = 1 … 20 holds (b − 1)/20 < rate ≤ b/20, but for rate 1, which has t
 NAMES = tuple(o.name for o in OBSERVABLES)
 GRADIENT_NAMES = tuple(o.name for o in GRADIENTS)
 
-HISTOGRAMMED = ("log_q1", "correlation", "log_distance", "angle", "inactive1", "inactive_both")
+HISTOGRAMMED = (
+    *("log_q1", "correlation", "log_distance", "angle", "inactive1", "inactive_both"),
+    "log_sine",
+)
 """Observables whose distribution over trials is kept as a histogram."""
 
 GRADIENT_HISTOGRAMS = ("log_gradient1", "tangent11", "tangent12")
@@ -258,7 +283,11 @@ NEAR_ONE = 1e-3
 """Mean of 1 − c below which deviations of c are those of 1 − c, whose digits c has not kept."""
 
 MEASURED_BY = {"q1": "inactive1", "q2": "inactive2", "distance": "correlation"} | dict.fromkeys(
-    ("weight_gradient1", "tangent11", "tangent12", "tangent22"), "inactive1"
+    (
+        *("mean1", "mean2", "product", "variance"),
+        *("weight_gradient1", "tangent11", "tangent12", "tangent22"),
+    ),
+    "inactive1",
 )
 """Observables with values beyond float64, each with one that is defined wherever it exists."""
 
@@ -299,6 +328,16 @@ class Columns:
     def of_pair(self) -> tuple[str, ...]:
         """Names of the columns of a pair."""
         return self.forward + GRADIENT_NAMES * self.gradients
+
+    @property
+    def variates(self) -> bool:
+        """Whether pairs have control variates."""
+        return set(CONTROLLED) <= set(self.controlled)
+
+    @property
+    def hazards(self) -> tuple[str, ...]:
+        """Those of `HAZARDS` that pairs have."""
+        return tuple(name for name in HAZARDS if name in self.controlled)
 
     @property
     def covariance(self) -> tuple[str, ...]:

@@ -48,10 +48,8 @@ def rarely_dies(widths: Sequence[int], depth: int) -> bool:
 
 def no_hazards(run: Run) -> str:
     """Return why dead networks are only counted; "" if their hazards are summed, too."""
-    if run.shared_network:
-        return "hazards of inputs that share a network are not computed"
-    if run.sampler == "dense":
-        return "hazards of explicit weights are not computed"
+    if run.weights != "normal":
+        return f"sums of {run.weights} weights have no closed law"
     return ""
 
 

@@ -42,6 +42,11 @@ COLUMNS = len(NAMES)
     DEAD1,
     DEAD2,
     DEAD_BOTH,
+    MEAN1,
+    MEAN2,
+    PRODUCT,
+    VARIANCE,
+    LOG_SINE,
 ) = range(COLUMNS)
 
 FEATURES = COLUMNS
@@ -140,6 +145,32 @@ def finish_angle(row, x):
     y = row[ANGLE]
     if y >= 0.0:
         row[ANGLE] = arctan2(y, x)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def put_mean(value, power, row, at):
+    """Write value·2^power, which is not negative but for rounding; left out beyond Q_RANGE."""
+    if value < 0.0:
+        value = 0.0
+    if power != 0.0:
+        value = math.ldexp(value, _i32(power))
+    if Q_RANGE[0] <= value <= Q_RANGE[1] or value == 0.0:
+        row[at] = value
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def write_activation_angle(along, across, active, row):
+    """Write the cosine and the logarithm of the squared sine between the activations.
+
+    The second signal's have the components `along` and `across` ≥ 0 of the first's, in any unit.
+    One active node leaves one direction, whatever rounding says.
+    """
+    length = math.sqrt(times(along, along) + times(across, across))
+    if length > 0.0:
+        row[COSINE] = along / length
+        sine = across / length
+        if sine >= SMALLEST_NORMAL and active > 1.0:
+            row[LOG_SINE] = times(2.0, log(sine))
 
 
 @njit(nogil=True, cache=True, forceinline=True)

@@ -112,6 +112,15 @@ class Trajectory:
     inactive2: FloatArray
     inactive_both: FloatArray
     """Fraction of nodes with h ≤ 0 for both signals, (π − θ)/(2π)."""
+    mean1: FloatArray
+    """⟨x₁⟩ of the activations, √(q₁/(2π))."""
+    mean2: FloatArray
+    product: FloatArray
+    """⟨x₁x₂⟩, √(q₁q₂)J(c)."""
+    variance: FloatArray
+    """⟨(x₁ − x₂)²⟩/2."""
+    log_sine: FloatArray
+    """ln(1 − (2J)²); NaN where `log_distance` is."""
 
     def observable(self, name: str) -> FloatArray:
         """Return the array of the observable `name`; InputError if there is none."""
@@ -240,6 +249,31 @@ def of_angle(mantissas: FloatArray, exponents: npt.NDArray[np.int64]) -> dict[st
     }
 
 
+def of_activations(
+    log_q1: FloatArray, log_q2: FloatArray, found: dict[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """Return the observables of the activations, of normal pre-activations.
+
+    `found` is of `of_angle`. They are `cosine`, `mean1`, `mean2`, `product`, `variance` and
+    `log_sine`, each in the shape of θ.
+    """
+    # 1 − 2J = (1 − c)(1 − G/π), which keeps its digits at small angles.
+    rest = 1.0 - bend(found["angle"]) / math.pi
+    apart = found["distance"] * rest
+    cosine = 1.0 - apart
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        both = 0.5 * np.exp(0.5 * (log_q1 + log_q2))
+        lengths = 2.0 * np.log(np.abs(np.expm1(0.5 * (log_q1 - log_q2))))
+        return {
+            "cosine": cosine,
+            "mean1": np.exp(0.5 * log_q1) / math.sqrt(2.0 * math.pi),
+            "mean2": np.exp(0.5 * log_q2) / math.sqrt(2.0 * math.pi),
+            "product": np.where(cosine > 0.0, both * cosine, 0.0),
+            "variance": np.where(apart > 0.0, both * apart, 0.0) + 0.25 * np.exp(log_q2 + lengths),
+            "log_sine": found["log_distance"] + np.log(rest) + np.log1p(cosine),
+        }
+
+
 def trajectory(
     depth: int,
     *,
@@ -287,11 +321,11 @@ def trajectory(
     return Trajectory(
         log_q1=lengths.log_q1,
         log_q2=lengths.log_q2,
-        cosine=1.0 - found["distance"] * (1.0 - bend(angle) / math.pi),
         inactive1=np.full_like(angle, 0.5),
         inactive2=np.full_like(angle, 0.5),
         inactive_both=(math.pi - angle) / (2.0 * math.pi),
         **found,
+        **of_activations(lengths.log_q1, lengths.log_q2, found),
     )
 
 

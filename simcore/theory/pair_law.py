@@ -174,8 +174,16 @@ def pre_activation_angle(moments: Moments, joint: Joint, layer: Layer, exponent:
     return np.asarray(np.arctan2(np.sqrt(det), joint.kappa * layer.q - np.ldexp(b, exponent)))
 
 
-def activation_cosine(pairs: Pairs, moments: Moments, second: float) -> FloatArray:
-    """Cosine of the angle between the activations, given the ⟨x²⟩ of signal 1."""
-    det = np.maximum(0.0, second * moments.rr - moments.rx**2)
-    along = pairs.kappa * second - np.ldexp(moments.rx, pairs.exponent)
-    return np.asarray(np.cos(np.arctan2(np.ldexp(np.sqrt(det), pairs.exponent), along)))
+def activation_angle(pairs: Pairs, moments: Moments, second: float) -> dict[str, FloatArray]:
+    """`cosine`, `log_sine`, `product` and `variance`, given the ⟨x²⟩ of signal 1, in its units."""
+    root, exponent = np.sqrt(np.maximum(0.0, second * moments.rr - moments.rx**2)), pairs.exponent
+    along = pairs.kappa * second - np.ldexp(moments.rx, exponent)
+    square = moments.rr + 2.0 * pairs.rho * moments.rx + pairs.rho**2 * second
+    with np.errstate(divide="ignore"):
+        log_sine = np.log(root) - np.log(np.hypot(np.ldexp(root, exponent), along))
+    return {
+        "cosine": np.asarray(np.cos(np.arctan2(np.ldexp(root, exponent), along))),
+        "log_sine": np.where(root > 0.0, 2.0 * (log_sine + exponent * math.log(2.0)), np.nan),
+        "product": np.maximum(0.0, along),
+        "variance": np.ldexp(0.5 * square, 2 * exponent),
+    }

@@ -32,7 +32,7 @@ from .asymmetric import (
 from .checks import mean_square, numbers, single, whole_numbers
 from .law import FloatArray
 from .meanfield import Trajectory, of_angle
-from .pair_law import Pairs, activation_cosine, joint_of, moments_of, pre_activation_angle
+from .pair_law import Pairs, activation_angle, joint_of, moments_of, pre_activation_angle
 from .particles import REPLICAS, SIZES, given_pairs, next_pairs, random_pairs
 
 __all__ = [
@@ -46,12 +46,16 @@ _RESOLUTION = 0.75
 """Of the quadratures: q is right to 1e-5 at any fan-in, mostly to 1e-8."""
 
 
+OF_PAIR = ("cosine", "log_sine", "product", "variance")
+"""Observables of both activations."""
+
+
 @dataclass(frozen=True, eq=False)
 class PopulationTrajectory(Trajectory):
     """The `theory` column of theory.md 3 for `rai` and `raai`, arrays of shape (depth,).
 
-    q1, q2, their logarithms, inactive1 and inactive2 come from quadrature; the rest are means over
-    replicas of the population.
+    q1, q2, their logarithms, inactive1, inactive2, mean1 and mean2 come from quadrature; the rest
+    are means over replicas of the population.
     """
 
     errors: Trajectory
@@ -69,7 +73,8 @@ class _Angles:
     angle: FloatArray
     """θ of the pre-activations over 2^exponent."""
     exponent: int
-    cosine: FloatArray
+    of_activations: dict[str, FloatArray]
+    """`pair_law.activation_angle`."""
     only_second: FloatArray
     """Probability that signal 2 alone is active."""
 
@@ -93,13 +98,15 @@ def _follow(
         if math.isnan(seen):
             # The residual was lost to rounding beside a bias far larger than the signals.
             lost = np.full(REPLICAS, np.nan)
-            yield from [_Angles(lost, 0, lost, lost)] * (len(layers) - number)
+            yield from [_Angles(lost, 0, dict.fromkeys(OF_PAIR, lost), lost)] * (
+                len(layers) - number
+            )
             return
         size = next(size for bound, size in SIZES if seen >= bound)
         pairs, only_second = next_pairs(pairs, joint, layer, size, rng)
         moments = moments_of(pairs, layer.after.first, layer.after.second, symmetric)
-        cosine = activation_cosine(pairs, moments, layer.after.second)
-        yield _Angles(angle, exponent, cosine, only_second)
+        seen_after = activation_angle(pairs, moments, layer.after.second)
+        yield _Angles(angle, exponent, seen_after, only_second)
 
 
 def _layers(measure: Measure, law: AsymmetricLaw, fan_ins: Sequence[int]) -> list[Layer]:
@@ -126,10 +133,15 @@ def _observables(
     angle = values["angle"]
     with np.errstate(over="ignore", under="ignore"):
         values |= {"q1": np.exp(log_q1), "q2": np.exp(log_q2)}
+        after = [[layer.after for layer in layers] for layers in (first, second)]
+        units = [np.exp([[m.log_unit] for m in of]) for of in after]
+        means = [unit * [[m.first] for m in of] for unit, of in zip(units, after, strict=True)]
+        seen = {name: np.stack([a.of_activations[name] for a in angles]) for name in OF_PAIR}
+        seen |= {name: units[0] ** 2 * seen[name] for name in ("product", "variance")}
+    values |= seen | {"mean1": means[0], "mean2": means[1]}
     values |= {
         "log_q1": log_q1,
         "log_q2": log_q2,
-        "cosine": np.stack([a.cosine for a in angles]),
         "inactive1": inactive1[:, None],
         "inactive2": inactive2[:, None],
         "inactive_both": inactive1[:, None] - np.stack([a.only_second for a in angles]),
@@ -145,7 +157,8 @@ def _deviations(values: FloatArray) -> FloatArray:
 
 def _standard_error(values: FloatArray) -> FloatArray:
     # The spread of equal numbers is 0, which the rounding of their mean would spoil.
-    spread = _deviations(values).std(axis=1, ddof=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = _deviations(values).std(axis=1, ddof=1)
     return np.asarray(spread / math.sqrt(values.shape[1]))
 
 

@@ -56,7 +56,7 @@ def _ensembles(dataset: xr.Dataset, against: str, judged: Sequence[Difference]) 
     rates = dict(_of_ensembles(dataset["learning_rate"]))
     for name in ended:
         if name != against:
-            at = f" Learning rates: {rates[name]:g}, {against} {rates[against]:g}."
+            at = f" Learning rates: {rates[name]:.3g}, {against} {rates[against]:.3g}."
             yield _ensemble([d for d in judged if d.ensemble == name], target) + at
     if ended == [against]:
         yield f"There is nothing to compare {against} to."
@@ -166,9 +166,9 @@ def grid_words(dataset: xr.Dataset) -> list[str]:
         {e for e, flag in _of_ensembles(dataset[name]) if flag} for name in ("at_edge", "extended")
     )
     nowhere = unstable(dataset)
-    edge = [f"{e} ({rates[e]:g})" for e in rates if e in at_edge and e not in nowhere]
+    edge = [f"{e} ({rates[e]:.3g})" for e in rates if e in at_edge and e not in nowhere]
     inside = [e for e in rates if e in extended - at_edge]
-    held = [f"{e} ({rates[e]:g})" for e in _held(dataset, rates) if e not in nowhere]
+    held = [f"{e} ({rates[e]:.3g})" for e in _held(dataset, rates) if e not in nowhere]
     notes = {
         "Some pilot of {} diverged at every learning rate of the grid; the smallest was "
         "taken.": nowhere,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simcore.errors import DeviceError
+from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.sampling.asymmetric.cpu import AsymmetricSampler
 from simcore.sampling.asymmetric.cuda import AsymmetricCudaSampler
@@ -75,10 +76,10 @@ def test_what_trials_carry_goes_on_from_the_host(kernels: Compiled) -> None:
     run = one_point(80, 1.0, depth=4)
     sampler = AsymmetricCudaSampler(run, Emulated(kernels))
     carried = np.empty((5, sampler.carried_bytes(0) // 8))
-    made = np.empty((2, 5, 2, 15))
+    made = np.empty((2, 5, 2, len(NAMES)))
     for part, layer0 in enumerate((0, 2)):
         advance(sampler, 0, layer0, carried, made[part])
-    rows = np.empty((5, 4, 15))
+    rows = np.empty((5, 4, len(NAMES)))
     cpu = AsymmetricSampler(run)
     cpu.advance(0, 0, 0, cpu.carry(0, 1), rows, signals())
     assert np.concatenate(made, axis=1).tobytes() == rows.tobytes()

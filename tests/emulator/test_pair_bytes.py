@@ -10,7 +10,7 @@ import pytest
 from numba import types
 
 from simcore.numerics.rng import ROOM, Stream, as_normal, fill_normals, fill_words
-from simcore.physics.observables import column
+from simcore.physics.observables import NAMES, column
 from simcore.runs.run import Run
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.emulator import probes
@@ -94,7 +94,7 @@ def test_launches_go_on_where_others_ended(program: Program) -> None:
     """Layers 0 to 2 and then 3 to 6, from the states that the first launch has left."""
     run = one_point(130, 1.0, depth=7)
     whole = device_walk(from_ptx(program), run, 3)
-    states, rows = walk(one_point(130, 1.0, depth=3), 3).states, np.empty((3, 4, 15))
+    states, rows = walk(one_point(130, 1.0, depth=3), 3).states, np.empty((3, 4, len(NAMES)))
     program.launch(3, 128, whole.physics, whole.widths, 0, 3, 0, 4, states, rows)
     assert rows.tobytes() == np.ascontiguousarray(whole.rows[:, 3:]).tobytes()
     assert states.tobytes() == whole.states.tobytes()

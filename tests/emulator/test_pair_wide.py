@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.sampling.pair import cpu_kernels as pair
 from simcore.sampling.pair import cuda as pair_cuda
@@ -40,7 +41,7 @@ def from_512_nodes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 def same(device: Emulated, run: Run, trials: int = 2, first_trial: int = 0) -> bool:
     """Whether a device leaves the very rows and states that the CPU sampler leaves."""
     sampler = PairCudaSampler(run, device)
-    states, rows = sampler.start(0, first_trial, trials), np.empty((trials, run.depth, 15))
+    states, rows = sampler.start(0, first_trial, trials), np.empty((trials, run.depth, len(NAMES)))
     try:
         sampler.make_rows(0, first_trial, 0, states, rows)
     except (BarrierError, AssertionError):

@@ -19,7 +19,7 @@ from simcore.sampling.pair.physics import GAMMA, KAPPA, MANTISSA, RHO
 from tests.support.pair_driver import Walk, layer_normals, walk, walk_on
 
 TOLERANCE = 1e-6
-OF_SIZE_ONE = ("log_q1", "log_q2", "correlation", "cosine")
+OF_SIZE_ONE = ("log_q1", "log_q2", "correlation", "cosine", "log_sine")
 """Of these the error is absolute: a logarithm's is relative in q, and a correlation or a cosine is
 a sum of terms of size 1, whatever is left of them."""
 
@@ -57,7 +57,13 @@ def recursion(walked: Walk, start: Matrix) -> Iterator[dict[str, mp.mpf]]:
         if xx * yy == 0:
             yield observed
             return  # a signal has died: the tests of the law look at that
-        yield observed | {"cosine": xy / mp.sqrt(xx * yy)}
+        apart = sum((a - b) ** 2 for a, b in zip(x, y, strict=True))
+        observed |= {"cosine": xy / mp.sqrt(xx * yy), "mean1": sum(x) / width}
+        observed |= {"mean2": sum(y) / width, "variance": apart / 2 / width}
+        observed |= {"product": xy / width}
+        if sum(a + b > 0 for a, b in zip(x, y, strict=True)) > 1:  # one node is one direction
+            observed |= {"log_sine": mp.log(1 - xy**2 / xx / yy)}
+        yield observed
         sx, sy = sum(x), sum(y)
         k11 = w2 / width * (xx - g / width * sx * sx) + s
         k12 = w2 / width * (xy - g / width * sx * sy) + s
@@ -71,9 +77,13 @@ def agree(walked: Walk, start: Matrix) -> None:
         if walked["distance"][0, layer] == 0.0:
             break
         checked += 1
+        sizes = dict.fromkeys(OF_SIZE_ONE, mp.mpf(1))
+        # Sums that may cancel.
+        sizes["product"] = mp.sqrt(expected["q1"] * expected["q2"])
+        sizes["variance"] = 10 * expected.get("variance", 0)
         for name, value in expected.items():
             got = walked[name][0, layer]
-            size = 1 if name in OF_SIZE_ONE else value
+            size = sizes.get(name, value)
             error = abs(mp.mpf(got) - value) / size
             assert error < TOLERANCE, (name, layer + 1, got, value)
         log_distance = walked["log_distance"][0, layer]

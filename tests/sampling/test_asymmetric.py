@@ -135,10 +135,25 @@ def observed(u: Any, v: Any) -> dict[str, Any]:
         "q2": mp.fdot(v, v) / len(v),
         "distance": distance,
         "correlation": correlation,
-        "cosine": distance_of([max(a, zero) for a in u], [max(a, zero) for a in v])[1],
         "inactive1": sum(off1) / len(u),
         "inactive2": sum(off2) / len(v),
         "inactive_both": sum(a and b for a, b in zip(off1, off2, strict=True)) / len(u),
+        **of_activations([max(a, zero) for a in u], [max(a, zero) for a in v]),
+    }
+
+
+def of_activations(x: list[Any], y: list[Any]) -> dict[str, Any]:
+    """Return their means and products, and the cosine and ln sin² of their angle, or None."""
+    distance, cosine = distance_of(x, y)
+    bent = distance is not None and min(distance, 2 - distance) > mp.mpf("1e-80")
+    gaps = [a - b for a, b in zip(x, y, strict=True)]
+    return {
+        "cosine": cosine,
+        "log_sine": mp.log(distance * (2 - distance)) if bent else None,
+        "mean1": mp.fsum(x) / len(x),
+        "mean2": mp.fsum(y) / len(x),
+        "product": mp.fdot(x, y) / len(x),
+        "variance": mp.fdot(gaps, gaps) / 2 / len(x),
     }
 
 
@@ -155,6 +170,9 @@ CASES = [
     (math.inf, (70, 90, 65), 0.0, 1.9),
     (-0.5, (30, 100, 30, 100), None, 1.0),
 ]
+
+
+RELATIVE = {"q1": 1e-12, "q2": 1e-6, "mean1": 1e-12, "mean2": 1e-6, "variance": 1e-6}
 
 
 @pytest.mark.parametrize(("k", "widths", "sigma_b", "distance"), CASES)
@@ -176,17 +194,20 @@ def test_layers_follow_the_explicit_law(
             where = (trial, j)
             for name in ("inactive1", "inactive2", "inactive_both"):
                 assert found[name][where] == seen[name], (name, where)
-            for name, rel in (("q1", 1e-12), ("q2", 1e-6)):
+            for name, rel in RELATIVE.items():
                 assert found[name][where] == pytest.approx(float(seen[name]), rel=rel), name
+            size = float(mp.sqrt(seen["q1"] * seen["q2"]))
+            assert found["product"][where] == pytest.approx(float(seen["product"]), abs=1e-6 * size)
             check_angle(found, seen, where)
 
 
 def check_angle(found: dict[str, Floats], seen: dict[str, Any], where: tuple[int, int]) -> None:
-    for name in ("correlation", "cosine"):
+    for name in ("correlation", "cosine", "log_sine"):
         if seen[name] is None:
             assert math.isnan(found[name][where]), (name, where)
         else:
-            assert found[name][where] == pytest.approx(float(seen[name]), abs=1e-7), (name, where)
+            near = 1e-6 if name == "log_sine" else 1e-7
+            assert found[name][where] == pytest.approx(float(seen[name]), abs=near), (name, where)
     if seen["distance"] is None:
         assert math.isnan(found["distance"][where])
     elif seen["distance"] < mp.mpf("1e-80"):

@@ -35,7 +35,7 @@ from tests.support.two_samples import worst
 
 Floats = npt.NDArray[np.float64]
 
-RELATIVE = {"q1", "q2", "distance", "angle"}
+RELATIVE = {"q1", "q2", "distance", "angle", "mean1", "mean2", "variance"}
 COUNTED = {name for name in NAMES if name.startswith(("inactive", "dead"))}
 
 CLOSE = (0.5, 1e-3, 1e-10, 1e-17, 1e-30, 2.0)
@@ -65,6 +65,9 @@ def differences(run: Run, made: Floats, expected: Floats) -> dict[str, Floats]:
     for name in run.columns.of_pair:
         a, b = (rows[..., run.columns.of(name)] for rows in (made, expected))
         scale = np.where(a == b, 1.0, np.abs(b)) if name in RELATIVE else 1.0
+        if name == "product":  # a sum that may cancel
+            roots = [expected[..., run.columns.of(q)] for q in ("q1", "q2")]
+            scale = np.sqrt(np.where(a == b, 1.0, roots[0] * roots[1]))
         off[name] = np.nan_to_num(np.abs(a - b) / scale)
     return off
 

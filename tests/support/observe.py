@@ -52,6 +52,8 @@ def observe_pairs(u: Floats, v: Floats) -> dict[str, Floats]:
     """
     q1, q2 = np.mean(u * u, axis=1), np.mean(v * v, axis=1)
     correlation, distance = _similarity(u, v)
+    x, y = np.maximum(u, 0.0), np.maximum(v, 0.0)
+    cosine, apart = _similarity(x, y)
     return {
         "q1": q1,
         "q2": q2,
@@ -61,10 +63,15 @@ def observe_pairs(u: Floats, v: Floats) -> dict[str, Floats]:
         "distance": distance,
         "log_distance": _log(distance),
         "angle": 2.0 * np.arcsin(np.sqrt(distance / 2.0)),
-        "cosine": _similarity(np.maximum(u, 0.0), np.maximum(v, 0.0))[0],
+        "cosine": cosine,
         "inactive1": np.mean(u <= 0.0, axis=1),
         "inactive2": np.mean(v <= 0.0, axis=1),
         "inactive_both": np.mean((u <= 0.0) & (v <= 0.0), axis=1),
+        "mean1": x.mean(axis=1),
+        "mean2": y.mean(axis=1),
+        "product": np.mean(x * y, axis=1),
+        "variance": np.mean((x - y) ** 2, axis=1) / 2.0,
+        "log_sine": _log(apart * (2.0 - apart)),
     }
 
 

@@ -120,11 +120,19 @@ def test_trajectory_is_the_k_matrix_recursion(
     layers = k_matrices(25, k, sigma_w, sigma_b, 1.0, q2, distance, digits)
     with mp.workdps(digits):
         cs = correlations(layers)
+        products = [
+            mp.sqrt(a * b) * relu_kernel(c) for (a, b, _), c in zip(layers, cs, strict=True)
+        ]
         expected = {
             "q1": floats([k11 for k11, _, _ in layers]),
             "q2": floats([k22 for _, k22, _ in layers]),
             "distance": floats([1 - c for c in cs]),
             "angle": floats([mp.acos(c) for c in cs]),
+            "mean1": floats([mp.sqrt(k11 / (2 * mp.pi)) for k11, _, _ in layers]),
+            "mean2": floats([mp.sqrt(k22 / (2 * mp.pi)) for _, k22, _ in layers]),
+            "variance": floats(
+                [(a + b) / 4 - p for (a, b, _), p in zip(layers, products, strict=True)]
+            ),
         }
         absolute = {
             "log_q1": floats([mp.log(k11) for k11, _, _ in layers]),
@@ -132,12 +140,15 @@ def test_trajectory_is_the_k_matrix_recursion(
             "log_distance": floats([mp.log(1 - c) for c in cs]),
             "correlation": floats(cs),
             "cosine": floats([2 * relu_kernel(c) for c in cs]),
+            "log_sine": floats([mp.log(1 - (2 * relu_kernel(c)) ** 2) for c in cs]),
             "inactive_both": floats([mpf(1) / 4 + mp.asin(c) / (2 * mp.pi) for c in cs]),
         }
     for name, values in expected.items():
         np.testing.assert_allclose(
             got.observable(name), values, rtol=RELATIVE, atol=0.0, err_msg=name
         )
+    sizes = np.sqrt(got.q1 * got.q2)  # the product itself may be 0
+    assert np.all(np.abs(got.product - floats(products)) <= RELATIVE * sizes)
     for name, values in absolute.items():
         # The rounding of a logarithm near -645 is itself 1e-13.
         slack = RELATIVE + 2.3e-16 * np.abs(values)
@@ -271,7 +282,7 @@ def test_parallel_inputs_of_unequal_length_part_only_through_the_bias() -> None:
 
 def test_observables_are_those_of_the_table() -> None:
     names = "q1 q2 log_q1 log_q2 correlation distance log_distance angle cosine"
-    inactive = "inactive1 inactive2 inactive_both"
+    inactive = "inactive1 inactive2 inactive_both mean1 mean2 product variance log_sine"
     got = theory.trajectory(3, distance=0.5)
     assert [field.name for field in fields(got)] == [*names.split(), *inactive.split()]
     assert got.observable("angle") is got.angle

@@ -19,7 +19,10 @@ from simcore.theory.population import (
 from tests.support.oracle import FixedInputs, Law, RandomPairs, simulate_shared
 
 WIDTH, DEPTH, NETWORKS = 256, 8, 150
-COMPARED = ("q1", "q2", "distance", "cosine", "inactive1", "inactive_both")
+COMPARED = (
+    *("q1", "q2", "distance", "cosine", "inactive1", "inactive_both"),
+    *("mean1", "mean2", "product", "variance", "log_sine"),
+)
 WIDTH_BIAS = 10.0
 """Least N times the relative difference allowed between width N and infinite width at 8 layers."""
 

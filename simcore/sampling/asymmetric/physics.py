@@ -184,23 +184,40 @@ def observe_layer(width, across2, totals, state, row):
     shown.put_length(uu / width, state[POWER_X], row, shown.Q1, shown.LOG_Q1)
     shown.put_length(vv / width, state[POWER_R], row, shown.Q2, shown.LOG_Q2)
     totals[ALONG], totals[LOG_POWER_X], totals[LOG_POWER_R] = along, state[POWER_X], state[POWER_R]
+    _observe_activations(width, totals, state, row)
     if uu == 0.0 or vv == 0.0:
         return
     shown.put_angle(along, math.sqrt(across2), row)
     if n1 < width and n2 < width:
-        _observe_cosine(width, totals, state, row)
+        _observe_angle(width, totals, state, row)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _observe_cosine(width, totals, state, row):
-    """Write the cosine between the activations of signals that both live."""
+def _observe_activations(width, totals, state, row):
+    """Write the means and products of the activations; x₁ − x₂ is r less its value at ONE_R."""
+    x1, x2, r1, rx = totals[at.X1], totals[at.X2], totals[at.R1], totals[at.RX]
+    power_x, power_r = state[POWER_X], state[POWER_R]
+    shown.put_mean(x1 / width, power_x, row, shown.MEAN1)
+    one = scaled(state[ONE_R], _i64(power_x))
+    apart = totals[at.R2] - times(times(2.0, one), rx) + times(times(one, one), x2)
+    shown.put_mean(0.5 * apart / width, 2.0 * power_r, row, shown.VARIANCE)
+    row[shown.MEAN2] = row[shown.PRODUCT] = 0.0
+    if totals[at.N2] == width:
+        return
+    shown.put_mean((times(state[KAPPA], x1) - r1) / width, power_r, row, shown.MEAN2)
+    if totals[at.N1] < width:
+        product = times(state[KAPPA], x2) - rx
+        shown.put_mean(product / width, power_x + power_r, row, shown.PRODUCT)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _observe_angle(width, totals, state, row):
+    """Write the angle between the activations of signals that both live."""
     xx, rx = totals[at.X2], totals[at.RX]
     along, across = at_least_0(times(state[KAPPA], xx) - rx), 0.0
     if width > 1:
         across = math.sqrt(at_least_0(times(xx, totals[at.R2]) - times(rx, rx)))
-    length = math.sqrt(times(along, along) + times(across, across))
-    if length > 0.0:
-        row[shown.COSINE] = along / length
+    shown.write_activation_angle(along, across, width - totals[at.BOTH], row)
 
 
 # --- from a layer to the law of the next ----------------------------------------------------------

@@ -208,8 +208,12 @@ def _shares(f: Floats, one: Floats, two: Floats) -> tuple[Floats, Floats]:
         sound = determinant > 1e-9 * a * c
         first = np.where(sound, (c * p - b * q) / determinant, 1.0)
         second = np.where(sound, (a * q - b * p) / determinant, 1.0)
-        rest = ((f - first * one - second * two) ** 2).sum(axis=0) / np.maximum(count - 2, 1)
-        errors = rest * c / determinant, rest * a / determinant
+        # Errors from each network's own remainder: large ones come with large controls.
+        rest = (f - first * one - second * two) / determinant
+        errors = [
+            (((u * x - b * y) * rest) ** 2).sum(axis=0)
+            for u, x, y in ((c, one, two), (a, two, one))
+        ]
     found = []
     for share, error in zip((first, second), errors, strict=True):
         # 1 is best to leading order in 1/N: what noise can explain counts little beside it.

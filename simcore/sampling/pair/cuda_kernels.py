@@ -249,7 +249,7 @@ def finish_layer(physics, thread, width, totals, state, row):
     elif thread == ANGLE_THREAD:
         finish_angle(row, totals[pair_physics.ALONG])
     elif thread == STATE_THREAD:
-        pair_physics.observe_cosine(width, totals, state, row)
+        pair_physics.observe_activations(width, totals, state, row)
         pair_physics.move_on(physics, width, totals, state)
     cuda.syncthreads()
 

@@ -159,7 +159,7 @@ def finish_layer(physics, width, totals, state, row):
     dead.
     """
     observe_layer(width, totals, state, row)
-    observe_cosine(width, totals, state, row)
+    observe_activations(width, totals, state, row)
     for which in range(shown.LOGS):
         shown.finish_row_log(which, totals[EXPONENT], totals[EXPONENT], row)
     shown.finish_angle(row, totals[ALONG])
@@ -168,7 +168,7 @@ def finish_layer(physics, width, totals, state, row):
 
 @njit(nogil=True, cache=True, forceinline=True)
 def observe_layer(width, totals, state, row):
-    """Write the observables of a layer to `row`, but logarithms, the angle and the cosine.
+    """Write the observables of a layer to `row`, but logarithms, the angle and the activations'.
 
     In their places is what these need, and `totals` holds the rest of it: `finish_layer` does them
     next, where on a GPU several threads do them side by side. Observables are found for the
@@ -182,8 +182,9 @@ def observe_layer(width, totals, state, row):
     if state[LIVE] == NONE_LEFT:
         for count in range(SUMS, TOTALS):
             totals[count] = width
-        row[shown.Q1] = 0.0
-        row[shown.Q2] = 0.0
+        row[shown.Q1] = row[shown.Q2] = 0.0
+        row[shown.MEAN1] = row[shown.MEAN2] = 0.0
+        row[shown.PRODUCT] = row[shown.VARIANCE] = 0.0
     if totals[SUMS] == width:
         state[DIED1] = 1.0
     if totals[SUMS + 1] == width:
@@ -241,21 +242,40 @@ def _show(per_node, cosine, sine, own, totals, row):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def observe_cosine(width, totals, state, row):
-    """Write the cosine between the activations, where there is an angle and no signal is dead."""
-    if np.isnan(row[shown.CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
+def observe_activations(width, totals, state, row):
+    """Write the means and products of the activations and, where both live, their angle.
+
+    x₁ − x₂ = ρx₁ + r, so that close signals keep the digits of their difference.
+    """
+    if state[LIVE] == NONE_LEFT:
         return
     _, _, _, _, _, f = direction(state)
-    m, per_node = state[MANTISSA], 1.0 / width
+    m, power, per_node = state[MANTISSA], state[POWER], 1.0 / width
     xx, rx = times(totals[1], per_node), times(totals[3], per_node)
     rr = times(totals[4], per_node)
-    root1 = math.sqrt(m)
-    area = math.sqrt(at_least_0(times(xx, rr) - times(rx, rx)))
-    across = times(times(f, root1), area)
-    along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
-    length = math.sqrt(times(along, along) + times(across, across))
-    if length > 0.0:
-        row[shown.COSINE] = along / length
+    root1, kappa, rho = math.sqrt(m), state[KAPPA], state[RHO]
+    fr = times(root1, f)
+    along = times(times(kappa, m), xx) - times(fr, rx)
+    of_first, of_second = shown.MEAN1, shown.MEAN2
+    if state[SWAPPED] == 1.0:
+        of_first, of_second = of_second, of_first
+    shown.put_mean(times(times(root1, totals[0]), per_node), power, row, of_first)
+    apart = times(times(times(rho, rho), m), xx) + times(times(f, f), rr)
+    apart += times(times(times(2.0, rho), fr), rx)
+    shown.put_mean(times(0.5, apart), 2.0 * power, row, shown.VARIANCE)
+    if totals[SUMS] == width or totals[SUMS + 1] == width:
+        row[of_second], row[shown.PRODUCT] = 0.0, 0.0
+        if totals[SUMS + 1] < width:
+            second = -times(times(f, totals[2]), per_node)
+            shown.put_mean(second, power, row, of_second)
+        return
+    second = times(times(kappa, root1), totals[0]) - times(f, totals[2])
+    shown.put_mean(times(second, per_node), power, row, of_second)
+    shown.put_mean(along, 2.0 * power, row, shown.PRODUCT)
+    if np.isnan(row[shown.CORRELATION]):
+        return
+    across = times(fr, math.sqrt(at_least_0(times(xx, rr) - times(rx, rx))))
+    shown.write_activation_angle(along, across, width - totals[SUMS + 2], row)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
