@@ -13,6 +13,7 @@ from simcore.physics.observables import RATE_BINS
 from simcore.physics.rounding import DIFFERENCE
 from simcore.sampling import row as shown
 
+from .death import add_hazards
 from .physics import in_units
 
 SUMS = 11
@@ -117,6 +118,13 @@ def _show(k11, gamma2, kappa, per_node, total, row):
 
 
 @njit(nogil=True, cache=True)
+def _put_hazards(hazard, row):
+    number = shown.hazards(row)
+    for i in range(number):
+        row[row.size - number + i] = hazard[i]
+
+
+@njit(nogil=True, cache=True)
 def _observe_activations(total, kappa, rho, powers, width, row):
     """Write the means and products of the activations; x₁ − x₂ = ρx₁ + r."""
     unit, up = math.ldexp(1.0, int(powers[0])), int(powers[1] - powers[0])
@@ -147,7 +155,10 @@ def _finish_pair(layer, p, sums, total, active, row):
     uu, us, ss, xx, rx, rr, n1, n2, both, _, _ = total
     powers = batch.power[first], batch.power[column]
     _observe_activations(total, kappa, batch.rho[p], powers, width, row)
-    if row.size > shown.FEATURES and batch.square[first] > 0.0:
+    if shown.hazards(row) > 0:
+        add_hazards(layer, p)
+        _put_hazards(batch.hazard[p], row)
+    if shown.has_features(row) and batch.square[first] > 0.0:
         _show(batch.square[first], batch.square[column], cotangent, 1.0 / width, total, row)
     if active.size and pairing.inputs != pairing.explicit:
         _count_pair(u, s, cotangent, active)
