@@ -135,7 +135,7 @@ def dead_units(effort: Effort, count: int) -> Found:
     at = ds.isel(layer=-1)
     value, error = 256 * float(at.dead), 256 * float(at.dead_stderr)
     shown = count if effort.divisor == 1 else 500
-    theory = 256 * float(dead_of_pairs(32, k=0.0, distances=np.ones(shown // 2))[-1])
+    theory = 256 * float(dead_of_pairs(32, k=0.0, distances=[1.0] * (shown // 2))[-1])
     if effort.divisor > 1:
         spread = abs(value - theory) <= 0.5 * theory + 4.0 * error
         return Found(f"{value:.0f} of 500 directions", REPRODUCED if spread else CONTRADICTED)
