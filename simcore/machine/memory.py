@@ -59,7 +59,7 @@ def _kept(run: Run, columns: int, nodes: int) -> int:
 
 def _controls(run: Run) -> int:
     """Return the bytes of the coefficients of control variates, and of what makes them."""
-    if not run.controls:
+    if not run.columns.variates:
         return 0
     from simcore.sampling.control.follow import COEFFICIENTS
     from simcore.sampling.control.of_run import TOGETHER

@@ -330,6 +330,16 @@ class Columns:
         return self.forward + GRADIENT_NAMES * self.gradients
 
     @property
+    def variates(self) -> bool:
+        """Whether pairs have control variates."""
+        return set(CONTROLLED) <= set(self.controlled)
+
+    @property
+    def hazards(self) -> tuple[str, ...]:
+        """Those of `HAZARDS` that pairs have."""
+        return tuple(name for name in HAZARDS if name in self.controlled)
+
+    @property
     def covariance(self) -> tuple[str, ...]:
         """Columns of a pair whose covariance between layers is kept."""
         kept = COVARIANCE + GRADIENT_COVARIANCE

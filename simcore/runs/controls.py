@@ -48,10 +48,8 @@ def rarely_dies(widths: Sequence[int], depth: int) -> bool:
 
 def no_hazards(run: Run) -> str:
     """Return why dead networks are only counted; "" if their hazards are summed, too."""
-    if run.shared_network:
-        return "hazards of inputs that share a network are not computed"
-    if run.sampler == "dense":
-        return "hazards of explicit weights are not computed"
+    if run.weights != "normal":
+        return f"sums of {run.weights} weights have no closed law"
     return ""
 
 
@@ -71,4 +69,8 @@ def in_words(run: Run) -> str:
     if no_controls(run):
         return f"{text}; no others: {no_controls(run)}"
     counted = f"; dead networks are counted: {no_hazards(run)}" if no_hazards(run) else ""
-    return f"{text}{counted}; exact at any width: the theory of {', '.join(EXACT)}"
+    from .predictions import exact_first_order
+
+    words = f"{text}{counted}; exact at any width: the theory of {', '.join(EXACT)}"
+    back = exact_first_order(run)
+    return f"{words}; theory_1n of {', '.join(back)}" if back else words

@@ -19,6 +19,11 @@ SIGNALS = ("dead_network1", "dead_network2")
     ("options", "names", "words"),
     [
         ({}, CONTROLLED + BOTH, "inactive_both, dead_network_both; exact at any width: the theory"),
+        (
+            {"gradients": True},
+            CONTROLLED + BOTH,
+            "; theory_1n of log_gradient1, log_gradient2, wei",
+        ),
         ({"width": (3, 64)}, CONTROLLED + BOTH, "q1, q2"),
         ({"width": (8,)}, BOTH, "dead_network_both; no others: a network of this width dies"),
         ({"device": "cuda"}, CONTROLLED + BOTH, "dead_network_both; exact"),
@@ -29,14 +34,15 @@ SIGNALS = ("dead_network1", "dead_network2")
         ),
         ({"ensemble": "raai", "k": (1.0,)}, SIGNALS, "dead_network1, dead_network2; no others"),
         ({"ensemble": "rai", "device": "cuda"}, SIGNALS, "dead_network1, dead_network2; no others"),
-        ({"ensemble": "rai", "sampler": "dense"}, (), "none: the node averages of rai have no"),
+        ({"ensemble": "rai", "sampler": "dense"}, SIGNALS, "dead_network1, dead_network2; no"),
         ({"ensemble": "rai", "controls": "off"}, (), "none: turned off"),
         ({"controls": False}, (), "none: turned off"),
-        ({"sampler": "dense"}, CONTROLLED, "dead networks are counted: hazards of explicit"),
-        ({"shared_network": True}, CONTROLLED, "are counted: hazards of inputs that share"),
+        ({"sampler": "dense"}, CONTROLLED + BOTH, "dead_network_both; exact"),
+        ({"shared_network": True}, CONTROLLED + BOTH, "dead_network_both; exact"),
+        ({"shared_network": True, "device": "cuda"}, CONTROLLED + BOTH, "dead_network_both; exact"),
         ({"weights": "uniform"}, (), "none: the node averages of uniform weights"),
-        ({"shared_network": True, "ensemble": "rai"}, (), "none: the node averages of rai"),
-        ({"shared_network": True, "width": (8,)}, (), "none: a network of this width dies"),
+        ({"shared_network": True, "ensemble": "rai"}, SIGNALS, "dead_network1, dead_network2; no"),
+        ({"shared_network": True, "width": (8,)}, BOTH, "dead_network_both; no others: a network"),
     ],
 )
 def test_columns_and_words(options: dict[str, Any], names: tuple[str, ...], words: str) -> None:
@@ -57,5 +63,5 @@ def test_earlier_files_go_on_without() -> None:
 
 def test_controls_that_cannot_be_on_are_refused() -> None:
     with pytest.raises(InputError, match="controls = on: has no meaning here: the node averages"):
-        Run(depth=3, width=(8,), ensemble="rai", sampler="dense", controls="on")
+        Run(depth=3, width=(8,), sampler="dense", weights="uniform", controls="on")
     assert Run(depth=3, width=(8,), ensemble="rai", controls="on").controls

@@ -22,6 +22,7 @@ from simcore.inputs.input_set import InputSet
 from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK_NAMES, RATE_BINS
 from simcore.physics.weight_laws import NORMAL
+from simcore.runs.grid import Point
 from simcore.runs.run import Run
 from simcore.sampling import driver as blocks
 from simcore.sampling.batch import dense, gram
@@ -31,6 +32,7 @@ from simcore.sampling.batch.physics import Law
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.variates import fill_choices, fill_variates
 from simcore.statistics.blocks import Task
+from tests.support.death import exact_chance, exact_of_both
 from tests.support.weight_laws import inputs_layer
 
 Floats = npt.NDArray[np.float64]
@@ -187,8 +189,8 @@ def choices(law: Law, n: int, width: int, trial: int, layer: int) -> tuple[Any, 
     return index, beta
 
 
-def explicit_layers(walked: Walk) -> Iterator[Matrix]:
-    """Yield the pre-activations of all inputs, shape (M, N), layer by layer."""
+def explicit_layers(walked: Walk) -> Iterator[tuple[Matrix, Matrix]]:
+    """Yield the activations that a layer reads and its pre-activations, shape (M, nodes)."""
     law = walked.sampler.laws[0]
     x = walked.inputs
     for layer, (z, zb) in enumerate(walked.weights, 1):
@@ -205,7 +207,7 @@ def explicit_layers(walked: Walk) -> Iterator[Matrix]:
                 else:
                     w[i, j] = mp.mpf(beta[i])
         h = x @ w.T + b
-        yield h
+        yield x, h
         x = np.where(h > 0, h, mp.mpf(0))
 
 
@@ -242,8 +244,10 @@ def agree(walked: Walk, tolerance: float = TOLERANCE) -> int:
     """Compare every layer and pair with the oracle; return how many values were compared."""
     m = len(walked.inputs)
     died = np.zeros(m, dtype=bool)
+    hazards: dict[tuple[str, int], Any] = {}
     compared = 0
-    for layer, h in enumerate(explicit_layers(walked)):
+    for layer, (x, h) in enumerate(explicit_layers(walked)):
+        hazards_agree(walked, layer, x, died, hazards)
         inactive = (h <= 0).astype(bool)
         died |= inactive.all(axis=1)
         for p, (a, b) in enumerate(walked.pairs):
@@ -273,6 +277,31 @@ def agree(walked: Walk, tolerance: float = TOLERANCE) -> int:
         if walked.sampler.run_plan.shared:
             network_agrees(walked, layer, inactive, died)
     return compared
+
+
+def hazards_agree(
+    walked: Walk, layer: int, x: Matrix, died: Any, sums: dict[tuple[str, int], Any]
+) -> None:
+    """Compare `sums` of the probabilities of dying, to which those of a layer are added."""
+    run = walked.sampler.run_plan
+    point, width = run.points[0], walked.sampler.widths[0][layer]
+    for p, (a, b) in enumerate(walked.pairs):
+        for name in run.columns.hazards:
+            chance = of_layer(name, point, list(x[a]), list(x[b]), (died[a], died[b]))
+            sums[name, p] = sums.get((name, p), 0) + chance ** int(width)
+            got = walked.of(f"{name}_controlled")[layer, p]
+            assert got == pytest.approx(float(sums[name, p]), rel=1e-6), (name, layer + 1, p)
+
+
+def of_layer(name: str, point: Point, x: list[Any], y: list[Any], died: tuple[bool, bool]) -> Any:
+    """Return the probability that a node is inactive for what still lives; 0 where nothing does."""
+    if name != "dead_network_both":
+        second = name == "dead_network2"
+        return 0 if died[second] else exact_chance(point, y if second else x)
+    first, second, both = exact_of_both(point, x, y)
+    if all(died):
+        return 0
+    return second if died[0] else first if died[1] else both
 
 
 def network_agrees(walked: Walk, layer: int, inactive: Any, died: Any) -> None:
@@ -335,7 +364,7 @@ def test_single_pair_matches_explicit_networks(ensemble: str, k: float, sigma_b:
     """Few columns take another way, with the same weights."""
     for distance in (0.7, 1e-20):
         run = shared_run("dense", ensemble, k, sigma_b, shared_network=False, distance=(distance,))
-        assert run.columns.count == len(NAMES)
+        assert run.columns.count == len(run.columns.of_pair)
         assert agree(walk(run, 3)) > 20
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import mpmath
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -23,12 +22,10 @@ from simcore.sampling.asymmetric import physics as moves
 from simcore.sampling.asymmetric.cpu import AsymmetricSampler
 from simcore.sampling.contract import Signals
 from simcore.sampling.pair import physics as pair_physics
+from tests.support.death import exact_chance, exact_tail, mp
 from tests.support.pair_driver import walk_on
 
 Floats = npt.NDArray[np.float64]
-mp = mpmath.mp.clone()
-mp.dps = 60
-
 TAIL_ERROR = 2e-15
 """What the docstring of `average_tail` states; 1.5e-15 is the most in 10⁴ arguments, near a = ½."""
 
@@ -39,17 +36,6 @@ ERROR = 1e-13
 @njit
 def _tail(a: float) -> Any:  # pragma: no cover - compiled
     return death.average_tail(a)
-
-
-def exact_tail(a: Any) -> Any:
-    """Return E Φ(−βa) in many digits: the closed form, with room for its cancellation."""
-    if a < 0:
-        return 1 - exact_tail(-a)
-    with mp.workdps(120):
-        if a < mp.mpf("1e-15"):
-            return mp.mpf(1) / 2 - 2 * a / (3 * mp.sqrt(2 * mp.pi))
-        tail = mp.erfc(a / mp.sqrt(2)) / 2
-        return tail + (0.5 - tail) / a**2 - mp.npdf(a) / a
 
 
 @pytest.mark.parametrize("a", [0.01, 0.3, 0.5, 1.0, 2.5, 7.0])
@@ -107,26 +93,6 @@ class Given:
         y = [b if abs(b) > least else mp.mpf(0) for b, least in zip(y, noise, strict=True)]
         return [a * unit_x for a in x], [b * unit_r for b in y]
 
-    def exact(self, x: list[Any]) -> Any:
-        """Return p by theory.md (3), word by word."""
-        point, n = self.point, self.n
-        g = mp.mpf(1) if math.isinf(point.k) else mp.mpf(point.k) / (1 + mp.mpf(point.k))
-        w2 = mp.mpf(point.sigma_w) ** 2 / n
-        b2 = w2 if point.sigma_b is None else mp.mpf(point.sigma_b) ** 2
-        total = mp.mpf(0)
-        for j in range(n):
-            others = x[:j] + x[j + 1 :]
-            s = mp.fsum(others)
-            total += _chance(x[j], w2 * (mp.fdot(others, others) - g / n * s * s) + b2)
-        s = mp.fsum(x)
-        return (total + _chance(mp.mpf(1), w2 * (mp.fdot(x, x) - g / n * s * s))) / (n + 1)
-
-
-def _chance(mean: Any, variance: Any) -> Any:
-    if variance <= mp.mpf("1e-50") * mean * mean:
-        return mp.mpf(0) if mean > 0 else mp.mpf(1)
-    return exact_tail(mean / mp.sqrt(variance))
-
 
 CASES = [
     (0.0, (3, 3, 3, 3), None, 1.0, 0.6007),
@@ -160,7 +126,7 @@ def test_p_of_asymmetric_nodes_is_that_of_the_explicit_law(case: tuple[Any, ...]
     for trial in range(4):
         for layer in range(run.depth):
             given = Given(run, trial, layer)
-            exact = [given.exact(signal) for signal in given.activations()]
+            exact = [exact_chance(given.point, signal) for signal in given.activations()]
             for found, expected in zip(given.chances(), exact, strict=True):
                 assert found == pytest.approx(float(expected), rel=ERROR), (trial, layer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,43 +20,63 @@ from simcore.sampling.pair.cpu import PairSampler
 Floats = npt.NDArray[np.float64]
 
 DEEP = 10
-CASES = {
-    "rai, 3": (Ensemble.rai(), 3),
-    "rai, 6": (Ensemble.rai(), 6),
-    "rai without bias, 3": (Ensemble.rai(sigma_b=0.0), 3),
-    "raai, k = 1, 3": (Ensemble.raai(k=1.0), 3),
-    "raai, k = 10, 3": (Ensemble.raai(k=10.0), 3),
-    "raai, k = 1, 6": (Ensemble.raai(k=1.0), 6),
-    "raai, k = 10, 6": (Ensemble.raai(k=10.0), 6),
-    "he, 3": (Ensemble.he(), 3),
-    "he with bias, 2": (Ensemble.he(sigma_b=0.3), 2),
-    "correlated, k = 1, 3": (Ensemble.correlated(k=1.0), 3),
-    "weights that sum to 0, 2": (Ensemble.correlated(k=math.inf), 2),
+SHARED: dict[str, Any] = {"shared_network": True, "correlation": [0.0, 0.8], "depth": 5}
+DENSE = {"sampler": "dense"}
+CASES: dict[str, tuple[Ensemble, int, dict[str, Any]]] = {
+    "rai, 3": (Ensemble.rai(), 3, {}),
+    "rai, 6": (Ensemble.rai(), 6, {}),
+    "rai without bias, 3": (Ensemble.rai(sigma_b=0.0), 3, {}),
+    "raai, k = 1, 3": (Ensemble.raai(k=1.0), 3, {}),
+    "raai, k = 10, 3": (Ensemble.raai(k=10.0), 3, {}),
+    "raai, k = 1, 6": (Ensemble.raai(k=1.0), 6, {}),
+    "raai, k = 10, 6": (Ensemble.raai(k=10.0), 6, {}),
+    "he, 3": (Ensemble.he(), 3, {}),
+    "he with bias, 2": (Ensemble.he(sigma_b=0.3), 2, {}),
+    "correlated, k = 1, 3": (Ensemble.correlated(k=1.0), 3, {}),
+    "weights that sum to 0, 2": (Ensemble.correlated(k=math.inf), 2, {}),
+    "rai, explicit weights, 3": (Ensemble.rai(), 3, DENSE),
+    "correlated, explicit weights, 2": (Ensemble.correlated(k=1.0, sigma_b=0.2), 2, DENSE),
+    "raai, a batch, 3": (Ensemble.raai(k=1.0), 3, SHARED | {"trials": 4000}),
+    "he, a batch, 3": (Ensemble.he(), 3, SHARED | {"trials": 4000}),
 }
 
 
-def z_scores(ensemble: Ensemble, width: int, seed: int) -> Floats:
-    """Return hazards of 2,000 networks less counts of 20,000 others, in standard errors."""
-    few = simcore.simulate(ensemble, width=width, depth=DEEP, trials=2000, seed=seed)
-    many = simcore.simulate(
-        ensemble, width=width, depth=DEEP, trials=20_000, seed=seed + 1000, controls="off"
+def z_scores(
+    ensemble: Ensemble, width: int, options: dict[str, Any], seed: int, factor: float = 1.0
+) -> Floats:
+    """Return hazards of 2,000 networks less counts of 40,000 others, in standard errors.
+
+    The hazards are multiplied by a factor first. `options` may have another number of counts.
+    """
+    settings: dict[str, Any] = {"depth": DEEP, "trials": 40_000} | options
+    counts = settings["trials"]
+    many: Any = simcore.simulate(
+        ensemble, width=width, seed=seed + 1000, controls="off", **settings
     )
+    settings["trials"] = 2000
+    few: Any = simcore.simulate(ensemble, width=width, seed=seed, **settings)
     found = []
     for name in HAZARDS:
         if f"{name}_controlled" not in few:
             continue
-        value, error = few[f"{name}_controlled"], few[f"{name}_controlled_stderr"]
+        value = factor * few[f"{name}_controlled"].to_numpy()
+        error = factor * few[f"{name}_controlled_stderr"].to_numpy()
         # Of the probability: where no network has died the count has an error, too.
-        counted = np.sqrt(value * (1.0 - value) / 20_000)
-        found.append((value - many[name]) / np.hypot(error, counted))
+        counted = np.sqrt(value * (1.0 - value) / counts)
+        found.append(np.ravel((value - many[name].to_numpy()) / np.hypot(error, counted)))
     return np.concatenate(found)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_hazards_are_the_shares_of_dead_networks(case: str) -> None:
-    # 180 scores of all cases, each beyond 5 in one of 1.7e6: false alarm below 1e-4.
+    # 300 scores of all cases, each beyond 5 in one of 1.7e6: false alarm below 2e-4.
     z = z_scores(*CASES[case], seed=1)
     assert np.abs(z).max() < 5.0, z
+
+
+@pytest.mark.parametrize("case", ["rai, 3", "he, 3", "rai, explicit weights, 3"])
+def test_hazards_that_are_a_little_wrong_are_found(case: str) -> None:
+    assert np.abs(z_scores(*CASES[case], seed=1, factor=1.07)).max() > 5.0
 
 
 @pytest.mark.parametrize(("width", "probability"), [(24, 3.722e-8), (40, 6.643e-13)])

@@ -14,6 +14,7 @@ from simcore.runs.run import Run
 from simcore.sampling.batch import arrays as batch_arrays
 from simcore.sampling.batch import arrays_back
 from simcore.sampling.batch import draws as batch_draws
+from simcore.sampling.batch.array_death import add_hazards
 from simcore.sampling.batch.cpu import BatchGradientSampler, BatchSampler
 from simcore.sampling.batch.physics import Law
 from simcore.sampling.contract import Signals
@@ -115,7 +116,9 @@ def array_rows(
             group, h, factors = step(xp, law, pairs, group, source, layer, width, tile, kind)
             active = arrays_back.active_nodes(xp, pairs, group, h)
             kept.append(arrays_back.Kept(layer, n, tile, active, reads, factors))
-            group, row = batch_arrays.finish_layer(xp, pairs, group, h, controlled=run.controls)
+            if run.columns.hazards:
+                group = add_hazards(xp, law, pairs, group, layer, width)
+            group, row = batch_arrays.finish_layer(xp, pairs, group, h, run.columns)
             rows.append(np.asarray(row))
         made = np.empty((trials, run.depth, run.columns.count))
         made[:, :, cpu.forward] = np.stack(rows, axis=1)

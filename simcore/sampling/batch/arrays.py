@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from simcore.numerics.rng import Stream
 from simcore.physics import activation
-from simcore.physics.observables import RATE_BINS
+from simcore.physics.observables import RATE_BINS, Columns
 from simcore.physics.rounding import DIFFERENCE
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.row import DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
@@ -66,6 +66,7 @@ class Group(NamedTuple):
     rho: Array
     died: Array
     died_input: Array
+    hazard: Array
 
 
 def _sum(xp: Any, a: Array) -> Array:
@@ -85,7 +86,7 @@ def _group(xp: Any, signals: Array, kappa: Array, pairs: int) -> Group:
     zeros = xp.zeros((trials, columns), dtype=xp.float64)
     died = xp.zeros((trials, pairs, 2), dtype=xp.float64)
     died_input = xp.zeros((trials, columns - pairs), dtype=xp.float64)
-    return Group(signals, zeros, zeros, kappa, 1.0 - kappa, died, died_input)
+    return Group(signals, zeros, zeros, kappa, 1.0 - kappa, died, died_input, 0.0 * died)
 
 
 def start_pairs(
@@ -241,13 +242,12 @@ class Sums(NamedTuple):
 
 
 def finish_layer(
-    xp: Any, pairs: Pairs, group: Group, h: Array, *, controlled: bool = False
+    xp: Any, pairs: Pairs, group: Group, h: Array, of_run: Columns
 ) -> tuple[Group, Array]:
     """Return the group with its activations, and the observables of a layer, (B, column).
 
-    `h` has the pre-activations, shape (B, C, N). The columns are those of the pairs one after the
-    other, then the network's. Where `controlled`, what control variates read follows the
-    observables of each pair.
+    `h` has the pre-activations, shape (B, C, N). The columns are those `of_run`; in the places of
+    controlled values is what control variates read.
     """
     explicit, width = pairs.explicit, h.shape[-1]
     u_e, s = h[:, :explicit, :], h[:, explicit:, :]
@@ -260,8 +260,9 @@ def finish_layer(
     none_active = xp.astype(~xp.any(active_e, axis=-1), xp.float64)
     died_input = xp.maximum(group.died_input, none_active)
     columns = _observed(xp, pairs, group._replace(died=died), width, sums)
-    if controlled:
+    if of_run.variates:
         columns += _shown(xp, pairs, group, width, sums)
+    columns += [group.hazard[..., i] for i in range(len(of_run.hazards))]
     row = xp.reshape(xp.stack(columns, axis=-1), (h.shape[0], s.shape[1] * len(columns)))
     if pairs.network:
         if pairs.inputs == explicit:
@@ -276,7 +277,8 @@ def finish_layer(
     kappa = xp.where(now[..., 1], 1.0 - rho, group.kappa)
     r = xp.where(now[..., 1][..., None], 0.0, r)
     signals = xp.concat([activation.xp_activated(xp, u_e), r], axis=1)
-    return Group(signals, group.square, group.power, kappa, rho, died, died_input), row
+    group = group._replace(signals=signals, kappa=kappa, rho=rho, died=died, died_input=died_input)
+    return group, row
 
 
 def _pair_sums(xp: Any, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
@@ -355,8 +357,9 @@ def _means(
 
 def _mean(xp: Any, value: Array, power: Array) -> Array:
     """Return value·2^power, not negative, undefined beyond Q_RANGE (`row.put_mean`)."""
-    value = scaled(xp, xp.where(value > 0.0, value, 0.0), power)
-    within = ((value >= Q_RANGE[0]) & (value <= Q_RANGE[1])) | (value == 0.0)
+    none = value <= 0.0
+    value = scaled(xp, xp.where(none, 0.0, value), power)
+    within = ((value >= Q_RANGE[0]) & (value <= Q_RANGE[1])) | none
     return xp.where(within, value, math.nan)
 
 

@@ -127,7 +127,7 @@ class BatchSampler(BatchFacts, BlockSampler):
 
     def carried_bytes(self, point: int) -> int:
         """Return the bytes of the state of one trial."""
-        return 8 * (self.columns * (2 * self.nodes(point) + 2) + 4 * self.pairs)
+        return 8 * (self.columns * (2 * self.nodes(point) + 2) + 6 * self.pairs)
 
     def advance(
         self,

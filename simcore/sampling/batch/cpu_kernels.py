@@ -37,7 +37,8 @@ class Batch(NamedTuple):
     `square`, (C,), are the variances of the columns' pre-activations in the present layer. `power`,
     (C,), are exponents of the columns' units, whole numbers. `kappa` and `rho` are κ and 1 − κ,
     (P,). `died`, (P, 2), is 1 where some layer so far had every node inactive for the first or
-    second input of a pair; `died_input` is the same for the explicit columns, (E,).
+    second input of a pair; `died_input` is the same for the explicit columns, (E,). `hazard`, (P,
+    2), are sums of probabilities (theory.md (3b)): of the death of both signals, or of each.
     """
 
     signals: Floats
@@ -48,6 +49,7 @@ class Batch(NamedTuple):
     rho: Floats
     died: Floats
     died_input: Floats
+    hazard: Floats
 
     @classmethod
     def room(cls, columns: int, pairs: int, nodes: int) -> Batch:
@@ -61,6 +63,7 @@ class Batch(NamedTuple):
             np.empty(pairs),
             np.empty((pairs, 2)),
             np.empty(columns - pairs),
+            np.empty((pairs, 2)),
         )
 
 
@@ -140,6 +143,7 @@ def start_pairs(law, n0, q0, distances, trial, batch, words):
     batch.power[:] = 0.0
     batch.died[:] = 0.0
     batch.died_input[:] = 0.0
+    batch.hazard[:] = 0.0
 
 
 @njit(nogil=True, cache=True)
@@ -156,6 +160,7 @@ def start_inputs(inputs, residuals, kappa, batch):
     batch.power[:] = 0.0
     batch.died[:] = 0.0
     batch.died_input[:] = 0.0
+    batch.hazard[:] = 0.0
 
 
 # --- before the weights ---------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from simcore.physics.observables import RATE_BINS
 from simcore.physics.rounding import DIFFERENCE
 from simcore.sampling import row as shown
 
+from .death import add_hazards
 from .physics import in_units
 
 SUMS = 11
@@ -117,20 +118,27 @@ def _show(k11, gamma2, kappa, per_node, total, row):
 
 
 @njit(nogil=True, cache=True)
+def _put_hazards(hazard, row):
+    number = shown.hazards(row)
+    for i in range(number):
+        row[row.size - number + i] = hazard[i]
+
+
+@njit(nogil=True, cache=True)
 def _observe_activations(total, kappa, rho, powers, width, row):
     """Write the means and products of the activations; x₁ − x₂ = ρx₁ + r."""
-    power, up = powers[0], int(powers[1] - powers[0])
+    unit, up = math.ldexp(1.0, int(powers[0])), int(powers[1] - powers[0])
     xx, rx, rr = total[3], math.ldexp(total[4], up), math.ldexp(total[5], 2 * up)
     x, r = total[9], math.ldexp(total[10], up)
-    shown.put_mean(x / width, power, row, shown.MEAN1)
+    shown.put_mean(x / width, unit, row, shown.MEAN1)
     apart = rho * rho * xx + 2.0 * rho * rx + rr
-    shown.put_mean(0.5 * apart / width, 2.0 * power, row, shown.VARIANCE)
+    shown.put_mean(0.5 * apart / width, unit * unit, row, shown.VARIANCE)
     row[shown.MEAN2] = row[shown.PRODUCT] = 0.0
     if total[7] == width:
         return
-    shown.put_mean((kappa * x - r) / width, power, row, shown.MEAN2)
+    shown.put_mean((kappa * x - r) / width, unit, row, shown.MEAN2)
     if total[6] < width:
-        shown.put_mean((kappa * xx - rx) / width, 2.0 * power, row, shown.PRODUCT)
+        shown.put_mean((kappa * xx - rx) / width, unit * unit, row, shown.PRODUCT)
 
 
 @njit(nogil=True, cache=True)
@@ -147,7 +155,10 @@ def _finish_pair(layer, p, sums, total, active, row):
     uu, us, ss, xx, rx, rr, n1, n2, both, _, _ = total
     powers = batch.power[first], batch.power[column]
     _observe_activations(total, kappa, batch.rho[p], powers, width, row)
-    if row.size > shown.FEATURES and batch.square[first] > 0.0:
+    if shown.hazards(row) > 0:
+        add_hazards(layer, p)
+        _put_hazards(batch.hazard[p], row)
+    if shown.has_features(row) and batch.square[first] > 0.0:
         _show(batch.square[first], batch.square[column], cotangent, 1.0 / width, total, row)
     if active.size and pairing.inputs != pairing.explicit:
         _count_pair(u, s, cotangent, active)
@@ -174,7 +185,8 @@ def _finish_pair(layer, p, sums, total, active, row):
         shown.write_length(ss / width, batch.power[column], row, shown.Q2, shown.LOG_Q2)
     if n1 < width and n2 < width:
         along = (kappa - math.ldexp(slope_active, up)) * math.sqrt(xx)
-        shown.write_activation_angle(along, across_active, width - both, row)
+        shown.put_activation_angle(along, across_active, width - both, row)
+        shown.finish_log(row, shown.LOG_SINE, 2.0, 0.0)
     if n2 == width:
         # Where both are dead, they are the same: 1 − κ has to be 0 and not rounding.
         batch.rho[p] = 0.0 if n1 == width else 1.0

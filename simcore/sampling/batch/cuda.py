@@ -26,6 +26,7 @@ from simcore.statistics.blocks import BLOCK, Task
 
 from . import arrays_back
 from . import draws as batch_draws
+from .array_death import add_hazards
 from .arrays import Array, Group, Pairs, finish_layer, sigma_b_of, start_inputs, start_pairs
 from .common import BatchFacts
 from .physics import Law, tie_bound
@@ -214,7 +215,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         self, point: int, first_trial: int, layer0: int, carried: Carried, rows: Any
     ) -> None:
         """Take trials through layers together."""
-        xp, law, controlled = self.device.xp, self.laws[point], self.run_plan.controls
+        xp, law = self.device.xp, self.laws[point]
         shown = self.device.as_array(rows)
         trials, layers, _ = shown.shape
         source = KernelSource(self.device, law, first_trial, trials)
@@ -223,9 +224,17 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
             for j in range(layers):
                 drawn = self._drawn(point, layer0 + j, room)
                 group, h, _ = self.step(xp, law, self._pairs, group, source, *drawn, xp.float32)
-                group, row = finish_layer(xp, self._pairs, group, h, controlled=controlled)
-                shown[:, j, :] = row
+                group, shown[:, j, :] = self._finished(law, group, h, *drawn)
         carried.group = group
+
+    def _finished(
+        self, law: Law, group: Group, h: Array, layer: int, width: int, _: int
+    ) -> tuple[Group, Array]:
+        """Return the group after a layer, from its pre-activations, and the layer's observables."""
+        xp, columns = self.device.xp, self.run_plan.columns
+        if columns.hazards:
+            group = add_hazards(xp, law, self._pairs, group, layer, width)
+        return finish_layer(xp, self._pairs, group, h, columns)
 
     def _drawn(self, point: int, layer: int, room: int) -> tuple[int, int, int]:
         """Return a layer's number from 1, its width, and its nodes drawn at a time."""
@@ -294,7 +303,6 @@ class BatchGradientCudaSampler(BatchCudaSampler):
                 active = arrays_back.active_nodes(xp, pairs, group, h)
                 fan_in = int(self.fan_ins[point][j])
                 kept.append(arrays_back.Kept(number, fan_in, tile, active, reads, factors))
-                group, row = finish_layer(xp, pairs, group, h, controlled=self.run_plan.controls)
-                shown[:, j, forward] = row
+                group, shown[:, j, forward] = self._finished(law, group, h, *drawn)
             found = arrays_back.go_back(xp, law, pairs, source, kept, second, xp.float32)
         shown[:, :, back] = found

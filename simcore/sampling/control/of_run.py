@@ -7,7 +7,6 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.observables import CONTROLLED
 from simcore.runs.controls import rarely_dies
 from simcore.runs.predictions import signals
 from simcore.runs.run import Run
@@ -32,7 +31,7 @@ class RunControls:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self.pairs = run.columns.pairs if set(CONTROLLED) <= set(run.columns.controlled) else 0
+        self.pairs = run.columns.pairs if run.columns.variates else 0
         self._lock = threading.Lock()
         self._held: dict[int, Floats] = {}
         self._program: tuple[Floats, Steps] | None = None
