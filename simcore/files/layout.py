@@ -32,7 +32,7 @@ from simcore.physics.observables import (
 )
 from simcore.physics.parameters import PARAMETERS
 from simcore.runs.network_predictions import predicted_of_network
-from simcore.runs.predictions import has_first_order
+from simcore.runs.predictions import exact_first_order, has_first_order
 from simcore.runs.run import Run
 
 Numbers = npt.NDArray[Any]
@@ -270,6 +270,8 @@ def _field(run: Run, folder: str, kind: _Kind, name: str) -> Field:
         units = squared(units)
     exact = kind is _THEORY and name in EXACT and has_first_order(run)
     meaning = "exact at any width" if exact else kind.long_name
+    if kind in _FIRST_ORDER and name in exact_first_order(run):
+        meaning = meaning.replace(" at first order in 1/N", ", exact at any width")
     if name in HAZARDS:
         meaning = meaning.replace(*_SUMMED)
     return Field(

@@ -62,6 +62,8 @@ def _hazards(run: Run) -> tuple[str, ...]:
 
 def in_words(run: Run) -> str:
     """Return what controlled values a run has, or why it has none, and what is only counted."""
+    from .predictions import exact_first_order
+
     if not run.controls and controlled(run):
         return "none: turned off, or simulated before simcore had them"
     if not run.controls:
@@ -73,6 +75,9 @@ def in_words(run: Run) -> str:
     if run.ensemble not in ASYMMETRIC:
         exact = HAZARDS[:2] if no_controls(run) else EXACT
         parts.append(f"exact at any width: the theory of {', '.join(exact)}")
+    back = () if no_controls(run) else exact_first_order(run)
+    if back:
+        parts.append(f"theory_1n of {', '.join(back)}")
     return "; ".join(parts)
 
 

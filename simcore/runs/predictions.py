@@ -68,6 +68,15 @@ def has_first_order(run: Run) -> bool:
     return run.ensemble not in ASYMMETRIC and run.weights == "normal"
 
 
+def exact_first_order(run: Run) -> tuple[str, ...]:
+    """Return observables of the way back whose prediction of first order is exact at any width.
+
+    Those of independent weights, theory.md (16).
+    """
+    independent = has_first_order(run) and all(k == 0.0 for k in run.k)
+    return GRADIENT_FIRST_ORDER if run.gradients and independent else ()
+
+
 def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
     """Return the predictions of all points at first order in 1/N, theory.md (8).
 

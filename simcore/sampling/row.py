@@ -20,8 +20,8 @@ DISTANCE_FLOOR = 1e-150
 SMALLEST_NORMAL = 2.0**-1022
 """Below this sin(θ/2) has lost digits, at 1 − c < 1e-615; soon after, it is 0 in float64."""
 
-LOGS = 3
-"""Logarithms in a row: of q1, of q2, of the distance."""
+LOGS = 4
+"""Logarithms in a row: of q1, of q2, of the distance, of the sine between the activations."""
 
 _i32: Any = np.int32
 LN4 = 1.3862943611198906
@@ -133,8 +133,8 @@ def finish_log(row, at, factor, power):
 @njit(nogil=True, cache=True, forceinline=True)
 def finish_row_log(which, power1, power2, row):
     """Replace one of the LOGS arguments in a row by its logarithm, of the signals' two powers."""
-    if which == LOGS - 1:
-        finish_log(row, LOG_DISTANCE, 2.0, 0.0)
+    if which > 1:
+        finish_log(row, LOG_DISTANCE if which < LOGS - 1 else LOG_SINE, 2.0, 0.0)
     else:
         finish_log(row, LOG_Q1 + which, 1.0, power1 if which == 0 else power2)
 
@@ -148,19 +148,19 @@ def finish_angle(row, x):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def put_mean(value, power, row, at):
-    """Write value·2^power, which is not negative but for rounding; left out beyond Q_RANGE."""
-    if value < 0.0:
-        value = 0.0
-    if power != 0.0:
-        value = math.ldexp(value, _i32(power))
-    if Q_RANGE[0] <= value <= Q_RANGE[1] or value == 0.0:
+def put_mean(value, unit, row, at):
+    """Write value·unit, which is not negative but for rounding; left out beyond Q_RANGE."""
+    if value <= 0.0:
+        row[at] = 0.0
+        return
+    value = times(value, unit)
+    if Q_RANGE[0] <= value <= Q_RANGE[1]:
         row[at] = value
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def write_activation_angle(along, across, active, row):
-    """Write the cosine and the logarithm of the squared sine between the activations.
+def put_activation_angle(along, across, active, row):
+    """Write the cosine between the activations and, in the place of its logarithm, the sine.
 
     The second signal's have the components `along` and `across` ≥ 0 of the first's, in any unit.
     One active node leaves one direction, whatever rounding says.
@@ -170,7 +170,7 @@ def write_activation_angle(along, across, active, row):
         row[COSINE] = along / length
         sine = across / length
         if sine >= SMALLEST_NORMAL and active > 1.0:
-            row[LOG_SINE] = times(2.0, log(sine))
+            row[LOG_SINE] = sine
 
 
 @njit(nogil=True, cache=True, forceinline=True)

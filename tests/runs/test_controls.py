@@ -19,6 +19,11 @@ SIGNALS = ("dead_network1", "dead_network2")
     ("options", "names", "words"),
     [
         ({}, CONTROLLED + BOTH, "inactive_both, dead_network_both; exact at any width: the theory"),
+        (
+            {"gradients": True},
+            CONTROLLED + BOTH,
+            "; theory_1n of log_gradient1, log_gradient2, wei",
+        ),
         ({"width": (3, 64)}, CONTROLLED + BOTH, "q1, q2"),
         ({"width": (8,)}, BOTH, "dead_network_both; no others: a network of this width dies"),
         ({"width": (8,)}, BOTH, "exact at any width: the theory of dead_network1, dead_network2"),

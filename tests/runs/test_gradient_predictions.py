@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 import simcore
+from simcore.files.layout import fields
 from simcore.physics.observables import GRADIENT_FIRST_ORDER, GRADIENT_NAMES, NAMES
 from simcore.runs.predictions import first_order_predictions, predictions
 from simcore.runs.run import Run
@@ -68,3 +69,14 @@ def test_a_run_shows_its_predictions() -> None:
     assert float(np.abs(field).max()) > 10.0
     assert "tangent12_theory" in ds
     assert "tangent12_theory_1n" not in ds
+
+
+def test_the_file_says_what_is_exact() -> None:
+    """With independent weights all of one signal's; else only what is so on the way forward."""
+    for k, exact in ((0.0, True), (1.0, False)):
+        run = Run(depth=2, width=(64,), ensemble="correlated", k=(k,), gradients=True)
+        words = {field.path: field.long_name for field in fields(run, complete=True)}
+        for name in GRADIENT_FIRST_ORDER:
+            for kind in ("theory_1n", "theory_1n_std"):
+                assert words[f"{name}/{kind}"].endswith(", exact at any width") == exact
+        assert words["log_q1/theory_1n"].endswith(": prediction at first order in 1/N")

@@ -196,18 +196,18 @@ def observe_layer(width, across2, totals, state, row):
 def _observe_activations(width, totals, state, row):
     """Write the means and products of the activations; x₁ − x₂ is r less its value at ONE_R."""
     x1, x2, r1, rx = totals[at.X1], totals[at.X2], totals[at.R1], totals[at.RX]
-    power_x, power_r = state[POWER_X], state[POWER_R]
-    shown.put_mean(x1 / width, power_x, row, shown.MEAN1)
-    one = scaled(state[ONE_R], _i64(power_x))
+    unit_x, unit_r = scaled(1.0, _i64(state[POWER_X])), scaled(1.0, _i64(state[POWER_R]))
+    shown.put_mean(x1 / width, unit_x, row, shown.MEAN1)
+    one = times(state[ONE_R], unit_x)
     apart = totals[at.R2] - times(times(2.0, one), rx) + times(times(one, one), x2)
-    shown.put_mean(0.5 * apart / width, 2.0 * power_r, row, shown.VARIANCE)
+    shown.put_mean(times(0.5, apart) / width, times(unit_r, unit_r), row, shown.VARIANCE)
     row[shown.MEAN2] = row[shown.PRODUCT] = 0.0
     if totals[at.N2] == width:
         return
-    shown.put_mean((times(state[KAPPA], x1) - r1) / width, power_r, row, shown.MEAN2)
+    shown.put_mean((times(state[KAPPA], x1) - r1) / width, unit_r, row, shown.MEAN2)
     if totals[at.N1] < width:
         product = times(state[KAPPA], x2) - rx
-        shown.put_mean(product / width, power_x + power_r, row, shown.PRODUCT)
+        shown.put_mean(product / width, times(unit_x, unit_r), row, shown.PRODUCT)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -217,7 +217,7 @@ def _observe_angle(width, totals, state, row):
     along, across = at_least_0(times(state[KAPPA], xx) - rx), 0.0
     if width > 1:
         across = math.sqrt(at_least_0(times(xx, totals[at.R2]) - times(rx, rx)))
-    shown.write_activation_angle(along, across, width - totals[at.BOTH], row)
+    shown.put_activation_angle(along, across, width - totals[at.BOTH], row)
 
 
 # --- from a layer to the law of the next ----------------------------------------------------------

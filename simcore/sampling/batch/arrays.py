@@ -357,8 +357,9 @@ def _means(
 
 def _mean(xp: Any, value: Array, power: Array) -> Array:
     """Return value·2^power, not negative, undefined beyond Q_RANGE (`row.put_mean`)."""
-    value = scaled(xp, xp.where(value > 0.0, value, 0.0), power)
-    within = ((value >= Q_RANGE[0]) & (value <= Q_RANGE[1])) | (value == 0.0)
+    none = value <= 0.0
+    value = scaled(xp, xp.where(none, 0.0, value), power)
+    within = ((value >= Q_RANGE[0]) & (value <= Q_RANGE[1])) | none
     return xp.where(within, value, math.nan)
 
 

@@ -127,18 +127,18 @@ def _put_hazards(hazard, row):
 @njit(nogil=True, cache=True)
 def _observe_activations(total, kappa, rho, powers, width, row):
     """Write the means and products of the activations; x₁ − x₂ = ρx₁ + r."""
-    power, up = powers[0], int(powers[1] - powers[0])
+    unit, up = math.ldexp(1.0, int(powers[0])), int(powers[1] - powers[0])
     xx, rx, rr = total[3], math.ldexp(total[4], up), math.ldexp(total[5], 2 * up)
     x, r = total[9], math.ldexp(total[10], up)
-    shown.put_mean(x / width, power, row, shown.MEAN1)
+    shown.put_mean(x / width, unit, row, shown.MEAN1)
     apart = rho * rho * xx + 2.0 * rho * rx + rr
-    shown.put_mean(0.5 * apart / width, 2.0 * power, row, shown.VARIANCE)
+    shown.put_mean(0.5 * apart / width, unit * unit, row, shown.VARIANCE)
     row[shown.MEAN2] = row[shown.PRODUCT] = 0.0
     if total[7] == width:
         return
-    shown.put_mean((kappa * x - r) / width, power, row, shown.MEAN2)
+    shown.put_mean((kappa * x - r) / width, unit, row, shown.MEAN2)
     if total[6] < width:
-        shown.put_mean((kappa * xx - rx) / width, 2.0 * power, row, shown.PRODUCT)
+        shown.put_mean((kappa * xx - rx) / width, unit * unit, row, shown.PRODUCT)
 
 
 @njit(nogil=True, cache=True)
@@ -185,7 +185,8 @@ def _finish_pair(layer, p, sums, total, active, row):
         shown.write_length(ss / width, batch.power[column], row, shown.Q2, shown.LOG_Q2)
     if n1 < width and n2 < width:
         along = (kappa - math.ldexp(slope_active, up)) * math.sqrt(xx)
-        shown.write_activation_angle(along, across_active, width - both, row)
+        shown.put_activation_angle(along, across_active, width - both, row)
+        shown.finish_log(row, shown.LOG_SINE, 2.0, 0.0)
     if n2 == width:
         # Where both are dead, they are the same: 1 − κ has to be 0 and not rounding.
         batch.rho[p] = 0.0 if n1 == width else 1.0

@@ -16,7 +16,7 @@ from numba import cuda, njit, types
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.sampling.cuda.kernels import kernel
-from simcore.sampling.row import LOGS, finish_angle, finish_row_log
+from simcore.sampling.row import LOG_SINE, LOGS, finish_angle, finish_log, finish_row_log
 
 from . import physics as pair_physics
 from .physics import STATE
@@ -61,7 +61,8 @@ U_ONE, U_WARP, U_WARPS, U_LANES, U_THREADS = (
 )
 U_SLOTS, U_SUMS, U_TOTALS, U_STATE = (_u32(SLOTS), _u32(SUMS), _u32(TOTALS), _u32(STATE))
 U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
-U_SMALL, U_LOGS, U_ZERO = _u32(SMALL), _u32(LOGS), _u32(0)
+U_SMALL, U_ZERO = _u32(SMALL), _u32(0)
+U_LOGS = _u32(LOGS - 1)  # the last one waits for the angle between the activations
 ANGLE_THREAD, STATE_THREAD = _u32(32), _u32(64)
 """Threads of warps of their own, so that they work beside those that take logarithms."""
 
@@ -249,9 +250,11 @@ def finish_layer(physics, thread, width, totals, state, row):
     elif thread == ANGLE_THREAD:
         finish_angle(row, totals[pair_physics.ALONG])
     elif thread == STATE_THREAD:
-        pair_physics.observe_activations(width, totals, state, row)
+        pair_physics.observe_angle(width, totals, state, row)
         pair_physics.move_on(physics, width, totals, state)
     cuda.syncthreads()
+    if thread == ANGLE_THREAD:
+        finish_log(row, LOG_SINE, 2.0, 0.0)
 
 
 @kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)

@@ -159,7 +159,7 @@ def finish_layer(physics, width, totals, state, row):
     dead.
     """
     observe_layer(width, totals, state, row)
-    observe_activations(width, totals, state, row)
+    observe_angle(width, totals, state, row)
     for which in range(shown.LOGS):
         shown.finish_row_log(which, totals[EXPONENT], totals[EXPONENT], row)
     shown.finish_angle(row, totals[ALONG])
@@ -168,7 +168,7 @@ def finish_layer(physics, width, totals, state, row):
 
 @njit(nogil=True, cache=True, forceinline=True)
 def observe_layer(width, totals, state, row):
-    """Write the observables of a layer to `row`, but logarithms, the angle and the activations'.
+    """Write the observables of a layer to `row`, but logarithms and the angles.
 
     In their places is what these need, and `totals` holds the rest of it: `finish_layer` does them
     next, where on a GPU several threads do them side by side. Observables are found for the
@@ -201,6 +201,8 @@ def observe_layer(width, totals, state, row):
             (shown.DEAD1, shown.DEAD2),
         ):
             row[first], row[second] = row[second], row[first]
+    if state[LIVE] > NONE_LEFT:
+        _observe_means(width, totals, state, row)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -242,40 +244,49 @@ def _show(per_node, cosine, sine, own, totals, row):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def observe_activations(width, totals, state, row):
-    """Write the means and products of the activations and, where both live, their angle.
+def _observe_means(width, totals, state, row):
+    """Write the means and products of the activations.
 
     x₁ − x₂ = ρx₁ + r, so that close signals keep the digits of their difference.
     """
-    if state[LIVE] == NONE_LEFT:
-        return
     _, _, _, _, _, f = direction(state)
-    m, power, per_node = state[MANTISSA], state[POWER], 1.0 / width
-    xx, rx = times(totals[1], per_node), times(totals[3], per_node)
-    rr = times(totals[4], per_node)
-    root1, kappa, rho = math.sqrt(m), state[KAPPA], state[RHO]
-    fr = times(root1, f)
-    along = times(times(kappa, m), xx) - times(fr, rx)
+    per_node, unit = 1.0 / width, 1.0
+    if state[POWER] != 0.0:
+        unit = math.ldexp(1.0, _i32(state[POWER]))
     of_first, of_second = shown.MEAN1, shown.MEAN2
     if state[SWAPPED] == 1.0:
         of_first, of_second = of_second, of_first
-    shown.put_mean(times(times(root1, totals[0]), per_node), power, row, of_first)
-    apart = times(times(times(rho, rho), m), xx) + times(times(f, f), rr)
-    apart += times(times(times(2.0, rho), fr), rx)
-    shown.put_mean(times(0.5, apart), 2.0 * power, row, shown.VARIANCE)
-    if totals[SUMS] == width or totals[SUMS + 1] == width:
-        row[of_second], row[shown.PRODUCT] = 0.0, 0.0
-        if totals[SUMS + 1] < width:
-            second = -times(times(f, totals[2]), per_node)
-            shown.put_mean(second, power, row, of_second)
+    m, rho = state[MANTISSA], state[RHO]
+    root1 = math.sqrt(m)
+    shown.put_mean(times(times(root1, totals[0]), per_node), unit, row, of_first)
+    apart = times(times(times(rho, rho), m), totals[1]) + times(times(f, f), totals[4])
+    apart += times(times(times(2.0, rho), times(root1, f)), totals[3])
+    square = times(unit, unit)
+    shown.put_mean(times(times(0.5, apart), per_node), square, row, shown.VARIANCE)
+    second = product = 0.0
+    if totals[SUMS + 1] < width:
+        second = times(times(state[KAPPA], root1), totals[0]) - times(f, totals[2])
+        if totals[SUMS] < width:
+            product = times(times(state[KAPPA], m), totals[1])
+            product -= times(times(root1, f), totals[3])
+    shown.put_mean(times(second, per_node), unit, row, of_second)
+    shown.put_mean(times(product, per_node), square, row, shown.PRODUCT)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def observe_angle(width, totals, state, row):
+    """Put the angle between the activations, where there is one and no signal is dead."""
+    if np.isnan(row[shown.CORRELATION]) or totals[SUMS] == width or totals[SUMS + 1] == width:
         return
-    second = times(times(kappa, root1), totals[0]) - times(f, totals[2])
-    shown.put_mean(times(second, per_node), power, row, of_second)
-    shown.put_mean(along, 2.0 * power, row, shown.PRODUCT)
-    if np.isnan(row[shown.CORRELATION]):
-        return
-    across = times(fr, math.sqrt(at_least_0(times(xx, rr) - times(rx, rx))))
-    shown.write_activation_angle(along, across, width - totals[SUMS + 2], row)
+    _, _, _, _, _, f = direction(state)
+    m, per_node = state[MANTISSA], 1.0 / width
+    xx, rx = times(totals[1], per_node), times(totals[3], per_node)
+    rr = times(totals[4], per_node)
+    root1 = math.sqrt(m)
+    area = math.sqrt(at_least_0(times(xx, rr) - times(rx, rx)))
+    across = times(times(f, root1), area)
+    along = times(times(state[KAPPA], m), xx) - times(times(root1, f), rx)
+    shown.put_activation_angle(along, across, width - totals[SUMS + 2], row)
 
 
 @njit(nogil=True, cache=True, forceinline=True)

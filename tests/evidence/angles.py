@@ -1,0 +1,262 @@
+"""Angles: Jakub and Nica; Hayou and others; Cho and Saul; Dunbar and Aaronson."""
+
+from __future__ import annotations
+
+import math
+from functools import cache, partial
+
+import numpy as np
+
+from simcore.theory import trajectory
+from tests.evidence.row import CONTRADICTED, REPRODUCED, Effort, Found, Row, compared, simulated
+
+# --- the angle of the activations -----------------------------------------------------------------
+
+JAKUB = "Jakub & Nica, arXiv 2302.09712, figure 1"
+ANGLE = 0.1
+TRIAL = " (explicit networks of the figure's setting)"
+OF_ANGLE = "simulate --width 256 --depth 32 --correlation 0.9950041652780258 --trials 20000"
+WIDTH, FIRST, LAST = 256, 1, 30
+
+
+@cache
+def rule(layer: int) -> tuple[float, float]:
+    """Return mean and standard deviation of ln sin²θ by their Approximation 1, chained.
+
+    X' = X − (2/3π)θ − ρ(n) + G√(8n)/(n + 5), by 10⁵ chains; as their notebook does.
+    """
+    n = WIDTH
+    rho = math.log((n + 5) / (n - 1)) - 10 * n / (n + 5) ** 2 + 6 * n / (n - 1) ** 2
+    rng = np.random.default_rng(1)
+    x = np.full(100_000, 2.0 * math.log(math.sin(ANGLE)))
+    for _ in range(layer):
+        theta = np.arcsin(np.exp(0.5 * np.minimum(x, 0.0)))
+        x = x - 2.0 / (3.0 * math.pi) * theta - rho
+        x = x + math.sqrt(8 * n) / (n + 5) * rng.standard_normal(x.size)
+    return float(x.mean()), float(x.std())
+
+
+def angle_mean(effort: Effort, layer: int, published: float, slack: float) -> Found:
+    seen = simulated(OF_ANGLE, effort).sel(layer=layer)
+    return compared(float(seen.log_sine), float(seen.log_sine_stderr), published, slack)
+
+
+def angle_spread(effort: Effort, published: float, slack: float) -> Found:
+    seen = simulated(OF_ANGLE, effort).sel(layer=LAST)
+    std, count = float(seen.log_sine_std), int(seen.log_sine_count)
+    return compared(std, std / math.sqrt(2.0 * count), published, slack)
+
+
+def not_infinite_width(effort: Effort) -> Found:
+    """Compare with the infinite width of the same figure, which must fail."""
+    return angle_mean(
+        effort, LAST, float(trajectory(LAST, distance=1.0 - math.cos(ANGLE)).log_sine[-1]), 0.0
+    )
+
+
+def jakub() -> list[Row]:
+    rows = []
+    for layer, published, slack in ((FIRST, -4.639, 0.001), (LAST, -5.398, 0.006)):
+        rows += [
+            Row(
+                f"jakub-nica/mean of ln sin^2, layer {layer}",
+                f"{JAKUB}: N = 256, angle 0.1, 5,000 networks",
+                OF_ANGLE,
+                f"{published}" + (" ± 0.006" if layer == LAST else "") + TRIAL,
+                partial(angle_mean, layer=layer, published=published, slack=slack),
+            ),
+            Row(
+                f"jakub-nica/their approximation, layer {layer}",
+                f"{JAKUB} and Approximation 1",
+                OF_ANGLE,
+                f"{rule(layer)[0]:.3f}",
+                partial(
+                    angle_mean, layer=layer, published=rule(layer)[0], slack=APPROXIMATE[layer]
+                ),
+                why=f"within {APPROXIMATE[layer]:g}, what the rule leaves out at order θ/n",
+            ),
+        ]
+    return [
+        *rows,
+        Row(
+            "jakub-nica/std of ln sin^2, layer 30",
+            JAKUB,
+            OF_ANGLE,
+            "0.852" + TRIAL,
+            partial(angle_spread, published=0.852, slack=0.009),
+        ),
+        Row(
+            "jakub-nica/their std, layer 30",
+            f"{JAKUB} and Approximation 1",
+            OF_ANGLE,
+            f"{rule(LAST)[1]:.3f}",
+            partial(angle_spread, published=rule(LAST)[1], slack=0.02),
+            why="within 0.02, as above",
+        ),
+        Row(
+            "jakub-nica/infinite width, layer 30",
+            f"{JAKUB}, the curve of infinite width",
+            OF_ANGLE,
+            "-5.167 (theory alone)",
+            not_infinite_width,
+            expected=CONTRADICTED,
+            why="as their figure shows: at L/N = 0.12 the mean falls by 2/N more a layer",
+        ),
+    ]
+
+
+APPROXIMATE = {FIRST: 0.003, LAST: 0.03}
+
+
+# --- the decay of 1 − c ---------------------------------------------------------------------------
+
+OF_DECAY = "simulate --width 4096 --depth 512 --correlation 0 --trials 200"
+EARLY, LATE = 128, 512
+
+
+def decay(effort: Effort, published: float) -> Found:
+    """Return the slope of 1/√(1 − c) in l, extrapolated: its correction falls like ln(l)/l."""
+    ds = simulated(OF_DECAY, effort)
+    value, error = _slope(ds.distance_controlled.values, ds.distance_controlled_stderr.values)
+    # The correction at these depths is that of infinite width, whose recursion has no error.
+    exact = _slope(trajectory(LATE, distance=1.0).distance, np.zeros(LATE))[0]
+    far = trajectory(200_000, distance=1.0).distance
+    limit = (far[-1] ** -0.5 - far[99_999] ** -0.5) / 100_000
+    return compared(
+        _square(value * limit / exact),
+        _square(value) * 2.0 * error / value,
+        published,
+        0.002 * published,
+    )
+
+
+def _slope(distance: np.ndarray, error: np.ndarray) -> tuple[float, float]:
+    ends = distance[[EARLY - 1, LATE - 1]]
+    roots = ends**-0.5
+    errors = 0.5 * ends**-1.5 * error[[EARLY - 1, LATE - 1]]
+    return float(roots[1] - roots[0]) / (LATE - EARLY), float(np.hypot(*errors)) / (LATE - EARLY)
+
+
+def _square(slope: float) -> float:
+    return 1.0 / slope**2
+
+
+HAYOU = Row(
+    "hayou/decay of 1 - c",
+    "Hayou, Doucet & Rousseau, arXiv 1902.06853, ReLU at criticality: 1 − c ~ 9π²/(2 l²)",
+    OF_DECAY,
+    "9π²/2 = 44.41",
+    partial(decay, published=4.5 * math.pi**2),
+    why="slope of 1/√(1 − c) from layer 128 to 512, times its ratio at infinite width to 2·10⁵",
+)
+
+
+# --- arc-cosine kernels ---------------------------------------------------------------------------
+
+OVERLAPS = (-0.9, -0.5, 0.0, 0.5, 0.9)
+OF_KERNELS = "simulate --width 1024 --depth 1 --correlation=-0.9,-0.5,0,0.5,0.9 --trials 4000"
+
+
+def kernel(effort: Effort, degree: int, shift: float = 0.0) -> Found:
+    """Compare E⟨x₁x₂⟩, or the share of nodes active for both, with J₁, or J₀: the largest |z|."""
+    ds = simulated(OF_KERNELS, effort).isel(layer=0)
+    worst = 0.0
+    for overlap in OVERLAPS:
+        theta = math.acos(overlap)
+        bent = math.sin(theta) + (math.pi - theta) * overlap
+        at = (
+            ds.sel(correlation=overlap, method="nearest")
+            if "correlation" in ds.dims
+            else ds.sel(overlap=overlap, method="nearest")
+        )
+        if degree == 1:
+            z = (float(at["product"]) - 2.0 * bent / (2.0 * math.pi) - shift) / float(
+                at.product_stderr
+            )
+        else:
+            both = (math.pi - theta) / (2.0 * math.pi)
+            seen = 1.0 - float(at.inactive1) - float(at.inactive2) + float(at.inactive_both)
+            error = math.hypot(
+                *(float(at[f"{x}_stderr"]) for x in ("inactive1", "inactive2", "inactive_both"))
+            )
+            z = (seen - both - shift) / error
+        worst = max(worst, abs(z))
+    return Found(f"largest |z| {worst:.1f} of 5", REPRODUCED if worst < 4.5 else CONTRADICTED)
+
+
+CHO = [
+    Row(
+        f"cho-saul/kernel of degree {degree}",
+        "Cho & Saul 2009 (NIPS 22), equations 4 to 6",
+        OF_KERNELS,
+        {1: "E⟨x₁x₂⟩ = q[sin θ + (π − θ) cos θ]/(2π)", 0: "both active: (π − θ)/(2π)"}[degree],
+        partial(kernel, degree=degree),
+    )
+    for degree in (0, 1)
+]
+
+
+# --- independent outputs --------------------------------------------------------------------------
+
+OF_SHIFT = "simulate --width 1024 --depth 50 --k 0,inf --correlation 0.5 --trials 2000"
+
+
+def independent(effort: Effort, k: float, layer: int, published: float) -> Found:
+    ds = simulated(OF_SHIFT, effort).sel(k=k, layer=layer)
+    return compared(float(ds.correlation), float(ds.correlation_stderr), published, 4e-3)
+
+
+def shifted_mean(effort: Effort) -> Found:
+    """Return the mean activation over √(q/2): what zero-sum weights subtract, and others keep."""
+    ds = simulated(OF_SHIFT, effort).sel(k=0.0).isel(layer=0)
+    return compared(float(ds.mean1), float(ds.mean1_stderr), 1.0 / math.sqrt(math.pi))
+
+
+DUNBAR = [
+    Row(
+        "dunbar-aaronson/E phi = 0",
+        "Dunbar & Aaronson, arXiv 2510.06527: outputs nearly independent exactly if E φ = 0",
+        OF_SHIFT,
+        "correlation 0 (zero-sum weights subtract the mean: φ − ⟨φ⟩)",
+        partial(independent, k=math.inf, layer=50, published=0.0),
+        why="within 0.004, of the order of 1/N at N = 1024",
+    ),
+    Row(
+        "dunbar-aaronson/E phi above 0",
+        "the same, for ReLU as it is (E φ = √(q/(2π)))",
+        OF_SHIFT,
+        "correlation away from 0; mean field 0.94930 at layer 20",
+        partial(
+            independent,
+            k=0.0,
+            layer=20,
+            published=float(trajectory(20, correlation=0.5).correlation[-1]),
+        ),
+        why="within 0.004; the mean at width 1024 is above mean field",
+    ),
+    Row(
+        "dunbar-aaronson/mean activation",
+        "the shift itself: E φ = √(q/(2π)) at q = 2",
+        OF_SHIFT,
+        "1/√π = 0.56419",
+        shifted_mean,
+    ),
+]
+
+ROWS = [*jakub(), HAYOU, *CHO, *DUNBAR]
+WRONG = [
+    Row(
+        "jakub-nica/mean at layer 30, of infinite width",
+        JAKUB,
+        OF_ANGLE,
+        "-5.167",
+        partial(angle_mean, layer=LAST, published=-5.167, slack=0.006),
+    ),
+    Row(
+        "cho-saul/kernel of degree 1, 1 % of q higher",
+        "Cho & Saul 2009",
+        OF_KERNELS,
+        "",
+        partial(kernel, degree=1, shift=0.02),
+    ),
+]

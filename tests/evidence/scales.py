@@ -1,0 +1,245 @@
+"""Scales: WhestBench, NFNets and timm, AnyInit."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.physics.parameters import norm_preserving_sigma_w
+from simcore.theory import trajectory
+from tests.evidence.row import CONTRADICTED, REPRODUCED, Effort, Found, Row, compared, simulated
+
+Floats = npt.NDArray[np.float64]
+
+# --- the variance over inputs ---------------------------------------------------------------------
+
+WHEST = (
+    "ARC, WhestBench (AIcrowd/whestbench, 2026), avg_variance = E⟨x²⟩ − E⟨x x′⟩ of the last layer"
+)
+
+
+def whest_command(width: int, depth: int) -> str:
+    return f"simulate --width {width} --depth {depth} --correlation 0 --trials 4000"
+
+
+def variance(effort: Effort, width: int, depth: int, published: float, slack: float) -> Found:
+    at = simulated(whest_command(width, depth), effort).isel(layer=-1)
+    return compared(float(at.variance), float(at.variance_stderr), published, slack)
+
+
+WHEST_NETWORKS = (
+    "simulate --width 256 --depth 8 --shared-network --pairs 64 --correlation 0 --trials 1"
+)
+
+
+def variance_range(effort: Effort) -> Found:
+    """Return the range of `variance` over 100 networks, each the mean of 64 pairs of inputs."""
+    networks = [
+        float(
+            simulated(WHEST_NETWORKS, Effort(effort.divisor, seed)).variance.isel(layer=-1).mean()
+        )
+        for seed in range(
+            100 * effort.seed, 100 * effort.seed + (100 if effort.divisor == 1 else 25)
+        )
+    ]
+    low, high = min(networks), max(networks)
+    # Ends of 100 draws move by about a fifth of their distance from the mean.
+    near = 0.08 <= low <= 0.15 and (0.20 if effort.divisor > 1 else 0.22) <= high <= 0.36
+    return Found(f"{low:.3f} to {high:.3f}", REPRODUCED if near else CONTRADICTED)
+
+
+def mean_field_variance(depth: int) -> float:
+    """Return `variance` at infinite width for orthogonal inputs."""
+    return float(trajectory(depth, distance=1.0).variance[-1])
+
+
+def whest() -> list[Row]:
+    return [
+        Row(
+            "whestbench/256 x 8",
+            f"{WHEST}; page: about 0.18",
+            whest_command(256, 8),
+            f"0.18 (rounded); mean field {mean_field_variance(8):.4f}",
+            partial(variance, width=256, depth=8, published=0.18, slack=0.005),
+        ),
+        Row(
+            "whestbench/256 x 8, range of 100 networks",
+            WHEST,
+            WHEST_NETWORKS + ", of seeds 0 to 99",
+            "0.11 to 0.27",
+            variance_range,
+            why="the ends of 100 networks, each to about a fifth of its distance from the mean",
+        ),
+        Row(
+            "whestbench/256 x 32",
+            f"{WHEST}; the page has 0.18 here, too",
+            whest_command(256, 32),
+            f"0.18; mean field {mean_field_variance(32):.4f}",
+            partial(variance, width=256, depth=32, published=0.18, slack=0.005),
+            expected=CONTRADICTED,
+            why="0.18 is the value of 8 layers; inputs merge with depth",
+        ),
+        Row(
+            "whestbench/256 x 32, mean field",
+            "infinite width",
+            whest_command(256, 32),
+            f"{mean_field_variance(32):.4f}",
+            partial(variance, width=256, depth=32, published=mean_field_variance(32), slack=0.0),
+            expected=CONTRADICTED,
+            why="off by two at L/N = 1/8: few networks, whose signals stay apart, carry the mean",
+        ),
+        Row(
+            "whestbench/1024 x 16, mean field",
+            "infinite width",
+            whest_command(1024, 16),
+            f"{mean_field_variance(16):.4f}",
+            partial(variance, width=1024, depth=16, published=mean_field_variance(16), slack=0.0),
+            expected=CONTRADICTED,
+            why="low by 6 %, the term of order L/N",
+        ),
+    ]
+
+
+# --- gains ----------------------------------------------------------------------------------------
+
+NFNETS = "NFNets (Brock and others, arXiv 2101.08692) and timm: γ = 1.7139588594436646 for ReLU"
+GAIN = 1.7139588594436646
+OF_GAIN = f"simulate --width 256 --depth 40 --k inf --sigma-w {GAIN} --trials 4000"
+
+
+def exact_gain(effort: Effort, published: float, slack: float) -> Found:
+    value = norm_preserving_sigma_w(math.inf)
+    return Found(f"{value:.10f}", compared(value, 0.0, published, slack).verdict)
+
+
+def growth(effort: Effort, published: float) -> Found:
+    """Return the factor of E q per layer, from layer 1 to 40."""
+    ds = simulated(OF_GAIN, effort)
+    first, last = (ds.q1_controlled.sel(layer=layer).item() for layer in (1, 40))
+    errors = [ds.q1_controlled_stderr.sel(layer=layer).item() for layer in (1, 40)]
+    value = (last / first) ** (1 / 39)
+    return compared(value, value / 39 * math.hypot(errors[0] / first, errors[1] / last), published)
+
+
+def exact_growth(n: int, gain: float) -> float:
+    """Return E q′/q of zero-sum weights of fan-in n, (γ²/2)(1 − 1/π)(1 − 1/n)."""
+    return gain**2 / 2.0 * (1.0 - 1.0 / math.pi) * (1.0 - 1.0 / n)
+
+
+NFROWS = [
+    Row(
+        "nfnets/gain of ReLU",
+        NFNETS,
+        "simcore theory fixed-point --k inf",
+        str(GAIN),
+        partial(exact_gain, published=GAIN, slack=0.0),
+        expected=CONTRADICTED,
+        why="theirs is an estimate from samples, 0.064 % high; exact is √(2/(1 − 1/π))",
+    ),
+    Row(
+        "nfnets/exact gain",
+        "√(2/(1 − 1/π)), k = ∞ at infinite width",
+        "simcore theory fixed-point --k inf",
+        "1.7128585504",
+        partial(exact_gain, published=1.7128585504, slack=5e-11),
+    ),
+    Row(
+        "nfnets/growth at fan-in 256",
+        "E q′/q = (γ²/2)(1 − 1/π)(1 − 1/n), so γ² = 2π/(π − 1) · n/(n − 1) preserves the norm",
+        OF_GAIN,
+        f"{exact_growth(256, GAIN):.6f} a layer",
+        partial(growth, published=exact_growth(256, GAIN)),
+    ),
+]
+
+
+# --- the batch mean of q --------------------------------------------------------------------------
+
+ANYINIT = (
+    "AnyInit 0.4.0 (documentation): 20 layers, width 128, batch 4096, 16 seeds, E[a²] at the end"
+)
+SEEDS = 192
+
+
+def batch_command(k: str) -> str:
+    return (
+        f"simulate --width 128 --depth 20 --k {k} --shared-network --pairs 256 --correlation 0 "
+        f"--trials {SEEDS} --keep {SEEDS}"
+    )
+
+
+def batch_means(effort: Effort, k: str) -> Floats:
+    """Return the mean of q over the 512 inputs of networks, over its start, (network, layer)."""
+    ds = simulated(batch_command(k), effort)
+    q = 0.5 * (np.exp(ds.log_q1_trajectories) + np.exp(ds.log_q2_trajectories))
+    values = q.mean("pair").transpose("trial", "layer").values
+    start = float(ds.q1.isel(layer=0).mean())
+    return np.asarray(values / start)
+
+
+def range_of_16(effort: Effort, k: str, low: float, high: float) -> Found:
+    """Return the median least and largest batch mean of 16 networks, and where theirs lie.
+
+    By a lognormal law with the mean and the spread of ours.
+    """
+    logs = np.log(batch_means(effort, k)[:, -1])
+    rng = np.random.default_rng(5)
+    groups = np.exp(logs.mean() + logs.std(ddof=1) * rng.standard_normal((4_000, 16)))
+    ends = []
+    inside = True
+    for found, published in ((groups.min(axis=1), low), (groups.max(axis=1), high)):
+        share = float(np.mean(found <= published))
+        inside &= 0.001 <= share <= 0.999
+        ends.append(f"{np.median(found):.2f} ({share:.1%} below)")
+    return Found(" to ".join(ends), REPRODUCED if inside else CONTRADICTED)
+
+
+def spread_against(effort: Effort) -> Found:
+    """Return the spread over networks of the batch mean at layer 20 for k = 0, 1, ∞."""
+    values = [float(np.log(batch_means(effort, k)[:, -1]).std()) for k in ("0", "1", "inf")]
+    falling = values[0] > values[1] > values[2]
+    text = ", ".join(f"{x:.3f}" for x in values)
+    return Found(
+        f"std of its logarithm {text} (k = 0, 1, ∞)", REPRODUCED if falling else CONTRADICTED
+    )
+
+
+ANYROWS = [
+    Row(
+        "anyinit/batch mean of 16 networks",
+        ANYINIT,
+        batch_command("0"),
+        "0.11 to 2.25",
+        partial(range_of_16, k="0", low=0.11, high=2.25),
+        why="medians of the ends of 16; in brackets how often the end is below theirs",
+    ),
+    Row(
+        "anyinit/batch mean of 16 networks, centred",
+        f"{ANYINIT}, with centring (k = ∞)",
+        batch_command("inf"),
+        "0.78 to 1.22",
+        partial(range_of_16, k="inf", low=0.78, high=1.22),
+        why="as above",
+    ),
+    Row(
+        "anyinit/why centring steadies it",
+        "inputs become one under independent weights, and a batch is one input; not when centred",
+        batch_command("0") + "; likewise k = 1, inf",
+        "falls with k",
+        spread_against,
+    ),
+]
+
+ROWS = [*whest(), *NFROWS, *ANYROWS]
+WRONG = [
+    Row(
+        "whestbench/256 x 8, mean field",
+        WHEST,
+        whest_command(256, 8),
+        "",
+        partial(variance, width=256, depth=8, published=2.0 * mean_field_variance(8), slack=0.0),
+    )
+]

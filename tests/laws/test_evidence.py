@@ -1,0 +1,56 @@
+"""The small size of every row of ``python -m tests.evidence``, and wrong constants, which fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.evidence.__main__ import ROWS, WRONG, main
+from tests.evidence.row import CONTRADICTED, NOT_COMPARABLE, REPRODUCED, Effort, Found, Sample
+
+PAGE = Path(__file__).parents[2] / "docs" / "evidence.md"
+
+
+# A row of the small size fails by chance at 4 standard errors or p = 1e-4: in 1 % of all together.
+@pytest.mark.parametrize("name", ROWS)
+def test_the_verdict_is_the_one_of_the_page(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--small", name]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_constant_is_contradicted(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--small", "--wrong", name]) == 1
+    assert f"| {CONTRADICTED}  EXPECTED: {REPRODUCED}" in capsys.readouterr().out
+
+
+def test_every_row_has_its_verdict_on_the_page() -> None:
+    lines = PAGE.read_text("utf-8").splitlines()
+    for name, row in ROWS.items():
+        (line,) = (text for text in lines if text.startswith(f"| `{name}` |"))
+        assert f"| **{row.expected}**" in line
+        assert row.expected in (REPRODUCED, CONTRADICTED, NOT_COMPARABLE)
+
+
+def test_names_list_plots_and_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["no such row"]) == 2
+    assert capsys.readouterr().err.startswith("no row is called no such row")
+    assert main(["--list", "lu/"]) == 0
+    assert "simulate --width 3 --depth 10" in capsys.readouterr().out
+    name = next(iter(ROWS))
+    seen = []
+
+    def measure(effort: Effort) -> Found:
+        seen.append(effort)
+        return Found("1 | 2", REPRODUCED, Sample("x", np.arange(9.0), np.arange(9.0)))
+
+    monkeypatch.setitem(ROWS, name, replace(ROWS[name], measure=measure))
+    written = ["--plots", str(tmp_path), "--markdown", str(tmp_path / "page.md")]
+    assert main([name, "--seed", "7", *written]) == 0
+    assert seen == [Effort(1, 7)]
+    assert len(list(tmp_path.glob("*.png"))) == 1
+    assert f"| `{name}` |" in (tmp_path / "page.md").read_text("utf-8")
