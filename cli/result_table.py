@@ -41,6 +41,9 @@ GRADIENT_NOTES = (
 LIMIT, FIRST = "mean field", "1/N"
 """Headings of theories."""
 
+EXACT = 8
+"""Digits of what has no error."""
+
 ROUNDING = 1e-15
 """Size of a theory up to which it is 0 but for rounding."""
 
@@ -248,14 +251,15 @@ def _no_deaths(result: Sequence[Row]) -> Iterator[str]:
 
 
 def _with_error(name: str, row: Row) -> str:
-    return with_error(*row.best(name))
+    mean, error = row.best(name)
+    return plain(mean, EXACT) if error == 0.0 else with_error(mean, error)
 
 
 def _like(value: float, text: str) -> str:
     """Return a theory with as many decimals as the mean that it is compared with."""
-    found = re.fullmatch(r"-?\d+\.(\d+)\(\d+\)(e?).*", text)
+    found = re.fullmatch(r"-?\d+\.(\d+)(?:\(\d+\)(e?).*)?", text)
     if found is None or math.isnan(value):
-        return plain(value, 8)
+        return plain(value, EXACT)
     if abs(value) < ROUNDING:
         return "0"
     return f"{value:.{len(found[1])}{found[2] or 'f'}}"
