@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.observables import CONTROLLED, EXACT
+from simcore.physics.observables import CONTROLLED, EXACT, HAZARDS
 
 from . import limits
 
@@ -61,16 +61,31 @@ def _hazards(run: Run) -> tuple[str, ...]:
 
 
 def in_words(run: Run) -> str:
-    """Return what controlled values a run has, or why it has none."""
-    if not run.controls:
-        off = "turned off, or simulated before simcore had them" if controlled(run) else ""
-        return f"none: {off or no_controls(run)}"
-    text = ", ".join(controlled(run))
-    if no_controls(run):
-        return f"{text}; no others: {no_controls(run)}"
-    counted = f"; dead networks are counted: {no_hazards(run)}" if no_hazards(run) else ""
+    """Return what controlled values a run has, or why it has none, and what is only counted."""
     from .predictions import exact_first_order
 
-    words = f"{text}{counted}; exact at any width: the theory of {', '.join(EXACT)}"
-    back = exact_first_order(run)
-    return f"{words}; theory_1n of {', '.join(back)}" if back else words
+    if not run.controls and controlled(run):
+        return "none: turned off, or simulated before simcore had them"
+    if not run.controls:
+        return f"none: {no_controls(run)}; dead networks are counted: {no_hazards(run)}"
+    parts = [", ".join(controlled(run))]
+    if no_controls(run):
+        parts.append(f"no others: {no_controls(run)}")
+    parts += _counted(run)
+    if run.ensemble not in ASYMMETRIC:
+        exact = HAZARDS[:2] if no_controls(run) else EXACT
+        parts.append(f"exact at any width: the theory of {', '.join(exact)}")
+    back = () if no_controls(run) else exact_first_order(run)
+    if back:
+        parts.append(f"theory_1n of {', '.join(back)}")
+    return "; ".join(parts)
+
+
+def _counted(run: Run) -> list[str]:
+    """Say which shares of dead networks are only counted, and why."""
+    found = []
+    if run.ensemble in ASYMMETRIC:
+        found.append("dead_network_both is counted: it would need an integral for each node")
+    if run.shared:
+        found.append("dead_network_all is counted: that of many inputs has no closed law")
+    return found

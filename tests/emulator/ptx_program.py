@@ -131,9 +131,15 @@ class Program:
         """Run the kernel; arguments as Numba passes them."""
         slots, kept = numba_arguments(*arguments)
         assert len(slots) == len(self.parameters)
+        self.launch_words(grid, block, slots, reverse=reverse)
+        del kept
+
+    def launch_words(
+        self, grid: int, block: int, slots: Sequence[int], *, reverse: bool = False
+    ) -> None:
+        """Run the kernel; arguments as 64-bit words."""
         words = (ctypes.c_uint64 * len(slots))(*slots)
         divergent = self._run(grid, block, int(reverse), words)
-        del kept
         assert not divergent, "threads of a warp waited at different barriers"
 
 
