@@ -22,7 +22,8 @@ WHEST = (
 
 
 def whest_command(width: int, depth: int) -> str:
-    return f"simulate --width {width} --depth {depth} --correlation 0 --trials 4000"
+    trials = 4_000 if width == 256 else 40_000
+    return f"simulate --width {width} --depth {depth} --correlation 0 --trials {trials}"
 
 
 def variance(effort: Effort, width: int, depth: int, published: float, slack: float) -> Found:
