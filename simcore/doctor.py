@@ -18,7 +18,7 @@ from .machine.provenance import version
 from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, cache_folder, is_temporary
 from .runs.run import Run
 
-KNOWN_ANSWER = "828110295f0fa763"
+KNOWN_ANSWER = "50f3c6515a70ac84"
 """`digest` of `known_run`, on every device."""
 
 LONGEST = 300
