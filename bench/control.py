@@ -264,7 +264,9 @@ def table(results: dict[str, Any]) -> Iterator[str]:
     for k, observables in results.get("second", {}).items():
         for name, fit in observables.items():
             cells = [
-                "" if pair is None else f"{pair[0]:.3g}" + f" ± {float(f'{pair[1]:.1g}'):g}" * (pair[1] > 0.0)
+                ""
+                if pair is None
+                else f"{pair[0]:.3g}" + f" ± {float(f'{pair[1]:.1g}'):g}" * (pair[1] > 0.0)
                 for pair in fit["coefficients"].values()
             ]
             tenth = "none" if fit["tenth"] is None else f"{fit['tenth']:.2f}"
