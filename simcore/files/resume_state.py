@@ -219,13 +219,11 @@ def _every(names: Sequence[str], name: str) -> slice:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def state_points(
-    run: Run, read: Read, nodes: int, *, complete: bool, looks: bool
-) -> list[PointStatistics]:
+def state_points(run: Run, read: Read, nodes: int, *, complete: bool) -> list[PointStatistics]:
     """Put the statistics of all points together from the arrays of the state.
 
     `read` reads an array of the file; `nodes` counts those of all points, partial blocks included,
-    which only a last write has (`complete`); `looks`: the file has those of its points.
+    which only a last write has (`complete`).
 
     Raises
     ------
@@ -236,7 +234,7 @@ def state_points(
     state = {}
     for field in state_fields(run):
         name = field.path.removeprefix("state/")
-        if ("node" not in field.dims or nodes) and (looks or name != "look"):
+        if "node" not in field.dims or nodes:
             state[name] = read(field.path, shape_of(field.dims, size), field.dtype)
     _check_points(run, state)
     histogram = _together(

@@ -260,10 +260,7 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
 
         state = file["entry/state"]
         nodes = len(state["node"]) if "node" in state else 0
-        points = state_points(
-            header.run, read, nodes, complete=header.complete, looks="look" in state
-        )
-        return header.run, points
+        return header.run, state_points(header.run, read, nodes, complete=header.complete)
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:

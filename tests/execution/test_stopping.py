@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
-from simcore.execution.execute import execute, resume
+from simcore.execution.execute import execute
 from simcore.execution.stopping import PILOT, deciding_error, needed
 from simcore.physics.observables import KEPT
 from simcore.results.open_run import to_dataset
@@ -100,16 +98,3 @@ def test_another_observable_ends_a_run() -> None:
     assert first is not None
     pilot = deciding_error(run, first, "log_q1")
     assert outcome.points[0].trials() >= needed(PILOT, pilot, 0.02)
-
-
-def test_files_that_do_not_say_when_points_are_judged_go_on(tmp_path: Path) -> None:
-    path, run = tmp_path / "run.h5", Run(depth=3, width=(16,), until_stderr=0.01, trials=512)
-    execute(run, output=path)
-    with h5py.File(path, "r+") as file:
-        del file["entry/state/look"]
-        file.attrs["format_version"] = [1, 2]
-    outcome = resume(path, trials=10_000)
-    moments = outcome.points[0].published()
-    assert moments is not None
-    assert 512 < outcome.points[0].trials() < 10_000
-    assert deciding_error(run, moments, "correlation") <= 0.01

@@ -105,7 +105,7 @@ def drawn(page: Page, colour: np.ndarray, folder: Path) -> int:
 def test_a_grid_is_shown_as_curves_with_theory(show: Show, tmp_path: Path) -> None:
     run = Run(depth=12, width=(64,), ensemble="correlated", k=(0.0, 1.0, np.inf), trials=64)
     path = tmp_path / "run.h5"
-    write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
+    write_run(path, RunResults(run, statistics(run, seed=2), complete=True), provenance={})
     page = show(path, "layer, from 1")
     assert drawn(page, MEAN, tmp_path) > CURVE
     assert drawn(page, OVER, tmp_path) > CURVE

