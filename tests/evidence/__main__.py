@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 
 from tests.evidence import angles, death, lengths, phases, priors, pytorch, scales
 from tests.evidence.row import FULL, SMALL, Effort, Found, Row
 from tests.evidence.writing import markdown, plot
+from tests.support.table_command import chosen, measured
+from tests.support.table_command import options as options_of
 
 FAMILIES = (angles, lengths, scales, death, priors, phases, pytorch)
 ROWS: dict[str, Row] = {row.name: row for family in FAMILIES for row in family.ROWS}
@@ -24,12 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 where every verdict is the one that was found before."""
     options = _parser().parse_args(arguments)
     register = WRONG if options.wrong else ROWS
-    rows = [
-        row
-        for name, row in register.items()
-        if not options.names
-        or any(name == x if x in register else name.startswith(x) for x in options.names)
-    ]
+    rows = chosen(register, options.names)
     if not rows:
         names = " or ".join(options.names)
         print(f"no row is called {names}; --list shows all", file=sys.stderr)
@@ -39,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{row.name}\n    {row.source}\n    $ {row.command}\n    {row.published}")
         return 0
     effort = replace(SMALL if options.small else FULL, seed=options.seed)
+    names = [row.name for row in rows]
+    results = measured(_measure, "tests.evidence.__main__", names, effort, options.jobs)
     done, surprises = [], 0
-    for row, found in zip(rows, _measured(rows, effort, options.jobs), strict=True):
+    for row, found in zip(rows, results, strict=True):
         surprise = found.verdict != row.expected
         surprises += surprise
         mark = f"  EXPECTED: {row.expected}" if surprise else ""
@@ -55,26 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.evidence", description="Measures published numbers again."
-    )
-    parser.add_argument("names", nargs="*", help="names of rows or their beginnings (default: all)")
-    parser.add_argument("--list", action="store_true", help="show the rows and run none")
-    parser.add_argument("--small", action="store_true", help="25 times fewer networks")
-    parser.add_argument("--wrong", action="store_true", help="wrong constants: all must fail")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the simulations (default: 0)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser = options_of("rows", SMALL.divisor, "wrong constants", seed=0)
+    parser.prog = "python -m tests.evidence"
+    parser.description = "Measures published numbers again."
     parser.add_argument("--plots", metavar="DIR", help="draw QQ plots of whole laws into a folder")
     parser.add_argument("--markdown", metavar="FILE", help="write the table as a page")
     return parser
-
-
-def _measured(rows: Sequence[Row], effort: Effort, jobs: int) -> Iterator[Found]:
-    if jobs == 1:
-        yield from (row.measure(effort) for row in rows)
-        return
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        yield from pool.map(_measure, [row.name for row in rows], repeat(effort))
 
 
 def _measure(name: str, effort: Effort) -> Found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,3 +56,11 @@ def test_names_list_plots_and_page(
     assert seen == [Effort(1, 7)]
     assert len(list(tmp_path.glob("*.png"))) == 1
     assert f"| `{name}` |" in (tmp_path / "page.md").read_text("utf-8")
+
+
+def test_rows_are_shared_by_processes() -> None:
+    """As a command, whose module processes do not know as ``__main__``."""
+    command = [sys.executable, "-m", "tests.evidence", "--jobs", "2", "nfnets/exact gain"]
+    done = subprocess.run(command, cwd=PAGE.parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"| {REPRODUCED}" in done.stdout
