@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     register = WRONG if options.wrong else ROWS
     rows = chosen(register, options.names)
     if not rows:
-        names = " or ".join(options.names)
-        print(f"no row is called {names}; --list shows all", file=sys.stderr)
+        asked = " or ".join(options.names)
+        print(f"no row is called {asked}; --list shows all", file=sys.stderr)
         return 2
     if options.list:
         for row in rows:
