@@ -67,11 +67,11 @@ class TaskSampler(abc.ABC):
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache."""
 
-    def collector(self, task: Task, bins: Bins | None) -> Collector:
-        """Return empty statistics for a task."""
+    def collector(self, task: Task, bins: Bins | None, nodes: int | None = None) -> Collector:
+        """Return empty statistics for a task, of its blocks or of so many nodes."""
         run = self.run_plan
         one = statistics.empty_moments(run.depth, self.layers.size, run.columns)
-        moments = Moments(*(np.zeros((task.blocks, *array.shape)) for array in one))
+        moments = Moments(*(np.zeros((nodes or task.blocks, *array.shape)) for array in one))
         first = bins is None
         if bins is None:
             shape = (run.depth, self.chosen.histogram.size)

@@ -11,6 +11,7 @@ from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.cuda.device import Device
 from simcore.sampling.cuda.driver import CudaBlockSampler
 from simcore.sampling.driver import Floats
+from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.emulator.kernel_simulator import launch
 from tests.emulator.ptx_program import Program
 
@@ -61,8 +62,8 @@ class Emulated(Device):
 
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         self.names.append(kernel.py_func.__name__)
-        if self.names[-1] == "advance":
-            self.launches.append((blocks, *arguments[2:4]))
+        if kernel is pair_kernels.advance:
+            self.launches.append((blocks, int(arguments[2][0, 1]), arguments[3]))
         self.execute(kernel, blocks, threads, *arguments)
 
     def execute(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:

@@ -23,16 +23,17 @@ _named, _alike = cast(Any, types.NamedTuple), cast(Any, types.NamedUniTuple)
 ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1], i64[::1]
 PHYSICS = _named((f64,) * 5 + (u64,) * 2, Physics)
 MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
-BINS = _alike(f64[:, ::1], 2, Bins)
+BINS = _alike(ROWS, 2, Bins)
 PLACES = _alike(INTEGERS, 4, moment_kernels.Places)
-COUNTS = u32[:, :, ::1]
+COUNTS, TABLE = u32[:, :, :, ::1], i64[:, ::1]
+POINTS = _named((STATES, u64[:, ::1]), pair_kernels.Points)
 STEPS = i32[:, ::1]
 DRAW = _named((i32, f32, f32, f32, u32, u64, u64, u64, u64), variates_kernels.Draw)
 
 KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "advance": (
         pair_kernels.advance,
-        (PHYSICS, INTEGERS, i64, i64, i64, i64, STATES, ROWS),
+        (POINTS, TABLE, TABLE, i64, i64, i64, STATES, ROWS),
     ),
     "sum_chunks": (
         pair_wide_kernels.sum_chunks,
@@ -53,12 +54,12 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "and_back": (pair_back_kernels.and_back, (PHYSICS, INTEGERS, i64, i64, ROWS, ROWS)),
     "collect": (
         moment_kernels.collect,
-        (ROWS, PLACES, i64, MOMENTS, BINS, COUNTS, VALUES, ROWS),
+        (ROWS, TABLE, PLACES, MOMENTS, BINS, COUNTS, VALUES, ROWS),
     ),
-    "count_bins": (moment_kernels.count_bins, (ROWS, INTEGERS, BINS, COUNTS)),
-    "finish_blocks": (moment_kernels.finish_blocks, (VALUES, i64, MOMENTS)),
-    "join_moments": (moment_kernels.join_moments, (MOMENTS, i64)),
-    "join_covariances": (moment_kernels.join_covariances, (MOMENTS, i64)),
+    "count_bins": (moment_kernels.count_bins, (ROWS, TABLE, INTEGERS, BINS, COUNTS)),
+    "finish_blocks": (moment_kernels.finish_blocks, (VALUES, TABLE, MOMENTS)),
+    "join_moments": (moment_kernels.join_moments, (TABLE, MOMENTS)),
+    "join_covariances": (moment_kernels.join_covariances, (TABLE, i64, i64, MOMENTS)),
     "follow": (controls_kernels.follow, (STEPS, ROWS, INTEGERS, i64, i64, ROWS, ROWS)),
     "fill": (variates_kernels.fill, (DRAW, i64, i64, f32[:, :, ::1])),
     "choose": (variates_kernels.choose, (DRAW, i64, i64, i64[:, ::1], f64[:, ::1])),

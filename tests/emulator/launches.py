@@ -10,6 +10,7 @@ import numpy as np
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
 from simcore.sampling.pair import physics as pair_physics
+from simcore.sampling.pair.cuda_kernels import Points
 from tests.emulator.kernel_simulator import launch
 from tests.emulator.ptx_program import Program
 from tests.support.pair_driver import Floats, Walk, walk
@@ -48,7 +49,10 @@ def device_walk(launched: Launch, run: Run, trials: int, first_trial: int = 0) -
     states = np.empty((trials, pair_physics.STATE))
     pair_physics.start(physics, states)
     rows: Floats = np.empty((trials, run.depth, len(NAMES)))
-    launched(trials, physics, widths, first_trial, 0, 0, run.depth, states, rows)
+    scalars, keys = np.array([physics[:5]]), np.array([physics[5:]], dtype=np.uint64)
+    numbers = np.stack([np.zeros(trials, dtype=np.int64), first_trial + np.arange(trials)], axis=1)
+    places = widths[None], numbers, 0, 0, run.depth
+    launched(trials, Points(scalars, keys), *places, states, rows)
     return Walk(physics, widths, states, rows)
 
 

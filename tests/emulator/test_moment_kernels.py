@@ -15,7 +15,8 @@ from simcore.physics.observables import HISTOGRAMMED, NAMES
 from simcore.runs.run import Run
 from simcore.sampling.batch.cpu import BatchSampler
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
-from simcore.sampling.cuda.statistics import DeviceStatistics, Piece
+from simcore.sampling.cuda.device import Rooms
+from simcore.sampling.cuda.statistics import DeviceStatistics, Part, Piece
 from simcore.sampling.driver import TaskSampler
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import Task
@@ -90,13 +91,21 @@ def on_the_cpu(case: Case) -> Collector:
     return collector
 
 
+def statistics_of(device: Emulated, case: Case) -> DeviceStatistics:
+    """Return the statistics of a device for the run of a case."""
+    sampler, run = case.sampler, case.sampler.run_plan
+    shape = run.depth, run.columns.count
+    return DeviceStatistics(device, Rooms(device), sampler.chosen, sampler.layers, shape)
+
+
 def on_a_device(device: Emulated, case: Case) -> Collector:
     collector, rows = begun(case), rows_of(case)
-    statistics, depth = DeviceStatistics(device, collector), case.sampler.run_plan.depth
+    statistics, depth = statistics_of(device, case), case.sampler.run_plan.depth
     for layer0 in range(0, depth, case.layers):
         layers = min(case.layers, depth - layer0)
         part = np.ascontiguousarray(rows[:, layer0 : layer0 + layers])
-        statistics.take(Piece(0, case.trials, layer0, layers, case.trials), part, 0)
+        own = Part(collector, 0, 0, 0, 0, case.trials)
+        statistics.take(Piece([own], layer0, layers, case.trials), part)
     return collector
 
 
@@ -141,7 +150,8 @@ def test_what_crosses_the_bus(compiled: Compiled) -> None:
     case, device = Case(sampler, 2048, 200), Emulated(compiled)
     begin = begun(case)
     rows = np.zeros((case.trials, 200, len(NAMES)))
-    DeviceStatistics(device, begin).take(Piece(0, case.trials, 0, 200, case.trials), rows, 0)
+    piece = Piece.of([Part(begin, 0, 0, 0, 0, case.trials)], 200)
+    statistics_of(device, case).take(piece, rows)
     layers, chosen = 200, begin.layers.size
     moments = 8 * (3 * len(NAMES) * layers + 3 * (1 + chosen + chosen**2))
     histogram = layers * len(HISTOGRAMMED) * (4 * (62 + 2) + 16)
@@ -166,13 +176,20 @@ FAULTS = {
         "count, total = add_value(count, total, rows[trial, layer",
         "count, total = add_value(count, total, rows[_u32(end - U_ONE - (trial - begin)), layer",
     ),
-    "bins of another block": ("if block == U_ZERO and place", "if block == U_ONE and place"),
+    "bins of another block": ("blocks[block, OPENS] != 0 and", "blocks[block, OPENS] == 0 and"),
     "an incomplete trial counted": ("                defined = NO\n", "                pass\n"),
     "the columns of another covariance": (
         "own // chosen), _u32(own % chosen)",
         "own % chosen), U_ZERO",
     ),
-    "siblings swapped": ("b = _u32(a + _u32(step))", "b = a\n    a = _u32(a + _u32(step))"),
+    "siblings swapped": (
+        "    a, b = _block_at(part, number, rest), _u32(rest + number + _u32(step))",
+        "    b, a = _block_at(part, number, rest), _u32(rest + number + _u32(step))",
+    ),
+    "siblings of moments swapped": (
+        "a = _block_at(part, number, rest)\n            b = _u32(rest + number + step)",
+        "b = _block_at(part, number, rest)\n            a = _u32(rest + number + step)",
+    ),
 }
 
 

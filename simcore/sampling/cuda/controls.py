@@ -14,7 +14,6 @@ import numpy.typing as npt
 from simcore.sampling.control.follow import CARRIED, COEFFICIENTS, program_of
 
 from .device import Device
-from .statistics import Piece
 
 
 class DeviceControls:
@@ -46,16 +45,17 @@ class DeviceControls:
             self._k, self._widths = device.put(coefficients), device.put(widths)
             self._program = device.put(program_of(coefficients))
 
-    def take(self, piece: Piece, rows: Any) -> None:
-        """Replace the numbers of a launch, (trial, layer, column); its block's layers in order."""
+    def take(self, layer0: int, rows: Any) -> None:
+        """Replace the numbers of trials in rows, (trial, layer, column); layers in order."""
         if not self._pairs:
             return
         from . import controls_kernels as kernels
 
-        if piece.layer0 == 0:
-            self._carried = self._device.room((self._pairs, piece.trials, CARRIED))
-        blocks = -(-self._pairs * piece.trials // kernels.THREADS)
-        numbers = piece.layer0, self._columns
+        trials = rows.shape[0]
+        if layer0 == 0:
+            self._carried = self._device.room((self._pairs, trials, CARRIED))
+        blocks = -(-self._pairs * trials // kernels.THREADS)
+        numbers = layer0, self._columns
         given = (self._program, self._k, self._widths, *numbers, self._carried, rows)
         self._device.launch(kernels.follow, blocks, kernels.THREADS, *given)
 

@@ -50,3 +50,31 @@ class Device:
     def multiprocessors(self) -> int:
         """Return the number of multiprocessors."""
         return int(self._cuda.get_current_device().MULTIPROCESSOR_COUNT)
+
+
+class Rooms:
+    """Arrays on a device by name, which are used again while their shape stays.
+
+    `bytes` is their size.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._held: dict[str, Any] = {}
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.size * array.dtype.itemsize for array in self._held.values())
+
+    def get(self, name: str, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64) -> Any:
+        """Return an array, not initialised; one of the same name goes where the shape is another.
+
+        A name has one type.
+        """
+        held = self._held.get(name)
+        if held is None or held.shape != shape:
+            self._held.pop(name, None)
+            held = None  # its memory may be needed for the new one
+            held = self._held[name] = self._device.room(shape, kind)
+        return held

@@ -1,16 +1,18 @@
-"""Driver of all samplers on a CUDA device: it cuts tasks into launches.
+"""Driver of all samplers on a CUDA device: it puts tasks into launches.
 
-A launch takes a whole number of blocks of trials through some layers; `statistics` reduces the rows
-of observables where they are. Each sampler defines how its trials start (`start`), how rows are
-made of them (`make_rows`), and what that costs.
+A launch takes whole tasks, of one or several points, through all layers; or, where a task has no
+room, some of its blocks, or a block through some of the layers. `statistics` reduces the rows of
+observables where they are. Each sampler defines how its trials start (`start`), how rows are made
+of them (`make_rows`), and what that costs.
 """
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,22 +21,52 @@ from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.driver import TaskSampler
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import Bins, join_blocks
+from simcore.statistics.moments import Bins, Collector, join_blocks
 
 from .controls import DeviceControls, carried_bytes, coefficient_bytes
-from .device import Device
-from .statistics import DeviceStatistics, Piece
+from .device import Device, Rooms
+from .statistics import DeviceStatistics, Part, Piece
 
-__all__ = ["CudaBlockSampler", "Device"]
+__all__ = ["CudaBlockSampler", "Device", "Stretch"]
 
 TASK_SECONDS = 0.2
 """Of a task, and roughly of a launch; a run can stop between launches only."""
 
-ROWS_BYTES = 256 * 2**20
+ROWS_BYTES = 2**31
 """Room for the rows of a launch, on the device."""
 
 SHARE = 0.25
 """The largest share of free device memory that rows, states and controls of trials may take."""
+
+
+class Stretch(NamedTuple):
+    """Consecutive trials of a point in a launch, from row `row` on."""
+
+    point: int
+    first_trial: int
+    trials: int
+    row: int
+
+
+class Cut(NamedTuple):
+    """Launches of a point: of so many blocks (a power of two), layers and places of trials.
+
+    `most`: how many blocks would fit, 0 where not all layers of one do.
+    """
+
+    blocks: int
+    layers: int
+    places: int
+    most: int
+
+
+class Ours(NamedTuple):
+    """A task, its launches, the nodes that these make, and where they go."""
+
+    task: Task
+    cut: Cut
+    nodes: int
+    collector: Collector
 
 
 class CudaBlockSampler(TaskSampler):
@@ -50,6 +82,7 @@ class CudaBlockSampler(TaskSampler):
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run)
         self._given = device
+        self._controls: dict[int, DeviceControls] = {}
 
     @property
     def device(self) -> Device:
@@ -94,27 +127,29 @@ class CudaBlockSampler(TaskSampler):
 
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
         """Run a task; the calling thread drives the device."""
-        collector = self.collector(task, bins)
-        statistics = DeviceStatistics(self.device, collector)
-        widths, rows, carried = self.widths[task.point], None, None
-        coefficients = self.controls.coefficients(task.point)
-        pair = len(self.run_plan.columns.of_pair)
-        controls = DeviceControls(self.device, coefficients, widths, pair)
-        pieces = 0
-        for piece in self._pieces(task):
+        return self.run_tasks([(task, bins)], signals)[0]
+
+    def run_tasks(
+        self, tasks: Sequence[tuple[Task, Bins | None]], signals: Signals
+    ) -> list[TaskResult]:
+        """Run tasks, each with the bins of its point, in as few launches as there is room for."""
+        cut = cache(self._cut)
+        ours = []
+        for task, bins in tasks:
+            launches = cut(task.point, min(BLOCK, task.trials))
+            nodes = -(-task.blocks // launches.blocks)
+            ours.append(Ours(task, launches, nodes, self.collector(task, bins, nodes)))
+        carried = None
+        for piece in self._pieces(ours):
             if signals.stop[0]:
-                return self.result(task, collector)
-            shape = (piece.trials, piece.layers, self.run_plan.columns.count)
-            if rows is None or rows.shape != shape:
-                rows = self.device.room(shape)
-            carried = self._launch(task, piece, carried, rows)
-            pieces += piece.layer0 == 0
-            controls.take(piece, rows)
-            statistics.take(piece, rows, pieces - 1)
-            taken = widths[piece.layer0 : piece.layer0 + piece.layers]
-            signals.progress[0] += piece.trials * int(taken.sum())
-        join_blocks(collector, pieces)
-        return self.result(task, collector)
+                break
+            carried = self._take(piece, carried)
+            for part in piece.parts:
+                taken = self.widths[part.point][piece.layer0 : piece.layer0 + piece.layers]
+                signals.progress[0] += part.trials * int(taken.sum())
+        for own in ours:
+            join_blocks(own.collector, own.nodes)
+        return [self.result(own.task, own.collector) for own in ours]
 
     def run_shared(
         self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int
@@ -122,15 +157,44 @@ class CudaBlockSampler(TaskSampler):
         """Run a task in the calling thread: a device has no use for more."""
         return self.run(task, bins, signals)
 
-    def _launch(self, task: Task, piece: Piece, carried: Any, rows: Any) -> Any:
-        """Launch the kernels for the rows of a piece; return the states of its trials."""
-        first = (task.first_block + piece.block) * BLOCK
-        for t in range(0, piece.trials, piece.places):
-            part = rows[t : t + piece.places]
-            if piece.layer0 == 0:
-                carried = self.start(task.point, first + t, part.shape[0])
-            self.make_rows(task.point, first + t, piece.layer0, carried, part)
+    def _take(self, piece: Piece, carried: Any) -> Any:
+        """Take the trials of a piece through its layers, into its collectors; return their states.
+
+        `carried` has the states after the piece before, where it is of the same trials.
+        """
+        rows = self.rooms.get("rows", (piece.trials, piece.layers, self.run_plan.columns.count))
+        stretches = _stretches(piece)
+        carried = self._launch(piece, stretches, carried, rows)
+        pair = len(self.run_plan.columns.of_pair)
+        here = {s.point for s in stretches}
+        self._controls = {p: c for p, c in self._controls.items() if p in here}
+        for s in stretches:
+            if s.point not in self._controls:
+                given = self.controls.coefficients(s.point), self.widths[s.point], pair
+                self._controls[s.point] = DeviceControls(self.device, *given)
+            self._controls[s.point].take(piece.layer0, rows[s.row : s.row + s.trials])
+        self._statistics.take(piece, rows)
         return carried
+
+    def _launch(self, piece: Piece, stretches: Sequence[Stretch], carried: Any, rows: Any) -> Any:
+        """Launch the kernels for the rows of a piece; return the states of its trials."""
+        for s in stretches:
+            for t in range(0, s.trials, piece.places):
+                part = rows[s.row + t : s.row + min(t + piece.places, s.trials)]
+                if piece.layer0 == 0:
+                    carried = self.start(s.point, s.first_trial + t, part.shape[0])
+                self.make_rows(s.point, s.first_trial + t, piece.layer0, carried, part)
+        return carried
+
+    @cached_property
+    def rooms(self) -> Rooms:
+        """Arrays on the device that launches use again."""
+        return Rooms(self.device)
+
+    @cached_property
+    def _statistics(self) -> DeviceStatistics:
+        shape = self.run_plan.depth, self.run_plan.columns.count
+        return DeviceStatistics(self.device, self.rooms, self.chosen, self.layers, shape)
 
     # --- cutting tasks into launches -------------------------------------------------------------
 
@@ -139,36 +203,47 @@ class CudaBlockSampler(TaskSampler):
         """Size of the columns of a layer of a trial."""
         return 8 * self.run_plan.columns.count
 
-    def _pieces(self, task: Task) -> Iterator[Piece]:
-        """Cut a task into launches: many blocks and all layers, or one block and some layers."""
-        blocks, layers, places = self._cut(task.point, min(BLOCK, task.trials))
-        depth = self.run_plan.depth
-        for block in range(0, task.blocks, blocks):
-            trials = min(blocks * BLOCK, task.trials - block * BLOCK)
-            for layer0 in range(0, depth, layers):
-                yield Piece(block, trials, layer0, min(layers, depth - layer0), places)
+    def _pieces(self, tasks: Sequence[Ours]) -> Iterator[Piece]:
+        """Put tasks into launches: many blocks and all layers, or one block and some layers."""
+        depth, together, share = self.run_plan.depth, list[Part](), 0.0
+        for task, cut, _, collector in tasks:
+            for node, block in enumerate(range(0, task.blocks, cut.blocks)):
+                trials = min(cut.blocks * BLOCK, task.trials - block * BLOCK)
+                part = Part(collector, node, task.point, task.first_block + block, block, trials)
+                own = part.blocks / cut.most if cut.most else 1.0
+                if together and share + own > 1.0:
+                    yield Piece.of(together, depth)
+                    together, share = [], 0.0
+                if cut.most:
+                    together, share = [*together, part], share + own
+                    continue
+                for layer0 in range(0, depth, cut.layers):
+                    layers = min(cut.layers, depth - layer0)
+                    yield Piece([part], layer0, layers, cut.places)
+        if together:
+            yield Piece.of(together, depth)
 
-    def _cut(self, point: int, trials: int) -> tuple[int, int, int]:
-        """Return the blocks (a power of two), layers and places of trials of a launch.
+    def _cut(self, point: int, trials: int) -> Cut:
+        """Return the launches of a point.
 
         A block has `trials` trials. Where only some of their states fit, these go through all
         layers before the next begin.
         """
-        free, depth = self.device.free_bytes(), self.run_plan.depth
+        free, depth = self.device.free_bytes() + self.rooms.bytes, self.run_plan.depth
         carried, row, pairs = self.carried_bytes(point), self._row_bytes, self.controls.pairs
         room, controls = int(SHARE * free) - coefficient_bytes(pairs, depth), carried_bytes(pairs)
         trial = depth * row + controls
-        blocks = min(ROWS_BYTES // (BLOCK * depth * row), room // (BLOCK * (trial + carried)))
+        most = min(ROWS_BYTES // (BLOCK * depth * row), room // (BLOCK * (trial + carried)))
         in_time = max(1, int(depth * TASK_SECONDS / self.seconds_per_block(point)))
-        if blocks > 0 and (self.whole or in_time >= depth):
-            blocks = 1 << (blocks.bit_length() - 1)
-            return blocks, depth, blocks * BLOCK
+        if most > 0 and (self.whole or in_time >= depth):
+            blocks = 1 << (most.bit_length() - 1)
+            return Cut(blocks, depth, blocks * BLOCK, most)
         layers = min(ROWS_BYTES, room - trials * (carried + controls)) // (trials * row)
         if layers > 0 and not self.whole:
-            return 1, min(layers, depth, in_time), trials
+            return Cut(1, min(layers, depth, in_time), trials, 0)
         places = (room - trials * trial) // carried
         if places > 0:
-            return 1, depth, places
+            return Cut(1, depth, places, 0)
         least = "one network and back" if self.whole else "one layer of a block"
         raise DeviceError(
             "device",
@@ -177,3 +252,17 @@ class CudaBlockSampler(TaskSampler):
             "End other programs on it, choose another with CUDA_VISIBLE_DEVICES,"
             " or use --device cpu.",
         )
+
+
+def _stretches(piece: Piece) -> list[Stretch]:
+    """Return the consecutive trials of a launch."""
+    found: list[Stretch] = []
+    row = 0
+    for part in piece.parts:
+        first, last = part.first * BLOCK, found[-1] if found else None
+        if last is not None and (last.point, last.first_trial + last.trials) == (part.point, first):
+            found[-1] = last._replace(trials=last.trials + part.trials)
+        else:
+            found.append(Stretch(part.point, first, part.trials, row))
+        row += part.trials
+    return found

@@ -33,12 +33,22 @@ _i32, _u32 = np.int32, np.uint32
 
 # Indices are unsigned and their constants typed: Python's negative indices cost instructions.
 U_ZERO, U_ONE, U_TWO = _u32(0), _u32(1), _u32(2)
-TRIALS, U_THREADS = _u32(BLOCK), _u32(THREADS)
+U_THREADS = _u32(THREADS)
 NO, YES = _i32(0), _i32(1)
+
+FIRST_ROW, TRIALS, PART, OPENS, LAYS, PLACE, FIRST_KEPT, KEEPS = range(8)
+BLOCK_NUMBERS = 8
+"""Of a block: its first row and its trials; the part that it belongs to, whether it is that one's
+first, and lays its bins; its place in `moments`; the first of its trials in `kept`, and how many
+are kept."""
+
+BLOCKS, REST = 0, 1
+PART_NUMBERS = 2
+"""Of a part: its blocks, and the place in `moments` before that of its block 1."""
 
 
 class Places(NamedTuple):
-    """Destinations of the rows of a launch, −1 for nowhere.
+    """Destinations of the columns and layers of a launch, −1 for nowhere.
 
     A column's number among those that have a histogram, a covariance, a kept trajectory, (column,);
     a layer's number among those whose covariance is kept, (layer,).
@@ -52,37 +62,43 @@ class Places(NamedTuple):
 
 @njit(forceinline=True)
 def _own(block, thread, numbers):
-    """Return the block of trials of a thread, and the index of its own number among `numbers`.
+    """Return the unit of a thread, a block of trials or a part, and its number among `numbers`.
 
-    A block of trials has as many thread blocks as its numbers take; some threads have none.
+    A unit has as many thread blocks as its numbers take; some threads have none.
     """
     tiles = _u32(_u32(numbers + U_THREADS - U_ONE) // U_THREADS)
     return _u32(block // tiles), _u32(_u32(block % tiles) * U_THREADS + thread)
 
 
 @njit(forceinline=True)
-def _begin_histogram(histogram, bins, place, first, moments):
-    """Set the counts of a histogram to 0, and lay its bins where `first` is not 0."""
-    layer, number = place
-    each, many = U_ZERO, _u32(histogram.shape[2])
+def _block_at(part, number, rest):
+    """Return the place in `moments` of a block of a part: blocks 0 of all parts come first."""
+    return part if number == U_ZERO else _u32(rest + number)
+
+
+@njit(forceinline=True)
+def _begin_histogram(histogram, bins, place, lays, moments):
+    """Set the counts of a histogram to 0, and lay its bins where `lays` is not 0."""
+    part, layer, number = place
+    each, many = U_ZERO, _u32(histogram.shape[3])
     while each < many:
-        histogram[layer, number, each] = U_ZERO
+        histogram[part, layer, number, each] = U_ZERO
         each = _u32(each + U_ONE)
-    if first != 0:
+    if lays != 0:
         count, mean, m2 = moments
         lower, width = bin_edges(count, mean, m2, _i32(many - U_TWO))
-        bins.lower[layer, number] = lower
-        bins.width[layer, number] = width
+        bins.lower[part, layer, number] = lower
+        bins.width[part, layer, number] = width
 
 
 @kernel(lto=False, cache=True)
-def collect(rows, places, first, moments, bins, histogram, values, kept):
+def collect(rows, blocks, places, moments, bins, histogram, values, kept):
     """Find the moments of the blocks of a launch, a thread for each column of a layer of a block.
 
-    `rows` has shape (trial, layer, column); NaN is left out. `first` is 1 where the launch's first
-    block is the point's block 0, which lays the bins; else 0. Written: `moments`, with a leading
-    block axis, those of layers and columns; `bins`, (layer, histogram), for block 0; `histogram`,
-    (layer, histogram, bins + 2), set to no counts; `values`, those behind the covariances, (block,
+    `rows` has shape (trial, layer, column); NaN is left out. `blocks`, (block, BLOCK_NUMBERS), says
+    where each is and goes. Written: `moments`, with a leading block axis, those of layers and
+    columns; `bins`, (part, layer, histogram), by a block 0 of a point; `histogram`, (part, layer,
+    histogram, bins + 2), set to no counts; `values`, those behind the covariances, (block,
     observable, trial, chosen layer); `kept`, (trial, layer, kept observable).
     """
     columns = _u32(rows.shape[2])
@@ -91,8 +107,8 @@ def collect(rows, places, first, moments, bins, histogram, values, kept):
     if own >= numbers:
         return
     layer, column = _u32(own // columns), _u32(own % columns)
-    begin = _u32(block * TRIALS)
-    end = _u32(min(_u32(begin + TRIALS), _u32(rows.shape[0])))
+    begin = _u32(blocks[block, FIRST_ROW])
+    end = _u32(begin + _u32(blocks[block, TRIALS]))
     count = total = m2 = 0.0
     trial = begin
     while trial < end:
@@ -103,17 +119,19 @@ def collect(rows, places, first, moments, bins, histogram, values, kept):
     while trial < end:
         m2 = add_square(m2, rows[trial, layer, column], mean)
         trial = _u32(trial + U_ONE)
-    moments.count[block, layer, column] = count
-    moments.mean[block, layer, column] = mean
-    moments.m2[block, layer, column] = m2
+    at = _u32(blocks[block, PLACE])
+    moments.count[at, layer, column] = count
+    moments.mean[at, layer, column] = mean
+    moments.m2[at, layer, column] = m2
     place = places.histogram[column]
-    if block == U_ZERO and place >= 0:
-        _begin_histogram(histogram, bins, (layer, _u32(place)), first, (count, mean, m2))
+    if blocks[block, OPENS] != 0 and place >= 0:
+        where = (_u32(blocks[block, PART]), layer, _u32(place))
+        _begin_histogram(histogram, bins, where, blocks[block, LAYS], (count, mean, m2))
     place = places.kept[column]
     if place >= 0:
-        trial = begin
-        while trial < min(end, _u32(kept.shape[0])):
-            kept[trial, layer, _u32(place)] = rows[trial, layer, column]
+        trial, into = U_ZERO, _u32(blocks[block, FIRST_KEPT])
+        while trial < _u32(blocks[block, KEEPS]):
+            kept[_u32(into + trial), layer, _u32(place)] = rows[_u32(begin + trial), layer, column]
             trial = _u32(trial + U_ONE)
     place, chosen = places.covariance[column], places.layers[layer]
     if place >= 0 and chosen >= 0:
@@ -126,7 +144,7 @@ def collect(rows, places, first, moments, bins, histogram, values, kept):
 
 
 @kernel(lto=False, cache=True)
-def count_bins(rows, columns, bins, histogram):
+def count_bins(rows, blocks, columns, bins, histogram):
     """Add the rows of a launch to counts, a thread for each histogram of a layer of a block.
 
     `columns` are those that have a histogram; shapes as for `collect`.
@@ -137,32 +155,31 @@ def count_bins(rows, columns, bins, histogram):
     if own >= numbers:
         return
     layer, place = _u32(own // many), _u32(own % many)
-    column = _u32(columns[place])
-    lower, width = bins.lower[layer, place], bins.width[layer, place]
-    last = _i32(histogram.shape[2]) - YES
-    trial = _u32(block * TRIALS)
-    end = _u32(min(_u32(trial + TRIALS), _u32(rows.shape[0])))
+    column, part = _u32(columns[place]), _u32(blocks[block, PART])
+    lower, width = bins.lower[part, layer, place], bins.width[part, layer, place]
+    last = _i32(histogram.shape[3]) - YES
+    trial = _u32(blocks[block, FIRST_ROW])
+    end = _u32(trial + _u32(blocks[block, TRIALS]))
     while trial < end:
         x = rows[trial, layer, column]
         if x == x:
             b = _u32(bin_of(x, lower, width, last))
-            cuda.atomic.add(histogram, (layer, place, b), U_ONE)
+            cuda.atomic.add(histogram, (part, layer, place, b), U_ONE)
         trial = _u32(trial + U_ONE)
 
 
 @kernel(lto=False, cache=True)
-def finish_blocks(values, trials, moments):
+def finish_blocks(values, blocks, moments):
     """Find the co-moments of blocks, a thread block for each observable of each.
 
-    `values` is from `collect`; only the last block of the `trials` may be partial. The covariances
-    of `moments` are written, with a leading block axis.
+    `values` is from `collect`. The covariances of `moments` are written, with a leading block axis.
     """
     complete = cuda.shared.array(BLOCK, types.int32)
     observables, chosen = _u32(values.shape[1]), _u32(values.shape[3])
     thread = _u32(cuda.threadIdx.x)
     block = _u32(_u32(cuda.blockIdx.x) // observables)
     i = _u32(_u32(cuda.blockIdx.x) % observables)
-    end = _u32(min(TRIALS, _u32(_u32(trials) - block * TRIALS)))
+    end, at = _u32(blocks[block, TRIALS]), _u32(blocks[block, PLACE])
     if thread < end:
         defined = YES
         j = U_ZERO
@@ -179,7 +196,7 @@ def finish_blocks(values, trials, moments):
         count += 1.0 if complete[trial] == YES else 0.0
         trial = _u32(trial + U_ONE)
     if thread == U_ZERO:
-        moments.cov_count[block, i] = count
+        moments.cov_count[at, i] = count
     j = thread
     while j < chosen:
         total = 0.0
@@ -188,13 +205,13 @@ def finish_blocks(values, trials, moments):
             if complete[trial] == YES:
                 total += values[block, i, trial, j]
             trial = _u32(trial + U_ONE)
-        moments.cov_mean[block, i, j] = mean_of(count, total)
+        moments.cov_mean[at, i, j] = mean_of(count, total)
         j = _u32(j + U_THREADS)
     cuda.syncthreads()
     own = thread
     while own < chosen * chosen:
         j, k = _u32(own // chosen), _u32(own % chosen)
-        mean_j, mean_k = moments.cov_mean[block, i, j], moments.cov_mean[block, i, k]
+        mean_j, mean_k = moments.cov_mean[at, i, j], moments.cov_mean[at, i, k]
         m2 = 0.0
         trial = U_ZERO
         while trial < end:
@@ -202,45 +219,61 @@ def finish_blocks(values, trials, moments):
                 dj = values[block, i, trial, j] - mean_j
                 m2 = add_product(m2, dj, values[block, i, trial, k] - mean_k)
             trial = _u32(trial + U_ONE)
-        moments.cov_m2[block, i, j, k] = m2
+        moments.cov_m2[at, i, j, k] = m2
         own = _u32(own + U_THREADS)
 
 
 @kernel(lto=False, cache=True)
-def join_moments(moments, step):
-    """Fold each block at an odd multiple of `step` into the one `step` before it.
+def join_moments(parts, moments):
+    """Fold the blocks of each part by the tree of `moments.join_blocks`.
 
-    A thread for each column of a layer of each such pair: one level of the tree of `join_blocks`.
+    A thread for each column of a layer of each part takes all levels. `parts` has the number of
+    blocks of each, a power of two, and the place in `moments` before that of its block 1.
     """
     columns = _u32(moments.count.shape[2])
     numbers = _u32(_u32(moments.count.shape[1]) * columns)
-    pair, own = _own(_u32(cuda.blockIdx.x), _u32(cuda.threadIdx.x), numbers)
+    part, own = _own(_u32(cuda.blockIdx.x), _u32(cuda.threadIdx.x), numbers)
     if own >= numbers:
         return
-    a = _u32(pair * _u32(U_TWO * _u32(step)))
-    b = _u32(a + _u32(step))
     layer, column = _u32(own // columns), _u32(own % columns)
-    count, mean, m2 = joined(
-        moments.count[a, layer, column],
-        moments.mean[a, layer, column],
-        moments.m2[a, layer, column],
-        moments.count[b, layer, column],
-        moments.mean[b, layer, column],
-        moments.m2[b, layer, column],
-    )
-    moments.count[a, layer, column] = count
-    moments.mean[a, layer, column] = mean
-    moments.m2[a, layer, column] = m2
+    blocks, rest = _u32(parts[part, BLOCKS]), _u32(parts[part, REST])
+    step = U_ONE
+    while step < blocks:
+        number = U_ZERO
+        while number < blocks:
+            a = _block_at(part, number, rest)
+            b = _u32(rest + number + step)
+            count, mean, m2 = joined(
+                moments.count[a, layer, column],
+                moments.mean[a, layer, column],
+                moments.m2[a, layer, column],
+                moments.count[b, layer, column],
+                moments.mean[b, layer, column],
+                moments.m2[b, layer, column],
+            )
+            moments.count[a, layer, column] = count
+            moments.mean[a, layer, column] = mean
+            moments.m2[a, layer, column] = m2
+            number = _u32(number + U_TWO * step)
+        step = _u32(U_TWO * step)
 
 
 @kernel(lto=False, cache=True)
-def join_covariances(moments, step):
-    """Join co-moments likewise, a thread block for each observable of a pair of blocks."""
+def join_covariances(parts, pairs, step, moments):
+    """Join co-moments likewise, one level: blocks at odd multiples of `step` with those before.
+
+    A thread block for each observable of each of `pairs` places of each part, some of which have
+    none.
+    """
     observables, chosen = _u32(moments.cov_mean.shape[1]), _u32(moments.cov_mean.shape[2])
-    thread = _u32(cuda.threadIdx.x)
-    a = _u32(_u32(_u32(cuda.blockIdx.x) // observables) * _u32(U_TWO * _u32(step)))
-    b = _u32(a + _u32(step))
+    thread, unit = _u32(cuda.threadIdx.x), _u32(_u32(cuda.blockIdx.x) // observables)
+    part, pair = _u32(unit // _u32(pairs)), _u32(unit % _u32(pairs))
     i = _u32(_u32(cuda.blockIdx.x) % observables)
+    number = _u32(pair * _u32(U_TWO * _u32(step)))
+    if number + _u32(step) >= _u32(parts[part, BLOCKS]):
+        return
+    rest = _u32(parts[part, REST])
+    a, b = _block_at(part, number, rest), _u32(rest + number + _u32(step))
     na, nb = moments.cov_count[a, i], moments.cov_count[b, i]
     if nb == 0.0:
         return

@@ -6,6 +6,8 @@ few for that to fill the device and a layer is wide, many blocks sum the layer o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,8 @@ import numpy as np
 from simcore.numerics.lanes import LANES
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
-from simcore.sampling.cuda.driver import CudaBlockSampler, Device
+from simcore.sampling.cuda.driver import CudaBlockSampler, Device, Stretch
+from simcore.sampling.cuda.statistics import Piece
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import physics as of_pairs
@@ -71,30 +74,69 @@ class PairCudaSampler(CudaBlockSampler):
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
         """Return the states of trials before their first layer, on the device."""
-        states = np.empty((trials, of_pairs.STATE))
-        of_pairs.start(self.physics[point], states)
+        return self._start([Stretch(point, first_trial, trials, 0)])
+
+    def _start(self, stretches: Sequence[Stretch]) -> Any:
+        states = np.empty((sum(s.trials for s in stretches), of_pairs.STATE))
+        for s in stretches:
+            of_pairs.start(self.physics[s.point], states[s.row : s.row + s.trials])
         return self.device.put(states)
 
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
         """Launch a thread block for each trial, or many for a wide layer of few trials."""
-        from . import cuda_kernels as pair_kernels
-
         layers = rows.shape[1]
         widths = self.widths[point][layer0 : layer0 + layers]
-        few = rows.shape[0] <= FILL * self.device.multiprocessors()
-        shared = [j for j in range(layers) if few and widths[j] >= WIDE]
-        on_device = self.device.put(self.widths[point])
+        shared = self._shared(point, layer0, rows)
         room = self._room(int(widths[shared].max()), rows.shape[0]) if shared else None
-        at = 0
+        stretches, at = [Stretch(point, first_trial, rows.shape[0], 0)], 0
         for j in [*shared, layers]:
             if j > at:
-                place = (first_trial, layer0, at, j)
-                kernel, threads = pair_kernels.advance, pair_kernels.THREADS
-                given = (self.physics[point], on_device, *place, carried, rows)
-                self.device.launch(kernel, rows.shape[0], threads, *given)
+                self._advance(stretches, (layer0, at, j), carried, rows)
             if room is not None and j < layers:
                 self._share(point, (first_trial, layer0, j), carried, rows, room)
             at = j + 1
+
+    def _launch(self, piece: Piece, stretches: Sequence[Stretch], carried: Any, rows: Any) -> Any:
+        """Launch one kernel for all trials, where they need no turns and share no layers."""
+        apart = piece.places < piece.trials or len(stretches) == 1
+        if apart or any(self._shared(s.point, piece.layer0, rows) for s in stretches):
+            return super()._launch(piece, stretches, carried, rows)
+        carried = self._start(stretches)
+        self._advance(stretches, (0, 0, piece.layers), carried, rows)
+        return carried
+
+    def _shared(self, point: int, layer0: int, rows: Any) -> list[int]:
+        """Return which layers of rows many thread blocks share."""
+        if rows.shape[0] > FILL * self.device.multiprocessors():
+            return []
+        return [j for j in range(rows.shape[1]) if self.widths[point][layer0 + j] >= WIDE]
+
+    @cached_property
+    def _points(self) -> Any:
+        """Physics of all points on the device, and their widths."""
+        from .cuda_kernels import Points
+
+        scalars = np.array([physics[:5] for physics in self.physics])
+        keys = np.array([physics[5:] for physics in self.physics], dtype=np.uint64)
+        points = Points(self.device.put(scalars), self.device.put(keys))
+        return points, self.device.put(np.stack(self.widths))
+
+    def _advance(
+        self,
+        stretches: Sequence[Stretch],
+        layers: tuple[int, int, int],
+        carried: Any,
+        rows: Any,
+    ) -> None:
+        """Launch a thread block for each trial of stretches."""
+        from . import cuda_kernels as pair_kernels
+
+        trials = np.empty((rows.shape[0], 2), dtype=np.int64)
+        for s in stretches:
+            own = trials[s.row : s.row + s.trials]
+            own[:, 0], own[:, 1] = s.point, s.first_trial + np.arange(s.trials)
+        given = (*self._points, self.device.put(trials), *layers, carried, rows)
+        self.device.launch(pair_kernels.advance, rows.shape[0], pair_kernels.THREADS, *given)
 
     def _room(self, width: int, trials: int) -> Room:
         """Return room for the sums of a layer, of as many trials at a time as there are to be."""
@@ -156,6 +198,10 @@ class PairGradientCudaSampler(PairCudaSampler):
     def carried_bytes(self, point: int) -> int:
         """Return the size of a state, and of what is kept of each layer."""
         return 8 * (of_pairs.STATE + self.run_plan.depth * TRACE)
+
+    def _launch(self, piece: Piece, stretches: Sequence[Stretch], carried: Any, rows: Any) -> Any:
+        """Launch the kernels of each point."""
+        return CudaBlockSampler._launch(self, piece, stretches, carried, rows)
 
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
         """Launch a thread block for each trial, forward and then back."""

@@ -10,6 +10,8 @@ Only the kernels for CUDA and the driver `cuda` need CUDA; nothing else imports 
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import cuda, njit, types
 
@@ -257,11 +259,19 @@ def finish_layer(physics, thread, width, totals, state, row):
         finish_log(row, LOG_SINE, 2.0, 0.0)
 
 
-@kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def advance(physics, widths, first_trial, layer0, begin, end, states, rows):
-    """Take consecutive trials through consecutive layers, one block of `THREADS` for each trial.
+class Points(NamedTuple):
+    """Physics of the points of a run: the scalars of `physics.Physics`, (point, 5), and keys."""
 
-    As `cpu_kernels.advance`, for the layers rows[:, begin] … rows[:, end − 1] after `layer0`.
+    scalars: Any
+    keys: Any
+
+
+@kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
+def advance(points, widths, trials, layer0, begin, end, states, rows):
+    """Take trials through consecutive layers, one block of `THREADS` for each trial.
+
+    As `cpu_kernels.advance`, for the layers rows[:, begin] … rows[:, end − 1] after `layer0`, of
+    the trials whose point and number `trials` has, (trial, 2). `widths` has shape (point, layer).
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
     state = cuda.shared.array(STATE, types.float64)
@@ -269,7 +279,9 @@ def advance(physics, widths, first_trial, layer0, begin, end, states, rows):
     totals = cuda.shared.array(TOTALS, types.float64)
     parts = cuda.shared.array(PARTS, types.float64)
     counts = cuda.shared.array(WARP_COUNTS, types.int32)
-    trial = _u64(_u64(first_trial) + _u64(block))
+    point, trial = _u32(trials[block, 0]), _u64(trials[block, 1])
+    of, keys = points.scalars[point], points.keys[point]
+    physics = pair_physics.Physics(of[0], of[1], of[2], of[3], of[4], keys[0], keys[1])
     trial_word = _u64(trial & LOW)
     if thread < U_STATE:
         state[thread] = states[block, thread]
@@ -277,7 +289,7 @@ def advance(physics, widths, first_trial, layer0, begin, end, states, rows):
     j = _u32(begin)
     while j < _u32(end):
         layer = _u32(layer0 + j)
-        width = _u32(widths[layer])
+        width = _u32(widths[point, layer])
         layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
         if thread == U_ZERO:
             pair_physics.take_aim(state, aim)
