@@ -1,4 +1,4 @@
-"""Engines, which execute the tasks of a run: their contract, and the threads of this process.
+"""Engines, which execute the tasks of a run: their contract, the threads of this process, a GPU.
 
 The loop (`simcore.execution.loop`) hands tasks to an engine and takes their results, in whatever
 order they come. The other engine is a Dask cluster (`simcore.execution.dask.cluster`).
@@ -24,6 +24,9 @@ from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import Sampler, Signals, TaskResult
 from simcore.statistics.blocks import Task
 from simcore.statistics.moments import Bins
+
+LAUNCH_SECONDS = 0.2
+"""Of tasks that go to a GPU together; a run can stop between launches only."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +86,13 @@ class ThreadEngine:
     """Threads of this process.
 
     Two ways of work, which give the same bytes: many blocks at once, one thread each; or, where
-    blocks are few or slow, one block after the other with all threads. A GPU is driven by one
-    thread, since its own are enough.
-
-    Raises
-    ------
-    DeviceError
-        If the run is for a GPU and none can be used.
+    blocks are few or slow, one block after the other with all threads.
     """
 
     phase = "loading"
 
     def __init__(self, run: Run, threads: int) -> None:
         self._shares = 4 * threads
-        if run.device == "cuda":
-            require_cuda(run)
-            threads = self._shares = 1
         self._sampler: Sampler = sampler_for(run)
         self._threads = threads
         self._points = len(run.points)
@@ -120,9 +114,8 @@ class ThreadEngine:
             if self._threads > 1:
                 self._beside = beside.start(self._sampler)
             try:
-                with gpu_watched():
-                    if not self._closed:
-                        self._sampler.prepare()
+                if not self._closed:
+                    self._sampler.prepare()
             finally:
                 beside.end(self._beside)
 
@@ -132,10 +125,7 @@ class ThreadEngine:
         self._share = max(1, blocks // self._shares)
 
     def task_blocks(self, point: int) -> int:
-        """Return the sampler's choice, but so few that every thread gets several tasks.
-
-        Not so on a GPU, which small tasks would leave half empty.
-        """
+        """Return the sampler's choice, but so few that every thread gets several tasks."""
         if self._few and self._threads > 1:
             return 1
         share = 1 << (self._share.bit_length() - 1)
@@ -162,13 +152,12 @@ class ThreadEngine:
 
     def _run(self, task: Task, bins: Bins | None, signals: Signals, sharing: bool) -> Done:
         before = time.perf_counter()
-        with gpu_watched():
-            if sharing:
-                result = self._sampler.run_shared(task, bins, signals, self._pool, self._threads)
-                worker = "all threads"
-            else:
-                result = self._sampler.run(task, bins, signals)
-                worker = threading.current_thread().name.replace("_", " ")
+        if sharing:
+            result = self._sampler.run_shared(task, bins, signals, self._pool, self._threads)
+            worker = "all threads"
+        else:
+            result = self._sampler.run(task, bins, signals)
+            worker = threading.current_thread().name.replace("_", " ")
         return Done(result, worker, time.perf_counter() - before)
 
     @property
@@ -195,4 +184,92 @@ class ThreadEngine:
         wait(self._flying)
         self._flying.clear()
         self._conductor.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
+
+
+class DeviceEngine:
+    """A GPU, driven by one thread: the tasks that wait go into one launch, as far as it has room.
+
+    A second launch waits while the first runs, so that the host's part of one, and what the loop
+    does with results, takes place beside the device's part of another.
+
+    Raises
+    ------
+    DeviceError
+        If no GPU can be used.
+    """
+
+    phase = "loading"
+
+    def __init__(self, run: Run) -> None:
+        require_cuda(run)
+        self._sampler: Sampler = sampler_for(run)
+        self._waiting: list[tuple[Task, Bins | None]] = []
+        self._stop = np.zeros(16, dtype=np.int64)[8:9]
+        self._flying: dict[Future[list[Done]], Signals] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="thread")
+        self._blocks = 1
+
+    def prepare(self, stopping: Callable[[], bool]) -> None:
+        """Compile the kernels, or load them."""
+        del stopping
+        with beside.one_compiles(self._sampler), gpu_watched():
+            self._sampler.prepare()
+
+    def plan(self, blocks: int) -> None:
+        """Note how many blocks there are."""
+        self._blocks = max(1, blocks)
+
+    def task_blocks(self, point: int) -> int:
+        """Return the sampler's choice, as far as there are blocks."""
+        share = 1 << (self._blocks.bit_length() - 1)
+        return min(self._sampler.blocks_per_task(point), share)
+
+    def accepts(self, task: Task) -> bool:
+        """Return whether there is room: for LAUNCH_SECONDS of tasks, by estimate."""
+        seconds = sum(self._seconds(waiting) for waiting, _ in self._waiting)
+        return not self._waiting or seconds + self._seconds(task) <= LAUNCH_SECONDS
+
+    def _seconds(self, task: Task) -> float:
+        return task.blocks * self._sampler.seconds_per_block(task.point)
+
+    def submit(self, task: Task, bins: Bins | None) -> None:
+        """Let a task wait for the next launch."""
+        self._waiting.append((task, bins))
+
+    def _run(self, tasks: list[tuple[Task, Bins | None]], signals: Signals) -> list[Done]:
+        before = time.perf_counter()
+        with gpu_watched():
+            results = self._sampler.run_tasks(tasks, signals)
+        took, costs = time.perf_counter() - before, [self._seconds(task) for task, _ in tasks]
+        return [
+            Done(result, "the GPU", took * cost / sum(costs))
+            for result, cost in zip(results, costs, strict=True)
+        ]
+
+    @property
+    def busy(self) -> bool:
+        """True if any task is in flight."""
+        return bool(self._flying or self._waiting)
+
+    def poll(self, seconds: float) -> list[Done]:
+        """Launch the tasks that wait; return finished ones."""
+        if self._waiting and len(self._flying) < 2:
+            signals = Signals.sharing(self._stop)
+            self._flying[self._pool.submit(self._run, self._waiting, signals)] = signals
+            self._waiting = []
+        done, _ = wait(self._flying, timeout=seconds, return_when=FIRST_COMPLETED)
+        for future in done:
+            del self._flying[future]
+        return [each for future in done for each in future.result()]
+
+    def updates_in_flight(self) -> int:
+        """Return the node updates of unfinished tasks."""
+        return sum(int(signals.progress[0]) for signals in self._flying.values())
+
+    def close(self) -> None:
+        """Stop the tasks in flight, which takes a launch's time, and end the thread."""
+        self._stop[0] = 1
+        wait(self._flying)
+        self._flying.clear()
         self._pool.shutdown(cancel_futures=True)

@@ -27,7 +27,7 @@ from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.tree import PointStatistics
 
-from .engines import Done, Engine, ThreadEngine
+from .engines import DeviceEngine, Done, Engine, ThreadEngine
 from .progress import Control, EventLog, Progress, Report
 from .schedule import Agenda
 from .throughput import Throughput
@@ -149,6 +149,8 @@ class Loop:
         self.next_checkpoint = 0.0
 
     def _engine(self, scheduler: str | None) -> Engine:
+        if scheduler is None and self.run.device == "cuda":
+            return DeviceEngine(self.run)
         if scheduler is None:
             return ThreadEngine(self.run, self.threads)
         from .dask.cluster import ClusterEngine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -69,6 +70,11 @@ class Sampler(Protocol):
 
         `bins` is None for block 0 of a point only.
         """
+
+    def run_tasks(
+        self, tasks: Sequence[tuple[Task, Bins | None]], signals: Signals
+    ) -> list[TaskResult]:
+        """Run tasks, each with the bins of its point; a GPU takes them together."""
 
     def run_shared(
         self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int

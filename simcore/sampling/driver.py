@@ -7,7 +7,7 @@ CUDA device have the same sizes and statistics (`TaskSampler`).
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, wait
 from typing import Any
 
@@ -87,6 +87,16 @@ class TaskSampler(abc.ABC):
             values=np.full((self.chosen.covariance.size, BLOCK, self.layers.size), np.nan),
             chosen=self.chosen,
         )
+
+    @abc.abstractmethod
+    def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
+        """Run a task in the calling thread."""
+
+    def run_tasks(
+        self, tasks: Sequence[tuple[Task, Bins | None]], signals: Signals
+    ) -> list[TaskResult]:
+        """Run tasks, each with the bins of its point."""
+        return [self.run(task, bins, signals) for task, bins in tasks]
 
     def result(self, task: Task, collector: Collector) -> TaskResult:
         """Return the statistics of a finished collector."""

@@ -17,7 +17,6 @@ from simcore.sampling.control.follow import CARRIED, SEEN
 from simcore.sampling.control.of_run import RunControls
 from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.sampling.cuda.controls import DeviceControls
-from simcore.sampling.cuda.statistics import Piece
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.sampling.pair.cuda import PairCudaSampler
 from simcore.sampling.row import FEATURES
@@ -75,7 +74,7 @@ def on_a_device(device: Emulated, run: Run, rows: Floats, layers: int) -> Floats
     controls = DeviceControls(device, coefficients, widths, pair)
     for layer0 in range(0, run.depth, layers):
         part = rows[:, layer0 : layer0 + layers].copy()
-        controls.take(Piece(0, len(rows), layer0, part.shape[1], len(rows)), part)
+        controls.take(layer0, part)
         found.append(part)
     return np.concatenate(found, axis=1)
 

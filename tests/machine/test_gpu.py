@@ -250,15 +250,29 @@ def cpu_for_cuda(monkeypatch: pytest.MonkeyPatch, pretend: Pretend) -> None:
     )
 
 
-def test_a_gpu_is_driven_by_one_thread(cpu_for_cuda: None) -> None:
-    from simcore.execution.engines import ThreadEngine
+def test_waiting_tasks_go_to_the_gpu_together(
+    cpu_for_cuda: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First the blocks that lay bins, of all points; then all the rest."""
+    from simcore.sampling.pair.cpu import PairSampler
 
-    for device, threads in (("cuda", 1), ("cpu", 4)):
-        engine = ThreadEngine(run(device=device), 4)
-        try:
-            assert engine._threads == engine._pool._max_workers == threads
-        finally:
-            engine.close()
+    seen: list[list[tuple[int, int, int]]] = []
+    real = PairSampler.run_tasks
+
+    def run_tasks(self: PairSampler, tasks: Any, signals: Any) -> Any:
+        seen.append([(task.point, task.first_block, task.trials) for task, _ in tasks])
+        return real(self, tasks, signals)
+
+    monkeypatch.setattr(PairSampler, "run_tasks", run_tasks)
+    plan = replace(run(trials=1000), ensemble="correlated", k=(0.0, 1.0))
+    found = execute(replace(plan, device="cuda"))
+    rest = [(1, 64), (2, 128), (4, 256), (8, 256), (12, 128), (14, 64), (15, 40)]
+    assert seen == [[(0, 0, 64), (1, 0, 64)], [(p, *each) for p in (0, 1) for each in rest]]
+    for ours, theirs in zip(found.points, execute(plan).points, strict=True):
+        mine, other = ours.published(), theirs.published()
+        assert mine is not None
+        assert other is not None
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(mine, other, strict=True))
 
 
 def test_a_run_that_has_no_gpu_leaves_nothing(pretend: Pretend, tmp_path: Path) -> None:

@@ -241,11 +241,16 @@ def sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts
 
 
 @cuda.jit(device=True, forceinline=True)
-def finish_layer(physics, thread, width, totals, state, row):
-    """Write the observables of a layer and move the state on, several threads side by side."""
+def observe_layer(thread, width, totals, state, row):
+    """Write the observables of a layer that need no logarithm and no angle."""
     if thread == U_ZERO:
         pair_physics.observe_layer(width, totals, state, row)
     cuda.syncthreads()
+
+
+@cuda.jit(device=True, forceinline=True)
+def end_layer(physics, thread, width, totals, state, row):
+    """Write the other observables of a layer and move the state on."""
     if thread < U_LOGS:
         power = totals[pair_physics.EXPONENT]
         finish_row_log(_i32(thread), power, power, row)
@@ -259,11 +264,28 @@ def finish_layer(physics, thread, width, totals, state, row):
         finish_log(row, LOG_SINE, 2.0, 0.0)
 
 
+@cuda.jit(device=True, forceinline=True)
+def finish_layer(physics, thread, width, totals, state, row):
+    """Write the observables of a layer and move the state on, several threads side by side."""
+    observe_layer(thread, width, totals, state, row)
+    end_layer(physics, thread, width, totals, state, row)
+
+
 class Points(NamedTuple):
     """Physics of the points of a run: the scalars of `physics.Physics`, (point, 5), and keys."""
 
     scalars: Any
     keys: Any
+
+
+ABSENT = (0.0,) * 5
+
+
+@njit(forceinline=True)
+def _physics(scalars, keys):
+    return pair_physics.Physics(
+        scalars[0], scalars[1], scalars[2], scalars[3], scalars[4], keys[0], keys[1]
+    )
 
 
 @kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
@@ -279,25 +301,28 @@ def advance(points, widths, trials, layer0, begin, end, states, rows):
     totals = cuda.shared.array(TOTALS, types.float64)
     parts = cuda.shared.array(PARTS, types.float64)
     counts = cuda.shared.array(WARP_COUNTS, types.int32)
-    point, trial = _u32(trials[block, 0]), _u64(trials[block, 1])
-    of, keys = points.scalars[point], points.keys[point]
-    physics = pair_physics.Physics(of[0], of[1], of[2], of[3], of[4], keys[0], keys[1])
-    trial_word = _u64(trial & LOW)
     if thread < U_STATE:
         state[thread] = states[block, thread]
     cuda.syncthreads()
     j = _u32(begin)
     while j < _u32(end):
+        # All is read again at each layer: what waits from one to the next costs registers.
+        point, trial = _u32(trials[block, 0]), _u64(trials[block, 1])
         layer = _u32(layer0 + j)
         width = _u32(widths[point, layer])
+        keys = _physics(ABSENT, points.keys[point])
+        trial_word = _u64(trial & LOW)
         layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
         if thread == U_ZERO:
             pair_physics.take_aim(state, aim)
         cuda.syncthreads()
         if state[pair_physics.LIVE] > pair_physics.NONE_LEFT:
-            sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals)
+            sum_layer(keys, thread, width, trial_word, layer_word, aim, parts, counts, totals)
         cuda.syncthreads()
-        finish_layer(physics, thread, width, totals, state, rows[block, j])
+        observe_layer(thread, width, totals, state, rows[block, j])
+        point = _u32(trials[block, 0])
+        physics = _physics(points.scalars[point], points.keys[point])
+        end_layer(physics, thread, width, totals, state, rows[block, j])
         j = _u32(j + U_ONE)
     if thread < U_STATE:
         states[block, thread] = state[thread]
