@@ -272,4 +272,5 @@ class DeviceEngine:
         self._stop[0] = 1
         wait(self._flying)
         self._flying.clear()
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.submit(self._sampler.release).result()
+        self._pool.shutdown()

@@ -76,6 +76,9 @@ class Sampler(Protocol):
     ) -> list[TaskResult]:
         """Run tasks, each with the bins of its point; a GPU takes them together."""
 
+    def release(self) -> None:
+        """Free what tasks have left for the next ones; in the thread that ran them."""
+
     def run_shared(
         self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int
     ) -> TaskResult:

@@ -92,6 +92,10 @@ class TaskSampler(abc.ABC):
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
         """Run a task in the calling thread."""
 
+    def release(self) -> None:
+        """Free what tasks have left for the next ones; in the thread that ran them."""
+        return
+
     def run_tasks(
         self, tasks: Sequence[tuple[Task, Bins | None]], signals: Signals
     ) -> list[TaskResult]:

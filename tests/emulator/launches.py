@@ -49,11 +49,17 @@ def device_walk(launched: Launch, run: Run, trials: int, first_trial: int = 0) -
     states = np.empty((trials, pair_physics.STATE))
     pair_physics.start(physics, states)
     rows: Floats = np.empty((trials, run.depth, len(NAMES)))
-    scalars, keys = np.array([physics[:5]]), np.array([physics[5:]], dtype=np.uint64)
+    made = Walk(physics, widths, states, rows)
+    launched(trials, *given_of(made, trials, first_trial), 0, 0, run.depth, states, rows)
+    return made
+
+
+def given_of(walked: Walk, trials: int, first_trial: int = 0) -> tuple[Any, ...]:
+    """Return the points, widths and trials that the kernel takes, for a single point."""
+    scalars = np.array([walked.physics[:5]])
+    keys = np.array([walked.physics[5:]], dtype=np.uint64)
     numbers = np.stack([np.zeros(trials, dtype=np.int64), first_trial + np.arange(trials)], axis=1)
-    places = widths[None], numbers, 0, 0, run.depth
-    launched(trials, Points(scalars, keys), *places, states, rows)
-    return Walk(physics, widths, states, rows)
+    return Points(scalars, keys), walked.widths[None], numbers
 
 
 def same(launched: Launch, run: Run, trials: int = 2, first_trial: int = 0) -> bool:

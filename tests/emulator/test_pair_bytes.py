@@ -16,7 +16,7 @@ from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.emulator import probes
 from tests.emulator.conftest import CAPABILITIES, AllPtx
 from tests.emulator.kernels import kernel, signature
-from tests.emulator.launches import device_walk, from_ptx, from_source, one_point, same
+from tests.emulator.launches import device_walk, from_ptx, from_source, given_of, one_point, same
 from tests.emulator.ptx_program import Program, compile_ptx, instructions
 from tests.support.pair_driver import walk
 
@@ -95,7 +95,7 @@ def test_launches_go_on_where_others_ended(program: Program) -> None:
     run = one_point(130, 1.0, depth=7)
     whole = device_walk(from_ptx(program), run, 3)
     states, rows = walk(one_point(130, 1.0, depth=3), 3).states, np.empty((3, 4, len(NAMES)))
-    program.launch(3, 128, whole.physics, whole.widths, 0, 3, 0, 4, states, rows)
+    program.launch(3, 128, *given_of(whole, 3), 3, 0, 4, states, rows)
     assert rows.tobytes() == np.ascontiguousarray(whole.rows[:, 3:]).tobytes()
     assert states.tobytes() == whole.states.tobytes()
 

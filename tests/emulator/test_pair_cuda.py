@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,6 +37,31 @@ def test_results_have_the_bytes_of_the_cpu(compiled: Compiled, trials: int) -> N
     assert equal(expected, made)
     assert seen.progress[0] == task.trials * 6 * 70
     assert len(device.launches) == 1
+
+
+def test_tasks_of_many_points_go_into_one_launch(
+    compiled: Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partial blocks, too; or into several launches where there is no room: the bytes stay."""
+    run = Run(depth=5, width=(70, 9), ensemble="correlated", k=(0.0, math.inf), trials=300)
+    cpu = PairSampler(run)
+    firsts = [(Task(p, 0, 1, 64), None) for p in range(4)]
+    expected = cpu.run_tasks(firsts, signals())
+    device, seen = Emulated(compiled), signals()
+    sampler = PairCudaSampler(run, device)
+    made = sampler.run_tasks(firsts, seen)
+    assert all(equal(*each) for each in zip(expected, made, strict=True))
+    assert device.launches == [(4 * 64, 0, 0)]
+    assert seen.progress[0] == 64 * 5 * 2 * (70 + 9)
+    cuts = ((1, 1, 64), (2, 2, 128), (4, 1, 44))
+    rest = [(Task(p, *cut), first.bins) for p, first in enumerate(expected) for cut in cuts]
+    expected = cpu.run_tasks(rest, signals())
+    for blocks, launches in ((100, 1), (5, 4), (1, 16)):
+        monkeypatch.setattr(cuda_blocks, "ROWS_BYTES", blocks * 64 * 5 * 8 * run.columns.count)
+        device.launches.clear()
+        made = sampler.run_tasks(rest, signals())
+        assert all(equal(*each) for each in zip(expected, made, strict=True))
+        assert len(device.launches) == launches
 
 
 def test_launches_are_cut_to_the_room(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,8 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
     For a shared network, or a single pair with explicit weights.
     """
 
+    held = (*CudaBlockSampler.held, "_pairs", "_inputs")
+
     def __init__(self, run: Run, device: ArrayDevice | None = None) -> None:
         CudaBlockSampler.__init__(self, run, device)
         BatchFacts.__init__(self, run)
@@ -259,6 +261,7 @@ class BatchGradientCudaSampler(BatchCudaSampler):
     """Inputs of one network through its layers and back, on a CUDA device (`--gradients`)."""
 
     whole = True
+    held = (*BatchCudaSampler.held, "_places")
 
     @cached_property
     def _places(self) -> tuple[Array, Array, Array]:

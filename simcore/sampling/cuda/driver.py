@@ -12,6 +12,7 @@ import abc
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import cache, cached_property
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,10 +80,14 @@ class CudaBlockSampler(TaskSampler):
     whole = False
     """Whether trials have to go through all layers in one launch."""
 
+    held: tuple[str, ...] = ("rooms", "_statistics")
+    """Cached properties that have arrays on the device."""
+
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run)
         self._given = device
         self._controls: dict[int, DeviceControls] = {}
+        self._alone = Lock()  # threads of a worker would write to the same arrays
 
     @property
     def device(self) -> Device:
@@ -126,8 +131,12 @@ class CudaBlockSampler(TaskSampler):
         return 1 << max(0, int(np.log2(max(1.0, min(by_time, by_memory)))))
 
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
-        """Run a task; the calling thread drives the device."""
-        return self.run_tasks([(task, bins)], signals)[0]
+        """Run a task; the calling thread drives the device, and holds nothing on it afterwards."""
+        with self._alone:
+            try:
+                return self.run_tasks([(task, bins)], signals)[0]
+            finally:
+                self.release()
 
     def run_tasks(
         self, tasks: Sequence[tuple[Task, Bins | None]], signals: Signals
@@ -150,6 +159,12 @@ class CudaBlockSampler(TaskSampler):
         for own in ours:
             join_blocks(own.collector, own.nodes)
         return [self.result(own.task, own.collector) for own in ours]
+
+    def release(self) -> None:
+        """Free all arrays on the device, for which CUDA needs the thread that has its context."""
+        self._controls.clear()
+        for name in self.held:
+            self.__dict__.pop(name, None)
 
     def run_shared(
         self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int

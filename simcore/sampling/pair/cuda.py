@@ -48,6 +48,7 @@ class PairCudaSampler(CudaBlockSampler):
     """
 
     node_seconds, layer_seconds = 1e-11, 2e-9
+    held = (*CudaBlockSampler.held, "_points")
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run, device)

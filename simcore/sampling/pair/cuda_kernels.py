@@ -241,16 +241,8 @@ def sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts
 
 
 @cuda.jit(device=True, forceinline=True)
-def observe_layer(thread, width, totals, state, row):
-    """Write the observables of a layer that need no logarithm and no angle."""
-    if thread == U_ZERO:
-        pair_physics.observe_layer(width, totals, state, row)
-    cuda.syncthreads()
-
-
-@cuda.jit(device=True, forceinline=True)
 def end_layer(physics, thread, width, totals, state, row):
-    """Write the other observables of a layer and move the state on."""
+    """Write the observables that need a logarithm or the angle, and move the state on."""
     if thread < U_LOGS:
         power = totals[pair_physics.EXPONENT]
         finish_row_log(_i32(thread), power, power, row)
@@ -267,7 +259,9 @@ def end_layer(physics, thread, width, totals, state, row):
 @cuda.jit(device=True, forceinline=True)
 def finish_layer(physics, thread, width, totals, state, row):
     """Write the observables of a layer and move the state on, several threads side by side."""
-    observe_layer(thread, width, totals, state, row)
+    if thread == U_ZERO:
+        pair_physics.observe_layer(width, totals, state, row)
+    cuda.syncthreads()
     end_layer(physics, thread, width, totals, state, row)
 
 
@@ -319,7 +313,9 @@ def advance(points, widths, trials, layer0, begin, end, states, rows):
         if state[pair_physics.LIVE] > pair_physics.NONE_LEFT:
             sum_layer(keys, thread, width, trial_word, layer_word, aim, parts, counts, totals)
         cuda.syncthreads()
-        observe_layer(thread, width, totals, state, rows[block, j])
+        if thread == U_ZERO:
+            pair_physics.observe_layer(width, totals, state, rows[block, j])
+        cuda.syncthreads()
         point = _u32(trials[block, 0])
         physics = _physics(points.scalars[point], points.keys[point])
         end_layer(physics, thread, width, totals, state, rows[block, j])
