@@ -6,6 +6,7 @@ order they come. The other engine is a Dask cluster (`simcore.execution.dask.clu
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -211,10 +212,19 @@ class DeviceEngine:
         self._blocks = 1
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
-        """Compile the kernels, or load them."""
+        """Compile the kernels, or load them.
+
+        What the compiler leaves in cycles may hold arrays, which only a thread with CUDA's context
+        can free: so garbage waits, and is collected here.
+        """
         del stopping
-        with beside.one_compiles(self._sampler), gpu_watched():
-            self._sampler.prepare()
+        gc.disable()
+        try:
+            with beside.one_compiles(self._sampler), gpu_watched():
+                self._sampler.prepare()
+            gc.collect()
+        finally:
+            gc.enable()
 
     def plan(self, blocks: int) -> None:
         """Note how many blocks there are."""
