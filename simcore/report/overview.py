@@ -116,7 +116,7 @@ def fixed_point_of(values: Mapping[str, float], *, asymmetric: bool) -> tuple[fl
     """Return c* and the depth scale of c; NaN for ensembles without a closed form."""
     from simcore.theory import fixed_point
 
-    if asymmetric or "k" not in values:
+    if asymmetric or not {"k", "sigma_b"} <= values.keys():
         return math.nan, math.nan
     found = fixed_point(k=values["k"], sigma_w=values["sigma_w"], sigma_b=values["sigma_b"])
     return found.correlation, found.depth_scale_correlation
