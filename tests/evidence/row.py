@@ -22,7 +22,6 @@ from simcore.results.open_run import open_run
 __all__ = [
     "CONTRADICTED",
     "FULL",
-    "NOT_COMPARABLE",
     "REPRODUCED",
     "SIGMAS",
     "SMALL",
@@ -38,7 +37,7 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-REPRODUCED, CONTRADICTED, NOT_COMPARABLE = "reproduced", "contradicted", "not comparable"
+REPRODUCED, CONTRADICTED = "reproduced", "contradicted"
 
 SIGMAS = 4.0
 """Standard errors at which a number is contradicted: by chance in 6e-5 of the comparisons."""
