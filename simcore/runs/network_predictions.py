@@ -68,7 +68,8 @@ def _dead_nodes(
     """Return the share of nodes inactive for all inputs, theory.md (7e), and its error."""
     from simcore.theory.data_set import dead_of_inputs, dead_of_pairs
 
-    law = {"k": point.k, "sigma_w": point.sigma_w, "sigma_b": point.biases(run.depth)}
+    law: dict[str, Any] = {"k": point.k, "sigma_w": point.sigma_w}
+    law["sigma_b"] = point.biases(run.depth)
     if inputs is not None:
         return dead_of_inputs(inputs, run.depth, look=look, **law)
     values = dead_of_pairs(run.depth, q0=point.q0, distances=point.distances, **law)

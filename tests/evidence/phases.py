@@ -93,7 +93,7 @@ def depth_scale(effort: Effort, published: float) -> Found:
     values, errors = np.array(found).T
     path = trajectory(120, k=1.0, correlation=0.5).correlation
     ratio = published / scale_between(path, np.zeros(120))[0]
-    return compared(*(ratio * x for x in at_infinity(values, errors)), published)
+    return compared(*at_infinity(ratio * values, ratio * errors), published)
 
 
 def scale_between(c: Floats, error: Floats) -> tuple[float, float]:

@@ -62,8 +62,11 @@ def draw_spread(spread: Mapping[str, Spread], path: Path) -> None:
             spreads.plot(layers, curve.single, "--", color=colour, linewidth=0.9)
             merged.plot(layers, curve.correlation, color=colour, label=label)
         spreads.plot([], [], "--", color="grey", label="one input")
-        spreads.set(xlabel="layer", ylabel="std over networks of ln of the batch mean of q", ylim=0)
+        spreads.set(xlabel="layer", ylabel="std of ln of the batch mean of q", ylim=0)
         merged.set(xlabel="layer", ylabel="mean correlation c of two inputs", ylim=(-0.05, 1.0))
+        for axes in (spreads, merged):
+            axes.set_xticks(range(0, layers[-1] + 1, 5))
+            axes.set_xlim(1)
         spreads.legend()
         figure.savefig(path)
 
