@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from simcore.numerics.text import with_error
 from simcore.physics.parameters import norm_preserving_sigma_w
@@ -51,7 +52,7 @@ WHEST_NETWORKS = (
 
 def variance_range(effort: Effort, low: float, high: float) -> Found:
     """Compare the ends of `variance` over 100 networks, each the mean of 64 pairs of inputs."""
-    count = 100 if effort.divisor == 1 else 6
+    count = 100 if effort.divisor == 1 else 4
     networks = [
         float(simulated(WHEST_NETWORKS, Effort(1, seed)).variance.isel(layer=-1).mean())
         for seed in range(100 * effort.seed, 100 * effort.seed + count)
@@ -173,16 +174,20 @@ ANYINIT = (
 SEEDS = 192
 
 
-def batch_command(k: str) -> str:
+def batch_command(k: str, pairs: int = 256) -> str:
     return (
-        f"simulate --width 128 --depth 20 --k {k} --shared-network --pairs 256 --correlation 0 "
+        f"simulate --width 128 --depth 20 --k {k} --shared-network --pairs {pairs} --correlation 0 "
         f"--trials {SEEDS} --keep {SEEDS}"
     )
 
 
+def batches(effort: Effort, k: str) -> xr.Dataset:
+    return simulated(batch_command(k, 256 if effort.divisor == 1 else 64), effort)
+
+
 def batch_means(effort: Effort, k: str) -> Floats:
-    """Return the mean of q over the 512 inputs of networks, over its start, (network, layer)."""
-    ds = simulated(batch_command(k), effort)
+    """Return the mean of q over the inputs of networks, over its start, (network, layer)."""
+    ds = batches(effort, k)
     q = 0.5 * (np.exp(ds.log_q1_trajectories) + np.exp(ds.log_q2_trajectories))
     values = q.mean("pair").transpose("trial", "layer").values
     start = float(ds.q1.isel(layer=0).mean())
@@ -211,7 +216,7 @@ def spread_against(effort: Effort) -> Found:
 
 def spread_of(effort: Effort, k: str) -> Spread:
     """Return the spread of the batch mean and of one input, and the mean correlation, by layer."""
-    ds = simulated(batch_command(k), effort)
+    ds = batches(effort, k)
     logs = np.log(batch_means(effort, k))
     one = ds.log_q1_trajectories.isel(pair=0).transpose("trial", "layer").values
     return Spread(
