@@ -54,6 +54,10 @@ SMALL = (*(scaled(x, SHRUNK) for x in ("he", *BOTH)), "rai", "raai:1", "raai:10"
 """Ensembles with the factor of `rai`; those of raai:1 and raai:10 are 0.71 and 0.67."""
 
 
+CHAOTIC = ("he", *(f"correlated:{k}" for k in ("0.25", "0.5", "1", "2", "4", "inf")))
+"""From the critical line, k = 0, into the chaotic phase, q kept."""
+
+
 def factors(*values):
     """Return he at given factors of q."""
     return tuple(scaled("he", x) for x in values)
@@ -147,8 +151,8 @@ PARTS = {
     "clipped": [few(depth, clip=1.0) for depth in (5, 10)],
     "common-rate": [few(10, rates=rates(-11, -11)), few(20, rates=rates(-14, -14))],
     "k": [
-        students(depth, ("he", *(f"correlated:{k}" for k in ("0.25", "0.5", "1", "2", "4", "inf"))))
-        for depth in (10, 20)
+        *(students(depth, CHAOTIC) for depth in (10, 20)),
+        students(10, CHAOTIC, clip=1.0, rates=rates(-10, -4)),
     ],
     "teacher": [few(5, teacher=x, teacher_depth=5) for x in ("correlated:inf", "rai")],
     "deep": [

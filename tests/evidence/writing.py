@@ -38,7 +38,7 @@ def markdown(done: Sequence[tuple[Row, Found]], seed: int) -> str:
         cells = (f"`{row.name}`", row.source, row.published, found.value, verdict)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     if any(found.spread is not None for _, found in done):
-        lines += ["", SPREAD]
+        lines += ["", SPREAD.rstrip()]
     for command in dict.fromkeys(row.command for row, _ in done):
         names = ", ".join(f"`{row.name}`" for row, _ in done if row.command == command)
         seeded = f"{command} --seed {seed}" if command.startswith("simulate") else command
