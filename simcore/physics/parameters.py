@@ -18,12 +18,13 @@ _TEX = {"σ": r"\sigma", "θ": r"\theta", "δ": r"\delta ", "Θ": r"\Theta ", "�
     "₁₂": "_{12}",
     "₂₂": "_{22}",
     "−": "-",
+    "₋": "_-",
     "₀": "_0",
     "₁": "_1",
     "₂": "_2",
     "ln": r"\ln",
 }
-_ASCII = str.maketrans("−₀₁₂", "-012")
+_ASCII = str.maketrans("−₋₀₁₂", "--012")
 
 
 def tex(symbol: str) -> str:
@@ -66,6 +67,7 @@ PARAMETERS = {
         Parameter("g", "correlation strength of the weights, k/(1 + k)", "g"),
         Parameter("sigma_w", "weight scale (standard deviation)", "σ_w"),
         Parameter("sigma_b", "bias scale (standard deviation)", "σ_b"),
+        Parameter("negative_slope", "slope of the activation below 0", "s₋"),
         Parameter("overlap", "initial correlation of the pair", "c₀"),
         Parameter("initial_distance", "1 - initial correlation of the pair", "1 − c₀"),
         Parameter("q0", "mean square of each input", "q₀"),

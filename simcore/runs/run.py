@@ -85,6 +85,13 @@ class Run(RunSpec):
     weights
         Law of the weights, such as ``"uniform"`` or ``"student:5"`` (`weight_laws.parse_weights`);
         all but ``"normal"`` need explicit weights. Left out, it is ``"normal"``.
+    slopes
+        Slopes s₊, s₋ of the activation above and below 0: two numbers, such as ``"1,0.2"``, or
+        ``"relu"`` (1, 0), ``"leaky:0.01"``, ``"abs"`` (1, −1), ``"linear"`` (1, 1), or
+        ``"shaped:0,-1"``, which is 1 + c±/√N with c± = 0, −1. None is ReLU. Pairs of `he` and
+        `correlated` have them.
+    negative_slope
+        Slopes s₋ to sweep, with s₊ = 1.
     device
         ``"cpu"`` or ``"cuda"``, the kind that draws the samples. It is part of the configuration
         and of no key: the numbers of a point do not depend on it.
@@ -133,6 +140,8 @@ class Run(RunSpec):
     distance: tuple[float, ...] | None
     q0: tuple[float, ...]
     weights: str
+    slopes: str | None
+    negative_slope: tuple[float, ...] | None
     trials: int
     levels: tuple[float, ...]
     pairs: int | None
