@@ -360,7 +360,7 @@ def _add_slopes(run: Run, found: dict[str, Array]) -> None:
 
     def add(name: str, values: list[float], dims: tuple[str, ...]) -> None:
         array = np.array(values).reshape(shape)
-        array = array[tuple(slice(None) if d in dims else 0 for d in run.dimensions)]
+        array = np.array(array[tuple(slice(None) if d in dims else 0 for d in run.dimensions)])
         kept = tuple(d for d in run.dimensions if d in dims)
         found.setdefault(name, Array(kept, array, _MEANINGS[name]))
 

@@ -80,6 +80,14 @@ def leaks(slopes):
     return slopes[0] != 0.0
 
 
+@njit(forceinline=True)
+def even(slopes):
+    """Return whether φ(−u) = φ(u)."""
+    if len(slopes) == 0:
+        return False
+    return slopes[1] + slopes[0] + slopes[0] == 0.0
+
+
 def xp_nodes(xp: Any, u: Any, p: Any, s: Any) -> tuple[Any, Any, Any, Any]:
     """Return φ(u), the residual, and both kinds of inactivity, for arrays of one shape.
 

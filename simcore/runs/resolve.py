@@ -22,7 +22,7 @@ from simcore.physics.ensembles import (
     WITHOUT_K,
     ensemble_name,
 )
-from simcore.physics.observables import GRADIENT_NAMES, NAMES, NETWORK_NAMES
+from simcore.physics.observables import GRADIENT_NAMES, HAZARDS, NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
     MAX_DEPTH,
     SCALE_LIMITS,
@@ -44,7 +44,7 @@ from . import limits
 from .controls import controlled, no_controls
 from .costs import sampler_costs
 from .ensemble import FRAMEWORKS, Ensemble
-from .grid import all_slopes, axes, has_slopes, scales
+from .grid import all_slopes, axes, has_slopes, never_dies, scales
 from .limits import DEFAULTS, EXCLUSIVE
 from .spec import RunSpec
 from .target import Target
@@ -293,6 +293,10 @@ def _check_pair(run: Run) -> None:
             raise InputError(
                 "sigma_w", scale, rule, "Choose a value in that range, or use `sampler` dense."
             )
+    target = run.until_stderr
+    if target is not None and never_dies(run) and Target.of(target).observable in HAZARDS:
+        rule = "is of dead networks, and no signal dies where s- is not 0"
+        raise InputError("until_stderr", run.until_stderr, rule, "Take another observable.")
     gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
     least = min((gap for gap in gaps if gap > 0.0), default=1.0)
     if min(scales(run)) ** 2 * min(run.q0) * least < limits.PAIR_DIFFERENCE:

@@ -14,7 +14,7 @@ import numpy as np
 from simcore.numerics.arithmetic import arctan2, at_least_0, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import split_key
-from simcore.physics.activation import leaks
+from simcore.physics.activation import even, leaks
 from simcore.physics.slopes import RELU
 from simcore.physics.update import next_kappa, next_rho
 from simcore.runs.grid import Point
@@ -193,7 +193,8 @@ def observe_layer(physics, width, totals, state, row):
     n1, n2, both = totals[SUMS], totals[SUMS + 1], totals[SUMS + 2]
     if leaks(physics.slopes):  # from here on, `totals` counts the nodes that send 0
         state[DIED1] = state[DIED2] = np.nan
-        totals[SUMS] = totals[SUMS + 1] = totals[SUMS + 2] = 0.0
+        totals[SUMS] = totals[SUMS + 1] = 0.0
+        totals[SUMS + 2] = width - 1.0 if _aligned(physics.slopes, width, n1, state) else 0.0
     if totals[SUMS] == width:
         state[DIED1] = 1.0
     if totals[SUMS + 1] == width:
@@ -211,6 +212,17 @@ def observe_layer(physics, width, totals, state, row):
             row[first], row[second] = row[second], row[first]
     if state[LIVE] > NONE_LEFT:
         _observe_means(physics, width, totals, state, row)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _aligned(slopes, width, n1, state):
+    """Return whether opposite signals have parallel activations, as if one node were active.
+
+    They have where all nodes of a signal are on one side of 0, and where φ is even.
+    """
+    if state[GAMMA] != 0.0 or state[KAPPA] > 0.0 or state[LIVE] != BOTH:
+        return False
+    return n1 == 0.0 or n1 == width or even(slopes)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
