@@ -323,7 +323,6 @@ def fields(run: Run, *, complete: bool) -> tuple[Field, ...]:
 
 _MEANINGS = {
     **{name: parameter.long_name for name, parameter in PARAMETERS.items()},
-    "positive_slope": "slope of the activation above 0",
     "input_q1": "mean square of the first input of the pair",
     "input_q2": "mean square of the second input of the pair",
     "rate_lower": "lower end of a bin of the activation rate, not in it",
