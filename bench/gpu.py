@@ -136,7 +136,7 @@ def show_rates(done: dict[str, Any], limit: float) -> None:
     } | {name: step for name, step in done.items() if isinstance(step, dict) and "plain" in step}
     if not found:
         return
-    print(f"\nnode updates a second (static limit {limit:.3g})")
+    print(f"\nnode updates a second (static limit {limit:.3g} at the highest clock)")
     shown = [name for name in names if any(name in step for step in found.values())]
     heads = "".join(f"{name:>12}" for name in shown)
     print(f"{'':<34}{heads}{'of limit':>12}")
@@ -243,13 +243,14 @@ def measure(steps: Steps, options: argparse.Namespace, found: Findings) -> None:
     if not (compared and compared["same_law"]):
         print("without the CPU's law nothing is timed")
         return
-    steps.save(static_limit=gpu_work.static_limit())
+    limit, clock = gpu_work.static_limit()
+    steps.save(static_limit=limit, clock=clock, instructions=gpu_work.INSTRUCTIONS)
     torch, problem = has_torch(), cupy_obstacle(found)
     if not torch:
-        print("PyTorch for CUDA is not installed: no comparison with explicit weights")
+        steps.skip("PyTorch", "PyTorch for CUDA is not installed")
     batches = options.batches and problem is None
     if options.batches and problem is not None:
-        print(f"no batches: cuda {problem.rule}. {problem.remedy}.")
+        steps.skip("batches", f"cuda {problem.rule}. {problem.remedy}.")
     wrong = False
     for step in plan(options, torch=torch, batches=batches):
         if step.name.startswith("batch, ") and "batches, values" not in steps.found["steps"]:

@@ -29,8 +29,8 @@ FEW_DEPTH = 20
 WARP, SCHEDULERS = 32, 4
 """Threads that issue together, and how many such issues a multiprocessor makes in a cycle."""
 
-INSTRUCTIONS = 236 / 2
-"""Machine instructions of a node, those of a pass of two nodes in the kernel `advance` on 9.0a."""
+INSTRUCTIONS = 235 / 2
+"""Machine instructions of a node: half a pass of the loop in the kernel `advance`, for 9.0."""
 
 Work = Callable[[], float]
 """Work that returns the seconds it took."""
@@ -302,10 +302,14 @@ def against_torch(width: int, nodes: float, rounds: int) -> dict[str, Any]:
     return {"width": width, "networks": networks, **found, "ratio": ratio}
 
 
-def static_limit() -> float:
-    """Return node updates a second if every cycle of the GPU's clock issued what it can."""
+def static_limit() -> tuple[float, float]:
+    """Return node updates a second if every cycle issued what it can, and the clock, in Hz.
+
+    The clock is the highest; under load it is lower.
+    """
     from numba import cuda
 
     device = cuda.get_current_device()
-    cycles = device.MULTIPROCESSOR_COUNT * SCHEDULERS * device.CLOCK_RATE * 1e3
-    return float(cycles * WARP / INSTRUCTIONS)
+    clock = device.CLOCK_RATE * 1e3
+    cycles = device.MULTIPROCESSOR_COUNT * SCHEDULERS * clock
+    return float(cycles * WARP / INSTRUCTIONS), float(clock)

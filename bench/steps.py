@@ -58,7 +58,7 @@ class Steps:
         left, before = self.left, self._clock()
         if left < seconds:
             text = f"it needs some {seconds:.0f} s, and {max(0.0, left):.0f} s are left"
-            self._note(name, "skipped", reason=text)
+            self.skip(name, text)
             return None
         print(f"--- {name}", flush=True)
         try:
@@ -72,6 +72,10 @@ class Steps:
             raise
         self._note(name, "done", seconds=round(self._clock() - before, 2), found=found)
         return found
+
+    def skip(self, name: str, reason: str) -> None:
+        """Note that a step is not taken."""
+        self._note(name, "skipped", reason=reason)
 
     def _note(self, name: str, state: str, **more: Any) -> None:
         self.found["steps"][name] = {"state": state, **more}

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,9 @@ def start() -> None:
     )
 
     def program_of(text: str) -> Program:
-        return Program.of(text, Path(os.environ[FOLDER]) / hashlib.sha256(text.encode()).hexdigest())
+        return Program.of(
+            text, Path(os.environ[FOLDER]) / hashlib.sha256(text.encode()).hexdigest()
+        )
 
     def launched(name: bytes, grid: int, block: int, given: Any) -> int:
         try:
@@ -112,9 +114,12 @@ def main() -> None:
     """Run everything in this process, and print what was found."""
     from simcore.doctor import digest
     from simcore.errors import DeviceError
+    from simcore.machine import gpu
     from simcore.machine.gpu import look, obstacle
     from simcore.runs.run import Run
 
+    sys.path.append(str(ROOT / "bench"))
+    gpu_work = importlib.import_module("gpu_work")
     runs = {
         "correlated": Run(depth=4, width=(70,), trials=200, ensemble="correlated", k=(0.0, 1.0)),
         "gradients": Run(depth=3, width=(40,), trials=70, gradients=True),
@@ -122,9 +127,10 @@ def main() -> None:
     }
     found: dict[str, Any] = {}
     for name, run in runs.items():
-        before = counts()
-        found[name] = [digest(run), digest(replace(run, device="cuda"))]
-        found[f"{name}, launches"] = counts()["launches"] - before["launches"]
+        before = counts()["launches"]
+        with gpu_work.watched() as seen:
+            found[name] = [digest(run), digest(replace(run, device="cuda"))]
+        found[f"{name}, launches"] = [len(seen.events), counts()["launches"] - before]
     on_gpu = replace(runs["correlated"], device="cuda")
 
     def message(variable: str, value: object) -> str:
@@ -140,10 +146,16 @@ def main() -> None:
     found["memory"] = message("PRETENDED_MEMORY", RESERVED + 1024)
     found["again"] = digest(on_gpu)
     found["failure"] = message("PRETENDED_FAILURE", 1)
-    for version in (11080, 12040, 13000):
-        os.environ["PRETENDED_VERSION"] = str(version)
+    packages = {"nvidia-nvvm": "13.5.37", "nvidia-nvjitlink": "13.0.88"}
+    version = gpu._version
+    gpu._version = lambda package: packages.get(package) or version(package)
+    look.cache_clear()
+    found["packages"] = str(obstacle(look()))
+    gpu._version = version
+    for driver in (11080, 12040, 13000):
+        os.environ["PRETENDED_VERSION"] = str(driver)
         look.cache_clear()
-        found[f"driver {version}"] = str(obstacle(look()))
+        found[f"driver {driver}"] = str(obstacle(look()))
     sys.stdout.write(json.dumps(found))
 
 
