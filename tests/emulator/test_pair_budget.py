@@ -138,7 +138,7 @@ def test_the_static_limit_is_that_of_this_loop(
 ) -> None:
     _, code = assemble(all_ptx[9, 0]["advance"], (9, 0), tmp_path)
     (loop,) = (loop for loop in drawing_loops(code) if not loop.float64)
-    assert gpu_work.INSTRUCTIONS == loop.per_node
+    assert loop.per_node == gpu_work.INSTRUCTIONS
     page = (ROOT / "docs/gpu.md").read_text("utf-8")
     assert f"{loop.per_node:g} (9.0: {len(loop.opcodes)} in a pass of two nodes)" in page
 
