@@ -156,7 +156,8 @@ def test_the_pool_of_cupy_makes_room() -> None:
     """What CuPy keeps counts as free, and is let go for an array that needs it."""
     import cupy
 
-    device: Any = sampler_for(of_batch("dense", device="cuda")).device
+    sampler: Any = sampler_for(of_batch("dense", device="cuda"))
+    device = sampler.device
     pool, before = cupy.get_default_memory_pool(), device.free_bytes()
     kept = cupy.empty(2**28, "uint8")
     del kept
