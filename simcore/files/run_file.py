@@ -42,7 +42,7 @@ __all__ = [
     "write_run",
 ]
 
-FORMAT = Format("simcore-run", (1, 5), "the file of a run", "simulate")
+FORMAT = Format("simcore-run", (1, 6), "the file of a run", "simulate")
 
 _STATE_VERSION = (1, 5)
 """First format whose state has all that is needed to resume a run."""
