@@ -79,8 +79,9 @@ def simulate(
 shared_network, pairs, inputs, trials, until_stderr, first_trial, keep, bins, controls, \
 gradients, seed, sampler, weights, slopes, negative_slope
         As for `Run`, which has their defaults. Several widths, k, σ_w, σ_b, negative slopes,
-        correlations, distances or q0, in a list, a range or an array, make a dimension each. `inputs` is a file, or a
-        matrix in memory whose rows are inputs: an array, a tensor or a table of any library.
+        correlations, distances or q0, in a list, a range or an array, make a dimension each.
+        `inputs` is a file, or a matrix in memory whose rows are inputs: an array, a tensor or a
+        table of any library.
     device
         ``"cpu"``, ``"cuda"``, or ``"auto"``, the default, which is the CPU until the samplers of
         GPUs have run on hardware.

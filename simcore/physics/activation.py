@@ -1,8 +1,9 @@
 """The activation φ of a unit, on single numbers for a CPU and a GPU alike, and on arrays.
 
-It is ReLU, or has slopes s₊ above 0 and s₋ below (`physics.slopes`). A pair of pre-activations u, v is held as u, p = κu and s = κu − v (theory.md 2). The activation of
-the second signal is then known by its residual r = κφ(u) − φ(v), which is formed without
-subtracting nearly equal numbers. Every sampler takes these functions and no other for φ.
+It is ReLU, or has slopes s₊ above 0 and s₋ below (`physics.slopes`). A pair of pre-activations u, v
+is held as u, p = κu and s = κu − v (theory.md 2). The activation of the second signal is then known
+by its residual r = κφ(u) − φ(v), which is formed without subtracting nearly equal numbers. Every
+sampler takes these functions and no other for φ.
 """
 
 from __future__ import annotations

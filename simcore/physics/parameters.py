@@ -76,7 +76,7 @@ PARAMETERS = {
         Parameter("pair", "number of the pair", "pair"),
     )
 }
-"""Every parameter of a point by name, in the order of a grid's dimensions; g beside k, s₊ beside s₋."""
+"""Every parameter of a point by name, in the order of a grid's dimensions; g is beside k."""
 
 
 def plain(x: float) -> float | str:

@@ -105,12 +105,13 @@ def _borders(columns: Mapping[str, list[Any]], axis: str, slopes: Slopes) -> dic
     grid = np.linspace(max(low, -0.99 if axis == "k" else low), high, CURVE_POINTS)
     g = grid if axis == "g" else grid / (1.0 + grid)
     square = mean_square(slopes)
+    line = 1.0 / math.sqrt(square)
     preserving = np.sqrt(1.0 / (square * (1.0 - unevenness(slopes) * g / math.pi)))
     inside = (preserving >= xs[0]) & (preserving <= xs[-1])
     biased = any(scale > 0.0 for scale in columns["sigma_b_all"])
     return {
         "preserving": {"x": numbers(preserving[inside]), "y": numbers(grid[inside])},
-        "two": {"x": [1.0 / math.sqrt(square)] * 2, "y": [low, high]} if biased else {"x": [], "y": []},
+        "two": {"x": [line, line], "y": [low, high]} if biased else {"x": [], "y": []},
     }
 
 

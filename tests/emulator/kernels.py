@@ -20,9 +20,10 @@ __all__ = ["KERNELS", "PHYSICS", "SLOPED", "kernel", "signature"]
 f32, f64, i32, i64 = types.float32, types.float64, types.int32, types.int64
 u32, u64 = types.uint32, types.uint64
 _named, _alike = cast(Any, types.NamedTuple), cast(Any, types.NamedUniTuple)
+_tuple, _uniform = cast(Any, types.Tuple), cast(Any, types.UniTuple)
 ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1], i64[::1]
-PHYSICS = _named((f64,) * 5 + (u64,) * 2 + (types.Tuple(()),), Physics)
-SLOPED = _named((f64,) * 5 + (u64,) * 2 + (types.UniTuple(f64, 2),), Physics)
+PHYSICS = _named((f64,) * 5 + (u64,) * 2 + (_tuple(()),), Physics)
+SLOPED = _named((f64,) * 5 + (u64,) * 2 + (_uniform(f64, 2),), Physics)
 """Of another activation than ReLU."""
 MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
 BINS = _alike(f64[:, ::1], 2, Bins)

@@ -17,9 +17,7 @@ SLOPES = ("1,0.2", "1,-1", "0.7,-0.3", "1,1")
 
 
 def sloped(width: int, depth: int, slopes: str, k: float = 0.0, **options: Any) -> Walk:
-    run = Run(
-        depth=depth, width=(width,), ensemble="correlated", k=(k,), slopes=slopes, **options
-    )
+    run = Run(depth=depth, width=(width,), ensemble="correlated", k=(k,), slopes=slopes, **options)
     return walk(run, 16)
 
 

@@ -159,7 +159,8 @@ def test_bias_and_bounded_q() -> None:
     with mp.workdps(40):
         rest = sigma_w**2 * (1 - kernel(mpf(point.correlation), slopes))
         assert point.distance == pytest.approx(float(rest), rel=1e-12)
-    assert point.bounded and 0.0 < point.slope < 1.0
+    assert point.bounded
+    assert 0.0 < point.slope < 1.0
     path = theory.trajectory(
         400, k=1.0, sigma_w=sigma_w, sigma_b=0.3, correlation=0.2, slopes=slopes
     )

@@ -83,18 +83,13 @@ def group_normals(group, trial_word, layer_word, key0, key1):
 
 
 @njit(forceinline=True)
-def aimed(physics, given):
-    """Return what `add_node` takes, from an aim (`physics.take_aim`)."""
-    cotangent, scale = single(given)
-    return cotangent, scale, in_single(physics.slopes)
-
-
-@njit(forceinline=True)
-def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, aim):
+def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, given, slopes):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
-    `group` is the lane's first one of the chunk; `aim` is of `aimed`.
+    `group` is the lane's first one of the chunk; `given` is an aim (`physics.take_aim`).
     """
+    cotangent, scale = single(given)
+    aim = cotangent, scale, in_single(slopes)
     s = NOTHING
     left = nodes
     while left >= U_ROUND:
@@ -114,7 +109,7 @@ def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, aim):
 @njit(forceinline=True)
 def _sum_slot(physics, thread, width, trial_word, layer_word, given, parts):
     """Sum a thread's lane of the chunks of its slot into `parts`; return its three counts."""
-    aim = aimed(physics, given)
+    aim = single(given)
     lane, slot = _u32(thread % U_LANES), _u32(thread // U_LANES)
     at = thread
     while at < PARTS:
@@ -132,6 +127,7 @@ def _sum_slot(physics, thread, width, trial_word, layer_word, given, parts):
             physics.key0,
             physics.key1,
             aim,
+            physics.slopes,
         )
         add_chunk(s, thread, parts)
         n1 = _i32(n1 + _i32(s[8] & BYTE))

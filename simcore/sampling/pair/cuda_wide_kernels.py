@@ -26,7 +26,6 @@ from .cuda_kernels import (
     U_SUMS,
     U_TOTALS,
     U_ZERO,
-    aimed,
     finish_layer,
     fold_slots,
     lane_chunk,
@@ -74,7 +73,8 @@ def sum_chunks(physics, width, first_trial, layer, states, sums, counts):
         counter_word3(_u64(layer) + _u64(U_ONE), trial),
         physics.key0,
         physics.key1,
-        aimed(physics, aim),
+        aim,
+        physics.slopes,
     )
     sums[place, chunk, lane] = s[0]
     sums[place, chunk, _u32(lane + U_LANES)] = s[1]
