@@ -1,7 +1,8 @@
 """The exact probability that a node is inactive, given the activations that it reads.
 
-Of `rai` and `raai` (`asymmetric.death`, `death_of_both`) against theory.md (3) in many digits, of `he` and
-`correlated` (`pair.physics.inactive_chances`) against the angle; both against a million nodes.
+Of `rai` and `raai` (`asymmetric.death`, `death_of_both`) against theory.md (3) in many digits, of
+`he` and `correlated` (`pair.physics.inactive_chances`) against the angle; all against a million
+nodes.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ class Given:
         return found[0], found[1]
 
     def chance_of_both(self) -> float:
-        """Return p of both signals; lanes one by one, as on a GPU, and each signal's p are equal."""
+        """Return p of both signals. Lanes one by one, as on a GPU, have the same bytes."""
         law, n = death_of_both.law_of_both(self.state, self.law), self.n
         work = np.empty((death_of_both.ROWS, LANES))
         one, other, both = death_of_both.all_chances(n, self.x, self.r, law, work)
