@@ -66,7 +66,7 @@ class Case:
             seed=effort.seed,
             **more,
         )
-        return walk(plan, self.trials * effort.factor)
+        return walk(plan, effort.of(self.trials))
 
     def sample(self, effort: Effort) -> Sample:
         """Return the observables of the way forward."""
@@ -108,7 +108,7 @@ FALSE_ALARM_OF_CASE = FALSE_ALARM / len(CASES)
 def compare(case: Case, law: Law, effort: Effort) -> Outcome:
     """Compare the sampler with explicit networks of a law: all observables at some layers."""
     rng = np.random.default_rng([effort.seed, *case.widths])
-    expected = simulate(law, case.trials * effort.factor, rng)
+    expected = simulate(law, effort.of(case.trials), rng)
     # A law of more layers than the case is compared by its last layers.
     expected = {name: x[:, -len(case.widths) :] for name, x in expected.items()}
     return smallest_p(*worst(case.sample(effort), expected, LAYERS), FALSE_ALARM_OF_CASE)
@@ -138,7 +138,7 @@ def check(case: Case, law: Law, name: str) -> Check:
 
 def wrong_checks() -> Iterator[Check]:
     laws = ("g + 0.15", "g - 0.15", "one layer more", "no bias")
-    sizes = [(5, 40_000, "g + 0.15"), (64, 2_500, "g + 0.15"), *((16, 6_000, how) for how in laws)]
+    sizes = [(5, 40_000, "g + 0.15"), (64, 2_500, "g + 0.15"), *((16, 12_000, how) for how in laws)]
     for width, trials, how in sizes:
         case = Case((width,) * 6, 0.0, 0.3 if how == "no bias" else 0.0, trials)
         yield check(case, wrong(case, how), f"{case}: {how}")
