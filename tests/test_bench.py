@@ -1,4 +1,4 @@
-"""Steps of benchmarks that end in time: what is done, skipped, failed or interrupted is in the file."""
+"""Steps of benchmarks that end in time: what is done, skipped or failed is in the file at once."""
 
 from __future__ import annotations
 
