@@ -55,9 +55,7 @@ def no_hazards(run: Run) -> str:
 
 def _hazards(run: Run) -> tuple[str, ...]:
     """Return the probabilities that no theory has exactly."""
-    if run.ensemble in ASYMMETRIC:
-        return "dead_network1", "dead_network2"
-    return ("dead_network_both",)
+    return HAZARDS if run.ensemble in ASYMMETRIC else HAZARDS[2:]
 
 
 def in_words(run: Run) -> str:
@@ -83,9 +81,4 @@ def in_words(run: Run) -> str:
 
 def _counted(run: Run) -> list[str]:
     """Say which shares of dead networks are only counted, and why."""
-    found = []
-    if run.ensemble in ASYMMETRIC:
-        found.append("dead_network_both is counted: it would need an integral for each node")
-    if run.shared:
-        found.append("dead_network_all is counted: that of many inputs has no closed law")
-    return found
+    return ["dead_network_all is counted: that of many inputs has no closed law"] * run.shared

@@ -105,8 +105,8 @@ class Run(RunSpec):
     controls
         Whether means are also estimated with control variates (theory.md 6): ``"on"``, ``"off"``
         or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
-        layers wide enough that no network dies. Likewise the probabilities of dead networks, where
-        no network is shared and no weights are explicit.
+        layers wide enough that no network dies. Likewise the probabilities of dead networks, of
+        normal weights.
     gradients
         Whether the way back is followed, too: gradients of a random read-out and the tangent kernel
         (`GRADIENTS` in `physics.observables`, theory.md 7). What is measured on the way forward has
