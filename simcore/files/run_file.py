@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import FileFormatError
+from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import BY_NAME
 from simcore.runs.controls import in_words
 from simcore.runs.run import Run
@@ -42,10 +43,10 @@ __all__ = [
     "write_run",
 ]
 
-FORMAT = Format("simcore-run", (1, 5), "the file of a run", "simulate")
+FORMAT = Format("simcore-run", (1, 6), "the file of a run", "simulate")
 
-_STATE_VERSION = (1, 5)
-"""First format whose state has all that is needed to resume a run."""
+_STATE_VERSION, _DEATHS_VERSION = (1, 5), (1, 6)
+"""First formats whose state has all that is needed to resume a run, and one of replaced weights."""
 
 RNG = "philox4x32-10"
 
@@ -213,6 +214,15 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
     )
 
 
+def _lacks(run: Run, version: tuple[int, int]) -> str:
+    """Return what a run needs to be resumed and the state of an earlier format lacks, if any."""
+    if version < _STATE_VERSION:
+        return "the observables of the activations"
+    if version < _DEATHS_VERSION and run.controls and run.ensemble in ASYMMETRIC:
+        return "the probability that both signals are dead"
+    return ""
+
+
 def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]]:
     """Read back a run with everything that its blocks gave, bit by bit as it was written.
 
@@ -240,12 +250,12 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
                 "extended or merged"
             )
             raise FileFormatError("file", os.fspath(path), rule, "Update simcore.")
-        if header.format_version < _STATE_VERSION:
+        if lacks := _lacks(header.run, header.format_version):
             raise FileFormatError(
                 "file",
                 os.fspath(path),
-                f"has format {version_text(header.format_version)}, whose state lacks the "
-                "observables of the activations, so it can be read but not extended or merged",
+                f"has format {version_text(header.format_version)}, whose state lacks {lacks}, so "
+                "it can be read but not extended or merged",
                 "Simulate again, or use the version of simcore that wrote it.",
             )
         if header.rng_layout != rng_layout(header.run):

@@ -85,6 +85,13 @@ class Run(RunSpec):
     weights
         Law of the weights, such as ``"uniform"`` or ``"student:5"`` (`weight_laws.parse_weights`);
         all but ``"normal"`` need explicit weights. Left out, it is ``"normal"``.
+    slopes
+        Slopes s₊, s₋ of the activation above and below 0: two numbers, such as ``"1,0.2"``, or
+        ``"relu"`` (1, 0), ``"leaky:0.01"``, ``"abs"`` (1, −1), ``"linear"`` (1, 1), or
+        ``"shaped:0,-1"``, which is 1 + c±/√N with c± = 0, −1. None is ReLU. Pairs of `he` and
+        `correlated` have them.
+    negative_slope
+        Slopes s₋ to sweep, with s₊ = 1.
     device
         ``"cpu"`` or ``"cuda"``, the kind that draws the samples. It is part of the configuration
         and of no key: the numbers of a point do not depend on it.
@@ -105,8 +112,8 @@ class Run(RunSpec):
     controls
         Whether means are also estimated with control variates (theory.md 6): ``"on"``, ``"off"``
         or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
-        layers wide enough that no network dies. Likewise the probabilities of dead networks, where
-        no network is shared and no weights are explicit.
+        layers wide enough that no network dies. Likewise the probabilities of dead networks, of
+        normal weights.
     gradients
         Whether the way back is followed, too: gradients of a random read-out and the tangent kernel
         (`GRADIENTS` in `physics.observables`, theory.md 7). What is measured on the way forward has
@@ -133,6 +140,8 @@ class Run(RunSpec):
     distance: tuple[float, ...] | None
     q0: tuple[float, ...]
     weights: str
+    slopes: str | None
+    negative_slope: tuple[float, ...] | None
     trials: int
     levels: tuple[float, ...]
     pairs: int | None
