@@ -59,7 +59,8 @@ def test_names_list_plots_and_page(
 
     def measure(effort: Effort) -> Found:
         seen.append(effort)
-        sample, spread = Sample("x", np.arange(9.0), np.arange(9.0)), Spread(*np.ones((3, 4)), 0.1)
+        sample = Sample("x", np.arange(9.0), np.arange(9.0))
+        spread = Spread(np.ones(4), np.ones(4), np.ones(4), 0.1)
         return Found("1 | 2", REPRODUCED, sample, {"k = 0": spread})
 
     monkeypatch.setitem(ROWS, name, replace(ROWS[name], measure=measure))
