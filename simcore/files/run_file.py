@@ -1,4 +1,4 @@
-"""The file of a run, `simcore-run` format 1.3 (docs/file-format.md): write, read back, describe.
+"""The file of a run, `simcore-run` format 1.6 (docs/file-format.md): write, read back, describe.
 
 A file holds the published arrays (`simcore.files.run_results`) and, in /entry/state, everything
 that is needed to resume or merge it: the tree of moments of whole blocks, their histograms, how
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import FileFormatError
-from simcore.physics.observables import BY_NAME
+from simcore.physics.observables import BY_NAME, GRADIENT_CONTROLLED
 from simcore.runs.controls import in_words
 from simcore.runs.run import Run
 from simcore.statistics.tree import PointStatistics
@@ -42,10 +42,7 @@ __all__ = [
     "write_run",
 ]
 
-FORMAT = Format("simcore-run", (1, 5), "the file of a run", "simulate")
-
-_STATE_VERSION = (1, 5)
-"""First format whose state has all that is needed to resume a run."""
+FORMAT = Format("simcore-run", (1, 6), "the file of a run", "simulate")
 
 RNG = "philox4x32-10"
 
@@ -213,6 +210,14 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
     )
 
 
+def _lacking(header: Header) -> str:
+    """Return what the state of an earlier file lacks to be extended; "" if nothing."""
+    if header.format_version < (1, 5):
+        return "observables of the activations"
+    controlled = set(GRADIENT_CONTROLLED) & set(header.run.columns.controlled)
+    return "control variates of gradients" if controlled and header.format_version < (1, 6) else ""
+
+
 def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]]:
     """Read back a run with everything that its blocks gave, bit by bit as it was written.
 
@@ -240,12 +245,13 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
                 "extended or merged"
             )
             raise FileFormatError("file", os.fspath(path), rule, "Update simcore.")
-        if header.format_version < _STATE_VERSION:
+        lacking = _lacking(header)
+        if lacking:
             raise FileFormatError(
                 "file",
                 os.fspath(path),
                 f"has format {version_text(header.format_version)}, whose state lacks the "
-                "observables of the activations, so it can be read but not extended or merged",
+                f"{lacking}, so it can be read but not extended or merged",
                 "Simulate again, or use the version of simcore that wrote it.",
             )
         if header.rng_layout != rng_layout(header.run):

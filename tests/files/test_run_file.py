@@ -429,7 +429,7 @@ def test_info_describes_the_file(written: Written) -> None:
     assert found["config"] == run.config()
     assert found["complete"] is True
     assert found["gaps"] == ""
-    assert found["format_version"] == "1.5"
+    assert found["format_version"] == "1.6"
     assert found["trials_done_per_point"] == [point.trials() for point in points]
     assert found["bytes"] == path.stat().st_size
     assert found["provenance"]["threads"] == 3
