@@ -262,7 +262,7 @@ CONTROLLED = (
 """Observables with a control variate, theory.md 6."""
 
 GRADIENT_CONTROLLED = ("log_gradient1", "log_gradient2")
-"""Likewise in runs with gradients, theory.md 7."""
+"""Likewise in runs with gradients, theory.md (19)."""
 
 HAZARDS = ("dead_network1", "dead_network2", "dead_network_both")
 """Probabilities that are also found as sums of conditional ones, without rare events."""
