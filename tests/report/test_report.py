@@ -26,6 +26,7 @@ from simcore.errors import InputError
 from simcore.files.run_file import write_run
 from simcore.files.run_results import RunResults
 from simcore.physics.ensembles import CRITICAL
+from simcore.physics.observables import GRADIENT_CONTROLLED
 from simcore.report import report
 from simcore.report.answers import Widths
 from simcore.report.command import repeating_command
@@ -36,7 +37,6 @@ from simcore.report.series import DEVIATIONS
 from simcore.report.sources import Source
 from simcore.report.widths import widths_data
 from simcore.report.words import described
-from simcore.physics.observables import GRADIENT_CONTROLLED
 from simcore.results.controlled import with_controls
 from simcore.runs.run import Run
 from tests.report.conftest import INFINITE, RUNS, Made
