@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import FileFormatError
+from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import BY_NAME, GRADIENT_CONTROLLED
 from simcore.runs.controls import in_words
 from simcore.runs.run import Run
@@ -44,6 +45,9 @@ __all__ = [
 
 FORMAT = Format("simcore-run", (1, 6), "the file of a run", "simulate")
 
+_STATE_VERSION, _CONTROLS_VERSION = (1, 5), (1, 6)
+"""First formats whose state has all that is needed to resume a run, and all controlled values."""
+
 RNG = "philox4x32-10"
 
 
@@ -54,7 +58,7 @@ def rng_layout(run: Run) -> int:
     cancel are exactly 0, and by the rules of 1 they were what rounding left of them.
     """
     law = run.weights.partition(":")[0]
-    ties = law in ("rademacher", "bernoulli") and 0.0 in (run.sigma_b or ())
+    ties = law in ("rademacher", "bernoulli") and 0.0 in tuple(run.sigma_b or ())
     return 2 if ties else 1
 
 
@@ -210,12 +214,15 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
     )
 
 
-def _lacking(header: Header) -> str:
-    """Return what the state of an earlier file lacks to be extended; "" if nothing."""
-    if header.format_version < (1, 5):
-        return "observables of the activations"
-    controlled = set(GRADIENT_CONTROLLED) & set(header.run.columns.controlled)
-    return "control variates of gradients" if controlled and header.format_version < (1, 6) else ""
+def _lacks(run: Run, version: tuple[int, int]) -> str:
+    """Return what a run needs to be resumed and the state of an earlier format lacks, if any."""
+    if version < _STATE_VERSION:
+        return "the observables of the activations"
+    if version < _CONTROLS_VERSION and run.controls and run.ensemble in ASYMMETRIC:
+        return "the probability that both signals are dead"
+    if version < _CONTROLS_VERSION and set(GRADIENT_CONTROLLED) & set(run.columns.controlled):
+        return "the control variates of gradients"
+    return ""
 
 
 def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]]:
@@ -245,13 +252,12 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
                 "extended or merged"
             )
             raise FileFormatError("file", os.fspath(path), rule, "Update simcore.")
-        lacking = _lacking(header)
-        if lacking:
+        if lacks := _lacks(header.run, header.format_version):
             raise FileFormatError(
                 "file",
                 os.fspath(path),
-                f"has format {version_text(header.format_version)}, whose state lacks the "
-                f"{lacking}, so it can be read but not extended or merged",
+                f"has format {version_text(header.format_version)}, whose state lacks {lacks}, so "
+                "it can be read but not extended or merged",
                 "Simulate again, or use the version of simcore that wrote it.",
             )
         if header.rng_layout != rng_layout(header.run):

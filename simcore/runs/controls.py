@@ -9,6 +9,7 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import CONTROLLED, EXACT, GRADIENT_CONTROLLED, HAZARDS
 
 from . import limits
+from .grid import has_slopes, never_dies
 
 if TYPE_CHECKING:
     from .run import Run
@@ -27,6 +28,8 @@ def no_controls(run: Run) -> str:
         return f"the node averages of {run.ensemble} have no closed law"
     if run.weights != "normal":
         return f"the node averages of {run.weights} weights have no closed law"
+    if has_slopes(run):
+        return "the controls know only ReLU, the slopes 1,0"
     profiles = [run.layer_widths] if run.layer_widths else [(width,) for width in run.width]
     if not any(rarely_dies(widths, run.depth) for widths in profiles):
         return (
@@ -64,14 +67,14 @@ def no_hazards(run: Run) -> str:
     """Return why dead networks are only counted; "" if their hazards are summed, too."""
     if run.weights != "normal":
         return f"sums of {run.weights} weights have no closed law"
+    if never_dies(run):
+        return "no signal dies where s- is not 0"
     return ""
 
 
 def _hazards(run: Run) -> tuple[str, ...]:
     """Return the probabilities that no theory has exactly."""
-    if run.ensemble in ASYMMETRIC:
-        return "dead_network1", "dead_network2"
-    return ("dead_network_both",)
+    return HAZARDS if run.ensemble in ASYMMETRIC else HAZARDS[2:]
 
 
 def in_words(run: Run) -> str:
@@ -81,7 +84,8 @@ def in_words(run: Run) -> str:
     if not run.controls and controlled(run):
         return "none: turned off, or simulated before simcore had them"
     if not run.controls:
-        return f"none: {no_controls(run)}; dead networks are counted: {no_hazards(run)}"
+        dead = "absent" if never_dies(run) else "counted"
+        return f"none: {no_controls(run)}; dead networks are {dead}: {no_hazards(run)}"
     parts = [", ".join(controlled(run))]
     if no_controls(run):
         parts.append(f"no others: {no_controls(run)}")
@@ -99,9 +103,4 @@ def in_words(run: Run) -> str:
 
 def _counted(run: Run) -> list[str]:
     """Say which shares of dead networks are only counted, and why."""
-    found = []
-    if run.ensemble in ASYMMETRIC:
-        found.append("dead_network_both is counted: it would need an integral for each node")
-    if run.shared:
-        found.append("dead_network_all is counted: that of many inputs has no closed law")
-    return found
+    return ["dead_network_all is counted: that of many inputs has no closed law"] * run.shared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
@@ -31,6 +32,8 @@ KERNEL_BUDGET = {"advance": 121, "sum_chunks": 119}
 
 LARGER = {"follow": (72, 1160), "and_back": (108, 0)}
 """Registers and bytes of stack of kernels with more: arrays of a thread's own, two passes."""
+
+ROOT = Path(__file__).parents[2]
 
 each_capability = pytest.mark.parametrize("capability", CAPABILITIES, ids=["cc80", "cc90"])
 
@@ -121,6 +124,27 @@ def test_the_loop_within_a_kernel(
     (loop,) = (loop for loop in drawing_loops(code) if not loop.float64)
     assert loop_is_sound(loop)
     assert loop.per_node <= KERNEL_BUDGET[name]
+
+
+@pytest.fixture
+def gpu_work(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What `bench/gpu.py` times."""
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    return importlib.import_module("gpu_work")
+
+
+def test_the_static_limit_is_that_of_this_loop(
+    gpu_work: Any, all_ptx: AllPtx, tmp_path: Path
+) -> None:
+    _, code = assemble(all_ptx[9, 0]["advance"], (9, 0), tmp_path)
+    (loop,) = (loop for loop in drawing_loops(code) if not loop.float64)
+    assert loop.per_node == gpu_work.INSTRUCTIONS
+    page = (ROOT / "docs/gpu.md").read_text("utf-8")
+    assert f"{loop.per_node:g} (9.0: {len(loop.opcodes)} in a pass of two nodes)" in page
+
+
+def test_normals_alone_are_compiled_as_the_kernel(gpu_work: Any) -> None:
+    assert gpu_work.normals_kernel().targetoptions == kernel("advance").targetoptions
 
 
 MUTANTS = {

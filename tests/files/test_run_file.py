@@ -500,6 +500,25 @@ def test_gradients_of_format_1_5_are_not_extended_where_they_have_controls(tmp_p
                 read_state(path)
 
 
+@pytest.mark.parametrize("ensemble", ["rai", "he"])
+def test_runs_of_format_1_5_are_extended_unless_weights_are_replaced(
+    ensemble: str, tmp_path: Path
+) -> None:
+    path, run = tmp_path / "run.h5", Run(depth=2, width=(4,), ensemble=ensemble, trials=64)
+    simcore.simulate(run, output=path)
+    change_attribute(path, "format_version", [1, 5])
+    if ensemble == "he":
+        assert read_state(path)[0] == run
+        return
+    with h5py.File(path, "r+") as file:
+        for name in ("controlled", "controlled_errors"):
+            del file[f"entry/dead_network_both/{name}"]
+    assert "dead_network_both_controlled" not in open_run(path)
+    for work in (resume, lambda own: merge([own], tmp_path / "whole.h5")):
+        with pytest.raises(FileFormatError, match=r"that both signals are dead.*Simulate again"):
+            work(path)
+
+
 def test_results_of_format_1_2_are_read(tmp_path: Path) -> None:
     run, path = (
         Run(depth=2, width=(4,), k=(0.0,), shared_network=True, trials=64),

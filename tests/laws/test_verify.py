@@ -42,4 +42,4 @@ def test_the_small_size_is_smaller_and_the_seed_is_passed_on(
     monkeypatch.setitem(CHECKS, name, type(CHECKS[name])(name, "", "", 1e-3, measure))
     assert main([name, "--small", "--seed", "7"]) == 0
     assert main([name]) == 0
-    assert [(effort.factor, effort.seed) for effort in seen] == [(1, 7), (4, 1)]
+    assert [(effort.factor, effort.seed) for effort in seen] == [(0.5, 7), (4.0, 1)]

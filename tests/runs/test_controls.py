@@ -12,7 +12,7 @@ from simcore.runs.controls import in_words
 from simcore.runs.run import Run
 
 BOTH = ("dead_network_both",)
-SIGNALS = ("dead_network1", "dead_network2")
+EACH = ("dead_network1", "dead_network2", "dead_network_both")
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,20 @@ SIGNALS = ("dead_network1", "dead_network2")
         ({"device": "cuda"}, CONTROLLED + BOTH, "dead_network_both; exact"),
         (
             {"ensemble": "rai"},
-            SIGNALS,
-            "have no closed law; dead_network_both is counted: it would need an integral",
+            EACH,
+            "dead_network2, dead_network_both; no others: the node averages of rai",
         ),
-        ({"ensemble": "raai", "k": (1.0,)}, SIGNALS, "dead_network1, dead_network2; no others"),
-        ({"ensemble": "rai", "device": "cuda"}, SIGNALS, "dead_network1, dead_network2; no others"),
-        ({"ensemble": "rai", "sampler": "dense"}, SIGNALS, "dead_network1, dead_network2; no"),
+        (
+            {"ensemble": "raai", "k": (1.0,)},
+            EACH,
+            "dead_network2, dead_network_both; no",
+        ),
+        (
+            {"ensemble": "rai", "device": "cuda"},
+            EACH,
+            "dead_network2, dead_network_both; no",
+        ),
+        ({"ensemble": "rai", "sampler": "dense"}, EACH, "dead_network2, dead_network_both; no"),
         ({"ensemble": "rai", "controls": "off"}, (), "none: turned off"),
         ({"controls": False}, (), "none: turned off"),
         ({"sampler": "dense"}, CONTROLLED + BOTH, "dead_network_both; exact"),
@@ -59,7 +67,7 @@ SIGNALS = ("dead_network1", "dead_network2")
         ({"weights": "uniform"}, (), "none: the node averages of uniform weights"),
         ({"weights": "uniform"}, (), "; dead networks are counted: sums of uniform weights have"),
         ({"shared_network": True}, CONTROLLED + BOTH, "dead_network_all is counted: that of many"),
-        ({"shared_network": True, "ensemble": "rai"}, SIGNALS, "dead_network1, dead_network2; no"),
+        ({"shared_network": True, "ensemble": "rai"}, EACH, "dead_network2, dead_network_both; no"),
         ({"shared_network": True, "width": (8,)}, BOTH, "dead_network_both; no others: a network"),
     ],
 )

@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = options_of("checks", FULL.factor, "run deliberately wrong laws", seed=1)
+    parser = options_of(
+        "checks", round(FULL.factor / SMALL.factor), "run deliberately wrong laws", seed=1
+    )
     parser.prog = "python -m tests.verify"
     parser.description = "Checks the simulator against theory and explicit networks."
     return parser

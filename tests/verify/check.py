@@ -10,13 +10,17 @@ __all__ = ["FULL", "SMALL", "Check", "Effort", "Outcome", "smallest_p"]
 
 @dataclass(frozen=True)
 class Effort:
-    """Size and seed of the simulations: `factor` times the small number of networks."""
+    """Size and seed of the simulations: `factor` times the number of networks of a check."""
 
-    factor: int
+    factor: float
     seed: int = 1
 
+    def of(self, networks: int) -> int:
+        """Return how many networks to simulate, for the number of a check."""
+        return round(networks * self.factor)
 
-SMALL, FULL = Effort(1), Effort(4)
+
+SMALL, FULL = Effort(0.5), Effort(4.0)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def shares(ds: xr.Dataset) -> dict[str, float]:
 
 
 def alarms(effort: Effort, *, k: float) -> Outcome:
-    runs = RUNS * effort.factor
+    runs = effort.of(RUNS)
     found = shares(grid(k, runs, effort.seed - 1))
     where = max(found, key=lambda name: found[name])
     bound = most(runs)
@@ -77,7 +77,7 @@ def alarms(effort: Effort, *, k: float) -> Outcome:
 
 def noticed(effort: Effort, *, k: float) -> Outcome:
     """Share of runs that deviate from a theory which is wrong by two standard errors."""
-    runs = FEWER * effort.factor
+    runs = effort.of(FEWER)
     ds = grid(k, runs, effort.seed - 1)
     for name in OBSERVED:
         ds[f"{name}_theory"] = ds[f"{name}_theory"] + 2.0 * ds[f"{name}_stderr"]

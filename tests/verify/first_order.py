@@ -55,7 +55,7 @@ def measured(effort: Effort, **ensemble: Any) -> tuple[Floats, Floats, Floats]:
         width=(WIDTH,),
         ensemble="correlated",
         correlation=(0.5,),
-        trials=TRIALS * effort.factor,
+        trials=effort.of(TRIALS),
         keep=0,
         seed=effort.seed - 1,
         **options,

@@ -66,7 +66,7 @@ FALSE_ALARM_OF_CASE = FALSE_ALARM / len(CASES)
 def compare(case: Case, effort: Effort) -> Outcome:
     """Compare the sampler with explicit back-propagation."""
     rng = np.random.default_rng([effort.seed, *case.widths])
-    expected = oracle.simulate(case.law(), case.trials * effort.factor, rng, gradients=True)
+    expected = oracle.simulate(case.law(), effort.of(case.trials), rng, gradients=True)
     return smallest_p(*worst(case.sample(effort), expected, case.layers), FALSE_ALARM_OF_CASE)
 
 
@@ -74,7 +74,7 @@ def without_weights(case: Case, fault: str, effort: Effort) -> Outcome:
     """Compare the sampler with (B1) in plain NumPy, perhaps with a fault in it."""
     rng = np.random.default_rng([effort.seed, *case.widths])
     inputs, law = oracle.RandomPairs((case.overlap,)), case.law()
-    layers = list(oracle.forward(law, inputs, case.trials * effort.factor, rng))
+    layers = list(oracle.forward(law, inputs, effort.of(case.trials), rng))
     deltas = regressed(law, layers, rng, fault)
     rows = list(oracle.observe_back(law, layers, deltas, inputs))
     expected = {name: np.stack([row[name][:, 0] for row in rows], axis=1) for name in rows[0]}
@@ -84,7 +84,7 @@ def without_weights(case: Case, fault: str, effort: Effort) -> Outcome:
 FAULTY = (
     Case((6,) * 4, -0.9, 0.0, 6_000),
     Case((3,) * 4, 0.0, 0.0, 8_000),
-    Case((3,) * 4, 1.0, 0.0, 12_000),
+    Case((3,) * 4, 1.0, 0.0, 24_000),
     Case((6,) * 4, 0.0, 1.0, 6_000),
 )
 """For each of `FAULTS` a case where it shows."""

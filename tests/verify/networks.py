@@ -123,7 +123,7 @@ def batch(name: str) -> Inputs:
 def compare(case: Case, law: Law, effort: Effort) -> Outcome:
     """Compare the case's sampler with explicit networks of a law: `two_samples.worst`."""
     rng = np.random.default_rng([effort.seed, case.width])
-    trials = case.trials * effort.factor
+    trials = effort.of(case.trials)
     with TemporaryDirectory() as folder:
         sampled = sample(case.run(effort.seed, Path(folder)), trials)
     if case.inputs == "pair":
@@ -208,7 +208,7 @@ NEARLY_RIGHT = [
     ("wrong replaced index", Case("rai", "dense", *FEW, inputs="eight")),
     ("no bias replaced", Case("rai", "gram", 6, 8_000)),
     ("no bias replaced", Case("rai", "dense", *FEW, inputs="two pairs")),
-    ("g + 0.15", Case("raai", "gram", 6, 40_000, 0.5)),
+    ("g + 0.15", Case("raai", "gram", 6, 80_000, 0.5)),
     ("g + 0.15", Case("correlated", "dense", *FEW, 0.5, inputs="eight")),
     ("normal weights", Case("he", "dense", *SMALL, weights="uniform")),
 ]

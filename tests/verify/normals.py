@@ -28,7 +28,7 @@ def rejected(source: Source, normals: int) -> dict[str, float]:
 def judged(effort: Effort, *, source: Source) -> Outcome:
     """Least p-value of the battery."""
     found = battery.p_values(
-        battery.tally(replace(source, key=source.key + effort.seed - 1), MANY * effort.factor)
+        battery.tally(replace(source, key=source.key + effort.seed - 1), effort.of(2 * MANY))
     )
     where = min(found, key=lambda name: found[name])
     figure = f"p = {found[where]:.2g} ({where}), the least of {len(found)}"

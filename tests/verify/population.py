@@ -30,7 +30,7 @@ def population(effort: Effort, *, width: int, trials: int, factor: float) -> Out
         Ensemble.rai(sigma_w=0.6007),
         width=width,
         depth=DEPTH,
-        trials=trials * effort.factor,
+        trials=effort.of(trials),
         seed=effort.seed - 1,
     )
     layers = np.unique(np.geomspace(1, DEPTH, 12).astype(int)) - 1

@@ -55,7 +55,7 @@ SLOPE_REMAINDER = 0.05
 def approach(effort: Effort, *, slope: float) -> Outcome:
     """Slope of ln|deviation| against ln N: k = 1, layer 12, N = 2⁶ … 2¹⁰.
 
-    With the small number of networks the deviation is 23 standard errors at 2⁶ and 6 at 2¹⁰.
+    With the small number of networks the deviation is 16 standard errors at 2⁶ and 4 at 2¹⁰.
     """
     depth = 12
     expected = trajectory(depth, k=1.0, correlation=0.5).correlation[-1]
@@ -67,7 +67,7 @@ def approach(effort: Effort, *, slope: float) -> Outcome:
             width=(width,),
             k=(1.0,),
             ensemble="correlated",
-            trials=65536 * effort.factor,
+            trials=effort.of(65536),
             keep=0,
             seed=effort.seed - 1,
         )
@@ -108,7 +108,7 @@ def mean_q(effort: Effort, *, width: int, k: float, sigma_b: float, factor: floa
         k=(k,),
         sigma_w=(sigma_w,),
         sigma_b=(sigma_b,),
-        trials=64 * 600 * effort.factor,
+        trials=effort.of(64 * 600),
         keep=0,
         seed=effort.seed - 1,
     )
@@ -143,7 +143,7 @@ DEATH_SIGMAS = 3.0
 
 def death(effort: Effort, *, k: float, sigma_b: float, layers: int) -> Outcome:
     """Share of networks that are dead for a signal, against 1 − (1 − 2⁻³)ᴸ: N = 3, L = 20."""
-    trials = 10**5 * effort.factor
+    trials = effort.of(10**5)
     run = Run(
         depth=20,
         width=(3,),
