@@ -200,7 +200,7 @@ def _data(
     lines = [point["lines"] for point in points]
     return {
         "points": points,
-        "rows": {name: _column(values) for name, values in columns.items()},
+        "rows": {n: _column(values) for n, values in columns.items() if n != "slopes_all"},
         "varied": list(varied),
         "phase": phase_data(columns, varied, asymmetric=asymmetric),
         "widths": widths and widths_data(widths, varied, {point["group"] for point in points}),

@@ -9,6 +9,7 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import CONTROLLED, EXACT, HAZARDS
 
 from . import limits
+from .grid import has_slopes, never_dies
 
 if TYPE_CHECKING:
     from .run import Run
@@ -26,6 +27,8 @@ def no_controls(run: Run) -> str:
         return f"the node averages of {run.ensemble} have no closed law"
     if run.weights != "normal":
         return f"the node averages of {run.weights} weights have no closed law"
+    if has_slopes(run):
+        return "the controls know only ReLU, the slopes 1,0"
     profiles = [run.layer_widths] if run.layer_widths else [(width,) for width in run.width]
     if not any(rarely_dies(widths, run.depth) for widths in profiles):
         return (
@@ -50,6 +53,8 @@ def no_hazards(run: Run) -> str:
     """Return why dead networks are only counted; "" if their hazards are summed, too."""
     if run.weights != "normal":
         return f"sums of {run.weights} weights have no closed law"
+    if never_dies(run):
+        return "no signal dies where s- is not 0"
     return ""
 
 
@@ -65,7 +70,8 @@ def in_words(run: Run) -> str:
     if not run.controls and controlled(run):
         return "none: turned off, or simulated before simcore had them"
     if not run.controls:
-        return f"none: {no_controls(run)}; dead networks are counted: {no_hazards(run)}"
+        dead = "absent" if never_dies(run) else "counted"
+        return f"none: {no_controls(run)}; dead networks are {dead}: {no_hazards(run)}"
     parts = [", ".join(controlled(run))]
     if no_controls(run):
         parts.append(f"no others: {no_controls(run)}")

@@ -8,6 +8,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 import numpy as np
 
 from simcore.numerics.lanes import LANES
+from simcore.physics.slopes import RELU
+from simcore.runs.grid import has_slopes
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.driver import BlockSampler, Floats
@@ -43,15 +45,19 @@ class PairSampler(BlockSampler):
 
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial every way."""
+        for slopes in activations(self.run_plan):
+            self._prepare(slopes)
+
+    def _prepare(self, slopes: str | None) -> None:
         signals = Signals.sharing()
         task = Task(0, 0, 1, 1)
-        tiny = _tiny(1)
+        tiny = _tiny(1, slopes)
         state = np.empty((1, of_pairs.STATE))
         tiny.advance(0, 0, 0, state, np.empty((1, 1, tiny.run_plan.columns.count)), signals)
         with ThreadPoolExecutor(1) as pool:
             tiny.run_shared(task, None, signals, pool, 1)
             if max(int(widths.max()) for widths in self.widths) >= SHARED_WIDTH:
-                _tiny(SHARED_WIDTH).run_shared(task, None, signals, pool, 1)
+                _tiny(SHARED_WIDTH, slopes).run_shared(task, None, signals, pool, 1)
         self.controls.coefficients(0)  # `beside` has compiled what they need in the meantime
         if any(self._is_long(point) for point in range(len(self.widths))):
             BlockSampler.run(tiny, task, None, signals)
@@ -219,5 +225,11 @@ class PairGradientSampler(PairSampler):
         BlockSampler.share_trials(self, task, layer0, carried, rows, signals, pool, threads)
 
 
-def _tiny(width: int) -> PairSampler:
-    return PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1))
+def activations(run: Run) -> list[str | None]:
+    """Return slopes for each type of kernel that a run needs: of ReLU, and of all others."""
+    relu = any(point.slopes == RELU for point in run.points)
+    return [None] * relu + ["1,0.5"] * has_slopes(run)
+
+
+def _tiny(width: int, slopes: str | None) -> PairSampler:
+    return PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1, slopes=slopes))

@@ -6,6 +6,7 @@ few for that to fill the device and a layer is wide, many blocks sum the layer o
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import physics as of_pairs
+from .cpu import activations
 from .sums import CHUNK, SLOTS, SUMS, TOTALS
 from .way_back import TRACE
 
@@ -54,7 +56,8 @@ class PairCudaSampler(CudaBlockSampler):
     def prepare(self) -> None:
         """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
         signals = Signals.sharing()
-        for task, width in ((Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)):
+        tasks = (Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)
+        for slopes, (task, width) in itertools.product(activations(self.run_plan), tasks):
             run = Run(
                 depth=1,
                 width=(width,),
@@ -62,6 +65,7 @@ class PairCudaSampler(CudaBlockSampler):
                 keep=0,
                 bins=1,
                 device="cuda",
+                slopes=slopes,
             )
             PairCudaSampler(run, self.device).run(task, None, signals)
 
