@@ -87,7 +87,7 @@ def job(name: str, nodes: float, rounds: int) -> dict[str, Any]:
     return {"node_updates": updates, "depth": depth, **gpu_work.cost(work, rounds)}
 
 
-def plan(options: argparse.Namespace, *, torch: bool, batches: bool) -> list[Step]:
+def plan(options: argparse.Namespace, *, torch: bool) -> list[Step]:
     """Return the steps of the rates, the most valuable first."""
     widths, nodes, rounds = options.widths, options.nodes, options.rounds
     first, later = widths[:3], widths[3:]
@@ -113,12 +113,17 @@ def plan(options: argparse.Namespace, *, torch: bool, batches: bool) -> list[Ste
         work = lambda width=width: gpu_work.against_torch(width, nodes, rounds)  # noqa: E731
         steps.append(Step(f"PyTorch, N = {width}", 12.0, work))
     steps += [rates(width) for width in later]
-    for width, pairs in gpu_batches.SIZES if batches else ():
-        work = lambda width=width, pairs=pairs: gpu_batches.measure(  # noqa: E731
-            width, pairs, WEIGHTS, rounds, with_torch=torch
-        )
-        steps.append(Step(f"batch, N = {width}, {pairs} pairs", 20.0, work))
     return steps
+
+
+def plan_of_batches(rounds: int, *, torch: bool) -> list[Step]:
+    """Return the steps of batches, the smallest first."""
+
+    def rates(width: int, pairs: int) -> Step:
+        work = lambda: gpu_batches.measure(width, pairs, WEIGHTS, rounds, with_torch=torch)  # noqa: E731
+        return Step(f"batch, N = {width}, {pairs} pairs", 20.0, work)
+
+    return [rates(*size) for size in gpu_batches.SIZES]
 
 
 # --- what was reached ---------------------------------------------------------------------------
@@ -248,15 +253,12 @@ def measure(steps: Steps, options: argparse.Namespace, found: Findings) -> None:
     torch, problem = has_torch(), cupy_obstacle(found)
     if not torch:
         steps.skip("PyTorch", "PyTorch for CUDA is not installed")
-    batches = options.batches and problem is None
+    for step in plan(options, torch=torch):
+        steps.take(step.name, step.seconds, step.work)
     if options.batches and problem is not None:
         steps.skip("batches", f"cuda {problem.rule}. {problem.remedy}.")
-    wrong = False
-    for step in plan(options, torch=torch, batches=batches):
-        if step.name.startswith("batch, ") and "batches, values" not in steps.found["steps"]:
-            lost = steps.take("batches, values", 15.0, gpu_batches.agree)
-            wrong = lost is None or max(lost.values()) > gpu_batches.SIX_DIGITS
-        if not (wrong and step.name.startswith("batch, ")):
+    elif options.batches and steps.take("batches, values", 15.0, gpu_batches.agree) is not None:
+        for step in plan_of_batches(options.rounds, torch=torch):
             steps.take(step.name, step.seconds, step.work)
 
 
@@ -277,17 +279,16 @@ def parsed() -> argparse.Namespace:
 def main() -> int:
     options = parsed()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was reached is still shown
+    found = look()
+    problem = obstacle(found)
+    if problem is not None:
+        print(f"no GPU can be used: cuda {problem.rule}. {problem.remedy}.", file=sys.stderr)
+        return 2
     head = {"options": {name: str(value) for name, value in vars(options).items()}}
-    steps = Steps(options.output, options.seconds, head)
+    steps = Steps(options.output, options.seconds, head | {"device": asdict(found)})
     try:
         if options.first_contact:
             first_contact(steps)
-        found = look()
-        problem = obstacle(found)
-        if problem is not None:
-            print(f"no GPU can be used: cuda {problem.rule}. {problem.remedy}.", file=sys.stderr)
-            return 2
-        steps.save(device=asdict(found))
         measure(steps, options, found)
     except KeyboardInterrupt:
         summary(steps)

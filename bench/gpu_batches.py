@@ -45,7 +45,10 @@ def rows_of(run: Run) -> Any:
 
 
 def agree() -> dict[str, float]:
-    """Return what nine of ten values of small batches lose, relative, at most, by sampler."""
+    """Return what nine of ten values of small batches lose, relative, at most, by sampler.
+
+    ArithmeticError if that is too much.
+    """
     import numpy as np
 
     lost = {}
@@ -55,6 +58,8 @@ def agree() -> dict[str, float]:
         off = np.abs(made - expected) / (1e-300 + np.abs(expected))
         lost[name] = float(np.nanquantile(off, 0.9))
         print(f"{name}: nine of ten values lose {lost[name]:.2g}")
+    if max(lost.values()) > SIX_DIGITS:
+        raise ArithmeticError(f"these are not the CPU's batches, nine of ten values lose {lost}")
     return lost
 
 

@@ -6,6 +6,7 @@ few for that to fill the device and a layer is wide, many blocks sum the layer o
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,12 @@ import numpy as np
 from simcore.numerics.lanes import LANES
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
+from simcore.sampling.control.way_back import GradientControls
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import physics as of_pairs
+from .cpu import activations
 from .sums import CHUNK, SLOTS, SUMS, TOTALS
 from .way_back import TRACE
 
@@ -54,7 +57,8 @@ class PairCudaSampler(CudaBlockSampler):
     def prepare(self) -> None:
         """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
         signals = Signals.sharing()
-        for task, width in ((Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)):
+        tasks = (Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)
+        for slopes, (task, width) in itertools.product(activations(self.run_plan), tasks):
             run = Run(
                 depth=1,
                 width=(width,),
@@ -62,6 +66,7 @@ class PairCudaSampler(CudaBlockSampler):
                 keep=0,
                 bins=1,
                 device="cuda",
+                slopes=slopes,
             )
             PairCudaSampler(run, self.device).run(task, None, signals)
 
@@ -139,6 +144,10 @@ class PairGradientCudaSampler(PairCudaSampler):
     )
     whole = True
 
+    def __init__(self, run: Run, device: Device | None = None) -> None:
+        super().__init__(run, device)
+        self.variates = GradientControls(run)
+
     def prepare(self) -> None:
         """Compile the kernels by running two blocks of a narrow network."""
         run = Run(
@@ -165,5 +174,6 @@ class PairGradientCudaSampler(PairCudaSampler):
         trials, forward = rows.shape[0], len(self.run_plan.columns.forward)
         traces = self.device.room((trials, self.run_plan.depth, TRACE))
         place = (self.physics[point], self.device.put(self.widths[point]), first_trial, forward)
+        variates = self.device.put(self.variates.coefficients(point))
         self.device.launch(back.there, trials, THREADS, *place, carried, traces, rows)
-        self.device.launch(back.and_back, trials, THREADS, *place, traces, rows)
+        self.device.launch(back.and_back, trials, THREADS, *place, variates, traces, rows)

@@ -15,6 +15,7 @@ from numba import cuda, njit, types
 
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.physics.activation import in_single
 from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.row import LOG_SINE, LOGS, finish_angle, finish_log, finish_row_log
 
@@ -82,12 +83,13 @@ def group_normals(group, trial_word, layer_word, key0, key1):
 
 
 @njit(forceinline=True)
-def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, given):
+def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, given, slopes):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
     `group` is the lane's first one of the chunk; `given` is an aim (`physics.take_aim`).
     """
-    aim = single(given)
+    cotangent, scale = single(given)
+    aim = cotangent, scale, in_single(slopes)
     s = NOTHING
     left = nodes
     while left >= U_ROUND:
@@ -125,6 +127,7 @@ def _sum_slot(physics, thread, width, trial_word, layer_word, given, parts):
             physics.key0,
             physics.key1,
             aim,
+            physics.slopes,
         )
         add_chunk(s, thread, parts)
         n1 = _i32(n1 + _i32(s[8] & BYTE))
@@ -179,7 +182,8 @@ def fold_lanes(thread, stride, parts, counts, totals):
 @njit(forceinline=True)
 def _sum_small_lane(physics, lane, width, trial_word, layer_word, given, parts):
     """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
-    aim = double(given)
+    cotangent, scale = double(given)
+    aim = cotangent, scale, physics.slopes
     s = SMALL_START
     node = lane
     while node < width:
@@ -242,7 +246,7 @@ def sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts
 def finish_layer(physics, thread, width, totals, state, row):
     """Write the observables of a layer and move the state on, several threads side by side."""
     if thread == U_ZERO:
-        pair_physics.observe_layer(width, totals, state, row)
+        pair_physics.observe_layer(physics, width, totals, state, row)
     cuda.syncthreads()
     if thread < U_LOGS:
         power = totals[pair_physics.EXPONENT]
