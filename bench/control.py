@@ -87,15 +87,15 @@ def cut() -> Cases:
 
 
 def cost() -> Cases:
-    """Time runs with and without controls in turn, in one thread, by CPU time."""
+    """Time runs with and without controls in turn, in one thread, by CPU time; of rai, hazards."""
 
-    def case(width: int, depth: int, networks: int) -> dict[str, Any]:
+    def case(law: Ensemble, width: int, depth: int, networks: int) -> dict[str, Any]:
         seconds: dict[str, list[float]] = {"on": [], "off": []}
         for round_ in range(ROUNDS + 1):
             for controls, list_ in seconds.items():
                 before = time.process_time()
                 simulate(
-                    _law(0.0), width=width, depth=depth, trials=networks, seed=round_,
+                    law, width=width, depth=depth, trials=networks, seed=round_,
                     controls=controls, threads=1,
                 )  # fmt: skip
                 if round_:
@@ -103,9 +103,10 @@ def cost() -> Cases:
         ratios = [a / b for a, b in zip(seconds["on"], seconds["off"], strict=True)]
         return {"networks": networks, "ratio": float(np.median(ratios)), **seconds}
 
-    return {
-        f"{width}, {depth}": partial(case, width, depth, networks)
-        for width, depth, networks in ((4096, 200, 1024), (64, 200, 4096))
+    sizes = ((4096, 200, 1024), (64, 200, 4096))
+    hazards = ((6, 10, 65536), (16, 10, 32768), (40, 10, 16384), (63, 10, 16384), (256, 10, 4096))
+    return {f"{size[0]}, {size[1]}": partial(case, _law(0.0), *size) for size in sizes} | {
+        f"rai, {size[0]}, {size[1]}": partial(case, Ensemble.rai(), *size) for size in hazards
     }
 
 
@@ -162,15 +163,18 @@ def hazards() -> Cases:
     def case(law: Ensemble, width: int, few: int, many: int) -> dict[str, Any]:
         options: dict[str, Any] = {"width": width, "depth": 10, "threads": 1}
         last = simulate(law, trials=few, seed=1, **options).isel(layer=-1)
-        value = float(last["dead_network1_controlled"])
-        error = float(last["dead_network1_controlled_stderr"])
-        found = {"networks": few, "probability": value, "relative error": error / value}
+        found: dict[str, Any] = {"networks": [few, many]}
         if many:
             counts = simulate(law, trials=many, seed=2, controls="off", **options).isel(layer=-1)
-            share = float(counts["dead_network1"])
-            of_count = math.sqrt(value * (1.0 - value) / many)
-            z = (value - share) / math.hypot(error, of_count)
-            found |= {"counted networks": many, "counted": share, "z": z}
+        for name in ("dead_network1", "dead_network_both"):
+            value = float(last[f"{name}_controlled"])
+            error = float(last[f"{name}_controlled_stderr"])
+            found[name] = {"probability": value, "relative error": error / value}
+            if many:
+                share = float(counts[name])
+                of_count = math.sqrt(value * (1.0 - value) / many)
+                z = (value - share) / math.hypot(error, of_count)
+                found[name] |= {"counted": share, "z": z}
         return found
 
     laws = {

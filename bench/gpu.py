@@ -1,479 +1,299 @@
 """Claim: the GPU gives the bytes of the CPU for pairs, at a rate near what its instructions allow.
 
-    python bench/gpu.py            # needs a GPU and the extra cuda12 or cuda13; torch for a ratio
+    python bench/gpu.py --first-contact    # a bare machine: doctor, tests, then the rates
+    python bench/gpu.py                    # bytes against the CPU, then the rates
 
-Not yet run on hardware. First it verifies: the statistics of runs of many widths, byte for byte
-against the CPU; and, if they differ, whether they still have the same law. Then it measures, for
-widths from 256 to a million and interleaved in the same rounds, node updates a second of: the
-kernel alone; a task of the sampler, statistics included; a whole run; its normals alone, compiled
-alike; PyTorch with explicit weights (randn and matmul in float32, many networks at a time),
-where these fit in memory. And of 1, 8 and 64 trials: a thread block for each, against many for a
-layer of each. The static limit is what the multiprocessors can issue over the instructions of a
-node.
-Then, where CuPy is installed, batches and explicit weights: their rows against the CPU's, to six
-digits, and for some widths and numbers of pairs the weights a second of `dense`
-and of PyTorch (randn and bmm, float32, ReLU); and those that `gram` need not draw.
-Prints tables and writes bench/results/gpu.json. Without a GPU it says so and exits with 2.
+Not yet run on hardware. It needs a GPU and the packages for CUDA, for a ratio PyTorch too, and ends
+within --seconds: a step for which they do not suffice is skipped. The most valuable come first, and
+bench/results/gpu.json is written after each: a run that is cut off leaves all that it measured.
+
+The rates are node updates a second, interleaved in the same rounds: of the kernel alone, by events;
+of a task of the sampler, statistics included; of a whole run; of its normals alone, compiled alike;
+of runs with and without controls and gradients; of PyTorch with explicit weights (randn and bmm,
+float32, ReLU). Of whole jobs, and of a task, the launches and the milliseconds that are the host's:
+all but the kernels'. Of 1, 8 and 64 trials: a thread block for each, against many for a layer of
+each. Where CuPy is installed, batches: rows against the CPU's, to six digits, and weights a second.
+The static limit is what the multiprocessors can issue over the instructions of a node. The end of
+the output is what was reached. Without a GPU it says so and exits with 2; the exit code is 1 if
+anything is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import signal
 import sys
-import time
-from dataclasses import asdict, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from unittest.mock import patch
-
-from harness import interleaved, save, timed
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # from a checkout, not installed
 
-from simcore.machine.gpu import cupy_obstacle, look, obstacle
+import gpu_batches
+import gpu_verify
+import gpu_work
+from harness import RESULTS
+from steps import Steps
+
+from simcore.machine.gpu import Findings, cupy_obstacle, look, obstacle
 from simcore.numerics.compiling import prefer_wide_vectors
+from simcore.runs.run import Run
 
-WIDTHS = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_000_000)
-VERIFIED = (1, 5, 63, 64, 511, 512, 4096, 70_000)
-KS = (-0.5, 0.0, 1.0, float("inf"))
-FEW = (1, 8, 64)
-"""Trials that leave most of a GPU idle, a thread block each."""
+SECONDS = 480.0
 
-TARGET_NODES = 4e10
-"""Node updates of a launch: a tenth of a second of a fast GPU."""
+WIDTHS = (4096, 1024, 256, 16_384, 65_536, 1_000_000, 262_144)
+"""By value: the first are those of most runs."""
 
-ROWS_BYTES = 2**30
-EXPLICIT_BYTES = 2**31
-"""Room for the rows of a launch, and for PyTorch's weights."""
+NODES, WEIGHTS = 4e10, 2e11
+"""Node updates, and weights of `dense`, of a run that is timed: a tenth of a second and more."""
 
-FILL = 2048
-"""Trials that keep every multiprocessor busy, a thread block each."""
+KEPT_FOR_RATES = 150.0
+"""Seconds of the rates, which the tests on hardware may not take."""
 
-INSTRUCTIONS = 114
-"""Machine instructions of a node, at most: tests/emulator/test_pair_budget.py holds the kernel to
-it."""
+LEAST_SHARED, MOST_EXPLICIT = 65_536, 16_384
+"""Widths from which few trials are timed, and up to which PyTorch's weights fit."""
 
-WARP, SCHEDULERS = 32, 4
-"""Threads that issue together, and how many such issues a multiprocessor makes in a cycle."""
-
-LEAST_P = 1e-4
-"""False alarms of the two-sample tests, all widths together: one in a thousand."""
-
-
-# --- verifying ----------------------------------------------------------------------------------
+JOBS: dict[str, dict[str, Any]] = {
+    "default": {"width": (4096,), "trials": 1000},
+    "narrow": {"width": (256,), "trials": 65_536},
+    "three points": {
+        "width": (1024,),
+        "trials": 1000,
+        "ensemble": "correlated",
+        "k": (0.0, 1.0, float("inf")),
+    },
+}
+"""Whole jobs of 200 layers, whose launches are counted."""
 
 
-def runs():
-    """Return small runs of every kind that the kernels know."""
-    from simcore.runs.run import Run
+@dataclass(frozen=True)
+class Step:
+    """A step of the rates: its name, the seconds that it needs by estimate, and its work."""
 
-    for width in VERIFIED:
-        depth, trials = (3, 70) if width > 5000 else (20, 200)
-        yield Run(
-            width=(width,),
-            depth=depth,
-            trials=trials,
-            ensemble="correlated",
-            k=KS,
-            sigma_b=(0.0, 0.1),
-        )
-    yield Run(width=(70_000,), depth=2, trials=1024)
+    name: str
+    seconds: float
+    work: Callable[[], Any]
 
 
-def verify():
-    """Compare the GPU with the CPU; return a line for each run, and whether all agree in law."""
-    from simcore.doctor import digest
-
-    lines, good = [], True
-    for run in runs():
-        same = digest(run) == digest(replace(run, device="cuda"))
-        least = 1.0 if same else least_p(run)
-        good = good and least > LEAST_P
-        lines.append({"width": run.width[0], "same_bytes": same, "least_p": least})
-        print(f"N = {run.width[0]}: {'same bytes' if same else f'other bytes, p = {least:.2g}'}")
-    return lines, good
+def job(name: str, nodes: float, rounds: int) -> dict[str, Any]:
+    """Return what a whole job costs, and its share of the GPU's time that is the host's."""
+    settings = JOBS[name]
+    of_layer = settings["width"][0] * settings["trials"]
+    depth = max(1, min(200, int(nodes // of_layer)))
+    if of_layer > nodes:
+        settings = settings | {"trials": 64, "width": (64,)}
+    work, updates = gpu_work.whole_run(Run(depth=depth, device="cuda", **settings))
+    return {"node_updates": updates, "depth": depth, **gpu_work.cost(work, rounds)}
 
 
-def least_p(run):
-    """Return the least p-value, over the points, of two-sample tests of the last layer."""
-    import numpy as np
-    from scipy.stats import ks_2samp
+def plan(options: argparse.Namespace, *, torch: bool) -> list[Step]:
+    """Return the steps of the rates, the most valuable first."""
+    widths, nodes, rounds = options.widths, options.nodes, options.rounds
+    first, later = widths[:3], widths[3:]
+    few = [width for width in widths if width >= LEAST_SHARED] or widths[:1]
+    depth = max(1, min(gpu_work.FEW_DEPTH, int(nodes // (64 * max(few)))))
 
-    from simcore.execution.execute import execute
+    def rates(width: int, **settings: Any) -> Step:
+        name = f"{settings.get('ensemble', 'pairs')}, N = {width}"
+        return Step(name, 10.0, lambda: gpu_work.pairs(width, nodes, rounds, **settings))
 
-    many = replace(run, trials=1000, keep=1000)
-    kinds = (many, replace(many, device="cuda", seed=1))
-    points = [execute(plan, threads=1).points for plan in kinds]
-    found = []
-    for one, other in zip(*points, strict=True):
-        last = [np.nan_to_num(point.trajectories[:, -1, 1], nan=1e3) for point in (one, other)]
-        found.append(ks_2samp(*last).pvalue)
-    return min(1.0, float(min(found)) * len(found))
-
-
-# --- measuring ----------------------------------------------------------------------------------
-
-
-def measured(width):
-    """Return a run of one width that fills a GPU for a while."""
-    from simcore.runs.run import Run
-    from simcore.sampling.row import COLUMNS
-
-    depth = 100 if width <= 4096 else 8
-    most = ROWS_BYTES // (8 * COLUMNS * depth)
-    trials = int(min(max(TARGET_NODES / (width * depth), FILL), most))
-    return Run(width=(width,), depth=depth, trials=trials // 64 * 64, keep=0, device="cuda")
+    steps = [rates(width) for width in first]
+    steps += [
+        Step(f"job, {name}", 8.0, lambda name=name: job(name, nodes, rounds)) for name in JOBS
+    ]
+    width = widths[min(1, len(widths) - 1)]
+    kinds = lambda: gpu_work.options(width, nodes / 4, rounds)  # noqa: E731
+    steps += [Step(f"controls and gradients, N = {width}", 20.0, kinds)]
+    steps += [rates(width, ensemble="rai") for width in first[:2]]
+    for width in few[:2]:
+        work = lambda width=width: gpu_work.few_trials(width, rounds, depth)  # noqa: E731
+        steps.append(Step(f"few trials, N = {width}", 8.0, work))
+    for width in [width for width in widths if torch and width <= MOST_EXPLICIT]:
+        work = lambda width=width: gpu_work.against_torch(width, nodes, rounds)  # noqa: E731
+        steps.append(Step(f"PyTorch, N = {width}", 12.0, work))
+    steps += [rates(width) for width in later]
+    return steps
 
 
-def kernel_alone(run):
-    """Return work that takes all trials of a run through all layers at once, without statistics."""
-    from numba import cuda
+def plan_of_batches(rounds: int, *, torch: bool) -> list[Step]:
+    """Return the steps of batches, the smallest first."""
 
-    from simcore.sampling.pair.cuda import PairCudaSampler
-    from simcore.sampling.row import COLUMNS
+    def rates(width: int, pairs: int) -> Step:
+        work = lambda: gpu_batches.measure(width, pairs, WEIGHTS, rounds, with_torch=torch)  # noqa: E731
+        return Step(f"batch, N = {width}, {pairs} pairs", 20.0, work)
 
-    sampler = PairCudaSampler(run)
-    rows = sampler.device.room((run.trials, run.depth, COLUMNS))
-
-    def work():
-        states = sampler.start(0, 0, run.trials)
-        return on_device(cuda, lambda: sampler.make_rows(0, 0, 0, states, rows))
-
-    return work
+    return [rates(*size) for size in gpu_batches.SIZES]
 
 
-def whole_task(run):
-    """Return work that runs the largest task of a run, and its nodes."""
-    import numpy as np
-
-    from simcore.sampling.contract import Signals
-    from simcore.sampling.pair.cuda import PairCudaSampler
-    from simcore.statistics.blocks import BLOCK, Task
-
-    sampler = PairCudaSampler(run)
-    task = Task.cut(0, 0, run.trials // BLOCK, sampler.blocks_per_task(0))
-    signals = Signals.sharing(np.zeros(1, dtype=np.int64))
-    nodes = task.trials * run.depth * run.width[0]
-    return lambda: timed(lambda: sampler.run(task, None, signals)), nodes
+# --- what was reached ---------------------------------------------------------------------------
 
 
-def shared_from(width, work):
-    """Do some work with layers shared between thread blocks from a width on."""
-    from simcore.sampling.pair import cuda as pair_cuda
-
-    with patch.object(pair_cuda, "WIDE", width):
-        return work()
+def median(found: dict[str, Any], name: str) -> str:
+    return f"{found[name]['median']:>12.3g}" if name in found else f"{'':>12}"
 
 
-def few_trials(width, rounds):
-    """Return node updates a second of few trials, by their number and by who sums a layer."""
-    from simcore.runs.run import Run
-
-    found = []
-    for trials in FEW:
-        run = Run(width=(width,), depth=20, trials=trials, keep=0, device="cuda")
-        kernel = kernel_alone(run)
-        work = {
-            "one block": partial(shared_from, width + 1, kernel),
-            "many blocks": partial(shared_from, width, kernel),
-        }
-        times = interleaved(work, rounds)
-        nodes = trials * run.depth * width
-        rates = {name: nodes / statistics.median(own) for name, own in times.items()}
-        found.append({"width": width, "trials": trials, **rates})
-    return found
-
-
-def normals_kernel():
-    """Return a kernel that draws the normals of trials, a block each, and adds them up."""
-    import numpy as np
-    from numba import cuda
-
-    from simcore.numerics.rng import counter_word3
-    from simcore.sampling.pair.cuda_kernels import THREADS, group_normals
-
-    @cuda.jit
-    def kernel(key0, key1, groups, layers, sums):
-        trial, thread = np.uint64(cuda.blockIdx.x), np.uint32(cuda.threadIdx.x)
-        total = np.float32(0.0)
-        layer = np.uint32(0)
-        while layer < layers:
-            word = counter_word3(np.uint64(layer) + np.uint64(1), trial)
-            group = thread
-            while group < groups:
-                z1, z2, z3, z4 = group_normals(group, trial, word, key0, key1)
-                total += (z1 + z2) + (z3 + z4)
-                group = np.uint32(group + np.uint32(THREADS))
-            layer = np.uint32(layer + np.uint32(1))
-        sums[cuda.blockIdx.x, thread] = total
-
-    return kernel
+def show_rates(done: dict[str, Any], limit: float) -> None:
+    """Print node updates a second."""
+    names = ("kernel", "task", "run", "normals", "plain", "controls", "gradients", "torch")
+    found = {
+        name: step for name, step in done.items() if isinstance(step, dict) and "run" in step
+    } | {name: step for name, step in done.items() if isinstance(step, dict) and "plain" in step}
+    if not found:
+        return
+    print(f"\nnode updates a second (static limit {limit:.3g} at the highest clock)")
+    shown = [name for name in names if any(name in step for step in found.values())]
+    heads = "".join(f"{name:>12}" for name in shown)
+    print(f"{'':<34}{heads}{'of limit':>12}")
+    for name, step in found.items():
+        cells = "".join(median(step, each) for each in shown)
+        share = step["kernel"]["median"] / limit if "kernel" in step else None
+        counts = share is not None and not name.startswith("rai")
+        print(f"{name:<34}{cells}{f'{share:>12.2f}' if counts else ''}")
 
 
-def normals_alone(run):
-    """Return work that draws as many normals as a run, by as many threads."""
-    import numpy as np
-    from numba import cuda
-
-    from simcore.sampling.pair.cuda import PairCudaSampler
-    from simcore.sampling.pair.cuda_kernels import THREADS
-
-    physics = PairCudaSampler(run).physics[0]
-    groups, layers = np.uint32(run.width[0] // 2), np.uint32(run.depth)
-    sums = cuda.device_array((run.trials, THREADS), np.float32)
-    launch = normals_kernel()[run.trials, THREADS]
-    return lambda: on_device(cuda, lambda: launch(physics.key0, physics.key1, groups, layers, sums))
-
-
-def on_device(cuda, launch):
-    """Return the seconds that a launch takes."""
-    cuda.synchronize()
-    before = time.perf_counter()
-    launch()
-    cuda.synchronize()
-    return time.perf_counter() - before
-
-
-def explicit_weights(run):
-    """Return work of PyTorch for one layer of some networks, and their number; None if too wide."""
-    import torch
-
-    width = run.width[0]
-    networks = EXPLICIT_BYTES // (4 * width * width)
-    if not networks:
-        return None, 0
-    scale = (2.0 / width) ** 0.5
-    signals = torch.randn(networks, width, 2, device="cuda")
-    weights = torch.empty(networks, width, width, device="cuda")
-
-    @torch.inference_mode()
-    def work():
-        torch.cuda.synchronize()
-        before = time.perf_counter()
-        weights.normal_(std=scale)
-        torch.relu(torch.bmm(weights, signals))
-        torch.cuda.synchronize()
-        return time.perf_counter() - before
-
-    return work, networks
-
-
-def measure(width, rounds, with_torch):
-    """Return node updates a second of every kind of work at one width."""
-    from simcore.execution.execute import execute
-
-    run = measured(width)
-    work = {
-        "kernel": kernel_alone(run),
-        "run": lambda: execute(run).seconds,
-        "normals": normals_alone(run),
+def show_costs(done: dict[str, Any]) -> None:
+    """Print launches, and the milliseconds of the kernels and of the host."""
+    costs = {
+        f"task, {name}": step["of_a_task"] for name, step in done.items() if "of_a_task" in step
     }
-    nodes = dict.fromkeys(work, run.trials * run.depth * width)
-    work["task"], nodes["task"] = whole_task(run)
-    if with_torch:
-        explicit, networks = explicit_weights(run)
-        if explicit is not None:
-            work["torch"], nodes["torch"] = explicit, networks * width
-    times = interleaved(work, rounds)
-    rates = {name: [nodes[name] / seconds for seconds in times[name]] for name in work}
-    return {
-        "width": width,
-        "depth": run.depth,
-        "trials": run.trials,
-        **{
-            name: {"median": statistics.median(own), "min": min(own), "max": max(own)}
-            for name, own in rates.items()
-        },
-    }
+    costs |= {name: step for name, step in done.items() if name.startswith("job")}
+    if costs:
+        print(f"\n{'':<34}{'launches':>12}{'kernels, ms':>12}{'host, ms':>12}")
+    for name, cost in costs.items():
+        milliseconds = f"{cost['kernels_ms']:>12.3g}{cost['host_ms']:>12.3g}"
+        print(f"{name:<34}{cost['launches']:>12}{milliseconds}")
 
 
-# --- matrix products ----------------------------------------------------------------------------
-
-BATCHES = ((1024, 1), (4096, 1), (1024, 64), (4096, 64), (4096, 512))
-"""Widths and numbers of pairs."""
-
-TARGET_WEIGHTS = 2e11
-"""Weights of a run of `dense`."""
-
-SIX_DIGITS = 3e-6
-"""What nine of ten values keep, relative, of the CPU's."""
-
-
-def batch(width, pairs, trials, **options):
-    """Return a run of explicit weights, or of another sampler."""
-    from simcore.runs.run import Run
-
-    settings = {"depth": 4, "keep": 0, "device": "cuda", "sampler": "dense"} | options
-    return Run(width=(width,), pairs=pairs, shared_network=True, trials=trials, **settings)
-
-
-def rows_of(run, carried=1):
-    """Return the observables of the trials of a run's first point, shape (trial, layer, column).
-
-    Trials of a batch may carry their signals in one place; pairs have their own.
-    """
-    import numpy as np
-
-    from simcore.sampling.choose import sampler_for
-    from simcore.sampling.contract import Signals
-
-    sampler, rows = sampler_for(run), np.empty((run.trials, run.depth, run.columns.count))
-    if run.device == "cuda":
-        made = sampler.device.room(rows.shape)
-        sampler.make_rows(0, 0, 0, sampler.start(0, 0, len(rows)), made)
-        sampler.device.get(made, rows)
-    else:
-        sampler.advance(0, 0, 0, sampler.carry(0, carried), rows, Signals.sharing())
-    return rows
-
-
-def batches_agree():
-    """Return what nine of ten values of small batches lose, relative, at most, by sampler."""
-    import numpy as np
-
-    lost = {}
-    for name in ("dense", "gram"):
-        run = batch(300, 8, 20, sampler=name)
-        made, expected = rows_of(run), rows_of(replace(run, device="cpu"))
-        off = np.abs(made - expected) / (1e-300 + np.abs(expected))
-        lost[name] = float(np.nanquantile(off, 0.9))
-        print(f"{name}: nine of ten values lose {lost[name]:.2g}")
-    return lost
-
-
-def torch_networks(width, columns):
-    """Return work of PyTorch for one layer of some networks with many signals, and their number."""
-    import torch
-
-    networks = max(1, EXPLICIT_BYTES // (4 * width * width))
-    signals = torch.randn(networks, width, columns, device="cuda")
-    weights = torch.empty(networks, width, width, device="cuda")
-    torch.backends.cuda.matmul.allow_tf32 = False
-
-    @torch.inference_mode()
-    def work():
-        torch.cuda.synchronize()
-        before = time.perf_counter()
-        weights.normal_(std=(2.0 / width) ** 0.5)
-        torch.relu(torch.bmm(weights, signals))
-        torch.cuda.synchronize()
-        return time.perf_counter() - before
-
-    return work, networks
-
-
-def measure_batch(width, pairs, rounds, with_torch):
-    """Return weights a second of every kind of work, for one width and number of pairs."""
-    from simcore.execution.execute import execute
-
-    trials = max(64, int(TARGET_WEIGHTS / (4 * width * width)) // 64 * 64)
-    runs = {
-        "dense": batch(width, pairs, trials),
-        "gram": batch(width, pairs, min(trials, 256), sampler="gram"),
-    }
-    work = {name: lambda run=run: execute(run).seconds for name, run in runs.items()}
-    weights = {name: run.trials * run.depth * width * width for name, run in runs.items()}
-    if with_torch:
-        work["torch"], networks = torch_networks(width, 2 * pairs)
-        weights["torch"] = networks * width * width
-    times = interleaved(work, rounds)
-    return {"width": width, "pairs": pairs} | {
-        name: statistics.median(weights[name] / seconds for seconds in times[name]) for name in work
-    }
-
-
-def measure_batches(rounds, with_torch):
-    """Verify batches, then measure them; return both, or None where they are wrong."""
-    lost = batches_agree()
-    if max(lost.values()) > SIX_DIGITS:
-        print("the GPU's batches are not the CPU's: nothing of them is timed")
-        return None
-    rows = [measure_batch(width, pairs, rounds, with_torch) for width, pairs in BATCHES]
-    names = ("width", "pairs", "dense", "gram", "torch")
-    print("weights a second (of gram: those that it need not draw)")
-    print("".join(f"{name:>12}" for name in names))
+def show_few(done: dict[str, Any]) -> None:
+    """Print the rates of few trials."""
+    rows = [row for name, step in done.items() if name.startswith("few") for row in step]
+    if rows:
+        print(f"\n{'few trials':<34}{'one block':>12}{'many blocks':>12}")
     for row in rows:
-        print("".join(f"{row.get(name, float('nan')):>12.4g}" for name in names))
-    return {"lost": lost, "weights_per_second": rows}
+        name = f"N = {row['width']}, {row['trials']} trials"
+        print(f"{name:<34}{median(row, 'one block')}{median(row, 'many blocks')}")
 
 
-def static_limit(instructions):
-    """Return node updates a second if every cycle issued what it can."""
-    from numba import cuda
-
-    device = cuda.get_current_device()
-    cycles = device.MULTIPROCESSOR_COUNT * SCHEDULERS * device.CLOCK_RATE * 1e3
-    return cycles * WARP / instructions
-
-
-def show(rows, limit):
-    """Print the table."""
-    names = ("kernel", "task", "run", "normals", "torch")
-    more = ("of limit", "over torch")
-    print("".join(f"{heading:>12}" for heading in ("width", *names, *more)))
-    for row in rows:
-        rates = [row[name]["median"] if name in row else float("nan") for name in names]
-        cells = [f"{rate:.3g}" for rate in rates]
-        cells += [f"{rates[0] / limit:.2f}", f"{rates[2] / rates[4]:.3g}"]
-        print(f"{row['width']:>12}" + "".join(f"{cell:>12}" for cell in cells))
+def show_batches(done: dict[str, Any]) -> None:
+    """Print weights a second of batches."""
+    rows = {name: step for name, step in done.items() if name.startswith("batch, ")}
+    if rows:
+        print(f"\n{'weights a second':<34}{'dense':>12}{'gram':>12}{'torch':>12}")
+    for name, row in rows.items():
+        cells = (f"{row[each]:>12.3g}" for each in ("dense", "gram", "torch") if each in row)
+        print(f"{name:<34}{''.join(cells)}")
 
 
-def show_few(rows):
-    """Print the table of few trials."""
-    names = ("width", "trials", "one block", "many blocks", "ratio")
-    print("".join(f"{name:>12}" for name in names))
-    for row in rows:
-        one, many = row["one block"], row["many blocks"]
-        cells = (row["width"], row["trials"], f"{one:.3g}", f"{many:.3g}", f"{many / one:.3g}")
-        print("".join(f"{cell:>12}" for cell in cells))
+def summary(steps: Steps) -> bool:
+    """Print what was reached, and return whether nothing failed."""
+    done, all_steps = steps.done, steps.found["steps"]
+    show_rates(done, steps.found.get("static_limit", float("nan")))
+    show_costs(done)
+    show_few(done)
+    show_batches(done)
+    print()
+    wrong = [f"{c['name']}: {c['found']}" for c in done.get("doctor", ()) if c["state"] == "wrong"]
+    tests = done.get("tests on hardware")
+    if tests is not None:
+        wrong += [f"{name}: {state}" for name, state in tests["not_passed"].items()]
+        counted = ", ".join(f"{count} {state}" for state, count in tests["counts"].items())
+        print(f"tests on hardware: {counted or 'none'}{'' if tests['whole'] else ', not all'}")
+    if "bytes of the CPU" in done:
+        compared = done["bytes of the CPU"]["runs"]
+        same = sum(run["same_bytes"] for run in compared)
+        print(f"the CPU's bytes: {same} of {len(compared)} runs")
+        wrong += [f"N = {r['width']}: other bytes" for r in compared if not r["same_bytes"]]
+    for name, step in all_steps.items():
+        if "reason" in step:
+            print(f"{step['state']}: {name} ({step['reason']})")
+    wrong += [name for name, step in all_steps.items() if step["state"] == "failed"]
+    for line in wrong:
+        print(f"wrong: {line}")
+    print(f"{len(done)} of {len(all_steps)} steps are done: {steps.path}")
+    return not wrong
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
-    parser.add_argument("--instructions", type=float, default=INSTRUCTIONS, help="of a node")
-    options = parser.parse_args()
-    problem = obstacle(look())
-    if problem is not None:
-        print(f"no GPU can be used: cuda {problem.rule}. {problem.remedy}.", file=sys.stderr)
-        return 2
+# --- the command --------------------------------------------------------------------------------
+
+
+def has_torch() -> bool:
+    """Return whether there is PyTorch for CUDA."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
+def first_contact(steps: Steps) -> None:
+    """Take the steps that come before all rates, in processes that let go of the GPU."""
+    compiling = gpu_verify.compile_apart()
+    tests = lambda: gpu_verify.hardware_tests(steps.left - KEPT_FOR_RATES)  # noqa: E731
+    try:
+        steps.take("doctor", 1.0, lambda: gpu_verify.doctor(steps.left))
+        gpu_verify.wait(compiling, steps.left - KEPT_FOR_RATES)
+        steps.take("tests on hardware", KEPT_FOR_RATES + 10.0, tests)
+    finally:
+        for process in compiling:
+            process.kill()
+
+
+def measure(steps: Steps, options: argparse.Namespace, found: Findings) -> None:
+    """Compare the GPU with the CPU, and take the steps of the rates if they agree in law."""
     import numba  # noqa: F401 - the features are set between this import and the kernels'
 
     prefer_wide_vectors()
-    verified, good = verify()
-    if not good:
-        print("the GPU's results have another law than the CPU's: nothing is timed")
-        return 1
-    try:
-        import torch
+    compared = steps.take("bytes of the CPU", 20.0, lambda: gpu_verify.compare(options.nodes))
+    if not (compared and compared["same_law"]):
+        print("without the CPU's law nothing is timed")
+        return
+    limit, clock = gpu_work.static_limit()
+    steps.save(static_limit=limit, clock=clock, instructions=gpu_work.INSTRUCTIONS)
+    torch, problem = has_torch(), cupy_obstacle(found)
+    if not torch:
+        steps.skip("PyTorch", "PyTorch for CUDA is not installed")
+    for step in plan(options, torch=torch):
+        steps.take(step.name, step.seconds, step.work)
+    if options.batches and problem is not None:
+        steps.skip("batches", f"cuda {problem.rule}. {problem.remedy}.")
+    elif options.batches and steps.take("batches, values", 15.0, gpu_batches.agree) is not None:
+        for step in plan_of_batches(options.rounds, torch=torch):
+            steps.take(step.name, step.seconds, step.work)
 
-        with_torch = torch.cuda.is_available()
-    except ImportError:
-        with_torch = False
-    if not with_torch:
-        print("PyTorch for CUDA is not installed: no comparison with explicit weights")
-    rows = [measure(width, options.rounds, with_torch) for width in options.widths]
-    limit = static_limit(options.instructions)
-    show(rows, limit)
-    few = [row for width in options.widths for row in few_trials(width, options.rounds)]
-    show_few(few)
-    found = asdict(look())
-    result = {"device": found, "static_limit": limit, "options": vars(options)}
-    result |= {
-        "verified": verified,
-        "node_updates_per_second": rows,
-        "few_trials": few,
-    }
-    problem = cupy_obstacle(look())
+
+def parsed() -> argparse.Namespace:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    add = parser.add_argument
+    add("--first-contact", action="store_true", help="begin with doctor and the tests on hardware")
+    add("--seconds", type=float, default=SECONDS, help="of all steps together")
+    add("--no-batches", dest="batches", action="store_false", help="leave out matrix products")
+    add("--widths", type=int, nargs="+", default=list(WIDTHS))
+    add("--nodes", type=float, default=NODES, help="node updates of a run that is timed")
+    add("--rounds", type=int, default=5)
+    add("--output", type=Path, default=RESULTS / "gpu.json")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = parsed()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was reached is still shown
+    found = look()
+    problem = obstacle(found)
     if problem is not None:
-        print(f"no batches: cuda {problem.rule}. {problem.remedy}.")
-        save("gpu", result)
-        return 0
-    batches = measure_batches(options.rounds, with_torch)
-    save("gpu", result | {"batches": batches})
-    return 0 if batches is not None else 1
+        print(f"no GPU can be used: cuda {problem.rule}. {problem.remedy}.", file=sys.stderr)
+        return 2
+    head = {"options": {name: str(value) for name, value in vars(options).items()}}
+    steps = Steps(options.output, options.seconds, head | {"device": asdict(found)})
+    try:
+        if options.first_contact:
+            first_contact(steps)
+        measure(steps, options, found)
+    except KeyboardInterrupt:
+        summary(steps)
+        return 130
+    return 0 if summary(steps) else 1
 
 
 if __name__ == "__main__":

@@ -59,9 +59,19 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def write(path: Path, result: Mapping[str, Any]) -> str:
+    """Write a result as JSON, with the hardware, and return the text.
+
+    A file that is there is replaced at once, so that whoever is stopped leaves a whole one.
+    """
+    text = json.dumps({"hardware": hardware(), **result}, indent=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text + "\n")
+    part.replace(path)
+    return text
+
+
 def save(name: str, result: Mapping[str, Any]) -> None:
     """Print a result and write it to bench/results/NAME.json."""
-    text = json.dumps({"hardware": hardware(), **result}, indent=1)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
-    print(text)
+    print(write(RESULTS / f"{name}.json", result))

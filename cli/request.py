@@ -158,7 +158,7 @@ def _is_float(text: str) -> bool:
 
 DESCRIPTION: dict[str, Reader] = {
     **dict.fromkeys(("depth", "trials", "first_trial", "seed", "keep", "bins"), parse_integer),
-    **dict.fromkeys(("correlation", "distance", "q0"), parse_floats),
+    **dict.fromkeys(("negative_slope", "correlation", "distance", "q0"), parse_floats),
     **{name: _text for name, option in SIMULATE.items() if option.metavar == "NAME"},
     "inputs": _file,
     "width": parse_integers,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .runs.ensemble import Ensemble
     from .runs.run import Run
 
-REAL = ("k", "sigma_w", "sigma_b", "correlation", "distance", "q0")
+REAL = ("k", "sigma_w", "sigma_b", "negative_slope", "correlation", "distance", "q0")
 """Parameters of real values."""
 
 Name = str | os.PathLike[str]
@@ -54,6 +54,8 @@ def simulate(
     seed: int | None = None,
     sampler: str | None = None,
     weights: str | None = None,
+    slopes: str | Sequence[float] | None = None,
+    negative_slope: ArrayLike | None = None,
     device: str | None = None,
     threads: int | None = None,
     scheduler: str | None = None,
@@ -75,10 +77,11 @@ def simulate(
         be given.
     width, depth, layer_widths, like, k, sigma_w, sigma_b, correlation, distance, q0, \
 shared_network, pairs, inputs, trials, until_stderr, first_trial, keep, bins, controls, \
-gradients, seed, sampler, weights
-        As for `Run`, which has their defaults. Several widths, k, σ_w, σ_b, correlations, distances
-        or q0, in a list, a range or an array, make a dimension each. `inputs` is a file, or a
-        matrix in memory whose rows are inputs: an array, a tensor or a table of any library.
+gradients, seed, sampler, weights, slopes, negative_slope
+        As for `Run`, which has their defaults. Several widths, k, σ_w, σ_b, negative slopes,
+        correlations, distances or q0, in a list, a range or an array, make a dimension each.
+        `inputs` is a file, or a matrix in memory whose rows are inputs: an array, a tensor or a
+        table of any library.
     device
         ``"cpu"``, ``"cuda"``, or ``"auto"``, the default, which is the CPU until the samplers of
         GPUs have run on hardware.

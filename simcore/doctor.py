@@ -164,7 +164,9 @@ def _packages(found: Findings) -> Check:
     if problem is not None:
         return _of(problem, "CUDA packages", wrong=True)
     told = f"numba-cuda {found.numba_cuda}, for CUDA {found.toolkit}"
-    return Check("CUDA packages", "ok", told)
+    parts = (("NVVM", found.nvvm), ("nvJitLink", found.linker), ("NVRTC", found.nvrtc))
+    versions = [f"{name} {devices.dotted(part)}" for name, part in parts if part is not None]
+    return Check("CUDA packages", "ok", ", ".join([told, *versions]))
 
 
 def _cupy(found: Findings) -> Check:

@@ -31,6 +31,7 @@ from simcore.physics.observables import (
     Observable,
 )
 from simcore.physics.parameters import PARAMETERS
+from simcore.runs.grid import has_slopes, never_dies
 from simcore.runs.network_predictions import predicted_of_network
 from simcore.runs.predictions import exact_first_order, has_first_order
 from simcore.runs.run import Run
@@ -171,7 +172,9 @@ def shape_of(dims: Sequence[str], size: Mapping[str, int]) -> tuple[int, ...]:
 
 def observables_of(run: Run) -> tuple[Observable, ...]:
     """Return the observables that a run has."""
-    return OBSERVABLES + GRADIENTS * run.gradients + NETWORK * run.shared
+    found = OBSERVABLES + GRADIENTS * run.gradients + NETWORK * run.shared
+    absent = HAZARDS if never_dies(run) else ()
+    return tuple(observable for observable in found if observable.name not in absent)
 
 
 def base(name: str) -> str:
@@ -350,6 +353,21 @@ def _add_pairs(run: Run, add: Add) -> None:
     add("rate_upper", ("rate",), np.concatenate([edges, [1.0]]))
 
 
+def _add_slopes(run: Run, found: dict[str, Array]) -> None:
+    """Add the slopes of the activation, and a default σ_w, along the parameters they follow."""
+    shape = tuple(len(values) for values in run.dimensions.values())
+
+    def add(name: str, values: list[float], dims: tuple[str, ...]) -> None:
+        array = np.array(values).reshape(shape)
+        array = np.array(array[tuple(slice(None) if d in dims else 0 for d in run.dimensions)])
+        kept = tuple(d for d in run.dimensions if d in dims)
+        found.setdefault(name, Array(kept, array, _MEANINGS[name]))
+
+    add("positive_slope", [p.slopes[0] for p in run.points], ("width",))
+    add("negative_slope", [p.slopes[1] for p in run.points], ("width", "negative_slope"))
+    add("sigma_w", [p.sigma_w for p in run.points], ("width", "k", "negative_slope"))
+
+
 def coordinates(run: Run) -> dict[str, Array]:
     """Return the coordinates of a run's arrays by name: parameters, layers, levels, bins, trials.
 
@@ -371,6 +389,8 @@ def coordinates(run: Run) -> dict[str, Array]:
     by_k = {point.k: point for point in run.points}
     points = [by_k[k] for k in run.k]
     add("g", of["k"], [p.g for p in points] if of["k"] else points[0].g)
+    if has_slopes(run):
+        _add_slopes(run, found)
     if run.sigma_w_of_k is not None:
         scales = [scale for _, scale in run.sigma_w_of_k]
         add("sigma_w", of["k"], scales if of["k"] else scales[0])

@@ -1,4 +1,4 @@
-"""The file of a run, `simcore-run` format 1.3 (docs/file-format.md): write, read back, describe.
+"""The file of a run, `simcore-run` format 1.6 (docs/file-format.md): write, read back, describe.
 
 A file holds the published arrays (`simcore.files.run_results`) and, in /entry/state, everything
 that is needed to resume or merge it: the tree of moments of whole blocks, their histograms, how
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import FileFormatError
-from simcore.physics.observables import BY_NAME
+from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.observables import BY_NAME, GRADIENT_CONTROLLED
 from simcore.runs.controls import in_words
 from simcore.runs.run import Run
 from simcore.statistics.tree import PointStatistics
@@ -42,10 +43,10 @@ __all__ = [
     "write_run",
 ]
 
-FORMAT = Format("simcore-run", (1, 5), "the file of a run", "simulate")
+FORMAT = Format("simcore-run", (1, 6), "the file of a run", "simulate")
 
-_STATE_VERSION = (1, 5)
-"""First format whose state has all that is needed to resume a run."""
+_STATE_VERSION, _CONTROLS_VERSION = (1, 5), (1, 6)
+"""First formats whose state has all that is needed to resume a run, and all controlled values."""
 
 RNG = "philox4x32-10"
 
@@ -57,7 +58,7 @@ def rng_layout(run: Run) -> int:
     cancel are exactly 0, and by the rules of 1 they were what rounding left of them.
     """
     law = run.weights.partition(":")[0]
-    ties = law in ("rademacher", "bernoulli") and 0.0 in (run.sigma_b or ())
+    ties = law in ("rademacher", "bernoulli") and 0.0 in tuple(run.sigma_b or ())
     return 2 if ties else 1
 
 
@@ -213,6 +214,17 @@ def read_header(file: Any, path: str | os.PathLike[str]) -> Header:
     )
 
 
+def _lacks(run: Run, version: tuple[int, int]) -> str:
+    """Return what a run needs to be resumed and the state of an earlier format lacks, if any."""
+    if version < _STATE_VERSION:
+        return "the observables of the activations"
+    if version < _CONTROLS_VERSION and run.controls and run.ensemble in ASYMMETRIC:
+        return "the probability that both signals are dead"
+    if version < _CONTROLS_VERSION and set(GRADIENT_CONTROLLED) & set(run.columns.controlled):
+        return "the control variates of gradients"
+    return ""
+
+
 def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]]:
     """Read back a run with everything that its blocks gave, bit by bit as it was written.
 
@@ -240,12 +252,12 @@ def read_state(path: str | os.PathLike[str]) -> tuple[Run, list[PointStatistics]
                 "extended or merged"
             )
             raise FileFormatError("file", os.fspath(path), rule, "Update simcore.")
-        if header.format_version < _STATE_VERSION:
+        if lacks := _lacks(header.run, header.format_version):
             raise FileFormatError(
                 "file",
                 os.fspath(path),
-                f"has format {version_text(header.format_version)}, whose state lacks the "
-                "observables of the activations, so it can be read but not extended or merged",
+                f"has format {version_text(header.format_version)}, whose state lacks {lacks}, so "
+                "it can be read but not extended or merged",
                 "Simulate again, or use the version of simcore that wrote it.",
             )
         if header.rng_layout != rng_layout(header.run):

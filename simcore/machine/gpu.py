@@ -64,7 +64,12 @@ LONGEST = 200
 
 NVVM = {12: "nvidia-cuda-nvcc-cu12", 13: "nvidia-nvvm"}
 LINKER = {12: "nvidia-nvjitlink-cu12", 13: "nvidia-nvjitlink"}
-"""Packages with the compiler of kernels and with what links them, by major version of CUDA."""
+NVRTC = {12: "nvidia-cuda-nvrtc-cu12", 13: "nvidia-cuda-nvrtc"}
+"""Packages with the compiler of kernels, with what links them, and with what numba-cuda asks for
+the GPUs that it may compile for, by major version of CUDA."""
+
+SINCE = {(10, 0): (12, 8), (10, 3): (12, 9), (12, 0): (12, 8), (12, 1): (12, 9)}
+"""First version of these that knows a compute capability; all know the older ones."""
 
 CPU_INSTEAD = "or use the device cpu"
 STAYS = "or resume where there is a GPU, since a run stays on its kind of device"
@@ -85,7 +90,8 @@ class Findings:
       `failure`: reason why it does not start.
     - `gpus`: GPUs that this process sees; the first is used. `visible`: CUDA_VISIBLE_DEVICES.
     - `bindings`, `toolkit`: major version of CUDA of numba-cuda's bindings, and of the libraries.
-    - `nvvm`, `linker`: versions of NVVM and nvJitLink; None unless pip installed them.
+    - `nvvm`, `linker`, `nvrtc`: versions of NVVM, nvJitLink and NVRTC; None unless pip installed
+      them.
     - `cupy_cuda`: major version of CUDA for which CuPy was made; None if unknown. `solvers`: True
       if there are cuBLAS and cuSOLVER, which CuPy loads; None if nobody looked.
     """
@@ -99,6 +105,7 @@ class Findings:
     toolkit: int | None = None
     nvvm: tuple[int, int] | None = None
     linker: tuple[int, int] | None = None
+    nvrtc: tuple[int, int] | None = None
     cupy: str = ""
     cupy_cuda: int | None = None
     solvers: bool | None = None
@@ -124,6 +131,7 @@ def look() -> Findings:
     try:
         found = replace(found, driver=driver.version(), toolkit=_toolkit())
         found = replace(found, nvvm=_of_cuda(NVVM, found), linker=_of_cuda(LINKER, found))
+        found = replace(found, nvrtc=_of_cuda(NVRTC, found))
         return replace(found, gpus=driver.gpus())
     except (DriverError, AttributeError) as error:
         return replace(found, driver=found.driver or (0, 0), failure=str(error))
@@ -263,20 +271,37 @@ def package_obstacle(found: Findings) -> Obstacle | None:
     if found.bindings != found.toolkit:
         rule = f"finds bindings for CUDA {found.bindings} and libraries for CUDA {found.toolkit}"
         return Obstacle(rule, anew)
-    return _older_linker(found)
+    return _unlinkable(found) or _unknown_gpu(found)
 
 
-def _older_linker(found: Findings) -> Obstacle | None:
-    """Return the fault of packages of one CUDA that do not fit each other.
+def _unlinkable(found: Findings) -> Obstacle | None:
+    """Return the fault of an NVVM that is newer than what links its code.
 
-    nvJitLink refuses code of a newer NVVM; and another package, PyTorch for one, may have brought
-    an older nvJitLink.
+    That is nvJitLink, of which another package, PyTorch for one, may have brought an older one;
+    without nvJitLink it is the driver.
     """
-    if found.nvvm is None or found.linker is None or found.linker >= found.nvvm:
+    links = found.linker or found.driver
+    if found.nvvm is None or links is None or links >= found.nvvm:
         return None
-    newer, older = dotted(found.nvvm), dotted(found.linker)
-    rule = f"finds NVVM {newer} and nvJitLink {older}, which does not link its code"
-    return Obstacle(rule, f"Run pip install '{NVVM[found.nvvm[0]]}=={older}.*'")
+    newer, older = dotted(found.nvvm), dotted(links)
+    if found.linker is not None:
+        rule = f"finds NVVM {newer} and nvJitLink {older}, which does not link its code"
+        return Obstacle(rule, f"Run pip install '{NVVM[found.nvvm[0]]}=={older}.*'")
+    rule = f"finds NVVM {newer}, no nvJitLink, and a driver for {older}, which links no such code"
+    return Obstacle(rule, f"Run pip install '{LINKER[found.nvvm[0]]}=={newer}.*'")
+
+
+def _unknown_gpu(found: Findings) -> Obstacle | None:
+    """Return the fault of a package that is older than the first GPU."""
+    versions = (("NVVM", found.nvvm), ("nvJitLink", found.linker), ("NVRTC", found.nvrtc))
+    for gpu in found.gpus[:1]:
+        least = SINCE.get(gpu.capability, (0, 0))
+        for (name, version), packages in zip(versions, (NVVM, LINKER, NVRTC), strict=True):
+            if version is not None and version < least:
+                rule = f"finds {name} {dotted(version)}, too old for {gpu.name}"
+                package = f"'{packages[version[0]]}>={dotted(least)},<{version[0] + 1}'"
+                return Obstacle(rule, f"Run pip install {package}")
+    return None
 
 
 def cupy_obstacle(found: Findings) -> Obstacle | None:

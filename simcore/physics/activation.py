@@ -1,15 +1,21 @@
-"""The activation φ of a unit, on single numbers for a CPU and a GPU alike, and on arrays: ReLU.
+"""The activation φ of a unit, on single numbers for a CPU and a GPU alike, and on arrays.
 
-A pair of pre-activations u, v is held as u, p = κu and s = κu − v (theory.md 2). The activation of
-the second signal is then known by its residual r = κφ(u) − φ(v), which is formed without
-subtracting nearly equal numbers. Every sampler takes these functions and no other for φ.
+It is ReLU, or has slopes s₊ above 0 and s₋ below (`physics.slopes`). A pair of pre-activations u, v
+is held as u, p = κu and s = κu − v (theory.md 2). The activation of the second signal is then known
+by its residual r = κφ(u) − φ(v), which is formed without subtracting nearly equal numbers. Every
+sampler takes these functions and no other for φ.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from simcore.numerics.arithmetic import times
 from simcore.numerics.kernels import njit
+
+_f32 = np.float32
 
 
 @njit(inline="always")
@@ -43,6 +49,44 @@ def residual(u, p, s):
     smaller = p if p < s else s
     negative = gap if gap < zero else zero
     return smaller if u > zero else negative
+
+
+@njit(forceinline=True)
+def sent(slopes, u, p, s):
+    """Return φ(u) and the residual κφ(u) − φ(v), in the precision of u.
+
+    `slopes` is empty for ReLU, else s₋ and s₊ − s₋: φ(u) = s₋u + (s₊ − s₋) max(u, 0), and the
+    residual likewise (theory.md 2). Its length is known where this is compiled.
+    """
+    x, r = activated(u), residual(u, p, s)
+    if len(slopes) == 0:
+        return x, r
+    below, step = slopes
+    return times(below, u) + times(step, x), times(below, s) + times(step, r)
+
+
+@njit(forceinline=True)
+def in_single(slopes):
+    """Return slopes in float32."""
+    if len(slopes) == 0:
+        return slopes
+    return _f32(slopes[0]), _f32(slopes[1])
+
+
+@njit(forceinline=True)
+def leaks(slopes):
+    """Return whether inactive nodes send something, so that no signal dies."""
+    if len(slopes) == 0:
+        return False
+    return slopes[0] != 0.0
+
+
+@njit(forceinline=True)
+def even(slopes):
+    """Return whether φ(−u) = φ(u)."""
+    if len(slopes) == 0:
+        return False
+    return slopes[1] + slopes[0] + slopes[0] == 0.0
 
 
 def xp_nodes(xp: Any, u: Any, p: Any, s: Any) -> tuple[Any, Any, Any, Any]:

@@ -18,12 +18,14 @@ _TEX = {"σ": r"\sigma", "θ": r"\theta", "δ": r"\delta ", "Θ": r"\Theta ", "�
     "₁₂": "_{12}",
     "₂₂": "_{22}",
     "−": "-",
+    "₊": "_+",
+    "₋": "_-",
     "₀": "_0",
     "₁": "_1",
     "₂": "_2",
     "ln": r"\ln",
 }
-_ASCII = str.maketrans("−₀₁₂", "-012")
+_ASCII = str.maketrans("−₊₋₀₁₂", "-+-012")
 
 
 def tex(symbol: str) -> str:
@@ -66,13 +68,15 @@ PARAMETERS = {
         Parameter("g", "correlation strength of the weights, k/(1 + k)", "g"),
         Parameter("sigma_w", "weight scale (standard deviation)", "σ_w"),
         Parameter("sigma_b", "bias scale (standard deviation)", "σ_b"),
+        Parameter("positive_slope", "slope of the activation above 0", "s₊"),
+        Parameter("negative_slope", "slope of the activation below 0", "s₋"),
         Parameter("overlap", "initial correlation of the pair", "c₀"),
         Parameter("initial_distance", "1 - initial correlation of the pair", "1 − c₀"),
         Parameter("q0", "mean square of each input", "q₀"),
         Parameter("pair", "number of the pair", "pair"),
     )
 }
-"""Every parameter of a point by name, in the order of a grid's dimensions, and g beside k."""
+"""Every parameter of a point by name, in the order of a grid's dimensions; g is beside k."""
 
 
 def plain(x: float) -> float | str:

@@ -12,6 +12,7 @@ from simcore.runs.limits import DEFAULTS
 
 OPTIONS = (
     *("width", "layer_widths", "depth", "ensemble", "k", "sigma_w", "sigma_b", "weights"),
+    *("slopes", "negative_slope"),
     *("correlation", "distance", "q0", "inputs", "shared_network", "pairs"),
     *("trials", "first_trial", "keep", "bins", "until_stderr", "gradients", "seed", "sampler"),
 )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from simcore.physics.observables import CONTROL, SHARES
 from simcore.physics.parameters import PARAMETERS
+from simcore.physics.slopes import RELU, Slopes
 from simcore.results.controlled import with_controls
 from simcore.results.intervals import ends, reach
 
@@ -79,6 +80,7 @@ def last_layer(
     columns |= {name: [p.values.get(name, math.nan) for p in points] for name in names}
     for name in ("k", "sigma_w", "sigma_b"):
         columns[f"{name}_all"] = [p.values.get(name, 0.0) for p in points]
+    columns["slopes_all"] = [slopes_of(p.values) for p in points]
     arrays = [_last_arrays(source) for source in sources]
     for variable in {name: None for found in arrays for name in found}:
         columns[variable] = [
@@ -112,11 +114,17 @@ def _last_arrays(source: Source) -> dict[str, Floats]:
     return found | {name.replace("_count", "_reach"): reach(found.pop(name)) for name in counts}
 
 
+def slopes_of(values: Mapping[str, float]) -> Slopes:
+    """Return the slopes of a point; files of ReLU do not name them."""
+    return values.get("positive_slope", RELU[0]), values.get("negative_slope", RELU[1])
+
+
 def fixed_point_of(values: Mapping[str, float], *, asymmetric: bool) -> tuple[float, float]:
     """Return c* and the depth scale of c; NaN for ensembles without a closed form."""
     from simcore.theory import fixed_point
 
-    if asymmetric or "k" not in values:
+    if asymmetric or not {"k", "sigma_b"} <= values.keys():
         return math.nan, math.nan
-    found = fixed_point(k=values["k"], sigma_w=values["sigma_w"], sigma_b=values["sigma_b"])
+    law = {name: values[name] for name in ("k", "sigma_w", "sigma_b")}
+    found = fixed_point(slopes=slopes_of(values), **law)
     return found.correlation, found.depth_scale_correlation

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+
+from simcore.physics.slopes import Slopes, mean_square, unevenness
 
 from .series import numbers
 
@@ -26,15 +29,17 @@ def phase_data(
     only one parameter is swept); ``curves`` those of c* by σ_b; or there are the cells of the map
     and, where they have a closed form, the borders of the phases, ``preserving`` and ``two``.
     """
+    slopes = set(columns["slopes_all"])
+    closed = not asymmetric and len(slopes) == 1
     swept = [name for name in ("k", "sigma_w") if name in varied]
     if not swept:
         return None
     k_axis = "g" if "k" in varied and np.isinf(columns["k"]).any() else "k"
     if len(swept) == 2:
-        borders = {} if asymmetric else _borders(columns, k_axis)
+        borders = _borders(columns, k_axis, slopes.pop()) if closed else {}
         return _map(columns, k_axis) | borders | {"asymmetric": asymmetric}
     axis = k_axis if swept == ["k"] else "sigma_w"
-    curves = {} if asymmetric else _curves(columns, axis)
+    curves = _curves(columns, axis, slopes.pop()) if closed else {}
     return {"x": axis, "y": "correlation", "curves": curves, "asymmetric": asymmetric}
 
 
@@ -44,23 +49,24 @@ def _range(values: Sequence[float], low: float, high: float) -> tuple[float, flo
     return max(low, min(finite) - margin), min(high, max(finite) + margin)
 
 
-def _curves(columns: Mapping[str, list[Any]], axis: str) -> dict[str, Any]:
+def _curves(columns: Mapping[str, list[Any]], axis: str, slopes: Slopes) -> dict[str, Any]:
     """Return c* along the axis for each σ_b (and the σ_w, or k, that is fixed)."""
     from simcore.theory import fixed_point
 
+    star = partial(fixed_point, slopes=slopes)
     curves = {}
     for scale in sorted(set(columns["sigma_b_all"])):
         if axis == "sigma_w":
             low, high = _range(columns["sigma_w"], 1e-6, math.inf)
             xs = np.linspace(low, high, CURVE_POINTS).tolist()
             k = columns["k_all"][0]
-            stars = [fixed_point(k=k, sigma_w=x, sigma_b=scale).correlation for x in xs]
+            stars = [star(k=k, sigma_w=x, sigma_b=scale).correlation for x in xs]
         else:
             low, high = _range(columns[axis], -0.999 if axis == "k" else -99.0, _highest(axis))
             xs = np.linspace(low, high, CURVE_POINTS).tolist()
             fixed = _fixed_scale(columns)
             ks = [_k_of(x) if axis == "g" else x for x in xs]
-            stars = [fixed_point(k=k, sigma_w=fixed, sigma_b=scale).correlation for k in ks]
+            stars = [star(k=k, sigma_w=fixed, sigma_b=scale).correlation for k in ks]
         curves[f"{scale:.12g}"] = {"x": numbers(xs), "y": numbers(stars)}
     return curves
 
@@ -90,7 +96,7 @@ def _map(columns: Mapping[str, list[Any]], axis: str) -> dict[str, Any]:
     }
 
 
-def _borders(columns: Mapping[str, list[Any]], axis: str) -> dict[str, Any]:
+def _borders(columns: Mapping[str, list[Any]], axis: str, slopes: Slopes) -> dict[str, Any]:
     """Return the lines between the phases of `he` and `correlated`, theory.md 4."""
     xs, ys = (_edges(sorted(set(columns[name]))) for name in ("sigma_w", axis))
     low, high = ys[0], ys[-1]
@@ -98,12 +104,14 @@ def _borders(columns: Mapping[str, list[Any]], axis: str) -> dict[str, Any]:
         high = min(high, 1.0)
     grid = np.linspace(max(low, -0.99 if axis == "k" else low), high, CURVE_POINTS)
     g = grid if axis == "g" else grid / (1.0 + grid)
-    preserving = np.sqrt(2.0 * math.pi / (math.pi - g))
+    square = mean_square(slopes)
+    line = 1.0 / math.sqrt(square)
+    preserving = np.sqrt(1.0 / (square * (1.0 - unevenness(slopes) * g / math.pi)))
     inside = (preserving >= xs[0]) & (preserving <= xs[-1])
     biased = any(scale > 0.0 for scale in columns["sigma_b_all"])
     return {
         "preserving": {"x": numbers(preserving[inside]), "y": numbers(grid[inside])},
-        "two": {"x": [math.sqrt(2.0)] * 2, "y": [low, high]} if biased else {"x": [], "y": []},
+        "two": {"x": [line, line], "y": [low, high]} if biased else {"x": [], "y": []},
     }
 
 

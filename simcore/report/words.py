@@ -83,6 +83,11 @@ def described(source: Source) -> list[tuple[str, str, str]]:
     rows += [_weight_scale(config), _bias_scale(config)]
     if config["weights"] != "normal":
         rows.append(("weights", config["weights"], "law of the weights, with the same covariance"))
+    if config.get("slopes"):
+        rows.append(("s₊, s₋", config["slopes"], "slopes of the activation above and below 0"))
+    if config.get("negative_slope"):
+        meaning = "slope of the activation below 0; it is 1 above"
+        rows.append((symbol("negative_slope"), listed(config["negative_slope"]), meaning))
     return rows + _inputs(config) + _statistics(source)
 
 
@@ -90,6 +95,10 @@ def _weight_scale(config: Mapping[str, Any]) -> tuple[str, str, str]:
     given, asymmetric = config["sigma_w"], config["ensemble"] in ASYMMETRIC
     if isinstance(given, list):
         value, meaning = listed(given), "weight scale (standard deviation of a weight times √n)"
+    elif config["sigma_w_of_k"] is None:
+        value = "1/√(A(1 − ηg/π))"
+        meaning = "weight scale, the value that preserves the norm without bias, with "
+        meaning += "A = (s₊² + s₋²)/2 and η = (s₊ − s₋)²/(s₊² + s₋²)"
     else:
         value = listed([scale for _, scale in config["sigma_w_of_k"]])
         biased = any(config["sigma_b"] or ())
@@ -106,7 +115,8 @@ def _weight_scale(config: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _bias_scale(config: Mapping[str, Any]) -> tuple[str, str, str]:
-    value = "σ_w/√n" if config["sigma_b"] is None else listed(config["sigma_b"])
+    follows = config["sigma_b"] is None or isinstance(config["sigma_b"], str)
+    value = "σ_w/√n" if follows else listed(config["sigma_b"])
     return symbol("sigma_b"), value, "standard deviation of the biases"
 
 

@@ -75,8 +75,10 @@ def _words(runs: Sequence[Run]) -> list[dict[str, str]]:
     """
     correlated = any(run.ensemble == "correlated" for run in runs)
     he = "correlated" if correlated else "he"
+    sloped = any(run.slopes is not None for run in runs)
     return [
         {"ensemble": he if run.ensemble == "he" else run.ensemble, "weights": run.weights}
+        | ({"slopes": run.slopes or "1,0"} if sloped else {})
         for run in runs
     ]
 

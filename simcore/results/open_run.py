@@ -224,6 +224,7 @@ def _attributes(run: Run) -> dict[str, Any]:
         "seed": np.uint64(run.seed),
         "sampler": run.sampler,
         "weights": run.weights,
+        **({} if run.slopes is None else {"slopes": run.slopes}),
         "device": run.device,
         "rng": RNG,
         "rng_layout": rng_layout(run),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.observables import CONTROLLED, EXACT, HAZARDS
+from simcore.physics.observables import CONTROLLED, EXACT, GRADIENT_CONTROLLED, HAZARDS
 
 from . import limits
+from .grid import has_slopes, never_dies
 
 if TYPE_CHECKING:
     from .run import Run
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def controlled(run: Run) -> tuple[str, ...]:
     """Return the observables that have controlled values, unless they are turned off."""
     variates = () if no_controls(run) else CONTROLLED
-    return variates + (() if no_hazards(run) else _hazards(run))
+    back = () if no_gradient_controls(run) else GRADIENT_CONTROLLED
+    return variates + (() if no_hazards(run) else _hazards(run)) + back
 
 
 def no_controls(run: Run) -> str:
@@ -26,12 +28,27 @@ def no_controls(run: Run) -> str:
         return f"the node averages of {run.ensemble} have no closed law"
     if run.weights != "normal":
         return f"the node averages of {run.weights} weights have no closed law"
+    if has_slopes(run):
+        return "the controls know only ReLU, the slopes 1,0"
     profiles = [run.layer_widths] if run.layer_widths else [(width,) for width in run.width]
     if not any(rarely_dies(widths, run.depth) for widths in profiles):
         return (
             f"a network of this width dies with a probability above {limits.MOST_DEATHS:g} within "
             f"{run.depth} layers, and means over the others are not those of all"
         )
+    return ""
+
+
+def no_gradient_controls(run: Run) -> str:
+    """Return why a run has no control variates of the way back; "" if it has them."""
+    if not run.gradients:
+        return "gradients are not followed"
+    if run.ensemble in ASYMMETRIC or run.weights != "normal":
+        return no_controls(run)
+    if all(k == 0.0 for k in run.k):
+        return "means over independent weights are known exactly"
+    if run.shared_network or run.sampler == "dense":
+        return "the noise of their nodes is known only for pairs in networks of their own"
     return ""
 
 
@@ -50,14 +67,14 @@ def no_hazards(run: Run) -> str:
     """Return why dead networks are only counted; "" if their hazards are summed, too."""
     if run.weights != "normal":
         return f"sums of {run.weights} weights have no closed law"
+    if never_dies(run):
+        return "no signal dies where s- is not 0"
     return ""
 
 
 def _hazards(run: Run) -> tuple[str, ...]:
     """Return the probabilities that no theory has exactly."""
-    if run.ensemble in ASYMMETRIC:
-        return "dead_network1", "dead_network2"
-    return ("dead_network_both",)
+    return HAZARDS if run.ensemble in ASYMMETRIC else HAZARDS[2:]
 
 
 def in_words(run: Run) -> str:
@@ -67,10 +84,13 @@ def in_words(run: Run) -> str:
     if not run.controls and controlled(run):
         return "none: turned off, or simulated before simcore had them"
     if not run.controls:
-        return f"none: {no_controls(run)}; dead networks are counted: {no_hazards(run)}"
+        dead = "absent" if never_dies(run) else "counted"
+        return f"none: {no_controls(run)}; dead networks are {dead}: {no_hazards(run)}"
     parts = [", ".join(controlled(run))]
     if no_controls(run):
         parts.append(f"no others: {no_controls(run)}")
+    elif run.gradients and no_gradient_controls(run):
+        parts.append(f"none of gradients: {no_gradient_controls(run)}")
     parts += _counted(run)
     if run.ensemble not in ASYMMETRIC:
         exact = HAZARDS[:2] if no_controls(run) else EXACT
@@ -83,9 +103,4 @@ def in_words(run: Run) -> str:
 
 def _counted(run: Run) -> list[str]:
     """Say which shares of dead networks are only counted, and why."""
-    found = []
-    if run.ensemble in ASYMMETRIC:
-        found.append("dead_network_both is counted: it would need an integral for each node")
-    if run.shared:
-        found.append("dead_network_all is counted: that of many inputs has no closed law")
-    return found
+    return ["dead_network_all is counted: that of many inputs has no closed law"] * run.shared

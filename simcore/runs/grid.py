@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.parameters import correlation_strength
+from simcore.physics.slopes import RELU, Slopes, norm_preserving_sigma_w, silent, slopes_at
 
 if TYPE_CHECKING:
     from .run import Run
@@ -35,7 +36,8 @@ class Point:
     sigma_w
         Weight scale (standard deviation).
     sigma_b
-        Bias scale; None is σ_w/√n at fan-in n, the default of asymmetric weights.
+        Bias scale; None is σ_w/√n at fan-in n: the default of asymmetric weights, and for others
+        ``"fan-in"`` where fan-ins differ.
     distances
         1 − c₀ of each pair through the network; kept beside c₀ for values below 1e-16.
     q0
@@ -46,6 +48,8 @@ class Point:
         Whether one weight or the bias of each node is replaced by a positive draw.
     input_size
         N₀, components of an input; 0 is max(N, 3) of the first layer's width N.
+    slopes
+        s₊ and s₋ of the activation.
     """
 
     index: tuple[int, ...]
@@ -59,6 +63,7 @@ class Point:
     key: int
     asymmetric: bool = False
     input_size: int = 0
+    slopes: Slopes = RELU
 
     @property
     def distance(self) -> float:
@@ -73,6 +78,12 @@ class Point:
     def fan_ins(self, depth: int) -> npt.NDArray[np.int64]:
         """Return the fan-in n of each of `depth` layers, shape (depth,)."""
         return np.concatenate([[self.inputs_n], self.layer_widths(depth)[:-1]])
+
+    def biases(self, depth: int) -> float | npt.NDArray[np.float64]:
+        """Return σ_b: one number, or one for each of `depth` layers where it follows the fan-in."""
+        if self.sigma_b is None:
+            return np.asarray(self.sigma_w / np.sqrt(self.fan_ins(depth)))
+        return self.sigma_b
 
     def layer_widths(self, depth: int) -> npt.NDArray[np.int64]:
         """Return the width of each of `depth` layers, shape (depth,)."""
@@ -95,8 +106,10 @@ def axes(run: Run) -> dict[str, tuple[float, ...]]:
     found["k"] = run.k
     if isinstance(run.sigma_w, tuple):
         found["sigma_w"] = run.sigma_w
-    if run.sigma_b is not None:
+    if isinstance(run.sigma_b, tuple):
         found["sigma_b"] = run.sigma_b
+    if run.negative_slope is not None:
+        found["negative_slope"] = run.negative_slope
     if not run.shared_network:
         if run.distance is not None:
             found["initial_distance"] = run.distance
@@ -111,12 +124,12 @@ def grid_points(run: Run) -> Iterator[Point]:
     """Yield the points of a run in row-major order of its grid."""
     names = list(run.axes)
     swept = [i for i, name in enumerate(names) if name in run.dimensions]
-    of_k = dict(run.sigma_w_of_k or ())
     for place in itertools.product(*(range(len(values)) for values in run.axes.values())):
         value = {name: run.axes[name][i] for name, i in zip(names, place, strict=True)}
         k, sigma_b, q0 = value["k"], value.get("sigma_b"), value.get("q0", math.nan)
-        sigma_w = value["sigma_w"] if "sigma_w" in value else of_k[k]
         widths, distances = run.layer_widths or (int(value["width"]),), _distances(run, value)
+        slopes = slopes_of(run, widths[0], value.get("negative_slope"))
+        sigma_w = value["sigma_w"] if "sigma_w" in value else _default_scale(run, k, slopes)
         drawn = () if run.inputs is not None else (q0, *distances)
         yield Point(
             index=tuple(place[i] for i in swept),
@@ -131,12 +144,49 @@ def grid_points(run: Run) -> Iterator[Point]:
                 asymmetric=run.ensemble in ASYMMETRIC,
                 widths=widths,
                 floats=(k, sigma_w, math.nan if sigma_b is None else sigma_b, *drawn),
-                texts=_texts(run),
+                texts=(*_texts(run), *(() if slopes == RELU else (f"slopes {slopes}",))),
                 seed=run.seed,
             ),
             asymmetric=run.ensemble in ASYMMETRIC,
             input_size=0 if run.inputs is None else run.inputs.size,
+            slopes=slopes,
         )
+
+
+def slopes_of(run: Run, width: int, negative: float | None) -> Slopes:
+    """Return the slopes of a point of a run."""
+    return slopes_at(run.slopes, width) if negative is None else (1.0, negative)
+
+
+def has_slopes(run: Run) -> bool:
+    """Return whether some point of a run has another activation than ReLU."""
+    return run.slopes is not None or run.negative_slope not in (None, (0.0,))
+
+
+def never_dies(run: Run) -> bool:
+    """Return whether inactive nodes send something in all points of a run, so that none can die."""
+    return not any(map(silent, all_slopes(run)))
+
+
+def all_slopes(run: Run) -> list[Slopes]:
+    """Return the slopes of all points of a run."""
+    widths = run.width or (run.layer_widths or ())[:1]
+    return [slopes_of(run, n, a) for n in widths for a in run.negative_slope or (None,)]
+
+
+def scales(run: Run) -> tuple[float, ...]:
+    """Return every σ_w of a run."""
+    if isinstance(run.sigma_w, tuple):
+        return run.sigma_w
+    found = {_default_scale(run, k, slopes) for k in run.k for slopes in all_slopes(run)}
+    return tuple(sorted(found))
+
+
+def _default_scale(run: Run, k: float, slopes: Slopes) -> float:
+    """Return the σ_w that stands for a default."""
+    if run.sigma_w_of_k is not None:
+        return dict(run.sigma_w_of_k)[k]
+    return norm_preserving_sigma_w(k, slopes)
 
 
 def _distances(run: Run, value: dict[str, float]) -> tuple[float, ...]:

@@ -47,6 +47,7 @@ EXCLUSIVE = (
     ("inputs", "q0"),
     ("inputs", "shared_network"),
     ("until_stderr", "first_trial"),
+    ("negative_slope", "slopes"),
     *(("like", name) for name in ("ensemble", "k", "sigma_w", "sigma_b")),
 )
 """Options of which one is given."""

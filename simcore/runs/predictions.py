@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import FIRST_ORDER, GRADIENT_FIRST_ORDER
+from simcore.physics.slopes import silent
 
-from .grid import Point
+from .grid import Point, has_slopes
 from .run import Run
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +53,7 @@ def predictions(run: Run, look: Callable[[str], object] = str) -> dict[str, Floa
                 look(_place(i, len(run.points), pair, len(pairs)))
                 known[physics] = _predict(run, point, pair, inputs)
             found["theory"][:, i, pair], found["theory_errors"][:, i, pair] = known[physics]
-        if not point.asymmetric and run.weights == "normal":
+        if not point.asymmetric and run.weights == "normal" and silent(point.slopes):
             _add_deaths(run, point, found["theory"][:, i])
     return found
 
@@ -64,8 +65,8 @@ def _place(point: int, points: int, pair: int, pairs: int) -> str:
 
 
 def has_first_order(run: Run) -> bool:
-    """Tell whether theory.md (8) covers the ensemble: Gaussian weights, none of them replaced."""
-    return run.ensemble not in ASYMMETRIC and run.weights == "normal"
+    """Tell whether theory.md (8) covers the run: ReLU, Gaussian weights, none of them replaced."""
+    return run.ensemble not in ASYMMETRIC and run.weights == "normal" and not has_slopes(run)
 
 
 def exact_first_order(run: Run) -> tuple[str, ...]:
@@ -162,8 +163,9 @@ def _add_deaths(run: Run, point: Point, values: Floats) -> None:
 
 def _physics(run: Run, point: Point) -> tuple[Any, ...]:
     """Return what the prediction of a pair depends on, beside the pair."""
-    network = point.widths if point.asymmetric else ()
-    return (point.k, point.sigma_w, point.sigma_b, point.q0 if run.inputs is None else 0.0, network)
+    network = point.widths if point.asymmetric or point.sigma_b is None else ()
+    inputs = point.q0 if run.inputs is None else 0.0
+    return (point.k, point.sigma_w, point.sigma_b, inputs, network, point.slopes)
 
 
 def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[Floats, Floats]:
@@ -183,9 +185,9 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
     law: dict[str, Any] = {
         "k": point.k,
         "sigma_w": point.sigma_w,
-        "sigma_b": point.sigma_b or 0.0,
+        "sigma_b": point.biases(run.depth),
     }
-    path = trajectory(run.depth, q1=q1, q2=q2, distance=distance, **law)
+    path = trajectory(run.depth, q1=q1, q2=q2, distance=distance, slopes=point.slopes, **law)
     if not run.gradients:
         return _stacked(run, path), _stacked(run, None)
     from simcore.theory.gradients import follow_back, products

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +22,7 @@ from simcore.physics.ensembles import (
     WITHOUT_K,
     ensemble_name,
 )
-from simcore.physics.observables import GRADIENT_NAMES, NAMES, NETWORK_NAMES
+from simcore.physics.observables import GRADIENT_NAMES, HAZARDS, NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
     MAX_DEPTH,
     SCALE_LIMITS,
@@ -35,6 +35,7 @@ from simcore.physics.parameters import (
     sorted_grid,
     whole,
 )
+from simcore.physics.slopes import SHAPED, parse_slopes
 from simcore.physics.weight_laws import parse_weights
 from simcore.statistics.blocks import BLOCK
 from simcore.theory.scales import default_sigma_w
@@ -43,7 +44,7 @@ from . import limits
 from .controls import controlled, no_controls
 from .costs import sampler_costs
 from .ensemble import FRAMEWORKS, Ensemble
-from .grid import axes
+from .grid import all_slopes, axes, has_slopes, never_dies, scales
 from .limits import DEFAULTS, EXCLUSIVE
 from .spec import RunSpec
 from .target import Target
@@ -66,7 +67,9 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     spec = _normalised(spec)
     _check_exclusive(spec)
     spec = _spelled_out(spec)
-    values = _layers(spec) | _law(spec) | _statistics(spec) | _signals(spec)
+    values = _layers(spec) | _law(spec) | _statistics(spec) | _signals(spec) | _activation(spec)
+    if has_slopes(cast("Run", RunSpec(**values))):
+        values["sigma_w_of_k"] = None  # the default follows the slopes of a point, too
     if values["sigma_b"] == FAN_IN:
         values["sigma_b"] = _scales_of_width(cast("Run", RunSpec(**values)))
     check_choice("device", spec.device, limits.DEVICES)
@@ -80,12 +83,15 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     values["sampler"] = _sampler(draft)
     draft = cast("Run", RunSpec(**values))
     _check_gradients(draft)
+    _check_slopes(draft)
     return values | {"controls": _controls(draft, spec.controls)}
 
 
 WHOLE = ("depth", "trials", "first_trial", "seed", "keep", "bins")
 SCALES = ("sigma_w", "sigma_b")
-NUMBERS = ("k", "sigma_w", "sigma_b", "correlation", "distance", "q0", "levels")
+NUMBERS = (
+    *("k", "sigma_w", "sigma_b", "negative_slope", "correlation", "distance", "q0", "levels"),
+)
 
 
 def _normalised(spec: RunSpec) -> RunSpec:
@@ -224,22 +230,25 @@ def _law(spec: RunSpec) -> dict[str, Any]:
     }
 
 
-def _scales_of_width(run: Run) -> tuple[float, ...]:
-    """Return σ_b = σ_w/√n where every layer of the run has the same fan-in n and σ_w."""
-    scales = (
-        run.sigma_w if isinstance(run.sigma_w, tuple) else [w for _, w in run.sigma_w_of_k or ()]
-    )
+def _scales_of_width(run: Run) -> tuple[float, ...] | str:
+    """Return σ_b = σ_w/√n as a number where every layer of the run has the same fan-in n and σ_w.
+
+    Else it stays a word, of which controls, first order and hazards, those of normal weights, know
+    nothing.
+    """
     size = None if run.inputs is None else run.inputs.size
-    if len(run.width) != 1 or run.layer_widths or len(set(scales)) != 1:
-        rule = "needs layers of one width, and one `sigma_w`"
-        raise InputError("sigma_b", FAN_IN, rule, "Simulate each width and `sigma_w` by itself.")
-    width = run.width[0]
-    if width < 3 or size not in (None, width):
-        rule = f"needs inputs of the width of the layers, {width}, and three nodes or more"
-        raise InputError(
-            "sigma_b", FAN_IN, rule, "Change the width, or give `sigma_b` as a number."
-        )
-    return (next(iter(scales)) / math.sqrt(width),)
+    width = run.width[0] if len(run.width) == 1 and not run.layer_widths else 0
+    if len(scales(run)) == 1:
+        if width >= 3 and size in (None, width):
+            return (scales(run)[0] / math.sqrt(width),)
+        if run.weights != "normal" and len(run.k) == 1:
+            return FAN_IN
+    remedy = "Simulate each by itself, give `sigma_b` as a number, or take `weights` uniform."
+    if not width or len(scales(run)) != 1:
+        rule = "needs one `sigma_w`, and layers of one width where weights are normal"
+        raise InputError("sigma_b", FAN_IN, rule, remedy)
+    rule = f"needs inputs of the width of the layers, {width}, and three nodes or more"
+    raise InputError("sigma_b", FAN_IN, f"{rule}, where weights are normal", remedy)
 
 
 def _scales(name: str, values: Any, *, positive: bool) -> tuple[float, ...]:
@@ -284,18 +293,19 @@ def _sampler(run: Run) -> str:
 def _check_pair(run: Run) -> None:
     """Refuse scales that leave float64 in the sampler of a pair, theory.md (4)."""
     low, high = limits.PAIR_SIGMA_W
-    scales = (
-        run.sigma_w if isinstance(run.sigma_w, tuple) else [w for _, w in run.sigma_w_of_k or ()]
-    )
-    for scale in scales:
+    for scale in scales(run):
         if not low <= scale <= high:
             rule = f"must be between {low:g} and {high:g} for the sampler gram"
             raise InputError(
                 "sigma_w", scale, rule, "Choose a value in that range, or use `sampler` dense."
             )
+    target = run.until_stderr
+    if target is not None and never_dies(run) and Target.of(target).observable in HAZARDS:
+        rule = "is of dead networks, and no signal dies where s- is not 0"
+        raise InputError("until_stderr", run.until_stderr, rule, "Take another observable.")
     gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
     least = min((gap for gap in gaps if gap > 0.0), default=1.0)
-    if min(scales) ** 2 * min(run.q0) * least < limits.PAIR_DIFFERENCE:
+    if min(scales(run)) ** 2 * min(run.q0) * least < limits.PAIR_DIFFERENCE:
         rule = f"makes `sigma_w`^2 `q0` (1 - c0) less than {limits.PAIR_DIFFERENCE:g}"
         name = "correlation" if run.distance is None else "distance"
         raise InputError(name, f"{least:g}", rule, "Use larger values of the three.")
@@ -306,6 +316,48 @@ def _check_gradients(run: Run) -> None:
     if run.gradients and run.ensemble in ASYMMETRIC and run.sampler == "gram":
         rule = "goes back through explicit weights for rai and raai"
         raise InputError("gradients", "on", rule, "Use the `sampler` dense, or auto.")
+
+
+def _activation(spec: RunSpec) -> dict[str, Any]:
+    """Return slopes and negative_slope; ReLU is None."""
+    slopes = None if spec.slopes is None else parse_slopes(spec.slopes)
+    negative = spec.negative_slope
+    if negative is not None:
+        negative = tuple(float(x) for x in sorted_grid("negative_slope", negative))
+        for slope in negative:
+            parse_slopes((1.0, slope))
+    if slopes == "1,0" or negative == (0.0,):
+        slopes = negative = None
+    return {"slopes": slopes, "negative_slope": negative}
+
+
+_REFUSED: tuple[tuple[str, Callable[[Run], bool], str], ...] = (
+    ("the ensembles rai and raai", lambda run: run.ensemble in ASYMMETRIC, "`ensemble` he"),
+    ("networks that inputs share", lambda run: run.shared_network, "a single pair"),
+    ("explicit weights", lambda run: run.sampler == "dense", "normal weights, `sampler` gram"),
+    ("gradients", lambda run: run.gradients, "no `gradients`"),
+)
+"""What knows only ReLU, and the remedy."""
+
+
+def _check_slopes(run: Run) -> None:
+    """Refuse slopes where only ReLU is known, and what would lose digits."""
+    if not has_slopes(run):
+        return
+    name, value = "slopes", str(run.slopes)
+    if run.slopes is None:
+        name, value = "negative_slope", shown(run.negative_slope or ())
+    for what, holds, remedy in _REFUSED:
+        if holds(run):
+            raise InputError(name, value, f"are not for {what}", f"Take {remedy}, or slopes 1,0.")
+    if run.layer_widths is not None and str(run.slopes).startswith(SHAPED):
+        rule = "follow one width, not a width for each layer"
+        raise InputError(name, value, rule, "Give two numbers, or one `width`.")
+    gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
+    if any(abs(sum(slopes)) < 0.01 * slopes[0] for slopes in all_slopes(run)) and max(gaps) > 1.9:
+        rule = "need a `correlation` of -0.9 or more where phi is nearly even"
+        remedy = "Opposite signals have nearly the same activations: take the positive overlap."
+        raise InputError(name, value, rule, remedy)
 
 
 # --- control variates ---------------------------------------------------------------------------

@@ -59,8 +59,8 @@ class Run(RunSpec):
         Weight scales; None is the norm-preserving value of each k, or 0.6007 for `rai` and `raai`;
         ``"critical"`` is the norm-preserving value for these, too.
     sigma_b
-        Bias scales; None is 0, or σ_w/√n for `rai` and `raai`. ``"fan-in"`` is σ_w/√n, for a run
-        of one width and σ_w, whose layers and inputs all have that width; it becomes a number.
+        Bias scales; None is 0, or σ_w/√n for `rai` and `raai`. ``"fan-in"`` is σ_w/√n. Normal
+        weights need one σ_w then, and layers and inputs of one width, so that it is a number.
     correlation
         Initial overlaps c₀ of the pair, 0.5 if left out; exclusive with `distance`. With
         `shared_network` one for each pair, or one for all, in any order and more than once.
@@ -85,6 +85,13 @@ class Run(RunSpec):
     weights
         Law of the weights, such as ``"uniform"`` or ``"student:5"`` (`weight_laws.parse_weights`);
         all but ``"normal"`` need explicit weights. Left out, it is ``"normal"``.
+    slopes
+        Slopes s₊, s₋ of the activation above and below 0: two numbers, such as ``"1,0.2"``, or
+        ``"relu"`` (1, 0), ``"leaky:0.01"``, ``"abs"`` (1, −1), ``"linear"`` (1, 1), or
+        ``"shaped:0,-1"``, which is 1 + c±/√N with c± = 0, −1. None is ReLU. Pairs of `he` and
+        `correlated` have them.
+    negative_slope
+        Slopes s₋ to sweep, with s₊ = 1.
     device
         ``"cpu"`` or ``"cuda"``, the kind that draws the samples. It is part of the configuration
         and of no key: the numbers of a point do not depend on it.
@@ -105,8 +112,8 @@ class Run(RunSpec):
     controls
         Whether means are also estimated with control variates (theory.md 6): ``"on"``, ``"off"``
         or ``"auto"``, which is on where they apply: normal weights, none of them replaced, and
-        layers wide enough that no network dies. Likewise the probabilities of dead networks, where
-        no network is shared and no weights are explicit.
+        layers wide enough that no network dies. Likewise the probabilities of dead networks, of
+        normal weights.
     gradients
         Whether the way back is followed, too: gradients of a random read-out and the tangent kernel
         (`GRADIENTS` in `physics.observables`, theory.md 7). What is measured on the way forward has
@@ -128,11 +135,13 @@ class Run(RunSpec):
     ensemble: str
     k: tuple[float, ...]
     sigma_w: tuple[float, ...] | str | None
-    sigma_b: tuple[float, ...] | None
+    sigma_b: tuple[float, ...] | str | None
     correlation: tuple[float, ...] | None
     distance: tuple[float, ...] | None
     q0: tuple[float, ...]
     weights: str
+    slopes: str | None
+    negative_slope: tuple[float, ...] | None
     trials: int
     levels: tuple[float, ...]
     pairs: int | None

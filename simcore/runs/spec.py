@@ -42,6 +42,8 @@ class RunSpec:
     levels: Sequence[float] = DEFAULTS.levels
     sampler: str = "auto"
     weights: str | None = None
+    slopes: str | Sequence[float] | None = None
+    negative_slope: Numbers | None = None
     device: str = "cpu"
     shared_network: bool = False
     pairs: Any = None

@@ -11,7 +11,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from simcore.physics.parameters import check_scale, correlation_strength, norm_preserving_sigma_w
+from simcore.physics.parameters import check_scale, correlation_strength
+from simcore.physics.slopes import (
+    RELU,
+    Slopes,
+    check_slopes,
+    norm_preserving_sigma_w,
+    unevenness,
+)
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -32,7 +39,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Law:
-    """Checked parameters; `late_g` is the g with which (7) is the map at late layers."""
+    """Checked parameters; `late_g` is the ηg̃ with which (7) is the map at late layers.
+
+    `weight_variance` is σ_w², `gain` is 2A, 1 for ReLU, and `eta` is η (`physics.slopes`).
+    """
 
     g: float
     weight_variance: float
@@ -42,32 +52,37 @@ class Law:
     growth: float
     log_growth: float
     log_chi: float
-    """ln χ, χ = σ_w²/2: what squared gradients grow by per layer on the way back."""
+    """ln χ, χ = σ_w²A: what squared gradients grow by per layer on the way back."""
     bounded: bool
     late_g: float
+    gain: float = 1.0
+    eta: float = 1.0
 
 
-def law_of(k: float, sigma_w: float | None, sigma_b: float) -> Law:
+def law_of(k: float, sigma_w: float | None, sigma_b: float, slopes: Slopes = RELU) -> Law:
     """Check the parameters of an ensemble and derive what the formulas need."""
-    g = correlation_strength(k)
-    scale = norm_preserving_sigma_w(k) if sigma_w is None else sigma_w
+    g, slopes = correlation_strength(k), check_slopes(slopes)
+    scale = norm_preserving_sigma_w(k, slopes) if sigma_w is None else sigma_w
     scale = float(check_scale("sigma_w", scale, positive=True))
     sigma_b = float(check_scale("sigma_b", sigma_b, positive=False))
-    variance = scale**2
-    # Rounding σ_w² first would leave nothing but the rounding of σ_w² − 2 near criticality.
-    excess = float(Fraction(scale) ** 2 - 2)
-    surplus = 0.5 * excess - variance * g / (2.0 * math.pi)
+    exact_gain = Fraction(slopes[0]) ** 2 + Fraction(slopes[1]) ** 2
+    gain, eta, variance = float(exact_gain), unevenness(slopes), scale**2
+    seen = variance * gain
+    # Rounding σ_w² first would leave nothing but the rounding of 2Aσ_w² − 2 near criticality.
+    excess = float(exact_gain * Fraction(scale) ** 2 - 2)
+    surplus = 0.5 * excess - seen * eta * g / (2.0 * math.pi)
     if sigma_w is None or abs(surplus) <= ROUNDING:
         surplus = 0.0
-    growth = 1.0 if surplus == 0.0 else variance * (1.0 - g / math.pi) / 2.0
+    growth = 1.0 if surplus == 0.0 else seen * (1.0 - eta * g / math.pi) / 2.0
     bounded = surplus < 0.0 or (surplus == 0.0 and sigma_b == 0.0)
-    late_g = g
+    late_g = eta * g
     if bounded and sigma_b > 0.0:
-        late_g = 0.0 if abs(excess) <= 2.0 * ROUNDING else math.pi * excess / variance
+        late_g = 0.0 if abs(excess) <= 2.0 * ROUNDING else math.pi * excess / seen
     log_growth, bias_variance = log_near_one(growth, surplus), sigma_b**2
-    exact = abs(excess) <= 2.0 * ROUNDING  # σ_w² = 2
-    log_chi = 0.0 if exact else log_near_one(0.5 * variance, 0.5 * excess)
-    return Law(g, variance, bias_variance, surplus, growth, log_growth, log_chi, bounded, late_g)
+    exact = abs(excess) <= 2.0 * ROUNDING  # σ_w²A = 1
+    log_chi = 0.0 if exact else log_near_one(0.5 * seen, 0.5 * excess)
+    steady = (surplus, growth, log_growth, log_chi, bounded, late_g)
+    return Law(g, variance, bias_variance, *steady, gain, eta)
 
 
 def log_near_one(value: float, excess: float) -> float:
@@ -85,3 +100,17 @@ def bend(angle: npt.ArrayLike) -> FloatArray:
     near = 2.0 * small * series / np.sinc(small / (2.0 * math.pi)) ** 2
     far = (np.sin(large) - large * np.cos(large)) / (2.0 * np.sin(0.5 * large) ** 2)
     return np.where(theta < 1.0, near, far)
+
+
+def kept(angle: npt.ArrayLike, eta: float) -> FloatArray:
+    """Return 1 − ηG(θ)/π, by which 1 − c shrinks from pre-activations to activations.
+
+    An even φ (η = 2) does not tell θ from π − θ. (1 − c) times this is the same for both, which
+    keeps the digits near θ = π.
+    """
+    theta = np.asarray(angle, dtype=np.float64)
+    if eta != 2.0:
+        return np.asarray(1.0 - eta * bend(theta) / math.pi)
+    folded = np.minimum(theta, math.pi - theta)
+    factor = np.where(theta > folded, np.tan(0.5 * folded) ** 2, 1.0)
+    return np.asarray(factor * (1.0 - 2.0 * bend(folded) / math.pi))

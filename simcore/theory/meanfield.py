@@ -21,10 +21,11 @@ import numpy.typing as npt
 
 from simcore.errors import InputError
 from simcore.physics.parameters import check_scale
+from simcore.physics.slopes import RELU, Slopes, mean_square, unevenness
 
 from .checks import layers, overlaps, whole_numbers, within
 from .checks import lengths as start_lengths
-from .law import ROUNDING, FloatArray, Law, Phase, bend, law_of, log_near_one
+from .law import ROUNDING, FloatArray, Law, Phase, bend, kept, law_of, log_near_one
 
 Values = TypeVar("Values", float, FloatArray)
 
@@ -39,11 +40,18 @@ def _mapped_distance(distance: FloatArray, correlation: FloatArray, law: Law) ->
         remedy = "Give sigma_w with sigma_w^2 (1 - g/pi) < 2, or use trajectory."
         raise InputError(field, given, rule, remedy)
     angle = np.arctan2(np.sqrt(distance * (1.0 + correlation)), correlation)
-    return np.asarray(distance * (math.pi - bend(angle)) / (math.pi - law.late_g))
+    if law.eta == 1.0:
+        return np.asarray(distance * (math.pi - bend(angle)) / (math.pi - law.late_g))
+    return np.asarray(distance * math.pi * kept(angle, law.eta) / (math.pi - law.late_g))
 
 
 def correlation_map(
-    c: Values, *, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0
+    c: Values,
+    *,
+    k: float = 0.0,
+    sigma_w: float | None = None,
+    sigma_b: float = 0.0,
+    slopes: Slopes = RELU,
 ) -> Values:
     """Return the correlation one layer on, theory.md (7) [SS], or (6) [P] at q* with bias.
 
@@ -51,7 +59,7 @@ def correlation_map(
     ----------
     c
         Correlation of the pre-activations, −1 ≤ c ≤ 1, a scalar or an array of any shape.
-    k, sigma_w, sigma_b
+    k, sigma_w, sigma_b, slopes
         The ensemble, as for `fixed_point`. Without bias sigma_w does not matter; with bias both
         signals have the length q* of theory.md (5).
 
@@ -66,12 +74,18 @@ def correlation_map(
         If a parameter is out of range, or there is a bias and q is unbounded.
     """
     correlation = within("c", c, -1.0, 1.0)
-    mapped = 1.0 - _mapped_distance(1.0 - correlation, correlation, law_of(k, sigma_w, sigma_b))
+    law = law_of(k, sigma_w, sigma_b, slopes)
+    mapped = 1.0 - _mapped_distance(1.0 - correlation, correlation, law)
     return cast("Values", mapped if mapped.ndim else float(mapped))
 
 
 def distance_map(
-    distance: Values, *, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0
+    distance: Values,
+    *,
+    k: float = 0.0,
+    sigma_w: float | None = None,
+    sigma_b: float = 0.0,
+    slopes: Slopes = RELU,
 ) -> Values:
     """Return 1 − c one layer on to full relative accuracy, theory.md (7) [SS].
 
@@ -79,11 +93,11 @@ def distance_map(
     ----------
     distance
         1 − c of the pre-activations, between 0 and 2, a scalar or an array of any shape.
-    k, sigma_w, sigma_b
+    k, sigma_w, sigma_b, slopes
         As for `correlation_map`, which also says what is returned and raised.
     """
     checked = within("distance", distance, 0.0, 2.0)
-    mapped = _mapped_distance(checked, 1.0 - checked, law_of(k, sigma_w, sigma_b))
+    mapped = _mapped_distance(checked, 1.0 - checked, law_of(k, sigma_w, sigma_b, slopes))
     return cast("Values", mapped if mapped.ndim else float(mapped))
 
 
@@ -138,7 +152,7 @@ class _Lengths:
     log_q1: FloatArray
     log_q2: FloatArray
     log_bias: FloatArray
-    """ln(σ_b²/(σ_w² R)), R = √(q₁q₂)."""
+    """ln(σ_b²/(σ_w² R)), R = √(q₁q₂), from layer 2 on 2A √(q₁q₂)."""
     log_gap: FloatArray
     """ln(|√q₁ − √q₂|/√R), −inf without bias: only through the bias does it act on the angle."""
 
@@ -159,6 +173,7 @@ def _lengths(depth: int, law: Law, q1: float, q2: float) -> _Lengths:
     if q1 != q2 and has_bias:
         log_gap = _log_gap(math.log(abs(q1 - q2)) - log_unit, law, entering)
     log_share = log_bias - log_weight - 0.5 * (entering[0] + entering[1])
+    log_share[1:] -= math.log(law.gain)
     return _Lengths(log_q[0] + log_unit, log_q[1] + log_unit, log_share, log_gap)
 
 
@@ -188,6 +203,7 @@ def _lengths_of_biases(log_bias: FloatArray, law: Law, q1: float, q2: float) -> 
     if q1 != q2:
         log_gap = _log_gap(math.log(abs(q1 - q2)), law, entering)
     log_share = log_bias - log_weight - 0.5 * (entering[0] + entering[1])
+    log_share[1:] -= math.log(law.gain)
     return _Lengths(log_q[0], log_q[1], log_share, log_gap)
 
 
@@ -201,7 +217,8 @@ def _covariance(
     smaller = math.exp(-abs(log_bias))
     shares = smaller / (1.0 + smaller), 1.0 / (1.0 + smaller)
     bias, weight = shares if log_bias < 0.0 else shares[::-1]
-    by_angle = drop * math.sqrt(weight * (weight * (self_overlap + overlap) + 2.0 * bias))
+    together = max(0.0, self_overlap + overlap)  # 0 but for rounding where φ is linear and c = −1
+    by_angle = drop * math.sqrt(weight * (weight * together + 2.0 * bias))
     by_lengths = gap * math.sqrt(bias * weight * self_overlap)
     return math.hypot(by_angle, by_lengths), weight * overlap + bias
 
@@ -215,14 +232,14 @@ def _angles(
     start = _covariance(math.sqrt(distance), math.exp(log_gap[0]), correlation, 1.0, log_bias[0])
     angle, exponent = math.atan2(*start), 0
     mantissas[0] = angle
-    j0 = 0.5 - law.g / (2.0 * math.pi)
+    j0 = 0.5 - law.eta * law.g / (2.0 * math.pi)
     for layer in range(1, len(log_gap)):
         log_angle = math.log2(angle) + exponent if angle > 0.0 else -math.inf
         top = max(log_angle, log_gap[layer] / math.log(2.0))
         chosen = math.floor(top) if -math.inf < top < _LINEAR_BELOW else 0
         angle, exponent = math.ldexp(angle, exponent - chosen), chosen
         half = 0.5 * angle if exponent else math.sin(0.5 * angle)
-        drop = half * math.sqrt(1.0 - float(bend(math.ldexp(angle, exponent))) / math.pi)
+        drop = half * math.sqrt(float(kept(math.ldexp(angle, exponent), law.eta)))
         gap = math.exp(log_gap[layer] - exponent * math.log(2.0))
         j = j0 - math.ldexp(drop, exponent) ** 2
         root_det, k12 = _covariance(drop, gap, j, j0, log_bias[layer])
@@ -250,27 +267,33 @@ def of_angle(mantissas: FloatArray, exponents: npt.NDArray[np.int64]) -> dict[st
 
 
 def of_activations(
-    log_q1: FloatArray, log_q2: FloatArray, found: dict[str, FloatArray]
+    log_q1: FloatArray,
+    log_q2: FloatArray,
+    found: dict[str, FloatArray],
+    slopes: Slopes = RELU,
 ) -> dict[str, FloatArray]:
     """Return the observables of the activations, of normal pre-activations.
 
     `found` is of `of_angle`. They are `cosine`, `mean1`, `mean2`, `product`, `variance` and
     `log_sine`, each in the shape of θ.
     """
-    # 1 − 2J = (1 − c)(1 − G/π), which keeps its digits at small angles.
-    rest = 1.0 - bend(found["angle"]) / math.pi
+    # 1 − Q/A = (1 − c)(1 − ηG/π), which keeps its digits at small angles.
+    rest, square = kept(found["angle"], unevenness(slopes)), mean_square(slopes)
     apart = found["distance"] * rest
     cosine = 1.0 - apart
+    step, root = slopes[0] - slopes[1], math.sqrt(2.0 * math.pi)
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
-        both = 0.5 * np.exp(0.5 * (log_q1 + log_q2))
+        both = square * np.exp(0.5 * (log_q1 + log_q2))
         lengths = 2.0 * np.log(np.abs(np.expm1(0.5 * (log_q1 - log_q2))))
+        by_lengths = 0.5 * square * np.exp(log_q2 + lengths)
+        sine = found["log_distance"] + np.log(rest) + np.log1p(cosine)
         return {
             "cosine": cosine,
-            "mean1": np.exp(0.5 * log_q1) / math.sqrt(2.0 * math.pi),
-            "mean2": np.exp(0.5 * log_q2) / math.sqrt(2.0 * math.pi),
-            "product": np.where(cosine > 0.0, both * cosine, 0.0),
-            "variance": np.where(apart > 0.0, both * apart, 0.0) + 0.25 * np.exp(log_q2 + lengths),
-            "log_sine": found["log_distance"] + np.log(rest) + np.log1p(cosine),
+            "mean1": step * np.exp(0.5 * log_q1) / root,
+            "mean2": step * np.exp(0.5 * log_q2) / root,
+            "product": np.where(cosine != 0.0, both * cosine, 0.0),
+            "variance": np.where(apart > 0.0, both * apart, 0.0) + by_lengths,
+            "log_sine": np.where(np.isfinite(sine), sine, np.nan),
         }
 
 
@@ -284,10 +307,11 @@ def trajectory(
     q2: float | None = None,
     distance: float | None = None,
     correlation: float | None = None,
+    slopes: Slopes = RELU,
 ) -> Trajectory:
     """Follow a pair of signals through layers 1…depth, theory.md (5), (6) [CS], [P], [SS].
 
-    Layer 1 reads the inputs without ReLU, by K¹ of theory.md 1. The relative error of 1 − c is a
+    Layer 1 reads the inputs as they are, by K¹ of theory.md 1. The relative error of 1 − c is a
     few 1e-16 per layer where nothing contracts it.
 
     Parameters
@@ -300,6 +324,8 @@ def trajectory(
         Mean squares |x|²/N₀ of the two inputs; `q2` None is equal lengths.
     distance, correlation
         1 − c₀ or c₀ of the inputs, exactly one; below 1e-16 only 1 − c₀ can express it.
+    slopes
+        s₊ and s₋ of the activation.
 
     Raises
     ------
@@ -309,10 +335,10 @@ def trajectory(
     count = layers(depth)
     overlap, starts = overlaps(distance, correlation), start_lengths(q1, q2)
     if isinstance(sigma_b, list | tuple) or (isinstance(sigma_b, np.ndarray) and sigma_b.ndim):
-        law = law_of(k, sigma_w, 0.0)
+        law = law_of(k, sigma_w, 0.0, slopes)
         lengths = _lengths_of_biases(_log_biases(sigma_b, count), law, *starts)
     else:
-        law = law_of(k, sigma_w, sigma_b)  # type: ignore[arg-type]
+        law = law_of(k, sigma_w, sigma_b, slopes)  # type: ignore[arg-type]
         lengths = _lengths(count, law, *starts)
     found = of_angle(*_angles(lengths, law, *overlap))
     angle = found["angle"]
@@ -325,7 +351,7 @@ def trajectory(
         inactive2=np.full_like(angle, 0.5),
         inactive_both=(math.pi - angle) / (2.0 * math.pi),
         **found,
-        **of_activations(lengths.log_q1, lengths.log_q2, found),
+        **of_activations(lengths.log_q1, lengths.log_q2, found, slopes),
     )
 
 
@@ -344,7 +370,7 @@ class FixedPoint:
     """Limit of a pair of signals at great depth, and its approach, theory.md 4 [P], [SS]."""
 
     correlation: float
-    """c*."""
+    """c*; NaN where φ is linear and every c is preserved."""
     distance: float
     """1 − c* to full relative accuracy."""
     angle: float
@@ -354,17 +380,17 @@ class FixedPoint:
     q: float
     """q* of (5): 0 if signals vanish, inf if they are unbounded, NaN if every q is preserved."""
     growth: float
-    """λ_q = σ_w²(1 − g/π)/2: q, or with bias its distance from q*, changes by it per layer."""
+    """λ_q = σ_w²A(1 − ηg/π): q, or with bias its distance from q*, changes by it per layer."""
     depth_scale_correlation: float
     """−1/ln(slope) in layers; inf at criticality."""
     depth_scale_q: float
     """1/|ln λ_q| in layers, of decay or of growth; inf at λ_q = 1."""
     chi: float
-    """χ = σ_w²/2: on the way back squared gradients change by it per layer, theory.md (13)."""
+    """χ = σ_w²A: on the way back squared gradients change by it per layer, theory.md (13)."""
     chi_pair: float
-    """χ(1 − θ*/π): likewise the inner product of the two signals' gradients at c*."""
+    """χ(1 − ηθ*/π): likewise the inner product of the two signals' gradients at c*."""
     depth_scale_gradient: float
-    """1/|ln χ| in layers, of decay or of growth; inf at σ_w² = 2."""
+    """1/|ln χ| in layers, of decay or of growth; inf at χ = 1."""
     phase: Phase
     bounded: bool
     """True if q stays bounded."""
@@ -380,17 +406,26 @@ def _fixed_angle(g: float) -> float:
     return g * float(root)
 
 
+def _linear_angle(law: Law) -> float:
+    """Return θ* where φ is linear: 0 where a bias keeps its weight, else any θ is one."""
+    return 0.0 if law.bias_variance > 0.0 and law.surplus <= 0.0 else math.nan
+
+
 def _depth_scale(log_rate: float) -> float:
     return 1.0 / abs(log_rate) if log_rate else math.inf
 
 
 def fixed_point(
-    *, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0
+    *,
+    k: float = 0.0,
+    sigma_w: float | None = None,
+    sigma_b: float = 0.0,
+    slopes: Slopes = RELU,
 ) -> FixedPoint:
     """Return the stable fixed point of lengths and correlation, theory.md 4 [P], [SS].
 
     Without bias, and with bias where q is unbounded, c* solves theory.md (7); else it solves
-    1 − c* = σ_w²(½ − J(c*)). A σ_w within rounding of a critical value counts as that value.
+    1 − c* = σ_w²(A − Q(c*)). A σ_w within rounding of a critical value counts as that value.
 
     Parameters
     ----------
@@ -400,16 +435,20 @@ def fixed_point(
         Weight scale; None is the norm-preserving value, with which any bias makes q unbounded.
     sigma_b
         Standard deviation of the bias.
+    slopes
+        s₊ and s₋ of the activation.
 
     Raises
     ------
     InputError
         If a parameter is out of range.
     """
-    law = law_of(k, sigma_w, sigma_b)
+    law = law_of(k, sigma_w, sigma_b, slopes)
     g = law.late_g
-    angle = _fixed_angle(g)
-    slope = (math.pi - angle) / (math.pi - g)
+    angle = _fixed_angle(g / law.eta) if law.eta else _linear_angle(law)
+    turn = 0.0 if law.eta == 0.0 else law.eta * angle
+    slope = max(0.0, (math.pi - turn) / (math.pi - g))
+    rate = log_near_one(slope, (g - turn) / (math.pi - g)) if slope > 0.0 else -math.inf
     q = 0.0 if law.bounded else math.inf
     if law.bounded and law.bias_variance > 0.0:
         q = law.bias_variance / -law.surplus
@@ -422,17 +461,23 @@ def fixed_point(
         slope=slope,
         q=q,
         growth=law.growth,
-        depth_scale_correlation=_depth_scale(log_near_one(slope, (g - angle) / (math.pi - g))),
+        depth_scale_correlation=_depth_scale(rate),
         depth_scale_q=_depth_scale(law.log_growth),
         chi=math.exp(law.log_chi),
-        chi_pair=math.exp(law.log_chi) * (1.0 - angle / math.pi),
+        chi_pair=math.exp(law.log_chi) * (1.0 - turn / math.pi),
         depth_scale_gradient=_depth_scale(law.log_chi),
-        phase=phase(k=k, sigma_w=sigma_w, sigma_b=sigma_b),
+        phase=_phase(g),
         bounded=law.bounded,
     )
 
 
-def phase(*, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0) -> Phase:
+def phase(
+    *,
+    k: float = 0.0,
+    sigma_w: float | None = None,
+    sigma_b: float = 0.0,
+    slopes: Slopes = RELU,
+) -> Phase:
     """Return the phase by the rules of theory.md 4 'Phases' [P], [SS]; arguments as `fixed_point`.
 
     Raises
@@ -440,7 +485,10 @@ def phase(*, k: float = 0.0, sigma_w: float | None = None, sigma_b: float = 0.0)
     InputError
         If a parameter is out of range.
     """
-    g = law_of(k, sigma_w, sigma_b).late_g
+    return _phase(law_of(k, sigma_w, sigma_b, slopes).late_g)
+
+
+def _phase(g: float) -> Phase:
     if g == 0.0:
         return Phase.CRITICAL
     return Phase.CHAOTIC if g > 0.0 else Phase.ORDERED

@@ -31,9 +31,9 @@ def _start(point: dict[str, float]) -> dict[str, float]:
     return {"distance": point.pop("initial_distance")}
 
 
-def mean_field(*, depth: int, gradients: bool, q0: float, **point: float) -> dict[str, Any]:
+def mean_field(*, depth: int, gradients: bool, q0: float, **point: Any) -> dict[str, Any]:
     """Follow a pair at infinite width, theory.md (5), (6), and its gradients, (13)."""
-    start = _start(point)
+    start: dict[str, Any] = _start(point)
     path = meanfield.trajectory(depth, q1=q0, **point, **start)
     found = {name: path.observable(name) for name in _OBSERVABLES}
     if gradients:

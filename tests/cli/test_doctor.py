@@ -160,6 +160,8 @@ STATES = {
     "other libraries": ("ok", "ok", "wrong", "absent"),
     "mixed": ("ok", "ok", "wrong", "absent"),
     "older linker": ("ok", "ok", "wrong", "absent"),
+    "no linker, older driver": ("ok", "ok", "wrong", "absent"),
+    "packages older than the GPU": ("ok", "ok", "wrong", "absent"),
     "old GPU": ("ok", "wrong", "ok", "absent"),
     "old GPU first": ("ok", "wrong", "ok", "absent"),
     "GPU too old for the libraries": ("ok", "wrong", "ok", "absent"),
@@ -197,6 +199,8 @@ def test_a_gpu_is_compared_with_the_cpu(
     assert {check.state for check in examined().values()} == {"ok"}
     told = "NVIDIA H100, compute capability 9.0, 79.0 of 80.0 GiB free"
     assert examined()["GPU"].found == told
+    versions = "numba-cuda 0.30.4, for CUDA 13, NVVM 13.0, nvJitLink 13.0, NVRTC 13.0"
+    assert examined()["CUDA packages"].found == versions
     assert examined()["known answer, cuda"].found.endswith("s, the CPU's bytes")
     answers["cuda"] = "0" * 16
     check = examined()["known answer, cuda"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from tests.emulator.kernels import KERNELS, kernel, signature
+from tests.emulator.kernels import KERNELS, PHYSICS, kernel, signature
 from tests.emulator.ptx_program import Program, compile_ptx, programs
 
 CAPABILITIES = [(8, 0), (9, 0)]
@@ -57,13 +57,10 @@ def asymmetric_signatures() -> dict[str, Any]:
     """Types of the parameters of the kernels of `rai` and `raai`, by name."""
     from numba import types
 
-    from simcore.sampling.pair.physics import Physics
-
-    i, f, named = types.int64, types.float64, cast(Any, types.NamedTuple)
-    physics = named((f,) * 5 + (types.uint64,) * 2, Physics)
+    i, f = types.int64, types.float64
     return {
-        "begin": (physics, i, i, f[:, ::1]),
-        "advance": (physics, i[::1], i[::1], i, i, f[:, ::1], f[:, :, ::1]),
+        "begin": (PHYSICS, i, i, f[:, ::1]),
+        "advance": (PHYSICS, i[::1], i[::1], i, i, f[:, ::1], f[:, :, ::1]),
     }
 
 

@@ -15,18 +15,24 @@ from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
 from simcore.sampling.pair.physics import Physics
 from simcore.statistics.moments import Bins, Moments
 
-__all__ = ["KERNELS", "kernel", "signature"]
+__all__ = ["KERNELS", "PHYSICS", "SLOPED", "SLOPED_POINTS", "kernel", "signature"]
 
 f32, f64, i32, i64 = types.float32, types.float64, types.int32, types.int64
 u32, u64 = types.uint32, types.uint64
 _named, _alike = cast(Any, types.NamedTuple), cast(Any, types.NamedUniTuple)
+_tuple, _uniform = cast(Any, types.Tuple), cast(Any, types.UniTuple)
 ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1], i64[::1]
-PHYSICS = _named((f64,) * 5 + (u64,) * 2, Physics)
+PHYSICS = _named((f64,) * 5 + (u64,) * 2 + (_tuple(()),), Physics)
+SLOPED = _named((f64,) * 5 + (u64,) * 2 + (_uniform(f64, 2),), Physics)
+"""Of another activation than ReLU."""
 MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
 BINS = _alike(ROWS, 2, Bins)
 PLACES = _alike(INTEGERS, 4, moment_kernels.Places)
 COUNTS, TABLE = u32[:, :, :, ::1], i64[:, ::1]
-POINTS = _named((STATES, u64[:, ::1]), pair_kernels.Points)
+POINTS, SLOPED_POINTS = (
+    _named((STATES, u64[:, ::1], slopes), pair_kernels.Points)
+    for slopes in (_tuple(()), _uniform(f64, 2))
+)
 STEPS = i32[:, ::1]
 DRAW = _named((i32, f32, f32, f32, u32, u64, u64, u64, u64), variates_kernels.Draw)
 
@@ -51,7 +57,7 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         pair_back_kernels.there,
         (PHYSICS, INTEGERS, i64, i64, STATES, ROWS, ROWS),
     ),
-    "and_back": (pair_back_kernels.and_back, (PHYSICS, INTEGERS, i64, i64, ROWS, ROWS)),
+    "and_back": (pair_back_kernels.and_back, (PHYSICS, INTEGERS, i64, i64, ROWS, ROWS, ROWS)),
     "collect": (
         moment_kernels.collect,
         (ROWS, TABLE, PLACES, MOMENTS, BINS, COUNTS, VALUES, ROWS),

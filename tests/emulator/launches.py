@@ -56,10 +56,11 @@ def device_walk(launched: Launch, run: Run, trials: int, first_trial: int = 0) -
 
 def given_of(walked: Walk, trials: int, first_trial: int = 0) -> tuple[Any, ...]:
     """Return the points, widths and trials that the kernel takes, for a single point."""
-    scalars = np.array([walked.physics[:5]])
-    keys = np.array([walked.physics[5:]], dtype=np.uint64)
+    physics = walked.physics
+    scalars = np.array([[*physics[:5], *(physics.slopes or (0.0, 0.0))]])
+    keys = np.array([physics[5:7]], dtype=np.uint64)
     numbers = np.stack([np.zeros(trials, dtype=np.int64), first_trial + np.arange(trials)], axis=1)
-    return Points(scalars, keys), walked.widths[None], numbers
+    return Points(scalars, keys, physics.slopes), walked.widths[None], numbers
 
 
 def same(launched: Launch, run: Run, trials: int = 2, first_trial: int = 0) -> bool:

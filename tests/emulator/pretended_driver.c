@@ -2,7 +2,8 @@
 //
 // Contexts are tracked per thread, and calls without one fail as on a GPU. The environment changes
 // it while it runs: PRETENDED_MEMORY, bytes of the GPU; PRETENDED_FAILURE, every launch fails;
-// PRETENDED_VERSION, the driver's version (13000). Built by pretended_driver.py.
+// PRETENDED_VERSION, the driver's version (13000); PRETENDED_GPUS, their number (1); PRETENDED_INIT
+// and PRETENDED_CONTEXT, what cuInit and opening a GPU return. Built by pretended_driver.py.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -14,7 +15,8 @@
 typedef void *P;
 typedef unsigned long long U64;
 
-enum { OK = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_CONTEXT = 201, ILLEGAL_ADDRESS = 700, ABSENT = 801 };
+enum { OK = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 101, NO_CONTEXT = 201,
+       ILLEGAL_ADDRESS = 700, ABSENT = 801, UNKNOWN = 999 };
 enum { RESERVED = 600 << 20 }; // bytes that a GPU keeps for itself
 
 #define NEEDS_CONTEXT if (!depth) return NO_CONTEXT
@@ -25,6 +27,7 @@ long pretended_launches, pretended_allocations, pretended_copies, pretended_byte
 
 static __thread P contexts[64];
 static __thread int depth;
+static int held;
 static char context[64], pool[8];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -36,13 +39,16 @@ static U64 total(void) { return number("PRETENDED_MEMORY", 150754820096ULL); }
 
 // --- device and contexts ---------------------------------------------------------------------
 
-DOES_NOTHING(cuInit, (unsigned flags))
+int cuInit(unsigned flags) { return flags ? INVALID : (int)number("PRETENDED_INIT", OK); }
 GIVES(cuDriverGetVersion, (int *version), version, (int)number("PRETENDED_VERSION", 13000))
-GIVES(cuDeviceGetCount, (int *count), count, 1)
+GIVES(cuDeviceGetCount, (int *count), count, (int)number("PRETENDED_GPUS", 1))
 GIVES(cuDeviceTotalMem_v2, (size_t *bytes, int device), bytes, total())
-int cuDeviceGet(int *device, int number) { *device = number; return number ? 101 : OK; }
+int cuDeviceGet(int *device, int index) {
+  *device = index;
+  return index < (int)number("PRETENDED_GPUS", 1) ? OK : NO_DEVICE;
+}
 int cuDeviceGetName(char *name, int length, int device) {
-  snprintf(name, length, "a pretended GPU");
+  snprintf(name, length, "pretended GPU %d", device);
   return OK;
 }
 int cuDeviceGetUuid_v2(char *uuid, int device) { memset(uuid, 7, 16); return OK; }
@@ -57,8 +63,13 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
     if (known[i][0] == attribute) *value = known[i][1];
   return OK;
 }
-GIVES(cuDevicePrimaryCtxRetain, (P *found, int device), found, context)
-DOES_NOTHING(cuDevicePrimaryCtxRelease_v2, (int device))
+int cuDevicePrimaryCtxRetain(P *found, int device) {
+  int error = (int)number("PRETENDED_CONTEXT", OK);
+  if (!error) held++, *found = context;
+  return error;
+}
+int cuDevicePrimaryCtxRelease_v2(int device) { held--; return OK; }
+int pretended_left_open(void) { return held + depth; }
 DOES_NOTHING(cuDevicePrimaryCtxReset_v2, (int device))
 int cuDevicePrimaryCtxGetState(int device, unsigned *flags, int *active) {
   *flags = 0, *active = 1;
@@ -231,12 +242,16 @@ int cuLaunchKernelEx(struct configuration *given, P kernel, void **parameters, v
 
 // --- errors, and the addresses of all of it ---------------------------------------------------
 
-GIVES(cuGetErrorName, (int error, const char **name), name,
-      error == OUT_OF_MEMORY     ? "CUDA_ERROR_OUT_OF_MEMORY"
-      : error == NO_CONTEXT      ? "CUDA_ERROR_INVALID_CONTEXT"
-      : error == ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
-      : error == ABSENT          ? "CUDA_ERROR_NOT_SUPPORTED"
-                                 : "CUDA_ERROR_INVALID_VALUE")
+int cuGetErrorName(int error, const char **name) {
+  *name = error == INVALID           ? "CUDA_ERROR_INVALID_VALUE"
+          : error == OUT_OF_MEMORY   ? "CUDA_ERROR_OUT_OF_MEMORY"
+          : error == NO_CONTEXT      ? "CUDA_ERROR_INVALID_CONTEXT"
+          : error == ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+          : error == ABSENT          ? "CUDA_ERROR_NOT_SUPPORTED"
+          : error == UNKNOWN         ? "CUDA_ERROR_UNKNOWN"
+                                     : 0;
+  return *name ? OK : INVALID;
+}
 GIVES(cuGetErrorString, (int error, const char **text), text, "pretended")
 
 static int absent(void) { return ABSENT; }

@@ -1,22 +1,25 @@
 """A pretended CUDA driver under the real numba-cuda: launches run linked PTX on the CPU.
 
-`build` compiles the library, and a child process with its folder first on LD_LIBRARY_PATH runs
+`build` compiles the library into a folder, with a `sitecustomize` that lets launches run. A process
+with the variables of `environment`, and all that it starts, has a GPU. One of them runs
 ``python -m tests.emulator.pretended_driver``: small runs on the CPU and on the pretended GPU, too
-little memory, a failing launch, old drivers. It prints a JSON object.
+little memory, a failing launch, old drivers, packages that do not fit. It prints a JSON object.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import importlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
 
 RESERVED = 600 << 20
 """Bytes that the pretended GPU keeps for itself."""
@@ -26,21 +29,39 @@ COUNTS = ("launches", "allocations", "copies", "bytes")
 UNKNOWN = 999
 """Code of a launch that Python could not run."""
 
+FOLDER = "PRETENDED_FOLDER"
+"""Where the kernels are that were translated, so that each is compiled once for all processes."""
 
-def build(folder: Path) -> None:
-    """Compile libcuda.so.1 into a folder."""
-    source = Path(__file__).with_name("pretended_driver.c")
-    flags = ["-shared", "-fPIC", "-O1", "-w", "-o", str(folder / "libcuda.so.1")]
-    subprocess.run(["cc", *flags, str(source), "-ldl", "-lpthread"], check=True)
+KEPT: list[Any] = []
+"""What the library calls on a launch: it must live as long."""
+
+START = "from tests.emulator.pretended_driver import start\n\nstart()\n"
 
 
-def start() -> Callable[[], dict[str, int]]:
-    """Let launches run the kernels' PTX; return a function that counts what the driver does."""
+def build(folder: Path) -> Path:
+    """Compile libcuda.so.1 into a folder, and return its path."""
+    source, library = Path(__file__).with_name("pretended_driver.c"), folder / "libcuda.so.1"
+    flags = ["-shared", "-fPIC", "-O1", "-w", "-o", str(library)]
+    subprocess.run(["cc", *flags, str(source), "-ldl", "-lpthread"], check=True, timeout=60)
+    return library
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a process with the driver of a folder, in which launches run."""
+    (folder / "sitecustomize.py").write_text(START)
+    path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"LD_LIBRARY_PATH": str(folder), FOLDER: str(folder), "PYTHONPATH": path}
+
+
+def start() -> None:
+    """Let launches run the kernels' PTX."""
+    from simcore.numerics.compiling import prefer_wide_vectors
+
+    prefer_wide_vectors()
     from numba.cuda import codegen
 
     from tests.emulator.ptx_program import Program
 
-    library = ctypes.CDLL("libcuda.so.1")
     texts: dict[str, str] = {}
     programs: dict[str, Program] = {}
     words_at = ctypes.POINTER(ctypes.c_void_p)
@@ -48,11 +69,16 @@ def start() -> Callable[[], dict[str, int]]:
         ctypes.c_int, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint, words_at
     )
 
+    def program_of(text: str) -> Program:
+        return Program.of(
+            text, Path(os.environ[FOLDER]) / hashlib.sha256(text.encode()).hexdigest()
+        )
+
     def launched(name: bytes, grid: int, block: int, given: Any) -> int:
         try:
             entry = name.decode()
             if entry not in programs:
-                programs[entry] = Program.of(texts[entry], Path(tempfile.mkdtemp()))
+                programs[entry] = program_of(texts[entry])
             program = programs[entry]
             count = len(program.parameters)
             words = [ctypes.c_uint64.from_address(given[i]).value for i in range(count)]
@@ -62,8 +88,8 @@ def start() -> Callable[[], dict[str, int]]:
             return UNKNOWN
         return 0
 
-    kept = callback(launched)
-    library.pretended_on_launch(kept)
+    KEPT.append(callback(launched))
+    library().pretended_on_launch(KEPT[0])
     function_of = codegen.CUDACodeLibrary.get_cufunc
 
     def get_cufunc(self: Any) -> Any:
@@ -72,25 +98,28 @@ def start() -> Callable[[], dict[str, int]]:
 
     codegen.CUDACodeLibrary.get_cufunc = get_cufunc
 
-    def counts() -> dict[str, int]:
-        assert kept is not None  # lives as long as the library may call it
-        found = (ctypes.c_long.in_dll(library, f"pretended_{name}") for name in COUNTS)
-        return {name: number.value for name, number in zip(COUNTS, found, strict=True)}
 
-    return counts
+def library() -> ctypes.CDLL:
+    """Return the driver of this process."""
+    return ctypes.CDLL("libcuda.so.1")
+
+
+def counts() -> dict[str, int]:
+    """Return what the driver has done so far."""
+    found = (ctypes.c_long.in_dll(library(), f"pretended_{name}") for name in COUNTS)
+    return {name: number.value for name, number in zip(COUNTS, found, strict=True)}
 
 
 def main() -> None:
     """Run everything in this process, and print what was found."""
-    from simcore.numerics.compiling import prefer_wide_vectors
-
-    prefer_wide_vectors()
-    counts = start()
     from simcore.doctor import digest
     from simcore.errors import DeviceError
+    from simcore.machine import gpu
     from simcore.machine.gpu import look, obstacle
     from simcore.runs.run import Run
 
+    sys.path.append(str(ROOT / "bench"))
+    gpu_work = importlib.import_module("gpu_work")
     runs = {
         "correlated": Run(depth=4, width=(70,), trials=200, ensemble="correlated", k=(0.0, 1.0)),
         "gradients": Run(depth=3, width=(40,), trials=70, gradients=True),
@@ -98,9 +127,10 @@ def main() -> None:
     }
     found: dict[str, Any] = {}
     for name, run in runs.items():
-        before = counts()
-        found[name] = [digest(run), digest(replace(run, device="cuda"))]
-        found[f"{name}, launches"] = counts()["launches"] - before["launches"]
+        before = counts()["launches"]
+        with gpu_work.watched() as seen:
+            found[name] = [digest(run), digest(replace(run, device="cuda"))]
+        found[f"{name}, launches"] = [len(seen.events), counts()["launches"] - before]
     on_gpu = replace(runs["correlated"], device="cuda")
 
     def message(variable: str, value: object) -> str:
@@ -116,10 +146,16 @@ def main() -> None:
     found["memory"] = message("PRETENDED_MEMORY", RESERVED + 1024)
     found["again"] = digest(on_gpu)
     found["failure"] = message("PRETENDED_FAILURE", 1)
-    for version in (11080, 12040, 13000):
-        os.environ["PRETENDED_VERSION"] = str(version)
+    packages = {"nvidia-nvvm": "13.5.37", "nvidia-nvjitlink": "13.0.88"}
+    version = gpu._version
+    gpu._version = lambda package: packages.get(package) or version(package)
+    look.cache_clear()
+    found["packages"] = str(obstacle(look()))
+    gpu._version = version
+    for driver in (11080, 12040, 13000):
+        os.environ["PRETENDED_VERSION"] = str(driver)
         look.cache_clear()
-        found[f"driver {version}"] = str(obstacle(look()))
+        found[f"driver {driver}"] = str(obstacle(look()))
     sys.stdout.write(json.dumps(found))
 
 

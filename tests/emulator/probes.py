@@ -77,7 +77,7 @@ def inner_loop(
     """Draw and sum whole rounds of a lane, two nodes in each pass of its only loop."""
     thread = _u32(cuda.threadIdx.x)
     whole = _u32(_u32(nodes // _u32(32)) * _u32(32))
-    s = lane_chunk(thread, thread, whole, word2, word3, key0, key1, (cotangent, scale))
+    s = lane_chunk(thread, thread, whole, word2, word3, key0, key1, (cotangent, scale), ())
     out[0, thread] = s[0]
     out[1, thread] = s[1]
     out[2, thread] = s[2]

@@ -146,14 +146,27 @@ class Program:
 def programs(ptx: Mapping[str, str], folder: Path) -> dict[str, Program]:
     """Translate kernels and compile them for this CPU, all at once, in a folder of theirs.
 
+    A folder that has been compiled into before must be that of the same kernels.
+
     Parameters
     ----------
     ptx
         A module for each name.
     """
     translations = {name: translate(text) for name, text in ptx.items()}
+    library = folder / "kernels.so"
+    if not library.exists():
+        _compile(translations, folder, library)
+    compiled = ctypes.CDLL(str(library))
+    return {
+        name: Program(getattr(compiled, name), translation.parameters)
+        for name, translation in translations.items()
+    }
+
+
+def _compile(translations: Mapping[str, Any], folder: Path, library: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    source, library = folder / "kernels.cpp", folder / "kernels.so"
+    source = folder / "kernels.cpp"
     functions = [
         f"static void kernel_{name}(const uint64_t *parameters) {{\n{translation.source}\n}}\n"
         f'extern "C" int {name}(unsigned grid, unsigned block, int reverse, const uint64_t *p) {{\n'
@@ -174,11 +187,6 @@ def programs(ptx: Mapping[str, str], folder: Path) -> dict[str, Program]:
     command = ["g++", *flags, f"-I{HERE}", str(source), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:2000]
-    compiled = ctypes.CDLL(str(library))
-    return {
-        name: Program(getattr(compiled, name), translation.parameters)
-        for name, translation in translations.items()
-    }
 
 
 def numba_arguments(*arguments: Any) -> tuple[list[int], list[Any]]:

@@ -15,7 +15,7 @@ from simcore.runs.run import Run
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.emulator import probes
 from tests.emulator.conftest import CAPABILITIES, AllPtx
-from tests.emulator.kernels import kernel, signature
+from tests.emulator.kernels import SLOPED, kernel, signature
 from tests.emulator.launches import device_walk, from_ptx, from_source, given_of, one_point, same
 from tests.emulator.ptx_program import Program, compile_ptx, instructions
 from tests.support.pair_driver import walk
@@ -73,6 +73,24 @@ SPECIAL = {
 def test_where_layers_are_special(program: Program, which: str) -> None:
     """Powers of two apart, deaths, swapped signals, layers of many widths."""
     assert same(from_ptx(program), SPECIAL[which], trials=16)
+
+
+@pytest.fixture(scope="module")
+def sloped(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The kernel of other activations than ReLU, compiled."""
+    ptx = compile_ptx(
+        kernel("advance"), (SLOPED_POINTS, *signature("advance")[1:]), CAPABILITIES[-1]
+    )
+    return Program.of(ptx, tmp_path_factory.mktemp("sloped"))
+
+
+@pytest.mark.parametrize("slopes", ["1,0.2", "1,-1", "0.5,0"])
+def test_other_activations_than_relu(sloped: Program, slopes: str) -> None:
+    source = from_source(pair_kernels.advance)
+    for width, k, sigma_b in ((1, 0.0, 0.0), (2, math.inf, 0.0), (5, 1.0, 0.3), (600, -0.5, 0.0)):
+        run = one_point(width, k, depth=6, sigma_b=(sigma_b,), slopes=slopes)
+        assert same(from_ptx(sloped), run, trials=8), (width, k, sigma_b)
+    assert same(source, run)
 
 
 def test_the_special_layers_are_special() -> None:

@@ -44,6 +44,7 @@ from simcore.physics.observables import (
     NETWORK_NAMES,
 )
 from simcore.results.open_run import open_run
+from simcore.runs.grid import has_slopes
 from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
@@ -207,6 +208,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
         *["shared"] * (not run.shared),
         "file" if run.inputs is None else "random",
         *["scale"] * (run.sigma_b is None),
+        *["slopes"] * (not has_slopes(run)),
         *(["symmetric", "Gaussian"] if run.ensemble in ASYMMETRIC else ["asymmetric"]),
         *["first order"] * (not has_first_order(run) or sum(1 / n for n in widths) > 1.0),
     }
@@ -429,7 +431,7 @@ def test_info_describes_the_file(written: Written) -> None:
     assert found["config"] == run.config()
     assert found["complete"] is True
     assert found["gaps"] == ""
-    assert found["format_version"] == "1.5"
+    assert found["format_version"] == "1.6"
     assert found["trials_done_per_point"] == [point.trials() for point in points]
     assert found["bytes"] == path.stat().st_size
     assert found["provenance"]["threads"] == 3
@@ -484,6 +486,38 @@ def test_results_of_format_1_4_are_read_but_not_extended(single: Written, tmp_pa
     xr.testing.assert_identical(ds, new.drop_vars(gone))
     for work in (resume, lambda own: merge([own], tmp_path / "whole.h5")):
         with pytest.raises(FileFormatError, match=r"format 1.4.*not extended.*Simulate again"):
+            work(path)
+
+
+def test_gradients_of_format_1_5_are_not_extended_where_they_have_controls(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    for k in (0.0, 1.0):
+        run = Run(depth=2, width=(8,), k=(k,), trials=64, gradients=True)
+        write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
+        change_attribute(path, "format_version", [1, 5])
+        if k == 0.0:
+            assert read_state(path)[0] == run
+        else:
+            with pytest.raises(FileFormatError, match=r"lacks the control variates of gradients"):
+                read_state(path)
+
+
+@pytest.mark.parametrize("ensemble", ["rai", "he"])
+def test_runs_of_format_1_5_are_extended_unless_weights_are_replaced(
+    ensemble: str, tmp_path: Path
+) -> None:
+    path, run = tmp_path / "run.h5", Run(depth=2, width=(4,), ensemble=ensemble, trials=64)
+    simcore.simulate(run, output=path)
+    change_attribute(path, "format_version", [1, 5])
+    if ensemble == "he":
+        assert read_state(path)[0] == run
+        return
+    with h5py.File(path, "r+") as file:
+        for name in ("controlled", "controlled_errors"):
+            del file[f"entry/dead_network_both/{name}"]
+    assert "dead_network_both_controlled" not in open_run(path)
+    for work in (resume, lambda own: merge([own], tmp_path / "whole.h5")):
+        with pytest.raises(FileFormatError, match=r"that both signals are dead.*Simulate again"):
             work(path)
 
 

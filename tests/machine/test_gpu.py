@@ -25,6 +25,7 @@ from simcore.machine.gpu import Findings
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
+from tests.emulator.pretended_driver import RESERVED, build
 from tests.support.devices import CASES, FOR_PRODUCTS, H100, READY
 
 Pretend = Callable[[Findings], None]
@@ -38,42 +39,37 @@ def run(**options: Any) -> Run:
     return Run(**basic | options)
 
 
-# --- the driver's answers, from a stand-in for its library --------------------------------------
+# --- the driver's answers, from a pretended library ----------------------------------------------
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
+    if shutil.which("cc") is None:
         pytest.skip("no C compiler")
-    path = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
-    source = Path(__file__).parents[1] / "support" / "fake_driver.c"
-    subprocess.run([compiler, "-shared", "-fPIC", source, "-o", path], check=True, timeout=60)
-    return path
+    return build(tmp_path_factory.mktemp("driver"))
 
 
 def test_a_driver_tells_of_its_gpus(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAKE_GPUS", "2")
+    monkeypatch.setenv("PRETENDED_GPUS", "2")
+    monkeypatch.setenv("PRETENDED_MEMORY", "80000000000")
     driver = CudaDriver(str(library))
-    assert driver.version() == (13, 1)
+    assert driver.version() == (13, 0)
     assert driver.gpus() == (
-        Gpu(0, "GPU 0", (9, 0), 80_000_000_000, 70_000_000_000),
-        Gpu(1, "GPU 1", (9, 1), 160_000_000_000, None),
+        Gpu(0, "pretended GPU 0", (9, 0), 80_000_000_000, 80_000_000_000 - RESERVED),
+        Gpu(1, "pretended GPU 1", (9, 0), 80_000_000_000, None),
     )
-    assert driver._library.left_open() == 0
+    assert driver._library.pretended_left_open() == 0
 
 
 def test_a_gpu_without_room_to_be_opened(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAKE_GPUS", "1")
-    monkeypatch.setenv("FAKE_CONTEXT", "2")
+    monkeypatch.setenv("PRETENDED_CONTEXT", "2")
     assert CudaDriver(str(library)).gpus()[0].free_bytes == 0
 
 
 def test_a_gpu_that_another_process_has_to_itself(
     library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FAKE_GPUS", "1")
-    monkeypatch.setenv("FAKE_CONTEXT", "46")
+    monkeypatch.setenv("PRETENDED_CONTEXT", "46")
     (found,) = CudaDriver(str(library)).gpus()
     assert (found.free_bytes, found.busy) == (None, True)
 
@@ -81,9 +77,9 @@ def test_a_gpu_that_another_process_has_to_itself(
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({"FAKE_INIT": "999"}, "cuInit: CUDA_ERROR_UNKNOWN"),
-        ({"FAKE_INIT": "803"}, "cuInit: error 803"),
-        ({"FAKE_GPUS": "1", "FAKE_CONTEXT": "999"}, "cuDevicePrimaryCtxRetain: CUDA_ERROR"),
+        ({"PRETENDED_INIT": "999"}, "cuInit: CUDA_ERROR_UNKNOWN"),
+        ({"PRETENDED_INIT": "803"}, "cuInit: error 803"),
+        ({"PRETENDED_CONTEXT": "999"}, "cuDevicePrimaryCtxRetain: CUDA_ERROR_UNKNOWN"),
     ],
 )
 def test_a_driver_that_fails_says_where(
@@ -96,7 +92,7 @@ def test_a_driver_that_fails_says_where(
 
 
 def test_a_driver_without_a_gpu(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAKE_INIT", "100")
+    monkeypatch.setenv("PRETENDED_INIT", "100")
     assert CudaDriver(str(library)).gpus() == ()
 
 
@@ -135,8 +131,8 @@ def test_without_a_driver_no_library_is_loaded(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("variables", "shown"),
     [
-        ({"FAKE_GPUS": "1"}, "(13, 1) ['GPU 0']  0"),
-        ({"FAKE_INIT": "999"}, "(13, 1) [] cuInit: CUDA_ERROR_UNKNOWN 0"),
+        ({}, "(13, 0) ['pretended GPU 0']  0"),
+        ({"PRETENDED_INIT": "999"}, "(13, 0) [] cuInit: CUDA_ERROR_UNKNOWN 0"),
     ],
 )
 def test_looking_asks_the_driver(library: Path, variables: dict[str, str], shown: str) -> None:
@@ -219,7 +215,9 @@ def test_nothing_is_amiss(pretend: Pretend) -> None:
     for found in (
         READY,
         replace(READY, driver=(14, 0)),
-        replace(READY, nvvm=None, linker=None),
+        replace(READY, nvvm=None, linker=None, nvrtc=None),
+        replace(READY, linker=None),  # the driver, for 13.1, links the code of NVVM 13.0
+        replace(READY, gpus=(replace(H100, capability=(10, 0)),)),
         replace(READY, linker=(13, 5)),
         replace(READY, bindings=12, toolkit=12),
         replace(READY, bindings=12, toolkit=12, gpus=(replace(H100, capability=(7, 0)),)),

@@ -152,6 +152,21 @@ def test_a_batch_is_resumed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(long.log_q1_count, short.log_q1_count)
 
 
+def test_the_pool_of_cupy_makes_room() -> None:
+    """What CuPy keeps counts as free, and is let go for an array that needs it."""
+    import cupy
+
+    sampler: Any = sampler_for(of_batch("dense", device="cuda"))
+    device = sampler.device
+    pool, before = cupy.get_default_memory_pool(), device.free_bytes()
+    kept = cupy.empty(2**28, "uint8")
+    del kept
+    assert pool.free_bytes() >= 2**28
+    assert abs(device.free_bytes() - before) < 2**26
+    device.room((before - 2**27,), "uint8")
+    assert pool.free_bytes() < 2**28
+
+
 def test_files_differ_in_their_device_only(tmp_path: Path) -> None:
     run = Run(width=(128,), depth=5, trials=300)
     for device in ("cpu", "cuda"):

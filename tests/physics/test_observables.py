@@ -44,6 +44,8 @@ def test_symbols_of_parameters() -> None:
         "g": "$g$",
         "sigma_w": r"$\sigma_w$",
         "sigma_b": r"$\sigma_b$",
+        "positive_slope": "$s_+$",
+        "negative_slope": "$s_-$",
         "overlap": "$c_0$",
         "initial_distance": "$1 - c_0$",
         "q0": "$q_0$",

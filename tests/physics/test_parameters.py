@@ -159,7 +159,8 @@ def test_types_of_numbers_do_not_change_an_ensemble_or_its_theory(real: Make) ->
     weight, _ = simcore.initializers.layer(ensemble, _int(4), _int(3), np.random.default_rng(0))
     assert weight.shape == (3, 4)
     theory = simcore.theory
-    for law in ({"k": 0.5, "sigma_w": 1.5, "sigma_b": 0.25}, {"k": 0.5, "sigma_w": 1.25}):
+    laws: list[dict[str, Any]] = [{"k": 0.5, "sigma_w": 1.5, "sigma_b": 0.25}, {"k": 0.5}]
+    for law in laws:
         typed = {name: real(x) for name, x in law.items()}
         assert theory.fixed_point(**typed) == theory.fixed_point(**law)
     assert theory.correlation_map(real(0.5)) == theory.correlation_map(0.5)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from simcore.errors import InputError
-from simcore.physics.observables import CONTROLLED
+from simcore.physics.observables import CONTROLLED, GRADIENT_CONTROLLED
 from simcore.runs.controls import in_words
 from simcore.runs.run import Run
 
 BOTH = ("dead_network_both",)
-SIGNALS = ("dead_network1", "dead_network2")
+EACH = ("dead_network1", "dead_network2", "dead_network_both")
 
 
 @pytest.mark.parametrize(
@@ -24,18 +24,42 @@ SIGNALS = ("dead_network1", "dead_network2")
             CONTROLLED + BOTH,
             "; theory_1n of log_gradient1, log_gradient2, wei",
         ),
+        (
+            {"gradients": True, "k": (0.0, 1.0)},
+            CONTROLLED + BOTH + GRADIENT_CONTROLLED,
+            "dead_network_both, log_gradient1, log_gradient2; exact at any width",
+        ),
+        ({"gradients": True, "k": (1.0,), "width": (8,)}, BOTH + GRADIENT_CONTROLLED, "no others"),
+        (
+            {"gradients": True, "k": (1.0,), "shared_network": True},
+            CONTROLLED + BOTH,
+            "; none of gradients: the noise of their nodes is known only for pairs",
+        ),
+        (
+            {"gradients": True},
+            CONTROLLED + BOTH,
+            "; none of gradients: means over independent weights are known exactly",
+        ),
         ({"width": (3, 64)}, CONTROLLED + BOTH, "q1, q2"),
         ({"width": (8,)}, BOTH, "dead_network_both; no others: a network of this width dies"),
         ({"width": (8,)}, BOTH, "exact at any width: the theory of dead_network1, dead_network2"),
         ({"device": "cuda"}, CONTROLLED + BOTH, "dead_network_both; exact"),
         (
             {"ensemble": "rai"},
-            SIGNALS,
-            "have no closed law; dead_network_both is counted: it would need an integral",
+            EACH,
+            "dead_network2, dead_network_both; no others: the node averages of rai",
         ),
-        ({"ensemble": "raai", "k": (1.0,)}, SIGNALS, "dead_network1, dead_network2; no others"),
-        ({"ensemble": "rai", "device": "cuda"}, SIGNALS, "dead_network1, dead_network2; no others"),
-        ({"ensemble": "rai", "sampler": "dense"}, SIGNALS, "dead_network1, dead_network2; no"),
+        (
+            {"ensemble": "raai", "k": (1.0,)},
+            EACH,
+            "dead_network2, dead_network_both; no",
+        ),
+        (
+            {"ensemble": "rai", "device": "cuda"},
+            EACH,
+            "dead_network2, dead_network_both; no",
+        ),
+        ({"ensemble": "rai", "sampler": "dense"}, EACH, "dead_network2, dead_network_both; no"),
         ({"ensemble": "rai", "controls": "off"}, (), "none: turned off"),
         ({"controls": False}, (), "none: turned off"),
         ({"sampler": "dense"}, CONTROLLED + BOTH, "dead_network_both; exact"),
@@ -43,7 +67,7 @@ SIGNALS = ("dead_network1", "dead_network2")
         ({"weights": "uniform"}, (), "none: the node averages of uniform weights"),
         ({"weights": "uniform"}, (), "; dead networks are counted: sums of uniform weights have"),
         ({"shared_network": True}, CONTROLLED + BOTH, "dead_network_all is counted: that of many"),
-        ({"shared_network": True, "ensemble": "rai"}, SIGNALS, "dead_network1, dead_network2; no"),
+        ({"shared_network": True, "ensemble": "rai"}, EACH, "dead_network2, dead_network_both; no"),
         ({"shared_network": True, "width": (8,)}, BOTH, "dead_network_both; no others: a network"),
     ],
 )

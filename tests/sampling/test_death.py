@@ -1,7 +1,8 @@
 """The exact probability that a node is inactive, given the activations that it reads.
 
-Of `rai` and `raai` (`asymmetric.death`) against theory.md (3) in many digits, of `he` and
-`correlated` (`pair.physics.inactive_chances`) against the angle; both against a million nodes.
+Of `rai` and `raai` (`asymmetric.death`, `death_of_both`) against theory.md (3) in many digits, of
+`he` and `correlated` (`pair.physics.inactive_chances`) against the angle; all against a million
+nodes.
 """
 
 from __future__ import annotations
@@ -13,16 +14,23 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from numba import njit
+from scipy.special import ndtr
 
 from simcore.numerics.lanes import LANES
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
-from simcore.sampling.asymmetric import death, nodes
+from simcore.sampling.asymmetric import death, death_of_both, nodes
 from simcore.sampling.asymmetric import physics as moves
 from simcore.sampling.asymmetric.cpu import AsymmetricSampler
 from simcore.sampling.contract import Signals
 from simcore.sampling.pair import physics as pair_physics
-from tests.support.death import exact_chance, exact_tail, mp
+from tests.support.death import (
+    exact_chance,
+    exact_chance_of_both,
+    exact_tail,
+    exact_tail_of_both,
+    mp,
+)
 from tests.support.pair_driver import walk_on
 
 Floats = npt.NDArray[np.float64]
@@ -31,6 +39,9 @@ TAIL_ERROR = 2e-15
 
 ERROR = 1e-13
 """Relative, of p."""
+
+ERROR_OF_BOTH = 5e-5
+"""Relative, of p for both signals at few nodes; that of one node is up to 1e-3."""
 
 
 @njit
@@ -53,6 +64,90 @@ def test_the_tail_is_as_accurate_as_stated() -> None:
         error = abs(mp.mpf(_tail(float(a))) / exact_tail(mp.mpf(float(a))) - 1)
         assert error < TAIL_ERROR, a
     assert _tail(0.0) == 0.5
+
+
+# --- rai and raai: both signals of a node ---------------------------------------------------------
+
+
+@njit
+def _tail_of_both(a: float, b: float, x: float, y: float) -> Any:  # pragma: no cover - compiled
+    tail_a, tail_b = death.average_tail(abs(a)), death.average_tail(abs(b))
+    return death_of_both.tail_of_both(a, tail_a, b, tail_b, x, y)
+
+
+def by_definition(a: float, b: float, theta: float) -> float:
+    """Return P(z₁ ≤ −βa, z₂ ≤ −βb), by Gauss points in β and z₁."""
+    points, weights = np.polynomial.legendre.leggauss(120)
+    beta = 0.5 * (points[:, None] + 1.0)
+    z = -beta * a - 6.0 * (points + 1.0)
+    inner = ndtr((-beta * b - math.cos(theta) * z) / math.sin(theta))
+    inner *= np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    return float(np.sum(weights[:, None] * weights * beta * inner) * 6.0)
+
+
+@pytest.mark.parametrize("theta", [0.3, 1.0, 2.0, 2.9])
+@pytest.mark.parametrize(("a", "b"), [(0.0, 0.0), (0.5, 2.0), (3.0, 3.0), (-1.0, 0.7), (-2.0, -1)])
+def test_the_integral_over_the_angle_is_the_definition(a: float, b: float, theta: float) -> None:
+    assert exact_tail_of_both(a, b, theta) == pytest.approx(by_definition(a, b, theta), abs=1e-9)
+
+
+def some_pairs() -> list[tuple[float, float, float]]:
+    """Return a, b and θ: as layers have them, and closer to each other, to 0 and to π."""
+    rng = np.random.default_rng(2)
+    found = []
+    for i in range(300):
+        a, b = np.abs(rng.normal(0.0, 1.5, 2))
+        b = a * (1.0 + rng.normal() * 10.0 ** rng.uniform(-6.0, 0.0)) if i % 3 == 0 else b
+        a = 0.0 if i % 10 == 0 else -a if i % 7 == 0 else a
+        b = 0.0 if i % 20 == 0 else -b if i % 11 == 0 else b
+        small = 10.0 ** rng.uniform(-8.0, 0.0)
+        theta = (math.pi * rng.random(), small, math.pi - small)[i % 5 % 3]
+        found.append((float(a), float(b), float(theta)))
+    return found
+
+
+def test_the_chance_for_both_is_as_accurate_as_stated() -> None:
+    errors = []
+    for a, b, theta in some_pairs():
+        exact = exact_tail_of_both(a, b, theta)
+        found = _tail_of_both(a, b, math.cos(theta), math.sin(theta))
+        errors.append(abs(found - exact) / max(exact, 1e-6))
+    assert max(errors) < 1e-3
+    assert np.mean(errors) < 5e-6
+
+
+@pytest.mark.parametrize("a", [-2.0, -1e-3, 0.0, 0.3, 5.0, 1e8])
+def test_signals_that_are_equal_or_opposite_have_the_chance_of_one(a: float) -> None:
+    tail = _tail(abs(a))
+    chance = tail if a >= 0.0 else 1.0 - tail
+    assert _tail_of_both(a, a, 1.0, 0.0) == chance
+    assert _tail_of_both(a, -a, -1.0, 0.0) == pytest.approx(0.0, abs=1e-90)
+    assert _tail_of_both(a, 0.5 * a, 3.0, 0.0) == min(chance, _tail_of_both(0.5 * a, 0.5 * a, 1, 0))
+
+
+@pytest.mark.parametrize("across", [1e-300, 1e-9, 1.0, 1e9, 1e300])
+@pytest.mark.parametrize("size", [0.0, 1e-300, 1.0, 1e150])
+def test_a_chance_for_both_is_one_at_any_scale(size: float, across: float) -> None:
+    for along in (-1.0, 0.0, 1.0):
+        assert 0.0 <= _tail_of_both(size, 0.7, along, min(across, 1e150)) <= 0.5
+
+
+def test_arrays_have_the_chances_of_single_nodes() -> None:
+    a, b, theta = np.array(some_pairs()).T
+    along, across = np.cos(theta), np.sin(theta)
+    tails = death.xp_average_tail(np, np.abs(a)), death.xp_average_tail(np, np.abs(b))
+    found = death_of_both.xp_tail_of_both(np, a, tails[0], b, tails[1], along, across)
+    one_by_one = [
+        _tail_of_both(*map(float, each)) for each in zip(a, b, along, across, strict=True)
+    ]
+    np.testing.assert_allclose(found, one_by_one, rtol=1e-9, atol=1e-15)
+
+
+def test_points_and_weights_are_those_of_gauss_and_legendre() -> None:
+    points, weights = np.polynomial.legendre.leggauss(len(death_of_both.TABLE))
+    power = 100.0 ** (0.5 * (points + 1.0))
+    expected = (power - 1.0) / 99.0, 0.5 * weights * math.log(100.0) * power / 99.0
+    np.testing.assert_allclose(np.array(death_of_both.TABLE).T, expected, rtol=1e-12)
 
 
 # --- rai and raai: a layer ------------------------------------------------------------------------
@@ -80,6 +175,21 @@ class Given:
             total = death.all_chances(self.n, self.x, self.r, of_signal, work)
             found.append(death.inactive_chance(total, self.n, of_signal))
         return found[0], found[1]
+
+    def chance_of_both(self) -> float:
+        """Return p of both signals. Lanes one by one, as on a GPU, have the same bytes."""
+        law, n = death_of_both.law_of_both(self.state, self.law), self.n
+        work = np.empty((death_of_both.ROWS, LANES))
+        one, other, both = death_of_both.all_chances(n, self.x, self.r, law, work)
+        found = (
+            death.inactive_chance(one, n, law.first),
+            death.inactive_chance(other, n, law.second),
+        )
+        lanes = [_lane_of_both(lane, n, self.x, self.r, law) for lane in range(LANES)]
+        assert sum(lanes) == both
+        assert found == self.chances()
+        p: float = death_of_both.inactive_chance(both, n, law)
+        return p
 
     def activations(self) -> tuple[list[Any], list[Any]]:
         """Return both signals' activations; those of rounding count as 0, as for the sampler."""
@@ -129,6 +239,10 @@ def test_p_of_asymmetric_nodes_is_that_of_the_explicit_law(case: tuple[Any, ...]
             exact = [exact_chance(given.point, signal) for signal in given.activations()]
             for found, expected in zip(given.chances(), exact, strict=True):
                 assert found == pytest.approx(float(expected), rel=ERROR), (trial, layer)
+            if trial < 2:
+                both = exact_chance_of_both(given.point, *given.activations())
+                found = given.chance_of_both()
+                assert found == pytest.approx(both, rel=ERROR_OF_BOTH, abs=1e-7), (trial, layer)
 
 
 @pytest.mark.parametrize("n", [1, 15, 16, 40])
@@ -145,6 +259,11 @@ def test_lanes_one_by_one_have_the_bytes_of_all_at_once(n: int) -> None:
 @njit
 def _lane(lane: int, n: int, x: Any, r: Any, s: Any) -> Any:  # pragma: no cover - compiled
     return death.lane_chances(lane, n, x, r, s)
+
+
+@njit
+def _lane_of_both(lane: int, n: int, x: Any, r: Any, s: Any) -> Any:  # pragma: no cover - compiled
+    return death_of_both.lane_chances(lane, n, x, r, s)
 
 
 @pytest.mark.parametrize(("layer", "width", "counts"), [(1, 4096, 1), (2, 63, 1), (2, 64, 0)])
@@ -220,10 +339,11 @@ MANY = [
 def test_a_million_asymmetric_nodes_are_inactive_with_p(case: tuple[Any, ...]) -> None:
     """Given layers that are drawn once, the nodes of the next are counted."""
     run = asymmetric_run(case)
-    p = Given(run, 0, run.depth - 1).chances()
+    given = Given(run, 0, run.depth - 1)
+    p = *given.chances(), given.chance_of_both()
     sampler, rows = AsymmetricSampler(run), np.empty((1, run.depth, len(NAMES)))
     sampler.advance(0, 0, 0, sampler.carry(0, 1), rows, Signals.sharing())
-    for name, expected in zip(("inactive1", "inactive2"), p, strict=True):
+    for name, expected in zip(("inactive1", "inactive2", "inactive_both"), p, strict=True):
         check(rows[0, -1, NAMES.index(name)], expected)
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import mpmath
+import numpy as np
 
 from simcore.runs.grid import Point
 
@@ -43,6 +44,46 @@ def _chance(mean: Any, variance: Any) -> Any:
     if variance <= mp.mpf("1e-50") * mean * mean:
         return mp.mpf(0) if mean > 0 else mp.mpf(1)
     return exact_tail(mean / mp.sqrt(variance))
+
+
+def exact_tail_of_both(a: float, b: float, theta: float) -> float:
+    """Return T₂ in float64, theory.md (3c): the law of two normals, integrated from opposite ones.
+
+    By Gauss points in s = ln tan(θ/2), θ of a pair between the two; `tests.sampling.test_death`
+    holds it to the definition.
+    """
+    opposite = max(mp.mpf(0), exact_tail(mp.mpf(a)) + exact_tail(mp.mpf(b)) - 1)
+    first = max(math.log(math.tan(theta / 2.0)), -45.0) if theta > 0.0 else -45.0
+    ends = np.linspace(first, max(first, 0.0) + 45.0, 200)
+    points, weights = np.polynomial.legendre.leggauss(10)
+    s = ends[:-1, None] + 0.5 * (points + 1.0) * (ends[1] - ends[0])
+    v = np.exp(s)
+    y = (((a - b) / v) ** 2 + ((a + b) * v) ** 2 + 2.0 * (a * a + b * b)) / 8.0
+    h = np.where(y > 1e-12, -np.expm1(-y) / np.where(y > 0.0, y, 1.0), 1.0)
+    whole = np.sum(0.5 * (ends[1] - ends[0]) * weights * h / np.cosh(s))
+    return float(opposite) + float(whole) / (2.0 * math.pi)
+
+
+def exact_chance_of_both(point: Point, x: list[Any], y: list[Any]) -> float:
+    """Return p of both signals by theory.md (3), word by word, T₂ in float64."""
+    n, g = len(x), _coupling(point)
+    w2 = mp.mpf(point.sigma_w) ** 2 / n
+    b2 = w2 if point.sigma_b is None else mp.mpf(point.sigma_b) ** 2
+    total = 0.0
+    for j in range(n + 1):
+        u, v = x[:j] + x[j + 1 :], y[:j] + y[j + 1 :]
+        sums, bias = (mp.fsum(u), mp.fsum(v)), b2 if j < n else mp.mpf(0)
+        k11 = w2 * (mp.fdot(u, u) - g / n * sums[0] ** 2) + bias
+        k22 = w2 * (mp.fdot(v, v) - g / n * sums[1] ** 2) + bias
+        k12 = w2 * (mp.fdot(u, v) - g / n * sums[0] * sums[1]) + bias
+        a, b = (x[j], y[j]) if j < n else (mp.mpf(1), mp.mpf(1))
+        if min(k11 - mp.mpf("1e-50") * a * a, k22 - mp.mpf("1e-50") * b * b) <= 0:
+            total += float(_chance(a, k11) * _chance(b, k22))
+            continue
+        across = k11 * k22 - k12 * k12
+        theta = mp.atan2(mp.sqrt(across if across > 0 else 0), k12)
+        total += exact_tail_of_both(float(a / mp.sqrt(k11)), float(b / mp.sqrt(k22)), float(theta))
+    return total / (n + 1)
 
 
 def exact_of_both(point: Point, x: list[Any], y: list[Any]) -> tuple[Any, Any, Any]:

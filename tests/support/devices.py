@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from simcore.machine.cuda_driver import Gpu
 from simcore.machine.gpu import Findings
@@ -13,7 +14,9 @@ NUMBA_CUDA = "pip install 'numba-cuda[cu{}]>=0.30.4,<0.31' "
 FOR_CUDA_12 = f"Run {NUMBA_CUDA.format(12)}'cupy-cuda12x[ctk]>=14.0'"
 FOR_CUDA_13 = f"Run {NUMBA_CUDA.format(13)}'cuda-toolkit==13.0.*' 'cupy-cuda13x[ctk]>=14.0'"
 OLDER_NVVM = "Run pip install 'nvidia-nvvm==13.0.*'"
-START = ", or start the container with"
+LINKER = "Run pip install 'nvidia-nvjitlink==13.2.*', or"
+NEWER_NVRTC = "Run pip install 'nvidia-cuda-nvrtc-cu12>=12.8,<13'"
+START = ", or start the container with --gpus all"
 ANEW_12 = FOR_CUDA_12.replace("Run", "In a new environment with simcore run")
 ANEW_13 = FOR_CUDA_13.replace("Run", "In a new environment with simcore run")
 
@@ -27,6 +30,7 @@ READY = Findings(
     toolkit=13,
     nvvm=(13, 0),
     linker=(13, 0),
+    nvrtc=(13, 0),
     cupy="14.2.0",
     cupy_cuda=13,
     solvers=True,
@@ -34,6 +38,8 @@ READY = Findings(
 """A machine on which everything is right."""
 
 PASCAL = replace(H100, name="Tesla P100", capability=(6, 0))
+BLACKWELL = replace(H100, name="NVIDIA B200", capability=(10, 0))
+FOR_12: dict[str, Any] = {"driver": (12, 9), "bindings": 12, "toolkit": 12}
 VOLTA = replace(H100, name="Tesla V100", capability=(7, 0))
 
 CASES = {
@@ -96,6 +102,14 @@ CASES = {
     "older linker": (
         replace(READY, nvvm=(13, 5), linker=(13, 0)),
         f"finds NVVM 13.5 and nvJitLink 13.0, which does not link its code. {OLDER_NVVM}, or",
+    ),
+    "no linker, older driver": (
+        replace(READY, driver=(13, 0), nvvm=(13, 2), linker=None),
+        f"finds NVVM 13.2, no nvJitLink, and a driver for 13.0, which links no such code. {LINKER}",
+    ),
+    "packages older than the GPU": (
+        replace(READY, **FOR_12, nvvm=(12, 9), linker=(12, 9), nvrtc=(12, 6), gpus=(BLACKWELL,)),
+        f"finds NVRTC 12.6, too old for NVIDIA B200. {NEWER_NVRTC}, or",
     ),
     "old GPU": (
         replace(READY, gpus=(PASCAL,)),

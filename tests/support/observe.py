@@ -26,6 +26,7 @@ __all__ = [
     "PARALLEL",
     "RATE_BINS",
     "TIE",
+    "activation",
     "observe_gradients",
     "observe_network",
     "observe_pairs",
@@ -45,14 +46,21 @@ RATE_BINS = TWENTIETHS + 2
 """Bins of the activation rate: exactly 0, twentieths of the open interval (0, 1), exactly 1."""
 
 
-def observe_pairs(u: Floats, v: Floats) -> dict[str, Floats]:
+def activation(h: Floats, slopes: tuple[float, float]) -> Floats:
+    """Return φ(h) with slopes above and below 0."""
+    return slopes[0] * np.maximum(h, 0.0) + slopes[1] * np.minimum(h, 0.0)
+
+
+def observe_pairs(
+    u: Floats, v: Floats, slopes: tuple[float, float] = (1.0, 0.0)
+) -> dict[str, Floats]:
     """Return the observables of pairs that one layer alone defines, shape (trial, pair) each.
 
     `u` and `v` are the pre-activations of the pairs' two signals, shape (trial, node, pair).
     """
     q1, q2 = np.mean(u * u, axis=1), np.mean(v * v, axis=1)
     correlation, distance = _similarity(u, v)
-    x, y = np.maximum(u, 0.0), np.maximum(v, 0.0)
+    x, y = activation(u, slopes), activation(v, slopes)
     cosine, apart = _similarity(x, y)
     return {
         "q1": q1,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .observe import TIE, observe_gradients, observe_network, observe_pairs
+from .observe import TIE, activation, observe_gradients, observe_network, observe_pairs
 
 __all__ = [
     "GRADIENTS",
@@ -52,6 +52,8 @@ class Law:
         Law of the independent draws z that rows are made of, standardised to mean 0 and variance 1:
         normal, uniform, rademacher, laplace, student:NU (NU degrees of freedom) or bernoulli:P (a
         normal kept with probability P). The bias is Gaussian for all of them.
+    slopes
+        Slopes of the activation above and below 0. Signals die where the second is 0.
     replaced
         Which one an asymmetric law replaces: "any" of the n + 1 is right. Wrong, to show that tests
         can fail: "first" (always the first weight), "weights" (any, but not the bias), "none".
@@ -66,6 +68,7 @@ class Law:
     asymmetric: bool = False
     weights: str = "normal"
     replaced: str = "any"
+    slopes: tuple[float, float] = (1.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.sigma_b is None and not self.asymmetric:
@@ -240,11 +243,11 @@ def _layers(
     """Yield the observables of one layer after the other, shape (trial, pair) or (trial, …)."""
     network = forward(law, inputs, trials, rng)
     if not gradients:
-        yield from observe_forward(network, inputs)
+        yield from observe_forward(law, network, inputs)
         return
     layers = list(network)
     deltas = backward(layers, rng)
-    there = observe_forward(layers, inputs)
+    there = observe_forward(law, layers, inputs)
     back = observe_back(law, layers, deltas, inputs)
     yield from (one | other for one, other in zip(there, back, strict=True))
 
@@ -256,17 +259,19 @@ def forward(law: Law, inputs: Inputs, trials: int, rng: np.random.Generator) -> 
         weights, bias = draw_weights(law, width, trials, x.shape[1], rng)
         h = _affine(weights, bias, x)
         yield Layer(x, weights, h)
-        x = np.maximum(h, 0.0)
+        x = activation(h, law.slopes)
 
 
-def observe_forward(network: Iterable[Layer], inputs: Inputs) -> Iterator[dict[str, Floats]]:
+def observe_forward(
+    law: Law, network: Iterable[Layer], inputs: Inputs
+) -> Iterator[dict[str, Floats]]:
     """Yield what is seen of the signals, layer by layer."""
     first, second = (list(members) for members in zip(*inputs.pairs, strict=True))
     dead = np.zeros((1, inputs.count), dtype=bool)
     for h in (layer.h for layer in network):
         dead = dead | np.all(h <= 0.0, axis=1)
         yield (
-            observe_pairs(h[:, :, first], h[:, :, second])
+            observe_pairs(h[:, :, first], h[:, :, second], law.slopes)
             | observe_network(h)
             | {
                 "dead_network1": dead[:, first].astype(float),

@@ -49,7 +49,7 @@ def test_equicorrelated_inputs_against_another_quadrature(c: float, pairs: int) 
 @pytest.mark.parametrize(("k", "sigma_b"), [(0.0, 0.0), (1.0, 0.3), (math.inf, 0.0)])
 def test_one_pair_is_inactive_for_both_signals(k: float, sigma_b: float) -> None:
     for distance in (1e-20, 0.3, 1.0, 1.8):
-        law = {"k": k, "sigma_w": 1.3, "sigma_b": sigma_b}
+        law: dict[str, Any] = {"k": k, "sigma_w": 1.3, "sigma_b": sigma_b}
         both = trajectory(30, distance=distance, **law).inactive_both
         found = dead_of_pairs(30, distances=[distance], **law)
         np.testing.assert_allclose(found, both, rtol=1e-7)

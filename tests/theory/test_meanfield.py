@@ -194,7 +194,7 @@ def deep_log_distance(depth: int, digits: int, **law: Any) -> tuple[theory.Traje
         ),
     ],
 )
-def test_deep_trajectories(depth: int, digits: int, law: dict[str, float]) -> None:
+def test_deep_trajectories(depth: int, digits: int, law: dict[str, Any]) -> None:
     got, log_distance = deep_log_distance(depth, digits, **law)
     # A rate rounded to float64, and three rounded operations, enter each layer.
     tolerance = 5e-16 * depth + 4.5e-16 * abs(log_distance)
@@ -396,7 +396,7 @@ def test_ordered_fixed_points(k: float, sigma_w: float | None, sigma_b: float) -
 @pytest.mark.parametrize(
     "law", [{}, {"sigma_b": 0.1}, {"k": 1.0, "sigma_w": math.sqrt(2.0), "sigma_b": 0.1}]
 )
-def test_critical_fixed_points(law: dict[str, float]) -> None:
+def test_critical_fixed_points(law: dict[str, Any]) -> None:
     got = theory.fixed_point(**law)
     assert got.phase is Phase.CRITICAL
     assert (got.distance, got.slope, got.depth_scale_correlation) == (0.0, 1.0, math.inf)
@@ -423,14 +423,14 @@ def test_a_norm_preserving_sigma_w_is_one_for_every_k_in_spite_of_rounding() -> 
         ({"k": 1.0}, math.nan, True),
     ],
 )
-def test_where_q_goes(law: dict[str, float], q: float, bounded: bool) -> None:
+def test_where_q_goes(law: dict[str, Any], q: float, bounded: bool) -> None:
     got = theory.fixed_point(**law)
     assert got.q == pytest.approx(q, rel=1e-15, nan_ok=True)
     assert got.bounded is bounded
 
 
 @pytest.mark.parametrize("law", [{"k": 1.0}, {"k": 1.0, "sigma_w": 1.5, "sigma_b": 0.1}])
-def test_correlation_depth_scale_is_the_decay_of_the_trajectory(law: dict[str, float]) -> None:
+def test_correlation_depth_scale_is_the_decay_of_the_trajectory(law: dict[str, Any]) -> None:
     fixed = theory.fixed_point(**law)
     start = 1.0 if "sigma_w" not in law else fixed.q
     inputs = start if "sigma_w" not in law else (start - 0.01) / 2.25
@@ -442,7 +442,7 @@ def test_correlation_depth_scale_is_the_decay_of_the_trajectory(law: dict[str, f
 
 
 def test_length_depth_scale_is_the_decay_of_the_trajectory() -> None:
-    law = {"k": 1.0, "sigma_w": 1.5, "sigma_b": 0.5}
+    law: dict[str, Any] = {"k": 1.0, "sigma_w": 1.5, "sigma_b": 0.5}
     fixed = theory.fixed_point(**law)
     left = theory.trajectory(60, q1=30.0, distance=0.5, **law).q1 - fixed.q
     assert -1.0 / math.log(left[31] / left[30]) == pytest.approx(fixed.depth_scale_q, rel=1e-12)
@@ -450,7 +450,7 @@ def test_length_depth_scale_is_the_decay_of_the_trajectory() -> None:
 
 
 def test_unequal_lengths_hold_up_the_ordered_phase_by_the_square_of_growth() -> None:
-    law = {"k": -0.5, "sigma_w": 1.2, "sigma_b": 0.5}
+    law: dict[str, Any] = {"k": -0.5, "sigma_w": 1.2, "sigma_b": 0.5}
     fixed = theory.fixed_point(**law)
     assert fixed.growth**2 > fixed.slope
     unequal = theory.trajectory(900, q1=1.0, q2=9.0, distance=0.5, **law)

@@ -103,7 +103,7 @@ def test_the_fixed_point_of_weakly_anticorrelated_weights() -> None:
 def test_the_line_between_order_and_chaos(k: float, sigma_b: float) -> None:
     """σ_w² = 2 where q is bounded: the slope at c = 1 is σ_w²/2, whatever k and σ_b."""
     for variance, phase in ((1.9, "ordered"), (2.0, "critical"), (2.1, "chaotic")):
-        law = {"k": k, "sigma_w": math.sqrt(variance), "sigma_b": sigma_b}
+        law: dict[str, Any] = {"k": k, "sigma_w": math.sqrt(variance), "sigma_b": sigma_b}
         assert theory.phase(**law) == phase
         assert theory.distance_map(1e-24, **law) / 1e-24 == pytest.approx(variance / 2.0, rel=1e-9)
     for gap in (1e-3, 1e-5):

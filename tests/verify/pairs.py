@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from simcore.physics.observables import NAMES
-from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
+from simcore.physics.observables import HAZARDS, NAMES
+from simcore.physics.parameters import correlation_strength
+from simcore.physics.slopes import RELU, Slopes, norm_preserving_sigma_w
 from simcore.runs.run import Run
 from tests.support.oracle import Law, simulate
 from tests.support.pair_driver import Walk, walk
@@ -39,19 +40,22 @@ class Case:
     sigma_b: float
     trials: int
     overlap: float = 0.5
+    slopes: Slopes = RELU
 
     def __str__(self) -> str:
         widths = "-".join(map(str, dict.fromkeys(self.widths)))
-        return f"N={widths} k={self.k:g} sigma_b={self.sigma_b:g} c0={self.overlap:g}"
+        phi = "" if self.slopes == RELU else f" slopes={self.slopes[0]:g},{self.slopes[1]:g}"
+        return f"N={widths} k={self.k:g} sigma_b={self.sigma_b:g} c0={self.overlap:g}{phi}"
 
     def law(self) -> Law:
         """Return the case in the oracle's terms."""
         return Law(
             self.widths,
             correlation_strength(self.k),
-            norm_preserving_sigma_w(self.k),
+            norm_preserving_sigma_w(self.k, self.slopes),
             self.sigma_b,
             self.overlap,
+            slopes=self.slopes,
         )
 
     def walked(self, effort: Effort, **more: Any) -> Walk:
@@ -63,6 +67,7 @@ class Case:
             k=(self.k,),
             sigma_b=(self.sigma_b,),
             correlation=(self.overlap,),
+            slopes=self.slopes,
             seed=effort.seed,
             **more,
         )
@@ -71,7 +76,8 @@ class Case:
     def sample(self, effort: Effort) -> Sample:
         """Return the observables of the way forward."""
         run = self.walked(effort)
-        return {name: run[name] for name in NAMES}
+        alive = HAZARDS if self.slopes[1] else ()
+        return {name: run[name] for name in NAMES if name not in alive}
 
 
 def wide_cases() -> Iterator[Case]:
@@ -99,7 +105,23 @@ def profile_cases() -> Iterator[Case]:
     yield Case((5,) * 6, -0.5, 0.3, 12_000, overlap=0.99)
 
 
-CASES = (*wide_cases(), *narrow_cases(), *profile_cases())
+SLOPES = ((1.0, 0.2), (1.0, -1.0), (0.7, -0.3))
+
+
+def sloped_cases() -> Iterator[Case]:
+    """Other activations than ReLU; each k, bias and width with each of them would be 72 cases."""
+    sizes = ((5, 12_000), (16, 6_000), (64, 2_500))
+    for i, slopes in enumerate(SLOPES):
+        for j, k in enumerate((-0.5, 0.0, 1.0, math.inf)):
+            width, trials = sizes[(i + j) % 3]
+            yield Case((width,) * 6, k, 0.3 * ((i + j // 2) % 2), trials, slopes=slopes)
+        yield Case((2,) * 6, math.inf, 0.0, 12_000, slopes=slopes)
+    yield Case((5, 1, 7, 3, 6, 4), 1.0, 0.0, 12_000, overlap=-0.5, slopes=(1.0, -1.0))
+    yield Case((5,) * 6, 0.0, 0.0, 12_000, slopes=(0.5, 0.0))
+    yield Case((5,) * 6, 1.0, 0.3, 12_000, overlap=-1.0, slopes=(0.7, -0.3))
+
+
+CASES = (*wide_cases(), *narrow_cases(), *profile_cases(), *sloped_cases())
 
 
 FALSE_ALARM_OF_CASE = FALSE_ALARM / len(CASES)

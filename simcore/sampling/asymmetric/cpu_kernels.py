@@ -43,13 +43,12 @@ from simcore.sampling.random_inputs import draw_pair
 from simcore.sampling.row import (
     FEATURES,
     LOGS,
-    chance_of_all,
     finish_angle,
     finish_row_log,
     hazards,
 )
 
-from . import death
+from . import death, death_of_both
 from . import nodes as node_laws
 from . import physics as moves
 from .nodes import CHUNK, LAW, SMALL, SUMS
@@ -102,7 +101,7 @@ def scratch(room):
         np.empty(LAW),
         np.empty(CHANGE),
         np.empty((5, SMALL)),
-        np.empty((4, LANES)),
+        np.empty((death_of_both.ROWS, LANES)),
         np.empty(room),
         np.empty(room),
     )
@@ -322,14 +321,15 @@ def _observe(physics, trial, layer, width, n, x, r, room, state, row):
 @njit(nogil=True, cache=True)
 def _add_hazards(layer, width, n, x, r, room, state):
     """Add the probabilities that the signals which live die in the layer drawn next."""
-    if not death.may_die(layer, width):
+    live1, live2 = state[moves.DIED1] == 0.0, state[moves.DIED2] == 0.0
+    if not (death.may_die(layer, width) and (live1 or live2)):
         return
-    for signal in range(2):
-        if state[moves.DIED1 + signal] == 0.0:
-            law = death.signal_law(signal == 1, state, room.law)
-            total = death.all_chances(n, x, r, law, room.chances)
-            chance = death.inactive_chance(total, n, law)
-            state[moves.HAZARD1 + signal] += chance_of_all(chance, width)
+    law, work = death_of_both.law_of_both(state, room.law), room.chances
+    found = death_of_both.chances_of_death(live1 and live2, width, n, x, r, law, work)
+    one, other, both = death_of_both.terms(live1, live2, found[0], found[1], found[2])
+    state[moves.HAZARD1] += one
+    state[moves.HAZARD2] += other
+    state[moves.HAZARD_BOTH] += both
 
 
 # --- from a layer to the next ---------------------------------------------------------------------

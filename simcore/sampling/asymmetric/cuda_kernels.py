@@ -20,7 +20,9 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.arithmetic import fma64
+from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.physics.observables import HAZARDS
 from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.pair import cuda_kernels as in_pairs
 from simcore.sampling.pair.cuda_kernels import (
@@ -42,7 +44,7 @@ from simcore.sampling.row import (
     hazards,
 )
 
-from . import death
+from . import death, death_of_both
 from . import nodes as node_laws
 from . import physics as moves
 from .cuda_inputs import nodes_of, ordered_sum
@@ -61,6 +63,7 @@ _f64, _i32, _i64, _u32, _u64 = np.float64, np.int32, np.int64, np.uint32, np.uin
 U_SLOTS, U_TOTALS, U_PARTS = in_pairs.U_SLOTS, in_pairs.U_TOTALS, _u32(PARTS)
 U_HEAD, U_SLOPE, U_FEATURES = _u32(HEAD), _u32(moves.SLOPE), _u32(FEATURES)
 U_SIGNALS, U_DIED, U_HAZARD = _u32(2), _u32(moves.DIED1), _u32(moves.HAZARD1)
+U_HAZARDS, U_PAIR = _u32(len(HAZARDS)), _u32(2 * LANES)
 U_LOGS, U_SMALL = _u32(LOGS), _u32(SMALL)
 U_CHUNK, U_ROUND = _u32(node_laws.CHUNK), _u32(SLOTS * node_laws.CHUNK)
 U_R1, U_RX, U_R2 = _u32(node_laws.R1), _u32(node_laws.RX), _u32(node_laws.R2)
@@ -196,25 +199,49 @@ def _write_laws(physics, thread, before, state):
     cuda.syncthreads()
 
 
+@njit(forceinline=True)
+def _sum_lanes(first, parts):
+    """Return the sum of the lanes from a place of `parts` on, in order."""
+    lane, total = U_ZERO, 0.0
+    while lane < U_LANES:
+        total += parts[_u32(first + lane)]
+        lane = _u32(lane + U_ONE)
+    return total
+
+
 @cuda.jit(device=True, forceinline=True)
 def _add_hazards(thread, layer, width, before, state, parts):
     """Add the probabilities that the signals which live die in the layer drawn next."""
     n, laws, _, x, r = before
-    if not death.may_die(layer, width):
+    live1, live2 = state[U_DIED] == 0.0, state[_u32(U_DIED + U_ONE)] == 0.0
+    if not (death.may_die(layer, width) and (live1 or live2)):
         return
     signal, lane = _u32(thread // U_LANES), _u32(thread % U_LANES)
     if signal < U_SIGNALS:
         law = death.signal_law(signal == U_ONE, state, laws[U_ZERO])
         parts[thread] = death.lane_chances(lane, n, x, r, law)
     cuda.syncthreads()
-    if lane == U_ZERO and signal < U_SIGNALS and state[_u32(U_DIED + signal)] == 0.0:
+    if lane == U_ZERO and signal < U_SIGNALS:
         law = death.signal_law(signal == U_ONE, state, laws[U_ZERO])
-        other, total = U_ZERO, 0.0
-        while other < U_LANES:
-            total += parts[_u32(thread + other)]
-            other = _u32(other + U_ONE)
-        chance = death.inactive_chance(total, n, law)
-        state[_u32(U_HAZARD + signal)] += chance_of_all(chance, _i64(width))
+        chance = death.inactive_chance(_sum_lanes(thread, parts), n, law)
+        parts[thread] = chance_of_all(chance, _i64(width))
+    cuda.syncthreads()
+    one, other, both = parts[U_ZERO], parts[U_LANES], 0.0
+    whole = live1 and live2 and death_of_both.matters(width, one, other)
+    if whole:
+        if signal == U_SIGNALS:
+            law_of_both = death_of_both.law_of_both(state, laws[U_ZERO])
+            parts[thread] = death_of_both.lane_chances(lane, n, x, r, law_of_both)
+        cuda.syncthreads()
+    if thread == U_ZERO:
+        if whole:
+            law_of_both = death_of_both.law_of_both(state, laws[U_ZERO])
+            chance = death_of_both.inactive_chance(_sum_lanes(U_PAIR, parts), n, law_of_both)
+            both = chance_of_all(chance, _i64(width))
+        one, other, both = death_of_both.terms(live1, live2, one, other, both)
+        state[U_HAZARD] += one
+        state[_u32(U_HAZARD + U_ONE)] += other
+        state[_u32(U_HAZARD + U_SIGNALS)] += both
     cuda.syncthreads()
 
 
@@ -335,7 +362,7 @@ def advance(physics, fan_ins, widths, first_trial, layer0, carried, rows):
             row = rows[block, layer - U_ONE - done]
             if hazards(row) > 0:
                 _add_hazards(thread, layer, width, before, state, parts)
-                if thread < U_SIGNALS:
+                if thread < U_HAZARDS:
                     row[_u32(U_FEATURES + thread)] = state[_u32(U_HAZARD + thread)]
             _draw_layer(thread, width, draws, before, x, r, parts, counts, totals)
             rest = _across(thread, width, draws, before, parts, totals)

@@ -11,8 +11,8 @@ weight j is replaced. In closed form, with Mills' ratio M(a) = Φ(−a)/φ(a),
     T(a) = [½ − exp(−a²/2) ρ(a)]/a²,    ρ(a) = [a + (1 − a²) M(a)]/√(2π),    T(−a) = 1 − T(a)
 
 The scalar functions are for CPU loops and GPU threads, like those of `nodes`; `cpu_kernels`
-explains the state. Order of summation: `numerics.lanes`, then the bias. For two signals at once
-there is no elementary form: each term needs Owen's function twice, an integral each.
+explains the state. Order of summation: `numerics.lanes`, then the bias. For both signals at once
+there is no elementary form (`death_of_both`).
 """
 
 from __future__ import annotations
@@ -127,15 +127,31 @@ def xp_average_tail(xp: Any, a: Any) -> Any:
 
 
 @njit(inline="always")
-def node_chance(x, r, s):
-    """Return the probability of being inactive for a node with the weight of (x, r) replaced."""
+def node_tail(x, r, s):
+    """Return v/σ of a node, T(|v|/σ), and whether h is random where the weight of v is replaced.
+
+    Where it is not, σ counts as 1.
+    """
     v = fma64(s.along, x, times(-s.across, fma64(-s.slope, x, r)))
     square = fma64(v, fma64(-s.square, v, s.linear), s.variance)
     random = square > times(VARIANCE, s.variance)
-    tail = average_tail(abs(v) / math.sqrt(square if random else 1.0))
-    sure = 0.0 if v > 0.0 else 1.0
-    chance = tail if v >= 0.0 else 1.0 - tail
+    a = v / math.sqrt(square if random else 1.0)
+    return a, average_tail(abs(a)), random
+
+
+@njit(inline="always")
+def chance_of(a, tail, random):
+    """Return the probability of being inactive, from what `node_tail` returns."""
+    sure = 0.0 if a > 0.0 else 1.0
+    chance = tail if a >= 0.0 else 1.0 - tail
     return chance if random else sure
+
+
+@njit(inline="always")
+def node_chance(x, r, s):
+    """Return the probability of being inactive for a node with the weight of (x, r) replaced."""
+    a, tail, random = node_tail(x, r, s)
+    return chance_of(a, tail, random)
 
 
 # --- of a layer -----------------------------------------------------------------------------------

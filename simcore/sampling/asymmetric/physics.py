@@ -18,7 +18,7 @@ from simcore.sampling import row as shown
 
 from . import nodes as at
 
-HEAD = 13
+HEAD = 14
 (
     POWER_X,  # of the unit of x
     POWER_R,  # of the unit of r
@@ -28,6 +28,7 @@ HEAD = 13
     DIED2,
     HAZARD1,  # sum of the probabilities that signal 1 died in each layer, given those before
     HAZARD2,
+    HAZARD_BOTH,  # … that both had died
     SLOPE,  # e of which r − e x is still to be subtracted when r is read
     VARIANCE_X,  # of the full law of h₁, without the bias
     VARIANCE_R,  # … of s

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from simcore.physics.rounding import DIFFERENCE, VARIANCE
 from simcore.sampling.asymmetric.death import may_die, xp_average_tail
+from simcore.sampling.asymmetric.death_of_both import NEGLIGIBLE, xp_tail_of_both
+from simcore.sampling.asymmetric.nodes import SMALL
 from simcore.sampling.pair.physics import TWO_PI
 from simcore.sampling.row import SMALLEST_CHANCE
 
 from .arrays import Array, Group, Pairs, cotangents, scaled, sigma_b_of
+from .death import MOST_RATIO
 from .physics import Law
 
 matters: Any = may_die.py_func
@@ -22,14 +25,22 @@ def add_hazards(xp: Any, law: Law, pairs: Pairs, group: Group, layer: int, width
     """
     if not law.asymmetric:
         term = _of_all(xp, _both(xp, law, pairs, group), width)
-        return group._replace(hazard=group.hazard + xp.stack([term, 0.0 * term], axis=-1))
+        return _added(xp, group, [term, 0.0 * term, 0.0 * term])
     if not matters(layer, width):
         return group
-    terms = [
-        _of_all(xp, _inactive_chance(xp, law, *signal), width)
-        for signal in _signals(xp, pairs, group)
-    ]
-    return group._replace(hazard=group.hazard + (1.0 - group.died) * xp.stack(terms, axis=-1))
+    first, second = (_signal(xp, law, *signal) for signal in _signals(xp, pairs, group))
+    one, other = _of_all(xp, first.chance, width), _of_all(xp, second.chance, width)
+    live1, live2 = group.died[..., 0] == 0.0, group.died[..., 1] == 0.0
+    both, rarest = 0.0 * one, xp.minimum(one, other)
+    if width < SMALL or bool(xp.any(rarest > NEGLIGIBLE)):
+        every = _of_all(xp, _replaced_both(xp, law, pairs, group, first, second), width)
+        both = xp.where((rarest > NEGLIGIBLE) | (width < SMALL), every, both)
+    one, other = xp.where(live1, one, 0.0), xp.where(live2, other, 0.0)
+    return _added(xp, group, [one, other, xp.where(live1 & live2, both, one + other)])
+
+
+def _added(xp: Any, group: Group, terms: list[Array]) -> Group:
+    return group._replace(hazard=group.hazard + xp.stack(terms, axis=-1))
 
 
 def _of_all(xp: Any, chance: Array, width: int) -> Array:
@@ -78,22 +89,75 @@ def _signals(xp: Any, pairs: Pairs, group: Group) -> list[tuple[Array, Array]]:
     return [(x, power1), (y - scaled(xp, r, (power2 - unit)[..., None]), unit)]
 
 
-def _inactive_chance(xp: Any, law: Law, signal: Array, power: Array) -> Array:
-    """Return the probability (3a) of an inactive node, for signals in units of 2^power, (B, P)."""
+class Signal(NamedTuple):
+    """A signal of pairs: v/σ and T(|v/σ|) of nodes and bias, (B, P, n + 1), and what follows.
+
+    `random`, of the same shape, is false where h has no variance without the replaced weight;
+    `chance`, (B, P), is the probability (3a) of an inactive node.
+    """
+
+    a: Array
+    tail: Array
+    random: Array
+    each: Array
+    chance: Array
+
+
+def _signal(xp: Any, law: Law, signal: Array, power: Array) -> Signal:
+    """Return what concerns one signal of pairs, in units of 2^power, (B, P)."""
     n = signal.shape[-1]
     per_node = law.sigma_w * law.sigma_w / n
     one = scaled(xp, xp.ones(power.shape, dtype=xp.float64), -power)
-    level = xp.sum(signal, axis=-1) / n
-    spread = signal - level[..., None]
-    own = xp.sum(spread * spread, axis=-1) + (1.0 - law.g) * n * level * level
-    own = xp.where(own > DIFFERENCE * xp.sum(signal * signal, axis=-1), per_node * own, 0.0)
+    own, level, _ = _covariance(xp, law, signal, signal)
+    own = xp.where(own > DIFFERENCE * per_node * xp.sum(signal * signal, axis=-1), own, 0.0)
     bias = sigma_b_of(law, n) * one
     whole = (own + bias * bias)[..., None]
     linear = (2.0 * per_node * law.g * level)[..., None]
     square = whole + signal * (linear - per_node * (1.0 + law.g / n) * signal)
-    random = square > VARIANCE * whole
-    tail = xp_average_tail(xp, xp.abs(signal) / xp.sqrt(xp.where(random, square, 1.0)))
-    sure = xp.where(signal > 0.0, 0.0, 1.0 + 0.0 * tail)
-    chance = xp.where(random, xp.where(signal >= 0.0, tail, 1.0 - tail), sure)
-    of_bias = xp_average_tail(xp, one / xp.sqrt(xp.where(own > 0.0, own, 1.0)))
-    return (xp.sum(chance, axis=-1) + xp.where(own > 0.0, of_bias, 0.0)) / (n + 1.0)
+    random = xp.concat([square > VARIANCE * whole, (own > 0.0)[..., None]], axis=-1)
+    square = xp.concat([square, own[..., None]], axis=-1)
+    v = xp.concat([signal, one[..., None]], axis=-1)
+    a = v / xp.sqrt(xp.where(random, square, 1.0))
+    tail = xp_average_tail(xp, xp.abs(a))
+    sure = xp.where(a > 0.0, 0.0, 1.0 + 0.0 * tail)
+    each = xp.where(random, xp.where(a >= 0.0, tail, 1.0 - tail), sure)
+    return Signal(a, tail, random, each, xp.sum(each, axis=-1) / (n + 1.0))
+
+
+def _covariance(xp: Any, law: Law, a: Array, b: Array) -> tuple[Array, Array, Array]:
+    """Return the covariance of columns' pre-activations without the bias, and both means."""
+    n = a.shape[-1]
+    mean_a, mean_b = xp.sum(a, axis=-1) / n, xp.sum(b, axis=-1) / n
+    spread = xp.sum((a - mean_a[..., None]) * (b - mean_b[..., None]), axis=-1)
+    whole = spread + (1.0 - law.g) * n * mean_a * mean_b
+    return law.sigma_w * law.sigma_w / n * whole, mean_a, mean_b
+
+
+def _replaced_both(
+    xp: Any, law: Law, pairs: Pairs, group: Group, first: Signal, second: Signal
+) -> Array:
+    """Return the probability (3c) of a node that is inactive for both signals, (B, P)."""
+    x, r = xp.take(group.signals, pairs.first, axis=1), group.signals[:, pairs.explicit :, :]
+    n, power_r = x.shape[-1], group.power[:, pairs.explicit :]
+    per_node, bias = law.sigma_w * law.sigma_w / n, sigma_b_of(law, n)
+    one = scaled(xp, xp.ones(power_r.shape), -xp.take(group.power, pairs.first, axis=1))
+    one_r = -xp.clip(scaled(xp, group.rho, -power_r), -MOST_RATIO, MOST_RATIO)
+    kappa = xp.clip(cotangents(xp, pairs, group), -MOST_RATIO, MOST_RATIO)[..., None]
+
+    def replaced(a: Array, b: Array, one_a: Array, one_b: Array) -> tuple[Array, Array]:
+        own, mean_a, mean_b = _covariance(xp, law, a, b)
+        whole = (own + bias * bias * one_a * one_b)[..., None]
+        mixed = mean_b[..., None] * a + mean_a[..., None] * b
+        each = whole + per_node * (law.g * mixed - (1.0 + law.g / n) * a * b)
+        return xp.concat([each, own[..., None]], axis=-1), whole
+
+    (xx, _), (xr, _) = replaced(x, x, one, one), replaced(x, r, one, one_r)
+    rr, whole = replaced(r, r, one_r, one_r)
+    random = first.random & second.random
+    root = xp.sqrt(xp.where(random, xx, 1.0))
+    rest = rr - xr * xr / (root * root)
+    across = xp.sqrt(xp.where(rest > VARIANCE * whole, rest, 0.0))
+    along = kappa * root - xr / root
+    both = xp_tail_of_both(xp, first.a, first.tail, second.a, second.tail, along, across)
+    each = xp.where(random, both, first.each * second.each)
+    return xp.sum(each, axis=-1) / (n + 1.0)

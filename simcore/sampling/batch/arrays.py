@@ -86,7 +86,8 @@ def _group(xp: Any, signals: Array, kappa: Array, pairs: int) -> Group:
     zeros = xp.zeros((trials, columns), dtype=xp.float64)
     died = xp.zeros((trials, pairs, 2), dtype=xp.float64)
     died_input = xp.zeros((trials, columns - pairs), dtype=xp.float64)
-    return Group(signals, zeros, zeros, kappa, 1.0 - kappa, died, died_input, 0.0 * died)
+    hazard = xp.zeros((trials, pairs, 3), dtype=xp.float64)
+    return Group(signals, zeros, zeros, kappa, 1.0 - kappa, died, died_input, hazard)
 
 
 def start_pairs(

@@ -38,7 +38,8 @@ class Batch(NamedTuple):
     (C,), are exponents of the columns' units, whole numbers. `kappa` and `rho` are κ and 1 − κ,
     (P,). `died`, (P, 2), is 1 where some layer so far had every node inactive for the first or
     second input of a pair; `died_input` is the same for the explicit columns, (E,). `hazard`, (P,
-    2), are sums of probabilities (theory.md (3b)): of the death of both signals, or of each.
+    3), are sums of probabilities (theory.md (3b)): of the death of each signal and of both where
+    weights are replaced, else the first of both.
     """
 
     signals: Floats
@@ -63,7 +64,7 @@ class Batch(NamedTuple):
             np.empty(pairs),
             np.empty((pairs, 2)),
             np.empty(columns - pairs),
-            np.empty((pairs, 2)),
+            np.empty((pairs, 3)),
         )
 
 

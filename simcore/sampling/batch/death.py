@@ -14,7 +14,7 @@ from simcore.numerics.arithmetic import arctan2
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, mean, product
 from simcore.physics.rounding import DIFFERENCE
-from simcore.sampling.asymmetric import death
+from simcore.sampling.asymmetric import death, death_of_both
 from simcore.sampling.pair.physics import TWO_PI
 from simcore.sampling.row import chance_of_all
 
@@ -23,6 +23,9 @@ from .physics import in_units
 FAR_BELOW = -100_000
 """Stands for the exponent of 0."""
 
+MOST_RATIO = 1e150
+"""Of κ and ρ in units of the residual: beyond it signals are as good as parallel."""
+
 
 @njit(nogil=True, cache=True)
 def add_hazards(layer, p):
@@ -30,14 +33,18 @@ def add_hazards(layer, p):
     if not layer.law.asymmetric:
         layer.batch.hazard[p, 0] += _of_both(layer, p)
         return
-    if not death.may_die(layer.number, layer.h.shape[1]):
+    width, hazard = layer.h.shape[1], layer.batch.hazard
+    live1, live2 = layer.batch.died[p, 0] == 0.0, layer.batch.died[p, 1] == 0.0
+    if not (death.may_die(layer.number, width) and (live1 or live2)):
         return
-    signal, work = np.empty(layer.x.shape[1]), np.empty((4, LANES))
-    for which in range(2):
-        if layer.batch.died[p, which] == 0.0:
-            power = _read_signal(layer, p, which == 1, signal)
-            chance = _inactive_chance(layer, signal, power, work)
-            layer.batch.hazard[p, which] += chance_of_all(chance, layer.h.shape[1])
+    work = np.empty((death_of_both.ROWS, LANES))
+    law = _law(layer, p, work[0])
+    x, r = layer.x[layer.pairing.first[p]], layer.x[layer.pairing.explicit + p]
+    found = death_of_both.chances_of_death(live1 and live2, width, x.size, x, r, law, work)
+    one, other, both = death_of_both.terms(live1, live2, found[0], found[1], found[2])
+    hazard[p, 0] += one
+    hazard[p, 1] += other
+    hazard[p, 2] += both
 
 
 @njit(nogil=True, cache=True)
@@ -65,44 +72,82 @@ def _of_both(layer, p):
 
 
 @njit(nogil=True, cache=True)
-def _read_signal(layer, p, second, signal):
-    """Write the activations of a signal of a pair, and return the power of their unit.
+def _second_signal(layer, p):
+    """Return the power of the unit of a pair's second signal, and what makes it from x and r.
 
-    The second one's are κx − r, in the larger unit of the two.
+    It is κx − r, in the larger unit of the two.
     """
     first, column = layer.pairing.first[p], layer.pairing.explicit + p
-    x, r, power = layer.x[first], layer.x[column], layer.batch.power
-    if not second:
-        signal[:] = x
-        return int(power[first])
     kappa, exponent = math.frexp(layer.batch.kappa[p])
-    of_x = int(power[first]) + exponent if kappa != 0.0 and x.any() else FAR_BELOW
-    of_r = int(power[column]) if r.any() else FAR_BELOW
+    any_x = kappa != 0.0 and layer.x[first].any()
+    of_x = int(layer.batch.power[first]) + exponent if any_x else FAR_BELOW
+    of_r = int(layer.batch.power[column]) if layer.x[column].any() else FAR_BELOW
     unit = max(of_x, of_r)
     if unit == FAR_BELOW:
-        signal[:] = 0.0
-        return 0
-    for j in range(signal.size):
-        signal[j] = math.ldexp(kappa * x[j], max(of_x - unit, FAR_BELOW))
-        signal[j] -= math.ldexp(r[j], max(of_r - unit, FAR_BELOW))
-    return unit
+        return 0, 0.0, 0.0
+    along = math.ldexp(kappa, max(of_x - unit, FAR_BELOW))
+    return unit, along, math.ldexp(1.0, max(of_r - unit, FAR_BELOW))
 
 
 @njit(nogil=True, cache=True)
-def _inactive_chance(layer, signal, power, work):
-    """Return the probability (3a) that a node is inactive for a signal, in units of 2^power."""
-    law, n = layer.law, signal.size
-    per_node, coupling = law.sigma_w * law.sigma_w / n, law.g / n
-    one = math.ldexp(1.0, -power)
-    square = product(signal, signal, work[0])
-    level = mean(signal, 0.0, work[0])
+def _covariance(law, a, b, lanes):
+    """Return the covariance of two columns' pre-activations without the bias, and both means."""
+    n = a.size
+    mean_a, mean_b = mean(a, 0.0, lanes), mean(b, 0.0, lanes)
     spread = 0.0
     for j in range(n):
-        spread += (signal[j] - level) ** 2
-    own = spread + (1.0 - law.g) * n * level * level
-    own = per_node * own if own > DIFFERENCE * square else 0.0
+        spread += (a[j] - mean_a) * (b[j] - mean_b)
+    whole = spread + (1.0 - law.g) * n * mean_a * mean_b
+    return law.sigma_w * law.sigma_w / n * whole, mean_a, mean_b
+
+
+@njit(nogil=True, cache=True)
+def _signal_law(layer, signal, power, along, across, lanes):
+    """Return the `SignalLaw` of a signal in units of 2^power."""
+    law, n = layer.law, signal.size
+    per_node = law.sigma_w * law.sigma_w / n
+    one = math.ldexp(1.0, -power)
+    own, level, _ = _covariance(law, signal, signal, lanes)
+    own = own if own > DIFFERENCE * per_node * product(signal, signal, lanes) else 0.0
     whole = own + (layer.sigma_b * one) ** 2
-    linear = 2.0 * per_node * coupling * n * level
-    square = per_node * (1.0 + coupling)
-    of = death.SignalLaw(1.0, 0.0, 0.0, whole, linear, square, own, one)
-    return death.inactive_chance(death.all_chances(n, signal, signal, of, work), n, of)
+    square = per_node * (1.0 + law.g / n)
+    linear = 2.0 * per_node * law.g * level
+    return death.SignalLaw(along, across, 0.0, whole, linear, square, own, one)
+
+
+@njit(nogil=True, cache=True)
+def _law(layer, p, lanes):
+    """Return the law of both signals of a pair, beside x and r."""
+    law, batch = layer.law, layer.batch
+    column = layer.pairing.explicit + p
+    x, r = layer.x[layer.pairing.first[p]], layer.x[column]
+    power_x, power_r = int(batch.power[layer.pairing.first[p]]), int(batch.power[column])
+    first = _signal_law(layer, x, power_x, 1.0, 0.0, lanes)
+    unit, along, across = _second_signal(layer, p)
+    signal = np.empty(x.size)
+    for j in range(x.size):
+        signal[j] = along * x[j] - across * r[j]
+    second = _signal_law(layer, signal, unit, along, across, lanes)
+    per_node = law.sigma_w * law.sigma_w / x.size
+    own_xr, mean_x, mean_r = _covariance(law, x, r, lanes)
+    own_rr, _, _ = _covariance(law, r, r, lanes)
+    bias, one_r = layer.sigma_b, -_limited(math.ldexp(batch.rho[p], -power_r))
+    return death_of_both.Law(
+        first,
+        second,
+        _limited(math.ldexp(batch.kappa[p], power_x - power_r)),
+        0.0,
+        first.square,
+        per_node * law.g * mean_x,
+        per_node * law.g * mean_r,
+        own_xr + bias * bias * first.one * one_r,
+        own_rr + (bias * one_r) ** 2,
+        own_xr,
+        own_rr,
+    )
+
+
+@njit(inline="always")
+def _limited(ratio):
+    """Return a ratio to a residual, against squares beyond float64."""
+    return min(max(ratio, -MOST_RATIO), MOST_RATIO)

@@ -8,8 +8,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 import numpy as np
 
 from simcore.numerics.lanes import LANES
+from simcore.physics.slopes import RELU
+from simcore.runs.grid import has_slopes
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
+from simcore.sampling.control.way_back import GradientControls
 from simcore.sampling.driver import BlockSampler, Floats
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
@@ -43,15 +46,19 @@ class PairSampler(BlockSampler):
 
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial every way."""
+        for slopes in activations(self.run_plan):
+            self._prepare(slopes)
+
+    def _prepare(self, slopes: str | None) -> None:
         signals = Signals.sharing()
         task = Task(0, 0, 1, 1)
-        tiny = _tiny(1)
+        tiny = _tiny(1, slopes)
         state = np.empty((1, of_pairs.STATE))
         tiny.advance(0, 0, 0, state, np.empty((1, 1, tiny.run_plan.columns.count)), signals)
         with ThreadPoolExecutor(1) as pool:
             tiny.run_shared(task, None, signals, pool, 1)
             if max(int(widths.max()) for widths in self.widths) >= SHARED_WIDTH:
-                _tiny(SHARED_WIDTH).run_shared(task, None, signals, pool, 1)
+                _tiny(SHARED_WIDTH, slopes).run_shared(task, None, signals, pool, 1)
         self.controls.coefficients(0)  # `beside` has compiled what they need in the meantime
         if any(self._is_long(point) for point in range(len(self.widths))):
             BlockSampler.run(tiny, task, None, signals)
@@ -173,6 +180,10 @@ class PairGradientSampler(PairSampler):
 
     node_seconds, layer_seconds = 3.5 * PairSampler.node_seconds, 3.5 * PairSampler.layer_seconds
 
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.variates = GradientControls(run)
+
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial."""
         depth, columns = 2, self.run_plan.columns
@@ -197,9 +208,9 @@ class PairGradientSampler(PairSampler):
         """Take trials through all layers and back."""
         physics, widths = self.physics[point], self.widths[point]
         of_pairs.start(physics, carried)
-        forward = len(self.run_plan.columns.forward)
-        stop, progress = signals.stop, signals.progress
-        back.there_and_back(physics, widths, first_trial, carried, rows, forward, stop, progress)
+        variates, forward = self.variates.coefficients(point), len(self.run_plan.columns.forward)
+        given = physics, widths, first_trial, variates
+        back.there_and_back(*given, carried, rows, forward, signals.stop, signals.progress)
 
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
         """Run a task in the calling thread."""
@@ -219,5 +230,11 @@ class PairGradientSampler(PairSampler):
         BlockSampler.share_trials(self, task, layer0, carried, rows, signals, pool, threads)
 
 
-def _tiny(width: int) -> PairSampler:
-    return PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1))
+def activations(run: Run) -> list[str | None]:
+    """Return slopes for each type of kernel that a run needs: of ReLU, and of all others."""
+    relu = any(point.slopes == RELU for point in run.points)
+    return [None] * relu + ["1,0.5"] * has_slopes(run)
+
+
+def _tiny(width: int, slopes: str | None) -> PairSampler:
+    return PairSampler(Run(depth=1, width=(width,), trials=1, keep=0, bins=1, slopes=slopes))

@@ -6,6 +6,7 @@ few for that to fill the device and a layer is wide, many blocks sum the layer o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,11 +16,13 @@ import numpy as np
 from simcore.numerics.lanes import LANES
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
+from simcore.sampling.control.way_back import GradientControls
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device, Stretch
 from simcore.sampling.cuda.statistics import Piece
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import physics as of_pairs
+from .cpu import activations
 from .sums import CHUNK, SLOTS, SUMS, TOTALS
 from .way_back import TRACE
 
@@ -58,7 +61,8 @@ class PairCudaSampler(CudaBlockSampler):
     def prepare(self) -> None:
         """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
         signals = Signals.sharing()
-        for task, width in ((Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)):
+        tasks = (Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)
+        for slopes, (task, width) in itertools.product(activations(self.run_plan), tasks):
             run = Run(
                 depth=1,
                 width=(width,),
@@ -66,6 +70,7 @@ class PairCudaSampler(CudaBlockSampler):
                 keep=0,
                 bins=1,
                 device="cuda",
+                slopes=slopes,
             )
             PairCudaSampler(run, self.device).run(task, None, signals)
 
@@ -99,7 +104,8 @@ class PairCudaSampler(CudaBlockSampler):
 
     def _launch(self, piece: Piece, stretches: Sequence[Stretch], carried: Any, rows: Any) -> Any:
         """Launch one kernel for all trials, where they need no turns and share no layers."""
-        apart = piece.places < piece.trials or len(stretches) == 1
+        kinds = {len(self.physics[s.point].slopes) for s in stretches}
+        apart = piece.places < piece.trials or len(stretches) == 1 or len(kinds) > 1
         if apart or any(self._shared(s.point, piece.layer0, rows) for s in stretches):
             return super()._launch(piece, stretches, carried, rows)
         carried = self._start(stretches)
@@ -113,14 +119,14 @@ class PairCudaSampler(CudaBlockSampler):
         return [j for j in range(rows.shape[1]) if self.widths[point][layer0 + j] >= WIDE]
 
     @cached_property
-    def _points(self) -> Any:
-        """Physics of all points on the device, and their widths."""
-        from .cuda_kernels import Points
-
-        scalars = np.array([physics[:5] for physics in self.physics])
-        keys = np.array([physics[5:] for physics in self.physics], dtype=np.uint64)
-        points = Points(self.device.put(scalars), self.device.put(keys))
-        return points, self.device.put(np.stack(self.widths))
+    def _points(self) -> tuple[Any, Any, Any]:
+        """Scalars and keys of all points on the device, and their widths."""
+        scalars = np.zeros((len(self.physics), 7))
+        for own, physics in zip(scalars, self.physics, strict=True):
+            own[:5], own[5 : 5 + len(physics.slopes)] = physics[:5], physics.slopes
+        keys = np.array([physics[5:7] for physics in self.physics], dtype=np.uint64)
+        put = self.device.put
+        return put(scalars), put(keys), put(np.stack(self.widths))
 
     def _advance(
         self,
@@ -136,7 +142,9 @@ class PairCudaSampler(CudaBlockSampler):
         for s in stretches:
             own = trials[s.row : s.row + s.trials]
             own[:, 0], own[:, 1] = s.point, s.first_trial + np.arange(s.trials)
-        given = (*self._points, self.device.put(trials), *layers, carried, rows)
+        scalars, keys, widths = self._points
+        points = pair_kernels.Points(scalars, keys, self.physics[stretches[0].point].slopes)
+        given = (points, widths, self.device.put(trials), *layers, carried, rows)
         self.device.launch(pair_kernels.advance, rows.shape[0], pair_kernels.THREADS, *given)
 
     def _room(self, width: int, trials: int) -> Room:
@@ -182,6 +190,10 @@ class PairGradientCudaSampler(PairCudaSampler):
     )
     whole = True
 
+    def __init__(self, run: Run, device: Device | None = None) -> None:
+        super().__init__(run, device)
+        self.variates = GradientControls(run)
+
     def prepare(self) -> None:
         """Compile the kernels by running two blocks of a narrow network."""
         run = Run(
@@ -212,5 +224,6 @@ class PairGradientCudaSampler(PairCudaSampler):
         trials, forward = rows.shape[0], len(self.run_plan.columns.forward)
         traces = self.device.room((trials, self.run_plan.depth, TRACE))
         place = (self.physics[point], self.device.put(self.widths[point]), first_trial, forward)
+        variates = self.device.put(self.variates.coefficients(point))
         self.device.launch(back.there, trials, THREADS, *place, carried, traces, rows)
-        self.device.launch(back.and_back, trials, THREADS, *place, traces, rows)
+        self.device.launch(back.and_back, trials, THREADS, *place, variates, traces, rows)

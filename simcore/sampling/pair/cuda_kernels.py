@@ -17,6 +17,7 @@ from numba import cuda, njit, types
 
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.physics.activation import in_single
 from simcore.sampling.cuda.kernels import kernel
 from simcore.sampling.row import LOG_SINE, LOGS, finish_angle, finish_log, finish_row_log
 
@@ -84,12 +85,13 @@ def group_normals(group, trial_word, layer_word, key0, key1):
 
 
 @njit(forceinline=True)
-def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, given):
+def lane_chunk(group, lane, nodes, trial_word, layer_word, key0, key1, given, slopes):
     """Return a lane's float32 sums, and its packed counts, of a chunk of `nodes` nodes.
 
     `group` is the lane's first one of the chunk; `given` is an aim (`physics.take_aim`).
     """
-    aim = single(given)
+    cotangent, scale = single(given)
+    aim = cotangent, scale, in_single(slopes)
     s = NOTHING
     left = nodes
     while left >= U_ROUND:
@@ -127,6 +129,7 @@ def _sum_slot(physics, thread, width, trial_word, layer_word, given, parts):
             physics.key0,
             physics.key1,
             aim,
+            physics.slopes,
         )
         add_chunk(s, thread, parts)
         n1 = _i32(n1 + _i32(s[8] & BYTE))
@@ -181,7 +184,8 @@ def fold_lanes(thread, stride, parts, counts, totals):
 @njit(forceinline=True)
 def _sum_small_lane(physics, lane, width, trial_word, layer_word, given, parts):
     """Sum a lane of a layer below 64 nodes in float64 into `parts`, the counts too."""
-    aim = double(given)
+    cotangent, scale = double(given)
+    aim = cotangent, scale, physics.slopes
     s = SMALL_START
     node = lane
     while node < width:
@@ -260,25 +264,36 @@ def end_layer(physics, thread, width, totals, state, row):
 def finish_layer(physics, thread, width, totals, state, row):
     """Write the observables of a layer and move the state on, several threads side by side."""
     if thread == U_ZERO:
-        pair_physics.observe_layer(width, totals, state, row)
+        pair_physics.observe_layer(physics, width, totals, state, row)
     cuda.syncthreads()
     end_layer(physics, thread, width, totals, state, row)
 
 
 class Points(NamedTuple):
-    """Physics of the points of a run: the scalars of `physics.Physics`, (point, 5), and keys."""
+    """Physics of the points of a run: scalars of `physics.Physics`, (point, scalar), and keys.
+
+    `slopes` is as long as those of all points that a launch takes.
+    """
 
     scalars: Any
     keys: Any
+    slopes: tuple[float, ...] = ()
 
 
 ABSENT = (0.0,) * 5
 
 
 @njit(forceinline=True)
-def _physics(scalars, keys):
+def _slopes(slopes, scalars):
+    if len(slopes) == 0:
+        return slopes
+    return scalars[5], scalars[6]
+
+
+@njit(forceinline=True)
+def _physics(scalars, keys, slopes):
     return pair_physics.Physics(
-        scalars[0], scalars[1], scalars[2], scalars[3], scalars[4], keys[0], keys[1]
+        scalars[0], scalars[1], scalars[2], scalars[3], scalars[4], keys[0], keys[1], slopes
     )
 
 
@@ -304,7 +319,8 @@ def advance(points, widths, trials, layer0, begin, end, states, rows):
         point, trial = _u32(trials[block, 0]), _u64(trials[block, 1])
         layer = _u32(layer0 + j)
         width = _u32(widths[point, layer])
-        keys = _physics(ABSENT, points.keys[point])
+        slopes = _slopes(points.slopes, points.scalars[point])
+        keys = _physics(ABSENT, points.keys[point], slopes)
         trial_word = _u64(trial & LOW)
         layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
         if thread == U_ZERO:
@@ -314,10 +330,12 @@ def advance(points, widths, trials, layer0, begin, end, states, rows):
             sum_layer(keys, thread, width, trial_word, layer_word, aim, parts, counts, totals)
         cuda.syncthreads()
         if thread == U_ZERO:
-            pair_physics.observe_layer(width, totals, state, rows[block, j])
+            pair_physics.observe_layer(keys, width, totals, state, rows[block, j])
         cuda.syncthreads()
         point = _u32(trials[block, 0])
-        physics = _physics(points.scalars[point], points.keys[point])
+        scalars = points.scalars[point]
+        slopes = _slopes(points.slopes, scalars)
+        physics = _physics(scalars, points.keys[point], slopes)
         end_layer(physics, thread, width, totals, state, rows[block, j])
         j = _u32(j + U_ONE)
     if thread < U_STATE:

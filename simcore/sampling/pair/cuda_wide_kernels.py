@@ -74,6 +74,7 @@ def sum_chunks(physics, width, first_trial, layer, states, sums, counts):
         physics.key0,
         physics.key1,
         aim,
+        physics.slopes,
     )
     sums[place, chunk, lane] = s[0]
     sums[place, chunk, _u32(lane + U_LANES)] = s[1]

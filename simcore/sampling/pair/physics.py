@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simcore.numerics.arithmetic import arctan2, at_least_0, times
+from simcore.numerics.arithmetic import arctan2, at_least_0, binary_exponent, scaled_briefly, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import split_key
+from simcore.physics.activation import even, leaks
+from simcore.physics.slopes import RELU
 from simcore.physics.update import next_kappa, next_rho
 from simcore.runs.grid import Point
 from simcore.sampling import row as shown
@@ -24,7 +26,7 @@ from .sums import SUMS, TOTALS
 # neither growth nor decay over any depth leaves the range of float64.
 MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2, HAZARD = range(10)
 STATE = 10
-_i32: Any = np.int32  # the exponents that every target's ldexp takes
+_i64: Any = np.int64
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
 AVERAGES = 5
@@ -41,7 +43,8 @@ TWO_PI = 6.283185307179586
 class Physics(NamedTuple):
     """Scalars of a point for a kernel.
 
-    g, σ_w², σ_b² (−1 for σ_w²/n), q₀ and 1 − c₀ as in theory.md 1; the two words of the key.
+    g, σ_w², σ_b² (−1 for σ_w²/n), q₀ and 1 − c₀ as in theory.md 1; the two words of the key;
+    `slopes` as in `activation.sent`, whose length is part of the type.
     """
 
     g: float
@@ -51,6 +54,7 @@ class Physics(NamedTuple):
     distance: float
     key0: np.uint64
     key1: np.uint64
+    slopes: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, point: Point) -> Physics:
@@ -65,6 +69,7 @@ class Physics(NamedTuple):
             float(point.distance),
             key0,
             key1,
+            () if point.slopes == RELU else (point.slopes[1], point.slopes[0] - point.slopes[1]),
         )
 
 
@@ -94,10 +99,9 @@ def _rescale(state):
     m = state[MANTISSA]
     if 1.0 / RESCALE < m < RESCALE or m == 0.0:
         return
-    _, exponent = math.frexp(m)
-    half = exponent // 2
-    state[MANTISSA] = math.ldexp(m, _i32(-2 * half))
-    state[GAMMA] = math.ldexp(state[GAMMA], _i32(-half))
+    half = binary_exponent(m) // 2
+    state[MANTISSA] = scaled_briefly(m, _i64(-2 * half))
+    state[GAMMA] = scaled_briefly(state[GAMMA], _i64(-half))
     state[POWER] += half
 
 
@@ -158,7 +162,7 @@ def finish_layer(physics, width, totals, state, row):
     `totals` holds the sums of the layer, of which only the counts are read where both signals are
     dead.
     """
-    observe_layer(width, totals, state, row)
+    observe_layer(physics, width, totals, state, row)
     observe_angle(width, totals, state, row)
     for which in range(shown.LOGS):
         shown.finish_row_log(which, totals[EXPONENT], totals[EXPONENT], row)
@@ -167,7 +171,7 @@ def finish_layer(physics, width, totals, state, row):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def observe_layer(width, totals, state, row):
+def observe_layer(physics, width, totals, state, row):
     """Write the observables of a layer to `row`, but logarithms and the angles.
 
     In their places is what these need, and `totals` holds the rest of it: `finish_layer` does them
@@ -176,7 +180,7 @@ def observe_layer(width, totals, state, row):
     """
     for column in range(row.shape[0]):
         row[column] = np.nan
-    if shown.hazards(row) > 0:
+    if shown.hazards(row) > 0 and not leaks(physics.slopes):
         state[HAZARD] += _chance_of_death(width, state)
         row[row.shape[0] - 1] = state[HAZARD]
     if state[LIVE] == NONE_LEFT:
@@ -185,11 +189,15 @@ def observe_layer(width, totals, state, row):
         row[shown.Q1] = row[shown.Q2] = 0.0
         row[shown.MEAN1] = row[shown.MEAN2] = 0.0
         row[shown.PRODUCT] = row[shown.VARIANCE] = 0.0
+    n1, n2, both = totals[SUMS], totals[SUMS + 1], totals[SUMS + 2]
+    if leaks(physics.slopes):  # from here on, `totals` counts the nodes that send 0
+        state[DIED1] = state[DIED2] = np.nan
+        totals[SUMS] = totals[SUMS + 1] = 0.0
+        totals[SUMS + 2] = width - 1.0 if _aligned(physics.slopes, width, n1, state) else 0.0
     if totals[SUMS] == width:
         state[DIED1] = 1.0
     if totals[SUMS + 1] == width:
         state[DIED2] = 1.0
-    n1, n2, both = totals[SUMS], totals[SUMS + 1], totals[SUMS + 2]
     shown.write_counts(width, n1, n2, both, state[DIED1], state[DIED2], row)
     if state[LIVE] > NONE_LEFT:
         _observe(width, totals, state, row)
@@ -202,7 +210,18 @@ def observe_layer(width, totals, state, row):
         ):
             row[first], row[second] = row[second], row[first]
     if state[LIVE] > NONE_LEFT:
-        _observe_means(width, totals, state, row)
+        _observe_means(physics, width, totals, state, row)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _aligned(slopes, width, n1, state):
+    """Return whether opposite signals have parallel activations, as if one node were active.
+
+    They have where all nodes of a signal are on one side of 0, and where φ is even.
+    """
+    if state[GAMMA] != 0.0 or state[KAPPA] > 0.0 or state[LIVE] != BOTH:
+        return False
+    return n1 == 0.0 or n1 == width or even(slopes)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -244,21 +263,31 @@ def _show(per_node, cosine, sine, own, totals, row):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _observe_means(width, totals, state, row):
-    """Write the means and products of the activations.
+def _put_mean(signed, value, unit, row, at):
+    if signed and value < 0.0:
+        shown.put_mean(-value, unit, row, at)
+        row[at] = -row[at]
+    else:
+        shown.put_mean(value, unit, row, at)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _observe_means(physics, width, totals, state, row):
+    """Write the means and products of the activations, which slopes other than ReLU's may make < 0.
 
     x₁ − x₂ = ρx₁ + r, so that close signals keep the digits of their difference.
     """
     _, _, _, _, _, f = direction(state)
     per_node, unit = 1.0 / width, 1.0
     if state[POWER] != 0.0:
-        unit = math.ldexp(1.0, _i32(state[POWER]))
+        unit = scaled_briefly(1.0, _i64(state[POWER]))
     of_first, of_second = shown.MEAN1, shown.MEAN2
     if state[SWAPPED] == 1.0:
         of_first, of_second = of_second, of_first
     m, rho = state[MANTISSA], state[RHO]
     root1 = math.sqrt(m)
-    shown.put_mean(times(times(root1, totals[0]), per_node), unit, row, of_first)
+    signed = leaks(physics.slopes)
+    _put_mean(signed, times(times(root1, totals[0]), per_node), unit, row, of_first)
     apart = times(times(times(rho, rho), m), totals[1]) + times(times(f, f), totals[4])
     apart += times(times(times(2.0, rho), times(root1, f)), totals[3])
     square = times(unit, unit)
@@ -269,8 +298,8 @@ def _observe_means(width, totals, state, row):
         if totals[SUMS] < width:
             product = times(times(state[KAPPA], m), totals[1])
             product -= times(times(root1, f), totals[3])
-    shown.put_mean(times(second, per_node), unit, row, of_second)
-    shown.put_mean(times(product, per_node), square, row, shown.PRODUCT)
+    _put_mean(signed, times(second, per_node), unit, row, of_second)
+    _put_mean(signed, times(product, per_node), square, row, shown.PRODUCT)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -328,7 +357,7 @@ def next_law(physics, width, totals, state):
         a, b, d = times(rest, times(m, x2)), times(rest, times(math.sqrt(m), rx)), times(rest, r2)
     s = physics.sigma_b2
     if state[POWER] != 0.0:
-        s = math.ldexp(s, _i32(-2.0 * state[POWER]))
+        s = scaled_briefly(s, -2 * _i64(state[POWER]))
     return a, b, d, s
 
 

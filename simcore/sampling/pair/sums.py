@@ -16,7 +16,7 @@ from simcore.numerics.arithmetic import fma32, fma64, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import GROUP_NODES, Stream, as_normal, fill_normals
-from simcore.physics.activation import activated, inactive, residual, second_inactive
+from simcore.physics.activation import in_single, inactive, second_inactive, sent
 
 AIM = 2
 """Numbers by which the normals of a node become p and t: p/z₁ and t/z₂."""
@@ -57,11 +57,14 @@ def double(aim):
 
 @njit(inline="always")
 def add_node(s, z1, z2, aim):
-    """Return a lane's sums with one node added; the last packs three counts, a byte each."""
-    cotangent, scale = aim
+    """Return a lane's sums with one node added; the last packs three counts, a byte each.
+
+    `aim` is that of `single`, and the slopes of φ after it.
+    """
+    cotangent, scale, slopes = aim
     p = times(cotangent, z1)
     t = times(scale, z2)
-    x, r = activated(z1), residual(z1, p, t)
+    x, r = sent(slopes, z1, p, t)
     off1, off2 = inactive(z1), second_inactive(p, t)
     flag1 = FLAG1 if off1 else ZERO
     flag2 = FLAG2 if off2 else ZERO
@@ -115,11 +118,12 @@ def chunk_sums(physics, trial, layer, chunk, nodes, aim, words, sums, flags):
     sums[:] = F_ZERO
     flags[:] = ZERO
     full = nodes // (2 * LANES)
-    _sum_rounds(words.reshape(4 * GROUPS), full, aim, sums, flags)
+    aimed = (aim[0], aim[1], in_single(physics.slopes))
+    _sum_rounds(words.reshape(4 * GROUPS), full, aimed, sums, flags)
     for i in range(full * 2 * LANES, nodes):
         lane = i % LANES
         z1, z2 = _node_normals(words, i)
-        s = add_node(load(sums, flags, lane), z1, z2, aim)
+        s = add_node(load(sums, flags, lane), z1, z2, aimed)
         store(s, sums, flags, lane)
 
 
@@ -204,9 +208,9 @@ def fold_lanes(into, totals):
 @njit(inline="always")
 def add_small_node(s, z1, z2, aim):
     """Return the sums and counts of a lane with one node added, all in float64."""
-    cotangent, scale = aim
+    cotangent, scale, slopes = aim
     p, t = times(cotangent, z1), times(scale, z2)
-    x, r = activated(z1), residual(z1, p, t)
+    x, r = sent(slopes, z1, p, t)
     off1, off2 = inactive(z1), second_inactive(p, t)
     return (
         s[0] + x,
@@ -231,11 +235,12 @@ def small_layer(physics, trial, layer, width, aim, words, totals):
     fill_normals(
         words, first_group, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1
     )
+    aimed = (aim[0], aim[1], physics.slopes)
     totals[:] = 0.0
     for lane in range(min(LANES, width)):
         sums = SMALL_START
         for i in range(lane, width, LANES):
             z1, z2 = _node_normals(words, i)
-            sums = add_small_node(sums, np.float64(z1), np.float64(z2), aim)
+            sums = add_small_node(sums, np.float64(z1), np.float64(z2), aimed)
         for s in range(TOTALS):
             totals[s] += sums[s]
