@@ -15,7 +15,7 @@ from simcore.runs.run import Run
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.emulator import probes
 from tests.emulator.conftest import CAPABILITIES, AllPtx
-from tests.emulator.kernels import SLOPED, kernel, signature
+from tests.emulator.kernels import SLOPED_POINTS, kernel, signature
 from tests.emulator.launches import device_walk, from_ptx, from_source, given_of, one_point, same
 from tests.emulator.ptx_program import Program, compile_ptx, instructions
 from tests.support.pair_driver import walk
