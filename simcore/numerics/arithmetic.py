@@ -156,6 +156,18 @@ def scaled(x, exponent):
     return times(x, _double_from_bits((exponent + BIAS) << MANTISSA_BITS))
 
 
+@njit(nogil=True, cache=True, forceinline=True)
+def scaled_briefly(x, exponent):
+    """Return `scaled` of a normal x below 2⁹⁶⁹, by two products for a kernel with few registers.
+
+    The second one is the larger step, so that only it can round.
+    """
+    last = min(max(exponent, LEAST_NORMAL), BIAS)
+    first = min(max(exponent - last, LEAST_NORMAL), BIAS)
+    x = times(x, _double_from_bits((first + BIAS) << MANTISSA_BITS))
+    return times(x, _double_from_bits((last + BIAS) << MANTISSA_BITS))
+
+
 @njit(nogil=True, cache=True, forceinline=True, error_model="numpy")
 def log(x: float) -> float:
     """Natural logarithm of a positive, finite, normal float64, within 1.5 ulp.

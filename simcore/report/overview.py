@@ -123,7 +123,7 @@ def fixed_point_of(values: Mapping[str, float], *, asymmetric: bool) -> tuple[fl
     """Return c* and the depth scale of c; NaN for ensembles without a closed form."""
     from simcore.theory import fixed_point
 
-    if asymmetric or "k" not in values:
+    if asymmetric or not {"k", "sigma_b"} <= values.keys():
         return math.nan, math.nan
     law = {name: values[name] for name in ("k", "sigma_w", "sigma_b")}
     found = fixed_point(slopes=slopes_of(values), **law)

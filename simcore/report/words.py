@@ -115,7 +115,8 @@ def _weight_scale(config: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _bias_scale(config: Mapping[str, Any]) -> tuple[str, str, str]:
-    value = "σ_w/√n" if config["sigma_b"] is None else listed(config["sigma_b"])
+    follows = config["sigma_b"] is None or isinstance(config["sigma_b"], str)
+    value = "σ_w/√n" if follows else listed(config["sigma_b"])
     return symbol("sigma_b"), value, "standard deviation of the biases"
 
 

@@ -36,7 +36,8 @@ class Point:
     sigma_w
         Weight scale (standard deviation).
     sigma_b
-        Bias scale; None is σ_w/√n at fan-in n, the default of asymmetric weights.
+        Bias scale; None is σ_w/√n at fan-in n: the default of asymmetric weights, and for others
+        ``"fan-in"`` where fan-ins differ.
     distances
         1 − c₀ of each pair through the network; kept beside c₀ for values below 1e-16.
     q0
@@ -78,6 +79,12 @@ class Point:
         """Return the fan-in n of each of `depth` layers, shape (depth,)."""
         return np.concatenate([[self.inputs_n], self.layer_widths(depth)[:-1]])
 
+    def biases(self, depth: int) -> float | npt.NDArray[np.float64]:
+        """Return σ_b: one number, or one for each of `depth` layers where it follows the fan-in."""
+        if self.sigma_b is None:
+            return np.asarray(self.sigma_w / np.sqrt(self.fan_ins(depth)))
+        return self.sigma_b
+
     def layer_widths(self, depth: int) -> npt.NDArray[np.int64]:
         """Return the width of each of `depth` layers, shape (depth,)."""
         if len(self.widths) == 1:
@@ -99,7 +106,7 @@ def axes(run: Run) -> dict[str, tuple[float, ...]]:
     found["k"] = run.k
     if isinstance(run.sigma_w, tuple):
         found["sigma_w"] = run.sigma_w
-    if run.sigma_b is not None:
+    if isinstance(run.sigma_b, tuple):
         found["sigma_b"] = run.sigma_b
     if run.negative_slope is not None:
         found["negative_slope"] = run.negative_slope

@@ -45,7 +45,8 @@ def network_predictions(
     inputs = None if run.inputs is None else run.inputs.load()
     known: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
     for i, point in enumerate(run.points):
-        physics = (point.k, point.sigma_w, point.sigma_b, None if inputs is not None else point.q0)
+        scales = (point.k, point.sigma_w, point.sigma_b, None if inputs is not None else point.q0)
+        physics = (*scales, point.widths if point.sigma_b is None else ())
         if physics not in known:
             where = f"point {i + 1} of {len(run.points)}"
             known[physics] = _dead_nodes(run, point, inputs, partial(_told, look, where))
@@ -67,7 +68,8 @@ def _dead_nodes(
     """Return the share of nodes inactive for all inputs, theory.md (7e), and its error."""
     from simcore.theory.data_set import dead_of_inputs, dead_of_pairs
 
-    law = {"k": point.k, "sigma_w": point.sigma_w, "sigma_b": point.sigma_b or 0.0}
+    law: dict[str, Any] = {"k": point.k, "sigma_w": point.sigma_w}
+    law["sigma_b"] = point.biases(run.depth)
     if inputs is not None:
         return dead_of_inputs(inputs, run.depth, look=look, **law)
     values = dead_of_pairs(run.depth, q0=point.q0, distances=point.distances, **law)

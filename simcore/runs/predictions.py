@@ -163,7 +163,7 @@ def _add_deaths(run: Run, point: Point, values: Floats) -> None:
 
 def _physics(run: Run, point: Point) -> tuple[Any, ...]:
     """Return what the prediction of a pair depends on, beside the pair."""
-    network = point.widths if point.asymmetric else ()
+    network = point.widths if point.asymmetric or point.sigma_b is None else ()
     inputs = point.q0 if run.inputs is None else 0.0
     return (point.k, point.sigma_w, point.sigma_b, inputs, network, point.slopes)
 
@@ -185,7 +185,7 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
     law: dict[str, Any] = {
         "k": point.k,
         "sigma_w": point.sigma_w,
-        "sigma_b": point.sigma_b or 0.0,
+        "sigma_b": point.biases(run.depth),
     }
     path = trajectory(run.depth, q1=q1, q2=q2, distance=distance, slopes=point.slopes, **law)
     if not run.gradients:

@@ -230,19 +230,25 @@ def _law(spec: RunSpec) -> dict[str, Any]:
     }
 
 
-def _scales_of_width(run: Run) -> tuple[float, ...]:
-    """Return σ_b = σ_w/√n where every layer of the run has the same fan-in n and σ_w."""
+def _scales_of_width(run: Run) -> tuple[float, ...] | str:
+    """Return σ_b = σ_w/√n as a number where every layer of the run has the same fan-in n and σ_w.
+
+    Else it stays a word, of which controls, first order and hazards, those of normal weights, know
+    nothing.
+    """
     size = None if run.inputs is None else run.inputs.size
-    if len(run.width) != 1 or run.layer_widths or len(scales(run)) != 1:
-        rule = "needs layers of one width, and one `sigma_w`"
-        raise InputError("sigma_b", FAN_IN, rule, "Simulate each width and `sigma_w` by itself.")
-    width = run.width[0]
-    if width < 3 or size not in (None, width):
-        rule = f"needs inputs of the width of the layers, {width}, and three nodes or more"
-        raise InputError(
-            "sigma_b", FAN_IN, rule, "Change the width, or give `sigma_b` as a number."
-        )
-    return (scales(run)[0] / math.sqrt(width),)
+    width = run.width[0] if len(run.width) == 1 and not run.layer_widths else 0
+    if len(scales(run)) == 1:
+        if width >= 3 and size in (None, width):
+            return (scales(run)[0] / math.sqrt(width),)
+        if run.weights != "normal" and len(run.k) == 1:
+            return FAN_IN
+    remedy = "Simulate each by itself, give `sigma_b` as a number, or take `weights` uniform."
+    if not width or len(scales(run)) != 1:
+        rule = "needs one `sigma_w`, and layers of one width where weights are normal"
+        raise InputError("sigma_b", FAN_IN, rule, remedy)
+    rule = f"needs inputs of the width of the layers, {width}, and three nodes or more"
+    raise InputError("sigma_b", FAN_IN, f"{rule}, where weights are normal", remedy)
 
 
 def _scales(name: str, values: Any, *, positive: bool) -> tuple[float, ...]:

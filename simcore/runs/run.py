@@ -59,8 +59,8 @@ class Run(RunSpec):
         Weight scales; None is the norm-preserving value of each k, or 0.6007 for `rai` and `raai`;
         ``"critical"`` is the norm-preserving value for these, too.
     sigma_b
-        Bias scales; None is 0, or σ_w/√n for `rai` and `raai`. ``"fan-in"`` is σ_w/√n, for a run
-        of one width and σ_w, whose layers and inputs all have that width; it becomes a number.
+        Bias scales; None is 0, or σ_w/√n for `rai` and `raai`. ``"fan-in"`` is σ_w/√n. Normal
+        weights need one σ_w then, and layers and inputs of one width, so that it is a number.
     correlation
         Initial overlaps c₀ of the pair, 0.5 if left out; exclusive with `distance`. With
         `shared_network` one for each pair, or one for all, in any order and more than once.
@@ -135,7 +135,7 @@ class Run(RunSpec):
     ensemble: str
     k: tuple[float, ...]
     sigma_w: tuple[float, ...] | str | None
-    sigma_b: tuple[float, ...] | None
+    sigma_b: tuple[float, ...] | str | None
     correlation: tuple[float, ...] | None
     distance: tuple[float, ...] | None
     q0: tuple[float, ...]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simcore.numerics.arithmetic import arctan2, log, times, whole_power
+from simcore.numerics.arithmetic import arctan2, log, scaled_briefly, times, whole_power
 from simcore.numerics.kernels import njit
 from simcore.physics.observables import CONTROLLED, NAMES
 
@@ -23,7 +23,7 @@ SMALLEST_NORMAL = 2.0**-1022
 LOGS = 4
 """Logarithms in a row: of q1, of q2, of the distance, of the sine between the activations."""
 
-_i32: Any = np.int32
+_i64: Any = np.int64
 LN4 = 1.3862943611198906
 COLUMNS = len(NAMES)
 (
@@ -89,7 +89,7 @@ def write_length(q, power, row, at_q, at_log):
 @njit(nogil=True, cache=True, forceinline=True)
 def put_length(q, power, row, at_q, at_log):
     """Write q·4^power and, for `finish_log`, q in the place of its logarithm."""
-    value = q if power == 0.0 else math.ldexp(q, _i32(2.0 * power))
+    value = q if power == 0.0 else scaled_briefly(q, 2 * _i64(power))
     if Q_RANGE[0] <= value <= Q_RANGE[1] or q == 0.0:
         row[at_q] = value
     if q > 0.0:

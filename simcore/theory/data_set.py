@@ -47,7 +47,7 @@ def dead_of_pairs(
     *,
     k: float,
     sigma_w: float | None = None,
-    sigma_b: float = 0.0,
+    sigma_b: float | FloatArray = 0.0,
     q0: float = 1.0,
     distances: Sequence[float],
 ) -> FloatArray:
@@ -127,7 +127,7 @@ def dead_of_inputs(
     *,
     k: float,
     sigma_w: float | None = None,
-    sigma_b: float = 0.0,
+    sigma_b: float | FloatArray = 0.0,
     look: Callable[[str], object] = str,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the share of nodes inactive for all given inputs and its standard error by draws.
@@ -149,16 +149,17 @@ def dead_of_inputs(
     found = np.full((2, depth), np.nan)
     if len(inputs) > MOST_INPUTS:
         return found[0], found[1]
-    law = law_of(k, sigma_w, sigma_b)
-    unit = max(float(np.abs(inputs).max(initial=0.0)), sigma_b) or 1.0
+    scales = np.broadcast_to(np.asarray(sigma_b, dtype=np.float64), (depth,))
+    law = law_of(k, sigma_w, float(scales.max()))
+    unit = max(float(np.abs(inputs).max(initial=0.0)), float(scales.max())) or 1.0
     seen = seen_inputs(inputs / unit, law.g)
-    bias = law.bias_variance / unit**2
-    if bias == 0.0:
+    bias = scales * scales / unit**2
+    if not bias.any():
         seen = seen[seen.any(axis=1)]  # an input that is not seen activates no node
     count = len(seen)
     if not count:
         return np.ones(depth), np.zeros(depth)
-    covariance = law.weight_variance * (seen @ seen.T) / seen.shape[1] + bias
+    covariance = law.weight_variance * (seen @ seen.T) / seen.shape[1] + bias[0]
     layers = min(depth, int(WORK / (count**2 * (count / 3.0 + 2.0 * _draws(count)))))
     for layer in range(layers):
         look(f"layer {layer + 1} of {layers}")
@@ -168,7 +169,9 @@ def dead_of_inputs(
         found[:, layer] = _orthant(correlation)
         angle = np.arccos(correlation)
         overlap = (np.sin(angle) + (math.pi - angle) * correlation - law.g) / (2.0 * math.pi)
-        covariance = law.weight_variance * root[:, None] * root * overlap + bias
+        covariance = (
+            law.weight_variance * root[:, None] * root * overlap + bias[min(layer + 1, depth - 1)]
+        )
         scale = float(np.diagonal(covariance).max())
         covariance, bias = covariance / scale, bias / scale
     return found[0], found[1]

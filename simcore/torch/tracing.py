@@ -32,8 +32,8 @@ Floats = npt.NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
 Layer = tuple[str, int, dict[str, Any]]
 
-PAIR_NAMES = NAMES[: NAMES.index("dead_network1")]
-"""Observables of a pair in one layer; those that follow take the layers for a chain."""
+PAIR_NAMES = tuple(name for name in NAMES if not name.startswith("dead_network"))
+"""Observables of a pair in one layer; the others take the layers for a chain."""
 
 PARALLEL = 4.0
 """1 − c below this many ε² counts as 0: rounding of h alone could cause it."""
@@ -230,9 +230,12 @@ def _observe_pair(h: Floats, parallel: float) -> dict[str, float]:
 
     A distance below `parallel` is 0.
     """
-    before, after = _geometry(h), _geometry(np.maximum(h, 0.0))
+    x = np.maximum(h, 0.0)
+    before, after = _geometry(h), _geometry(x)
     q1, q2, distance = (float(x[0]) for x in (before.q1, before.q2, before.distance))
     distance = 0.0 if distance < parallel else distance
+    apart = float(after.distance[0])
+    apart = 0.0 if apart < parallel else apart
     inactive = h <= 0.0
     return {
         "q1": q1,
@@ -247,6 +250,11 @@ def _observe_pair(h: Floats, parallel: float) -> dict[str, float]:
         "inactive1": float(inactive[0].mean()),
         "inactive2": float(inactive[1].mean()),
         "inactive_both": float(inactive.all(axis=0).mean()),
+        "mean1": float(x[0].mean()),
+        "mean2": float(x[1].mean()),
+        "product": float((x[0] * x[1]).mean()),
+        "variance": 0.5 * float(((x[0] - x[1]) ** 2).mean()),
+        "log_sine": _log(apart * (2.0 - apart)),
     }
 
 

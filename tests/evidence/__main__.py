@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.evidence import angles, death, depth_width, lengths, phases, priors, pytorch, scales
 from tests.evidence.row import FULL, SMALL, Effort, Found, Row
-from tests.evidence.writing import markdown, plot
+from tests.evidence.writing import PICTURE, draw_spread, markdown, plot
 from tests.support.table_command import chosen, measured
 from tests.support.table_command import options as options_of
 
@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     effort = replace(SMALL if options.small else FULL, seed=options.seed)
     names = [row.name for row in rows]
-    results = measured(_measure, "tests.evidence.__main__", names, effort, options.jobs)
+    results = measured(
+        _measure, "tests.evidence.__main__", names, effort, options.jobs, together=_source
+    )
     done, surprises = [], 0
     for row, found in zip(rows, results, strict=True):
         surprise = found.verdict != row.expected
@@ -46,7 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             plot(row, found.sample, Path(options.plots))
     print(f"{len(rows)} rows, {surprises} with another verdict than before")
     if options.markdown:
-        Path(options.markdown).write_text(markdown(done, options.seed), "utf-8")
+        page = Path(options.markdown)
+        page.write_text(markdown(done, options.seed), "utf-8")
+        for _, found in done:
+            if found.spread is not None:
+                draw_spread(found.spread, page.with_name(PICTURE))
     return 1 if surprises else 0
 
 
@@ -57,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plots", metavar="DIR", help="draw QQ plots of whole laws into a folder")
     parser.add_argument("--markdown", metavar="FILE", help="write the table as a page")
     return parser
+
+
+def _source(name: str) -> str:
+    """Return the source of a row: rows of one source share runs, so one process measures them."""
+    return name.partition("/")[0]
 
 
 def _measure(name: str, effort: Effort) -> Found:

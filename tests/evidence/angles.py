@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
 
+from simcore.numerics.text import with_error
 from simcore.theory import trajectory
-from tests.evidence.row import CONTRADICTED, REPRODUCED, Effort, Found, Row, compared, simulated
+from tests.evidence.row import (
+    CONTRADICTED,
+    REPRODUCED,
+    Effort,
+    Found,
+    Row,
+    at_infinity,
+    compared,
+    simulated,
+)
 
 # --- the angle of the activations -----------------------------------------------------------------
 
@@ -17,6 +28,7 @@ ANGLE = 0.1
 TRIAL = " (explicit networks of the figure's setting)"
 OF_ANGLE = "simulate --width 256 --depth 32 --correlation 0.9950041652780258 --trials 20000"
 WIDTH, FIRST, LAST = 256, 1, 30
+CHAINS = 100_000
 
 
 @cache
@@ -28,7 +40,7 @@ def rule(layer: int) -> tuple[float, float]:
     n = WIDTH
     rho = math.log((n + 5) / (n - 1)) - 10 * n / (n + 5) ** 2 + 6 * n / (n - 1) ** 2
     rng = np.random.default_rng(1)
-    x = np.full(100_000, 2.0 * math.log(math.sin(ANGLE)))
+    x = np.full(CHAINS, 2.0 * math.log(math.sin(ANGLE)))
     for _ in range(layer):
         theta = np.arcsin(np.exp(0.5 * np.minimum(x, 0.0)))
         x = x - 2.0 / (3.0 * math.pi) * theta - rho
@@ -36,34 +48,52 @@ def rule(layer: int) -> tuple[float, float]:
     return float(x.mean()), float(x.std())
 
 
-def angle_mean(effort: Effort, layer: int, published: float, slack: float) -> Found:
+def left_out(layer: int) -> float:
+    """Return what the rule leaves out: order θ² at infinite width, which is known, and 3 Σ θ/n."""
+    x, start = 2.0 * math.log(math.sin(ANGLE)), 1.0 - math.cos(ANGLE)
+    exact, total = trajectory(layer, distance=start).log_sine, 0.0
+    for _ in range(layer):
+        theta = math.asin(math.exp(0.5 * x))
+        x, total = x - 2.0 / (3.0 * math.pi) * theta, total + theta / WIDTH
+    return abs(float(exact[-1]) - x) + 3.0 * total
+
+
+def angle_mean(
+    effort: Effort, layer: int, published: float, error: float = 0.0, slack: float = 0.0
+) -> Found:
+    """Compare the mean of ln sin²θ with a published one that has an error of its own."""
     seen = simulated(OF_ANGLE, effort).sel(layer=layer)
-    return compared(float(seen.log_sine), float(seen.log_sine_stderr), published, slack)
+    own = float(seen.log_sine_stderr)
+    found = compared(float(seen.log_sine), math.hypot(own, error), published, slack)
+    return replace(found, value=with_error(float(seen.log_sine), own))
 
 
-def angle_spread(effort: Effort, published: float, slack: float) -> Found:
+def angle_spread(effort: Effort, published: float, networks: int) -> Found:
+    """Compare the standard deviation of ln sin²θ with a published one of so many networks."""
     seen = simulated(OF_ANGLE, effort).sel(layer=LAST)
     std, count = float(seen.log_sine_std), int(seen.log_sine_count)
-    return compared(std, std / math.sqrt(2.0 * count), published, slack)
+    own = std / math.sqrt(2.0 * count)
+    found = compared(std, math.hypot(own, std / math.sqrt(2.0 * networks)), published)
+    return replace(found, value=with_error(std, own))
 
 
 def not_infinite_width(effort: Effort) -> Found:
     """Compare with the infinite width of the same figure, which must fail."""
     return angle_mean(
-        effort, LAST, float(trajectory(LAST, distance=1.0 - math.cos(ANGLE)).log_sine[-1]), 0.0
+        effort, LAST, float(trajectory(LAST, distance=1.0 - math.cos(ANGLE)).log_sine[-1])
     )
 
 
 def jakub() -> list[Row]:
     rows = []
-    for layer, published, slack in ((FIRST, -4.639, 0.001), (LAST, -5.398, 0.006)):
+    for layer, published, error in ((FIRST, -4.639, 0.0012), (LAST, -5.398, 0.006)):
         rows += [
             Row(
                 f"jakub-nica/mean of ln sin^2, layer {layer}",
                 f"{JAKUB}: N = 256, angle 0.1, 5,000 networks",
                 OF_ANGLE,
                 f"{published}" + (" ± 0.006" if layer == LAST else "") + TRIAL,
-                partial(angle_mean, layer=layer, published=published, slack=slack),
+                partial(angle_mean, layer=layer, published=published, error=error),
             ),
             Row(
                 f"jakub-nica/their approximation, layer {layer}",
@@ -71,9 +101,14 @@ def jakub() -> list[Row]:
                 OF_ANGLE,
                 f"{rule(layer)[0]:.3f}",
                 partial(
-                    angle_mean, layer=layer, published=rule(layer)[0], slack=APPROXIMATE[layer]
+                    angle_mean,
+                    layer=layer,
+                    published=rule(layer)[0],
+                    error=rule(layer)[1] / math.sqrt(CHAINS),
+                    slack=left_out(layer),
                 ),
-                why=f"within {APPROXIMATE[layer]:g}, what the rule leaves out at order θ/n",
+                why=f"within {left_out(layer):.2g} more, what the rule leaves out at orders θ² and "
+                "θ/n of a layer",
             ),
         ]
     return [
@@ -83,15 +118,14 @@ def jakub() -> list[Row]:
             JAKUB,
             OF_ANGLE,
             "0.852" + TRIAL,
-            partial(angle_spread, published=0.852, slack=0.009),
+            partial(angle_spread, published=0.852, networks=20_000),
         ),
         Row(
             "jakub-nica/their std, layer 30",
             f"{JAKUB} and Approximation 1",
             OF_ANGLE,
             f"{rule(LAST)[1]:.3f}",
-            partial(angle_spread, published=rule(LAST)[1], slack=0.02),
-            why="within 0.02, as above",
+            partial(angle_spread, published=rule(LAST)[1], networks=CHAINS),
         ),
         Row(
             "jakub-nica/infinite width, layer 30",
@@ -105,29 +139,30 @@ def jakub() -> list[Row]:
     ]
 
 
-APPROXIMATE = {FIRST: 0.003, LAST: 0.03}
-
-
 # --- the decay of 1 − c ---------------------------------------------------------------------------
 
-OF_DECAY = "simulate --width 4096 --depth 512 --correlation 0 --trials 200"
+OF_DECAY = "simulate --width 1024,4096 --depth 512 --correlation 0 --trials 1000"
 EARLY, LATE = 128, 512
 
 
 def decay(effort: Effort, published: float) -> Found:
     """Return the slope of 1/√(1 − c) in l, extrapolated: its correction falls like ln(l)/l."""
-    ds = simulated(OF_DECAY, effort)
-    value, error = _slope(ds.distance_controlled.values, ds.distance_controlled_stderr.values)
+    ds = simulated(OF_DECAY, effort).transpose("width", "layer", ...)
+    value, error = _slope(
+        *at_infinity_of_layers(ds.distance_controlled.values, ds.distance_controlled_stderr.values)
+    )
     # The correction at these depths is that of infinite width, whose recursion has no error.
     exact = _slope(trajectory(LATE, distance=1.0).distance, np.zeros(LATE))[0]
     far = trajectory(200_000, distance=1.0).distance
     limit = (far[-1] ** -0.5 - far[99_999] ** -0.5) / 100_000
-    return compared(
-        _square(value * limit / exact),
-        _square(value) * 2.0 * error / value,
-        published,
-        0.002 * published,
-    )
+    return compared(_square(value * limit / exact), _square(value) * 2.0 * error / value, published)
+
+
+def at_infinity_of_layers(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Extrapolate in N, layer by layer."""
+    found = [at_infinity(v, e) for v, e in zip(values.T, errors.T, strict=True)]
+    means, own = np.array(found).T
+    return means, own
 
 
 def _slope(distance: np.ndarray, error: np.ndarray) -> tuple[float, float]:
@@ -147,7 +182,8 @@ HAYOU = Row(
     OF_DECAY,
     "9π²/2 = 44.41",
     partial(decay, published=4.5 * math.pi**2),
-    why="slope of 1/√(1 − c) from layer 128 to 512, times its ratio at infinite width to 2·10⁵",
+    why="slope of 1/√(1 − c) from layer 128 to 512, extrapolated to N = ∞, times the ratio of "
+    "slopes up to layer 2·10⁵ and up to 512 in mean field",
 )
 
 
@@ -198,20 +234,25 @@ CHO = [
 
 # --- independent outputs --------------------------------------------------------------------------
 
-OF_SHIFT = "simulate --width 1024 --depth 50 --k 0,inf --correlation 0.5 --trials 2000"
+OF_SHIFT = "simulate --width 1024,4096 --depth 50 --k 0,inf --correlation 0.5 --trials 1000"
 
 
 def independent(effort: Effort, k: float, layer: int, published: float) -> Found:
-    ds = simulated(OF_SHIFT, effort).sel(k=k, layer=layer)
-    return compared(float(ds.correlation), float(ds.correlation_stderr), published, 4e-3)
+    """Compare c of a layer, extrapolated to N = ∞."""
+    at = simulated(OF_SHIFT, effort).sel(k=k, layer=layer)
+    return compared(
+        *at_infinity(at.correlation_controlled.values, at.correlation_controlled_stderr.values),
+        published,
+    )
 
 
 def shifted_mean(effort: Effort) -> Found:
     """Return the mean activation over √(q/2): what zero-sum weights subtract, and others keep."""
-    ds = simulated(OF_SHIFT, effort).sel(k=0.0).isel(layer=0)
+    ds = simulated(OF_SHIFT, effort).sel(k=0.0, width=4096).isel(layer=0)
     return compared(float(ds.mean1), float(ds.mean1_stderr), 1.0 / math.sqrt(math.pi))
 
 
+MERGED = float(trajectory(20, correlation=0.5).correlation[-1])
 DUNBAR = [
     Row(
         "dunbar-aaronson/E phi = 0",
@@ -219,20 +260,20 @@ DUNBAR = [
         OF_SHIFT,
         "correlation 0 (zero-sum weights subtract the mean: φ − ⟨φ⟩)",
         partial(independent, k=math.inf, layer=50, published=0.0),
-        why="within 0.004, of the order of 1/N at N = 1024",
+        why="extrapolated to N = ∞ from N = 1024 and 4096, by control variates",
     ),
     Row(
         "dunbar-aaronson/E phi above 0",
         "the same, for ReLU as it is (E φ = √(q/(2π)))",
         OF_SHIFT,
-        "correlation away from 0; mean field 0.94930 at layer 20",
+        f"correlation away from 0; mean field {MERGED:.5f} at layer 20",
         partial(
             independent,
             k=0.0,
             layer=20,
-            published=float(trajectory(20, correlation=0.5).correlation[-1]),
+            published=MERGED,
         ),
-        why="within 0.004; the mean at width 1024 is above mean field",
+        why="as above",
     ),
     Row(
         "dunbar-aaronson/mean activation",
@@ -250,7 +291,7 @@ WRONG = [
         JAKUB,
         OF_ANGLE,
         "-5.167",
-        partial(angle_mean, layer=LAST, published=-5.167, slack=0.006),
+        partial(angle_mean, layer=LAST, published=-5.167, error=0.006),
     ),
     Row(
         "cho-saul/kernel of degree 1, 1 % of q higher",

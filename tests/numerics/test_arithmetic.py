@@ -52,6 +52,19 @@ def test_scaling_is_that_of_ldexp(x: float, exponent: int) -> None:
 
 
 @COMPILES
+@given(
+    FINITE.filter(lambda x: 2.0**-1022 <= abs(x) < 2.0**969) | st.just(0.0),
+    st.integers(-4500, 4500) | st.integers(-1100, -1000),
+)
+def test_brief_scaling_is_that_of_ldexp(x: float, exponent: int) -> None:
+    try:
+        expected = math.ldexp(x, exponent)
+    except OverflowError:
+        expected = math.copysign(math.inf, x)
+    assert repr(arithmetic.scaled_briefly(x, exponent)) == repr(expected)
+
+
+@COMPILES
 @given(FINITE.filter(bool))
 def test_exponents_are_those_of_frexp(x: float) -> None:
     assert arithmetic.binary_exponent(x) == math.frexp(x)[1]

@@ -9,8 +9,10 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from simcore import simulate
 from simcore.errors import InputError
 from simcore.inputs.input_set import InputSet
 from simcore.physics.parameters import MAX_DEPTH, norm_preserving_sigma_w
@@ -18,6 +20,7 @@ from simcore.runs.ensemble import Ensemble
 from simcore.runs.limits import MAX_WIDTH
 from simcore.runs.notes import notes
 from simcore.runs.run import Run, resolve
+from simcore.theory.data_set import dead_of_inputs
 
 DIGITS = Path(__file__).parents[2] / "data" / "digits.h5"
 
@@ -240,11 +243,39 @@ def test_the_law_of_a_framework_is_a_run_in_numbers() -> None:
     assert run(ensemble="rai", sigma_b="fan-in").config_json() == run(ensemble="rai").config_json()
 
 
+def test_biases_follow_the_fan_in_of_each_layer() -> None:
+    """E q' = (E q/2)/3 + 1/(3n) at fan-in n, at any width; 5 standard errors: 1e-6 by chance."""
+    inputs = np.random.default_rng(3).standard_normal((6, 5))
+    widths, fan_ins = (30, 12, 20), (5, 30, 12)
+    q, expected = 2.0 * float((inputs[0] ** 2).mean()), []
+    for n in fan_ins:
+        q = q / 6.0 + 1.0 / (3.0 * n)
+        expected.append(q)
+    ds = simulate(like="pytorch", layer_widths=widths, inputs=inputs, pairs=[(0, 1)], trials=2000)
+    seen = ds.squeeze()
+    assert seen.q1_theory.values == pytest.approx(expected, rel=1e-12)
+    assert np.all(abs(seen.q1 - seen.q1_theory) < 5.0 * seen.q1_stderr)
+    scales = 1.0 / np.sqrt(3.0 * np.array(fan_ins))
+    theory = dead_of_inputs(inputs, 3, k=0.0, sigma_w=3.0**-0.5, sigma_b=scales)[0]
+    assert ds.dead_theory.values == pytest.approx(theory)
+    alike = dead_of_inputs(inputs, 3, k=0.0, sigma_b=0.3)
+    assert np.array_equal(alike, dead_of_inputs(inputs, 3, k=0.0, sigma_b=np.full(3, 0.3)))
+    config = Run(depth=3, layer_widths=widths, like="pytorch").config_json()
+    assert json.loads(config)["sigma_b"] == "fan-in"
+    assert Run.from_config(json.loads(config)).config_json() == config
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": (8, 64)}, "sigma_b = fan-in: needs layers of one width, and one sigma_w"),
-        ({"width": (2,)}, "needs inputs of the width of the layers, 2, and three nodes or more"),
+        (
+            {"width": (8, 64), "weights": "normal"},
+            "sigma_b = fan-in: needs one sigma_w, and layers of one width where weights are normal",
+        ),
+        (
+            {"width": (2,), "weights": "normal"},
+            "needs inputs of the width of the layers, 2, and three nodes or more",
+        ),
         ({"width": (8,), "k": (1.0,)}, "like = pytorch: excludes k"),
         ({"width": (8,), "sigma_b": (0.1,)}, "like = pytorch: excludes sigma_b"),
         ({"width": (8,), "like": "tensorflow"}, "like = tensorflow: is not known. Choose one of"),

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
-from itertools import repeat
+from itertools import groupby, repeat
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -48,8 +48,11 @@ def measured(
     names: Sequence[str],
     effort: Size,
     jobs: int,
+    together: Callable[[str], str] = str,
 ) -> Iterator[Result]:
     """Yield the results in order, each as soon as it is there.
+
+    One process measures neighbours for which `together` is the same.
 
     `measure` is a function of a module, which processes import: what runs as a command is not known
     to them by its own name.
@@ -58,9 +61,12 @@ def measured(
         yield from (measure(name, effort) for name in names)
         return
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        found = repeat(module), repeat(measure.__name__), names, repeat(effort)
-        yield from pool.map(_measured_there, *found)
+        groups = [list(group) for _, group in groupby(names, together)]
+        found = repeat(module), repeat(measure.__name__), groups, repeat(effort)
+        for results in pool.map(_measured_there, *found):
+            yield from results
 
 
-def _measured_there(module: str, function: str, name: str, effort: object) -> Any:
-    return getattr(import_module(module), function)(name, effort)
+def _measured_there(module: str, function: str, names: list[str], effort: object) -> list[Any]:
+    measure = getattr(import_module(module), function)
+    return [measure(name, effort) for name in names]

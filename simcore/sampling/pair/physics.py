@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simcore.numerics.arithmetic import arctan2, at_least_0, times
+from simcore.numerics.arithmetic import arctan2, at_least_0, binary_exponent, scaled_briefly, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import split_key
 from simcore.physics.activation import even, leaks
@@ -26,7 +26,7 @@ from .sums import SUMS, TOTALS
 # neither growth nor decay over any depth leaves the range of float64.
 MANTISSA, POWER, RHO, KAPPA, GAMMA, LIVE, SWAPPED, DIED1, DIED2, HAZARD = range(10)
 STATE = 10
-_i32: Any = np.int32  # the exponents that every target's ldexp takes
+_i64: Any = np.int64
 BOTH, ONE_LEFT, NONE_LEFT = 2.0, 1.0, 0.0
 
 AVERAGES = 5
@@ -99,10 +99,9 @@ def _rescale(state):
     m = state[MANTISSA]
     if 1.0 / RESCALE < m < RESCALE or m == 0.0:
         return
-    _, exponent = math.frexp(m)
-    half = exponent // 2
-    state[MANTISSA] = math.ldexp(m, _i32(-2 * half))
-    state[GAMMA] = math.ldexp(state[GAMMA], _i32(-half))
+    half = binary_exponent(m) // 2
+    state[MANTISSA] = scaled_briefly(m, _i64(-2 * half))
+    state[GAMMA] = scaled_briefly(state[GAMMA], _i64(-half))
     state[POWER] += half
 
 
@@ -281,7 +280,7 @@ def _observe_means(physics, width, totals, state, row):
     _, _, _, _, _, f = direction(state)
     per_node, unit = 1.0 / width, 1.0
     if state[POWER] != 0.0:
-        unit = math.ldexp(1.0, _i32(state[POWER]))
+        unit = scaled_briefly(1.0, _i64(state[POWER]))
     of_first, of_second = shown.MEAN1, shown.MEAN2
     if state[SWAPPED] == 1.0:
         of_first, of_second = of_second, of_first
@@ -358,7 +357,7 @@ def next_law(physics, width, totals, state):
         a, b, d = times(rest, times(m, x2)), times(rest, times(math.sqrt(m), rx)), times(rest, r2)
     s = physics.sigma_b2
     if state[POWER] != 0.0:
-        s = math.ldexp(s, _i32(-2.0 * state[POWER]))
+        s = scaled_briefly(s, -2 * _i64(state[POWER]))
     return a, b, d, s
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from simcore.numerics.arithmetic import at_least_0, times
+from simcore.numerics.arithmetic import at_least_0, binary_exponent, scaled_briefly, times
 from simcore.numerics.kernels import njit
 from simcore.physics.observables import GRADIENT_NAMES
 from simcore.sampling import row as shown
@@ -65,7 +65,7 @@ TOO_SMALL = 2.0**-1000
 (LOG1, LOG2, COSINE, WEIGHT1, TANGENT11, TANGENT12, TANGENT22) = range(len(GRADIENT_NAMES))
 """Columns of `GRADIENTS`, from the first of them on."""
 
-_i32: Any = np.int32
+_i64: Any = np.int64
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -100,12 +100,11 @@ def rescale(gradient):
     size = gradient[D11] + gradient[DEE]
     if size == 0.0:
         return
-    _, exponent = math.frexp(size)
-    half = exponent // 2
+    half = binary_exponent(size) // 2
     for i in range(D22 + 1):
-        gradient[i] = math.ldexp(gradient[i], _i32(-2 * half))
+        gradient[i] = scaled_briefly(gradient[i], _i64(-2 * half))
     for i in range(Z1_1, Z2_E + 1):
-        gradient[i] = math.ldexp(gradient[i], _i32(-half))
+        gradient[i] = scaled_briefly(gradient[i], _i64(-half))
     gradient[EXPONENT] += half
 
 
@@ -123,11 +122,11 @@ def _directions(physics, width, trace, above, q):
     a, b, _, s = next_law(physics, width, trace[FIRST_SUM:], trace)
     unit = math.sqrt(physics.sigma_w2 / width)
     if trace[POWER] != above[POWER]:
-        unit = math.ldexp(unit, _i32(trace[POWER] - above[POWER]))
+        unit = scaled_briefly(unit, _i64(trace[POWER] - above[POWER]))
     root1, first = math.sqrt(trace[MANTISSA]), math.sqrt(above[MANTISSA])
     bias = math.sqrt(physics.sigma_b2)
     if above[POWER] != 0.0:
-        bias = math.ldexp(bias, _i32(-above[POWER]))
+        bias = scaled_briefly(bias, _i64(-above[POWER]))
     if above[SWAPPED] != trace[SWAPPED]:  # the first has died, and x₂ = −r
         q[0, 1] = -times(unit, f / first)
         return
@@ -285,8 +284,8 @@ def scaled(value, power):
     """Return value·4^power; too small a number is not 0, for which others would take it."""
     if power == 0.0 or value == 0.0:
         return value
-    scaled = math.ldexp(value, _i32(2.0 * power))
-    return scaled if scaled != 0.0 else TOO_SMALL
+    made = scaled_briefly(value, 2 * _i64(power))
+    return made if made != 0.0 else TOO_SMALL
 
 
 @njit(nogil=True, cache=True, forceinline=True)
