@@ -96,7 +96,9 @@ def gradient_columns(result: Sequence[Row]) -> list[Column]:
     found = columns(rows)[: len(rows[0].point) + 1]
     for name, note in zip(GRADIENTS, GRADIENT_NOTES, strict=True):
         measured, *scores = _beside(name, rows, name) or [_measured(name, rows, name)]
-        found += [replace(measured, note=note), *scores]
+        with_controls = any(row.has_controlled(name) for row in rows)
+        words = f"{note}, with control variates" if with_controls else note
+        found += [replace(measured, note=words), *scores]
     return found
 
 
@@ -205,10 +207,10 @@ def _growth(result: Sequence[Row]) -> Iterator[str]:
     if first.point or layers < 1:
         return
     name = GRADIENTS[0]
-    factors = [
-        math.exp((first.values.get(of, math.nan) - last.values.get(of, math.nan)) / layers)
-        for of in (name, f"{name}_theory")
+    ends = [
+        [row.best(name)[0], row.values.get(f"{name}_theory", math.nan)] for row in (first, last)
     ]
+    factors = [math.exp((near - far) / layers) for near, far in zip(*ends, strict=True)]
     if not math.isfinite(factors[0]):
         return
     text = f"On the way back a typical squared gradient is multiplied by {factors[0]:.4g} a layer"

@@ -34,10 +34,11 @@ FINER = (
 )
 """Variables that not every run has."""
 GRADIENTS = ("log_gradient1", "gradient_correlation", "tangent11", "tangent12")
-GRADIENT_VARIABLES = tuple(
-    name + suffix for name in GRADIENTS for suffix in (*SUFFIXES, "_theory_1n")
+GRADIENT_VARIABLES = (
+    *(name + suffix for name in GRADIENTS for suffix in (*SUFFIXES, "_theory_1n")),
+    *(GRADIENTS[0] + CONTROL + suffix for suffix in SUFFIXES[:2]),
 )
-"""Variables of a run that follows gradients; not each has a first order."""
+"""Variables of a run that follows gradients; not each has a first order or a controlled value."""
 
 NETWORK = ("dead", "dead_inputs")
 NETWORK_VARIABLES = (

@@ -6,9 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from simcore.errors import InputError
-from simcore.physics.observables import BY_NAME, CONTROL, CONTROLLED
+from simcore.physics.observables import (
+    BY_NAME,
+    CONTROL,
+    CONTROLLED,
+    GRADIENT_CONTROLLED,
+    GRADIENT_FIRST_ORDER,
+)
 from simcore.physics.observables import FIRST_ORDER as PREDICTED
-from simcore.runs.controls import no_controls
+from simcore.runs.controls import no_controls, no_gradient_controls
 from simcore.runs.run import Run
 
 from .along import tick_sparsely
@@ -22,7 +28,10 @@ if TYPE_CHECKING:
 
     from .drawings import Kind
 
-OBSERVABLES = tuple(name for name in PREDICTED if name in CONTROLLED)
+OBSERVABLES = (
+    *(name for name in PREDICTED if name in CONTROLLED),
+    *(name for name in GRADIENT_FIRST_ORDER if name in GRADIENT_CONTROLLED),
+)
 """Observables with a controlled mean that first order in 1/N predicts."""
 
 PLAIN: dict[str, Any] = {"facecolor": "0.92", "edgecolor": "0.75", "lw": 0.5}
@@ -34,7 +43,8 @@ def check_controls(dataset: xr.Dataset, kind: str, observable: str) -> None:
     if observable + CONTROL in dataset:
         return
     config = dataset.attrs.get("config_json")
-    why = no_controls(Run.from_config(json.loads(config))) if config else ""
+    reason = no_gradient_controls if observable in GRADIENT_CONTROLLED else no_controls
+    why = reason(Run.from_config(json.loads(config))) if config else ""
     rule = "needs means estimated with control variates, and this run has none"
     remedy = "Simulate it again with this version, without --controls off."
     if why:

@@ -1,4 +1,4 @@
-"""The file of a run, `simcore-run` format 1.3 (docs/file-format.md): write, read back, describe.
+"""The file of a run, `simcore-run` format 1.6 (docs/file-format.md): write, read back, describe.
 
 A file holds the published arrays (`simcore.files.run_results`) and, in /entry/state, everything
 that is needed to resume or merge it: the tree of moments of whole blocks, their histograms, how
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from simcore.errors import FileFormatError
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.observables import BY_NAME
+from simcore.physics.observables import BY_NAME, GRADIENT_CONTROLLED
 from simcore.runs.controls import in_words
 from simcore.runs.run import Run
 from simcore.statistics.tree import PointStatistics
@@ -45,8 +45,8 @@ __all__ = [
 
 FORMAT = Format("simcore-run", (1, 6), "the file of a run", "simulate")
 
-_STATE_VERSION, _DEATHS_VERSION = (1, 5), (1, 6)
-"""First formats whose state has all that is needed to resume a run, and one of replaced weights."""
+_STATE_VERSION, _CONTROLS_VERSION = (1, 5), (1, 6)
+"""First formats whose state has all that is needed to resume a run, and all controlled values."""
 
 RNG = "philox4x32-10"
 
@@ -218,8 +218,10 @@ def _lacks(run: Run, version: tuple[int, int]) -> str:
     """Return what a run needs to be resumed and the state of an earlier format lacks, if any."""
     if version < _STATE_VERSION:
         return "the observables of the activations"
-    if version < _DEATHS_VERSION and run.controls and run.ensemble in ASYMMETRIC:
+    if version < _CONTROLS_VERSION and run.controls and run.ensemble in ASYMMETRIC:
         return "the probability that both signals are dead"
+    if version < _CONTROLS_VERSION and set(GRADIENT_CONTROLLED) & set(run.columns.controlled):
+        return "the control variates of gradients"
     return ""
 
 

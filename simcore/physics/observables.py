@@ -261,6 +261,9 @@ CONTROLLED = (
 )
 """Observables with a control variate, theory.md 6."""
 
+GRADIENT_CONTROLLED = ("log_gradient1", "log_gradient2")
+"""Likewise in runs with gradients, theory.md (19)."""
+
 HAZARDS = ("dead_network1", "dead_network2", "dead_network_both")
 """Probabilities that are also found as sums of conditional ones, without rare events."""
 
@@ -306,7 +309,7 @@ class Columns:
 
     `pairs` go through the same network; `shared`: the observables of a shared network follow. A
     pair's observables are followed by the `controlled` values of some of them (theory.md 6), those
-    of `HAZARDS` last, and these by its `GRADIENTS`.
+    of `HAZARDS` last, and these by its `GRADIENTS` and the controlled values of some.
     """
 
     pairs: int = 1
@@ -322,12 +325,18 @@ class Columns:
     @property
     def forward(self) -> tuple[str, ...]:
         """Names of a pair's columns on the way forward; of a controlled value, with `CONTROL`."""
-        return NAMES + tuple(name + CONTROL for name in self.controlled)
+        return NAMES + tuple(n + CONTROL for n in self.controlled if n not in GRADIENT_NAMES)
+
+    @property
+    def back(self) -> tuple[str, ...]:
+        """Likewise of those on the way back, which follow."""
+        controlled = tuple(n + CONTROL for n in self.controlled if n in GRADIENT_NAMES)
+        return GRADIENT_NAMES * self.gradients + controlled
 
     @property
     def of_pair(self) -> tuple[str, ...]:
         """Names of the columns of a pair."""
-        return self.forward + GRADIENT_NAMES * self.gradients
+        return self.forward + self.back
 
     @property
     def variates(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simcore.physics.observables import BY_NAME, CONTROL, CONTROLLED
+from simcore.physics.observables import BY_NAME, CONTROL, CONTROLLED, GRADIENT_CONTROLLED
 
 from .answers import Answer, across_widths, answer
 from .overview import LAST, MOST_ROWS, last_layer, varied_parameters
@@ -222,9 +222,8 @@ def _data(
 def _controlled(sources: Sequence[Source]) -> str:
     """Return the observables of the lines that are estimated with control variates, in words."""
     held = {name for source in sources for name in source.dataset}
-    return "; ".join(
-        BY_NAME[name].label for name in LINES if name in CONTROLLED and name + CONTROL in held
-    )
+    some = [name for name in CONTROLLED + GRADIENT_CONTROLLED if name + CONTROL in held]
+    return "; ".join(BY_NAME[name].label for name in LINES if name in some)
 
 
 def _column(values: Sequence[Any]) -> list[Any]:

@@ -16,7 +16,13 @@ import numpy.typing as npt
 import xarray as xr
 
 from simcore.errors import InputError
-from simcore.physics.observables import CONTROL, COVARIANCE, GRADIENT_COVARIANCE, NEAR_ONE
+from simcore.physics.observables import (
+    CONTROL,
+    COVARIANCE,
+    GRADIENT_CONTROLLED,
+    GRADIENT_COVARIANCE,
+    NEAR_ONE,
+)
 
 from .conclusion import conclusion, holds
 from .controlled import has_controls, with_controls
@@ -49,10 +55,12 @@ _JUDGED = COVARIANCE + GRADIENT_COVARIANCE
 _DECAY = {"theory": 0.5, "theory_1n": 1.5}
 """Powers of 1/N with which z falls: deviations like 1/N and 1/N², errors like 1/N^(1/2).
 
-Those of means with control variates are like 1/N^(3/2), and the powers smaller by 1."""
+Those of means with control variates are like 1/N^(3/2), of gradients 1/N, and the powers smaller by
+1 and by 1/2."""
 
+SKEWED = ("log_q1", "log_gradient1")
 CAUTION, MANY = 3.0, 1000
-"""Factor of the p-values of ln q with control variates, and the networks from which it is 1: false
+"""Factor of the p-values of these with control variates, and the networks from which it is 1: false
 alarms were 2 to 3 times as many as claimed with fewer (`joint_test`)."""
 
 _WIDEST = 2.0**25
@@ -303,10 +311,17 @@ def _evidence(dataset: xr.Dataset, z: xr.Dataset, observable: str, suffix: str) 
         skewness=rows(skewness(dataset, observable)),
         expected=expected,
         exact=exact,
-        decay=_DECAY[suffix] - has_controls(dataset, observable),
+        decay=_DECAY[suffix] - _gained(dataset, observable),
         known=rows(dataset["inactive1_count"]).max(axis=1) > 0,
-        caution=CAUTION if observable == "log_q1" and has_controls(dataset, observable) else 1.0,
+        caution=CAUTION if observable in SKEWED and has_controls(dataset, observable) else 1.0,
     )
+
+
+def _gained(dataset: xr.Dataset, observable: str) -> float:
+    """Return the power of 1/N by which controls shrink an error."""
+    if not has_controls(dataset, observable):
+        return 0.0
+    return 0.5 if observable in GRADIENT_CONTROLLED else 1.0
 
 
 def _verdicts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from simcore.physics.observables import CONTROL, CONTROLLED
+from simcore.physics.observables import CONTROL, CONTROLLED, GRADIENT_CONTROLLED
 
 
 def with_controls(dataset: xr.Dataset) -> xr.Dataset:
@@ -14,7 +14,7 @@ def with_controls(dataset: xr.Dataset) -> xr.Dataset:
     where a run has no controls, and at the points of a grid whose networks may die.
     """
     found: dict[str, xr.DataArray] = {}
-    for name in CONTROLLED:
+    for name in CONTROLLED + GRADIENT_CONTROLLED:
         ours = name + CONTROL
         if ours not in dataset or name not in dataset:
             continue

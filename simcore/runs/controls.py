@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.observables import CONTROLLED, EXACT, HAZARDS
+from simcore.physics.observables import CONTROLLED, EXACT, GRADIENT_CONTROLLED, HAZARDS
 
 from . import limits
 from .grid import has_slopes, never_dies
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def controlled(run: Run) -> tuple[str, ...]:
     """Return the observables that have controlled values, unless they are turned off."""
     variates = () if no_controls(run) else CONTROLLED
-    return variates + (() if no_hazards(run) else _hazards(run))
+    back = () if no_gradient_controls(run) else GRADIENT_CONTROLLED
+    return variates + (() if no_hazards(run) else _hazards(run)) + back
 
 
 def no_controls(run: Run) -> str:
@@ -35,6 +36,19 @@ def no_controls(run: Run) -> str:
             f"a network of this width dies with a probability above {limits.MOST_DEATHS:g} within "
             f"{run.depth} layers, and means over the others are not those of all"
         )
+    return ""
+
+
+def no_gradient_controls(run: Run) -> str:
+    """Return why a run has no control variates of the way back; "" if it has them."""
+    if not run.gradients:
+        return "gradients are not followed"
+    if run.ensemble in ASYMMETRIC or run.weights != "normal":
+        return no_controls(run)
+    if all(k == 0.0 for k in run.k):
+        return "means over independent weights are known exactly"
+    if run.shared_network or run.sampler == "dense":
+        return "the noise of their nodes is known only for pairs in networks of their own"
     return ""
 
 
@@ -75,6 +89,8 @@ def in_words(run: Run) -> str:
     parts = [", ".join(controlled(run))]
     if no_controls(run):
         parts.append(f"no others: {no_controls(run)}")
+    elif run.gradients and no_gradient_controls(run):
+        parts.append(f"none of gradients: {no_gradient_controls(run)}")
     parts += _counted(run)
     if run.ensemble not in ASYMMETRIC:
         exact = HAZARDS[:2] if no_controls(run) else EXACT

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .law import FloatArray
 
-__all__ = ["GradientLaw", "gradient_law"]
+__all__ = ["GradientLaw", "gradient_law", "gradient_terms"]
 
 _MEAN2 = 1.0 / math.pi
 """⟨x⟩²/⟨x²⟩ of a rectified normal variable."""
@@ -87,6 +87,36 @@ def gradient_law(
     return mean, std
 
 
+def gradient_terms(
+    nodes: npt.NDArray[np.int64],
+    *,
+    g: float,
+    sigma_w: float,
+    sigma_b: float,
+    q: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Return E ln(χ²_K/N) of each layer, and the noise's share in a squared gradient.
+
+    For control variates, theory.md (19).
+
+    Parameters
+    ----------
+    nodes
+        Width of every layer, shape (depth,).
+    g, sigma_w, sigma_b, q
+        The ensemble, and the mean square of the input as the weights see it.
+
+    Returns
+    -------
+    tuple of ndarray
+        Both of shape (depth,). The first is exact, K binomial (N, ½) and not 0; the second, near
+        infinite width, is 1 in the last layer, and below 1 by a number over N for g ≥ 0.
+    """
+    ones, wide = np.ones(1), nodes[None].astype(np.float64)
+    signal = _Signal(wide, g * ones, sigma_w * ones, np.full(wide.shape, sigma_b), q * ones, ones)
+    return _of_widths(wide)[0, :, 0], signal.noise()[0]
+
+
 class _Signal:
     """One signal of P points: its lengths, theory.md (5), and its gradients."""
 
@@ -123,12 +153,20 @@ class _Signal:
 
     def logarithm(self) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of ln ‖δ‖² of networks that are not dead."""
-        known, place = np.unique(self._nodes, return_inverse=True)
-        values = np.array([_of_width(int(width)) for width in known])
-        mean, variance = np.moveaxis(values[place.reshape(self._nodes.shape)], -1, 0)
+        mean, variance = np.moveaxis(_of_widths(self._nodes), -1, 0)
         total = np.cumsum(variance[:, ::-1], axis=1)[:, ::-1]
         spread = np.sqrt(total) + 0.0 * self._back(0.0)  # NaN where the mean is
         return self._back(mean), spread
+
+    def noise(self) -> FloatArray:
+        """Return the share of the fresh noise in ‖δ^l‖², without (h·δ)²; 1 in the last layer."""
+        found, rho = np.ones_like(self._nodes), np.ones_like(self._g)
+        for layer in range(self._nodes.shape[1] - 2, -1, -1):
+            omega = self._share[:, layer + 1]
+            lift = 2.0 * _bent(self._g) * omega * rho / self._nodes[:, layer]
+            found[:, layer] = 1.0 / (1.0 + lift)
+            rho = (1.0 - self._g * _MEAN2) * (rho * omega + 1.0 - omega) * found[:, layer]
+        return found
 
     def weight_gradient(self) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of ‖δ^l‖² ⟨x²⟩."""
@@ -167,6 +205,13 @@ class _Signal:
 # --- ln ‖δ‖² ------------------------------------------------------------------------------------
 
 
+def _of_widths(nodes: FloatArray) -> FloatArray:
+    """Return `_of_width` of every width, shape (…, 2)."""
+    known, place = np.unique(nodes, return_inverse=True)
+    values = np.array([_of_width(int(width)) for width in known])
+    return np.asarray(values[place.reshape(nodes.shape)])
+
+
 def _of_width(width: int) -> tuple[float, float]:
     """Return mean and variance of ln(χ²_K/N), K binomial (N, ½) but not 0."""
     from scipy.special import digamma, polygamma
@@ -189,7 +234,7 @@ def _shift(nodes: FloatArray, g: FloatArray, share: FloatArray) -> FloatArray:
 
     `share` is the weights' part ω of q. Of δ^{l+1} the law needs ρ = E(h·δ)²/(‖δ‖²q), 1 at the top.
     """
-    bent = (1.0 - 2.0 * g * _MEAN2 + 0.5 * g**2 * _MEAN2) / (1.0 - g * _MEAN2)
+    bent = _bent(g)
     found, rho = np.zeros_like(nodes), np.ones_like(g)
     lift = np.zeros_like(g)
     for layer in range(nodes.shape[1] - 2, -1, -1):
@@ -199,6 +244,11 @@ def _shift(nodes: FloatArray, g: FloatArray, share: FloatArray) -> FloatArray:
         found[lift > _MOST_LIFT, layer] = np.nan
         rho = (1.0 - g * _MEAN2) * (rho * omega + 1.0 - omega)
     return found
+
+
+def _bent(g: FloatArray) -> FloatArray:
+    """Return C of theory.md (17)."""
+    return (1.0 - 2.0 * g * _MEAN2 + 0.5 * g**2 * _MEAN2) / (1.0 - g * _MEAN2)
 
 
 # --- second moments -----------------------------------------------------------------------------

@@ -35,6 +35,8 @@ def test_a_second_table_shows_the_way_back(
     told = " ".join(out.split())
     assert "On the way back a typical squared gradient is multiplied by 1.1" in told
     assert "a layer, at infinite width by 1.189." in told
+    assert "signal 1, with control variates; z of ln grad against 1/N" in told
+    assert "-0.73325" in out  # the read-out's layer: a mean without an error
 
 
 def test_every_observable_has_theory_and_three_may_have_a_verdict(run: Path) -> None:
@@ -50,7 +52,10 @@ def test_every_observable_has_theory_and_three_may_have_a_verdict(run: Path) -> 
 
 @pytest.mark.parametrize(
     "kind",
-    [["gradient"], ["gradient-correlation"], ["tangent"], ["z", "--observable", "tangent12"]],
+    [
+        *(["gradient"], ["gradient-correlation"], ["tangent"]),
+        *(["z", "--observable", "tangent12"], ["deviation", "--observable", "log_gradient1"]),
+    ],
 )
 def test_figures(run: Path, kind: list[str], tmp_path: Path, capsys: Told) -> None:
     made = tmp_path / "figure.svg"

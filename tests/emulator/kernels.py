@@ -53,7 +53,7 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         pair_back_kernels.there,
         (PHYSICS, INTEGERS, i64, i64, STATES, ROWS, ROWS),
     ),
-    "and_back": (pair_back_kernels.and_back, (PHYSICS, INTEGERS, i64, i64, ROWS, ROWS)),
+    "and_back": (pair_back_kernels.and_back, (PHYSICS, INTEGERS, i64, i64, ROWS, ROWS, ROWS)),
     "collect": (
         moment_kernels.collect,
         (ROWS, PLACES, i64, MOMENTS, BINS, COUNTS, VALUES, ROWS),

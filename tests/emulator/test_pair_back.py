@@ -75,9 +75,11 @@ def test_the_special_layers_are_special() -> None:
     assert np.abs(walk(SPECIAL["shrinking"], 4)["log_gradient1"]).max() > 1000.0
 
 
-def test_results_have_the_bytes_of_the_cpu(compiled: Compiled) -> None:
-    """With controls, whose columns stand between; trials take turns where memory is short."""
-    run = Run(depth=4, width=(70,), k=(1.0,), trials=128, gradients=True)
+@pytest.mark.parametrize("width", [3, 70])
+def test_results_have_the_bytes_of_the_cpu(compiled: Compiled, width: int) -> None:
+    """With controls, whose columns stand between and behind; narrow networks die."""
+    run = Run(depth=4, width=(width,), k=(1.0,), trials=128, gradients=True)
+    assert "log_gradient1_controlled" in run.columns.back
     task, device = Task(0, 0, 2, 128), Emulated(compiled)
     expected = PairGradientSampler(run).run(task, None, signals())
     assert equal(expected, PairGradientCudaSampler(run, device).run(task, None, signals()))

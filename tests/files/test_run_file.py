@@ -489,6 +489,19 @@ def test_results_of_format_1_4_are_read_but_not_extended(single: Written, tmp_pa
             work(path)
 
 
+def test_gradients_of_format_1_5_are_not_extended_where_they_have_controls(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    for k in (0.0, 1.0):
+        run = Run(depth=2, width=(8,), k=(k,), trials=64, gradients=True)
+        write_run(path, RunResults(run, statistics(run), complete=True), provenance={})
+        change_attribute(path, "format_version", [1, 5])
+        if k == 0.0:
+            assert read_state(path)[0] == run
+        else:
+            with pytest.raises(FileFormatError, match=r"lacks the control variates of gradients"):
+                read_state(path)
+
+
 @pytest.mark.parametrize("ensemble", ["rai", "he"])
 def test_runs_of_format_1_5_are_extended_unless_weights_are_replaced(
     ensemble: str, tmp_path: Path

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simcore.errors import InputError
-from simcore.physics.observables import CONTROLLED
+from simcore.physics.observables import CONTROLLED, GRADIENT_CONTROLLED
 from simcore.runs.controls import in_words
 from simcore.runs.run import Run
 
@@ -23,6 +23,22 @@ EACH = ("dead_network1", "dead_network2", "dead_network_both")
             {"gradients": True},
             CONTROLLED + BOTH,
             "; theory_1n of log_gradient1, log_gradient2, wei",
+        ),
+        (
+            {"gradients": True, "k": (0.0, 1.0)},
+            CONTROLLED + BOTH + GRADIENT_CONTROLLED,
+            "dead_network_both, log_gradient1, log_gradient2; exact at any width",
+        ),
+        ({"gradients": True, "k": (1.0,), "width": (8,)}, BOTH + GRADIENT_CONTROLLED, "no others"),
+        (
+            {"gradients": True, "k": (1.0,), "shared_network": True},
+            CONTROLLED + BOTH,
+            "; none of gradients: the noise of their nodes is known only for pairs",
+        ),
+        (
+            {"gradients": True},
+            CONTROLLED + BOTH,
+            "; none of gradients: means over independent weights are known exactly",
         ),
         ({"width": (3, 64)}, CONTROLLED + BOTH, "q1, q2"),
         ({"width": (8,)}, BOTH, "dead_network_both; no others: a network of this width dies"),

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from numba import njit
 
 from simcore.numerics.rng import Stream, fill_words, normal_pair
-from simcore.physics.observables import GRADIENT_NAMES, NAMES
+from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
+from simcore.sampling.control.way_back import GradientControls
 from simcore.sampling.pair import cpu_kernels as pair
 from simcore.sampling.pair import physics as pair_physics
 from simcore.sampling.pair.cpu_back_kernels import there_and_back
@@ -49,10 +50,10 @@ def walk(run: Run, trials: int, *, first_trial: int = 0, **changes: float) -> Wa
     pair_physics.start(physics, states)
     if not run.gradients:
         return walk_on(physics, widths, states, first_trial=first_trial)
-    names = NAMES + GRADIENT_NAMES
+    names, variates = NAMES + run.columns.back, GradientControls(run).coefficients(0)
     rows = np.empty((trials, widths.size, len(names)))
     counters = np.zeros((2, 1), dtype=np.int64)
-    there_and_back(physics, widths, first_trial, states, rows, len(NAMES), *counters)
+    there_and_back(physics, widths, first_trial, variates, states, rows, len(NAMES), *counters)
     return Walk(physics, widths, states, rows, names)
 
 

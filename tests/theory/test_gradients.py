@@ -20,7 +20,7 @@ from simcore.errors import InputError
 from simcore.physics.observables import GRADIENT_FIRST_ORDER, GRADIENT_NAMES
 from simcore.physics.parameters import correlation_strength
 from simcore.theory import gradient_trajectory
-from simcore.theory.gradient_widths import gradient_law
+from simcore.theory.gradient_widths import gradient_law, gradient_terms
 from tests.support.oracle import FixedInputs, Law, simulate, simulate_shared
 
 Floats = npt.NDArray[np.float64]
@@ -292,3 +292,20 @@ def test_wide_networks_approach_infinite_width() -> None:
         np.testing.assert_allclose(mean[name], limit.observable(name), rtol=1e-5)
         assert std[name].max() < 2e-3
         assert std[name].min() > 1e-5
+
+
+def test_terms_of_control_variates() -> None:
+    """E ln(χ²_K/N) is the mean of the read-out's layer; the noise's share is near 1 for k >= 0.
+
+    For k < 0 (h·δ)² remains while the noise's part falls, so that the share falls to that ratio.
+    """
+    nodes = np.full(60, 64)
+    for g in (-1.0, 0.0, 0.5, 1.0):
+        mean, share = gradient_terms(nodes, g=g, sigma_w=1.4, sigma_b=0.0, q=1.0)
+        law, _ = gradient_law(*(60,), widths=nodes, g=0.0, sigma_w=1.4, sigma_b=0.0, q1=1.0, q2=1.0)
+        assert np.allclose(mean, law["log_gradient1"][0, -1], rtol=1e-14)
+        assert share[-1] == 1.0
+        assert (share <= 1.0).all()
+        assert (share[:-1] > 1.0 - 2.5 / 64).all() == (g >= 0.0)
+    falls = gradient_terms(nodes, g=-1.0, sigma_w=1.4, sigma_b=0.0, q=1.0)[1]
+    assert falls[0] == pytest.approx(1.0 / (1.0 + 1.0 / math.pi), rel=1e-3)

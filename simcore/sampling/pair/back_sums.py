@@ -1,7 +1,8 @@
 """One layer of a pair on the way back: draw its nodes again, with two normals more, and sum them.
 
 A first pass sums the new normals with what the signals are, from which `way_back.aim_back` makes
-the coefficients of the nodes' gradients; a second pass forms these gradients and sums them. The
+the coefficients of the nodes' gradients, and their squares over active nodes, for control variates;
+a second pass forms these gradients and sums them. The
 normals stay between the two, in the cache. The order of summation is that of `sums`.
 """
 
@@ -65,11 +66,27 @@ def draw_bias(physics, trial, layer, words, normals):
 
 
 @njit(inline="always")
-def add_noise(s, z1, z2, n1, n2, aim):
-    """Return a lane's sums of x, r̄ and 1 with the fresh normals, with one node added."""
+def noise_of(z1, z2, n1, n2, aim, c):
+    """Return x and r̄ of a node, and the normals of its two gradients; 0 where it is inactive.
+
+    The second's is c[0] n1 + c[1] n2 (`way_back.aim_noise`).
+    """
     cotangent, scale = aim
     p, t = times(cotangent, z1), times(scale, z2)
-    x, r = activated(z1), residual(z1, p, t)
+    zero = type(z1)(0)
+    first = zero if inactive(z1) else n1
+    both = type(z1)(times(c[0], n1) + times(c[1], n2))
+    second = zero if second_inactive(p, t) else both
+    return activated(z1), residual(z1, p, t), first, second
+
+
+@njit(inline="always")
+def add_noise(s, z1, z2, n1, n2, aim, c):
+    """Return a lane's sums with one node added, first pass.
+
+    They are those of x, r̄ and 1 with the fresh normals, and of the squares of `noise_of`.
+    """
+    x, r, first, second = noise_of(z1, z2, n1, n2, aim, c)
     return (
         fma32(x, n1, s[0]),
         fma32(x, n2, s[1]),
@@ -77,8 +94,8 @@ def add_noise(s, z1, z2, n1, n2, aim):
         fma32(r, n2, s[3]),
         _f32(s[4] + n1),
         _f32(s[5] + n2),
-        s[6],
-        s[7],
+        fma32(first, first, s[6]),
+        fma32(second, second, s[7]),
         s[8],
     )
 
@@ -137,7 +154,7 @@ def _place(i):
 
 
 @njit(nogil=True, cache=True)
-def noise_chunk(signals, fresh, nodes, aim, sums, flags):
+def noise_chunk(signals, fresh, nodes, aim, c, sums, flags):
     """Sum a chunk of `nodes` nodes by lanes, first pass; arrays flat (`Nodes`)."""
     sums[:] = F_ZERO
     flags[:] = ZERO
@@ -147,15 +164,15 @@ def noise_chunk(signals, fresh, nodes, aim, sums, flags):
             j = b * LANES + lane
             s = load(sums, flags, lane)
             z1, z2, n1, n2 = _quad(signals, fresh, j, 0)
-            s = add_noise(s, z1, z2, n1, n2, aim)
+            s = add_noise(s, z1, z2, n1, n2, aim, c)
             z1, z2, n1, n2 = _quad(signals, fresh, j, 2)
-            s = add_noise(s, z1, z2, n1, n2, aim)
+            s = add_noise(s, z1, z2, n1, n2, aim, c)
             store(s, sums, flags, lane)
     for i in range(full * 2 * LANES, nodes):
         lane = i % LANES
         j, w = _place(i)
         z1, z2, n1, n2 = _quad(signals, fresh, j, w)
-        s = add_noise(load(sums, flags, lane), z1, z2, n1, n2, aim)
+        s = add_noise(load(sums, flags, lane), z1, z2, n1, n2, aim, c)
         store(s, sums, flags, lane)
 
 
@@ -202,7 +219,7 @@ def in_single(c):
 
 
 @njit(nogil=True, cache=True)
-def wide_noise(width, nodes, aim, room, totals):
+def wide_noise(width, nodes, aim, c, room, totals):
     """Sum a layer of 64 nodes or more, first pass; `totals` has shape (TOTALS,)."""
     chunks = (width + CHUNK - 1) // CHUNK
     for slot in range(min(chunks, SLOTS)):
@@ -212,6 +229,7 @@ def wide_noise(width, nodes, aim, room, totals):
                 nodes.fresh[chunk].reshape(4 * GROUPS),
                 min(CHUNK, width - chunk * CHUNK),
                 aim,
+                c,
                 room.sums,
                 room.flags,
             )
@@ -252,11 +270,9 @@ def small_nodes(nodes, i):
 
 
 @njit(inline="always")
-def add_small_noise(s, z1, z2, n1, n2, aim):
+def add_small_noise(s, z1, z2, n1, n2, aim, c):
     """Return `add_noise` in float64."""
-    cotangent, scale = aim
-    p, t = times(cotangent, z1), times(scale, z2)
-    x, r = activated(z1), residual(z1, p, t)
+    x, r, first, second = noise_of(z1, z2, n1, n2, aim, c)
     return (
         fma64(x, n1, s[0]),
         fma64(x, n2, s[1]),
@@ -264,8 +280,8 @@ def add_small_noise(s, z1, z2, n1, n2, aim):
         fma64(r, n2, s[3]),
         s[4] + n1,
         s[5] + n2,
-        s[6],
-        s[7],
+        fma64(first, first, s[6]),
+        fma64(second, second, s[7]),
     )
 
 
@@ -289,14 +305,14 @@ NOTHING = (0.0,) * SUMS
 
 
 @njit(nogil=True, cache=True)
-def small_noise(width, nodes, aim, totals):
+def small_noise(width, nodes, aim, c, totals):
     """Sum a layer below 64 nodes in float64, first pass."""
     totals[:] = 0.0
     for lane in range(min(LANES, width)):
         s = NOTHING
         for i in range(lane, width, LANES):
             z1, z2, n1, n2 = small_nodes(nodes, i)
-            s = add_small_noise(s, z1, z2, n1, n2, aim)
+            s = add_small_noise(s, z1, z2, n1, n2, aim, c)
         for k in range(SUMS):
             totals[k] += s[k]
 

@@ -12,6 +12,7 @@ from simcore.physics.slopes import RELU
 from simcore.runs.grid import has_slopes
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
+from simcore.sampling.control.way_back import GradientControls
 from simcore.sampling.driver import BlockSampler, Floats
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
@@ -179,6 +180,10 @@ class PairGradientSampler(PairSampler):
 
     node_seconds, layer_seconds = 3.5 * PairSampler.node_seconds, 3.5 * PairSampler.layer_seconds
 
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.variates = GradientControls(run)
+
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial."""
         depth, columns = 2, self.run_plan.columns
@@ -203,9 +208,9 @@ class PairGradientSampler(PairSampler):
         """Take trials through all layers and back."""
         physics, widths = self.physics[point], self.widths[point]
         of_pairs.start(physics, carried)
-        forward = len(self.run_plan.columns.forward)
-        stop, progress = signals.stop, signals.progress
-        back.there_and_back(physics, widths, first_trial, carried, rows, forward, stop, progress)
+        variates, forward = self.variates.coefficients(point), len(self.run_plan.columns.forward)
+        given = physics, widths, first_trial, variates
+        back.there_and_back(*given, carried, rows, forward, signals.stop, signals.progress)
 
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
         """Run a task in the calling thread."""

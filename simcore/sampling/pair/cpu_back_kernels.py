@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
+from simcore.sampling.control import way_back as control
 
 from . import back_sums, way_back
 from . import sums as in_lanes
@@ -34,13 +35,14 @@ class Back(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _sum_noise(width, nodes, scratch):
+def _sum_noise(width, coefficients, nodes, scratch):
     """Sum a layer's nodes, first pass, into `scratch.totals`."""
     if width < in_lanes.SMALL:
-        back_sums.small_noise(width, nodes, in_lanes.double(scratch.aim), scratch.totals)
+        aim = in_lanes.double(scratch.aim)
+        back_sums.small_noise(width, nodes, aim, coefficients, scratch.totals)
     else:
-        aim = in_lanes.single(scratch.aim)
-        back_sums.wide_noise(width, nodes, aim, scratch, scratch.totals)
+        aim, c = in_lanes.single(scratch.aim), back_sums.in_single(coefficients)
+        back_sums.wide_noise(width, nodes, aim, c, scratch, scratch.totals)
 
 
 @njit(nogil=True, cache=True)
@@ -55,10 +57,11 @@ def _sum_gradient(width, coefficients, nodes, scratch):
 
 
 @njit(nogil=True, cache=True)
-def _go_back(physics, widths, trial, rows, back, scratch):
-    """Take the gradients of one trial from the last layer to the first; `rows` (layer, GRADIENTS).
+def _go_back(physics, widths, trial, variates, rows, back, scratch):
+    """Take the gradients of one trial from the last layer to the first.
 
-    A network that is dead for both signals has none.
+    `rows`, (layer, column), has `GRADIENTS` and perhaps the controlled values of some. A network
+    that is dead for both signals has none.
     """
     trace, gradient, depth = back.trace, back.gradient, rows.shape[0]
     gradient[:] = 0.0
@@ -72,7 +75,8 @@ def _go_back(physics, widths, trial, rows, back, scratch):
                 way_back.read_out(width, back.coefficients, gradient)
             else:
                 back_sums.draw_bias(physics, trial, layer + 1, back.words, back.noise_bias)
-                _sum_noise(width, back.nodes, scratch)
+                way_back.aim_noise(trace[layer], trace[layer + 1], gradient, back.coefficients)
+                _sum_noise(width, back.coefficients, back.nodes, scratch)
                 way_back.aim_back(
                     physics,
                     width,
@@ -93,14 +97,16 @@ def _go_back(physics, widths, trial, rows, back, scratch):
             physics, nodes_below, trace[layer], trace[below], gradient, rows[layer]
         )
     way_back.add_up(rows)
+    control.subtract(variates, rows)
 
 
 @njit(nogil=True, cache=True)
-def there_and_back(physics, widths, first_trial, states, rows, forward, stop, progress):
+def there_and_back(physics, widths, first_trial, variates, states, rows, forward, stop, progress):
     """Take consecutive trials through all layers and back.
 
     As `cpu_kernels.advance`; the first `forward` columns of `rows` are of the way forward and have
-    its bytes, the others are `GRADIENTS`.
+    its bytes, the others are `GRADIENTS` and, controlled by `variates` (`control.way_back`), some
+    of them.
     """
     depth = rows.shape[1]
     scratch = Scratch(
@@ -130,4 +136,5 @@ def there_and_back(physics, widths, first_trial, states, rows, forward, stop, pr
             way_back.keep(width, state, scratch.totals, back.trace[j])
             finish_layer(physics, width, scratch.totals, state, rows[t, j, :forward])
             progress[0] += width
-        _go_back(physics, widths, first_trial + t, rows[t, :, forward:], back, scratch)
+        own = rows[t, :, forward:]
+        _go_back(physics, widths, first_trial + t, variates, own, back, scratch)

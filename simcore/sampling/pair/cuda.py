@@ -14,6 +14,7 @@ import numpy as np
 from simcore.numerics.lanes import LANES
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
+from simcore.sampling.control.way_back import GradientControls
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.statistics.blocks import BLOCK, Task
 
@@ -143,6 +144,10 @@ class PairGradientCudaSampler(PairCudaSampler):
     )
     whole = True
 
+    def __init__(self, run: Run, device: Device | None = None) -> None:
+        super().__init__(run, device)
+        self.variates = GradientControls(run)
+
     def prepare(self) -> None:
         """Compile the kernels by running two blocks of a narrow network."""
         run = Run(
@@ -169,5 +174,6 @@ class PairGradientCudaSampler(PairCudaSampler):
         trials, forward = rows.shape[0], len(self.run_plan.columns.forward)
         traces = self.device.room((trials, self.run_plan.depth, TRACE))
         place = (self.physics[point], self.device.put(self.widths[point]), first_trial, forward)
+        variates = self.device.put(self.variates.coefficients(point))
         self.device.launch(back.there, trials, THREADS, *place, carried, traces, rows)
-        self.device.launch(back.and_back, trials, THREADS, *place, traces, rows)
+        self.device.launch(back.and_back, trials, THREADS, *place, variates, traces, rows)

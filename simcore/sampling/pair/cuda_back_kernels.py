@@ -14,6 +14,7 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.sampling.control import way_back as control
 from simcore.sampling.cuda.kernels import kernel
 
 from . import physics as pair_physics
@@ -85,7 +86,7 @@ def _add(second, s, node, aim, c):
     """Return a lane's sums with one node added, of the first or the second pass."""
     if second:
         return add_gradient(s, node[0], node[1], node[2], node[3], aim, c)
-    return add_noise(s, node[0], node[1], node[2], node[3], aim)
+    return add_noise(s, node[0], node[1], node[2], node[3], aim, c)
 
 
 @njit(forceinline=True)
@@ -142,7 +143,7 @@ def _add_small(second, s, node, aim, c):
     )
     if second:
         return add_small_gradient(s, z1, z2, n1, n2, aim, c)
-    return add_small_noise(s, z1, z2, n1, n2, aim)
+    return add_small_noise(s, z1, z2, n1, n2, aim, c)
 
 
 @njit(forceinline=True)
@@ -211,7 +212,7 @@ def there(physics, widths, first_trial, forward, states, traces, rows):
 
 
 @kernel(launch_bounds=(THREADS, BLOCKS_BACK), lto=False, cache=True)
-def and_back(physics, widths, first_trial, forward, traces, rows):
+def and_back(physics, widths, first_trial, forward, variates, traces, rows):
     """Take the gradients of consecutive trials from the last layer to the first.
 
     Written: the columns of `rows` from `forward` on, as `cpu_back_kernels.there_and_back` does.
@@ -248,6 +249,8 @@ def and_back(physics, widths, first_trial, forward, traces, rows):
                         BIAS_STREAM, U_ZERO, words[0], words[1], physics.key0, physics.key1
                     )
                     bias[0], bias[1] = n1, n2
+                    above = traces[block, layer + U_ONE]
+                    way_back.aim_noise(trace, above, gradient, coefficients)
             cuda.syncthreads()
             if not last:
                 _sum_back(physics, False, thread, width, words, aim, coefficients, parts, totals)
@@ -277,4 +280,6 @@ def and_back(physics, widths, first_trial, forward, traces, rows):
             )
         cuda.syncthreads()
     if thread == U_ZERO:
-        way_back.add_up(rows[block, :, forward:])
+        own = rows[block, :, forward:]
+        way_back.add_up(own)
+        control.subtract(variates, own)

@@ -43,8 +43,11 @@ SECOND_DIED = FIRST_DIED + 1
 TRACE = SECOND_DIED + 1
 """Numbers that are kept of a layer: state, averages, whether each signal has no active node."""
 
-NOISE_X, NOISE_R, NOISE_1 = 0, 2, 4
-"""Sums of x, r̄ and 1 over the nodes, with the first and the second normal of the way back."""
+NOISE_X, NOISE_R, NOISE_1, NOISE_2 = 0, 2, 4, 6
+"""Sums of x, r̄ and 1 over the nodes, with the first and the second normal of the way back.
+
+Then those of the squares of each gradient's own normals, over the nodes active for its signal.
+"""
 
 D11, D1E, DEE, D22, Z1_1, Z1_E, Z2_1, Z2_E = range(8)
 """Sums of a layer: δ₁², δ₁e, e², δ₂², and z₁, z₂ with δ₁ and e."""
@@ -52,8 +55,11 @@ D11, D1E, DEE, D22, Z1_1, Z1_E, Z2_1, Z2_E = range(8)
 EXPONENT = 8
 """The sums D are in units of 4^EXPONENT, those with z of 2^EXPONENT."""
 
-GRADIENT = 9
-"""Numbers of a gradient between layers: its sums, and their exponent."""
+SQUARES = 9
+"""⟨ξ²⟩ over the active nodes of each signal, which control variates use."""
+
+GRADIENT = 11
+"""Numbers of a gradient between layers: its sums, their exponent, and `SQUARES`."""
 
 X_1, R_1, XI1_1, ONE_1, X_E, R_E, XI1_E, XI2_E, ONE_E = range(9)
 COEFFICIENTS = 9
@@ -64,6 +70,9 @@ TOO_SMALL = 2.0**-1000
 
 (LOG1, LOG2, COSINE, WEIGHT1, TANGENT11, TANGENT12, TANGENT22) = range(len(GRADIENT_NAMES))
 """Columns of `GRADIENTS`, from the first of them on."""
+
+SEEN = len(GRADIENT_NAMES)
+"""First of the columns that control variates read: ln ⟨ξ²⟩ of each signal."""
 
 _i64: Any = np.int64
 
@@ -85,7 +94,7 @@ def read_out(width, coefficients, gradient):
     for i in range(COEFFICIENTS):
         coefficients[i] = 0.0
     coefficients[XI1_1] = 1.0 / math.sqrt(width)
-    gradient[EXPONENT] = 0.0
+    gradient[EXPONENT] = gradient[SQUARES] = gradient[SQUARES + 1] = 0.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -145,13 +154,29 @@ def _directions(physics, width, trace, above, q):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def aim_back(physics, width, trace, above, noise, noise_bias, gradient, q, coefficients):
-    """Write the coefficients of a layer, theory.md (B1), and bring the gradient above to order 1.
+def aim_noise(trace, above, gradient, coefficients):
+    """Write the direction of the second gradient above in the plane of the two normals of a node.
 
-    `noise` has the layer's sums of x, r̄ and 1 with the normals, `noise_bias` the two normals of the
-    bias, `gradient` the sums of the layer above; `q` is scratch, shape (2, 3).
+    Brings the gradient above to order 1.
     """
     rescale(gradient)
+    coefficients[0], coefficients[1] = 1.0, 0.0
+    s11, s1e, see = _root(gradient)
+    one = s11 - s1e  # δ₂ = δ₁ − e
+    length = math.sqrt(times(one, one) + times(see, see))
+    if length > 0.0 and above[SWAPPED] == trace[SWAPPED]:
+        coefficients[0], coefficients[1] = one / length, -see / length
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def aim_back(physics, width, trace, above, noise, noise_bias, gradient, q, coefficients):
+    """Write the coefficients of a layer, theory.md (B1), after `aim_noise` and the first pass.
+
+    `noise` has the layer's sums of that pass, `noise_bias` the two normals of the bias, `gradient`
+    the sums of the layer above; `q` is scratch, shape (2, 3).
+    """
+    for i in range(2):
+        gradient[SQUARES + i] = noise[NOISE_2 + i] / width
     _directions(physics, width, trace, above, q)
     shift = 1.0 - math.sqrt(1.0 - physics.g)  # of A = I − aJ/n
     x, r = trace[FIRST_SUM] / width, trace[FIRST_SUM + 2] / width
@@ -229,6 +254,10 @@ def observe_back(physics, width, trace, below, gradient, row):
     x11, x12, x22, unit = _lengths(physics, width, below)
     squares, products = (d11, d12, d22, power, power), (x11, x12, x22, unit, unit)
     write_gradients(physics.sigma_w2, physics.sigma_b2, products, squares, row)
+    for i in range(row.shape[0] - SEEN):
+        which = 1 - i if trace[SWAPPED] == 1.0 else i
+        row[SEEN + i] = gradient[SQUARES + which]
+        shown.finish_log(row, SEEN + i, 1.0, 0.0)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
