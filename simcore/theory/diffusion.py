@@ -193,7 +193,7 @@ def _follow(at: FloatArray, problem: _Problem, refined: int) -> tuple[FloatArray
     size = (high - low) / (CELLS * refined)
     below = math.ceil((start - low) / size)
     count = below + math.ceil((high - start) / size) + 1
-    edges = start + size * (np.arange(count + 1) - below - 0.5)
+    edges: FloatArray = np.asarray(start + size * (np.arange(count + 1.0) - below - 0.5), float)
     inner = edges[1:-1]
     p, clock = np.zeros(count), 0.0
     p[below] = 1.0

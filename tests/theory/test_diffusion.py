@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,14 +90,16 @@ def test_networks_have_the_law() -> None:
     run = Run(depth=width, width=(width,), slopes="shaped:0,-1", correlation=(0.3,), seed=4, keep=0)
     c = walk(run, trials)["correlation"]
     for layer, t in ((16, 0.25), (64, 1.0)):
-        law = theory.sde(t, shape=(0.0, -1.0), correlation=0.3)
-        assert stats.kstest(c[:, layer - 1], lambda x, law=law: law.probability(x)[0])[1] > 1e-4
-    without = theory.sde(1.0, shape=(0.0, 0.0), correlation=0.3)
-    assert stats.kstest(c[:, -1], lambda x: without.probability(x)[0])[1] < 1e-4
+        assert p_value(c[:, layer - 1], theory.sde(t, shape=(0.0, -1.0), correlation=0.3)) > 1e-4
+    assert p_value(c[:, -1], theory.sde(1.0, shape=(0.0, 0.0), correlation=0.3)) < 1e-4
+
+
+def p_value(values: Floats, law: theory.DepthWidthLaw) -> float:
+    return float(stats.kstest(values, lambda x: law.probability(x)[0]).pvalue)
 
 
 def test_bad_arguments_are_refused() -> None:
-    for given in (
+    bad: list[dict[str, Any]] = [
         {"times": []},
         {"times": [1.0, 0.5]},
         {"times": 0.0},
@@ -104,8 +107,9 @@ def test_bad_arguments_are_refused() -> None:
         {"times": 1.0, "shape": (1.0,)},
         {"times": 1.0, "shape": (0.0, math.inf)},
         {"times": 1.0, "shape": (0.0, -1.0), "correlation": 1.0},
-    ):
+    ]
+    for given in bad:
         with pytest.raises(InputError):
-            theory.sde(**given)  # type: ignore[arg-type]
+            theory.sde(**given)
     with pytest.raises(InputError, match="levels"):
         theory.sde(1.0).quantile(1.5)
