@@ -44,6 +44,7 @@ from simcore.physics.observables import (
     NETWORK_NAMES,
 )
 from simcore.results.open_run import open_run
+from simcore.runs.grid import has_slopes
 from simcore.runs.predictions import has_first_order
 from simcore.runs.run import Run
 from simcore.statistics.blocks import BLOCK
@@ -207,6 +208,7 @@ def test_every_dataset_is_documented_and_the_other_way_round(
         *["shared"] * (not run.shared),
         "file" if run.inputs is None else "random",
         *["scale"] * (run.sigma_b is None),
+        *["slopes"] * (not has_slopes(run)),
         *(["symmetric", "Gaussian"] if run.ensemble in ASYMMETRIC else ["asymmetric"]),
         *["first order"] * (not has_first_order(run) or sum(1 / n for n in widths) > 1.0),
     }

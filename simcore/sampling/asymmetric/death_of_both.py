@@ -3,10 +3,10 @@
 With a and b for v/σ of the two signals (`death`), and the angle θ of the pair (h₁, h₂) where the
 weight of a node is replaced, theory.md (3c):
 
-    p = [T₂(a₀, b₀; θ₀) + … + T₂(aₙ, bₙ; θₙ)]/(n + 1),    T₂ = P(z₁ ≤ −βa, z₂ ≤ −βb), z₁z₂ = cos θ
+    p = [T₂(a₀, b₀; θ₀) + … + T₂(aₙ, bₙ; θₙ)]/(n + 1),    T₂ = P(z₁ ≤ −βa, z₂ ≤ −βb)
 
-over β and normals z. From θ = 0 or π, where one of the two conditions implies the other or forbids
-it, with V = tan(θ/2), h(y) = (1 − exp(−y))/y and
+over β and normals z with E z₁z₂ = cos θ. From θ = 0 or π, where one condition implies the other or
+forbids it, with V = tan(θ/2), h(y) = (1 − exp(−y))/y and
 
     I(a, b, V) = (1/π) ∫₀ⱽ h(y) dv/(1 + v²),    y = (a − b)²/(8v²) + (a + b)² v²/8 + (a² + b²)/4,
 
