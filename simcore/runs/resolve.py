@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +22,7 @@ from simcore.physics.ensembles import (
     WITHOUT_K,
     ensemble_name,
 )
-from simcore.physics.observables import GRADIENT_NAMES, HAZARDS, NAMES, NETWORK_NAMES
+from simcore.physics.observables import GRADIENT_NAMES, NAMES, NETWORK_NAMES
 from simcore.physics.parameters import (
     MAX_DEPTH,
     SCALE_LIMITS,
@@ -35,16 +35,16 @@ from simcore.physics.parameters import (
     sorted_grid,
     whole,
 )
-from simcore.physics.slopes import SHAPED, parse_slopes
 from simcore.physics.weight_laws import parse_weights
 from simcore.statistics.blocks import BLOCK
 from simcore.theory.scales import default_sigma_w
 
 from . import limits
+from .activation import activation, check_slopes
 from .controls import controlled, no_controls
 from .costs import sampler_costs
 from .ensemble import FRAMEWORKS, Ensemble
-from .grid import all_slopes, axes, has_slopes, never_dies, scales
+from .grid import axes, has_slopes, scales
 from .limits import DEFAULTS, EXCLUSIVE
 from .spec import RunSpec
 from .target import Target
@@ -67,7 +67,7 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     spec = _normalised(spec)
     _check_exclusive(spec)
     spec = _spelled_out(spec)
-    values = _layers(spec) | _law(spec) | _statistics(spec) | _signals(spec) | _activation(spec)
+    values = _layers(spec) | _law(spec) | _statistics(spec) | _signals(spec) | activation(spec)
     if has_slopes(cast("Run", RunSpec(**values))):
         values["sigma_w_of_k"] = None  # the default follows the slopes of a point, too
     if values["sigma_b"] == FAN_IN:
@@ -83,7 +83,7 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     values["sampler"] = _sampler(draft)
     draft = cast("Run", RunSpec(**values))
     _check_gradients(draft)
-    _check_slopes(draft)
+    check_slopes(draft)
     return values | {"controls": _controls(draft, spec.controls)}
 
 
@@ -299,10 +299,6 @@ def _check_pair(run: Run) -> None:
             raise InputError(
                 "sigma_w", scale, rule, "Choose a value in that range, or use `sampler` dense."
             )
-    target = run.until_stderr
-    if target is not None and never_dies(run) and Target.of(target).observable in HAZARDS:
-        rule = "is of dead networks, and no signal dies where s- is not 0"
-        raise InputError("until_stderr", run.until_stderr, rule, "Take another observable.")
     gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
     least = min((gap for gap in gaps if gap > 0.0), default=1.0)
     if min(scales(run)) ** 2 * min(run.q0) * least < limits.PAIR_DIFFERENCE:
@@ -316,48 +312,6 @@ def _check_gradients(run: Run) -> None:
     if run.gradients and run.ensemble in ASYMMETRIC and run.sampler == "gram":
         rule = "goes back through explicit weights for rai and raai"
         raise InputError("gradients", "on", rule, "Use the `sampler` dense, or auto.")
-
-
-def _activation(spec: RunSpec) -> dict[str, Any]:
-    """Return slopes and negative_slope; ReLU is None."""
-    slopes = None if spec.slopes is None else parse_slopes(spec.slopes)
-    negative = spec.negative_slope
-    if negative is not None:
-        negative = tuple(float(x) for x in sorted_grid("negative_slope", negative))
-        for slope in negative:
-            parse_slopes((1.0, slope))
-    if slopes == "1,0" or negative == (0.0,):
-        slopes = negative = None
-    return {"slopes": slopes, "negative_slope": negative}
-
-
-_REFUSED: tuple[tuple[str, Callable[[Run], bool], str], ...] = (
-    ("the ensembles rai and raai", lambda run: run.ensemble in ASYMMETRIC, "`ensemble` he"),
-    ("networks that inputs share", lambda run: run.shared_network, "a single pair"),
-    ("explicit weights", lambda run: run.sampler == "dense", "normal weights, `sampler` gram"),
-    ("gradients", lambda run: run.gradients, "no `gradients`"),
-)
-"""What knows only ReLU, and the remedy."""
-
-
-def _check_slopes(run: Run) -> None:
-    """Refuse slopes where only ReLU is known, and what would lose digits."""
-    if not has_slopes(run):
-        return
-    name, value = "slopes", str(run.slopes)
-    if run.slopes is None:
-        name, value = "negative_slope", shown(run.negative_slope or ())
-    for what, holds, remedy in _REFUSED:
-        if holds(run):
-            raise InputError(name, value, f"are not for {what}", f"Take {remedy}, or slopes 1,0.")
-    if run.layer_widths is not None and str(run.slopes).startswith(SHAPED):
-        rule = "follow one width, not a width for each layer"
-        raise InputError(name, value, rule, "Give two numbers, or one `width`.")
-    gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
-    if any(abs(sum(slopes)) < 0.01 * slopes[0] for slopes in all_slopes(run)) and max(gaps) > 1.9:
-        rule = "need a `correlation` of -0.9 or more where phi is nearly even"
-        remedy = "Opposite signals have nearly the same activations: take the positive overlap."
-        raise InputError(name, value, rule, remedy)
 
 
 # --- control variates ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .asymmetric import late_growth
 from .asymmetric import norm_preserving_sigma_w as asymmetric_sigma_w
+from .diffusion import DepthWidthLaw, sde
 from .finite_width import FIRST_ORDER, FirstOrder, first_order, first_order_grid
 from .gradients import GradientTrajectory, gradient_trajectory
 from .law import Phase
@@ -21,6 +22,7 @@ from .population import PopulationTrajectory, population_trajectory
 
 __all__ = [
     "FIRST_ORDER",
+    "DepthWidthLaw",
     "FirstOrder",
     "FixedPoint",
     "GradientTrajectory",
@@ -38,5 +40,6 @@ __all__ = [
     "late_growth",
     "phase",
     "population_trajectory",
+    "sde",
     "trajectory",
 ]

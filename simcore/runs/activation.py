@@ -1,0 +1,65 @@
+"""The activation of a run: its slopes, and what refuses other slopes than ReLU's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from simcore.errors import InputError
+from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.observables import HAZARDS
+from simcore.physics.parameters import shown, sorted_grid
+from simcore.physics.slopes import SHAPED, parse_slopes
+
+from .grid import all_slopes, has_slopes, never_dies
+from .spec import RunSpec
+from .target import Target
+
+if TYPE_CHECKING:
+    from .run import Run
+
+
+def activation(spec: RunSpec) -> dict[str, Any]:
+    """Return slopes and negative_slope; ReLU is None."""
+    slopes = None if spec.slopes is None else parse_slopes(spec.slopes)
+    negative = spec.negative_slope
+    if negative is not None:
+        negative = tuple(float(x) for x in sorted_grid("negative_slope", negative))
+        for slope in negative:
+            parse_slopes((1.0, slope))
+    if slopes == "1,0" or negative == (0.0,):
+        slopes = negative = None
+    return {"slopes": slopes, "negative_slope": negative}
+
+
+_REFUSED: tuple[tuple[str, Callable[[Run], bool], str], ...] = (
+    ("the ensembles rai and raai", lambda run: run.ensemble in ASYMMETRIC, "`ensemble` he"),
+    ("networks that inputs share", lambda run: run.shared_network, "a single pair"),
+    ("explicit weights", lambda run: run.sampler == "dense", "normal weights, `sampler` gram"),
+    ("gradients", lambda run: run.gradients, "no `gradients`"),
+)
+"""What knows only ReLU, and the remedy."""
+
+
+def check_slopes(run: Run) -> None:
+    """Refuse slopes where only ReLU is known, and what would lose digits."""
+    if not has_slopes(run):
+        return
+    name, value = "slopes", str(run.slopes)
+    if run.slopes is None:
+        name, value = "negative_slope", shown(run.negative_slope or ())
+    for what, holds, remedy in _REFUSED:
+        if holds(run):
+            raise InputError(name, value, f"are not for {what}", f"Take {remedy}, or slopes 1,0.")
+    if run.layer_widths is not None and str(run.slopes).startswith(SHAPED):
+        rule = "follow one width, not a width for each layer"
+        raise InputError(name, value, rule, "Give two numbers, or one `width`.")
+    target = run.until_stderr
+    if target is not None and never_dies(run) and Target.of(target).observable in HAZARDS:
+        rule = "is of dead networks, and no signal dies where s- is not 0"
+        raise InputError("until_stderr", run.until_stderr, rule, "Take another observable.")
+    gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
+    if any(abs(sum(slopes)) < 0.01 * slopes[0] for slopes in all_slopes(run)) and max(gaps) > 1.9:
+        rule = "need a `correlation` of -0.9 or more where phi is nearly even"
+        remedy = "Opposite signals have nearly the same activations: take the positive overlap."
+        raise InputError(name, value, rule, remedy)
