@@ -209,6 +209,18 @@ def _sum_lanes(first, parts):
     return total
 
 
+@njit(forceinline=True)
+def _lane_of_both(lane, before, state):
+    """Return `death_of_both.lane_chances`, with few numbers of the law in registers."""
+    n, laws, _, x, r = before
+    node, total = lane, 0.0
+    while node < n:
+        law = death_of_both.law_of_both(state, laws[_u32(node >> U_NEVER)])
+        total += death_of_both.node_chances(x[node], r[node], law)[2]
+        node = _u32(node + U_LANES)
+    return total
+
+
 @cuda.jit(device=True, forceinline=True)
 def _add_hazards(thread, layer, width, before, state, parts):
     """Add the probabilities that the signals which live die in the layer drawn next."""
@@ -230,8 +242,7 @@ def _add_hazards(thread, layer, width, before, state, parts):
     whole = live1 and live2 and death_of_both.matters(width, one, other)
     if whole:
         if signal == U_SIGNALS:
-            law_of_both = death_of_both.law_of_both(state, laws[U_ZERO])
-            parts[thread] = death_of_both.lane_chances(lane, n, x, r, law_of_both)
+            parts[thread] = _lane_of_both(lane, before, state)
         cuda.syncthreads()
     if thread == U_ZERO:
         if whole:
