@@ -48,7 +48,7 @@ def test_results_have_the_bytes_of_the_cpu(kernels: Compiled, sigma_b: float | N
 def test_launches_are_cut_to_the_room(kernels: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
     """By layers where rows need room, by trials where what these carry does; the bytes stay."""
     run = one_point(30, 0.0, depth=4)
-    task, row = Task(0, 0, 1, 64), 64 * len(NAMES) * 8
+    task, row = Task(0, 0, 1, 64), 64 * run.columns.count * 8
     expected = AsymmetricSampler(run).run(task, None, signals())
     carried = AsymmetricCudaSampler(run).carried_bytes(0)
     assert carried == 8 * (16 + 4 * 31)
