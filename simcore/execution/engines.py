@@ -218,6 +218,7 @@ class DeviceEngine:
         can free: so garbage waits, and is collected here.
         """
         del stopping
+        gc.freeze()  # so that a collection looks at what is new only
         gc.disable()
         try:
             with beside.one_compiles(self._sampler), gpu_watched():
@@ -225,6 +226,7 @@ class DeviceEngine:
             gc.collect()
         finally:
             gc.enable()
+            gc.unfreeze()
 
     def plan(self, blocks: int) -> None:
         """Note how many blocks there are."""
