@@ -110,6 +110,8 @@ OPTIONS: dict[str, Any] = {
     "pairs": 2,
     "shared_network": False,
     "inputs": "x.npy",
+    "slopes": "relu",
+    "negative_slope": 0.1,
     "weights": "normal",
     "sampler": "auto",
     "trials": 10,

@@ -27,6 +27,7 @@ from simcore.files.run_file import write_run
 from simcore.files.run_results import RunResults
 from simcore.physics.ensembles import CRITICAL
 from simcore.physics.observables import GRADIENT_CONTROLLED
+from simcore.physics.slopes import RELU
 from simcore.report import report
 from simcore.report.answers import Widths
 from simcore.report.command import repeating_command
@@ -392,7 +393,7 @@ def table(**columns: list[float]) -> dict[str, list[Any]]:
     size = len(next(iter(columns.values())))
     usual = {"k": [0.0] * size, "sigma_w": [1.5] * size, "sigma_b": [0.1] * size}
     whole = {**usual, **columns}
-    return whole | {f"{name}_all": whole[name] for name in usual}
+    return whole | {f"{name}_all": whole[name] for name in usual} | {"slopes_all": [RELU] * size}
 
 
 def test_the_curve_over_sigma_w_is_the_fixed_point() -> None:
