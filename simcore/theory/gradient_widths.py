@@ -129,20 +129,22 @@ class _Signal:
         q: FloatArray,
         input_read: FloatArray,
     ) -> None:
-        with np.errstate(divide="ignore"):
+        # A single node of k = ∞ sends what the subtracted mean takes away: ln 0 = −∞.
+        with np.errstate(divide="ignore", invalid="ignore"):
             log_bias = 2.0 * np.log(biases)
-        self._nodes, self._g, self._growth = nodes, g, 2.0 * np.log(scale)[:, None]
-        read, seen = [np.log(input_read)], [np.log(q)]
-        log_q = []
-        for layer in range(nodes.shape[1]):
-            log_q.append(np.logaddexp(self._growth[:, 0] + seen[-1], log_bias[:, layer]))
-            read.append(log_q[-1] - math.log(2.0))
-            # E(⟨x²⟩ − g⟨x⟩²) at this width
-            seen.append(read[-1] + np.log1p(-g * _MEAN2 - g * (1.0 - _MEAN2) / nodes[:, layer]))
-        self._log_read = np.stack(read[:-1], axis=1)
-        self._log_term = np.logaddexp(self._growth + self._log_read, log_bias)
-        self._share = 1.0 - np.exp(log_bias - np.stack(log_q, axis=1))
-        self._share_read = 1.0 - np.exp(log_bias - self._log_term)
+            self._nodes, self._g, self._growth = nodes, g, 2.0 * np.log(scale)[:, None]
+            read, seen = [np.log(input_read)], [np.log(q)]
+            log_q = []
+            for layer in range(nodes.shape[1]):
+                log_q.append(np.logaddexp(self._growth[:, 0] + seen[-1], log_bias[:, layer]))
+                read.append(log_q[-1] - math.log(2.0))
+                # E(⟨x²⟩ − g⟨x⟩²) at this width
+                lost = g * _MEAN2 + g * (1.0 - _MEAN2) / nodes[:, layer]
+                seen.append(read[-1] + np.log1p(-lost))
+            self._log_read = np.stack(read[:-1], axis=1)
+            self._log_term = np.logaddexp(self._growth + self._log_read, log_bias)
+            self._share = 1.0 - np.exp(log_bias - np.stack(log_q, axis=1))
+            self._share_read = 1.0 - np.exp(log_bias - self._log_term)
         self._shift = _shift(nodes, g, self._share)
 
     def _back(self, own: FloatArray | float) -> FloatArray:
