@@ -6,16 +6,14 @@ from .asymmetric import late_growth
 from .asymmetric import norm_preserving_sigma_w as asymmetric_sigma_w
 from .diffusion import DepthWidthLaw, sde
 from .finite_width import FIRST_ORDER, FirstOrder, first_order, first_order_grid
+from .fixed_points import FixedPoint, fixed_point, phase
 from .gradients import GradientTrajectory, gradient_trajectory
 from .law import Phase
 from .meanfield import (
-    FixedPoint,
     Trajectory,
     correlation_map,
     dead_network,
     distance_map,
-    fixed_point,
-    phase,
     trajectory,
 )
 from .population import PopulationTrajectory, population_trajectory

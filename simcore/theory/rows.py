@@ -11,7 +11,7 @@ import numpy as np
 
 from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
 
-from . import meanfield
+from . import fixed_points, meanfield
 from .gradients import GradientTrajectory, gradient_trajectory
 from .grid import Grid, Scales
 from .law import law_of
@@ -104,7 +104,7 @@ def population(
 
 def fixed_point_row(**law: Any) -> dict[str, Any]:
     """Return the fixed point of one law, theory.md 4."""
-    found = asdict(meanfield.fixed_point(**law))
+    found = asdict(fixed_points.fixed_point(**law))
     fixed = {f"fixed_{name}": found.pop(name) for name in ("correlation", "distance", "angle", "q")}
     at_one = math.pi / (math.pi - law_of(**{"sigma_w": None, **law}).late_g)
     slopes = {"slope": found.pop("slope"), "slope_at_one": at_one}

@@ -19,6 +19,7 @@ from simcore.physics.parameters import correlation_strength, whole
 
 from . import grid as grids
 from . import meanfield, rows
+from .fixed_points import fixed_point
 from .grid import Grid, Scales, Values
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def maps(
         return {name: found[name] for name in ("mapped_correlation", "mapped_distance")}
 
     def fixed(**law: Any) -> dict[str, Any]:
-        return {"fixed_correlation": meanfield.fixed_point(**law).correlation}
+        return {"fixed_correlation": fixed_point(**law).correlation}
 
     variables = grid.tabulate(compute, (dim,), axis.size) | grid.tabulate(fixed)
     coordinates = {**grid.coordinates(), **scales.coordinates(), dim: axis}
