@@ -8,12 +8,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 import numpy as np
 
 from simcore.numerics.lanes import LANES
-from simcore.physics.slopes import RELU
-from simcore.runs.grid import has_slopes
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.control.way_back import GradientControls
-from simcore.sampling.driver import BlockSampler, Floats
+from simcore.sampling.driver import BlockSampler, Floats, activations
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
 
@@ -228,12 +226,6 @@ class PairGradientSampler(PairSampler):
     ) -> None:
         """Give each thread some trials."""
         BlockSampler.share_trials(self, task, layer0, carried, rows, signals, pool, threads)
-
-
-def activations(run: Run) -> list[str | None]:
-    """Return slopes for each type of kernel that a run needs: of ReLU, and of all others."""
-    relu = any(point.slopes == RELU for point in run.points)
-    return [None] * relu + ["1,0.5"] * has_slopes(run)
 
 
 def _tiny(width: int, slopes: str | None) -> PairSampler:

@@ -19,10 +19,10 @@ from simcore.sampling.contract import Signals
 from simcore.sampling.control.way_back import GradientControls
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device, Stretch
 from simcore.sampling.cuda.statistics import Piece
+from simcore.sampling.driver import activations
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import physics as of_pairs
-from .cpu import activations
 from .sums import CHUNK, SLOTS, SUMS, TOTALS
 from .way_back import TRACE
 
