@@ -79,7 +79,7 @@ def test_a_pair_of_inputs_is_the_pair_of_the_theory() -> None:
     x, y = INPUTS[:2]
     q1, q2 = np.mean(x * x), np.mean(y * y)
     pair = {"q1": q1, "q2": q2, "correlation": np.mean(x * y) / math.sqrt(q1 * q2)}
-    law = {"sigma_w": 1.3, "sigma_b": 0.2}
+    law: dict[str, Any] = {"sigma_w": 1.3, "sigma_b": 0.2}
     hidden = gradient_trajectory(20, **law, **pair).tangent12[-1]
     found = simcore.kernels(INPUTS[:2], 20, Ensemble.he(**law))
     assert float(found.tangent[0, 1] - found.nngp[0, 1]) == pytest.approx(hidden, rel=1e-12)

@@ -99,6 +99,15 @@ def derivatives(slopes):
 
 
 @njit(forceinline=True)
+def sent_back(slopes, off, g):
+    """Return φ′·g, in the precision of g, of a unit that is inactive where `off`."""
+    if len(slopes) == 0:
+        return type(g)(0) if off else g
+    above, below = derivatives(slopes)
+    return times(below if off else above, g)
+
+
+@njit(forceinline=True)
 def even(slopes):
     """Return whether φ(−u) = φ(u)."""
     if len(slopes) == 0:

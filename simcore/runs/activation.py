@@ -34,7 +34,6 @@ def activation(spec: RunSpec) -> dict[str, Any]:
 
 _REFUSED: tuple[tuple[str, Callable[[Run], bool], str], ...] = (
     ("the ensembles rai and raai", lambda run: run.ensemble in ASYMMETRIC, "`ensemble` he"),
-    ("gradients", lambda run: run.gradients, "no `gradients`"),
 )
 """What knows only ReLU, and the remedy."""
 

@@ -116,7 +116,6 @@ def test_inputs_of_one_network() -> None:
     ("options", "words"),
     [
         ({"ensemble": "rai"}, "rai and raai"),
-        ({"gradients": True}, "gradients"),
         ({"controls": "on"}, "only ReLU"),
         ({"until_stderr": "dead_network1=0.1"}, "no signal dies"),
         ({"until_stderr": "dead_inputs=0.1", "shared_network": True}, "no signal dies"),

@@ -311,11 +311,10 @@ def _pair_sums(xp: Any, slopes: Slopes, u: Array, p: Array, s: Array) -> tuple[A
     xx, rx, rr = _sum(xp, x * x), _sum(xp, r * x), _sum(xp, r * r)
     across = s - _slope(xp, us, uu)[..., None] * u
     across_active = r - _slope(xp, rx, xx)[..., None] * x
-    off = [_sum(xp, xp.astype(each, xp.float64)) for each in (off1, off2, off1 & off2)]
+    n1, n2, both = (_sum(xp, xp.astype(off, xp.float64)) for off in (off1, off2, off1 & off2))
     sums = Sums(
         *(uu, us, ss, xx, rx, rr),
-        *off,
-        *(width - each for each in off),
+        *(n1, n2, both, width - n1, width - n2, width - both),
         *(_sum(xp, x), _sum(xp, r)),
         _sum(xp, across * across),
         _sum(xp, across_active * across_active),

@@ -185,9 +185,10 @@ class PairGradientSampler(PairSampler):
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial."""
         depth, columns = 2, self.run_plan.columns
-        tiny = PairGradientSampler(Run(depth=depth, width=(1,), trials=1, keep=0, gradients=True))
         state, rows = np.empty((1, of_pairs.STATE)), np.empty((1, depth, columns.count))
-        tiny.advance(0, 0, 0, state, rows, Signals.sharing())
+        for slopes in activations(self.run_plan):
+            run = Run(depth=depth, width=(1,), trials=1, keep=0, gradients=True, slopes=slopes)
+            PairGradientSampler(run).advance(0, 0, 0, state, rows, Signals.sharing())
         self.controls.coefficients(0)
 
     def _segment(self, point: int, trials: int) -> int:
