@@ -119,9 +119,8 @@ def whole_laws(dataset: xr.Dataset, false_alarm: float) -> Iterator[WholeLaw]:
                 law = _law(layer / width, shape, correlation if shape else None)
                 found = _compared(own.isel(layer=-1), named, law, layer)
                 if found is not None:
-                    about = {"point": point, "observable": named, "layer": layer}
                     agrees = found["p_value"] >= false_alarm
-                    yield WholeLaw(**about, time=layer / width, agrees=agrees, **found)
+                    yield WholeLaw(point, named, layer, layer / width, agrees=agrees, **found)
 
 
 def summary(laws: Sequence[WholeLaw]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,7 +13,13 @@ from simcore.results.compare import compare
 from simcore.runs.run import Run
 from simcore.theory import sde
 
-SHAPED = {"depth": 32, "width": 64, "slopes": "shaped:0,-1", "correlation": 0.3, "keep": 1000}
+SHAPED: dict[str, Any] = {
+    "depth": 32,
+    "width": 64,
+    "slopes": "shaped:0,-1",
+    "correlation": 0.3,
+    "keep": 1000,
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,7 @@ def test_relu_is_compared_where_first_order_has_ended() -> None:
         {"slopes": None, "width": None, "layer_widths": [16] * 31 + [8]},
     ],
 )
-def test_others_have_no_such_limit(changed: dict[str, object]) -> None:
+def test_others_have_no_such_limit(changed: dict[str, Any]) -> None:
     given = {**SHAPED, "trials": 64, "keep": 0, "width": 64, **changed}
     run = Run(**{name: value for name, value in given.items() if value is not None})
     assert not compare(simcore.simulate(run)).laws
