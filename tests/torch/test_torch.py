@@ -422,7 +422,9 @@ def test_compare_takes_the_slopes_of_the_model() -> None:
     initialize_(model, law, seeded(3))
     found = compare(model, law, inputs * math.sqrt(128.0))
     expected = trajectory(8, sigma_w=law.resolved_sigma_w, correlation=0.0, slopes=(1.0, 0.3))
-    np.testing.assert_allclose(found.data.correlation_theory.values[0], expected.correlation, atol=1e-12)
+    np.testing.assert_allclose(
+        found.data.correlation_theory.values[0], expected.correlation, atol=1e-12
+    )
     assert not found.outside
     mixed = nn.Sequential(*list(model)[:-2], nn.ReLU(), model[-1])
     found = compare(mixed, law, inputs)
