@@ -127,7 +127,7 @@ def follow_back(
         turned = law.eta * path.angle[::-1] / math.pi
         log_turns = np.where(turned <= 1.0, np.log1p(-turned), np.log(turned - 1.0))
         log_turn = np.cumsum(log_turns)[::-1]
-        back: FloatArray = np.cumprod(np.where(turned <= 1.0, 1.0, -1.0))[::-1]
+        back = np.cumprod(np.where(turned <= 1.0, 1.0, -1.0), dtype=np.float64)[::-1]
         (read1, read2, read12), signs = _log_read(path, inputs, slopes)
         log_weight = math.log(law.weight_variance)
 
