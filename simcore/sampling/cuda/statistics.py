@@ -213,8 +213,11 @@ class DeviceStatistics:
         found = record[record.size - observables * (1 + chosen + chosen**2) :]
         of_layers = record[: record.size - found.size].reshape(3, -1, self._columns).copy()
         found = found.reshape(observables, -1)
+        count, mean, m2 = of_layers
         return Moments(
-            *of_layers,
+            count,
+            mean,
+            m2,
             found[:, 0].copy(),
             found[:, 1 : 1 + chosen].copy(),
             found[:, 1 + chosen :].reshape(observables, chosen, chosen).copy(),

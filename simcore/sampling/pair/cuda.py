@@ -134,8 +134,8 @@ class PairCudaSampler(CudaBlockSampler):
         from . import cuda_kernels as kernels
 
         there = self._points
-        of_points = (there[name] for name in ("scalars", "keys", "starts"))
-        points = kernels.Points(*of_points, self.physics[point].slopes)
+        scalars, keys, starts = (there[name] for name in ("scalars", "keys", "starts"))
+        points = kernels.Points(scalars, keys, starts, self.physics[point].slopes)
         given = (points, there["widths"], blocks, *layers, states, rows)
         self.device.launch(kernels.advance, rows.shape[0], kernels.THREADS, *given)
 
