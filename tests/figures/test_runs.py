@@ -225,7 +225,7 @@ def test_networks_that_can_not_die_have_no_figure_of_deaths(folder: Path) -> Non
     """As with slopes that leak: nodes that are inactive for all inputs there are."""
     whole = simcore.open_run(folder / "shared.h5")
     kept = whole.drop_vars(
-        [name for name in whole if name.startswith(("dead_network", "dead_inp"))]
+        [name for name in map(str, whole) if name.startswith(("dead_network", "dead_inputs"))]
     )
     simcore.plot(kept, "dead-inputs")
     with pytest.raises(simcore.InputError, match="none does where s- is not 0"):
