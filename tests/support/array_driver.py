@@ -11,8 +11,8 @@ import numpy.typing as npt
 from simcore.numerics.rng import ROOM, Stream
 from simcore.physics.observables import NAMES, NETWORK
 from simcore.runs.run import Run
+from simcore.sampling.batch import array_observe, arrays_back
 from simcore.sampling.batch import arrays as batch_arrays
-from simcore.sampling.batch import arrays_back
 from simcore.sampling.batch import draws as batch_draws
 from simcore.sampling.batch.array_death import add_hazards
 from simcore.sampling.batch.cpu import BatchGradientSampler, BatchSampler
@@ -118,7 +118,7 @@ def array_rows(
             kept.append(arrays_back.Kept(layer, n, tile, active, reads, factors))
             if run.columns.hazards and not batch_arrays.leaks(slopes):
                 group = add_hazards(xp, law, pairs, group, layer, width)
-            group, row = batch_arrays.finish_layer(xp, slopes, pairs, group, h, run.columns)
+            group, row = array_observe.finish_layer(xp, slopes, pairs, group, h, run.columns)
             rows.append(np.asarray(row))
         made = np.empty((trials, run.depth, run.columns.count))
         made[:, :, cpu.forward] = np.stack(rows, axis=1)

@@ -11,7 +11,6 @@ import math
 from typing import Any, NamedTuple
 
 from simcore.numerics.rng import Stream
-from simcore.physics import activation
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.pair.way_back import TOO_SMALL
 from simcore.sampling.row import LN4, Q_RANGE
@@ -24,6 +23,7 @@ from .arrays import (
     Source,
     centred,
     cotangents,
+    derivatives,
     leaks,
     normalised,
     scaled,
@@ -31,9 +31,6 @@ from .arrays import (
 )
 from .draws import Factors, drawn_weight, factored, product, root, rounded, tiles, turned
 from .physics import MOST_COTANGENT, Law
-
-derivatives: Any = activation.derivatives.py_func
-"""φ′ of an active and of an inactive unit."""
 
 
 class Kept(NamedTuple):

@@ -8,7 +8,14 @@ import numpy as np
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, fold
-from simcore.physics.activation import inactive, leaks, second_inactive, sent, transformed
+from simcore.physics.activation import (
+    derivatives,
+    inactive,
+    leaks,
+    second_inactive,
+    sent,
+    transformed,
+)
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.rounding import DIFFERENCE
 from simcore.sampling import row as shown
@@ -93,12 +100,14 @@ def _count_pair(u, s, kappa, active):
 
 
 @njit(nogil=True, cache=True)
-def _show(k11, gamma2, kappa, per_node, total, row):
+def _show(slopes, k11, gamma2, kappa, per_node, total, row):
     """Write what control variates read (`control.follow`): cos θ, sin θ, M and w.
 
     Given K a node has u = √K₁₁ z₁ and s = γz₂, as in theory.md (4); κ and γ are in units of s.
-    Exactly parallel signals have no z₂, and nothing depends on it.
+    Exactly parallel signals have no z₂, and nothing depends on it: ⟨r̄²⟩ is then its mean.
     """
+    above, below = derivatives(slopes)
+    parallel = 0.5 * (above * above + below * below)
     root, gamma = math.sqrt(k11), math.sqrt(gamma2)
     x = kappa * root
     r = math.sqrt(x * x + gamma2)
@@ -112,7 +121,7 @@ def _show(k11, gamma2, kappa, per_node, total, row):
     row[at + 3] = total[3] * per_node / k11
     row[at + 4] = total[10] * per_node * share
     row[at + 5] = total[4] * per_node / root * share
-    row[at + 6] = total[5] * per_node * share * share if unit > 0.0 else 0.5
+    row[at + 6] = total[5] * per_node * share * share if unit > 0.0 else parallel
     row[at + 7] = total[0] * per_node / k11 - 1.0
     row[at + 8] = total[1] * per_node / root / gamma if gamma > 0.0 else 0.0
     row[at + 9] = total[2] * per_node / gamma2 - 1.0 if gamma > 0.0 else 0.0
@@ -175,7 +184,8 @@ def _finish_pair(layer, slopes, p, sums, total, active, row):
         add_hazards(layer, p)
         _put_hazards(batch.hazard[p], row)
     if shown.has_features(row) and batch.square[first] > 0.0:
-        _show(batch.square[first], batch.square[column], cotangent, 1.0 / width, total, row)
+        squares = batch.square[first], batch.square[column]
+        _show(slopes, squares[0], squares[1], cotangent, 1.0 / width, total, row)
     if active.size and pairing.inputs != pairing.explicit:
         _count_pair(u, s, cotangent, active)
     if signed:

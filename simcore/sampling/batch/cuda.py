@@ -27,11 +27,11 @@ from simcore.statistics.blocks import BLOCK, Task
 from . import arrays_back
 from . import draws as batch_draws
 from .array_death import add_hazards
+from .array_observe import finish_layer
 from .arrays import (
     Array,
     Group,
     Pairs,
-    finish_layer,
     leaks,
     sigma_b_of,
     start_inputs,
