@@ -65,8 +65,8 @@ def _place(point: int, points: int, pair: int, pairs: int) -> str:
 
 
 def has_first_order(run: Run) -> bool:
-    """Tell whether theory.md (8) covers the run: ReLU, Gaussian weights, none of them replaced."""
-    return run.ensemble not in ASYMMETRIC and run.weights == "normal" and not has_slopes(run)
+    """Tell whether theory.md (8) covers the run: Gaussian weights, none of them replaced."""
+    return run.ensemble not in ASYMMETRIC and run.weights == "normal"
 
 
 def exact_first_order(run: Run) -> tuple[str, ...]:
@@ -75,7 +75,12 @@ def exact_first_order(run: Run) -> tuple[str, ...]:
     Those of independent weights, theory.md (16).
     """
     independent = has_first_order(run) and all(k == 0.0 for k in run.k)
-    return GRADIENT_FIRST_ORDER if run.gradients and independent else ()
+    return GRADIENT_FIRST_ORDER if _of_gradients(run) and independent else ()
+
+
+def _of_gradients(run: Run) -> bool:
+    """Tell whether first order covers the gradients of the run, those of ReLU."""
+    return run.gradients and not has_slopes(run)
 
 
 def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
@@ -107,6 +112,7 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
             point.sigma_b or 0.0,
             *signal,
             *read,
+            *point.slopes,
         )
         for point, pairs in zip(run.points, given, strict=True)
         for signal, read in zip(pairs, _read(run, point), strict=True)
@@ -117,22 +123,23 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
         return found  # a signal that the weights do not see
     columns["widths"] = known[:, : run.depth]
     read = {name: columns.pop(name) for name in ("read1", "read2")}
-    mean, std = first_order_grid(run.depth, **columns)
-    if run.gradients:
+    slopes = columns.pop("above"), columns.pop("below")
+    mean, std = first_order_grid(run.depth, slopes=slopes, **columns)
+    if _of_gradients(run):
         from simcore.theory.gradient_widths import gradient_law
 
         del columns["distance"]
         back = gradient_law(run.depth, **columns, **read)
         mean, std = mean | back[0], std | back[1]
     shape = (len(run.points), run.columns.pairs, run.depth)
-    for name in FIRST_ORDER + GRADIENT_FIRST_ORDER * run.gradients:
+    for name in FIRST_ORDER + GRADIENT_FIRST_ORDER * _of_gradients(run):
         if np.isfinite(mean[name]).all() and np.isfinite(std[name]).all():
             found["theory_1n"][name] = mean[name][place.ravel()].reshape(shape)
             found["theory_1n_std"][name] = std[name][place.ravel()].reshape(shape)
     return found
 
 
-_OF_PAIR = ("g", "sigma_w", "sigma_b", "q1", "q2", "distance", "read1", "read2")
+_OF_PAIR = ("g", "sigma_w", "sigma_b", "q1", "q2", "distance", "read1", "read2", "above", "below")
 
 
 def _read(run: Run, point: Point) -> list[tuple[float, float]]:

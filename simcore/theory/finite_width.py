@@ -205,7 +205,9 @@ def length_bend(g: FloatArray, phi: Phi = RELU) -> FloatArray:
     −49/12. `phi` has the slopes of the activation.
     """
     above, below = np.broadcast_arrays(*phi)
-    each = [_central_moments(*map(float, own)) for own in np.stack([above.ravel(), below.ravel()]).T]
+    each = [
+        _central_moments(*map(float, own)) for own in np.stack([above.ravel(), below.ravel()]).T
+    ]
     central = {power: np.array([own[power] for own in each]) for power in each[0]}
     mean = (above - below) * _X
     level = 0.5 * (above**2 + below**2) - g * mean**2

@@ -17,7 +17,7 @@ from simcore.runs.run import Run
 from simcore.sampling import row as shown
 from simcore.sampling.contract import Signals
 from simcore.sampling.control import follow
-from simcore.sampling.control.node_law import node_law
+from simcore.sampling.control.node_law import node_law, x_law
 from simcore.sampling.control.own_law import lost_terms, mean_correlation
 from simcore.sampling.control.path import at_widths, coefficients
 from simcore.sampling.pair.cpu import PairSampler
@@ -31,12 +31,12 @@ SEEN = slice(shown.FEATURES, shown.FEATURES + shown.SEEN)
 
 
 @njit()
-def _law(cosine: float, sine: float) -> Any:
-    return node_law(cosine, sine)
+def _law(slopes: tuple[float, ...], cosine: float, sine: float) -> Any:
+    return node_law(slopes, cosine, sine), x_law(slopes)
 
 
-def _exact_law(theta: float) -> list[Any]:
-    """Return θ, means and covariances in the order of `node_law`, by quadrature in 40 digits."""
+def _exact_law(theta: float, below: float = 0.0, step: float = 1.0) -> list[Any]:
+    """Return the numbers of `node_law`, then of `x_law`, by quadrature in 40 digits."""
     with mpmath.workdps(40):
         angle = mpmath.mpf(theta)
         c, s = mpmath.cos(angle), mpmath.sin(angle)
@@ -47,6 +47,7 @@ def _exact_law(theta: float) -> list[Any]:
                 z1, z2 = mpmath.cos(phi), mpmath.sin(phi)
                 x = max(z1, 0)
                 r = min(c * z1, s * z2) if z1 > 0 else min(s * z2 - c * z1, 0)
+                x, r = below * z1 + step * x, below * s * z2 + step * r
                 return x**p * (r / size) ** q
 
             edges = [-mpmath.pi / 2 - angle, -mpmath.pi / 2, mpmath.pi / 2 - angle, mpmath.pi / 2]
@@ -60,19 +61,28 @@ def _exact_law(theta: float) -> list[Any]:
 
         powers = ((1, 0), (2, 0), (0, 1), (1, 1), (0, 2))
         means = [moment(*power) for power in powers]
-        found = [angle, *means[2:]]
-        for i in range(2, 5):
-            for j in range(i + 1):
-                both = powers[i][0] + powers[j][0], powers[i][1] + powers[j][1]
-                found.append(moment(*both) - means[i] * means[j])
-        return found
+        places = [(i, j) for i in range(5) for j in range(i + 1)]
+        both = [[powers[i][n] + powers[j][n] for n in range(2)] for i, j in places]
+        covariances = [
+            moment(*power) - means[i] * means[j] for power, (i, j) in zip(both, places, strict=True)
+        ]
+        return [angle, *means[2:], *covariances[3:], *means[:2], *covariances[:3]]
 
 
 @pytest.mark.parametrize("theta", [1e-9, 1e-3, 0.3, 1.2, 1.57, 1.7, 2.6, 3.1])
 def test_node_law_is_that_of_quadrature(theta: float) -> None:
-    found = _law(math.cos(theta), math.sin(theta))
-    for ours, exact in zip(found, _exact_law(theta), strict=True):
+    law, of_x = _law((), math.cos(theta), math.sin(theta))
+    for ours, exact in zip(law + of_x, _exact_law(theta), strict=True):
         assert ours == pytest.approx(float(exact), rel=1e-11, abs=1e-13)
+
+
+@pytest.mark.parametrize("theta", [1e-9, 0.3, 1.7, 3.1])
+@pytest.mark.parametrize("slopes", [(0.0, 1.0), (0.25, 0.75), (-1.0, 2.0), (-0.3, 1.0), (1.0, 0.0)])
+def test_node_law_of_slopes(slopes: tuple[float, float], theta: float) -> None:
+    """Slopes are s₋ and s₊ − s₋."""
+    law, of_x = _law(slopes, math.cos(theta), math.sin(theta))
+    for ours, exact in zip(law + of_x, _exact_law(theta, *slopes), strict=True):
+        assert ours == pytest.approx(float(exact), rel=1e-11, abs=3e-13)
 
 
 def _mean_correlation(cosine: float, sine: float, width: int) -> mpmath.mpf:

@@ -30,6 +30,8 @@ class DeviceControls:
         Nodes of every layer, shape (depth,).
     columns
         Columns of a pair in a row.
+    slopes
+        As in `activation.sent`.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class DeviceControls:
         coefficients: npt.NDArray[np.float64],
         widths: npt.NDArray[np.int64],
         columns: int,
+        slopes: tuple[float, ...] = (),
     ) -> None:
         self._device, self._pairs, self._columns = device, len(coefficients), columns
         self._carried: Any = None
+        self._slopes = slopes
         if self._pairs:
             self._k, self._widths = device.put(coefficients), device.put(widths)
             self._program = device.put(program_of(coefficients))
@@ -56,7 +60,7 @@ class DeviceControls:
             self._carried = self._device.room((self._pairs, trials, CARRIED))
         blocks = -(-self._pairs * trials // kernels.THREADS)
         numbers = layer0, self._columns
-        given = (self._program, self._k, self._widths, *numbers, self._carried, rows)
+        given = (self._slopes, self._program, self._k, self._widths, *numbers, self._carried, rows)
         self._device.launch(kernels.follow, blocks, kernels.THREADS, *given)
 
 

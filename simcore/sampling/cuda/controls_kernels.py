@@ -18,7 +18,7 @@ _u32 = np.uint32
 
 
 @kernel(lto=False, cache=True)
-def follow(program, k, widths, layer0, columns, carried, rows):
+def follow(slopes, program, k, widths, layer0, columns, carried, rows):
     """Replace what samplers see of pairs by controlled values, in consecutive layers.
 
     As `control.follow.follow`, for the trials of a launch. `program` has the passes of a layer, `k`
@@ -35,6 +35,6 @@ def follow(program, k, widths, layer0, columns, carried, rows):
     for i in range(CARRIED):
         moving[i, 0] = carried[pair, trial, i] if layer0 > 0 else 0.0
     own = rows[trial : trial + 1, :, pair * columns : (pair + 1) * columns]
-    follow_pair(program, k[pair], widths, layer0, moving, own, scratch, 1)
+    follow_pair(slopes, (program, k[pair]), widths, layer0, moving, own, scratch, 1)
     for i in range(CARRIED):
         carried[pair, trial, i] = moving[i, 0]
