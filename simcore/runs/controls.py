@@ -99,8 +99,9 @@ def in_words(run: Run) -> str:
     elif run.gradients and no_gradient_controls(run):
         parts.append(f"none of gradients: {no_gradient_controls(run)}")
     parts += _counted(run)
+    exact = tuple(x for x in EXACT if not (x in HAZARDS and never_dies(run)))
     if run.ensemble not in ASYMMETRIC:
-        exact = HAZARDS[:2] if no_controls(run) else EXACT
+        exact = HAZARDS[:2] if no_controls(run) else exact
         parts.append(f"exact at any width: the theory of {', '.join(exact)}")
     back = () if no_controls(run) else exact_first_order(run)
     if back:
@@ -109,5 +110,7 @@ def in_words(run: Run) -> str:
 
 
 def _counted(run: Run) -> list[str]:
-    """Say which shares of dead networks are only counted, and why."""
+    """Say which shares of dead networks are only counted or absent, and why."""
+    if never_dies(run):
+        return [f"dead networks are absent: {no_hazards(run)}"]
     return ["dead_network_all is counted: that of many inputs has no closed law"] * run.shared

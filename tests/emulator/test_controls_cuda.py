@@ -122,6 +122,7 @@ RUNS: dict[str, Run] = {
     "k of -1/2": one_point(100, -0.5, depth=5, trials=128, sigma_w=(1.3,), controls=True),
     "unequal widths": uneven(),
     "nearly parallel": uneven(distance=(1e-20,)),
+    "slopes": one_point(40, 1.0, depth=5, trials=128, slopes="0.7,-0.3", controls=True),
     "opposite": uneven(distance=(2.0,), sigma_b=(0.1,)),
 }
 

@@ -56,15 +56,18 @@ POWERS = ((1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
 """The five node averages of the oracle: x, y, x², xy, y²."""
 
 
-def averages(theta: Number) -> list[Number]:
-    return [joint(p, q, theta) for p, q in POWERS]
+def averages(theta: Number, slopes: tuple[Number, Number] = RELU) -> list[Number]:
+    return [joint(p, q, theta, slopes) for p, q in POWERS]
 
 
-def covariance(theta: Number) -> Any:
-    mean = averages(theta)
+def covariance(theta: Number, slopes: tuple[Number, Number] = RELU) -> Any:
+    mean = averages(theta, slopes)
     return mp.matrix(
         [
-            [joint(p + r, q + s, theta) - mean[i] * mean[j] for j, (r, s) in enumerate(POWERS)]
+            [
+                joint(p + r, q + s, theta, slopes) - mean[i] * mean[j]
+                for j, (r, s) in enumerate(POWERS)
+            ]
             for i, (p, q) in enumerate(POWERS)
         ]
     )
