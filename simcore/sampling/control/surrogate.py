@@ -189,9 +189,10 @@ def _values(rows: Floats, k: Floats) -> Floats:
     values[:, :, follow.INACTIVE] = (math.pi - np.arctan2(sine, cosine)) * follow.PER_TURN
     w1, w2, w3 = np.moveaxis(rows[:, :, shown.FEATURES + follow.FIRST_OWN :][:, :, :3], -1, 0)
     second = 1.0 + cosine**2 * w1 - 2.0 * cosine * sine * w2 + sine**2 * w3
-    for i, own in enumerate((1.0 + w1, second)):
-        values[:, :, i] /= own
-        values[:, :, i + 2] -= np.log(own)
+    with np.errstate(invalid="ignore", divide="ignore"):  # normal w may leave no ⟨h²⟩ > 0
+        for i, own in enumerate((1.0 + w1, second)):
+            values[:, :, i] /= own
+            values[:, :, i + 2] -= np.log(own)
     return values
 
 

@@ -59,9 +59,9 @@ class DeviceControls:
         if layer0 == 0:
             self._carried = self._device.room((self._pairs, trials, CARRIED))
         blocks = -(-self._pairs * trials // kernels.THREADS)
-        numbers = layer0, self._columns
-        given = (self._slopes, self._program, self._k, self._widths, *numbers, self._carried, rows)
-        self._device.launch(kernels.follow, blocks, kernels.THREADS, *given)
+        given = self._program, self._k, self._widths, layer0, self._columns
+        launched = kernels.follow, blocks, kernels.THREADS
+        self._device.launch(*launched, *given, self._carried, rows, self._slopes)
 
 
 def coefficient_bytes(pairs: int, depth: int) -> int:

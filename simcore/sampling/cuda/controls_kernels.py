@@ -18,12 +18,13 @@ _u32 = np.uint32
 
 
 @kernel(lto=False, cache=True)
-def follow(slopes, program, k, widths, layer0, columns, carried, rows):
+def follow(program, k, widths, layer0, columns, carried, rows, slopes):
     """Replace what samplers see of pairs by controlled values, in consecutive layers.
 
     As `control.follow.follow`, for the trials of a launch. `program` has the passes of a layer, `k`
-    the shape (pair, depth, COEFFICIENTS); `columns` are those of a pair in a row. δ, ε and Z move
-    on in `carried`, (pair, trial, CARRIED), which need not be initialised in the first layer.
+    the shape (pair, depth, COEFFICIENTS); `columns` are those of a pair in a row, `slopes` as in
+    `activation.sent`. δ, ε and Z move on in `carried`, (pair, trial, CARRIED), which need not be
+    initialised in the first layer.
     """
     trials, pairs = _u32(rows.shape[0]), _u32(k.shape[0])
     number = _u32(_u32(cuda.blockIdx.x) * _u32(THREADS) + _u32(cuda.threadIdx.x))
