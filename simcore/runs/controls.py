@@ -10,7 +10,7 @@ from simcore.physics.observables import CONTROLLED, EXACT, GRADIENT_CONTROLLED, 
 from simcore.physics.slopes import Slopes, silent
 
 from . import limits
-from .grid import has_slopes, never_dies, slopes_of
+from .grid import never_dies, slopes_of
 
 if TYPE_CHECKING:
     from .run import Run
@@ -50,8 +50,6 @@ def no_gradient_controls(run: Run) -> str:
         return no_controls(run)
     if all(k == 0.0 for k in run.k):
         return "means over independent weights are known exactly"
-    if has_slopes(run):
-        return "they know only ReLU, the slopes 1,0"
     if run.shared_network or run.sampler == "dense":
         return "the noise of their nodes is known only for pairs in networks of their own"
     return ""

@@ -12,7 +12,7 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import FIRST_ORDER, GRADIENT_FIRST_ORDER
 from simcore.physics.slopes import silent
 
-from .grid import Point, has_slopes
+from .grid import Point
 from .run import Run
 
 Floats = npt.NDArray[np.float64]
@@ -75,12 +75,7 @@ def exact_first_order(run: Run) -> tuple[str, ...]:
     Those of independent weights, theory.md (16).
     """
     independent = has_first_order(run) and all(k == 0.0 for k in run.k)
-    return GRADIENT_FIRST_ORDER if _of_gradients(run) and independent else ()
-
-
-def _of_gradients(run: Run) -> bool:
-    """Tell whether first order covers the gradients of the run, those of ReLU."""
-    return run.gradients and not has_slopes(run)
+    return GRADIENT_FIRST_ORDER if run.gradients and independent else ()
 
 
 def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
@@ -125,14 +120,14 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
     read = {name: columns.pop(name) for name in ("read1", "read2")}
     slopes = columns.pop("above"), columns.pop("below")
     mean, std = first_order_grid(run.depth, slopes=slopes, **columns)
-    if _of_gradients(run):
+    if run.gradients:
         from simcore.theory.gradient_widths import gradient_law
 
         del columns["distance"]
-        back = gradient_law(run.depth, **columns, **read)
+        back = gradient_law(run.depth, slopes=slopes, **columns, **read)
         mean, std = mean | back[0], std | back[1]
     shape = (len(run.points), run.columns.pairs, run.depth)
-    for name in FIRST_ORDER + GRADIENT_FIRST_ORDER * _of_gradients(run):
+    for name in FIRST_ORDER + GRADIENT_FIRST_ORDER * run.gradients:
         if np.isfinite(mean[name]).all() and np.isfinite(std[name]).all():
             found["theory_1n"][name] = mean[name][place.ravel()].reshape(shape)
             found["theory_1n_std"][name] = std[name][place.ravel()].reshape(shape)
@@ -200,7 +195,9 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
     from simcore.theory.gradients import follow_back, products
 
     read = (q1, q2, (1.0 - distance) * q1) if chosen is None else products(*chosen)
-    return _stacked(run, path, follow_back(path, read, **law)), _stacked(run, None)
+    return _stacked(run, path, follow_back(path, read, slopes=point.slopes, **law)), _stacked(
+        run, None
+    )
 
 
 def seen(pair: Floats, g: float) -> tuple[float, float, float]:

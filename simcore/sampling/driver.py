@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simcore.physics.slopes import RELU
+from simcore.runs.grid import has_slopes
 from simcore.runs.run import Run
 from simcore.statistics import moments as statistics
 from simcore.statistics.blocks import BLOCK, Task
@@ -76,17 +78,21 @@ class TaskSampler(abc.ABC):
         if bins is None:
             shape = (run.depth, self.chosen.histogram.size)
             bins = Bins(np.zeros(shape), np.zeros(shape))
-        kept = max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
         return Collector(
             moments=moments,
             bins=bins,
             histogram=statistics.zero_histogram(run.depth, run.bins, run.columns),
             first=first,
-            kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
+            kept=np.full((self.keeps(task), run.depth, self.chosen.kept.size), np.nan),
             layers=self.layers,
             values=np.full((self.chosen.covariance.size, BLOCK, self.layers.size), np.nan),
             chosen=self.chosen,
         )
+
+    def keeps(self, task: Task) -> int:
+        """Return how many trials of a task, its first ones, have trajectories that are kept."""
+        run = self.run_plan
+        return max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
 
     @abc.abstractmethod
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:
@@ -241,3 +247,9 @@ class BlockSampler(TaskSampler):
         for layer0 in range(0, depth, segment):
             layers = min(segment, depth - layer0)
             yield layer0, np.empty((trials, layers, self.run_plan.columns.count))
+
+
+def activations(run: Run) -> list[str | None]:
+    """Return slopes for each type of kernel that a run needs: of ReLU, and of all others."""
+    relu = any(point.slopes == RELU for point in run.points)
+    return [None] * relu + ["1,0.5"] * has_slopes(run)

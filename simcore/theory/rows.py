@@ -57,7 +57,7 @@ def first_orders(grid: Grid, depth: int, scales: Scales, *, gradients: bool) -> 
     parts: dict[str, list[Any]] = {}
     for first in range(0, strength.size, POINTS_AT_ONCE):
         part = slice(first, first + POINTS_AT_ONCE)
-        law = {
+        law: dict[str, Any] = {
             "widths": np.repeat(points["width"][part, None], depth, axis=1),
             "g": strength[part],
             "sigma_w": sigma_w[part],

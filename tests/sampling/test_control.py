@@ -20,6 +20,7 @@ from simcore.sampling.control import follow
 from simcore.sampling.control.node_law import node_law, x_law
 from simcore.sampling.control.own_law import lost_terms, mean_correlation
 from simcore.sampling.control.path import at_widths, coefficients
+from simcore.sampling.control.program import program_of
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.sampling.pair.physics import Physics
 from simcore.theory import expansion as expansions
@@ -150,7 +151,7 @@ def test_controls_are_those_of_the_oracle(name: str) -> None:
     values = {n: rows[:, :, NAMES.index(n)].copy() for n in CONTROLLED}
     k = at_widths(coefficients(path)[0], widths)
     slopes = Physics.of(run.points[0]).slopes
-    controls = follow.controls_of(k[None], follow.program_of(k), len(run.columns.of_pair), slopes)
+    controls = follow.controls_of(k[None], program_of(k), len(run.columns.of_pair), slopes)
     follow.follow(controls, widths, 0, rows)
     sech2, tanh = 1.0 / np.cosh(path.t[0]) ** 2, np.tanh(path.t[0])
     activations = 1.0 / np.cosh(path.activation_t[0]) ** 2, np.tanh(path.activation_t[0])
@@ -295,7 +296,7 @@ def test_controls_have_mean_0_unless_they_are_wrong(fault: str) -> None:
 
 @pytest.mark.parametrize("fault", ["", "covariance"])
 def test_controls_of_slopes_have_mean_0_unless_they_are_wrong(fault: str) -> None:
-    """|z| ≤ 4 as above; 20 seeds gave at most TRIED, with Σ wrong at least TRIED."""
+    """|z| ≤ 4 as above; 20 seeds gave at most 2.1, with Σ wrong at least 10.7."""
     scores = _scores(fault, 40_000, 5, "leaky:0.2")
     if fault:
         assert abs(scores["log_k", 2]) > 6.0
@@ -349,7 +350,7 @@ def test_controlled_means_are_those_of_many_networks(k: float, sigma_b: float) -
 def test_controlled_means_of_slopes_are_those_of_many_networks(
     slopes: str, k: float, sigma_b: float
 ) -> None:
-    """As above: layers of 20 nodes, the least; 100,000 networks. 20 seeds gave at most TRIED."""
+    """As above: layers of 20 nodes, the least; 100,000 networks. 20 seeds gave at most 3.6."""
     law = simcore.Ensemble.correlated(k=k, sigma_b=sigma_b)
     given: dict[str, Any] = {"width": 20, "depth": 3, "slopes": slopes}
     few = simcore.simulate(law, trials=2_000, seed=1, **given)
@@ -361,10 +362,10 @@ def test_controlled_means_of_slopes_are_those_of_many_networks(
 
 
 def test_variance_of_shaped_networks_falls() -> None:
-    """L/N = 0.05: 340 times less variance of c, 730 of ln(1 − c)."""
+    """L/N = 0.05: 310 times less variance of c, 750 of ln(1 − c); at least 210, 580 in 20 seeds."""
     given: dict[str, Any] = {"width": 256, "depth": 13, "slopes": "shaped:0,-1"}
     found = simcore.simulate(trials=2_000, seed=3, **given).isel(layer=-1)
-    for name, cut in {"correlation": 230, "log_distance": 500, "log_q1": 15_000}.items():
+    for name, cut in {"correlation": 140, "log_distance": 400, "log_q1": 15_000}.items():
         assert float(found[f"{name}_stderr"] / found[f"{name}_controlled_stderr"]) ** 2 > cut, name
 
 
