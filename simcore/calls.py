@@ -155,7 +155,13 @@ def _run_of(ensemble: object, options: dict[str, Any], scheduler: str | None) ->
         law: dict[str, Any] = {"ensemble": ensemble}
     else:
         law = _law(ensemble)
-        own = {name: x for name, x in options.items() if name in ("k", "sigma_w", "sigma_b")}
+        parts = (
+            "k",
+            "sigma_w",
+            "sigma_b",
+            *(("slopes", "negative_slope") if "slopes" in law else ()),
+        )
+        own = {name: x for name, x in options.items() if name in parts}
         remedy = f'Give the name of the ensemble with them: "{law["ensemble"]}".'
         _refuse(own, "the Ensemble", remedy)
     spec = RunSpec(**{**law, "device": "auto", **options, **_floats(options)})
@@ -186,7 +192,8 @@ def _law(ensemble: object) -> dict[str, Any]:
     given = {name: x for name, x in numbers.items() if x is not None}
     # The samplers have no truncated normal law, which differs from a normal one at order 1/N.
     weights = "normal" if law.weights == "truncated" else law.weights
-    return {"ensemble": law.name, "weights": weights, **given, **_floats(given)}
+    slopes = {} if law.slopes is None else {"slopes": law.slopes}
+    return {"ensemble": law.name, "weights": weights, **slopes, **given, **_floats(given)}
 
 
 def resume(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .errors import InputError
 from .physics.ensembles import ASYMMETRIC, FAN_IN
 from .physics.parameters import several, whole
+from .physics.slopes import RELU, Slopes, mean_square
 from .runs.ensemble import Ensemble, checked
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def kernels(
 ) -> xr.Dataset:
     """Compute the NNGP and tangent kernel matrices of M inputs.
 
-    The network has `depth` hidden layers h^l = W^l x^{l−1} + b^l, x^l = max(h^l, 0), and a linear
+    The network has `depth` hidden layers h^l = W^l x^{l−1} + b^l, x^l = φ(h^l), and a linear
     read-out f = v·x^L/√N_L, v standard normal, without bias. Parameters are those of the NTK
     parametrization: weights σ_w ω/√n, biases σ_b β, read-out v/√N. So
 
@@ -59,8 +60,9 @@ def kernels(
     - ``tangent`` is Σ ∂f(a)/∂p ∂f(b)/∂p over all parameters p: `tangent12` of a run with gradients
       in its last layer (the hidden layers), and ``nngp``, the read-out's own term.
 
-    (In neural-tangents: Dense(N, W_std=σ_w, b_std=σ_b), Relu for each hidden layer, then
-    Dense(1, W_std=1, b_std=0).) Of `correlated` weights the W are the parameters, as for `he`.
+    (In neural-tangents: Dense(N, W_std=σ_w, b_std=σ_b), Relu, or ABRelu(s₋, s₊), for each hidden
+    layer, then Dense(1, W_std=1, b_std=0).) φ is ReLU, or has the slopes of the ensemble. Of
+    `correlated` weights the W are the parameters, as for `he`.
 
     Parameters
     ----------
@@ -121,6 +123,17 @@ class _Law(NamedTuple):
     """σ_w²."""
     bias: float
     """σ_b²."""
+    slopes: Slopes = RELU
+
+    @property
+    def step(self) -> float:
+        """(s₊ − s₋)²."""
+        return (self.slopes[0] - self.slopes[1]) ** 2
+
+    @property
+    def linear(self) -> float:
+        """s₊s₋."""
+        return self.slopes[0] * self.slopes[1]
 
     @classmethod
     def of(cls, ensemble: Ensemble) -> _Law:
@@ -133,7 +146,7 @@ class _Law(NamedTuple):
             rule = "follows the fan-in, and there is none at infinite width"
             raise InputError("sigma_b", FAN_IN, rule, "Give a number.")
         bias = float(ensemble.sigma_b or 0.0)
-        return cls(ensemble, ensemble.g, ensemble.resolved_sigma_w**2, bias**2)
+        return cls(ensemble, ensemble.g, ensemble.resolved_sigma_w**2, bias**2, ensemble.activation)
 
 
 def _networks(
@@ -209,7 +222,7 @@ def _lengths(inputs: Floats, depth: int, law: _Law) -> Floats:
     found[0] = law.weight * inputs + law.bias
     with np.errstate(over="ignore", invalid="ignore"):
         for layer in range(1, depth):
-            half = 0.5 * law.weight * (1.0 - law.g / math.pi)
+            half = law.weight * (mean_square(law.slopes) - law.g * law.step / (2.0 * math.pi))
             found[layer] = half * found[layer - 1] + law.bias
     return found
 
@@ -239,11 +252,14 @@ def _through(
             np.clip(cosine, -1.0, 1.0, out=cosine)
             np.fill_diagonal(cosine, 1.0)
             reach = math.pi - np.arccos(cosine)
-            product = size * (np.sqrt(1.0 - cosine**2) + reach * cosine) / (2.0 * math.pi)
-            share = np.where(size > 0.0, reach / (2.0 * math.pi), 0.0)
+            of_relu = size * (np.sqrt(1.0 - cosine**2) + reach * cosine) / (2.0 * math.pi)
+            product = law.step * of_relu + law.linear * size * cosine
+            both = law.step * reach / (2.0 * math.pi) + law.linear
+            share = np.where(size > 0.0, both, 0.0)
             if layer + 1 == len(roots):
                 return product, share * tangent + product
-            covariance = law.weight * (product - law.g / (2.0 * math.pi) * size) + law.bias
+            mean = law.step * law.g / (2.0 * math.pi) * size
+            covariance = law.weight * (product - mean) + law.bias
             tangent = law.weight * (share * tangent + product) + law.bias
     raise AssertionError  # there is a layer
 
@@ -277,16 +293,19 @@ def _network(
     """Draw a network; return ⟨x_a x_b⟩ of its last layer and its tangent kernel."""
     from .initializers import layer
 
-    signals, weights = [rows.T], []
+    positive, negative = law.slopes
+    signals, slopes, weights = [rows.T], [], []
     for width in sizes:
         weight, bias = layer(law.ensemble, len(signals[-1]), width, rng)
         weights.append(weight)
-        signals.append(np.maximum(weight @ signals[-1] + bias[:, None], 0.0))
+        h = weight @ signals[-1] + bias[:, None]
+        slopes.append(np.where(h > 0.0, positive, negative))
+        signals.append(slopes[-1] * h)
     nngp = _product(signals[-1])
     tangent = nngp.copy()
     back = rng.standard_normal((sizes[-1], 1)) / math.sqrt(sizes[-1])
     for above in range(len(sizes) - 1, -1, -1):
-        delta = np.where(signals[above + 1] > 0.0, back, 0.0)
+        delta = slopes[above] * back
         read = law.weight * _product(signals[above]) + law.bias
         tangent += read * (delta.T @ delta)
         back = weights[above].T @ delta if above else delta
@@ -310,5 +329,7 @@ def _dataset(found: dict[str, Floats], law: _Law, depth: int) -> xr.Dataset:
     }
     given = law.ensemble
     attributes = {"depth": depth, "ensemble": given.name, "k": given.k}
+    if given.slopes is not None:
+        attributes["slopes"] = str(given.slopes)
     attributes |= {"sigma_w": given.resolved_sigma_w, "sigma_b": math.sqrt(law.bias)}
     return xr.Dataset(variables, attrs=attributes)

@@ -6,7 +6,7 @@ A mean may be off by `Z` = 5 standard errors: a false alarm in 6e-7 of some 100 
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -26,14 +26,21 @@ Z = 5.0
 INPUTS = np.array([[1.3, -0.4, 0.9], [0.2, 1.1, -0.7], [-2.0, 0.5, 0.3], [0.0, 0.1, 0.1]])
 
 
-def integrals(q1: Any, q2: Any, k12: Any) -> tuple[Any, Any, Any]:
+def integrals(q1: Any, q2: Any, k12: Any, slopes: tuple[float, float]) -> tuple[Any, Any, Any]:
     """Return E φ(u)φ(v), E φ'(u)φ'(v) and E φ(u) E φ(v) over the direction of a normal pair."""
     cosine = k12 / mp.sqrt(q1 * q2)
     angle = mp.acos(min(1, max(-1, cosine)))
-    ends = [angle - mp.pi / 2, mp.pi / 2]  # where both cos x and cos(x − θ) are positive
-    moment = mp.quad(lambda x: mp.cos(x) * mp.cos(x - angle), ends) / mp.pi
-    means = [mp.quad(lambda z: z * mp.npdf(z), [0, 3, 12]) * mp.sqrt(q) for q in (q1, q2)]
-    return mp.sqrt(q1 * q2) * moment, (ends[1] - ends[0]) / (2 * mp.pi), means[0] * means[1]
+    half = mp.pi / 2
+    ends = [-half, angle - half, half, angle + half, 3 * half]  # cos x or cos(x − θ) is 0
+    moment = both = 0
+    for low, high in pairwise(ends):
+        signs = (mp.cos((low + high) / 2), mp.cos((low + high) / 2 - angle))
+        share = math.prod(slopes[0] if sign > 0 else slopes[1] for sign in signs)
+        product = mp.quad(lambda x: mp.cos(x) * mp.cos(x - angle), [low, high])
+        moment += share * product / mp.pi
+        both += share * (high - low) / (2 * mp.pi)
+    mean = (slopes[0] - slopes[1]) * mp.quad(lambda z: z * mp.npdf(z), [0, 3, 12])
+    return mp.sqrt(q1 * q2) * moment, both, mean**2 * mp.sqrt(q1 * q2)
 
 
 def by_quadrature(law: Law, x: Floats, y: Floats) -> tuple[float, float]:
@@ -47,14 +54,14 @@ def by_quadrature(law: Law, x: Floats, y: Floats) -> tuple[float, float]:
         q1, q2, k12 = (weight * (r - law.g * m) + bias for r, m in zip(reads, lost, strict=True))
         tangent = weight * reads[2] + bias + (0 if tangent is None else weight * both * tangent)
         pairs = ((q1, q1, q1), (q2, q2, q2), (q1, q2, k12))
-        found = [integrals(*pair) for pair in pairs]
+        found = [integrals(*pair, law.slopes) for pair in pairs]
         reads, lost, both = [f[0] for f in found], [f[2] for f in found], found[2][1]
     return float(reads[2]), float(both * tangent + reads[2])
 
 
 def ensemble_of(law: Law) -> Ensemble:
     k = math.inf if law.g == 1.0 else law.g / (1.0 - law.g)
-    return Ensemble.correlated(k, sigma_w=law.sigma_w, sigma_b=law.sigma_b)
+    return Ensemble.correlated(k, sigma_w=law.sigma_w, sigma_b=law.sigma_b, slopes=law.slopes)
 
 
 LAWS = [
@@ -64,7 +71,13 @@ LAWS = [
 ]
 
 
-@pytest.mark.parametrize("law", LAWS, ids=str)
+SLOPED = [
+    Law((8,) * 3, g=0.5, sigma_w=1.1, sigma_b=0.3, slopes=(0.7, -0.3)),
+    Law((8,) * 2, sigma_w=0.9, slopes=(1.0, -1.0)),
+]
+
+
+@pytest.mark.parametrize("law", LAWS + SLOPED, ids=str)
 def test_infinite_width_is_what_integrals_say(law: Law) -> None:
     found = simcore.kernels(INPUTS, len(law.widths), ensemble_of(law))
     assert found.sizes == {"input": 4, "other_input": 4}
@@ -79,7 +92,7 @@ def test_a_pair_of_inputs_is_the_pair_of_the_theory() -> None:
     x, y = INPUTS[:2]
     q1, q2 = np.mean(x * x), np.mean(y * y)
     pair = {"q1": q1, "q2": q2, "correlation": np.mean(x * y) / math.sqrt(q1 * q2)}
-    law = {"sigma_w": 1.3, "sigma_b": 0.2}
+    law: dict[str, Any] = {"sigma_w": 1.3, "sigma_b": 0.2}
     hidden = gradient_trajectory(20, **law, **pair).tangent12[-1]
     found = simcore.kernels(INPUTS[:2], 20, Ensemble.he(**law))
     assert float(found.tangent[0, 1] - found.nngp[0, 1]) == pytest.approx(hidden, rel=1e-12)
@@ -129,6 +142,16 @@ def test_networks_have_the_means_of_explicit_ones(law: Law) -> None:
     if law.g == 0.0:  # the mean length is exact at any width
         own = np.diagonal(found.nngp_mean - found.nngp) / np.diagonal(found.nngp_stderr)
         assert np.abs(own).max() < Z
+
+
+def test_networks_with_slopes_have_the_exact_means() -> None:
+    """Of independent weights both kernels of an input with itself are exact at any width."""
+    law = Ensemble.he(sigma_w=1.1, sigma_b=0.3, slopes=(0.7, -0.3))
+    found = simcore.kernels(INPUTS, 3, law, networks=3000, width=8, seed=2)
+    for name in ("nngp", "tangent"):
+        gap = np.diagonal(found[f"{name}_mean"] - found[name])
+        assert np.abs(gap / np.diagonal(found[f"{name}_stderr"])).max() < Z, name
+    assert found.attrs["slopes"] == "0.7,-0.3"
 
 
 def test_the_seed_decides_the_networks() -> None:

@@ -61,8 +61,8 @@ def _controls(run: Run) -> int:
     """Return the bytes of the coefficients of control variates, and of what makes them."""
     if not run.columns.variates:
         return 0
-    from simcore.sampling.control.follow import COEFFICIENTS
     from simcore.sampling.control.of_run import TOGETHER
+    from simcore.sampling.control.places import COEFFICIENTS
 
     layers = run.depth * run.columns.pairs
     return COPIES * 8 * COEFFICIENTS * max(layers, min(TOGETHER, len(run.points) * layers))

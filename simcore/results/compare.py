@@ -26,6 +26,8 @@ from simcore.physics.observables import (
 
 from .conclusion import conclusion, holds
 from .controlled import has_controls, with_controls
+from .depth_width import WholeLaw, whole_laws
+from .depth_width import summary as of_laws
 from .joint_test import critical_value, joint_test, shrunk, symmetric
 from .points import check_dataset, check_results, points, swept_of
 from .words import ABSENT, FIRST_ORDER, MEAN_FIELD, Verdict, listed, summary
@@ -81,25 +83,35 @@ class Comparison:
         One for each point, observable and theory.
     false_alarm
         Probability of a deviation by chance, for each verdict by itself.
+    laws
+        The whole law at the last layer beside the limit of depth with width, for each point that
+        has one; `holds` does not ask for it, for it is a limit.
     """
 
     z: xr.Dataset
     verdicts: tuple[Verdict, ...]
     false_alarm: float = FALSE_ALARM
+    laws: tuple[WholeLaw, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join(summary(self.verdicts, self.false_alarm))
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield from summary(self.verdicts, self.false_alarm)
+        yield from of_laws(self.laws)
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return listed(summary(self.verdicts, self.false_alarm))
+        return listed(self._lines())
 
     @property
     def conclusion(self) -> str:
         """Two or three sentences: whether infinite width holds, and what first order explains."""
-        return " ".join(conclusion(self.verdicts, self.false_alarm))
+        return " ".join(
+            [*conclusion(self.verdicts, self.false_alarm), *list(of_laws(self.laws))[:1]]
+        )
 
     @property
     def holds(self) -> bool:
@@ -161,6 +173,7 @@ def compare(
         observables = COVARIANCE + GRADIENT_COVARIANCE[:1] * (GRADIENT_COVARIANCE[0] in dataset)
     _check(dataset, observables, false_alarm)
     # A user may have chosen layers: the test takes those that are left.
+    laws = tuple(whole_laws(dataset, false_alarm))
     dataset = with_controls(dataset)
     kept = np.isin(dataset["covariance_layer"], dataset["layer"])
     dataset = dataset.isel(covariance_layer=kept, covariance_layer_2=kept)
@@ -172,7 +185,7 @@ def compare(
                 found.append(list(_verdicts(dataset, z, observable, suffix, false_alarm)))
     # The verdicts on one point stand together.
     verdicts = tuple(verdict for of_point in zip(*found, strict=True) for verdict in of_point)
-    return Comparison(z, verdicts, false_alarm)
+    return Comparison(z, verdicts, false_alarm, laws)
 
 
 def needed() -> tuple[str, ...]:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simcore.errors import InputError
-from simcore.physics.ensembles import CRITICAL, FAN_IN, check_ensemble
+from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, FAN_IN, check_ensemble
 from simcore.physics.parameters import check_choice, correlation_strength, number
+from simcore.physics.slopes import (
+    RELU,
+    SHAPED,
+    Slopes,
+    norm_preserving_sigma_w,
+    parse_slopes,
+    slopes_at,
+)
 from simcore.theory.scales import default_sigma_w
 
 DRAWN = ("normal", "uniform", "truncated")
@@ -41,6 +50,9 @@ class Ensemble:
         (normal, without what lies beyond two standard deviations), each with the variance that
         σ_w says. Biases of σ_w/√n have it, too; others are normal. `simulate` takes `truncated`
         for normal, and draws all biases as normal.
+    slopes
+        s₊ and s₋ of the activation, or a name, as for `Run`, which the norm-preserving σ_w follows;
+        None is ReLU. Those of shaped ReLU depend on a width, and are not for an ensemble.
     """
 
     name: str
@@ -48,23 +60,36 @@ class Ensemble:
     sigma_w: float | str | None = None
     sigma_b: float | str | None = None
     weights: str = "normal"
+    slopes: str | Sequence[float] | None = None
 
     @classmethod
     def he(
-        cls, *, sigma_w: float | str | None = None, sigma_b: float | str | None = None
+        cls,
+        *,
+        sigma_w: float | str | None = None,
+        sigma_b: float | str | None = None,
+        slopes: str | Sequence[float] | None = None,
     ) -> Ensemble:
-        """Independent Gaussian weights of variance σ_w²/n; σ_w² = 2 where it is left out."""
-        return cls("he", 0.0, sigma_w, sigma_b)
+        """Independent Gaussian weights of variance σ_w²/n.
+
+        Where it is left out σ_w² is 2, and 2/(s₊² + s₋²) for other slopes.
+        """
+        return cls("he", 0.0, sigma_w, sigma_b, slopes=slopes)
 
     @classmethod
     def correlated(
-        cls, k: float, *, sigma_w: float | str | None = None, sigma_b: float | str | None = None
+        cls,
+        k: float,
+        *,
+        sigma_w: float | str | None = None,
+        sigma_b: float | str | None = None,
+        slopes: str | Sequence[float] | None = None,
     ) -> Ensemble:
         """Gaussian rows of covariance (σ_w²/n)(I − g J/n), g = k/(1+k) [SS].
 
         k > 0 anti-correlates a node's weights, k = ∞ makes them sum to zero.
         """
-        return cls("correlated", k, sigma_w, sigma_b)
+        return cls("correlated", k, sigma_w, sigma_b, slopes=slopes)
 
     @classmethod
     def rai(
@@ -113,6 +138,25 @@ class Ensemble:
                 object.__setattr__(self, name, number(name, value))
         check_ensemble(self.name, self.k, self.sigma_w, self.sigma_b)
         check_choice("weights", self.weights, DRAWN)
+        if self.slopes is not None:
+            object.__setattr__(self, "slopes", self._checked_slopes())
+
+    def _checked_slopes(self) -> str | None:
+        """Return slopes as a run holds them; None is ReLU."""
+        given = parse_slopes(self.slopes)
+        if given == "1,0":
+            return None
+        if given.startswith(SHAPED):
+            rule = "depend on a width, and an ensemble has none"
+            raise InputError("slopes", given, rule, "Give two numbers, or `slopes` of simulate.")
+        if self.name in ASYMMETRIC:
+            raise InputError("slopes", given, "are not for rai and raai", "Leave them out.")
+        return given
+
+    @property
+    def activation(self) -> Slopes:
+        """s₊ and s₋."""
+        return RELU if self.slopes is None else slopes_at(str(self.slopes), 1)
 
     @property
     def g(self) -> float:
@@ -123,6 +167,8 @@ class Ensemble:
     def resolved_sigma_w(self) -> float:
         """σ_w as given, or the value that stands for it."""
         if self.sigma_w is None or isinstance(self.sigma_w, str):
+            if self.slopes is not None:
+                return norm_preserving_sigma_w(self.k, self.activation)
             return default_sigma_w(self.name, self.k, critical=self.sigma_w == CRITICAL)
         return float(self.sigma_w)
 

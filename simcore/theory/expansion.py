@@ -155,9 +155,9 @@ def _mean_deviation(path: Expansion, widths: npt.NDArray[np.int64]) -> FloatArra
             found[:, layer] = mean
             both[:, SIZE:, SIZE:] = nodes[:, layer] / width[:, None, None]
             slope, bend = path.gradient[:, layer], path.hessian[:, layer]
-            mean = np.einsum("pij,pj->pi", slope[:, :, :SIZE], mean)
-            mean = mean + 0.5 * np.einsum("pkij,pij->pk", bend, both)
-            both[:, :SIZE, :SIZE] = np.einsum("pai,pij,pbj->pab", slope, both, slope)
+            spread = (bend * both[:, None]).reshape(len(mean), SIZE, -1).sum(axis=-1)
+            mean = (slope[:, :, :SIZE] @ mean[:, :, None])[:, :, 0] + 0.5 * spread
+            both[:, :SIZE, :SIZE] = slope @ both @ slope.swapaxes(1, 2)
     return found
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,8 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 """Relative distance from a critical σ_w² that a σ_w rounded to float64 may have."""
 
-_SERIES = tuple((-1) ** (n + 1) * 2 * n / math.factorial(2 * n + 1) for n in range(10, 0, -1))
-"""Coefficients of (sin θ − θ cos θ)/θ³ in powers of θ², highest first; 1e-21 is left at θ = 1."""
+_SERIES_BELOW = 1.0
+"""Angle below which G is a series: 1e-17 of it is missing at the most."""
 
 
 class Phase(StrEnum):
@@ -90,16 +90,40 @@ def log_near_one(value: float, excess: float) -> float:
     return math.log1p(excess) if abs(excess) < 0.5 else math.log(value)
 
 
+def _series_of_bend() -> tuple[float, ...]:
+    """Return coefficients of G(θ)/θ in powers of θ², highest first.
+
+    From those of (sin θ − θ cos θ)/θ³ and (1 − cos θ)/θ².
+    """
+    orders = range(10)
+    above = [Fraction((-1) ** n * 2 * (n + 1), math.factorial(2 * n + 3)) for n in orders]
+    below = [Fraction((-1) ** n, math.factorial(2 * n + 2)) for n in orders]
+    found: list[Fraction] = []
+    for n in orders:
+        known = sum((found[i] * below[n - i] for i in range(n)), Fraction(0))
+        found.append((above[n] - known) / below[0])
+    return tuple(float(x) for x in reversed(found))
+
+
+_SERIES = _series_of_bend()
+
+
+def _near(theta: Any) -> Any:
+    square, found = theta * theta, _SERIES[0]
+    for coefficient in _SERIES[1:]:
+        found = found * square + coefficient
+    return theta * found
+
+
+def _far(theta: Any, by: Any) -> Any:
+    return (by.sin(theta) - theta * by.cos(theta)) / (2.0 * by.sin(0.5 * theta) ** 2)
+
+
 def bend(angle: npt.ArrayLike) -> FloatArray:
     """Return G(θ) = (sin θ − θ cos θ)/(1 − cos θ); 2θ/3 for small θ, π/2 at π."""
     theta = np.asarray(angle, dtype=np.float64)
-    small, large = np.minimum(theta, 1.0), np.maximum(theta, 1.0)
-    series = np.zeros_like(theta)
-    for coefficient in _SERIES:
-        series = series * (small * small) + coefficient
-    near = 2.0 * small * series / np.sinc(small / (2.0 * math.pi)) ** 2
-    far = (np.sin(large) - large * np.cos(large)) / (2.0 * np.sin(0.5 * large) ** 2)
-    return np.where(theta < 1.0, near, far)
+    near, far = np.minimum(theta, _SERIES_BELOW), np.maximum(theta, _SERIES_BELOW)
+    return np.asarray(np.where(theta < _SERIES_BELOW, _near(near), _far(far, np)))
 
 
 def kept(angle: npt.ArrayLike, eta: float) -> FloatArray:
@@ -114,3 +138,11 @@ def kept(angle: npt.ArrayLike, eta: float) -> FloatArray:
     folded = np.minimum(theta, math.pi - theta)
     factor = np.where(theta > folded, np.tan(0.5 * folded) ** 2, 1.0)
     return np.asarray(factor * (1.0 - 2.0 * bend(folded) / math.pi))
+
+
+def kept_at(angle: float, eta: float) -> float:
+    """Return `kept` of one angle, in a tenth of the time of an array of one."""
+    if eta == 2.0:
+        return float(kept(angle, eta))
+    turn = _near(angle) if angle < _SERIES_BELOW else _far(angle, math)
+    return 1.0 - eta * float(turn) / math.pi

@@ -24,7 +24,7 @@ from simcore.physics.slopes import RELU, Slopes, mean_square, unevenness
 
 from .checks import layers, overlaps, whole_numbers, within
 from .checks import lengths as start_lengths
-from .law import FloatArray, Law, bend, kept, law_of
+from .law import FloatArray, Law, bend, kept, kept_at, law_of
 
 Values = TypeVar("Values", float, FloatArray)
 
@@ -238,7 +238,7 @@ def _angles(
         chosen = math.floor(top) if -math.inf < top < _LINEAR_BELOW else 0
         angle, exponent = math.ldexp(angle, exponent - chosen), chosen
         half = 0.5 * angle if exponent else math.sin(0.5 * angle)
-        drop = half * math.sqrt(float(kept(math.ldexp(angle, exponent), law.eta)))
+        drop = half * math.sqrt(kept_at(math.ldexp(angle, exponent), law.eta))
         gap = math.exp(log_gap[layer] - exponent * math.log(2.0))
         j = j0 - math.ldexp(drop, exponent) ** 2
         root_det, k12 = _covariance(drop, gap, j, j0, log_bias[layer])

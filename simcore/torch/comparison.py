@@ -15,6 +15,7 @@ from torch import nn
 
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import BY_NAME, FIRST_ORDER
+from simcore.physics.slopes import RELU, Slopes
 from simcore.results.words import SYMBOLS
 from simcore.runs.ensemble import Ensemble, checked
 from simcore.runs.predictions import POPULATIONS, seen
@@ -139,11 +140,13 @@ def compare(
 ) -> Comparison:
     """Lay theory beside a model as it is now, to see if it is like networks of the ensemble.
 
-    Theory is that of a chain of linear layers with ReLU between them, each drawn by the ensemble at
-    its own fan-in; a layer without a bias has none there, too. The mean over networks and its
+    Theory is that of a chain of linear layers with ReLU or LeakyReLU of one slope between them,
+    which is read from the model, each layer drawn by the ensemble at its own fan-in; one without a
+    bias has none there, too. The mean over networks and its
     spread are of first order in 1/N (theory.md 8), so that one network is enough for a z. There is
     no first order for `rai` and `raai`, for weights that are not normal, and where layers are no
-    such chain (convolutions, skip connections that change a width): z is NaN there.
+    such chain (convolutions, skip connections that change a width): z is NaN there. There is no
+    theory at all of activations of several slopes, and none of LeakyReLU with `rai` and `raai`.
 
     Parameters
     ----------
@@ -189,15 +192,23 @@ def compare(
     traced = trace(model, *given.given, pairs=pairs, mode=mode, **given.named)
     parts = dict(modules_of(model))
     layers = [parts.get(name, model) for name in traced.module.values.tolist()]
-    law = _Laws.of(ensemble, layers)
+    slopes = set(zip(traced.positive_slope.values, traced.negative_slope.values, strict=True))
+    law = _Laws.of(ensemble, layers, slopes)
     chosen = zip(traced.first_input.values, traced.second_input.values, strict=True)
     followed = [inputs[[a, b]] for a, b in chosen]
     broken = tuple(_broken(traced, layers, law.fan_ins, inputs.shape[1]))
-    found = _mean_field(law, followed)
-    if not broken and ensemble.name not in ASYMMETRIC and ensemble.weights == "normal":
+    found = _mean_field(law, followed) if law.is_known else {}
+    if (
+        found
+        and not broken
+        and law.slopes == {RELU}
+        and ensemble.name not in ASYMMETRIC
+        and ensemble.weights == "normal"
+    ):
         found |= _first_order(law, traced.width.values, followed)
     others = tuple(traced.not_seen.split(", ")) if traced.not_seen else ()
-    return Comparison(_with_theory(traced, found), broken + others)
+    strange = () if law.is_known else (f"activations of the slopes {_listed(slopes)}",)
+    return Comparison(_with_theory(traced, found), strange + broken + others)
 
 
 def _two_inputs(model: nn.Module) -> torch.Tensor:
@@ -218,24 +229,36 @@ def _two_inputs(model: nn.Module) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class _Laws:
-    """An ensemble at the layers of a model: their fan-in and σ_b."""
+    """An ensemble at the layers of a model: their fan-in and σ_b, the slopes of activations."""
 
     ensemble: Ensemble
     fan_ins: list[int]
     biases: list[float]
+    slopes: set[Slopes]
 
     @classmethod
-    def of(cls, ensemble: Ensemble, layers: list[Any]) -> _Laws:
+    def of(cls, ensemble: Ensemble, layers: list[Any], slopes: set[Slopes]) -> _Laws:
         fan_ins = [math.prod(layer.weight.shape[1:]) for layer in layers]
         biases = [
             0.0 if layer.bias is None else bias_scale(ensemble, n)
             for layer, n in zip(layers, fan_ins, strict=True)
         ]
-        return cls(ensemble, fan_ins, biases)
+        return cls(ensemble, fan_ins, biases, slopes)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a theory: of one activation, ReLU for asymmetric ensembles."""
+        return len(self.slopes) == 1 and (
+            self.slopes == {RELU} or self.ensemble.name not in ASYMMETRIC
+        )
 
     @property
     def depth(self) -> int:
         return len(self.fan_ins)
+
+
+def _listed(slopes: set[Slopes]) -> str:
+    return " and ".join(f"{first:g},{second:g}" for first, second in sorted(slopes, reverse=True))
 
 
 def _broken(
@@ -262,7 +285,7 @@ def _mean_field(law: _Laws, followed: list[Floats]) -> dict[str, Floats]:
             paths.append(None)
         elif ensemble.name not in ASYMMETRIC:
             scales = {"sigma_w": ensemble.resolved_sigma_w, "sigma_b": law.biases}
-            given = {"q1": q1, "q2": q2, "distance": distance}
+            given = {"q1": q1, "q2": q2, "distance": distance, "slopes": next(iter(law.slopes))}
             paths.append(trajectory(law.depth, k=ensemble.k, **scales, **given))  # type: ignore[arg-type]
         elif len(paths) < POPULATIONS:
             bias = None if scales_with_fan_in(ensemble) else bias_scale(ensemble, 1)

@@ -10,6 +10,7 @@ half precision and bfloat16 hold them rounded.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,8 @@ def he_(
     weight: Tensor,
     sigma_w: float | str | None = None,
     generator: torch.Generator | None = None,
+    *,
+    slopes: str | Sequence[float] | None = None,
 ) -> Tensor:
     """Fill a weight with independent N(0, σ_w²/n), in place.
 
@@ -47,7 +50,7 @@ def he_(
     ----------
     weight
         Shape (fan-out, …), at least two dimensions; half, bfloat16, float or double.
-    sigma_w
+    sigma_w, slopes
         As for `simcore.Ensemble`.
     generator
         Source of the draws, on the device of the weight; None is PyTorch's own.
@@ -62,7 +65,7 @@ def he_(
     InputError
         If the weight is none of those, a parameter is out of range, or the generator is elsewhere.
     """
-    _fill(Ensemble.he(sigma_w=sigma_w), weight, None, generator)
+    _fill(Ensemble.he(sigma_w=sigma_w, slopes=slopes), weight, None, generator)
     return weight
 
 
@@ -71,18 +74,20 @@ def correlated_(
     k: float,
     sigma_w: float | str | None = None,
     generator: torch.Generator | None = None,
+    *,
+    slopes: str | Sequence[float] | None = None,
 ) -> Tensor:
     """Fill a weight with rows of covariance (σ_w²/n)(I − g J/n), in place, theory.md 1 [SS].
 
     Parameters
     ----------
-    weight, sigma_w, generator
+    weight, sigma_w, generator, slopes
         As for `he_`, which also says what is returned and raised. With k = ∞ there must be more
         than one weight to a node.
     k
         Correlation parameter, −1 < k ≤ ∞.
     """
-    _fill(Ensemble.correlated(k, sigma_w=sigma_w), weight, None, generator)
+    _fill(Ensemble.correlated(k, sigma_w=sigma_w, slopes=slopes), weight, None, generator)
     return weight
 
 

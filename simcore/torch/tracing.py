@@ -2,7 +2,8 @@
 
 The nodes of a layer are all numbers of its output for one input: outputs of a linear layer,
 channels times pixels of a convolution, and so on for any further dimension. Observed is the
-layer's own output, the pre-activation h; activations are max(h, 0), whatever the model applies.
+layer's own output, the pre-activation h; activations are those of the ReLU or LeakyReLU behind it
+(`activations.slopes_of`), and max(h, 0) where the model applies anything else.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from simcore.inputs.input_set import DEFAULT_PAIRS
 from simcore.inputs.pairs import PairGeometry, pair_geometry, pick_pairs
 from simcore.physics.observables import BY_NAME, GRADIENT_NAMES, NAMES, RATE_BINS
 from simcore.physics.parameters import PARAMETERS, whole
+from simcore.physics.slopes import RELU, Slopes
 from simcore.runs.ensemble import Ensemble
 
 from ..errors import InputError
+from .activations import slopes_of
 from .watching import LAYERS, arguments, checked_model, modules_of, run, shown
 from .way_back import TANGENT, WayBack, observe_back
 
@@ -73,7 +76,7 @@ def trace(
         that have seen no data yet, whose running statistics would say nothing: they use those of
         the inputs.
     gradients
-        Whether to go back, too: f = v·x/√N with x = max(h, 0) of the last layer, v standard normal,
+        Whether to go back, too: f = v·x/√N with x = φ(h) of the last layer, v standard normal,
         N its nodes, and δ = ∂f/∂h of every layer by autograd. An `Ensemble` gives the σ_w and σ_b
         that scale the tangent kernel; True measures them, σ_w² = n⟨W²⟩ and σ_b² = ⟨b²⟩ of a layer.
         Normalisations that use the statistics of the inputs mix their gradients.
@@ -93,7 +96,8 @@ def trace(
         for ``weight_gradient1``).
         Of all inputs: ``dead``, dimension ``layer``, the fraction of nodes with h ≤ 0 for every
         input, and ``activation_rate``, dimensions ``layer`` and ``rate``. Coordinates ``module``
-        and ``width`` are the name of each layer and its nodes; ``first_input``, ``second_input``,
+        and ``width`` are the name of each layer and its nodes, ``positive_slope`` and
+        ``negative_slope`` those of its activation; ``first_input``, ``second_input``,
         ``overlap``, ``initial_distance``, ``input_q1``, ``input_q2`` describe the pairs, the last
         four by the first tensor, NaN where it holds whole numbers. Attributes: ``mode`` in words,
         and ``not_seen``, the modules with parameters that were not observed.
@@ -121,15 +125,17 @@ def trace(
     inputs = arguments(args, kwargs)
     chosen = _choose_pairs(pairs, inputs.count)
     layers: list[Layer] = []
-    back = _way_back(gradients, readout_seed)
+    slopes = slopes_of(model)
+    back = _way_back(gradients, readout_seed, slopes)
 
-    def observe(name: str, h: Tensor) -> None:
+    def observe(name: str, layer: nn.Module, h: Tensor) -> None:
         if h.dim() < 2 or h.shape[0] != inputs.count:
             rule = f"gives {tuple(h.shape)} for {inputs.count} inputs: not a row to each"
             remedy = "Trace a model whose layers keep the inputs along the first dimension."
             raise InputError("model", name, rule, remedy)
         nodes = h.detach().flatten(1)
-        layers.append((name, nodes.shape[1], _observe(nodes, chosen)))
+        own = slopes[id(layer)]
+        layers.append((name, nodes.shape[1], {"slopes": own, **_observe(nodes, chosen, own)}))
 
     words = run(model, inputs, observe, mode, None if back is None else back.add)
     if not layers:
@@ -144,7 +150,7 @@ def trace(
     return found.assign_attrs(mode=words, not_seen=", ".join(not_seen))
 
 
-def _way_back(gradients: object, seed: int) -> WayBack | None:
+def _way_back(gradients: object, seed: int, slopes: dict[int, Slopes]) -> WayBack | None:
     """Return the way back that was asked for; None is none."""
     if not isinstance(gradients, bool | Ensemble):
         rule = "must be True, False or a simcore.Ensemble"
@@ -152,7 +158,7 @@ def _way_back(gradients: object, seed: int) -> WayBack | None:
     if gradients is False:
         return None
     drawn = whole("readout_seed", seed, 0, 2**63 - 1)
-    return WayBack(drawn, None if gradients is True else gradients)
+    return WayBack(drawn, None if gradients is True else gradients, slopes)
 
 
 def _add_back(layers: list[Layer], back: WayBack, pairs: Pairs) -> None:
@@ -212,25 +218,25 @@ def _doubles(tensor: Tensor) -> Floats:
 # --- observables ----------------------------------------------------------------------------------
 
 
-def _observe(h: Tensor, pairs: Pairs) -> dict[str, Any]:
+def _observe(h: Tensor, pairs: Pairs, slopes: Slopes) -> dict[str, Any]:
     """Return the observables of a layer: of the pairs, shape (P,), and of the nodes.
 
-    `h` has shape (M, nodes).
+    `h` has shape (M, nodes), `slopes` are those of the activation.
     """
     parallel = PARALLEL * torch.finfo(h.dtype).eps ** 2
-    rows = [_observe_pair(_doubles(h[[a, b]]), parallel) for a, b in pairs]
+    rows = [_observe_pair(_doubles(h[[a, b]]), parallel, slopes) for a, b in pairs]
     of_pairs = {name: np.array([row[name] for row in rows]) for name in PAIR_NAMES}
     active = np.asarray((h > 0).sum(dim=0).cpu().numpy())
     rates = np.bincount(_rate_bin(active, h.shape[0]), minlength=RATE_BINS) / active.size
     return {**of_pairs, "dead": rates[0], "activation_rate": rates}
 
 
-def _observe_pair(h: Floats, parallel: float) -> dict[str, float]:
+def _observe_pair(h: Floats, parallel: float, slopes: Slopes = RELU) -> dict[str, float]:
     """Return the observables of the two signals h, shape (2, nodes).
 
     A distance below `parallel` is 0.
     """
-    x = np.maximum(h, 0.0)
+    x = slopes[0] * np.maximum(h, 0.0) + slopes[1] * np.minimum(h, 0.0)
     before, after = _geometry(h), _geometry(x)
     q1, q2, distance = (float(x[0]) for x in (before.q1, before.q2, before.distance))
     distance = 0.0 if distance < parallel else distance
@@ -304,6 +310,10 @@ def _coordinates(
         "layer": (np.arange(1, len(layers) + 1), "layer, from 1, in the order of calls"),
         "module": ([name for name, _, _ in layers], "name of the layer in the model"),
         "width": ([nodes for _, nodes, _ in layers], PARAMETERS["width"].long_name),
+        **{
+            name: ([observed["slopes"][i] for _, _, observed in layers], PARAMETERS[name].long_name)
+            for i, name in enumerate(("positive_slope", "negative_slope"))
+        },
     }
     along_pairs = {
         "pair": (np.arange(len(pairs)), PARAMETERS["pair"].long_name),

@@ -141,7 +141,7 @@ def set_mode(model: nn.Module, mode: str | None) -> str:
 def run(
     model: nn.Module,
     given: Arguments,
-    observe: Callable[[str, Tensor], None],
+    observe: Callable[[str, nn.Module, Tensor], None],
     mode: str | None,
     back: Callable[[nn.Module, Any, Tensor], Tensor] | None = None,
 ) -> str:
@@ -153,7 +153,7 @@ def run(
 
     def hook(name: str) -> Callable[[nn.Module, Any, Tensor], Tensor | None]:
         def watched(layer: nn.Module, read: Any, output: Tensor) -> Tensor | None:
-            observe(name, output)
+            observe(name, layer, output)
             return None if back is None else back(layer, read, output)
 
         return watched

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from simcore.physics.slopes import Slopes
 from simcore.runs.ensemble import Ensemble
 
 from ..errors import InputError
@@ -32,13 +33,16 @@ class WayBack:
     Parameters
     ----------
     seed
-        Of the read-out v: f = v·x/√N, x = max(h, 0) of the last layer with N nodes.
+        Of the read-out v: f = v·x/√N, x = φ(h) of the last layer with N nodes.
     ensemble
         Whose σ_w and σ_b scale the tangent kernel; None measures those of each layer.
+    slopes
+        Those of the activation behind each layer, by its id.
     """
 
     seed: int
     ensemble: Ensemble | None
+    slopes: dict[int, Slopes]
     _probes: list[Tensor] = field(default_factory=list)
     _reads: list[Tensor | None] = field(default_factory=list)
     _scales: list[tuple[float, float]] = field(default_factory=list)
@@ -52,7 +56,10 @@ class WayBack:
         self._probes.append(probe)
         self._reads.append(given[0].detach() if plain else None)
         self._scales.append(_scales(part, self.ensemble))
-        self._last = torch.relu(probed)
+        positive, negative = self.slopes[id(part)]
+        self._last = positive * torch.relu(probed)
+        if negative:
+            self._last = self._last - negative * torch.relu(-probed)
         return probed
 
     def gradients(self) -> list[tuple[Tensor, Tensor | None, tuple[float, float]]]:

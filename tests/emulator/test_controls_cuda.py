@@ -13,8 +13,8 @@ import pytest
 from simcore.errors import DeviceError
 from simcore.runs.run import Run
 from simcore.sampling.control import follow
-from simcore.sampling.control.follow import CARRIED, SEEN
 from simcore.sampling.control.of_run import RunControls
+from simcore.sampling.control.places import CARRIED, SEEN
 from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.sampling.cuda.controls import DeviceControls
 from simcore.sampling.pair.cpu import PairSampler

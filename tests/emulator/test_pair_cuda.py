@@ -11,7 +11,7 @@ import pytest
 
 from simcore.errors import DeviceError
 from simcore.runs.run import Run
-from simcore.sampling.control.follow import CARRIED, COEFFICIENTS
+from simcore.sampling.control.places import CARRIED, COEFFICIENTS
 from simcore.sampling.cuda import controls_kernels
 from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.sampling.cuda import statistics_kernels as moment_kernels

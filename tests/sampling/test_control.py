@@ -20,6 +20,7 @@ from simcore.sampling.control import follow
 from simcore.sampling.control.node_law import node_law
 from simcore.sampling.control.own_law import lost_terms, mean_correlation
 from simcore.sampling.control.path import at_widths, coefficients
+from simcore.sampling.control.program import program_of
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.theory import expansion as expansions
 from simcore.theory.expansion import Expansion, Start, expansion
@@ -136,7 +137,7 @@ def test_controls_are_those_of_the_oracle(name: str) -> None:
     slow = oracle.controls(seen, widths, path)
     values = {n: rows[:, :, NAMES.index(n)].copy() for n in CONTROLLED}
     k = at_widths(coefficients(path)[0], widths)
-    controls = follow.controls_of(k[None], follow.program_of(k), len(run.columns.of_pair))
+    controls = follow.controls_of(k[None], program_of(k), len(run.columns.of_pair))
     follow.follow(controls, widths, 0, rows)
     sech2, tanh = 1.0 / np.cosh(path.t[0]) ** 2, np.tanh(path.t[0])
     activations = 1.0 / np.cosh(path.activation_t[0]) ** 2, np.tanh(path.activation_t[0])

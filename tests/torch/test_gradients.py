@@ -45,6 +45,20 @@ def chain(width: int, depth: int, *, bias: bool) -> nn.Sequential:
     return nn.Sequential(*parts)
 
 
+def test_the_way_back_takes_the_slopes_of_the_model() -> None:
+    """δ of the first layer by autograd, of the read-out v·φ(h)/√N of the last one."""
+    model = nn.Sequential(nn.Linear(3, 5), nn.LeakyReLU(-0.4), nn.Linear(5, 4)).double()
+    inputs = torch.randn(2, 3, dtype=torch.float64, generator=seeded(1))
+    found = trace(model, inputs, pairs=[(0, 1)], gradients=True, readout_seed=7)
+    v = torch.from_numpy(np.random.default_rng(7).standard_normal(4))
+    h = model[0](inputs).detach().requires_grad_()
+    last = nn.functional.leaky_relu(model[2](nn.functional.leaky_relu(h, -0.4)), -0.4)
+    (delta,) = torch.autograd.grad((last @ v / 2.0).sum(), h)
+    lengths = (delta**2).sum(dim=1).log()
+    assert found.log_gradient1[0, 0] == pytest.approx(float(lengths[0]), rel=1e-12)
+    assert found.log_gradient2[0, 0] == pytest.approx(float(lengths[1]), rel=1e-12)
+
+
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 

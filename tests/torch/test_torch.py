@@ -27,7 +27,9 @@ from simcore.files.layout import coordinates, fields
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.runs.ensemble import Ensemble
 from simcore.runs.run import Run
+from simcore.theory import trajectory
 from simcore.torch import (
+    compare,
     comparison,
     correlated_,
     he_,
@@ -367,6 +369,70 @@ def test_trace_observes_what_the_oracle_does() -> None:
     assert found.input_q2.values[3] == 0.0
 
 
+def leaky(widths: tuple[int, ...], slope: float) -> nn.Sequential:
+    parts: list[nn.Module] = []
+    for n, m in pairwise(widths):
+        parts += [nn.Linear(n, m, dtype=torch.float64), nn.LeakyReLU(slope, inplace=True)]
+    return nn.Sequential(*parts[:-1])
+
+
+def test_trace_reads_the_slopes_of_the_model() -> None:
+    """Of each layer the next activation's; of the output layer, which has none, all others'."""
+    model = leaky((7, 30, 20, 4), -0.3)
+    inputs = torch.randn(5, 7, dtype=torch.float64, generator=seeded(1))
+    found = trace(model, inputs, pairs=[(0, 1)])
+    x = inputs
+    for i, layer in enumerate(part for part in model if isinstance(part, nn.Linear)):
+        h = layer(x).detach()
+        nodes = h.T.numpy()[np.newaxis]
+        expected = observe.observe_pairs(nodes[:, :, [0]], nodes[:, :, [1]], (1.0, -0.3))
+        for name in PAIR_NAMES:
+            own = expected[name][0]
+            np.testing.assert_allclose(found.isel(layer=i)[name], own, rtol=1e-12, err_msg=name)
+        x = nn.functional.leaky_relu(h, -0.3)
+    assert found.positive_slope.values.tolist() == [1.0] * 3
+    assert found.negative_slope.values.tolist() == [-0.3] * 3
+    mixed = nn.Sequential(nn.Linear(7, 5), nn.LeakyReLU(0.2), nn.Linear(5, 5), nn.ReLU())
+    mixed.append(nn.Linear(5, 5))
+    slopes = trace(mixed, inputs.float(), pairs=[(0, 1)]).negative_slope
+    assert slopes.values.tolist() == [0.2, 0.0, 0.0]
+    with pytest.raises(InputError, match="slopes"):
+        trace(leaky((7, 5, 5), 1e9), inputs)
+
+
+def test_leaky_models_have_the_law_of_leaky_networks() -> None:
+    """Mean lengths of He's weights for leaky ReLU stay, to 5 standard errors of 400 networks."""
+    law = Ensemble.he(slopes="leaky:0.3")
+    assert law.resolved_sigma_w**2 == pytest.approx(2.0 / 1.09)
+    model, generator = leaky((32,) * 7, 0.3), seeded(2)
+    inputs = torch.from_numpy(np.eye(32)[:2] * math.sqrt(32.0))
+    found = []
+    for _ in range(400):
+        initialize_(model, law, generator)
+        found.append(trace(model, inputs).q1.values[0])
+    gap = np.mean(found, axis=0) - law.resolved_sigma_w**2
+    assert (np.abs(gap) < 5.0 * np.std(found, axis=0) / 20.0).all()
+    wrong = np.mean(found, axis=0)[-1] - (2.0 / 1.09) * (1.09 / 1.5) ** 5
+    assert wrong > 5.0 * np.std(found, axis=0)[-1] / 20.0
+
+
+def test_compare_takes_the_slopes_of_the_model() -> None:
+    law, inputs = Ensemble.he(slopes=(1.0, 0.3)), torch.eye(128, dtype=torch.float64)[:2]
+    model = leaky((128,) * 9, 0.3)
+    initialize_(model, law, seeded(3))
+    found = compare(model, law, inputs * math.sqrt(128.0))
+    expected = trajectory(8, sigma_w=law.resolved_sigma_w, correlation=0.0, slopes=(1.0, 0.3))
+    np.testing.assert_allclose(
+        found.data.correlation_theory.values[0], expected.correlation, atol=1e-12
+    )
+    assert not found.outside
+    mixed = nn.Sequential(*list(model)[:-2], nn.ReLU(), model[-1])
+    found = compare(mixed, law, inputs)
+    assert found.verdict == "No theory for these inputs."
+    assert found.outside == ("activations of the slopes 1,0.3 and 1,0",)
+    assert compare(model, Ensemble.rai(), inputs).outside == ("activations of the slopes 1,0.3",)
+
+
 def test_undefined_values_are_nan() -> None:
     model = nn.Linear(3, 4, bias=False)
     found = trace(model, torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])).isel(pair=0, layer=0)
@@ -392,6 +458,7 @@ def test_trace_names_are_those_of_a_shared_network() -> None:
     for name in set(found.coords) & set(known):
         assert found[name].dims == known[str(name)].dims, name
     new = {"module", "first_input", "second_input", "input_q1", "input_q2"}
+    new |= {"positive_slope", "negative_slope"}  # a run has one of each for a point
     assert set(found.coords) - set(known) == new
 
 

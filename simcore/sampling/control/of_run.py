@@ -13,8 +13,10 @@ from simcore.runs.run import Run
 from simcore.sampling.pair.physics import Physics
 from simcore.theory.expansion import Start, expansion
 
-from .follow import COEFFICIENTS, Controls, Steps, controls_of, program_of
+from .follow import Controls, controls_of
 from .path import at_widths, coefficients
+from .places import COEFFICIENTS
+from .program import Steps, program_of
 from .surrogate import fitted
 
 Floats = npt.NDArray[np.float64]

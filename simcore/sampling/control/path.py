@@ -16,7 +16,7 @@ from simcore.physics.observables import CONTROLLED
 from simcore.sampling.row import Q_RANGE
 from simcore.theory.expansion import Expansion
 
-from . import follow as places
+from . import places
 from .own_law import lost_terms
 
 Floats = npt.NDArray[np.float64]
@@ -94,7 +94,7 @@ def _scalars(path: Expansion) -> list[Floats]:
 
     With w the layer's own sampling, the angle θ' of the layer has
     cot θ' = (a cot θ − b)/√(ac − b²), a = 1 + w₁, b = w₂, c = 1 + w₃, and t = −arsinh cot θ. The
-    sampling of the lengths is known exactly, and takes no part (`follow.LENGTHS`).
+    sampling of the lengths is known exactly, and takes no part (`places.LENGTHS`).
     """
     one = np.ones_like(path.t)
     zero = np.zeros_like(path.t)

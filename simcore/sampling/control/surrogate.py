@@ -22,16 +22,17 @@ from simcore.sampling.pair import physics as of_pairs
 from simcore.sampling.pair.sums import SUMS, TOTALS
 from simcore.statistics.blocks import BLOCK
 
-from . import follow
+from . import follow, places
 from .node_law import MEAN_X, MEAN_X2, X2_X, X2_X2, X_X, node_law
 from .own_law import mean_correlation
+from .program import program_of
 
 Floats = npt.NDArray[np.float64]
 
 NETWORKS, SEGMENT = BLOCK, 32
 """Networks and layers that are taken at a time."""
 
-NORMALS = follow.AVERAGES + follow.OWN
+NORMALS = places.AVERAGES + places.OWN
 SEED = 20260101
 LEAST = 0.05
 """Least ⟨z²⟩ of a layer, which a normal number may undercut."""
@@ -47,7 +48,7 @@ DOUBT = 4.0
 """Variances of a fitted share at which its distance from 1 counts half."""
 
 COLUMNS = len(NAMES) + len(CONTROLLED)
-OBSERVED = slice(follow.OBSERVED, follow.ONE)
+OBSERVED = slice(places.OBSERVED, places.ONE)
 
 
 @njit(nogil=True, cache=True)
@@ -55,29 +56,29 @@ def _draw(width, state, normals, totals, room):
     """Write the sums of a layer to `totals`, as if `width` nodes had been drawn."""
     cosine, sine, _, _, _, _ = of_pairs.direction(state)
     law = node_law(cosine, sine)
-    mean, root = room[follow.AVERAGES], room[: follow.AVERAGES]
+    mean, root = room[places.AVERAGES], room[: places.AVERAGES]
     mean[0], mean[1], mean[2], mean[3], mean[4] = MEAN_X, MEAN_X2, law[1], law[2], law[3]
     root[0, 0], root[1, 0], root[1, 1] = X_X, X2_X, X2_X2
     root[2, 0], root[2, 1], root[2, 2] = law[4], law[5], law[6]
     root[3, 0], root[3, 1], root[3, 2], root[3, 3] = law[7], law[8], law[9], law[10]
-    for j in range(follow.AVERAGES):
+    for j in range(places.AVERAGES):
         root[4, j] = law[11 + j]
-    for j in range(follow.AVERAGES):  # Cholesky's factor, in place; Σ may be singular
+    for j in range(places.AVERAGES):  # Cholesky's factor, in place; Σ may be singular
         for k in range(j):
             root[j, j] -= root[j, k] * root[j, k]
         pivot = math.sqrt(at_least_0(root[j, j]))
         root[j, j] = pivot
-        for i in range(j + 1, follow.AVERAGES):
+        for i in range(j + 1, places.AVERAGES):
             for k in range(j):
                 root[i, j] -= root[i, k] * root[j, k]
             root[i, j] = root[i, j] / pivot if pivot > 1e-9 else 0.0
     spread = math.sqrt(1.0 / width)
-    for i in range(follow.AVERAGES):
+    for i in range(places.AVERAGES):
         value = mean[i]
         for j in range(i + 1):
             value += spread * root[i, j] * normals[j]
         totals[i] = width * value
-    w = normals[follow.AVERAGES :]
+    w = normals[places.AVERAGES :]
     totals[5] = width * max(LEAST, 1.0 + math.sqrt(2.0) * spread * w[0])
     totals[6] = width * spread * w[1]
     totals[7] = width * max(LEAST, 1.0 + math.sqrt(2.0) * spread * w[2])
@@ -89,7 +90,7 @@ def _draw(width, state, normals, totals, room):
 def run_surrogates(physics, widths, states, normals, rows):
     """Take networks through their layers; `normals` has shape (network, layer, NORMALS)."""
     totals = np.empty(TOTALS)
-    room = np.empty((follow.AVERAGES + 1, follow.AVERAGES))
+    room = np.empty((places.AVERAGES + 1, places.AVERAGES))
     for t in range(states.shape[0]):
         for layer in range(widths.size):
             _draw(widths[layer], states[t], normals[t, layer], totals, room)
@@ -135,7 +136,8 @@ def fitted(
     generator = np.random.Generator(np.random.PCG64(SEED))
     observed = k[:, OBSERVED].reshape(depth, len(CONTROLLED), 3)
     both = [_with_observed(k, observed * np.array(kept)) for kept in ((1, 0, 0), (0, 1, 1))]
-    controls = [follow.controls_of(part[None], follow.program_of(part), COLUMNS) for part in both]
+    program = program_of(k)
+    controls = [follow.controls_of(part[None], program, COLUMNS) for part in both]
     layers = np.unique(np.linspace(0, depth - 1, FITTED).astype(int))
     parts: list[list[Floats]] = [[], [], []]
     for layer0 in range(0, depth, SEGMENT):
@@ -171,8 +173,8 @@ def _in_all_layers(shares: Floats, layers: npt.NDArray[np.int64], depth: int) ->
 def _mean_correlations(k, cosine, sine, values):
     for t in range(cosine.shape[0]):
         for j in range(cosine.shape[1]):
-            mean, gap = mean_correlation(k[j], follow.LOST, cosine[t, j], sine[t, j])
-            values[t, j, follow.CORRELATION], values[t, j, follow.DISTANCE] = mean, gap
+            mean, gap = mean_correlation(k[j], places.LOST, cosine[t, j], sine[t, j])
+            values[t, j, places.CORRELATION], values[t, j, places.DISTANCE] = mean, gap
 
 
 def _values(rows: Floats, k: Floats) -> Floats:
@@ -180,11 +182,11 @@ def _values(rows: Floats, k: Floats) -> Floats:
 
     `k`, shape (layer, COEFFICIENTS), is that of the layers of `rows`.
     """
-    values = rows[:, :, list(follow.COLUMNS)]
+    values = rows[:, :, list(places.COLUMNS)]
     cosine, sine = rows[:, :, shown.FEATURES], rows[:, :, shown.FEATURES + 1]
     _mean_correlations(k, cosine, sine, values)
-    values[:, :, follow.INACTIVE] = (math.pi - np.arctan2(sine, cosine)) * follow.PER_TURN
-    w1, w2, w3 = np.moveaxis(rows[:, :, shown.FEATURES + follow.FIRST_OWN :][:, :, :3], -1, 0)
+    values[:, :, places.INACTIVE] = (math.pi - np.arctan2(sine, cosine)) * places.PER_TURN
+    w1, w2, w3 = np.moveaxis(rows[:, :, shown.FEATURES + places.FIRST_OWN :][:, :, :3], -1, 0)
     second = 1.0 + cosine**2 * w1 - 2.0 * cosine * sine * w2 + sine**2 * w3
     for i, own in enumerate((1.0 + w1, second)):
         values[:, :, i] /= own

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.sampling.control.follow import CARRIED, COEFFICIENTS, program_of
+from simcore.sampling.control.places import CARRIED, COEFFICIENTS
+from simcore.sampling.control.program import program_of
 
 from .device import Device
 

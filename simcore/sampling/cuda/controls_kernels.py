@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda, types
 
-from simcore.sampling.control.follow import CARRIED, ROWS, follow_pair
+from simcore.sampling.control.follow import follow_pair
+from simcore.sampling.control.places import CARRIED, ROWS
 
 from .kernels import kernel
 
