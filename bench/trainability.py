@@ -201,7 +201,7 @@ def initial(plan, label):
     sizes = [plan.fan_in, *[plan.width] * plan.depth, 1]
     networks = draw_networks(start, sizes, 0, [("initial", i) for i in range(100)])
     inputs = np.random.default_rng(0).standard_normal((1, 500, plan.fan_in)).astype(np.float32)
-    outputs = forward(networks, torch.from_numpy(inputs).expand(100, -1, -1)).double()
+    outputs = forward(networks, torch.from_numpy(inputs).expand(100, -1, -1), start.slope).double()
     variance = float(outputs.var(1).log().mean().exp())
     found = {"variance": variance * plan.output_scale**2}
     if start.name in ENSEMBLES:

@@ -126,8 +126,7 @@ Network
   sigma-b VALUES: Standard deviation of the biases; fan-in is sigma_w/sqrt(n). Default: 0; fan-in
     for rai and raai.
   slopes NAME: Slopes of the activation above and below 0: S+,S-, or relu (1,0), leaky:A (1,A), abs
-    (1,-1), linear (1,1), or shaped:C+,C- (1 + C/sqrt(N)). For pairs of he and correlated. Default:
-    relu.
+    (1,-1), linear (1,1), or shaped:C+,C- (1 + C/sqrt(N)). For he and correlated. Default: relu.
   negative-slope VALUES: Slopes below 0 to sweep, with slope 1 above.
   like NAME: Weights and biases as the linear layers of a framework have them by default, instead of
     --ensemble and scales: pytorch, keras, flax or mlx. With --weights normal it is much faster, and

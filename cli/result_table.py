@@ -194,7 +194,9 @@ def _of_network(rows: Sequence[Row]) -> list[Column]:
     if any(map(math.isfinite, theory)):
         cells = [_like(x, text) for x, text in zip(theory, found[0].cells, strict=True)]
         found.append(Column(LIMIT, cells, "nodes theory", note=f"{LIMIT}: infinite width"))
-    return [*found, _measured(NETWORK[1], rows, "inputs", "dead inputs: share that died")]
+    if any(math.isfinite(row.best(NETWORK[1])[0]) for row in rows):
+        found.append(_measured(NETWORK[1], rows, "inputs", "dead inputs: share that died"))
+    return found
 
 
 # --- below the table ------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def chosen_layers(depth: int, count: int = LAYERS) -> list[int]:
 def rows(run: Run, dataset: xr.Dataset) -> list[Row]:
     """Return the rows of a run's dataset (`simcore.open_run`)."""
     layers = _layers(run)
-    optional = FINER + GRADIENT_VARIABLES
+    optional = FINER + GRADIENT_VARIABLES + NETWORK_VARIABLES
     named = [n for n in _variables(run) if n not in optional or n in dataset]
     columns = {name: _column(dataset, name, run, layers) for name in named}
     return _rows(run, columns, layers)

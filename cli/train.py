@@ -41,7 +41,8 @@ OPTIONS = option_table("""
 Networks
   ensembles LIST: Initial weights to compare: he, correlated:K, rai, raai:K, torch (PyTorch's
     default), orthogonal. he@1.2 is he with sigma_w 1.2, rai@critical keeps the norm,
-    correlated:1@1.41@0.1 has biases of 0.1, too. Default:
+    correlated:1@1.41@0.1 has biases of 0.1, too; he/0.01 is he with leaky ReLU of slope 0.01.
+    Default:
     he,correlated:1,rai,raai:10,torch,orthogonal.
   width N: Nodes of a hidden layer. Default: 100.
   depth N: Hidden layers. Default: 10.

@@ -24,6 +24,7 @@ from simcore.physics.observables import (
     GRADIENTS,
     HAZARDS,
     KEPT,
+    MORTAL,
     NETWORK,
     NETWORK_NAMES,
     OBSERVABLES,
@@ -173,7 +174,7 @@ def shape_of(dims: Sequence[str], size: Mapping[str, int]) -> tuple[int, ...]:
 def observables_of(run: Run) -> tuple[Observable, ...]:
     """Return the observables that a run has."""
     found = OBSERVABLES + GRADIENTS * run.gradients + NETWORK * run.shared
-    absent = HAZARDS if never_dies(run) else ()
+    absent = MORTAL if never_dies(run) else ()
     return tuple(observable for observable in found if observable.name not in absent)
 
 

@@ -66,6 +66,15 @@ def sent(slopes, u, p, s):
 
 
 @njit(forceinline=True)
+def transformed(slopes, u):
+    """Return φ(u), in the precision of u; `slopes` as for `sent`."""
+    x = activated(u)
+    if len(slopes) == 0:
+        return x
+    return times(slopes[0], u) + times(slopes[1], x)
+
+
+@njit(forceinline=True)
 def in_single(slopes):
     """Return slopes in float32."""
     if len(slopes) == 0:
@@ -82,6 +91,23 @@ def leaks(slopes):
 
 
 @njit(forceinline=True)
+def derivatives(slopes):
+    """Return φ′ of an active and of an inactive unit, s₊ and s₋."""
+    if len(slopes) == 0:
+        return 1.0, 0.0
+    return slopes[0] + slopes[1], slopes[0]
+
+
+@njit(forceinline=True)
+def sent_back(slopes, off, g):
+    """Return φ′·g, in the precision of g, of a unit that is inactive where `off`."""
+    if len(slopes) == 0:
+        return type(g)(0) if off else g
+    above, below = derivatives(slopes)
+    return times(below if off else above, g)
+
+
+@njit(forceinline=True)
 def even(slopes):
     """Return whether φ(−u) = φ(u)."""
     if len(slopes) == 0:
@@ -89,16 +115,21 @@ def even(slopes):
     return slopes[1] + slopes[0] + slopes[0] == 0.0
 
 
-def xp_nodes(xp: Any, u: Any, p: Any, s: Any) -> tuple[Any, Any, Any, Any]:
+def xp_nodes(
+    xp: Any, slopes: tuple[float, ...], u: Any, p: Any, s: Any
+) -> tuple[Any, Any, Any, Any]:
     """Return φ(u), the residual, and both kinds of inactivity, for arrays of one shape.
 
-    `xp` is the arrays' namespace, NumPy's or CuPy's.
+    `xp` is the arrays' namespace, NumPy's or CuPy's; `slopes` as for `sent`.
     """
     off1, off2, gap = ~(u > 0.0), p <= s, s - p
     r = xp.where(off1, xp.where(gap < 0.0, gap, 0.0), xp.where(p < s, p, s))
-    return xp_activated(xp, u), r, off1, off2
+    if slopes:
+        r = slopes[0] * s + slopes[1] * r
+    return xp_transformed(xp, slopes, u), r, off1, off2
 
 
-def xp_activated(xp: Any, u: Any) -> Any:
+def xp_transformed(xp: Any, slopes: tuple[float, ...], u: Any) -> Any:
     """Return φ of an array."""
-    return xp.where(u > 0.0, u, 0.0)
+    x = xp.where(u > 0.0, u, 0.0)
+    return slopes[0] * u + slopes[1] * x if slopes else x

@@ -270,6 +270,9 @@ HAZARDS = ("dead_network1", "dead_network2", "dead_network_both")
 COUNTED = (*HAZARDS, "dead_network_all")
 """Shares of networks that are counted: their errors are those of a binomial law."""
 
+MORTAL = (*COUNTED, "dead_inputs")
+"""Observables of deaths: absent where inactive nodes send something, so that no signal dies."""
+
 SHARES = (*COUNTED, "inactive1", "inactive2", "inactive_both", "dead", "dead_inputs")
 """Means that lie between 0 and 1, apart from those of `RATE_BINS`."""
 

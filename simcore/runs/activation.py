@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simcore.errors import InputError
 from simcore.physics.ensembles import ASYMMETRIC
-from simcore.physics.observables import HAZARDS
+from simcore.physics.observables import MORTAL
 from simcore.physics.parameters import shown, sorted_grid
 from simcore.physics.slopes import SHAPED, parse_slopes
 
@@ -34,9 +34,6 @@ def activation(spec: RunSpec) -> dict[str, Any]:
 
 _REFUSED: tuple[tuple[str, Callable[[Run], bool], str], ...] = (
     ("the ensembles rai and raai", lambda run: run.ensemble in ASYMMETRIC, "`ensemble` he"),
-    ("networks that inputs share", lambda run: run.shared_network, "a single pair"),
-    ("explicit weights", lambda run: run.sampler == "dense", "normal weights, `sampler` gram"),
-    ("gradients", lambda run: run.gradients, "no `gradients`"),
 )
 """What knows only ReLU, and the remedy."""
 
@@ -55,11 +52,18 @@ def check_slopes(run: Run) -> None:
         rule = "follow one width, not a width for each layer"
         raise InputError(name, value, rule, "Give two numbers, or one `width`.")
     target = run.until_stderr
-    if target is not None and never_dies(run) and Target.of(target).observable in HAZARDS:
+    if target is not None and never_dies(run) and Target.of(target).observable in MORTAL:
         rule = "is of dead networks, and no signal dies where s- is not 0"
         raise InputError("until_stderr", run.until_stderr, rule, "Take another observable.")
-    gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
-    if any(abs(sum(slopes)) < 0.01 * slopes[0] for slopes in all_slopes(run)) and max(gaps) > 1.9:
+    if any(abs(sum(slopes)) < 0.01 * slopes[0] for slopes in all_slopes(run)) and _opposite(run):
         rule = "need a `correlation` of -0.9 or more where phi is nearly even"
         remedy = "Opposite signals have nearly the same activations: take the positive overlap."
         raise InputError(name, value, rule, remedy)
+
+
+def _opposite(run: Run) -> bool:
+    """Return whether two inputs of a pair are nearly opposite."""
+    gaps = run.distance or tuple(1.0 - c for c in run.correlation or ())
+    if run.inputs is not None:
+        gaps = run.inputs.distance
+    return any(gap > 1.9 for gap in gaps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.slopes import silent
 
-from .grid import Point
+from .grid import Point, never_dies
 from .run import Run
 
 Floats = npt.NDArray[np.float64]
@@ -24,7 +26,7 @@ def predicted_of_network(run: Run) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {"dead": ("theory",)}
     if run.inputs is not None:
         found["dead"] = ("theory", "theory_errors")
-    if run.weights == "normal":
+    if run.weights == "normal" and not never_dies(run):
         found["dead_inputs"] = ("theory",)
     return found
 
@@ -46,7 +48,7 @@ def network_predictions(
     known: dict[tuple[Any, ...], tuple[Floats, Floats]] = {}
     for i, point in enumerate(run.points):
         scales = (point.k, point.sigma_w, point.sigma_b, None if inputs is not None else point.q0)
-        physics = (*scales, point.widths if point.sigma_b is None else ())
+        physics = (*scales, point.slopes, point.widths if point.sigma_b is None else ())
         if physics not in known:
             where = f"point {i + 1} of {len(run.points)}"
             known[physics] = _dead_nodes(run, point, inputs, partial(_told, look, where))
@@ -69,7 +71,7 @@ def _dead_nodes(
     from simcore.theory.data_set import dead_of_inputs, dead_of_pairs
 
     law: dict[str, Any] = {"k": point.k, "sigma_w": point.sigma_w}
-    law["sigma_b"] = point.biases(run.depth)
+    law |= {"sigma_b": point.biases(run.depth), "slopes": point.slopes}
     if inputs is not None:
         return dead_of_inputs(inputs, run.depth, look=look, **law)
     values = dead_of_pairs(run.depth, q0=point.q0, distances=point.distances, **law)
@@ -81,6 +83,8 @@ def _dead_inputs(run: Run, point: Point, inputs: Floats | None) -> Floats:
     from simcore.theory.data_set import seen_inputs
     from simcore.theory.meanfield import dead_network
 
+    if not silent(point.slopes):
+        return np.full(run.depth, math.nan)
     zero_sum = point.g == 1.0 and not point.sigma_b
     died = dead_network(point.layer_widths(run.depth), zero_sum=zero_sum)
     if inputs is None or point.sigma_b:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simcore.physics.slopes import RELU
+from simcore.runs.grid import has_slopes
 from simcore.runs.run import Run
 from simcore.statistics import moments as statistics
 from simcore.statistics.blocks import BLOCK, Task
@@ -241,3 +243,9 @@ class BlockSampler(TaskSampler):
         for layer0 in range(0, depth, segment):
             layers = min(segment, depth - layer0)
             yield layer0, np.empty((trials, layers, self.run_plan.columns.count))
+
+
+def activations(run: Run) -> list[str | None]:
+    """Return slopes for each type of kernel that a run needs: of ReLU, and of all others."""
+    relu = any(point.slopes == RELU for point in run.points)
+    return [None] * relu + ["1,0.5"] * has_slopes(run)

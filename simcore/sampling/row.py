@@ -159,6 +159,16 @@ def put_mean(value, unit, row, at):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
+def put_signed_mean(signed, value, unit, row, at):
+    """Write value·unit as `put_mean` does; it may be negative where `signed`."""
+    if signed and value < 0.0:
+        put_mean(-value, unit, row, at)
+        row[at] = -row[at]
+    else:
+        put_mean(value, unit, row, at)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def put_activation_angle(along, across, active, row):
     """Write the cosine between the activations and, in the place of its logarithm, the sine.
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 
+from simcore.physics.slopes import RELU, Slopes
+
 from .law import FloatArray, law_of
 from .meanfield import trajectory
 
@@ -50,12 +52,13 @@ def dead_of_pairs(
     sigma_b: float | FloatArray = 0.0,
     q0: float = 1.0,
     distances: Sequence[float],
+    slopes: Slopes = RELU,
 ) -> FloatArray:
     """Return the share of nodes inactive for all inputs of random pairs, shape (depth,).
 
     Parameters
     ----------
-    depth, k, sigma_w, sigma_b
+    depth, k, sigma_w, sigma_b, slopes
         As for `trajectory`.
     q0
         Mean square of each input.
@@ -64,7 +67,7 @@ def dead_of_pairs(
     """
 
     def path(distance: float) -> FloatArray:
-        law = {"k": k, "sigma_w": sigma_w, "sigma_b": sigma_b}
+        law = {"k": k, "sigma_w": sigma_w, "sigma_b": sigma_b, "slopes": slopes}
         return trajectory(depth, q1=q0, distance=distance, **law).distance  # type: ignore[arg-type]
 
     across = path(1.0)
@@ -128,6 +131,7 @@ def dead_of_inputs(
     k: float,
     sigma_w: float | None = None,
     sigma_b: float | FloatArray = 0.0,
+    slopes: Slopes = RELU,
     look: Callable[[str], object] = str,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the share of nodes inactive for all given inputs and its standard error by draws.
@@ -136,7 +140,7 @@ def dead_of_inputs(
     ----------
     inputs
         Shape (M, N₀), M up to `MOST_INPUTS`. Layers are followed up to some `WORK` of order M³.
-    depth, k, sigma_w, sigma_b
+    depth, k, sigma_w, sigma_b, slopes
         As for `trajectory`.
     look
         Called before each layer with its number, in words; may raise to give up.
@@ -150,7 +154,8 @@ def dead_of_inputs(
     if len(inputs) > MOST_INPUTS:
         return found[0], found[1]
     scales = np.broadcast_to(np.asarray(sigma_b, dtype=np.float64), (depth,))
-    law = law_of(k, sigma_w, float(scales.max()))
+    law = law_of(k, sigma_w, float(scales.max()), slopes)
+    linear, bent = slopes[0] * slopes[1], (slopes[0] - slopes[1]) ** 2
     unit = max(float(np.abs(inputs).max(initial=0.0)), float(scales.max())) or 1.0
     seen = seen_inputs(inputs / unit, law.g)
     bias = scales * scales / unit**2
@@ -168,7 +173,8 @@ def dead_of_inputs(
         np.fill_diagonal(correlation, 1.0)
         found[:, layer] = _orthant(correlation)
         angle = np.arccos(correlation)
-        overlap = (np.sin(angle) + (math.pi - angle) * correlation - law.g) / (2.0 * math.pi)
+        overlap = np.sin(angle) + (math.pi - angle) * correlation - law.g
+        overlap = linear * correlation + bent * overlap / (2.0 * math.pi)
         covariance = (
             law.weight_variance * root[:, None] * root * overlap + bias[min(layer + 1, depth - 1)]
         )

@@ -1,9 +1,9 @@
 """Gradients at finite width: mean and standard deviation over networks, theory.md 7.
 
 For independent weights the gradient of one signal has an exact law at any width, with bias or not:
-‖δ^l‖² is a product of independent (σ_w²/N)χ²_K over the layers l…L, K binomial (N, ½), σ_w² = 1 for
-the read-out. The signals' lengths have the same K. For correlated weights means and standard
-deviations are known to first order in 1/N.
+‖δ^l‖² is a product of independent (σ_w²/N)(s₊²χ²_K + s₋²χ²_{N−K}) over the layers l…L, K binomial
+(N, ½), σ_w² = 1 for the read-out. The signals' lengths have the same K. For correlated weights
+means and standard deviations are known to first order in 1/N.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial.legendre import leggauss
+
+from simcore.physics.slopes import RELU, Slopes
 
 from .law import FloatArray
 
 __all__ = ["GradientLaw", "gradient_law", "gradient_terms"]
 
-_MEAN2 = 1.0 / math.pi
-"""⟨x⟩²/⟨x²⟩ of a rectified normal variable."""
+_LOW, _HIGH, _ORDER = -40, 100, 20
+"""Ends of the quadrature over ln t, and its points in each unit."""
 
 _REACH = 12.0
 """Standard deviations of the number of active nodes that are summed over."""
@@ -42,6 +45,7 @@ def gradient_law(
     q2: npt.ArrayLike,
     read1: npt.ArrayLike | None = None,
     read2: npt.ArrayLike | None = None,
+    slopes: tuple[npt.ArrayLike, npt.ArrayLike] = RELU,
 ) -> GradientLaw:
     """Return mean and standard deviation of each of `GRADIENT_FIRST_ORDER` for P points at once.
 
@@ -58,6 +62,8 @@ def gradient_law(
         checked here.
     read1, read2
         Mean squares of the inputs themselves, where these are others.
+    slopes
+        s₊ and s₋, each of shape (P,).
 
     Returns
     -------
@@ -68,14 +74,16 @@ def gradient_law(
     """
     nodes = np.asarray(widths, dtype=np.float64).reshape(-1, depth)
     reads = q1 if read1 is None else read1, q2 if read2 is None else read2
-    strength, scale, *signals = (
+    strength, scale, above, below, *signals = (
         np.broadcast_to(np.asarray(value, dtype=np.float64), nodes.shape[:1])
-        for value in (g, sigma_w, q1, q2, *reads)
+        for value in (g, sigma_w, *slopes, q1, q2, *reads)
     )
+    phi = _Phi.of(above, below)
     given = np.asarray(sigma_b, dtype=np.float64)
     biases = np.broadcast_to(given if given.ndim > 1 else given.reshape(-1, 1), nodes.shape)
     mean, std = {}, {}
-    both = [_Signal(nodes, strength, scale, biases, signals[i], signals[2 + i]) for i in (0, 1)]
+    law = nodes, phi, strength, scale, biases
+    both = [_Signal(*law, signals[i], signals[2 + i]) for i in (0, 1)]
     for name, (middle, spread) in (
         ("log_gradient1", both[0].logarithm()),
         ("log_gradient2", both[1].logarithm()),
@@ -94,8 +102,9 @@ def gradient_terms(
     sigma_w: float,
     sigma_b: float,
     q: float,
+    slopes: Slopes = RELU,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return E ln(χ²_K/N) of each layer, and the noise's share in a squared gradient.
+    """Return E ln of each layer's (s₊²χ²_K + s₋²χ²_{N−K})/N, and the noise's share in ‖δ‖².
 
     For control variates, theory.md (19).
 
@@ -103,18 +112,43 @@ def gradient_terms(
     ----------
     nodes
         Width of every layer, shape (depth,).
-    g, sigma_w, sigma_b, q
+    g, sigma_w, sigma_b, q, slopes
         The ensemble, and the mean square of the input as the weights see it.
 
     Returns
     -------
     tuple of ndarray
-        Both of shape (depth,). The first is exact, K binomial (N, ½) and not 0; the second, near
-        infinite width, is 1 in the last layer, and below 1 by a number over N for g ≥ 0.
+        Both of shape (depth,). The first is exact, K binomial (N, ½), with s₋ = 0 not 0; the
+        second, near infinite width, is 1 in the last layer, and below 1 by a number over N for
+        g ≥ 0.
     """
     ones, wide = np.ones(1), nodes[None].astype(np.float64)
-    signal = _Signal(wide, g * ones, sigma_w * ones, np.full(wide.shape, sigma_b), q * ones, ones)
-    return _of_widths(wide)[0, :, 0], signal.noise()[0]
+    phi = _Phi.of(slopes[0] * ones, slopes[1] * ones)
+    law = wide, phi, g * ones, sigma_w * ones, np.full(wide.shape, sigma_b)
+    return _of_widths(wide, phi)[0, :, 0], _Signal(*law, q * ones, ones).noise()[0]
+
+
+class _Phi(NamedTuple):
+    """The activation of P points, theory.md (1a); all arrays have shape (P,).
+
+    A is E φ² of a standard normal; the others are of φ/√A: its mean, third and fourth moment, the
+    latter over 3, which is E φ'⁴ as well.
+    """
+
+    above: FloatArray
+    below: FloatArray
+    square: FloatArray
+    mean: FloatArray
+    third: FloatArray
+    fourth: FloatArray
+
+    @classmethod
+    def of(cls, above: FloatArray, below: FloatArray) -> _Phi:
+        """Return the moments of slopes."""
+        square = 0.5 * (above**2 + below**2)
+        mean = (above - below) / np.sqrt(2.0 * math.pi * square)
+        third = math.sqrt(2.0 / math.pi) * (above**3 - below**3) / square**1.5
+        return cls(above, below, square, mean, third, 0.5 * (above**4 + below**4) / square**2)
 
 
 class _Signal:
@@ -123,6 +157,7 @@ class _Signal:
     def __init__(
         self,
         nodes: FloatArray,
+        phi: _Phi,
         g: FloatArray,
         scale: FloatArray,
         biases: FloatArray,
@@ -132,20 +167,22 @@ class _Signal:
         # A single node of k = ∞ sends what the subtracted mean takes away: ln 0 = −∞.
         with np.errstate(divide="ignore", invalid="ignore"):
             log_bias = 2.0 * np.log(biases)
-            self._nodes, self._g, self._growth = nodes, g, 2.0 * np.log(scale)[:, None]
+            self._nodes, self._phi, self._g = nodes, phi, g
+            self._growth = 2.0 * np.log(scale)[:, None]
+            self._square = np.log(phi.square)
             read, seen = [np.log(input_read)], [np.log(q)]
             log_q = []
             for layer in range(nodes.shape[1]):
                 log_q.append(np.logaddexp(self._growth[:, 0] + seen[-1], log_bias[:, layer]))
-                read.append(log_q[-1] - math.log(2.0))
+                read.append(log_q[-1] + self._square)
                 # E(⟨x²⟩ − g⟨x⟩²) at this width
-                lost = g * _MEAN2 + g * (1.0 - _MEAN2) / nodes[:, layer]
+                lost = g * phi.mean**2 + g * (1.0 - phi.mean**2) / nodes[:, layer]
                 seen.append(read[-1] + np.log1p(-lost))
             self._log_read = np.stack(read[:-1], axis=1)
             self._log_term = np.logaddexp(self._growth + self._log_read, log_bias)
             self._share = 1.0 - np.exp(log_bias - np.stack(log_q, axis=1))
             self._share_read = 1.0 - np.exp(log_bias - self._log_term)
-        self._shift = _shift(nodes, g, self._share)
+        self._shift = _shift(nodes, phi, g, self._share)
 
     def _back(self, own: FloatArray | float) -> FloatArray:
         """Return sums over the layers from each on, with σ_w² of all but the read-out."""
@@ -155,7 +192,7 @@ class _Signal:
 
     def logarithm(self) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of ln ‖δ‖² of networks that are not dead."""
-        mean, variance = np.moveaxis(_of_widths(self._nodes), -1, 0)
+        mean, variance = np.moveaxis(_of_widths(self._nodes, self._phi), -1, 0)
         total = np.cumsum(variance[:, ::-1], axis=1)[:, ::-1]
         spread = np.sqrt(total) + 0.0 * self._back(0.0)  # NaN where the mean is
         return self._back(mean), spread
@@ -165,22 +202,24 @@ class _Signal:
         found, rho = np.ones_like(self._nodes), np.ones_like(self._g)
         for layer in range(self._nodes.shape[1] - 2, -1, -1):
             omega = self._share[:, layer + 1]
-            lift = 2.0 * _bent(self._g) * omega * rho / self._nodes[:, layer]
+            lift = 2.0 * _bent(self._phi, self._g) * omega * rho / self._nodes[:, layer]
             found[:, layer] = 1.0 / (1.0 + lift)
-            rho = (1.0 - self._g * _MEAN2) * (rho * omega + 1.0 - omega) * found[:, layer]
+            rho = (1.0 - self._g * self._phi.mean**2) * (rho * omega + 1.0 - omega)
+            rho = rho * found[:, layer]
         return found
 
     def weight_gradient(self) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of ‖δ^l‖² ⟨x²⟩."""
         moments = self._moments()
         before = np.ones_like(self._nodes)
-        before[:, 1:] = (1.0 + 5.0 / self._nodes[:, :-1]) * moments.length[:, :-1]
-        mean = np.exp(self._back(-math.log(2.0)) + self._log_read)
+        spread = (3.0 * self._phi.fourth - 1.0)[:, None] / self._nodes[:, :-1]
+        before[:, 1:] = (1.0 + spread) * moments.length[:, :-1]
+        mean = np.exp(self._back(self._square[:, None]) + self._log_read)
         return mean, mean * np.sqrt(moments.back * before - 1.0)
 
     def tangent(self) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of the partial sums of Θ."""
-        log_terms = self._log_term + self._back(-math.log(2.0))
+        log_terms = self._log_term + self._back(self._square[:, None])
         with np.errstate(invalid="ignore"):  # NaN where there is no prediction
             log_sums = np.logaddexp.accumulate(log_terms, axis=1)
         parts, moments = np.exp(log_terms - log_sums), self._moments()
@@ -191,7 +230,8 @@ class _Signal:
             old = 1.0 - new if layer else np.zeros_like(new)
             back, wide = moments.back[:, layer], self._nodes[:, layer - 1]
             read, omega = self._share_read[:, layer], self._share[:, layer]
-            cross = read * (1.0 + 1.0 / wide) * carried + 1.0 - read
+            mixed = 1.0 + (self._phi.fourth - 1.0) / wide
+            cross = read * mixed * carried + 1.0 - read
             square = old * (old * square + 2.0 * new * back * cross)
             square = square + new**2 * back * moments.read[:, layer]
             found[:, layer] = square
@@ -201,20 +241,50 @@ class _Signal:
         return mean, mean * np.sqrt(np.maximum(found - 1.0, 0.0))
 
     def _moments(self) -> _Moments:
-        return _Moments.of(self._nodes, self._g, self._share, self._share_read)
+        return _Moments.of(self._nodes, self._phi, self._g, self._share, self._share_read)
 
 
 # --- ln ‖δ‖² ------------------------------------------------------------------------------------
 
 
-def _of_widths(nodes: FloatArray) -> FloatArray:
-    """Return `_of_width` of every width, shape (…, 2)."""
-    known, place = np.unique(nodes, return_inverse=True)
-    values = np.array([_of_width(int(width)) for width in known])
-    return np.asarray(values[place.reshape(nodes.shape)])
+def _of_widths(nodes: FloatArray, phi: _Phi) -> FloatArray:
+    """Return mean and variance of ln((s₊²χ²_K + s₋²χ²_{N−K})/N) of every width, (P, depth, 2)."""
+    slopes = (np.broadcast_to(each[:, None], nodes.shape) for each in (phi.above, phi.below))
+    rows = np.stack([nodes, *slopes], axis=-1).reshape(-1, 3)
+    known, place = np.unique(rows, axis=0, return_inverse=True)
+    values = np.array([_of_width(int(row[0]), row[1], row[2]) for row in known])
+    return np.asarray(values[place.ravel()].reshape(*nodes.shape, 2))
 
 
-def _of_width(width: int) -> tuple[float, float]:
+def _of_width(width: int, above: float, below: float) -> tuple[float, float]:
+    if below != 0.0:
+        return _of_both_slopes(width, above, below)
+    mean, variance = _of_active(width)
+    return mean + 2.0 * math.log(above), variance
+
+
+def _of_both_slopes(width: int, above: float, below: float) -> tuple[float, float]:
+    """Return mean and variance of ln X, X the mean of N independent φ'²z², φ' of a fair coin.
+
+    With T exponential P(T/X > t) = E exp(−tX) = E(exp(−tφ'²z²/N))^N, which gives both moments of
+    ln T − ln X by quadrature; those of ln T are −γ and π²/6.
+    """
+    center = -math.log(0.5 * (above**2 + below**2))
+    points, weights = leggauss(_ORDER)
+    high = _HIGH + math.ceil(2.0 * abs(math.log(abs(below) / above)))
+    y = (np.arange(_LOW, high)[:, None] + 0.5 * (1.0 + points)).ravel()
+    weights = np.tile(0.5 * weights, high - _LOW)
+    with np.errstate(under="ignore", divide="ignore"):
+        t = 2.0 * np.exp(y + center) / width
+        less = sum(0.5 * np.expm1(-0.5 * np.log1p(t * slope**2)) for slope in (above, below))
+        power = width * np.log1p(less)
+        tail = np.where(y > 0.0, np.exp(power), np.expm1(power))
+    first = float(weights @ tail)
+    second = float(weights @ (2.0 * y * tail))
+    return -np.euler_gamma - center - first, second - first**2 - math.pi**2 / 6.0
+
+
+def _of_active(width: int) -> tuple[float, float]:
     """Return mean and variance of ln(χ²_K/N), K binomial (N, ½) but not 0."""
     from scipy.special import digamma, polygamma
     from scipy.stats import binom
@@ -231,12 +301,12 @@ def _of_width(width: int) -> tuple[float, float]:
     return mean - math.log(2.0), variance
 
 
-def _shift(nodes: FloatArray, g: FloatArray, share: FloatArray) -> FloatArray:
+def _shift(nodes: FloatArray, phi: _Phi, g: FloatArray, share: FloatArray) -> FloatArray:
     """Return what correlated weights add to the mean of ln ‖δ^l‖² in each layer, theory.md (17).
 
     `share` is the weights' part ω of q. Of δ^{l+1} the law needs ρ = E(h·δ)²/(‖δ‖²q), 1 at the top.
     """
-    bent = _bent(g)
+    bent = _bent(phi, g)
     found, rho = np.zeros_like(nodes), np.ones_like(g)
     lift = np.zeros_like(g)
     for layer in range(nodes.shape[1] - 2, -1, -1):
@@ -244,13 +314,14 @@ def _shift(nodes: FloatArray, g: FloatArray, share: FloatArray) -> FloatArray:
         found[:, layer] = (-g - 2.0 * bent * omega * (1.0 - rho)) / nodes[:, layer]
         lift = lift + 2.0 * bent * omega * np.maximum(rho - 1.0, 0.0) / nodes[:, layer]
         found[lift > _MOST_LIFT, layer] = np.nan
-        rho = (1.0 - g * _MEAN2) * (rho * omega + 1.0 - omega)
+        rho = (1.0 - g * phi.mean**2) * (rho * omega + 1.0 - omega)
     return found
 
 
-def _bent(g: FloatArray) -> FloatArray:
+def _bent(phi: _Phi, g: FloatArray) -> FloatArray:
     """Return C of theory.md (17)."""
-    return (1.0 - 2.0 * g * _MEAN2 + 0.5 * g**2 * _MEAN2) / (1.0 - g * _MEAN2)
+    bent = phi.fourth - g * phi.mean * phi.third + (g * phi.mean) ** 2
+    return np.asarray(0.5 * bent / (1.0 - g * phi.mean**2))
 
 
 # --- second moments -----------------------------------------------------------------------------
@@ -275,19 +346,26 @@ class _Moments(NamedTuple):
 
     @classmethod
     def of(
-        cls, nodes: FloatArray, g: FloatArray, share: FloatArray, share_read: FloatArray
+        cls,
+        nodes: FloatArray,
+        phi: _Phi,
+        g: FloatArray,
+        share: FloatArray,
+        share_read: FloatArray,
     ) -> _Moments:
         """Follow them from layer to layer; the shares are those of the weights in K and in R."""
-        half = 0.5 * _MEAN2  # ⟨x⟩²
-        mean = 0.5 - g * half
-        both = (1.25 - 6.0 * g * half + 4.0 * g**2 * half * (0.5 - half)) / mean**2
-        mixed = 2.0 * (1.25 - 3.0 * g * half) / mean
+        lost, cubic = g * phi.mean**2, g * phi.mean * phi.third
+        mean, level = 1.0 - lost, 1.0 - 2.0 * lost
+        both = (3.0 * phi.fourth - 4.0 * cubic + 4.0 * g * lost - level**2) / mean**2
+        mixed = (3.0 * phi.fourth - 2.0 * cubic - level) / mean
+        alone = 3.0 * phi.fourth - 1.0
         length, read, product = (np.ones_like(nodes) for _ in range(3))
         for layer in range(nodes.shape[1] - 1):
             before, wide = length[:, layer], nodes[:, layer]
             a, b = share[:, layer + 1], share_read[:, layer + 1]
             length[:, layer + 1] = 1.0 + a**2 * ((1.0 + both / wide) * before - 1.0)
-            read[:, layer + 1] = 1.0 + b**2 * ((1.0 + 5.0 / wide) * before - 1.0)
+            read[:, layer + 1] = 1.0 + b**2 * ((1.0 + alone / wide) * before - 1.0)
             product[:, layer + 1] = 1.0 + a * b * ((1.0 + mixed / wide) * before - 1.0)
-        back = np.asarray(np.cumprod(1.0 + 5.0 / nodes[:, ::-1], axis=1)[:, ::-1])
-        return cls(back, length, read, product, (0.5 - 2.0 * g * half) / mean)
+        grown = 1.0 + alone[:, None] / nodes[:, ::-1]
+        back = np.asarray(np.cumprod(grown, axis=1)[:, ::-1])
+        return cls(back, length, read, product, (phi.fourth - cubic - level) / mean)

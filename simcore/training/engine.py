@@ -69,7 +69,9 @@ class _Group:
     def __init__(self, plan: Plan, job: Job, data: Data) -> None:
         sizes = [plan.fan_in, *[plan.width] * plan.depth, plan.outputs]
         owners = [(job.role, trial) for trial in range(job.first, job.end)]
-        drawn = draw_networks(plan.start(job.ensemble), sizes, plan.seed, owners)
+        start = plan.start(job.ensemble)
+        drawn = draw_networks(start, sizes, plan.seed, owners)
+        self._slope = start.slope
         drawn[-1][0].mul_(plan.output_scale)
         self.layers: Layers = [
             (weight.to(plan.device).requires_grad_(), bias.to(plan.device).requires_grad_())
@@ -82,13 +84,21 @@ class _Group:
         self._train, self._clip = data.train, plan.clip
         inputs, targets = _subset(data.train)
         with torch.no_grad():
-            initial = losses(forward(self.layers, inputs), targets)
+            initial = losses(self.forward(inputs), targets)
         self._limit = DIVERGED * initial.double().cpu().numpy()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the outputs of all networks."""
+        return forward(self.layers, inputs, self._slope)
+
+    def dead(self, inputs: torch.Tensor) -> Numbers:
+        """Return the fractions of dead nodes by network and hidden layer."""
+        return self.living(dead_fractions(self.layers, inputs, self._slope))
 
     def update(self, step: int) -> bool:
         """Make the next update; return False if no network is left that learns."""
         batch = self._batches.take(self._train)
-        each = losses(forward(self.layers, batch.inputs), batch.targets)
+        each = losses(self.forward(batch.inputs), batch.targets)
         self.judge(each.detach(), step)
         frozen = self._frozen()
         if len(frozen) == len(each):
@@ -115,7 +125,7 @@ class _Group:
     @torch.no_grad()
     def validate(self, samples: Samples, step: int) -> Numbers:
         """Return the loss of samples that are not trained on, by network."""
-        values = losses(forward(self.layers, samples.inputs), samples.targets)
+        values = losses(self.forward(samples.inputs), samples.targets)
         self.judge(values, step)
         return self.living(values)
 
@@ -139,16 +149,15 @@ class _Recorder:
         names = ("loss", "train_loss", "accuracy")[: 3 if plan.classes else 2]
         self._found: dict[str, Numbers] = {name: np.full(shape, np.nan) for name in names}
         with torch.no_grad():
-            dead = dead_fractions(group.layers, self._test.inputs)
-        self._found["dead_before"] = group.living(dead)
+            self._found["dead_before"] = group.dead(self._test.inputs)
 
     @torch.no_grad()
     def record(self, step: int) -> None:
         """Record the losses, and the accuracy of classes, after so many updates."""
-        layers, column = self._group.layers, self._plan.recorded.index(step)
-        train = losses(forward(layers, self._train.inputs), self._train.targets)
+        column = self._plan.recorded.index(step)
+        train = losses(self._group.forward(self._train.inputs), self._train.targets)
         self._group.judge(train, step)
-        outputs = forward(layers, self._test.inputs)
+        outputs = self._group.forward(self._test.inputs)
         values = {"loss": losses(outputs, self._test.targets), "train_loss": train}
         if self._plan.classes:
             values["accuracy"] = accuracies(outputs, self._test.targets)
@@ -158,8 +167,7 @@ class _Recorder:
     @torch.no_grad()
     def results(self) -> dict[str, Numbers]:
         """Return the arrays of `Trained` for measured networks."""
-        dead = dead_fractions(self._group.layers, self._test.inputs)
-        return {**self._found, "dead_after": self._group.living(dead)}
+        return {**self._found, "dead_after": self._group.dead(self._test.inputs)}
 
 
 def _subset(train: Samples) -> Samples:

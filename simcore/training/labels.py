@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, WITHOUT_K
-from simcore.physics.parameters import norm_preserving_sigma_w
+from simcore.physics.slopes import mean_square, norm_preserving_sigma_w
 from simcore.runs.ensemble import Ensemble
 
 from ..errors import InputError
@@ -30,40 +30,45 @@ class Start:
     """Initial weights of the hidden layers: a name of `ENSEMBLES` or `REFERENCES`, and its k.
 
     k is 0 where the name takes none. σ_w and σ_b are None where the label leaves them to their
-    defaults; of ``orthogonal`` σ_w is the gain.
+    defaults; of ``orthogonal`` σ_w is the gain. `slope` is that of leaky ReLU below 0.
     """
 
     name: str
     k: float = 0.0
     sigma_w: float | str | None = None
     sigma_b: float | None = None
+    slope: float = 0.0
 
     @property
     def ensemble(self) -> Ensemble:
         """The simulator's law of the weights, for a name of `ENSEMBLES`."""
-        return Ensemble(self.name, self.k, self.sigma_w, self.sigma_b)
+        slopes = (1.0, self.slope) if self.slope else None
+        return Ensemble(self.name, self.k, self.sigma_w, self.sigma_b, slopes=slopes)
 
     @property
     def gain(self) -> float:
         """Gain of orthogonal weights."""
-        return math.sqrt(2.0) if self.sigma_w is None else float(self.sigma_w)
+        own = math.sqrt(2.0 / (1.0 + self.slope**2))
+        return own if self.sigma_w is None else float(self.sigma_w)
 
     @property
     def key(self) -> int:
         """A 32-bit number that stands for it in the keys of random streams.
 
-        The scale has no part in it: the same weights at two scales make a closer pair.
+        Scale and slope have no part in it: the same weights at two scales make a closer pair.
         """
         return _number(f"{self.name}:{self.k!r}")
 
 
 def parse_label(field: str, label: str) -> Start:
-    """Read a label such as ``he``, ``raai:10``, ``torch``, ``he@1.2``, ``correlated:1@1.41@0.1``.
+    """Read a label such as ``he``, ``raai:10``, ``he/0.01``, ``he@1.2``, ``correlated:1@1.41@0.1``.
 
-    After the first ``@`` stands σ_w, after the second σ_b. InputError, which names `field`, if the
+    After a slash stands the slope of leaky ReLU below 0, after the first ``@`` σ_w, after the
+    second σ_b. InputError, which names `field`, if the
     name is unknown, or a number missing, superfluous or out of range.
     """
     kind, *scales = (part.strip() for part in label.split("@"))
+    kind, slash, leak = (part.strip() for part in kind.partition("/"))
     name, colon, number = (part.strip() for part in kind.partition(":"))
     allowed = ", ".join((*(e if e in WITHOUT_K else f"{e}:K" for e in ENSEMBLES), *REFERENCES))
     remedy = f"Choose among: {allowed}."
@@ -81,7 +86,20 @@ def parse_label(field: str, label: str) -> Start:
     if not k > -1.0:
         rule = "has a k that is not a number above -1 (inf is allowed)"
         raise InputError(field, label, rule, f"Write {name}:1, say.")
-    return _scaled(field, label, Start(name, k + 0.0), scales)
+    slope = _slope(field, label, name, leak) if slash else 0.0
+    return _scaled(field, label, Start(name, k + 0.0, slope=slope), scales)
+
+
+def _slope(field: str, label: str, name: str, text: str) -> float:
+    """Return the slope of a label."""
+    slope = _read(text)
+    if not -1.0 <= slope <= 1.0:
+        rule = "has a slope that is not a number from -1 to 1"
+        raise InputError(field, label, rule, "Write he/0.01, say.")
+    if slope and name in ASYMMETRIC:
+        rule = "has a slope, and rai and raai are laws for ReLU"
+        raise InputError(field, label, rule, f"Write {name} without it.")
+    return slope + 0.0
 
 
 def _scaled(field: str, label: str, start: Start, scales: list[str]) -> Start:
@@ -115,16 +133,17 @@ def growth(start: Start) -> float:
     Biases of a σ_b that was asked for are left out. Orthogonal weights are counted as independent
     ones of their gain, which have the same mean.
     """
+    square = mean_square((1.0, start.slope))
     if start.name == "orthogonal":
-        return 0.5 * start.gain**2
+        return square * start.gain**2
     if start.name == "torch":
-        return 1.0 / 6.0
+        return square / 3.0
     sigma_w = start.ensemble.resolved_sigma_w
     if start.name in ASYMMETRIC:
         from simcore.theory.asymmetric import late_growth
 
         return late_growth(sigma_w, start.k)
-    return (sigma_w / norm_preserving_sigma_w(start.k)) ** 2
+    return (sigma_w / norm_preserving_sigma_w(start.k, (1.0, start.slope))) ** 2
 
 
 class Purpose(IntEnum):

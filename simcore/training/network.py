@@ -12,17 +12,25 @@ import torch
 from .initial import Layers
 
 
-def forward(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
-    """Return the outputs (networks, samples, outputs) for inputs (networks, samples, fan-in)."""
+def forward(layers: Layers, inputs: torch.Tensor, slope: float) -> torch.Tensor:
+    """Return the outputs (networks, samples, outputs) for inputs (networks, samples, fan-in).
+
+    `slope` is that of the activations below 0.
+    """
     x = inputs
     for weight, bias in layers[:-1]:
-        x = torch.baddbmm(bias, x, weight).relu_()
+        x = _activated(torch.baddbmm(bias, x, weight), slope)
     weight, bias = layers[-1]
     if weight.shape[2] > 1:
         return torch.baddbmm(bias, x, weight)
     # Products with a single column are rounded differently for one network and for several, and
     # training amplifies that wherever a node is about to become active.
     return (x * weight.transpose(1, 2)).sum(2, keepdim=True) + bias
+
+
+def _activated(h: torch.Tensor, slope: float) -> torch.Tensor:
+    """Return the activations, of ReLU in the place of `h`."""
+    return torch.nn.functional.leaky_relu(h, slope) if slope else h.relu_()
 
 
 def losses(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -42,15 +50,16 @@ def accuracies(outputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     return (outputs.argmax(2) == classes).double().mean(1)
 
 
-def dead_fractions(layers: Layers, inputs: torch.Tensor) -> torch.Tensor:
+def dead_fractions(layers: Layers, inputs: torch.Tensor, slope: float) -> torch.Tensor:
     """Return the fraction of each hidden layer's nodes with h ≤ 0 for every input.
 
     Shape (networks, hidden layers), float64.
     """
     x, found = inputs, []
     for weight, bias in layers[:-1]:
-        x = torch.baddbmm(bias, x, weight).relu_()
-        found.append((x.amax(1) <= 0.0).double().mean(1))
+        h = torch.baddbmm(bias, x, weight)
+        found.append((h.amax(1) <= 0.0).double().mean(1))
+        x = _activated(h, slope)
     return torch.stack(found, dim=1)
 
 

@@ -90,7 +90,7 @@ def _answers(plan: TeacherStudent, role: str, trial: int, inputs: Numbers) -> Nu
     for attempt in range(ATTEMPTS):
         owner = ("teacher", role, trial, attempt)
         teacher = draw_networks(start, sizes, plan.seed, [owner], torch.float64)
-        answers: Numbers = forward(teacher, asked).reshape(-1).numpy()
+        answers: Numbers = forward(teacher, asked, start.slope).reshape(-1).numpy()
         trained = answers[: plan.samples]
         if trained.std() > CONSTANT * abs(trained).max():
             return answers

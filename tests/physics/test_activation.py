@@ -57,9 +57,31 @@ def test_zero_has_one_sign() -> None:
         assert not np.signbit(compiled(u, -0.0, 0.0)[1])
 
 
-def test_arrays_are_as_scalars() -> None:
+@njit
+def compiled_slopes(slopes: Any, u: Any, p: Any, s: Any) -> Any:  # pragma: no cover - compiled
+    x, r = activation.sent(slopes, u, p, s)
+    return x, r, activation.inactive(u), activation.second_inactive(p, s)
+
+
+@pytest.mark.parametrize("slopes", [(), (0.25, 0.75), (-1.0, 2.0)])
+def test_arrays_are_as_scalars(slopes: tuple[float, ...]) -> None:
     u, p, s = np.array(CASES).T
-    arrays = activation.xp_nodes(np, u, p, s)
-    scalars = [np.array(values) for values in zip(*(compiled(*c) for c in CASES), strict=True)]
+    arrays = activation.xp_nodes(np, slopes, u, p, s)
+    single = [compiled_slopes(slopes, *c) for c in CASES]
+    scalars = [np.array(values) for values in zip(*single, strict=True)]
     for made, of_scalars in zip(arrays, scalars, strict=True):
         np.testing.assert_array_equal(made, of_scalars)
+
+
+def test_other_slopes_are_the_definition() -> None:
+    """φ(x) = max(x, 0) + s₋ min(x, 0), s₋ = ¼, in numbers that float64 holds exactly."""
+    below = Fraction(1, 4)
+    for u, p, s in CASES:
+        x, r, _, _ = compiled_slopes((0.25, 0.75), u, p, s)
+        kappa = Fraction(p) / Fraction(u) if u else Fraction(0)
+        of = [
+            max(h, Fraction(0)) + below * min(h, Fraction(0))
+            for h in (Fraction(u), Fraction(p) - Fraction(s))
+        ]
+        assert x == float(of[0])
+        assert r == float(kappa * of[0] - of[1]), (u, p, s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,11 @@ def test_a_grid_has_the_predictions_of_its_points() -> None:
         depth=4, width=(64,), k=(0.0, math.inf), sigma_b=(0.0, 0.3), distance=(0.7,), gradients=True
     )
     for i, point in enumerate(run.points):
-        law = {"k": point.k, "sigma_w": point.sigma_w, "sigma_b": point.sigma_b or 0.0}
+        law: dict[str, Any] = {
+            "k": point.k,
+            "sigma_w": point.sigma_w,
+            "sigma_b": point.sigma_b or 0.0,
+        }
         back = gradient_trajectory(4, distance=0.7, **law)
         for name in GRADIENT_NAMES:
             np.testing.assert_allclose(limit(run, name)[i], back.observable(name), rtol=1e-12)

@@ -11,9 +11,11 @@ import pytest
 import simcore
 from simcore.errors import InputError
 from simcore.files.layout import coordinates, observables_of
-from simcore.physics.observables import HAZARDS
+from simcore.inputs.input_set import InputSet
+from simcore.physics.observables import HAZARDS, MORTAL
 from simcore.physics.slopes import norm_preserving_sigma_w, parse_slopes, slopes_at
 from simcore.runs.controls import in_words
+from simcore.runs.network_predictions import network_predictions
 from simcore.runs.run import Run
 
 
@@ -94,15 +96,29 @@ def test_dead_networks_are_absent_where_no_signal_dies() -> None:
     np.testing.assert_array_equal(dataset.inactive1_theory, 0.5)
 
 
+def test_inputs_of_one_network() -> None:
+    """Deaths are absent, or of the points where signals die; nodes inactive for all inputs stay."""
+    law: dict[str, Any] = {"width": 8, "depth": 3, "shared_network": True, "pairs": 2}
+    leaky = run(**law, slopes="leaky:0.2")
+    assert not set(MORTAL) & {o.name for o in observables_of(leaky)}
+    assert {"dead", "activation_rate"} <= {o.name for o in observables_of(leaky)}
+    assert "dead_inputs" not in network_predictions(leaky)
+    mixed = run(**law, negative_slope=(0.0, 0.2))
+    lost = network_predictions(mixed)["dead_inputs"]["theory"]
+    np.testing.assert_array_equal(np.isnan(lost), [[False] * 3, [True] * 3])
+    # For an odd φ without bias every node is inactive for half of the law of its inputs.
+    inputs = np.array([[1.0, 0.5], [-1.0, -0.5]])
+    odd = run(width=8, depth=3, inputs=InputSet.read(inputs), slopes="linear", sigma_b=(0.0,))
+    assert network_predictions(odd)["dead"]["theory"] == pytest.approx(0.0, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"ensemble": "rai"}, "rai and raai"),
-        ({"shared_network": True}, "networks that inputs share"),
-        ({"weights": "uniform"}, "explicit weights"),
-        ({"gradients": True}, "gradients"),
         ({"controls": "on"}, "only ReLU"),
         ({"until_stderr": "dead_network1=0.1"}, "no signal dies"),
+        ({"until_stderr": "dead_inputs=0.1", "shared_network": True}, "no signal dies"),
     ],
 )
 def test_what_knows_only_relu_refuses(options: dict[str, Any], words: str) -> None:
@@ -114,8 +130,10 @@ def test_what_knows_only_relu_refuses(options: dict[str, Any], words: str) -> No
 def test_other_refusals() -> None:
     with pytest.raises(InputError, match="follow one width"):
         run(slopes="shaped:0,-1", width=(), layer_widths=(10, 20, 30))
-    with pytest.raises(InputError, match="nearly even"):
-        run(slopes="abs", correlation=-0.99)
+    opposite = InputSet.read(np.array([[1.0, 2.0, -1.0], [-1.0, -2.0, 1.1]]))
+    for inputs in ({"correlation": -0.99}, {"inputs": opposite}):
+        with pytest.raises(InputError, match="nearly even"):
+            run(slopes="abs", **inputs)
     with pytest.raises(InputError, match="excludes"):
         run(slopes="abs", negative_slope=0.1)
     assert math.isclose(run(slopes="abs", correlation=-0.5).points[0].sigma_w, 1.0)

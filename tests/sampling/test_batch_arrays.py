@@ -125,6 +125,25 @@ def test_other_laws_of_weights(weights: str) -> None:
     assert max(d.max() for d in off.values()) < 1e-10
 
 
+@each_sampler
+@pytest.mark.parametrize("slopes", ["1,-0.2", "0.5,0"])
+def test_other_activations_than_relu(sampler: str, slopes: str, tmp_path: Path) -> None:
+    """Of random pairs, of the inputs of a file, and the observables of the network."""
+    kinds: list[dict[str, Any]] = [{"distance": CLOSE}]
+    if sampler == "dense":  # a factor of dependent inputs is not determined
+        kinds.append({"distance": None, "inputs": input_file(tmp_path, awkward_inputs(), PAIRS)})
+    for more in kinds:
+        run = run_of(sampler, "correlated", 0.5, (0.0,), slopes=slopes, depth=5, **more)
+        made, expected = array_rows(run, 2, dtype=np.float64), cpu_rows(run, 2)
+        assert max(d.max() for d in differences(run, made, expected).values()) < 1e-8
+        for observable in NETWORK:
+            of = run.columns.of(observable.name)
+            np.testing.assert_array_equal(made[..., of], expected[..., of])
+        dying = slopes == "0.5,0"
+        assert np.isfinite(expected[..., run.columns.of("dead_inputs")]).all() == dying
+        assert np.isfinite(expected[..., run.columns.of("dead")]).all()
+
+
 @each_ensemble
 def test_a_single_pair_of_explicit_weights(ensemble: str, k: float, sigma_b: Any) -> None:
     for distance in (0.7, 1e-20):

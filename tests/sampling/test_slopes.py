@@ -11,7 +11,9 @@ from mpmath import mp, mpf
 
 from simcore.runs.run import Run
 from simcore.sampling.pair.physics import DIED1, GAMMA, KAPPA, MANTISSA, POWER
+from tests.support.network_driver import sample
 from tests.support.pair_driver import Walk, layer_normals, walk
+from tests.support.two_samples import one_pair, worst
 
 SLOPES = ("1,0.2", "1,-1", "0.7,-0.3", "1,1")
 
@@ -57,6 +59,21 @@ def test_the_distance_keeps_its_digits(slopes: str, width: int) -> None:
                 found = 2.0 * math.sin(0.5 * math.atan2(y, x)) ** 2
                 expected = next_distance(made, distance, slopes, trial)
                 assert found == pytest.approx(expected, rel=1e-6 if width < 64 else 1e-5)
+
+
+@pytest.mark.parametrize("options", [{"shared_network": True}, {"sampler": "dense"}])
+def test_distances_in_a_batch_are_those_of_a_pair(options: dict[str, Any]) -> None:
+    """ln(1 − c) from 1e-30 on. False alarms: six comparisons, 1e-3 together."""
+    law: dict[str, Any] = {"width": (6,), "ensemble": "correlated", "k": (1.0,), "sigma_b": (0.3,)}
+    given: dict[str, Any] = {**law, "depth": 4, "slopes": "1,-0.5", "distance": (1e-30,)}
+    batch = (
+        one_pair(sample(Run(**given, **options), 1000), 0)
+        if "shared_network" in options
+        else (sample(Run(**given, **options), 1000))
+    )
+    alone = sample(Run(**given), 1000)
+    assert np.nanmax(batch["distance"][:, 0]) < 1e-25
+    assert worst(batch, alone, (1, 2, 4), names=("log_distance", "variance"))[0] > 1e-3
 
 
 def test_no_signal_dies_and_activations_may_be_negative() -> None:

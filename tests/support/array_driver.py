@@ -97,7 +97,7 @@ def array_rows(
         Shape (trial, layer, column).
     """
     cpu = BatchSampler(run)
-    law, point = cpu.laws[0], run.points[0]
+    law, slopes, point = cpu.laws[0], cpu.slopes[0], run.points[0]
     pairing = cpu.pairing
     pairs = batch_arrays.Pairs(xp.asarray(pairing.first), *pairing[1:])
     source = HostSource(law, first_trial, trials, xp)
@@ -111,20 +111,20 @@ def array_rows(
     rows, kept, active, second = [], [], None, xp.asarray(cpu.second)
     with np.errstate(over="ignore"):
         for layer, width in enumerate(cpu.widths[0].tolist(), 1):
-            reads = arrays_back.lengths(xp, pairs, second, group, active)
+            reads = arrays_back.lengths(xp, slopes, pairs, second, group, active)
             n = group.signals.shape[-1]
             group, h, factors = step(xp, law, pairs, group, source, layer, width, tile, kind)
             active = arrays_back.active_nodes(xp, pairs, group, h)
             kept.append(arrays_back.Kept(layer, n, tile, active, reads, factors))
-            if run.columns.hazards:
+            if run.columns.hazards and not batch_arrays.leaks(slopes):
                 group = add_hazards(xp, law, pairs, group, layer, width)
-            group, row = batch_arrays.finish_layer(xp, pairs, group, h, run.columns)
+            group, row = batch_arrays.finish_layer(xp, slopes, pairs, group, h, run.columns)
             rows.append(np.asarray(row))
         made = np.empty((trials, run.depth, run.columns.count))
         made[:, :, cpu.forward] = np.stack(rows, axis=1)
     if run.gradients:
         with np.errstate(over="ignore", invalid="ignore"):
-            back = arrays_back.go_back(xp, law, pairs, source, kept, second, kind)
+            back = arrays_back.go_back(xp, law, slopes, pairs, source, kept, second, kind)
         made[:, :, cpu.back] = np.asarray(back)
     return made
 

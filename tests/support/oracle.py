@@ -246,7 +246,7 @@ def _layers(
         yield from observe_forward(law, network, inputs)
         return
     layers = list(network)
-    deltas = backward(layers, rng)
+    deltas = backward(law, layers, rng)
     there = observe_forward(law, layers, inputs)
     back = observe_back(law, layers, deltas, inputs)
     yield from (one | other for one, other in zip(there, back, strict=True))
@@ -286,7 +286,7 @@ def observe_forward(
 # --- the way back -------------------------------------------------------------------------------
 
 
-def backward(layers: Sequence[Layer], rng: np.random.Generator) -> list[Floats]:
+def backward(law: Law, layers: Sequence[Layer], rng: np.random.Generator) -> list[Floats]:
     """Return δ = ∂f/∂h of every layer, shape (trial, node, input), by explicit transposed products.
 
     f = v·x/√N with x and N of the last layer, v of standard normals drawn for each trial.
@@ -295,7 +295,7 @@ def backward(layers: Sequence[Layer], rng: np.random.Generator) -> list[Floats]:
     back = rng.standard_normal((trials, nodes, 1)) / math.sqrt(nodes)
     deltas = []
     for layer in reversed(layers):
-        deltas.append(np.where(layer.h > 0.0, back, 0.0))
+        deltas.append(np.where(layer.h > 0.0, law.slopes[0], law.slopes[1]) * back)
         back = layer.weights.swapaxes(1, 2) @ deltas[-1]
     return deltas[::-1]
 

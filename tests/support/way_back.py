@@ -45,7 +45,7 @@ def regressed(
         if fault == "live mask of dead signals":
             dead = np.all(layer.h == 0.0, axis=1, keepdims=True)
             mask |= dead & (rng.random(layer.h.shape) < 0.5)
-        deltas.append(np.where(mask, back, 0.0))
+        deltas.append(np.where(mask, law.slopes[0], law.slopes[1]) * back)
         back = _through(law, layer, deltas[-1], rng, fault)
     return deltas[::-1]
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from mpmath import mp, mpf
-from scipy import stats
+from scipy import special, stats
 
 from simcore.errors import InputError
 from simcore.physics.observables import GRADIENT_FIRST_ORDER, GRADIENT_NAMES
 from simcore.physics.parameters import correlation_strength
+from simcore.physics.slopes import RELU, Slopes
 from simcore.theory import gradient_trajectory
-from simcore.theory.gradient_widths import gradient_law, gradient_terms
+from simcore.theory.gradient_widths import _of_width, gradient_law, gradient_terms
 from tests.support.oracle import FixedInputs, Law, simulate, simulate_shared
 
 Floats = npt.NDArray[np.float64]
@@ -38,9 +40,22 @@ def overlap(c: Any) -> Any:
 
 
 def recursion(
-    depth: int, k: float, sigma_w: float, sigma_b: float, inputs: tuple[float, float, Any]
+    depth: int,
+    k: float,
+    sigma_w: float,
+    sigma_b: float,
+    inputs: tuple[float, float, Any],
+    slopes: Slopes = RELU,
 ) -> dict[str, list[Any]]:
     """Return the observables by theory.md (5), (6) and (13), layer by layer, in many digits."""
+    above, below = (mpf(x) for x in slopes)
+    square, step = (above**2 + below**2) / 2, above - below
+
+    def turned(angle: Any) -> Any:
+        """Return E φ'(u)φ'(v) by the chances of each sign."""
+        both = (mp.pi - angle) / (2 * mp.pi)
+        return both * (above**2 + below**2) + (1 - 2 * both) * above * below
+
     g, weight, bias = mpf(correlation_strength(k)), mpf(sigma_w) ** 2, mpf(sigma_b) ** 2
     q1, q2 = mpf(inputs[0]), mpf(inputs[1])
     reads = [(q1, q2, mp.sqrt(q1 * q2) * inputs[2])]
@@ -49,13 +64,14 @@ def recursion(
         k11, k22, k12 = (weight * x + bias for x in seen)
         c = k12 / mp.sqrt(k11 * k22)
         angles.append(mp.acos(c))
-        reads.append((k11 / 2, k22 / 2, mp.sqrt(k11 * k22) * overlap(c)))
-        means = [mp.sqrt(x / (2 * mp.pi)) for x in (k11, k22)]
+        mixed = above * below * c + step**2 * overlap(c)
+        reads.append((square * k11, square * k22, mp.sqrt(k11 * k22) * mixed))
+        means = [step * mp.sqrt(x / (2 * mp.pi)) for x in (k11, k22)]
         lost = (means[0] ** 2, means[1] ** 2, means[0] * means[1])
         seen = tuple(x - g * m for x, m in zip(reads[-1], lost, strict=True))
-    inner = [[mpf(1) / 2, mpf(1) / 2, (mp.pi - angles[-1]) / (2 * mp.pi)]]
+    inner = [[square, square, turned(angles[-1])]]
     for angle in angles[-2::-1]:
-        shares = mpf(1) / 2, mpf(1) / 2, (mp.pi - angle) / (2 * mp.pi)
+        shares = square, square, turned(angle)
         inner.insert(0, [weight * p * x for p, x in zip(shares, inner[0], strict=True)])
     terms = [
         [(weight * x + bias) * d for x, d in zip(read, deltas, strict=True)]
@@ -79,13 +95,28 @@ def recursion(
 def test_infinite_width_is_the_recursion_in_many_digits(
     k: float, sigma_b: float, q1: float, q2: float, distance: float
 ) -> None:
-    law = {"k": k, "sigma_w": 1.3, "sigma_b": sigma_b}
+    law: dict[str, Any] = {"k": k, "sigma_w": 1.3, "sigma_b": sigma_b}
     found = gradient_trajectory(12, q1=q1, q2=q2, distance=distance, **law)
     with mp.workdps(60):
         expected = recursion(12, k, 1.3, sigma_b, (q1, q2, 1 - mpf(distance)))
         for name in GRADIENT_NAMES:
             values = [float(x) for x in expected[name]]
             np.testing.assert_allclose(found.observable(name), values, rtol=2e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("slopes", [(1.0, 0.2), (1.0, -1.0), (0.7, -0.3), (0.5, 0.0), (2.0, 2.0)])
+def test_infinite_width_with_slopes(slopes: Slopes) -> None:
+    """Products of gradients turn negative at large angles where φ is more even than ReLU."""
+    for k, sigma_b, distance in ((0.0, 0.0, 1.7), (1.0, 0.3, 0.7), (-0.5, 0.0, 1e-9)):
+        law: dict[str, Any] = {"k": k, "sigma_w": 1.1, "sigma_b": sigma_b}
+        found = gradient_trajectory(8, distance=distance, slopes=slopes, **law)
+        with mp.workdps(60):
+            expected = recursion(8, k, 1.1, sigma_b, (1.0, 1.0, 1 - mpf(distance)), slopes)
+            for name in GRADIENT_NAMES:
+                values = [float(x) for x in expected[name]]
+                np.testing.assert_allclose(found.observable(name), values, rtol=2e-12, err_msg=name)
+    if slopes == (1.0, -1.0):
+        assert gradient_trajectory(1, correlation=-0.5, slopes=slopes).gradient_correlation[0] < 0.0
 
 
 def test_opposite_inputs_keep_their_digits() -> None:
@@ -141,6 +172,7 @@ def predicted(law: Law) -> tuple[dict[str, Floats], dict[str, Floats]]:
         sigma_b=[law.sigma_b or 0.0],
         q1=[law.q0],
         q2=[law.q0],
+        slopes=law.slopes,
     )
     mean, std = ({name: rows[0] for name, rows in part.items()} for part in found)
     return mean, std
@@ -160,6 +192,7 @@ EXACT = [
     Law((3, 3, 3)),
     Law((6, 4, 8), sigma_w=1.2, sigma_b=0.4, q0=0.7),
     Law((16,) * 5, sigma_w=1.5, sigma_b=0.3),
+    Law((6, 4, 8), sigma_w=1.2, sigma_b=0.4, slopes=(1.0, -0.6)),
 ]
 
 
@@ -184,13 +217,18 @@ def test_independent_weights_have_an_exact_law_at_any_width(law: Law) -> None:
     for layer in range(len(law.widths) - 1, -1, -1):
         width = law.widths[layer]
         active = rng.binomial(width, 0.5, sums.size)
+        squares = [chi_square(rng, nodes) for nodes in (active, width - active)]
         with np.errstate(divide="ignore"):
-            sums += np.log(rng.chisquare(np.maximum(active, 1)) * (active > 0) / width)
+            sums += np.log(sum(s**2 * x for s, x in zip(law.slopes, squares, strict=True)) / width)
         values = found["log_gradient1"][:, layer]
         live = values[~np.isnan(values)]
         p_values.append(stats.ks_2samp(live, sums[np.isfinite(sums)], method="asymp").pvalue)
         sums += 2.0 * math.log(law.sigma_w)
     assert min(p_values) * len(p_values) > 1e-4
+
+
+def chi_square(rng: np.random.Generator, nodes: npt.NDArray[np.int64]) -> Floats:
+    return rng.chisquare(np.maximum(nodes, 1)) * (nodes > 0)
 
 
 def bruteforce(law: Law) -> Iterator[tuple[float, float]]:
@@ -200,7 +238,7 @@ def bruteforce(law: Law) -> Iterator[tuple[float, float]]:
     lengths, factors = [np.full(count, growth * law.q0 + bias)], []
     for width in law.widths:
         active = rng.binomial(width, 0.5, count)
-        forth, back = (rng.chisquare(np.maximum(active, 1)) * (active > 0) for _ in range(2))
+        forth, back = (chi_square(rng, active) for _ in range(2))
         lengths.append(growth * lengths[-1] * forth / width + bias)
         factors.append(growth * back / width)
     total = np.zeros(count)
@@ -219,17 +257,20 @@ def test_the_spread_of_the_tangent_kernel_is_that_of_its_factors(sigma_b: float)
 
 
 def test_networks_show_the_spread_of_tangent_kernel_and_weight_gradients() -> None:
-    law = Law((24,) * 4, sigma_b=0.3)
-    found = simulate(law, 10_000, np.random.default_rng(4), gradients=True)
-    mean, std = predicted(law)
-    for name in ("weight_gradient1", "tangent11", "tangent22"):
-        assert np.abs(np.concatenate(scores(found[name], mean[name], std[name]))).max() < Z, name
+    for slopes in (RELU, (1.0, -0.6)):
+        law = Law((24,) * 4, sigma_b=0.3, slopes=slopes)
+        found = simulate(law, 10_000, np.random.default_rng(4), gradients=True)
+        mean, std = predicted(law)
+        for name in ("weight_gradient1", "tangent11", "tangent22"):
+            both = np.concatenate(scores(found[name], mean[name], std[name]))
+            assert np.abs(both).max() < Z, name
 
 
 CORRELATED = [
     Law((32,) * 5, g=0.5, sigma_w=1.5),
     Law((24, 40, 24, 40), g=1.0, sigma_w=1.6, sigma_b=0.4),
     Law((64,) * 4, g=-1.0, sigma_w=1.2, sigma_b=0.3),
+    Law((32,) * 5, g=0.5, sigma_w=1.5, slopes=(1.0, -0.3)),
 ]
 
 
@@ -244,7 +285,7 @@ def test_correlated_weights_to_first_order(law: Law) -> None:
         if np.isfinite(means[name]).all() or name in LOGARITHMS:
             both = scores(found[name], means[name], stds[name])
             assert np.abs([z[known] for z in both]).max() < Z, name
-    plain = predicted(Law(law.widths, sigma_w=law.sigma_w, sigma_b=law.sigma_b))[0]
+    plain = predicted(replace(law, g=0.0))[0]
     lacking, _ = scores(found["log_gradient1"], plain["log_gradient1"], stds["log_gradient1"])
     assert np.abs(lacking[known]).max() > 1.5 * Z
 
@@ -292,6 +333,21 @@ def test_wide_networks_approach_infinite_width() -> None:
         np.testing.assert_allclose(mean[name], limit.observable(name), rtol=1e-5)
         assert std[name].max() < 2e-3
         assert std[name].min() > 1e-5
+
+
+def test_the_mean_logarithm_with_two_slopes() -> None:
+    """Equal sizes have χ²_N, a slope of 0 the law of ReLU, and one node a sum of two logarithms."""
+    for nodes in (1, 5, 300):
+        mean, variance = _of_width(nodes, 1.0, -1.0)
+        assert mean == pytest.approx(
+            special.digamma(0.5 * nodes) - math.log(0.5 * nodes), abs=1e-14
+        )
+        assert variance == pytest.approx(special.polygamma(1, 0.5 * nodes), rel=1e-11)
+    np.testing.assert_allclose(_of_width(300, 0.5, 1e-12), _of_width(300, 0.5, 0.0), rtol=1e-12)
+    own = special.digamma(0.5) + math.log(2.0)
+    mean, variance = _of_width(1, 2.0, 1e-3)
+    assert mean == pytest.approx(own + math.log(2e-3), abs=1e-13)
+    assert variance == pytest.approx(0.5 * math.pi**2 + math.log(2e3) ** 2, rel=1e-12)
 
 
 def test_terms_of_control_variates() -> None:

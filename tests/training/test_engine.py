@@ -14,7 +14,6 @@ from simcore.training.engine import _Group, train_group
 from simcore.training.initial import Layers, draw_networks
 from simcore.training.jobs import Job, Trained
 from simcore.training.labels import Start
-from simcore.training.network import forward
 from simcore.training.plan import Digits, Plan, TeacherStudent
 from simcore.training.tasks import Batches, draw_data
 
@@ -113,7 +112,7 @@ def test_the_scale_of_the_output_layer_is_that_of_the_outputs() -> None:
         plan = TeacherStudent(**SMALL, inputs=4, output_scale=scale)
         data = draw_data(plan, "measured", 0, 2)
         group = _Group(plan, Job("rai", "measured", 0.1, 0, 2), data)
-        outputs.append(forward(group.layers, data.test.inputs))
+        outputs.append(group.forward(data.test.inputs))
     torch.testing.assert_close(outputs[1], 0.1 * outputs[0])
 
 

@@ -11,7 +11,14 @@ import torch
 
 from simcore.training.initial import Layers, draw_networks
 from simcore.training.labels import Start
-from simcore.training.network import clip_gradients, forward, freeze, losses, make_optimizer
+from simcore.training.network import (
+    clip_gradients,
+    dead_fractions,
+    forward,
+    freeze,
+    losses,
+    make_optimizer,
+)
 from simcore.training.plan import OPTIMIZERS
 
 STEPS = 300
@@ -78,10 +85,10 @@ def test_stacked_networks_follow_the_formula_of_the_optimizer(name: str) -> None
     first = None
     for count in range(1, STEPS + 1):
         optimizer.zero_grad()
-        found = losses(forward(layers, inputs), targets)
+        found = losses(forward(layers, inputs, 0.0), targets)
         found.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        expected = losses(forward(plain, inputs), targets)
+        expected = losses(forward(plain, inputs, 0.0), targets)
         gradients = torch.autograd.grad(expected.sum(), own)
         with torch.no_grad():
             for step, parameter, gradient in zip(steps, own, gradients, strict=True):
@@ -90,6 +97,19 @@ def test_stacked_networks_follow_the_formula_of_the_optimizer(name: str) -> None
         first = found.detach() if first is None else first
     assert first is not None
     assert (found < 0.9 * first).all()
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, -0.5])
+def test_activations_have_the_slope_and_dead_nodes_do_not(slope: float) -> None:
+    layers, inputs, _ = task(1)
+    expected = inputs[0]
+    for weight, bias in layers[:-1]:
+        h = expected @ weight[0] + bias[0]
+        expected = torch.where(h > 0.0, h, slope * h)
+    expected = expected @ layers[-1][0][0] + layers[-1][1][0]
+    torch.testing.assert_close(forward(layers, inputs, slope)[0], expected)
+    layers[0][1][0, 0, :3] = -100.0
+    assert dead_fractions(layers, inputs, slope)[0, 0] == 3.0 / 8.0
 
 
 def test_gradients_are_clipped_as_pytorch_does_network_by_network() -> None:
@@ -123,7 +143,7 @@ def test_a_frozen_network_stays_and_the_others_never_notice(name: str) -> None:
         optimizer = make_optimizer(name, parameters, RATES[name])
         for count in range(STEPS):
             optimizer.zero_grad()
-            losses(forward(layers, inputs), targets).sum().backward()  # type: ignore[no-untyped-call]
+            losses(forward(layers, inputs, 0.0), targets).sum().backward()  # type: ignore[no-untyped-call]
             if spoil and count == 50:
                 with torch.no_grad():
                     for parameter in parameters:

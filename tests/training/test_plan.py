@@ -50,6 +50,10 @@ from simcore.training.room import check_room
         (TeacherStudent, {"ensembles": "he"}, "ensembles"),
         (TeacherStudent, {"ensembles": (Ensemble.he(),)}, "ensembles"),
         (TeacherStudent, {"teacher": "rai:2"}, "teacher"),
+        (TeacherStudent, {"teacher": "he/"}, "teacher"),
+        (TeacherStudent, {"ensembles": ("he/2",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("rai/0.1",)}, "ensembles"),
+        (TeacherStudent, {"ensembles": ("he", "he/0")}, "ensembles"),
         (TeacherStudent, {"optimizer": "lbfgs"}, "optimizer"),
         (TeacherStudent, {"device": "tpu"}, "device"),
         (TeacherStudent, {"seeds": 2.5}, "seeds"),
@@ -101,6 +105,15 @@ def test_labels_are_names_with_a_k_where_the_ensemble_has_one() -> None:
     assert Start("correlated", 1.0).key != Start("correlated", 2.0).key
 
 
+def test_labels_have_slopes() -> None:
+    start = parse_label("ensembles", "correlated:1/0.2@1.1")
+    assert start == Start("correlated", 1.0, 1.1, slope=0.2)
+    assert start.ensemble == Ensemble.correlated(1.0, sigma_w=1.1, slopes=(1.0, 0.2))
+    assert start.key == Start("correlated", 1.0).key
+    assert parse_label("ensembles", "he/0") == Start("he")
+    assert parse_label("ensembles", "orthogonal/0.5").gain == pytest.approx(math.sqrt(1.6))
+
+
 def test_labels_have_scales() -> None:
     assert parse_label("ensembles", "correlated:1 @ 1.41 @ 0.1") == Start(
         "correlated", 1, 1.41, 0.1
@@ -123,6 +136,11 @@ def test_labels_have_scales() -> None:
         ("raai:1@critical", 1.0),
         ("torch", 1.0 / 6.0),
         ("orthogonal@1", 0.5),
+        ("he/0.2", 1.0),
+        ("he/0.2@1", 0.52),
+        ("correlated:inf/-0.5", 1.0),
+        ("torch/1", 1.0 / 3.0),
+        ("orthogonal/0.5", 1.0),
     ],
 )
 def test_the_factor_of_the_mean_square(label: str, factor: float) -> None:

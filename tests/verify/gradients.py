@@ -57,6 +57,17 @@ def cases() -> Iterator[Case]:
     yield Case((5,) * 3, 1.0, 0.3, 6_000, overlap=1.0)
     yield Case((5,) * 3, -0.5, 0.0, 6_000, overlap=-1.0)
     yield Case((5,) * 3, 0.0, 0.3, 6_000, overlap=0.999)
+    yield from sloped_cases()
+
+
+def sloped_cases() -> Iterator[Case]:
+    """Other activations than ReLU."""
+    yield Case((5,) * 4, -0.5, 0.0, 6_000, slopes=(1.0, 0.2))
+    yield Case((3,) * 4, math.inf, 0.3, 8_000, slopes=(1.0, -1.0))
+    yield Case((16,) * 3, 1.0, 0.0, 3_000, slopes=(0.7, -0.3))
+    yield Case((64,) * 2, 1.0, 0.3, 1_000, slopes=(1.0, 0.2))
+    yield Case((5,) * 3, 0.0, 0.0, 6_000, overlap=-1.0, slopes=(0.7, -0.3))
+    yield Case((3,) * 4, 0.0, 0.0, 6_000, slopes=(0.5, 0.0))
 
 
 CASES = tuple(cases())

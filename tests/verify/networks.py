@@ -20,7 +20,9 @@ import numpy.typing as npt
 
 from simcore.inputs.input_set import InputSet
 from simcore.physics.ensembles import ASYMMETRIC
+from simcore.physics.observables import MORTAL
 from simcore.physics.parameters import correlation_strength
+from simcore.physics.slopes import RELU, Slopes, norm_preserving_sigma_w
 from simcore.runs.run import Run
 from simcore.theory.scales import default_sigma_w
 from tests.support.network_driver import sample
@@ -51,12 +53,14 @@ class Case:
     inputs: str = "pair"
     widths: tuple[int, ...] = ()
     sigma_w: float | None = None
+    slopes: Slopes = RELU
 
     def __str__(self) -> str:
+        phi = "" if self.slopes == RELU else f" slopes={self.slopes[0]:g},{self.slopes[1]:g}"
         bias = "" if self.sigma_b is None else f" sigma_b={self.sigma_b:g}"
         scale = "" if self.sigma_w is None else f" sigma_w={self.sigma_w:g}"
         name = f"{self.ensemble} {self.sampler} {self.inputs} N={self.width} k={self.k:g}"
-        return f"{name}{bias}{scale} {self.weights}"
+        return f"{name}{bias}{scale} {self.weights}{phi}"
 
     @property
     def profile(self) -> tuple[int, ...]:
@@ -68,11 +72,17 @@ class Case:
         return Law(
             widths=self.profile,
             g=correlation_strength(self.k),
-            sigma_w=self.sigma_w or default_sigma_w(self.ensemble, self.k),
+            sigma_w=self.sigma_w or self._default(),
             sigma_b=self.sigma_b if asymmetric else self.sigma_b or 0.0,
             asymmetric=asymmetric,
             weights=self.weights,
+            slopes=self.slopes,
         )
+
+    def _default(self) -> float:
+        if self.slopes != RELU:
+            return norm_preserving_sigma_w(self.k, self.slopes)
+        return default_sigma_w(self.ensemble, self.k)
 
     def run(self, seed: int, folder: Path) -> Run:
         """Return the case as a run."""
@@ -94,6 +104,7 @@ class Case:
             sigma_b=None if self.sigma_b is None else (self.sigma_b,),
             sampler=self.sampler,
             weights=self.weights,
+            slopes=self.slopes,
             seed=seed,
             **more,  # type: ignore[arg-type]
         )
@@ -126,6 +137,8 @@ def compare(case: Case, law: Law, effort: Effort) -> Outcome:
     trials = effort.of(case.trials)
     with TemporaryDirectory() as folder:
         sampled = sample(case.run(effort.seed, Path(folder)), trials)
+    if case.slopes[1]:
+        assert all(np.isnan(sampled.pop(name)).all() for name in MORTAL if name in sampled)
     if case.inputs == "pair":
         expected = simulate(law, trials, rng)
     else:
@@ -198,7 +211,19 @@ def batches() -> Iterator[Case]:
     yield Case("raai", "dense", *FEW, 1.0, None, "rademacher", inputs="many")
 
 
-CASES = (*asymmetric_pairs(), *dense_pairs(), *other_weights(), *batches())
+def sloped() -> Iterator[Case]:
+    """Other activations than ReLU; ``eight`` has an input that is 0 and two that are opposite."""
+    for sampler in ("gram", "dense"):
+        yield Case("correlated", sampler, 5, 2_000, -0.5, 0.0, inputs="eight", slopes=(1.0, 0.2))
+        yield Case("correlated", sampler, 16, 1_500, 1.0, 0.3, inputs="eight", slopes=(0.7, -0.3))
+        yield Case("correlated", sampler, 5, 2_000, inputs="two pairs", slopes=(1.0, -1.0))
+        yield Case("correlated", sampler, 5, 2_000, 1.0, inputs="two pairs", slopes=(0.5, 0.0))
+    yield Case("correlated", "dense", 16, 4_000, math.inf, 0.3, slopes=(1.0, -1.0))
+    yield Case("correlated", "dense", 6, 8_000, 1.0, 0.0, "rademacher", slopes=(0.7, -0.3))
+    yield Case("he", "dense", 5, 8_000, 0.0, 0.0, "bernoulli:0.3", slopes=(1.0, 0.2))
+
+
+CASES = (*asymmetric_pairs(), *dense_pairs(), *other_weights(), *batches(), *sloped())
 
 
 FALSE_ALARM_OF_CASE = FALSE_ALARM / len(CASES)

@@ -8,6 +8,7 @@ comparisons). Laws close to the right one are noticed even with the small number
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -80,8 +81,12 @@ class Case:
         return {name: run[name] for name in NAMES if name not in alive}
 
 
+SIZES = ((5, 12_000), (16, 6_000), (64, 2_500))
+"""Width and trials."""
+
+
 def wide_cases() -> Iterator[Case]:
-    for width, trials in ((5, 12_000), (16, 6_000), (64, 2_500)):
+    for width, trials in SIZES:
         for k in (-0.5, 0.0, 1.0, math.inf):
             for sigma_b in (0.0, 0.3):
                 yield Case((width,) * 6, k, sigma_b, trials)
@@ -109,8 +114,8 @@ SLOPES = ((1.0, 0.2), (1.0, -1.0), (0.7, -0.3))
 
 
 def sloped_cases() -> Iterator[Case]:
-    """Other activations than ReLU; each k, bias and width with each of them would be 72 cases."""
-    sizes = ((5, 12_000), (16, 6_000), (64, 2_500))
+    """Other activations than ReLU; each k, bias and width with each of them is `every_slope`."""
+    sizes = SIZES
     for i, slopes in enumerate(SLOPES):
         for j, k in enumerate((-0.5, 0.0, 1.0, math.inf)):
             width, trials = sizes[(i + j) % 3]
@@ -121,6 +126,13 @@ def sloped_cases() -> Iterator[Case]:
     yield Case((5,) * 6, 1.0, 0.3, 12_000, overlap=-1.0, slopes=(0.7, -0.3))
 
 
+def every_slope() -> Iterator[Case]:
+    """72 cases, for `python -m tests.verify.slopes`."""
+    for slopes, (width, trials) in itertools.product(SLOPES, SIZES):
+        for k, sigma_b in itertools.product((-0.5, 0.0, 1.0, math.inf), (0.0, 0.3)):
+            yield Case((width,) * 6, k, sigma_b, trials, slopes=slopes)
+
+
 CASES = (*wide_cases(), *narrow_cases(), *profile_cases(), *sloped_cases())
 
 
@@ -128,12 +140,17 @@ FALSE_ALARM_OF_CASE = FALSE_ALARM / len(CASES)
 
 
 def compare(case: Case, law: Law, effort: Effort) -> Outcome:
-    """Compare the sampler with explicit networks of a law: all observables at some layers."""
+    """Compare the sampler with explicit networks of a law."""
+    return smallest_p(*p_value(case, law, effort), FALSE_ALARM_OF_CASE)
+
+
+def p_value(case: Case, law: Law, effort: Effort) -> tuple[float, str]:
+    """Return `two_samples.worst` of all observables at some layers."""
     rng = np.random.default_rng([effort.seed, *case.widths])
     expected = simulate(law, effort.of(case.trials), rng)
     # A law of more layers than the case is compared by its last layers.
     expected = {name: x[:, -len(case.widths) :] for name, x in expected.items()}
-    return smallest_p(*worst(case.sample(effort), expected, LAYERS), FALSE_ALARM_OF_CASE)
+    return worst(case.sample(effort), expected, LAYERS)
 
 
 def wrong(case: Case, how: str) -> Law:

@@ -31,6 +31,12 @@ INPUT_LAYER = 0
 sigma_b_of: Any = bias_scale.py_func
 """σ_b of a layer, of the law and the fan-in."""
 
+leaks: Any = activation.leaks.py_func
+"""Whether inactive nodes send something."""
+
+Slopes = tuple[float, ...]
+"""As in `activation.sent`."""
+
 
 class Source(Protocol):
     """Draws for consecutive trials, B of them, under the key of a point."""
@@ -225,7 +231,10 @@ def cotangents(xp: Any, pairs: Pairs, group: Group) -> Array:
 
 
 class Sums(NamedTuple):
-    """Sums over the nodes of a layer for every pair, shape (B, P): `cpu_observe.SUMS`."""
+    """Sums over the nodes of a layer for every pair, shape (B, P): `cpu_observe.SUMS`.
+
+    The nodes `sending` something are those of the first signal, the second, any of the two.
+    """
 
     uu: Array
     us: Array
@@ -236,6 +245,9 @@ class Sums(NamedTuple):
     inactive1: Array
     inactive2: Array
     both: Array
+    sending1: Array
+    sending2: Array
+    sending: Array
     x: Array
     r: Array
     across: Array
@@ -243,7 +255,7 @@ class Sums(NamedTuple):
 
 
 def finish_layer(
-    xp: Any, pairs: Pairs, group: Group, h: Array, of_run: Columns
+    xp: Any, slopes: Slopes, pairs: Pairs, group: Group, h: Array, of_run: Columns
 ) -> tuple[Group, Array]:
     """Return the group with its activations, and the observables of a layer, (B, column).
 
@@ -254,13 +266,19 @@ def finish_layer(
     u_e, s = h[:, :explicit, :], h[:, explicit:, :]
     u = xp.take(u_e, pairs.first, axis=1)
     p = cotangents(xp, pairs, group)[..., None] * u
-    r, sums = _pair_sums(xp, u, p, s)
-    now = xp.stack([sums.inactive1 == width, sums.inactive2 == width], axis=-1)
+    r, sums = _pair_sums(xp, slopes, u, p, s)
+    leaky = leaks(slopes)
+    if leaky:
+        sums = _sending(xp, group.kappa, width, sums)
+    now = xp.stack([sums.sending1 == 0.0, sums.sending2 == 0.0], axis=-1)
     died = xp.maximum(group.died, xp.astype(now, xp.float64))
     active_e = u_e > 0.0
     none_active = xp.astype(~xp.any(active_e, axis=-1), xp.float64)
     died_input = xp.maximum(group.died_input, none_active)
-    columns = _observed(xp, pairs, group._replace(died=died), width, sums)
+    if leaky:
+        died, died_input = math.nan * died, math.nan * died_input
+        group = group._replace(hazard=math.nan * group.hazard)
+    columns = _observed(xp, leaky, pairs, group._replace(died=died), width, sums)
     if of_run.variates:
         columns += _shown(xp, pairs, group, width, sums)
     columns += [group.hazard[..., i] for i in range(len(of_run.hazards))]
@@ -273,32 +291,43 @@ def finish_layer(
             both = xp.astype(u > 0.0, xp.int64) + xp.astype(p > s, xp.int64)
             counts, lost = xp.sum(both, axis=1), xp.sum(died, axis=(1, 2))
         row = xp.concat([row, _observed_network(xp, pairs.inputs, counts, lost)], axis=1)
-    # Where both are dead, they are the same: 1 − κ has to be 0 and not rounding.
+    # Where both send nothing, they are the same: 1 − κ has to be 0 and not rounding.
     rho = xp.where(now[..., 1], xp.where(now[..., 0], 0.0, 1.0 + 0.0 * group.rho), group.rho)
     kappa = xp.where(now[..., 1], 1.0 - rho, group.kappa)
     r = xp.where(now[..., 1][..., None], 0.0, r)
-    signals = xp.concat([activation.xp_activated(xp, u_e), r], axis=1)
+    signals = xp.concat([activation.xp_transformed(xp, slopes, u_e), r], axis=1)
     group = group._replace(signals=signals, kappa=kappa, rho=rho, died=died, died_input=died_input)
     return group, row
 
 
-def _pair_sums(xp: Any, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
-    """Return the residuals κφ(u) − φ(v) of pairs, with p = κu and s = κu − v, and all sums."""
-    x, r, off1, off2 = activation.xp_nodes(xp, u, p, s)
+def _pair_sums(xp: Any, slopes: Slopes, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
+    """Return the residuals κφ(u) − φ(v) of pairs, with p = κu and s = κu − v, and all sums.
+
+    Nodes send something where they are active; `_sending` is about others.
+    """
+    x, r, off1, off2 = activation.xp_nodes(xp, slopes, u, p, s)
+    width = u.shape[-1]
     uu, us, ss = _sum(xp, u * u), _sum(xp, u * s), _sum(xp, s * s)
     xx, rx, rr = _sum(xp, x * x), _sum(xp, r * x), _sum(xp, r * r)
     across = s - _slope(xp, us, uu)[..., None] * u
     across_active = r - _slope(xp, rx, xx)[..., None] * x
+    n1, n2, both = (_sum(xp, xp.astype(off, xp.float64)) for off in (off1, off2, off1 & off2))
     sums = Sums(
         *(uu, us, ss, xx, rx, rr),
-        _sum(xp, xp.astype(off1, xp.float64)),
-        _sum(xp, xp.astype(off2, xp.float64)),
-        _sum(xp, xp.astype(off1 & off2, xp.float64)),
+        *(n1, n2, both, width - n1, width - n2, width - both),
         *(_sum(xp, x), _sum(xp, r)),
         _sum(xp, across * across),
         _sum(xp, across_active * across_active),
     )
     return r, sums
+
+
+def _sending(xp: Any, kappa: Array, width: int, sums: Sums) -> Sums:
+    """Return sums of slopes that leak: all nodes send something, unless a signal is 0."""
+    first = xp.where(sums.uu == 0.0, 0.0, 1.0 * width + 0.0 * kappa)
+    zero = (sums.ss == 0.0) & ((sums.uu == 0.0) | (kappa == 0.0))
+    second = xp.where(zero, 0.0, 1.0 * width + 0.0 * kappa)
+    return sums._replace(sending1=first, sending2=second, sending=xp.maximum(first, second))
 
 
 def _slope(xp: Any, product: Array, square: Array) -> Array:
@@ -310,7 +339,9 @@ def _across(xp: Any, square: Array, of: Array, up: Array) -> Array:
     return xp.where(square <= DIFFERENCE * of, 0.0, scaled(xp, xp.sqrt(square), up))
 
 
-def _observed(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> list[Array]:
+def _observed(
+    xp: Any, leaky: bool, pairs: Pairs, group: Group, width: int, sums: Sums
+) -> list[Array]:
     """Return the observables of all pairs, each (B, P), in the order of `row`."""
     kappa = group.kappa
     power1 = xp.take(group.power, pairs.first, axis=1)
@@ -326,41 +357,42 @@ def _observed(xp: Any, pairs: Pairs, group: Group, width: int, sums: Sums) -> li
     across = _across(xp, sums.across_active, sums.rr, up)
     along = (kappa - scaled(xp, _slope(xp, sums.rx, sums.xx), up)) * xp.sqrt(sums.xx)
     length = xp.sqrt(along * along + across * across)
-    both = (sums.inactive1 < width) & (sums.inactive2 < width) & (length > 0.0)
+    both = (sums.sending1 > 0.0) & (sums.sending2 > 0.0) & (length > 0.0)
     length = xp.where(length > 0.0, length, 1.0)
     cosine = xp.where(both, along / length, math.nan)
     sine = across / length
-    bent = both & (sine >= SMALLEST_NORMAL) & (width - sums.both > 1.0)
+    bent = both & (sine >= SMALLEST_NORMAL) & (sums.sending > 1.0)
     log_sine = xp.where(bent, 2.0 * xp.log(xp.where(bent, sine, 1.0)), math.nan)
     shares = [n / width for n in (sums.inactive1, sums.inactive2, sums.both)]
     died = [group.died[..., 0], group.died[..., 1], group.died[..., 0] * group.died[..., 1]]
-    means = _means(xp, group, (power1, up), width, sums)
+    means = _means(xp, leaky, group, (power1, up), width, sums)
     return [q1[0], q2[0], q1[1], q2[1], *angle, cosine, *shares, *died, *means, log_sine]
 
 
 def _means(
-    xp: Any, group: Group, powers: tuple[Array, Array], width: int, sums: Sums
+    xp: Any, signed: bool, group: Group, powers: tuple[Array, Array], width: int, sums: Sums
 ) -> list[Array]:
     """Return means and products of the activations (`cpu_observe._observe_activations`)."""
     power, up = powers
     kappa, rho = group.kappa, group.rho
     rx, rr, r = scaled(xp, sums.rx, up), scaled(xp, sums.rr, 2.0 * up), scaled(xp, sums.r, up)
-    live2 = sums.inactive2 < width
-    live = live2 & (sums.inactive1 < width)
+    live2 = sums.sending2 > 0.0
+    live = live2 & (sums.sending1 > 0.0)
     apart = rho * rho * sums.xx + 2.0 * rho * rx + rr
     return [
-        _mean(xp, sums.x / width, power),
-        _mean(xp, xp.where(live2, kappa * sums.x - r, 0.0) / width, power),
-        _mean(xp, xp.where(live, kappa * sums.xx - rx, 0.0) / width, 2.0 * power),
-        _mean(xp, 0.5 * apart / width, 2.0 * power),
+        _mean(xp, signed, sums.x / width, power),
+        _mean(xp, signed, xp.where(live2, kappa * sums.x - r, 0.0) / width, power),
+        _mean(xp, signed, xp.where(live, kappa * sums.xx - rx, 0.0) / width, 2.0 * power),
+        _mean(xp, False, 0.5 * apart / width, 2.0 * power),
     ]
 
 
-def _mean(xp: Any, value: Array, power: Array) -> Array:
-    """Return value·2^power, not negative, undefined beyond Q_RANGE (`row.put_mean`)."""
-    none = value <= 0.0
+def _mean(xp: Any, signed: bool, value: Array, power: Array) -> Array:
+    """Return value·2^power, undefined beyond Q_RANGE (`row.put_signed_mean`)."""
+    none = value == 0.0 if signed else value <= 0.0
     value = scaled(xp, xp.where(none, 0.0, value), power)
-    within = ((value >= Q_RANGE[0]) & (value <= Q_RANGE[1])) | none
+    size = xp.abs(value)
+    within = ((size >= Q_RANGE[0]) & (size <= Q_RANGE[1])) | none
     return xp.where(within, value, math.nan)
 
 
@@ -430,5 +462,5 @@ def _observed_network(xp: Any, inputs: int, counts: Array, lost: Array) -> Array
     bins = xp.where(counts == 0, 0, xp.where(counts == inputs, RATE_BINS - 1, bins))
     width = counts.shape[-1]
     rates = [_sum(xp, xp.astype(bins == b, xp.float64)) / width for b in range(RATE_BINS)]
-    all_lost = xp.astype(lost == inputs, xp.float64)
+    all_lost = xp.where(xp.isnan(lost), lost, xp.astype(lost == inputs, xp.float64))
     return xp.stack([rates[0], lost / inputs, all_lost, *rates], axis=-1)

@@ -11,13 +11,29 @@ import math
 from typing import Any, NamedTuple
 
 from simcore.numerics.rng import Stream
+from simcore.physics import activation
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.pair.way_back import TOO_SMALL
 from simcore.sampling.row import LN4, Q_RANGE
 
-from .arrays import Array, Group, Pairs, Source, centred, cotangents, normalised, scaled, sigma_b_of
+from .arrays import (
+    Array,
+    Group,
+    Pairs,
+    Slopes,
+    Source,
+    centred,
+    cotangents,
+    leaks,
+    normalised,
+    scaled,
+    sigma_b_of,
+)
 from .draws import Factors, drawn_weight, factored, product, root, rounded, tiles, turned
 from .physics import MOST_COTANGENT, Law
+
+derivatives: Any = activation.derivatives.py_func
+"""φ′ of an active and of an inactive unit."""
 
 
 class Kept(NamedTuple):
@@ -47,7 +63,7 @@ def active_nodes(xp: Any, pairs: Pairs, group: Group, h: Array) -> Array:
 
 
 def lengths(
-    xp: Any, pairs: Pairs, second: Array, group: Group, active: Array | None
+    xp: Any, slopes: Slopes, pairs: Pairs, second: Array, group: Group, active: Array | None
 ) -> tuple[Array, ...]:
     """Return ⟨x²⟩, ⟨xy⟩, ⟨y²⟩ of what a layer reads of each pair, and their exponents, (B, P) each.
 
@@ -62,7 +78,7 @@ def lengths(
     kappa = xp.where(of_residual, cotangent, group.kappa)
     unit = scaled(xp, xp.ones_like(up), xp.where(of_residual | (up > 0.0), 0.0, up))
     y = kappa[..., None] * x - unit[..., None] * r
-    if active is not None:
+    if active is not None and not leaks(slopes):
         y = xp.where(xp.take(active, second, axis=1), y, 0.0)
     xy, yy = xp.sum(x * y, axis=-1), xp.sum(y * y, axis=-1)
     return xx / n, xy / n, yy / n, power1, xp.where(of_residual, power2, power1)
@@ -74,6 +90,7 @@ def lengths(
 def go_back(
     xp: Any,
     law: Law,
+    slopes: Slopes,
     pairs: Pairs,
     source: Source,
     kept: list[Kept],
@@ -86,8 +103,10 @@ def go_back(
     """
     delta, found = _read_out(xp, pairs, source, kept[-1]), []
     power = xp.zeros(delta.shape[:2], dtype=xp.float64)
+    above, below = derivatives(slopes)
     for layer in reversed(kept):
-        delta, power, square = normalised(xp, xp.where(layer.active, delta, 0.0), power)
+        on, off = (above * delta, below * delta) if slopes else (delta, 0.0)
+        delta, power, square = normalised(xp, xp.where(layer.active, on, off), power)
         found.append(_observed(xp, law, pairs, second, layer, (delta, square, power)))
         if layer.number > 1:
             back = _by_weights if layer.factors is None else _by_law

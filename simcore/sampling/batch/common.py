@@ -10,6 +10,7 @@ import numpy.typing as npt
 from simcore.physics.observables import GRADIENT_NAMES
 from simcore.runs.costs import batch_columns
 from simcore.runs.run import Run
+from simcore.sampling.pair.physics import compiled_slopes
 
 from .physics import Law, Pairing
 
@@ -22,6 +23,7 @@ class BatchFacts:
     def __init__(self, run: Run) -> None:
         self.of_run = run
         self.laws = [Law.of(point, run.weights) for point in run.points]
+        self.slopes = [compiled_slopes(point) for point in run.points]
         self.columns = batch_columns(run)
         self.pairs = run.pairs or 1
         first = range(self.pairs) if run.inputs is None else [a for a, _ in run.inputs.pairs]
@@ -55,8 +57,11 @@ class BatchFacts:
         kappa = np.ldexp(1.0, exponent - (mantissa < np.sqrt(0.5))) * (length[second] > 0.0)
         return inputs, kappa[:, None] * inputs[first] - inputs[second], kappa
 
-    def small_run(self, pairs: int, *, gradients: bool = False) -> Run:
-        """Return a run of a layer of four nodes, or of two and back, with this run's kernels."""
+    def small_run(self, pairs: int, slopes: str | None, *, gradients: bool = False) -> Run:
+        """Return a run of a layer of four nodes, or of two and back, with this run's kernels.
+
+        `slopes` is one of `driver.activations`.
+        """
         run = self.of_run
         return Run(
             depth=1 + gradients,
@@ -72,4 +77,5 @@ class BatchFacts:
             shared_network=True,
             pairs=pairs,
             device=run.device,
+            slopes=slopes,
         )

@@ -21,7 +21,7 @@ from simcore.numerics.rng import ROOM
 from simcore.runs.costs import BACK_COSTS, sampler_costs
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
-from simcore.sampling.driver import BlockSampler
+from simcore.sampling.driver import BlockSampler, activations
 from simcore.sampling.pair.way_back import add_up
 from simcore.statistics.blocks import BLOCK, Task
 
@@ -30,6 +30,9 @@ from . import dense, gram, way_back
 from .common import BatchFacts
 from .cpu_kernels import Batch, Floats, Trial
 from .cpu_observe import finish_layer
+
+Slopes = tuple[float, ...]
+"""As in `activation.sent`."""
 
 LAYER_SECONDS = 3e-5
 """Rough overhead of a layer."""
@@ -80,7 +83,7 @@ _single_threaded_blas = _SingleThreadedBlas()
 
 
 @njit(nogil=True, cache=True)
-def _fused_layers(trial, layer0, rows, stop, progress):
+def _fused_layers(trial, slopes, layer0, rows, stop, progress):
     """Take a trial of few columns through layers of explicit weights, all in compiled code."""
     for k in range(rows.shape[0]):
         layer = kernels.open_layer(trial, layer0 + k)
@@ -88,7 +91,7 @@ def _fused_layers(trial, layer0, rows, stop, progress):
         dense.fused_layer(layer, stop)
         if stop[0]:
             return
-        finish_layer(layer, rows[k])
+        finish_layer(layer, slopes, rows[k])
         progress[0] += layer.h.shape[1]
 
 
@@ -111,9 +114,9 @@ class BatchSampler(BatchFacts, BlockSampler):
         if self.inputs is not None:
             ones = np.ones((2, 3))
             kernels.start_inputs(ones, ones[:1], ones[0, :1], Batch.room(3, 1, 3))
-        small = self.small_run(1 if self.fused else dense.FUSED_COLUMNS)
-        signals = Signals.sharing()
-        BatchSampler(small).run(Task(0, 0, 1, 1), None, signals)
+        for slopes in activations(self.run_plan):
+            small = self.small_run(1 if self.fused else dense.FUSED_COLUMNS, slopes)
+            BatchSampler(small).run(Task(0, 0, 1, 1), None, Signals.sharing())
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time of one thread for a block of 64 trials."""
@@ -148,10 +151,11 @@ class BatchSampler(BatchFacts, BlockSampler):
                 if layer0 == 0:
                     self._start(point, number, batch, words)
                 trial = Trial(self.laws[point], self.pairing, batch, *sizes, number, room, words)
+                slopes = self.slopes[point]
                 if self.fused:
-                    _fused_layers(trial, layer0, rows[t], signals.stop, signals.progress)
+                    _fused_layers(trial, slopes, layer0, rows[t], signals.stop, signals.progress)
                 else:
-                    self._layers(trial, layer0, rows[t], signals)
+                    self._layers(trial, slopes, layer0, rows[t], signals)
                 if signals.stop[0]:
                     return
 
@@ -164,7 +168,9 @@ class BatchSampler(BatchFacts, BlockSampler):
         distances = np.array(p.distances)
         kernels.start_pairs(law, p.inputs_n, p.q0, distances, trial, batch, words)
 
-    def _layers(self, trial: Trial, layer0: int, rows: Floats, signals: Signals) -> None:
+    def _layers(
+        self, trial: Trial, slopes: Slopes, layer0: int, rows: Floats, signals: Signals
+    ) -> None:
         """Take a trial through layers, with BLAS between the kernels."""
         for k in range(rows.shape[0]):
             layer = kernels.open_layer(trial, layer0 + k)
@@ -172,7 +178,7 @@ class BatchSampler(BatchFacts, BlockSampler):
             self.step(layer, signals)
             if signals.stop[0]:
                 return
-            finish_layer(layer, rows[k])
+            finish_layer(layer, slopes, rows[k])
             signals.progress[0] += layer.h.shape[1]
 
 
@@ -191,21 +197,24 @@ class BatchGradientSampler(BatchSampler):
         """Load the inputs; compile the kernels, or load them from the cache, with a small trial."""
         super().prepare()
         pairs = 1 if self.step is _fused_step else dense.FUSED_COLUMNS
-        small = self.small_run(pairs, gradients=True)
-        BatchGradientSampler(small).run(Task(0, 0, 1, 1), None, Signals.sharing())
+        for slopes in activations(self.run_plan):
+            small = self.small_run(pairs, slopes, gradients=True)
+            BatchGradientSampler(small).run(Task(0, 0, 1, 1), None, Signals.sharing())
 
     def _segment(self, point: int, trials: int) -> int:
         """Return all layers."""
         return self.run_plan.depth
 
-    def _layers(self, trial: Trial, layer0: int, rows: Floats, signals: Signals) -> None:
+    def _layers(
+        self, trial: Trial, slopes: Slopes, layer0: int, rows: Floats, signals: Signals
+    ) -> None:
         """Take a trial through all layers and back."""
         kept: list[way_back.Kept] = []
         forward = np.empty((len(rows), self.forward.size))
         reads = np.ones((self.pairing.inputs, trial.fan_ins[0]), np.bool_)
         for k in range(len(rows)):
             layer = kernels.open_layer(trial, k)
-            lengths = way_back.lengths(layer, self.second, reads)
+            lengths = way_back.lengths(layer, slopes, self.second, reads)
             kernels.layer_factor(layer)
             factors = self.step(layer, signals)
             if signals.stop[0]:
@@ -214,11 +223,11 @@ class BatchGradientSampler(BatchSampler):
                 factors.keep()
             reads = way_back.active_nodes(layer)
             kept.append(way_back.Kept(layer, reads, lengths, factors))
-            finish_layer(layer, forward[k])
+            finish_layer(layer, slopes, forward[k])
             signals.progress[0] += layer.h.shape[1]
         rows[:, self.forward] = forward
         back = np.empty((len(rows), *self.back.shape))
-        way_back.go_back(kept, self.second, back, signals)
+        way_back.go_back(kept, slopes, self.second, back, signals)
         for p, columns in enumerate(self.back):
             of_pair = np.ascontiguousarray(back[:, p])
             add_up(of_pair)

@@ -8,7 +8,7 @@ import numpy as np
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, fold
-from simcore.physics.activation import activated, inactive, residual, second_inactive
+from simcore.physics.activation import inactive, leaks, second_inactive, sent, transformed
 from simcore.physics.observables import RATE_BINS
 from simcore.physics.rounding import DIFFERENCE
 from simcore.sampling import row as shown
@@ -24,8 +24,8 @@ DEAD, DEAD_INPUTS, DEAD_ALL, RATES = range(4)
 
 
 @njit(inline="always")
-def _add_node(sums, lane, u, p, s):
-    x, r = activated(u), residual(u, p, s)
+def _add_node(sums, lane, slopes, u, p, s):
+    x, r = sent(slopes, u, p, s)
     sums[0, lane] += u * u
     sums[1, lane] += u * s
     sums[2, lane] += s * s
@@ -42,7 +42,7 @@ def _add_node(sums, lane, u, p, s):
 
 
 @njit(nogil=True, cache=True)
-def _pair_sums(u, s, kappa, sums, total):
+def _pair_sums(u, s, kappa, slopes, sums, total):
     """Sum over the nodes of a pair; κ is in units of the residual."""
     n = u.size
     full = n // LANES
@@ -50,23 +50,24 @@ def _pair_sums(u, s, kappa, sums, total):
     for k in range(full):
         for lane in range(LANES):
             i = k * LANES + lane
-            _add_node(sums, lane, u[i], kappa * u[i], s[i])
+            _add_node(sums, lane, slopes, u[i], kappa * u[i], s[i])
     for i in range(full * LANES, n):
-        _add_node(sums, i % LANES, u[i], kappa * u[i], s[i])
+        _add_node(sums, i % LANES, slopes, u[i], kappa * u[i], s[i])
     for k in range(SUMS):
         total[k] = fold(sums[k])
 
 
 @njit(inline="always")
-def _part_across(sums, lane, u, r, s, slope, slope_active):
+def _part_across(sums, lane, u, s, node, slope, slope_active):
+    x, r = node
     across = s - slope * u
-    across_active = r - slope_active * activated(u)
+    across_active = r - slope_active * x
     sums[0, lane] += across * across
     sums[1, lane] += across_active * across_active
 
 
 @njit(nogil=True, cache=True)
-def _across(u, s, kappa, slope, slope_active, sums):
+def _across(u, s, kappa, slopes, slope, slope_active, sums):
     """Return squares of the parts of s across u and of r across x; r takes the place of s."""
     n = u.size
     sums[:2] = 0.0
@@ -74,13 +75,13 @@ def _across(u, s, kappa, slope, slope_active, sums):
     for k in range(full):
         for lane in range(LANES):
             i = k * LANES + lane
-            r = residual(u[i], kappa * u[i], s[i])
-            _part_across(sums, lane, u[i], r, s[i], slope, slope_active)
-            s[i] = r
+            node = sent(slopes, u[i], kappa * u[i], s[i])
+            _part_across(sums, lane, u[i], s[i], node, slope, slope_active)
+            s[i] = node[1]
     for i in range(full * LANES, n):
-        r = residual(u[i], kappa * u[i], s[i])
-        _part_across(sums, i % LANES, u[i], r, s[i], slope, slope_active)
-        s[i] = r
+        node = sent(slopes, u[i], kappa * u[i], s[i])
+        _part_across(sums, i % LANES, u[i], s[i], node, slope, slope_active)
+        s[i] = node[1]
     return fold(sums[0]), fold(sums[1])
 
 
@@ -124,25 +125,39 @@ def _put_hazards(hazard, row):
         row[row.size - number + i] = hazard[i]
 
 
+@njit(inline="always")
+def _sending(slopes, width, total, kappa):
+    """Return how many nodes send something, of the first signal, of the second, of any of the two.
+
+    With slopes that leak all do, unless a signal is 0.
+    """
+    if not leaks(slopes):
+        return width - total[6], width - total[7], width - total[8]
+    first = 0.0 if total[0] == 0.0 else 1.0 * width
+    second = 0.0 if total[2] == 0.0 and (first == 0.0 or kappa == 0.0) else 1.0 * width
+    return first, second, max(first, second)
+
+
 @njit(nogil=True, cache=True)
-def _observe_activations(total, kappa, rho, powers, width, row):
+def _observe_activations(total, signed, sending, kappa, rho, powers, width, row):
     """Write the means and products of the activations; x₁ − x₂ = ρx₁ + r."""
     unit, up = math.ldexp(1.0, int(powers[0])), int(powers[1] - powers[0])
     xx, rx, rr = total[3], math.ldexp(total[4], up), math.ldexp(total[5], 2 * up)
     x, r = total[9], math.ldexp(total[10], up)
-    shown.put_mean(x / width, unit, row, shown.MEAN1)
+    shown.put_signed_mean(signed, x / width, unit, row, shown.MEAN1)
     apart = rho * rho * xx + 2.0 * rho * rx + rr
     shown.put_mean(0.5 * apart / width, unit * unit, row, shown.VARIANCE)
     row[shown.MEAN2] = row[shown.PRODUCT] = 0.0
-    if total[7] == width:
+    if sending[1] == 0.0:
         return
-    shown.put_mean((kappa * x - r) / width, unit, row, shown.MEAN2)
-    if total[6] < width:
-        shown.put_mean((kappa * xx - rx) / width, unit * unit, row, shown.PRODUCT)
+    shown.put_signed_mean(signed, (kappa * x - r) / width, unit, row, shown.MEAN2)
+    if sending[0] > 0.0:
+        product = (kappa * xx - rx) / width
+        shown.put_signed_mean(signed, product, unit * unit, row, shown.PRODUCT)
 
 
 @njit(nogil=True, cache=True)
-def _finish_pair(layer, p, sums, total, active, row):
+def _finish_pair(layer, slopes, p, sums, total, active, row):
     """Observe a pair and turn its residual into that of the activations."""
     pairing, batch = layer.pairing, layer.batch
     first, column = pairing.first[p], pairing.explicit + p
@@ -151,24 +166,27 @@ def _finish_pair(layer, p, sums, total, active, row):
     up = int(batch.power[column] - batch.power[first])
     kappa = batch.kappa[p]
     cotangent = in_units(kappa, up)
-    _pair_sums(u, s, cotangent, sums, total)
+    _pair_sums(u, s, cotangent, slopes, sums, total)
     uu, us, ss, xx, rx, rr, n1, n2, both, _, _ = total
     powers = batch.power[first], batch.power[column]
-    _observe_activations(total, kappa, batch.rho[p], powers, width, row)
-    if shown.hazards(row) > 0:
+    signed, sending = leaks(slopes), _sending(slopes, width, total, kappa)
+    _observe_activations(total, signed, sending, kappa, batch.rho[p], powers, width, row)
+    if shown.hazards(row) > 0 and not signed:
         add_hazards(layer, p)
         _put_hazards(batch.hazard[p], row)
     if shown.has_features(row) and batch.square[first] > 0.0:
         _show(batch.square[first], batch.square[column], cotangent, 1.0 / width, total, row)
     if active.size and pairing.inputs != pairing.explicit:
         _count_pair(u, s, cotangent, active)
-    if n1 == width:
+    if signed:
+        batch.died[p] = np.nan
+    elif n1 == width:
         batch.died[p, 0] = 1.0
-    if n2 == width:
+    if n2 == width and not signed:
         batch.died[p, 1] = 1.0
     slope = us / uu if uu > 0.0 else 0.0
     slope_active = rx / xx if xx > 0.0 else 0.0
-    across, across_active = _across(u, s, cotangent, slope, slope_active, sums)
+    across, across_active = _across(u, s, cotangent, slopes, slope, slope_active, sums)
     across = 0.0 if across <= DIFFERENCE * ss else math.ldexp(math.sqrt(across), up)
     across_active = (
         0.0 if across_active <= DIFFERENCE * rr else math.ldexp(math.sqrt(across_active), up)
@@ -183,19 +201,19 @@ def _finish_pair(layer, p, sums, total, active, row):
             shown.write_angle(along, across, row)
     else:
         shown.write_length(ss / width, batch.power[column], row, shown.Q2, shown.LOG_Q2)
-    if n1 < width and n2 < width:
+    if sending[0] > 0.0 and sending[1] > 0.0:
         along = (kappa - math.ldexp(slope_active, up)) * math.sqrt(xx)
-        shown.put_activation_angle(along, across_active, width - both, row)
+        shown.put_activation_angle(along, across_active, sending[2], row)
         shown.finish_log(row, shown.LOG_SINE, 2.0, 0.0)
-    if n2 == width:
-        # Where both are dead, they are the same: 1 − κ has to be 0 and not rounding.
-        batch.rho[p] = 0.0 if n1 == width else 1.0
+    if sending[1] == 0.0:
+        # Where both send nothing, they are the same: 1 − κ has to be 0 and not rounding.
+        batch.rho[p] = 0.0 if sending[0] == 0.0 else 1.0
         batch.kappa[p] = 1.0 - batch.rho[p]
         s[:] = 0.0
 
 
 @njit(nogil=True, cache=True)
-def _finish_explicit(layer, active):
+def _finish_explicit(layer, slopes, active):
     """Apply the activation to the explicit columns, and note which inputs have died."""
     pairing, h, batch = layer.pairing, layer.h, layer.batch
     given = pairing.inputs == pairing.explicit
@@ -207,8 +225,10 @@ def _finish_explicit(layer, active):
             alive += on
             if given and active.size:
                 active[i] += on
-            u[i] = activated(u[i])
-        if alive == 0:
+            u[i] = transformed(slopes, u[i])
+        if leaks(slopes):
+            batch.died_input[c] = np.nan
+        elif alive == 0:
             batch.died_input[c] = 1.0
 
 
@@ -235,15 +255,16 @@ def _observe_network(layer, active, row):
             died += batch.died[p, 0] + batch.died[p, 1]
     row[DEAD] = bins[0] / active.size
     row[DEAD_INPUTS] = died / inputs
-    row[DEAD_ALL] = 1.0 if died == inputs else 0.0
+    row[DEAD_ALL] = died if np.isnan(died) else (1.0 if died == inputs else 0.0)
     for b in range(RATE_BINS):
         row[RATES + b] = bins[b] / active.size
 
 
 @njit(nogil=True, cache=True)
-def finish_layer(layer, row):
+def finish_layer(layer, slopes, row):
     """Turn pre-activations of a layer into activations and their residuals, and observe them.
 
+    `slopes` are those of `activation.sent`.
     `row` is written: the observables of the pairs one after the other, then the network's.
     """
     pairing = layer.pairing
@@ -255,7 +276,7 @@ def finish_layer(layer, row):
     columns = (row.size - of_network) // pairs
     for p in range(pairs):
         part = row[p * columns : (p + 1) * columns]
-        _finish_pair(layer, p, sums, total, active, part)
-    _finish_explicit(layer, active)
+        _finish_pair(layer, slopes, p, sums, total, active, part)
+    _finish_explicit(layer, slopes, active)
     if pairing.network:
         _observe_network(layer, active, row[pairs * columns :])

@@ -27,7 +27,16 @@ from simcore.statistics.blocks import BLOCK, Task
 from . import arrays_back
 from . import draws as batch_draws
 from .array_death import add_hazards
-from .arrays import Array, Group, Pairs, finish_layer, sigma_b_of, start_inputs, start_pairs
+from .arrays import (
+    Array,
+    Group,
+    Pairs,
+    finish_layer,
+    leaks,
+    sigma_b_of,
+    start_inputs,
+    start_pairs,
+)
 from .common import BatchFacts
 from .physics import Law, tie_bound
 
@@ -182,7 +191,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
 
     def prepare(self) -> None:
         """Compile the kernels, or load them from the caches, with a small trial."""
-        small = self.small_run(1)
+        small = self.small_run(1, None)
         signals = Signals.sharing()
         BatchCudaSampler(small, self.device).run(Task(0, 0, 1, 1), None, signals)
 
@@ -226,17 +235,18 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
             for j in range(layers):
                 drawn = self._drawn(point, layer0 + j, room)
                 group, h, _ = self.step(xp, law, self._pairs, group, source, *drawn, xp.float32)
-                group, shown[:, j, :] = self._finished(law, group, h, *drawn)
+                group, shown[:, j, :] = self._finished(point, group, h, *drawn)
         carried.group = group
 
     def _finished(
-        self, law: Law, group: Group, h: Array, layer: int, width: int, _: int
+        self, point: int, group: Group, h: Array, layer: int, width: int, _: int
     ) -> tuple[Group, Array]:
         """Return the group after a layer, from its pre-activations, and the layer's observables."""
         xp, columns = self.device.xp, self.run_plan.columns
-        if columns.hazards:
+        law, slopes = self.laws[point], self.slopes[point]
+        if columns.hazards and not leaks(slopes):
             group = add_hazards(xp, law, self._pairs, group, layer, width)
-        return finish_layer(xp, self._pairs, group, h, columns)
+        return finish_layer(xp, slopes, self._pairs, group, h, columns)
 
     def _drawn(self, point: int, layer: int, room: int) -> tuple[int, int, int]:
         """Return a layer's number from 1, its width, and its nodes drawn at a time."""
@@ -272,7 +282,7 @@ class BatchGradientCudaSampler(BatchCudaSampler):
 
     def prepare(self) -> None:
         """Compile the kernels, or load them from the caches, with a small trial."""
-        small = self.small_run(1, gradients=True)
+        small = self.small_run(1, None, gradients=True)
         sampler = BatchGradientCudaSampler(small, self.device)
         sampler.run(Task(0, 0, 1, 1), None, Signals.sharing())
 
@@ -292,6 +302,7 @@ class BatchGradientCudaSampler(BatchCudaSampler):
     ) -> None:
         """Take trials through all layers together, and back."""
         xp, law, pairs = self.device.xp, self.laws[point], self._pairs
+        slopes = self.slopes[point]
         second, forward, back = self._places
         shown = self.device.as_array(rows)
         trials, layers, _ = shown.shape
@@ -301,11 +312,11 @@ class BatchGradientCudaSampler(BatchCudaSampler):
         with self.device.multiplying():
             for j in range(layers):
                 number, _, tile = drawn = self._drawn(point, j, room)
-                reads = arrays_back.lengths(xp, pairs, second, group, active)
+                reads = arrays_back.lengths(xp, slopes, pairs, second, group, active)
                 group, h, factors = self.step(xp, law, pairs, group, source, *drawn, xp.float32)
                 active = arrays_back.active_nodes(xp, pairs, group, h)
                 fan_in = int(self.fan_ins[point][j])
                 kept.append(arrays_back.Kept(number, fan_in, tile, active, reads, factors))
-                group, shown[:, j, forward] = self._finished(law, group, h, *drawn)
-            found = arrays_back.go_back(xp, law, pairs, source, kept, second, xp.float32)
+                group, shown[:, j, forward] = self._finished(point, group, h, *drawn)
+            found = arrays_back.go_back(xp, law, slopes, pairs, source, kept, second, xp.float32)
         shown[:, :, back] = found

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, product
 from simcore.numerics.rng import Stream
-from simcore.physics.activation import inactive, second_inactive
+from simcore.physics.activation import derivatives, inactive, leaks, second_inactive
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.contract import Signals
 from simcore.sampling.pair.way_back import write_gradients
@@ -75,13 +75,13 @@ def active_nodes(layer):
 
 
 @njit(nogil=True, cache=True)
-def lengths(layer, second, active):
+def lengths(layer, slopes, second, active):
     """Return ⟨x²⟩, ⟨xy⟩, ⟨y²⟩ of what a layer reads of each pair, and their exponents, (P, 5).
 
     x and y are in units 2^exponent. `second` is the second input of each pair; `active` the masks
-    of the layer before, (M, n), so that masked nodes are exactly 0.
+    of the layer before, (M, n), so that nodes that send nothing are exactly 0.
     """
-    pairing, batch = layer.pairing, layer.batch
+    pairing, batch, every = layer.pairing, layer.batch, leaks(slopes)
     found, lanes = np.zeros((pairing.first.size, 5)), np.empty(LANES)
     for p in range(pairing.first.size):
         first, column = pairing.first[p], pairing.explicit + p
@@ -93,7 +93,7 @@ def lengths(layer, second, active):
         scale = 1.0 if of_residual else math.ldexp(1.0, min(up, 0))
         xy = yy = 0.0
         for i in range(n):
-            y = kappa * x[i] - scale * r[i] if on[i] else 0.0
+            y = kappa * x[i] - scale * r[i] if every or on[i] else 0.0
             xy += x[i] * y
             yy += y * y
         found[p, 0], found[p, 1], found[p, 2] = xx / n, xy / n, yy / n
@@ -105,10 +105,13 @@ def lengths(layer, second, active):
 # --- back -----------------------------------------------------------------------------------------
 
 
-def go_back(kept: list[Kept], second: Places, rows: Floats, signals: Signals) -> None:
+def go_back(
+    kept: list[Kept], slopes: tuple[float, ...], second: Places, rows: Floats, signals: Signals
+) -> None:
     """Take the gradients of a trial from the last layer to the first.
 
-    `rows`, (layer, pair, GRADIENTS), is written; of the tangent kernel with each layer's own term.
+    `slopes` are those of `activation.sent`. `rows`, (layer, pair, GRADIENTS), is written; of the
+    tangent kernel with each layer's own term.
     Returns early where `signals.stop` is set.
     """
     back = _read_out(kept[-1])
@@ -117,7 +120,7 @@ def go_back(kept: list[Kept], second: Places, rows: Floats, signals: Signals) ->
         if signals.stop[0]:
             return
         layer = kept[k].layer
-        _settle(kept[k].active, back, square, power)
+        _settle(slopes, kept[k].active, back, square, power)
         _observe(layer, second, back, square, power, kept[k].lengths, rows[k])
         if k > 0:
             factors = kept[k].factors
@@ -135,12 +138,14 @@ def _read_out(last: Kept) -> Floats:
 
 
 @njit(nogil=True, cache=True)
-def _settle(active, delta, square, power):
-    """Set gradients of inactive nodes to 0, and bring each input's to a unit in RANGE."""
-    lanes = np.empty(LANES)
+def _settle(slopes, active, delta, square, power):
+    """Multiply gradients by φ′, and bring each input's to a unit in RANGE."""
+    lanes, (above, below) = np.empty(LANES), derivatives(slopes)
     for a in range(delta.shape[0]):
         for i in range(delta.shape[1]):
-            if not active[a, i]:
+            if len(slopes) > 0:
+                delta[a, i] *= above if active[a, i] else below
+            elif not active[a, i]:
                 delta[a, i] = 0.0
         square[a] = normalise(delta[a], product(delta[a], delta[a], lanes), power, a)
 

@@ -1,7 +1,7 @@
 """Control variates of ln ‖δ‖² on the way back (theory.md (19)).
 
 In every layer the fresh normals ξ of a signal's gradient are independent of its masks, and these
-are fair coins. So ⟨ξ²⟩ over its active nodes is χ²_K/N with K binomial, whose logarithm has a known
+are fair coins. So ⟨φ'²ξ²⟩ is (s₊²χ²_K + s₋²χ²_{N−K})/N with K binomial, whose logarithm has a known
 mean, exact at any width.
 """
 
@@ -57,7 +57,9 @@ class GradientControls:
         ((q1, q2, _),) = signals(run, point)
         parts = []
         for q in (q1, q2):
-            mean, share = gradient_terms(point.layer_widths(run.depth), q=q, **law)
+            mean, share = gradient_terms(
+                point.layer_widths(run.depth), q=q, slopes=point.slopes, **law
+            )
             parts.append((_rounded(mean, MEAN_DIGITS), _rounded(share, SHARE_DIGITS)))
         return np.stack([np.stack(part, axis=-1) for part in parts])
 

@@ -1,7 +1,7 @@
 """One layer of a pair on the way back: draw its nodes again, with two normals more, and sum them.
 
 A first pass sums the new normals with what the signals are, from which `way_back.aim_back` makes
-the coefficients of the nodes' gradients, and their squares over active nodes, for control variates;
+the coefficients of the nodes' gradients, and their squares times φ′², for control variates;
 a second pass forms these gradients and sums them. The
 normals stay between the two, in the cache. The order of summation is that of `sums`.
 """
@@ -17,7 +17,7 @@ from simcore.numerics.arithmetic import fma32, fma64, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
 from simcore.numerics.rng import Stream, as_normal, fill_normals
-from simcore.physics.activation import activated, inactive, residual, second_inactive
+from simcore.physics.activation import inactive, second_inactive, sent, sent_back
 
 from .sums import CHUNK, F_ZERO, GROUPS, PAIR_STREAM, SLOTS, SUMS, ZERO, fold_chunk, fold_lanes
 
@@ -67,17 +67,17 @@ def draw_bias(physics, trial, layer, words, normals):
 
 @njit(inline="always")
 def noise_of(z1, z2, n1, n2, aim, c):
-    """Return x and r̄ of a node, and the normals of its two gradients; 0 where it is inactive.
+    """Return x and r̄ of a node, and φ′ times the normals of its two gradients.
 
-    The second's is c[0] n1 + c[1] n2 (`way_back.aim_noise`).
+    The second's is c[0] n1 + c[1] n2 (`way_back.aim_noise`). `aim` is that of `sums.single`, and
+    the slopes of φ after it.
     """
-    cotangent, scale = aim
+    cotangent, scale, slopes = aim
     p, t = times(cotangent, z1), times(scale, z2)
-    zero = type(z1)(0)
-    first = zero if inactive(z1) else n1
+    x, r = sent(slopes, z1, p, t)
     both = type(z1)(times(c[0], n1) + times(c[1], n2))
-    second = zero if second_inactive(p, t) else both
-    return activated(z1), residual(z1, p, t), first, second
+    first = sent_back(slopes, inactive(z1), n1)
+    return x, r, first, sent_back(slopes, second_inactive(p, t), both)
 
 
 @njit(inline="always")
@@ -103,19 +103,18 @@ def add_noise(s, z1, z2, n1, n2, aim, c):
 @njit(inline="always")
 def gradients_of(z1, z2, n1, n2, aim, c):
     """Return δ₁, e = δ₁ − δ₂ and δ₂ of a node, theory.md (B2); `c` as in `way_back`."""
-    cotangent, scale = aim
+    cotangent, scale, slopes = aim
     p, t = times(cotangent, z1), times(scale, z2)
-    x, r = activated(z1), residual(z1, p, t)
+    x, r = sent(slopes, z1, p, t)
     off1, off2 = inactive(z1), second_inactive(p, t)
     g1 = type(z1)(type(z1)(times(c[0], x) + times(c[1], r)) + times(c[2], n1))
     g1 = type(z1)(g1 + c[3])
     ge = type(z1)(type(z1)(times(c[4], x) + times(c[5], r)) + times(c[6], n1))
     ge = type(z1)(type(z1)(ge + times(c[7], n2)) + c[8])
-    zero = type(z1)(0)
-    first = zero if off1 else g1
-    second = zero if off2 else type(z1)(g1 - ge)
+    first = sent_back(slopes, off1, g1)
+    second = sent_back(slopes, off2, type(z1)(g1 - ge))
     apart = type(z1)(first - second)
-    return first, (apart if off1 or off2 else ge), second
+    return first, (apart if off1 != off2 else sent_back(slopes, off1, ge)), second
 
 
 @njit(inline="always")

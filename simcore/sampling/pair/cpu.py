@@ -8,12 +8,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 import numpy as np
 
 from simcore.numerics.lanes import LANES
-from simcore.physics.slopes import RELU
-from simcore.runs.grid import has_slopes
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.control.way_back import GradientControls
-from simcore.sampling.driver import BlockSampler, Floats
+from simcore.sampling.driver import BlockSampler, Floats, activations
 from simcore.statistics.blocks import BLOCK, Task
 from simcore.statistics.moments import Bins
 
@@ -187,9 +185,10 @@ class PairGradientSampler(PairSampler):
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, by running one trial."""
         depth, columns = 2, self.run_plan.columns
-        tiny = PairGradientSampler(Run(depth=depth, width=(1,), trials=1, keep=0, gradients=True))
         state, rows = np.empty((1, of_pairs.STATE)), np.empty((1, depth, columns.count))
-        tiny.advance(0, 0, 0, state, rows, Signals.sharing())
+        for slopes in activations(self.run_plan):
+            run = Run(depth=depth, width=(1,), trials=1, keep=0, gradients=True, slopes=slopes)
+            PairGradientSampler(run).advance(0, 0, 0, state, rows, Signals.sharing())
         self.controls.coefficients(0)
 
     def _segment(self, point: int, trials: int) -> int:
@@ -228,12 +227,6 @@ class PairGradientSampler(PairSampler):
     ) -> None:
         """Give each thread some trials."""
         BlockSampler.share_trials(self, task, layer0, carried, rows, signals, pool, threads)
-
-
-def activations(run: Run) -> list[str | None]:
-    """Return slopes for each type of kernel that a run needs: of ReLU, and of all others."""
-    relu = any(point.slopes == RELU for point in run.points)
-    return [None] * relu + ["1,0.5"] * has_slopes(run)
 
 
 def _tiny(width: int, slopes: str | None) -> PairSampler:

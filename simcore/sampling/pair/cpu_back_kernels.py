@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
+from simcore.physics.activation import in_single
 from simcore.sampling.control import way_back as control
 
 from . import back_sums, way_back
@@ -35,24 +36,30 @@ class Back(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _sum_noise(width, coefficients, nodes, scratch):
+def _sum_noise(slopes, width, coefficients, nodes, scratch):
     """Sum a layer's nodes, first pass, into `scratch.totals`."""
     if width < in_lanes.SMALL:
-        aim = in_lanes.double(scratch.aim)
+        cotangent, scale = in_lanes.double(scratch.aim)
+        aim = cotangent, scale, slopes
         back_sums.small_noise(width, nodes, aim, coefficients, scratch.totals)
     else:
-        aim, c = in_lanes.single(scratch.aim), back_sums.in_single(coefficients)
+        cotangent, scale = in_lanes.single(scratch.aim)
+        aim = cotangent, scale, in_single(slopes)
+        c = back_sums.in_single(coefficients)
         back_sums.wide_noise(width, nodes, aim, c, scratch, scratch.totals)
 
 
 @njit(nogil=True, cache=True)
-def _sum_gradient(width, coefficients, nodes, scratch):
+def _sum_gradient(slopes, width, coefficients, nodes, scratch):
     """Sum a layer's nodes, second pass, into `scratch.totals`."""
     if width < in_lanes.SMALL:
-        aim = in_lanes.double(scratch.aim)
+        cotangent, scale = in_lanes.double(scratch.aim)
+        aim = cotangent, scale, slopes
         back_sums.small_gradient(width, nodes, aim, coefficients, scratch.totals)
     else:
-        aim, c = in_lanes.single(scratch.aim), back_sums.in_single(coefficients)
+        cotangent, scale = in_lanes.single(scratch.aim)
+        aim = cotangent, scale, in_single(slopes)
+        c = back_sums.in_single(coefficients)
         back_sums.wide_gradient(width, nodes, aim, c, scratch, scratch.totals)
 
 
@@ -76,7 +83,7 @@ def _go_back(physics, widths, trial, variates, rows, back, scratch):
             else:
                 back_sums.draw_bias(physics, trial, layer + 1, back.words, back.noise_bias)
                 way_back.aim_noise(trace[layer], trace[layer + 1], gradient, back.coefficients)
-                _sum_noise(width, back.coefficients, back.nodes, scratch)
+                _sum_noise(physics.slopes, width, back.coefficients, back.nodes, scratch)
                 way_back.aim_back(
                     physics,
                     width,
@@ -88,7 +95,7 @@ def _go_back(physics, widths, trial, variates, rows, back, scratch):
                     back.directions,
                     back.coefficients,
                 )
-            _sum_gradient(width, back.coefficients, back.nodes, scratch)
+            _sum_gradient(physics.slopes, width, back.coefficients, back.nodes, scratch)
             for i in range(SUMS):
                 gradient[i] = scratch.totals[i]
         below = max(layer - 1, 0)
@@ -133,7 +140,7 @@ def there_and_back(physics, widths, first_trial, variates, states, rows, forward
             state, width = states[t], widths[j]
             if state[LIVE] > NONE_LEFT:
                 draw_layer(physics, first_trial + t, j + 1, width, state, scratch)
-            way_back.keep(width, state, scratch.totals, back.trace[j])
+            way_back.keep(physics, width, state, scratch.totals, back.trace[j])
             finish_layer(physics, width, scratch.totals, state, rows[t, j, :forward])
             progress[0] += width
         own = rows[t, :, forward:]

@@ -19,10 +19,10 @@ from simcore.sampling.contract import Signals
 from simcore.sampling.control.way_back import GradientControls
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device, Stretch
 from simcore.sampling.cuda.statistics import Piece
+from simcore.sampling.driver import activations
 from simcore.statistics.blocks import BLOCK, Task
 
 from . import physics as of_pairs
-from .cpu import activations
 from .sums import CHUNK, SLOTS, SUMS, TOTALS
 from .way_back import TRACE
 
@@ -196,17 +196,19 @@ class PairGradientCudaSampler(PairCudaSampler):
 
     def prepare(self) -> None:
         """Compile the kernels by running two blocks of a narrow network."""
-        run = Run(
-            depth=2,
-            width=(64,),
-            trials=2 * BLOCK,
-            keep=0,
-            bins=1,
-            device="cuda",
-            gradients=True,
-        )
         task = Task(0, 0, 2, 2 * BLOCK)
-        PairGradientCudaSampler(run, self.device).run(task, None, Signals.sharing())
+        for slopes in activations(self.run_plan):
+            run = Run(
+                depth=2,
+                width=(64,),
+                trials=2 * BLOCK,
+                keep=0,
+                bins=1,
+                device="cuda",
+                gradients=True,
+                slopes=slopes,
+            )
+            PairGradientCudaSampler(run, self.device).run(task, None, Signals.sharing())
 
     def carried_bytes(self, point: int) -> int:
         """Return the size of a state, and of what is kept of each layer."""

@@ -14,6 +14,7 @@ import numpy as np
 from numba import cuda, njit, types
 
 from simcore.numerics.rng import LOW, counter_word0, counter_word3, normal_pair, philox
+from simcore.physics.activation import in_single as slopes_in_single
 from simcore.sampling.control import way_back as control
 from simcore.sampling.cuda.kernels import kernel
 
@@ -93,7 +94,8 @@ def _add(second, s, node, aim, c):
 def _sum_slot_back(physics, second, thread, width, words, given, coefficients, parts):
     """Sum a thread's lane of the chunks of its slot into `parts`, in float32 by chunks."""
     trial_word, layer_word = words
-    aim, c = single(given), in_single(coefficients)
+    cotangent, scale = single(given)
+    aim, c = (cotangent, scale, slopes_in_single(physics.slopes)), in_single(coefficients)
     at = thread
     while at < PARTS:
         parts[at] = 0.0
@@ -118,7 +120,8 @@ def _sum_slot_back(physics, second, thread, width, words, given, coefficients, p
 def _sum_small_lane_back(physics, second, lane, width, words, given, c, parts):
     """Sum a lane of a layer below 64 nodes in float64 into `parts`."""
     trial_word, layer_word = words
-    aim = double(given)
+    cotangent, scale = double(given)
+    aim = cotangent, scale, physics.slopes
     s = NOTHING
     node = lane
     while node < width:
@@ -205,7 +208,7 @@ def there(physics, widths, first_trial, forward, states, traces, rows):
             sum_layer(physics, thread, width, trial_word, layer_word, aim, parts, counts, totals)
         cuda.syncthreads()
         if thread == U_ZERO:
-            way_back.keep(width, state, totals, traces[block, layer])
+            way_back.keep(physics, width, state, totals, traces[block, layer])
         cuda.syncthreads()
         finish_layer(physics, thread, width, totals, state, rows[block, layer, :forward])
         layer = _u32(layer + U_ONE)

@@ -69,8 +69,14 @@ class Physics(NamedTuple):
             float(point.distance),
             key0,
             key1,
-            () if point.slopes == RELU else (point.slopes[1], point.slopes[0] - point.slopes[1]),
+            compiled_slopes(point),
         )
+
+
+def compiled_slopes(point: Point) -> tuple[float, ...]:
+    """Return the slopes of a point as `activation.sent` takes them."""
+    above, below = point.slopes
+    return () if point.slopes == RELU else (float(below), float(above - below))
 
 
 @njit(nogil=True, cache=True)
@@ -263,15 +269,6 @@ def _show(per_node, cosine, sine, own, totals, row):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _put_mean(signed, value, unit, row, at):
-    if signed and value < 0.0:
-        shown.put_mean(-value, unit, row, at)
-        row[at] = -row[at]
-    else:
-        shown.put_mean(value, unit, row, at)
-
-
-@njit(nogil=True, cache=True, forceinline=True)
 def _observe_means(physics, width, totals, state, row):
     """Write the means and products of the activations, which slopes other than ReLU's may make < 0.
 
@@ -287,7 +284,7 @@ def _observe_means(physics, width, totals, state, row):
     m, rho = state[MANTISSA], state[RHO]
     root1 = math.sqrt(m)
     signed = leaks(physics.slopes)
-    _put_mean(signed, times(times(root1, totals[0]), per_node), unit, row, of_first)
+    shown.put_signed_mean(signed, times(times(root1, totals[0]), per_node), unit, row, of_first)
     apart = times(times(times(rho, rho), m), totals[1]) + times(times(f, f), totals[4])
     apart += times(times(times(2.0, rho), times(root1, f)), totals[3])
     square = times(unit, unit)
@@ -298,8 +295,8 @@ def _observe_means(physics, width, totals, state, row):
         if totals[SUMS] < width:
             product = times(times(state[KAPPA], m), totals[1])
             product -= times(times(root1, f), totals[3])
-    _put_mean(signed, times(second, per_node), unit, row, of_second)
-    _put_mean(signed, times(product, per_node), square, row, shown.PRODUCT)
+    shown.put_signed_mean(signed, times(second, per_node), unit, row, of_second)
+    shown.put_signed_mean(signed, times(product, per_node), square, row, shown.PRODUCT)
 
 
 @njit(nogil=True, cache=True, forceinline=True)

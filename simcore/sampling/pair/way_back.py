@@ -15,6 +15,7 @@ import numpy as np
 
 from simcore.numerics.arithmetic import at_least_0, binary_exponent, scaled_briefly, times
 from simcore.numerics.kernels import njit
+from simcore.physics.activation import leaks
 from simcore.physics.observables import GRADIENT_NAMES
 from simcore.sampling import row as shown
 
@@ -46,7 +47,7 @@ TRACE = SECOND_DIED + 1
 NOISE_X, NOISE_R, NOISE_1, NOISE_2 = 0, 2, 4, 6
 """Sums of x, r̄ and 1 over the nodes, with the first and the second normal of the way back.
 
-Then those of the squares of each gradient's own normals, over the nodes active for its signal.
+Then those of the squares of each gradient's own normals times φ′.
 """
 
 D11, D1E, DEE, D22, Z1_1, Z1_E, Z2_1, Z2_E = range(8)
@@ -56,7 +57,7 @@ EXPONENT = 8
 """The sums D are in units of 4^EXPONENT, those with z of 2^EXPONENT."""
 
 SQUARES = 9
-"""⟨ξ²⟩ over the active nodes of each signal, which control variates use."""
+"""⟨φ′²ξ²⟩ of each signal, which control variates use."""
 
 GRADIENT = 11
 """Numbers of a gradient between layers: its sums, their exponent, and `SQUARES`."""
@@ -78,14 +79,15 @@ _i64: Any = np.int64
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def keep(width, state, totals, trace):
+def keep(physics, width, state, totals, trace):
     """Keep of a layer, before the state moves on, what the way back needs."""
+    dying = not leaks(physics.slopes)
     for i in range(KEPT):
         trace[i] = state[i]
     for i in range(AVERAGES):
         trace[FIRST_SUM + i] = totals[i]
-    trace[FIRST_DIED] = 1.0 if totals[SUMS] == width else 0.0
-    trace[SECOND_DIED] = 1.0 if totals[SUMS + 1] == width else 0.0
+    trace[FIRST_DIED] = 1.0 if dying and totals[SUMS] == width else 0.0
+    trace[SECOND_DIED] = 1.0 if dying and totals[SUMS + 1] == width else 0.0
 
 
 @njit(nogil=True, cache=True, forceinline=True)
