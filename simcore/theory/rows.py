@@ -69,10 +69,9 @@ def first_orders(
             "sigma_b": points["sigma_b"][part],
             "q1": points["q0"][part],
             "q2": points["q0"][part],
-            "slopes": slopes,
         }
         found = [first_order_grid(depth, distance=distance[part], **law)]
-        found += [gradient_law(depth, **law)] if gradients else []
+        found += [gradient_law(depth, **law, slopes=slopes)] if gradients else []
         for mean, std in found:
             for name in mean:
                 parts.setdefault(f"{name}_1n", []).append(mean[name])

@@ -85,7 +85,7 @@ def test_fixed_points_of_slopes_are_shown(capsys: pytest.CaptureFixture[str]) ->
     lines = printed(capsys, "fixed-point --slopes abs --k 0,inf")
     assert [line[:4] for line in lines[1:3]] == [
         ["0", "1", "critical", "1"],
-        ["inf", "1.65882", "chaotic", "0"],
+        ["inf", "1.6589", "chaotic", "0"],
     ]
     border = next(x for x in printed(capsys, "growth --slopes abs") if "preserving" in x[0])
     assert border[2] == "1"
