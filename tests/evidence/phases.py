@@ -58,9 +58,14 @@ def located(values: Floats, errors: Floats, published: float) -> Found:
 
 
 def controlled(ds: xr.Dataset, name: str, *other: str) -> tuple[Floats, Floats]:
-    """Return means and errors along the widths, the layers where there are several, and `other`."""
-    pair = (ds.sortby("width")[f"{name}_controlled{end}"] for end in ("", "_stderr"))
+    """Return means and errors along the widths, the layers where there are several, and `other`.
+
+    By control variates, where the run has them.
+    """
     order = [dim for dim in ("width", "layer", *other) if dim in ds.dims]
+    ds = ds.sortby("width") if "width" in ds.dims else ds
+    name = f"{name}_controlled" if f"{name}_controlled" in ds else name
+    pair = (ds[f"{name}{end}"] for end in ("", "_stderr"))
     values, errors = (x.transpose(*order).values for x in pair)
     return values, errors
 
