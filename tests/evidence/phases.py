@@ -97,11 +97,11 @@ def norm_preserving(effort: Effort, k: float, published: float) -> Found:
 def depth_scale(effort: Effort, k: float, published: float) -> Found:
     """Return −1/ln of the factor of c − c*, extrapolated in N.
 
-    The map is not linear yet 2½ to 3½ depth scales deep: the value is multiplied by that of mean
-    field at c*, over that of mean field at these layers.
+    The map is not linear yet 1½ to 2½ depth scales deep, where c − c* is still large: the value is
+    multiplied by that of mean field at c*, over that of mean field at these layers.
     """
     ds = simulated(OF_NORM, effort).sel(k=k)
-    ends = (round(2.5 * published), round(3.5 * published))
+    ends = (round(1.5 * published), round(2.5 * published))
     c, error = controlled(ds, "correlation")
     found = [scale_between(*ends, own, e) for own, e in zip(c, error, strict=True)]
     path = trajectory(200, k=k, correlation=0.5).correlation
@@ -230,7 +230,7 @@ def unbiased() -> list[Row]:
                 OF_NORM,
                 f"{scale:.4f}",
                 partial(depth_scale if k > 0.0 else ordered_scale, k=k, published=scale),
-                why="between 2½ and 3½ of it, times the ratio of mean field at c* and there"
+                why="between 1½ and 2½ of it, times the ratio of mean field at c* and there"
                 if k > 0.0
                 else f"of 1 − c, from layer 80 to 120; {SHARED}",
             )
