@@ -1,4 +1,4 @@
-"""Claim: control variates divide the variance of means by up to ten million, at 2 to 26 % of time.
+"""Claim: control variates divide the variance of means by up to ten million, at 2 to 27 % of time.
 
     python bench/control.py cut         # variance of the plain mean over that of the controlled one
     python bench/control.py cost        # time with and without, interleaved

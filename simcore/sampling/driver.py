@@ -78,17 +78,21 @@ class TaskSampler(abc.ABC):
         if bins is None:
             shape = (run.depth, self.chosen.histogram.size)
             bins = Bins(np.zeros(shape), np.zeros(shape))
-        kept = max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
         return Collector(
             moments=moments,
             bins=bins,
             histogram=statistics.zero_histogram(run.depth, run.bins, run.columns),
             first=first,
-            kept=np.full((kept, run.depth, self.chosen.kept.size), np.nan),
+            kept=np.full((self.keeps(task), run.depth, self.chosen.kept.size), np.nan),
             layers=self.layers,
             values=np.full((self.chosen.covariance.size, BLOCK, self.layers.size), np.nan),
             chosen=self.chosen,
         )
+
+    def keeps(self, task: Task) -> int:
+        """Return how many trials of a task, its first ones, have trajectories that are kept."""
+        run = self.run_plan
+        return max(0, min(task.trials, run.first_trial + run.kept - task.first_block * BLOCK))
 
     @abc.abstractmethod
     def run(self, task: Task, bins: Bins | None, signals: Signals) -> TaskResult:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.cuda.device import Device
 from simcore.sampling.cuda.driver import CudaBlockSampler
+from simcore.sampling.cuda.pieces import FIRST
 from simcore.sampling.driver import Floats
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.emulator.kernel_simulator import launch
@@ -60,10 +61,18 @@ class Emulated(Device):
         into[:] = array
         self.brought += into.nbytes
 
+    def view(
+        self, memory: Any, offset: int, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64
+    ) -> Any:
+        return np.ndarray(shape, kind, memory, offset)
+
+    def send(self, array: npt.NDArray[np.uint8], to: Any, begin: int = 0) -> None:
+        to[begin : begin + array.size] = array
+
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         self.names.append(kernel.py_func.__name__)
         if kernel is pair_kernels.advance:
-            self.launches.append((blocks, int(arguments[2][0, 1]), arguments[3]))
+            self.launches.append((blocks, int(arguments[2][0, FIRST]), arguments[3]))
         self.execute(kernel, blocks, threads, *arguments)
 
     def execute(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:

@@ -13,7 +13,7 @@ from simcore.sampling.pair import cuda_back_kernels as pair_back_kernels
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
 from simcore.sampling.pair.physics import Physics
-from simcore.statistics.moments import Bins, Moments
+from simcore.statistics.moments import Bins
 
 __all__ = ["KERNELS", "PHYSICS", "SLOPED", "SLOPED_POINTS", "kernel", "signature"]
 
@@ -25,12 +25,12 @@ ROWS, VALUES, STATES, INTEGERS = f64[:, :, ::1], f64[:, :, :, ::1], f64[:, ::1],
 PHYSICS = _named((f64,) * 5 + (u64,) * 2 + (_tuple(()),), Physics)
 SLOPED = _named((f64,) * 5 + (u64,) * 2 + (_uniform(f64, 2),), Physics)
 """Of another activation than ReLU."""
-MOMENTS = _named((ROWS, ROWS, ROWS, f64[:, ::1], ROWS, VALUES), Moments)
+MOMENTS, RECORD = STATES, _alike(i64, 3, moment_kernels.Record)
 BINS = _alike(ROWS, 2, Bins)
 PLACES = _alike(INTEGERS, 4, moment_kernels.Places)
 COUNTS, TABLE = u32[:, :, :, ::1], i64[:, ::1]
 POINTS, SLOPED_POINTS = (
-    _named((STATES, u64[:, ::1], slopes), pair_kernels.Points)
+    _named((STATES, u64[:, ::1], STATES, slopes), pair_kernels.Points)
     for slopes in (_tuple(()), _uniform(f64, 2))
 )
 STEPS = i32[:, ::1]
@@ -63,9 +63,9 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         (ROWS, TABLE, PLACES, MOMENTS, BINS, COUNTS, VALUES, ROWS),
     ),
     "count_bins": (moment_kernels.count_bins, (ROWS, TABLE, INTEGERS, BINS, COUNTS)),
-    "finish_blocks": (moment_kernels.finish_blocks, (VALUES, TABLE, MOMENTS)),
-    "join_moments": (moment_kernels.join_moments, (TABLE, MOMENTS)),
-    "join_covariances": (moment_kernels.join_covariances, (TABLE, i64, i64, MOMENTS)),
+    "finish_blocks": (moment_kernels.finish_blocks, (VALUES, TABLE, RECORD, MOMENTS)),
+    "join_moments": (moment_kernels.join_moments, (TABLE, RECORD, MOMENTS)),
+    "join_covariances": (moment_kernels.join_covariances, (TABLE, i64, i64, RECORD, MOMENTS)),
     "follow": (controls_kernels.follow, (STEPS, ROWS, INTEGERS, i64, i64, ROWS, ROWS)),
     "fill": (variates_kernels.fill, (DRAW, i64, i64, f32[:, :, ::1])),
     "choose": (variates_kernels.choose, (DRAW, i64, i64, i64[:, ::1], f64[:, ::1])),

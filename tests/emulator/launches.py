@@ -9,6 +9,7 @@ import numpy as np
 
 from simcore.physics.observables import NAMES
 from simcore.runs.run import Run
+from simcore.sampling.cuda.pieces import table_of
 from simcore.sampling.pair import physics as pair_physics
 from simcore.sampling.pair.cuda_kernels import Points
 from tests.emulator.kernel_simulator import launch
@@ -59,8 +60,10 @@ def given_of(walked: Walk, trials: int, first_trial: int = 0) -> tuple[Any, ...]
     physics = walked.physics
     scalars = np.array([[*physics[:5], *(physics.slopes or (0.0, 0.0))]])
     keys = np.array([physics[5:7]], dtype=np.uint64)
-    numbers = np.stack([np.zeros(trials, dtype=np.int64), first_trial + np.arange(trials)], axis=1)
-    return Points(scalars, keys, physics.slopes), walked.widths[None], numbers
+    starts = np.empty((1, pair_physics.STATE))
+    pair_physics.start(physics, starts)
+    points = Points(scalars, keys, starts, physics.slopes)
+    return points, walked.widths[None], table_of(0, first_trial, trials)
 
 
 def same(launched: Launch, run: Run, trials: int = 2, first_trial: int = 0) -> bool:

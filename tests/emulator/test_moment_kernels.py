@@ -14,15 +14,17 @@ from simcore.numerics.arithmetic import fma64
 from simcore.physics.observables import HISTOGRAMMED, NAMES
 from simcore.runs.run import Run
 from simcore.sampling.batch.cpu import BatchSampler
+from simcore.sampling.contract import TaskResult
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
-from simcore.sampling.cuda.device import Rooms
-from simcore.sampling.cuda.statistics import DeviceStatistics, Part, Piece
+from simcore.sampling.cuda.device import ALIGNED, Rooms
+from simcore.sampling.cuda.pieces import Gathered, Part, Piece
+from simcore.sampling.cuda.statistics import DeviceStatistics
 from simcore.sampling.driver import TaskSampler
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.statistics.blocks import Task
-from simcore.statistics.moments import Bins, Collector, collect, finish_block, join_blocks
+from simcore.statistics.moments import Bins, collect, finish_block, join_blocks
 from tests.emulator.conftest import AllPtx
-from tests.emulator.emulated import Compiled, Emulated, FromSource
+from tests.emulator.emulated import Compiled, Emulated, FromSource, equal
 from tests.emulator.kernel_simulator import BarrierError
 from tests.emulator.launches import one_point
 from tests.emulator.mutants import kernel_with, without_each_barrier
@@ -71,54 +73,50 @@ def rows_of(case: Case) -> Floats:
     return rows
 
 
-def begun(case: Case) -> Collector:
+def task_of(case: Case) -> tuple[Task, Bins | None]:
     blocks = -(-case.trials // 64)
     bins = None
     if case.later:
         shape = (case.sampler.run_plan.depth, case.sampler.chosen.histogram.size)
         bins = Bins(np.full(shape, -1.0), np.full(shape, 0.1))
-    return case.sampler.collector(Task(0, 0, blocks, case.trials), bins)
+    return Task(0, 0, blocks, case.trials), bins
 
 
-def on_the_cpu(case: Case) -> Collector:
-    collector, rows = begun(case), rows_of(case)
-    blocks = -(-case.trials // 64)
-    for block in range(blocks):
+def on_the_cpu(case: Case) -> TaskResult:
+    task, bins = task_of(case)
+    collector, rows = case.sampler.collector(task, bins), rows_of(case)
+    for block in range(task.blocks):
         part = rows[64 * block : 64 * block + 64]
         collect(collector, block, 0, part)
         finish_block(collector, block, len(part))
-    join_blocks(collector, blocks)
-    return collector
+    join_blocks(collector, task.blocks)
+    return case.sampler.result(task, collector)
 
 
 def statistics_of(device: Emulated, case: Case) -> DeviceStatistics:
     """Return the statistics of a device for the run of a case."""
     sampler, run = case.sampler, case.sampler.run_plan
-    shape = run.depth, run.columns.count
+    shape = run.depth, run.columns.count, run.bins
     return DeviceStatistics(device, Rooms(device), sampler.chosen, sampler.layers, shape)
 
 
-def on_a_device(device: Emulated, case: Case) -> Collector:
-    collector, rows = begun(case), rows_of(case)
+def on_a_device(device: Emulated, case: Case) -> TaskResult:
+    gathered, rows = Gathered(case.sampler, *task_of(case)), rows_of(case)
     statistics, depth = statistics_of(device, case), case.sampler.run_plan.depth
     for layer0 in range(0, depth, case.layers):
         layers = min(case.layers, depth - layer0)
-        part = np.ascontiguousarray(rows[:, layer0 : layer0 + layers])
-        own = Part(collector, 0, 0, 0, 0, case.trials)
-        statistics.take(Piece([own], layer0, layers, case.trials), part)
-    return collector
+        piece = Piece([Part(gathered, 0, 0, 0, case.trials)], layer0, layers, case.trials)
+        sent = statistics.send(piece)
+        sent.there["rows"][:] = rows[:, layer0 : layer0 + layers]
+        statistics.take(piece, sent)
+    return gathered.result()
 
 
 def agree(device: Emulated, case: Case) -> bool:
     try:
-        made = on_a_device(device, case)
+        return equal(on_a_device(device, case), on_the_cpu(case))
     except BarrierError:
         return False
-    expected = on_the_cpu(case)
-    pairs: list[Any] = [(a[0], b[0]) for a, b in zip(made.moments, expected.moments, strict=True)]
-    pairs += [*zip(made.bins, expected.bins, strict=True)]
-    pairs += [(made.histogram, expected.histogram), (made.kept, expected.kept)]
-    return all(a.tobytes() == b.tobytes() for a, b in pairs)
 
 
 @both_orders
@@ -135,11 +133,11 @@ def test_the_source_with_real_barriers(which: str, reverse: bool) -> None:
 
 def test_the_cases_are_what_they_say() -> None:
     made = on_the_cpu(CASES["four blocks"])
-    assert made.moments.count[0, 0, 6] == 0.0
-    assert made.moments.m2[0, 0, 4] == 0.0
-    assert made.moments.cov_count[0, 2] == 0.0
-    assert (made.moments.cov_count[0, :2] > 0.0).all()
-    assert (made.moments.cov_count[0, :2] < 256.0).all()
+    assert made.moments.count[0, 6] == 0.0
+    assert made.moments.m2[0, 4] == 0.0
+    assert made.moments.cov_count[2] == 0.0
+    assert (made.moments.cov_count[:2] > 0.0).all()
+    assert (made.moments.cov_count[:2] < 256.0).all()
     assert made.histogram[0, :, -1].any()
     assert (made.histogram.sum(axis=2) <= 256).all()
 
@@ -148,14 +146,15 @@ def test_what_crosses_the_bus(compiled: Compiled) -> None:
     """Of 32 blocks and 200 layers about a byte for a layer of a trial, of the 160 of its rows."""
     sampler = pairs(depth=200, keep=0, bins=62, controls=False)
     case, device = Case(sampler, 2048, 200), Emulated(compiled)
-    begin = begun(case)
-    rows = np.zeros((case.trials, 200, len(NAMES)))
-    piece = Piece.of([Part(begin, 0, 0, 0, 0, case.trials)], 200)
-    statistics_of(device, case).take(piece, rows)
-    layers, chosen = 200, begin.layers.size
+    piece = Piece.of([Part(Gathered(sampler, *task_of(case)), 0, 0, 0, case.trials)], 200)
+    statistics = statistics_of(device, case)
+    sent = statistics.send(piece)
+    sent.there["rows"][:] = 0.0
+    statistics.take(piece, sent)
+    layers, chosen = 200, sampler.layers.size
     moments = 8 * (3 * len(NAMES) * layers + 3 * (1 + chosen + chosen**2))
     histogram = layers * len(HISTOGRAMMED) * (4 * (62 + 2) + 16)
-    assert device.brought == moments + histogram
+    assert 0 <= device.brought - moments - histogram < 4 * ALIGNED
     assert 1.2 < device.brought / (case.trials * layers) < 1.3
 
 

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -405,19 +406,17 @@ def test_each_local_process_sees_a_gpu_of_its_own(pretend: Pretend) -> None:
 @pytest.mark.needs("cuda compiler")
 def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Numba does below 128 thread blocks; the launch itself is left out."""
-    from numba.cuda import dispatcher
-
     from simcore.sampling.cuda.device import Device
     from simcore.sampling.pair import cuda_kernels as pair_kernels
 
     started: list[tuple[object, ...]] = []
-    monkeypatch.setattr(
-        dispatcher._LaunchConfiguration, "__call__", lambda _, *given: started.append(given)
-    )
+    compiled = SimpleNamespace(launch=lambda given, *_: started.append(given))
+    monkeypatch.setattr(pair_kernels.advance, "compile", lambda _: compiled)
     device = Device()
+    device._stream = 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        device.launch(pair_kernels.advance, 1, 128, "physics")
+        device.launch(pair_kernels.advance, 1, 128, 5)
         with pytest.raises(Warning, match="Grid size 2"):
             pair_kernels.advance[2, 128]
-    assert started == [("physics",)]
+    assert started == [(5,)]

@@ -22,13 +22,14 @@ from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.driver import TaskSampler
 from simcore.statistics.blocks import BLOCK, Task
-from simcore.statistics.moments import Bins, Collector, join_blocks
+from simcore.statistics.moments import Bins
 
 from .controls import DeviceControls, carried_bytes, coefficient_bytes
 from .device import Device, Rooms
-from .statistics import DeviceStatistics, Part, Piece
+from .pieces import Gathered, Part, Piece
+from .statistics import DeviceStatistics
 
-__all__ = ["CudaBlockSampler", "Device", "Stretch"]
+__all__ = ["CudaBlockSampler", "Device"]
 
 TASK_SECONDS = 0.2
 """Of a task, and roughly of a launch; a run can stop between launches only."""
@@ -38,15 +39,6 @@ ROWS_BYTES = 2**31
 
 SHARE = 0.25
 """The largest share of free device memory that rows, states and controls of trials may take."""
-
-
-class Stretch(NamedTuple):
-    """Consecutive trials of a point in a launch, from row `row` on."""
-
-    point: int
-    first_trial: int
-    trials: int
-    row: int
 
 
 class Cut(NamedTuple):
@@ -59,15 +51,6 @@ class Cut(NamedTuple):
     layers: int
     places: int
     most: int
-
-
-class Ours(NamedTuple):
-    """A task, its launches, the nodes that these make, and where they go."""
-
-    task: Task
-    cut: Cut
-    nodes: int
-    collector: Collector
 
 
 class CudaBlockSampler(TaskSampler):
@@ -147,18 +130,16 @@ class CudaBlockSampler(TaskSampler):
         for task, bins in tasks:
             launches = cut(task.point, min(BLOCK, task.trials))
             nodes = -(-task.blocks // launches.blocks)
-            ours.append(Ours(task, launches, nodes, self.collector(task, bins, nodes)))
+            ours.append((Gathered(self, task, bins, nodes), launches))
         carried = None
         for piece in self._pieces(ours):
             if signals.stop[0]:
                 break
             carried = self._take(piece, carried)
             for part in piece.parts:
-                taken = self.widths[part.point][piece.layer0 : piece.layer0 + piece.layers]
+                taken = self.widths[part.point][piece.of_layers]
                 signals.progress[0] += part.trials * int(taken.sum())
-        for own in ours:
-            join_blocks(own.collector, own.nodes)
-        return [self.result(own.task, own.collector) for own in ours]
+        return [gathered.result() for gathered, _ in ours]
 
     def release(self) -> None:
         """Free all arrays on the device, for which CUDA needs the thread that has its context."""
@@ -177,10 +158,31 @@ class CudaBlockSampler(TaskSampler):
 
         `carried` has the states after the piece before, where it is of the same trials.
         """
-        rows = self.rooms.get("rows", (piece.trials, piece.layers, self.run_plan.columns.count))
-        stretches = _stretches(piece)
-        carried = self._launch(piece, stretches, carried, rows)
-        pair = len(self.run_plan.columns.of_pair)
+        sent = self._statistics.send(piece)
+        rows = sent.there["rows"]
+        carried = self._launch(piece, sent.there["blocks"], carried, rows)
+        self._control(piece, rows)
+        self._statistics.take(piece, sent)
+        return carried
+
+    def _launch(self, piece: Piece, blocks: Any, carried: Any, rows: Any) -> Any:
+        """Launch the kernels for the rows of a piece; return the states of its trials.
+
+        `blocks` is its table (`pieces`) on the device.
+        """
+        for s in piece.stretches():
+            for t in range(0, s.trials, piece.places):
+                part = rows[s.row + t : s.row + min(t + piece.places, s.trials)]
+                if piece.layer0 == 0:
+                    carried = self.start(s.point, s.first_trial + t, part.shape[0])
+                self.make_rows(s.point, s.first_trial + t, piece.layer0, carried, part)
+        return carried
+
+    def _control(self, piece: Piece, rows: Any) -> None:
+        """Put controlled values into the rows of a piece."""
+        if not self.controls.pairs:
+            return
+        stretches, pair = piece.stretches(), len(self.run_plan.columns.of_pair)
         here = {s.point for s in stretches}
         self._controls = {p: c for p, c in self._controls.items() if p in here}
         for s in stretches:
@@ -188,18 +190,6 @@ class CudaBlockSampler(TaskSampler):
                 given = self.controls.coefficients(s.point), self.widths[s.point], pair
                 self._controls[s.point] = DeviceControls(self.device, *given)
             self._controls[s.point].take(piece.layer0, rows[s.row : s.row + s.trials])
-        self._statistics.take(piece, rows)
-        return carried
-
-    def _launch(self, piece: Piece, stretches: Sequence[Stretch], carried: Any, rows: Any) -> Any:
-        """Launch the kernels for the rows of a piece; return the states of its trials."""
-        for s in stretches:
-            for t in range(0, s.trials, piece.places):
-                part = rows[s.row + t : s.row + min(t + piece.places, s.trials)]
-                if piece.layer0 == 0:
-                    carried = self.start(s.point, s.first_trial + t, part.shape[0])
-                self.make_rows(s.point, s.first_trial + t, piece.layer0, carried, part)
-        return carried
 
     @cached_property
     def rooms(self) -> Rooms:
@@ -208,7 +198,8 @@ class CudaBlockSampler(TaskSampler):
 
     @cached_property
     def _statistics(self) -> DeviceStatistics:
-        shape = self.run_plan.depth, self.run_plan.columns.count
+        run = self.run_plan
+        shape = run.depth, run.columns.count, run.bins
         return DeviceStatistics(self.device, self.rooms, self.chosen, self.layers, shape)
 
     # --- cutting tasks into launches -------------------------------------------------------------
@@ -218,13 +209,14 @@ class CudaBlockSampler(TaskSampler):
         """Size of the columns of a layer of a trial."""
         return 8 * self.run_plan.columns.count
 
-    def _pieces(self, tasks: Sequence[Ours]) -> Iterator[Piece]:
+    def _pieces(self, tasks: Sequence[tuple[Gathered, Cut]]) -> Iterator[Piece]:
         """Put tasks into launches: many blocks and all layers, or one block and some layers."""
         depth, together, share = self.run_plan.depth, list[Part](), 0.0
-        for task, cut, _, collector in tasks:
+        for gathered, cut in tasks:
+            task = gathered.task
             for node, block in enumerate(range(0, task.blocks, cut.blocks)):
                 trials = min(cut.blocks * BLOCK, task.trials - block * BLOCK)
-                part = Part(collector, node, task.point, task.first_block + block, block, trials)
+                part = Part(gathered, node, task.first_block + block, block, trials)
                 own = part.blocks / cut.most if cut.most else 1.0
                 if together and share + own > 1.0:
                     yield Piece.of(together, depth)
@@ -267,17 +259,3 @@ class CudaBlockSampler(TaskSampler):
             "End other programs on it, choose another with CUDA_VISIBLE_DEVICES,"
             " or use --device cpu.",
         )
-
-
-def _stretches(piece: Piece) -> list[Stretch]:
-    """Return the consecutive trials of a launch."""
-    found: list[Stretch] = []
-    row = 0
-    for part in piece.parts:
-        first, last = part.first * BLOCK, found[-1] if found else None
-        if last is not None and (last.point, last.first_trial + last.trials) == (part.point, first):
-            found[-1] = last._replace(trials=last.trials + part.trials)
-        else:
-            found.append(Stretch(part.point, first, part.trials, row))
-        row += part.trials
-    return found

@@ -7,76 +7,34 @@ layers; the values behind covariances wait on the device for the last layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from simcore.sampling.contract import TaskResult
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import Bins, Chosen, Collector, Moments
+from simcore.statistics.moments import Bins, Chosen, Moments
 
-from .device import Device, Rooms
+from .device import Device, Pack, Rooms, put_all
+from .pieces import BLOCK_NUMBERS, PART_NUMBERS, Part, Piece
 
+FLOAT, INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 Integers = npt.NDArray[np.int64]
 
 
-class Part(NamedTuple):
-    """Blocks of a task in a launch: 2^m of them, or one that may be partial.
+class Sent(NamedTuple):
+    """A launch on the device: the tables of its blocks and parts, and room for its statistics.
 
-    They begin with block `first` of the point and block `block` of the task, whose statistics
-    `collector` has; they become its node `node`.
+    `there` has the arrays that `pack` has places for in `memory`. `values` come first, since they
+    stay from launch to launch of the layers of a block; then what the host sends, then what it
+    fetches, with bins in between; then scratch, which has the rows.
     """
 
-    collector: Collector
-    node: int
-    point: int
-    first: int
-    block: int
-    trials: int
-
-    @property
-    def blocks(self) -> int:
-        """Number of blocks."""
-        return -(-self.trials // BLOCK)
-
-    @property
-    def kept(self) -> npt.NDArray[np.float64]:
-        """Place for the trajectories on the host, (trial, layer, observable)."""
-        begin = self.block * BLOCK
-        return self.collector.kept[begin : begin + self.trials]
-
-
-class Piece(NamedTuple):
-    """One launch: the trials of some parts, in their order, layers from `layer0` on.
-
-    `places` of the trials go through the layers at a time: all of them, or as many as have room
-    for their states. A launch of some of the layers has a single part.
-    """
-
-    parts: Sequence[Part]
-    layer0: int
-    layers: int
-    places: int
-
-    @classmethod
-    def of(cls, parts: Sequence[Part], depth: int) -> Piece:
-        """Return a launch of all trials through all layers."""
-        return cls(parts, 0, depth, sum(part.trials for part in parts))
-
-    @property
-    def trials(self) -> int:
-        """Number of trials."""
-        return sum(part.trials for part in self.parts)
-
-
-class Reduced(NamedTuple):
-    """Statistics of a launch on the device: as in `moments.Collector`, for its layers."""
-
-    moments: Moments
-    bins: Bins
-    histogram: Any
-    kept: Any
+    pack: Pack
+    memory: Any
+    there: dict[str, Any]
+    record: Any
 
 
 class DeviceStatistics:
@@ -93,7 +51,7 @@ class DeviceStatistics:
     layers
         Layers whose covariance is kept, from 0.
     shape
-        Layers and columns of the run.
+        Layers and columns of the run, and bins of a histogram.
     """
 
     def __init__(
@@ -102,139 +60,172 @@ class DeviceStatistics:
         rooms: Rooms,
         chosen: Chosen,
         layers: Integers,
-        shape: tuple[int, int],
+        shape: tuple[int, int, int],
     ) -> None:
         from . import statistics_kernels
 
         self._kernels: Any = statistics_kernels
         self._device, self._rooms, self._chosen = device, rooms, chosen
-        self._depth, columns = shape
-        self._histogrammed = device.put(chosen.histogram)
-        self._places = [device.put(_places(each, columns)) for each in chosen]
+        self._depth, columns, bins = shape
+        named = zip(Chosen._fields, chosen, strict=True)
+        places = {name: _places(each, columns) for name, each in named}
+        self._there = put_all(device, **places, histogrammed=chosen.histogram)
         self._layers, self._layer_places = layers, _places(layers, self._depth)
-        self._layers_there: tuple[int, int, Any] | None = None
-        self._values: Any = None
+        self._columns, self._bins = columns, bins
 
-    def take(self, piece: Piece, rows: Any) -> None:
-        """Reduce the rows of a launch, (trial, layer, column), and bring the result to the host.
+    def send(self, piece: Piece) -> Sent:
+        """Tell the device of a launch, by one copy."""
+        table, joins = piece.tables()
+        pack, record = self._pack(piece)
+        begin = pack.begins["blocks"]
+        memory = np.empty(pack.begins["histogram"] - begin, np.uint8)
+        here = pack.here(memory, begin)
+        here["blocks"][:], here["parts"][:] = table, joins
+        here["layers"][:] = self._layer_places[piece.of_layers]
+        for i, part in enumerate(piece.parts):
+            bins = part.gathered.bins
+            if bins is None and part.block > 0:
+                bins = part.gathered.collector.bins
+            if bins is not None:
+                here["lower"][i] = bins.lower[piece.of_layers]
+                here["width"][i] = bins.width[piece.of_layers]
+        there = self._rooms.memory("launch", pack.bytes)
+        self._device.send(memory, there, begin)
+        return Sent(pack, there, pack.there(self._device, there), record)
+
+    def _pack(self, piece: Piece) -> tuple[Pack, Any]:
+        """Return the places of all arrays of a launch, and of the moments of a block."""
+        parts, blocks, layers = len(piece.parts), piece.blocks, piece.layers
+        observables, chosen = self._chosen.covariance.size, self._layers.size
+        record = self._kernels.Record(layers * self._columns, observables, chosen)
+        bins = parts, layers, self._chosen.histogram.size
+        kept = sum(part.keeps for part in piece.parts), layers, self._chosen.kept.size
+        pack = Pack(
+            {
+                "values": ((blocks, observables, BLOCK, chosen), FLOAT),
+                "blocks": ((blocks, BLOCK_NUMBERS), INTEGER),
+                "parts": ((parts, PART_NUMBERS), INTEGER),
+                "layers": ((layers,), INTEGER),
+                "lower": (bins, FLOAT),
+                "width": (bins, FLOAT),
+                "histogram": ((*bins, self._bins + 2), np.dtype(np.uint32)),
+                "kept": (kept, FLOAT),
+                "moments": ((blocks, record.size), FLOAT),
+                "rows": ((piece.rows, layers, self._columns), FLOAT),
+            }
+        )
+        return pack, record
+
+    def take(self, piece: Piece, sent: Sent) -> None:
+        """Reduce the rows of a launch, (row, layer, column), and bring the result to the host.
 
         Layers of the same blocks come in order.
         """
-        kernels, parts = self._kernels, len(piece.parts)
-        table, joins = _tables(piece, kernels)
-        blocks, depth_of_tree = len(table), max(part.blocks for part in piece.parts)
-        if piece.layer0 == 0:
-            shape = (blocks, self._chosen.covariance.size, BLOCK, self._layers.size)
-            self._values = self._rooms.get("values", shape)
-        there, of_parts = self._device.put(table), self._device.put(joins)
-        reduced = self._reduce(piece, rows, there, blocks)
-        moments = reduced.moments
+        kernels, there, record = self._kernels, sent.there, sent.record
+        parts, blocks, moments = there["parts"], there["blocks"], there["moments"]
+        self._reduce(piece, sent)
+        depth_of_tree = max(part.blocks for part in piece.parts)
         last = piece.layer0 + piece.layers == self._depth
         if last:
-            observables = self._values.shape[1]
-            finish = kernels.finish_blocks
-            self._launch(finish, blocks * observables, self._values, there, moments)
+            grid = piece.blocks * record.observables
+            self._launch(kernels.finish_blocks, grid, there["values"], blocks, record, moments)
             step = 1
             while step < depth_of_tree:
                 pairs = depth_of_tree // (2 * step)
-                grid = parts * pairs * observables
-                self._launch(kernels.join_covariances, grid, of_parts, pairs, step, moments)
+                grid = len(piece.parts) * pairs * record.observables
+                self._launch(kernels.join_covariances, grid, parts, pairs, step, record, moments)
                 step *= 2
         if depth_of_tree > 1:
-            grid = parts * self._tiles(piece.layers * rows.shape[2])
-            self._launch(kernels.join_moments, grid, of_parts, moments)
-        self._bring(piece, reduced, last=last)
+            grid = len(piece.parts) * self._tiles(record.numbers)
+            self._launch(kernels.join_moments, grid, parts, record, moments)
+        self._bring(piece, sent, last=last)
 
-    def _reduce(self, piece: Piece, rows: Any, blocks: Any, many: int) -> Reduced:
+    def _reduce(self, piece: Piece, sent: Sent) -> None:
         """Launch the kernels for the moments of each block, and for the histograms."""
-        collector, kernels, room = piece.parts[0].collector, self._kernels, self._rooms.get
-        layers, columns, parts = _layers(piece), rows.shape[2], len(piece.parts)
-        of_layers, of_task = Moments._fields[:3], Moments._fields[3:]
-        kept = sum(len(part.kept) for part in piece.parts)
-        histogram = (parts, *collector.histogram[layers].shape)
-        reduced = Reduced(
-            Moments(
-                *(room(name, (many, piece.layers, columns)) for name in of_layers),
-                *(
-                    room(name, (many, *getattr(collector.moments, name).shape[1:]))
-                    for name in of_task
-                ),
-            ),
-            self._bins(piece),
-            room("histogram", histogram, np.uint32),
-            room("kept", (kept, piece.layers, self._chosen.kept.size)),
-        )
-        there = kernels.Places(*self._places, self._places_of(piece))
-        moments, bins, counts, trajectories = reduced
-        written = moments, bins, counts, self._values, trajectories
-        grid = many * self._tiles(piece.layers * columns)
-        self._launch(kernels.collect, grid, rows, blocks, there, *written)
-        grid = many * self._tiles(piece.layers * self._chosen.histogram.size)
-        self._launch(kernels.count_bins, grid, rows, blocks, self._histogrammed, bins, counts)
-        return reduced
-
-    def _bins(self, piece: Piece) -> Bins:
-        """Return the bins of the parts on the device, (part, layer, histogram)."""
-        layers = _layers(piece)
-        of_parts = [part.collector.bins for part in piece.parts]
-        return Bins(
-            *(
-                self._device.put(np.stack([edges[i][layers] for edges in of_parts]))
-                for i in range(2)
-            )
-        )
-
-    def _places_of(self, piece: Piece) -> Any:
-        """Return the places of the layers of a launch among those with covariances."""
-        if self._layers_there is None or self._layers_there[:2] != (piece.layer0, piece.layers):
-            there = self._device.put(self._layer_places[_layers(piece)])
-            self._layers_there = piece.layer0, piece.layers, there
-        return self._layers_there[2]
+        kernels, there, own = self._kernels, sent.there, self._there
+        rows, blocks, values = (there[name] for name in ("rows", "blocks", "values"))
+        bins, histogram = Bins(there["lower"], there["width"]), there["histogram"]
+        places = kernels.Places(*(own[name] for name in Chosen._fields), there["layers"])
+        written = there["moments"], bins, histogram, values, there["kept"]
+        grid = piece.blocks * self._tiles(sent.record.numbers)
+        self._launch(kernels.collect, grid, rows, blocks, places, *written)
+        grid = piece.blocks * self._tiles(piece.layers * self._chosen.histogram.size)
+        counted = rows, blocks, own["histogrammed"], bins, histogram
+        self._launch(kernels.count_bins, grid, *counted)
 
     def _launch(self, kernel: Any, grid: int, *arguments: Any) -> None:
         self._device.launch(kernel, grid, self._kernels.THREADS, *arguments)
 
-    def _bring(self, piece: Piece, reduced: Reduced, *, last: bool) -> None:
-        """Copy the statistics of the parts of a launch to the host."""
-        layers, parts = _layers(piece), len(piece.parts)
-        arrays = 6 if last else 3
-        moments = [self._got(there[:parts]) for there in reduced.moments[:arrays]]
-        histogram = self._got(reduced.histogram)
-        lays = [_lays_bins(part) for part in piece.parts]
-        bins = [self._got(there) for there in reduced.bins] if any(lays) else []
-        kept = self._got(reduced.kept) if reduced.kept.shape[0] else None
+    def _bring(self, piece: Piece, sent: Sent, *, last: bool) -> None:
+        """Copy the statistics of the parts of a launch to the host, all at once."""
+        pack, size = sent.pack, sent.record.size
+        lays = any(part.lays_bins for part in piece.parts)
+        begin = pack.begins["lower" if lays else "histogram"]
+        end = pack.begins["moments"] + 8 * size * len(piece.parts)
+        brought = np.empty(end - begin, np.uint8)
+        there = self._device.view(sent.memory, begin, brought.shape, brought.dtype)
+        self._device.get(there, brought)
+        here = pack.here(brought, begin)
+        records = brought[pack.begins["moments"] - begin :].view(np.float64).reshape(-1, size)
         at = 0
         for i, part in enumerate(piece.parts):
-            collector = part.collector
-            for here, there in zip(collector.moments[:3], moments[:3], strict=True):
-                here[part.node, layers] = there[i]
-            for here, there in zip(collector.moments[3:arrays], moments[3:], strict=True):
-                here[part.node] = there[i]
-            collector.histogram[layers] += histogram[i]
-            if lays[i]:
-                for here, there in zip(collector.bins, bins, strict=True):
-                    here[layers] = there[i]
-            if kept is not None and len(part.kept):
-                part.kept[:, layers] = kept[at : at + len(part.kept)]
-                at += len(part.kept)
+            gathered, kept = part.gathered, here["kept"][at : at + part.keeps]
+            at += part.keeps
+            moments, histogram = self._moments(records[i]), here["histogram"][i]
+            bins = gathered.bins
+            if part.lays_bins:
+                bins = Bins(here["lower"][i].copy(), here["width"][i].copy())
+            if bins is not None and gathered.nodes == 1 and piece.layers == self._depth:
+                # A partial block's counts stay, and would keep all that was brought.
+                counts = histogram.copy() if gathered.task.partial else histogram
+                gathered.whole = TaskResult(gathered.task, moments, counts, bins, kept)
+            else:
+                brought_now = moments, histogram, bins if part.lays_bins else None, kept
+                self._put(part, piece.of_layers, *brought_now, last=last)
 
-    def _got(self, there: Any) -> npt.NDArray[Any]:
-        here = np.empty(there.shape, there.dtype)
-        self._device.get(there, here)
-        return here
+    def _put(
+        self,
+        part: Part,
+        layers: slice,
+        moments: Moments,
+        histogram: npt.NDArray[np.uint32],
+        bins: Bins | None,
+        kept: npt.NDArray[np.float64],
+        *,
+        last: bool,
+    ) -> None:
+        """Put what a launch of some of a task has brought into its collector."""
+        collector = part.gathered.collector
+        for into, found in zip(collector.moments[:3], moments[:3], strict=True):
+            into[part.node, layers] = found
+        if last:
+            for into, found in zip(collector.moments[3:], moments[3:], strict=True):
+                into[part.node] = found
+        collector.histogram[layers] += histogram
+        for edges, laid in zip(collector.bins, bins or (), strict=False):
+            edges[layers] = laid
+        begin = part.block * BLOCK
+        collector.kept[begin : begin + len(kept), layers] = kept
+
+    def _moments(self, record: npt.NDArray[np.float64]) -> Moments:
+        """Return copies of the moments of a part."""
+        observables, chosen = self._chosen.covariance.size, self._layers.size
+        found = record[record.size - observables * (1 + chosen + chosen**2) :]
+        of_layers = record[: record.size - found.size].reshape(3, -1, self._columns).copy()
+        found = found.reshape(observables, -1)
+        count, mean, m2 = of_layers
+        return Moments(
+            count,
+            mean,
+            m2,
+            found[:, 0].copy(),
+            found[:, 1 : 1 + chosen].copy(),
+            found[:, 1 + chosen :].reshape(observables, chosen, chosen).copy(),
+        )
 
     def _tiles(self, numbers: int) -> int:
         """Return the number of thread blocks for the numbers of a block of trials."""
         return -(-numbers // int(self._kernels.THREADS))
-
-
-def _layers(piece: Piece) -> slice:
-    return slice(piece.layer0, piece.layer0 + piece.layers)
-
-
-def _lays_bins(part: Part) -> bool:
-    """Return whether a part has the block that lays the bins of its point."""
-    return part.collector.first and part.block == 0
 
 
 def _places(chosen: Integers, many: int) -> Integers:
@@ -242,27 +233,3 @@ def _places(chosen: Integers, many: int) -> Integers:
     places = np.full(many, -1, dtype=np.int64)
     places[chosen] = np.arange(chosen.size)
     return places
-
-
-def _tables(piece: Piece, kernels: Any) -> tuple[Integers, Integers]:
-    """Return what `statistics_kernels` says of the blocks, and of the parts, of a launch."""
-    blocks = sum(part.blocks for part in piece.parts)
-    table = np.zeros((blocks, kernels.BLOCK_NUMBERS), dtype=np.int64)
-    joins = np.zeros((len(piece.parts), kernels.PART_NUMBERS), dtype=np.int64)
-    at = row = kept = 0
-    rest = len(piece.parts) - 1
-    for i, part in enumerate(piece.parts):
-        number = np.arange(part.blocks)
-        own, first = table[at : at + part.blocks], BLOCK * number
-        own[:, kernels.FIRST_ROW] = row + first
-        own[:, kernels.TRIALS] = np.minimum(BLOCK, part.trials - first)
-        own[:, kernels.PART] = i
-        own[:, kernels.OPENS] = number == 0
-        own[:, kernels.LAYS] = _lays_bins(part)
-        own[:, kernels.PLACE] = np.where(number == 0, i, rest + number)
-        own[:, kernels.FIRST_KEPT] = kept + first
-        own[:, kernels.KEEPS] = np.clip(len(part.kept) - first, 0, own[:, kernels.TRIALS])
-        joins[i] = part.blocks, rest
-        at, row, kept = at + part.blocks, row + part.trials, kept + len(part.kept)
-        rest += part.blocks - 1
-    return table, joins

@@ -27,24 +27,25 @@ from simcore.statistics.moments import (
 )
 
 from .kernels import kernel
+from .pieces import (
+    BLOCKS,
+    FIRST_KEPT,
+    KEEPS,
+    LAYS,
+    OPENS,
+    PART,
+    PLACE,
+    REST,
+    TRIALS,
+)
 
 THREADS = 128
 _i32, _u32 = np.int32, np.uint32
 
 # Indices are unsigned and their constants typed: Python's negative indices cost instructions.
 U_ZERO, U_ONE, U_TWO = _u32(0), _u32(1), _u32(2)
-U_THREADS = _u32(THREADS)
+U_THREADS, U_BLOCK = _u32(THREADS), _u32(BLOCK)
 NO, YES = _i32(0), _i32(1)
-
-FIRST_ROW, TRIALS, PART, OPENS, LAYS, PLACE, FIRST_KEPT, KEEPS = range(8)
-BLOCK_NUMBERS = 8
-"""Of a block: its first row and its trials; the part that it belongs to, whether it is that one's
-first, and lays its bins; its place in `moments`; the first of its trials in `kept`, and how many
-are kept."""
-
-BLOCKS, REST = 0, 1
-PART_NUMBERS = 2
-"""Of a part: its blocks, and the place in `moments` before that of its block 1."""
 
 
 class Places(NamedTuple):
@@ -58,6 +59,32 @@ class Places(NamedTuple):
     covariance: Any
     kept: Any
     layers: Any
+
+
+class Record(NamedTuple):
+    """The moments of a block in one row of numbers.
+
+    They are count, mean and m2 of each of `numbers` columns of layers, then of each of
+    `observables` the count, the means and the sums of products of `chosen` layers.
+    """
+
+    numbers: int
+    observables: int
+    chosen: int
+
+    @property
+    def size(self) -> int:
+        """Numbers in a row."""
+        return 3 * self.numbers + self.observables * (1 + self.chosen + self.chosen**2)
+
+
+@njit(forceinline=True)
+def _covariance_at(record, i):
+    """Return where the numbers of a covariance begin, of its means, and of its products."""
+    chosen = _u32(record.chosen)
+    size = _u32(U_ONE + chosen + chosen * chosen)
+    begin = _u32(_u32(3) * _u32(record.numbers) + _u32(i) * size)
+    return begin, _u32(begin + U_ONE), _u32(begin + U_ONE + chosen)
 
 
 @njit(forceinline=True)
@@ -95,11 +122,11 @@ def _begin_histogram(histogram, bins, place, lays, moments):
 def collect(rows, blocks, places, moments, bins, histogram, values, kept):
     """Find the moments of the blocks of a launch, a thread for each column of a layer of a block.
 
-    `rows` has shape (trial, layer, column); NaN is left out. `blocks`, (block, BLOCK_NUMBERS), says
-    where each is and goes. Written: `moments`, with a leading block axis, those of layers and
-    columns; `bins`, (part, layer, histogram), by a block 0 of a point; `histogram`, (part, layer,
-    histogram, bins + 2), set to no counts; `values`, those behind the covariances, (block,
-    observable, trial, chosen layer); `kept`, (trial, layer, kept observable).
+    `rows` has shape (row, layer, column), 64 rows for each block; NaN is left out. `blocks` says
+    what is in them (`pieces`). Written: `moments`, (place, number), a `Record` for each block, but
+    for its covariances; `bins`, (part, layer, histogram), by a block 0 of a point; `histogram`,
+    (part, layer, histogram, bins + 2), set to no counts; `values`, those behind the covariances,
+    (block, observable, trial, chosen layer); `kept`, (trial, layer, kept observable).
     """
     columns = _u32(rows.shape[2])
     numbers = _u32(_u32(rows.shape[1]) * columns)
@@ -107,7 +134,7 @@ def collect(rows, blocks, places, moments, bins, histogram, values, kept):
     if own >= numbers:
         return
     layer, column = _u32(own // columns), _u32(own % columns)
-    begin = _u32(blocks[block, FIRST_ROW])
+    begin = _u32(block * U_BLOCK)
     end = _u32(begin + _u32(blocks[block, TRIALS]))
     count = total = m2 = 0.0
     trial = begin
@@ -120,9 +147,9 @@ def collect(rows, blocks, places, moments, bins, histogram, values, kept):
         m2 = add_square(m2, rows[trial, layer, column], mean)
         trial = _u32(trial + U_ONE)
     at = _u32(blocks[block, PLACE])
-    moments.count[at, layer, column] = count
-    moments.mean[at, layer, column] = mean
-    moments.m2[at, layer, column] = m2
+    moments[at, own] = count
+    moments[at, _u32(own + numbers)] = mean
+    moments[at, _u32(own + U_TWO * numbers)] = m2
     place = places.histogram[column]
     if blocks[block, OPENS] != 0 and place >= 0:
         where = (_u32(blocks[block, PART]), layer, _u32(place))
@@ -158,7 +185,7 @@ def count_bins(rows, blocks, columns, bins, histogram):
     column, part = _u32(columns[place]), _u32(blocks[block, PART])
     lower, width = bins.lower[part, layer, place], bins.width[part, layer, place]
     last = _i32(histogram.shape[3]) - YES
-    trial = _u32(blocks[block, FIRST_ROW])
+    trial = _u32(block * U_BLOCK)
     end = _u32(trial + _u32(blocks[block, TRIALS]))
     while trial < end:
         x = rows[trial, layer, column]
@@ -169,10 +196,10 @@ def count_bins(rows, blocks, columns, bins, histogram):
 
 
 @kernel(lto=False, cache=True)
-def finish_blocks(values, blocks, moments):
+def finish_blocks(values, blocks, record, moments):
     """Find the co-moments of blocks, a thread block for each observable of each.
 
-    `values` is from `collect`. The covariances of `moments` are written, with a leading block axis.
+    `values` is from `collect`. Written: the covariances in `moments`.
     """
     complete = cuda.shared.array(BLOCK, types.int32)
     observables, chosen = _u32(values.shape[1]), _u32(values.shape[3])
@@ -180,6 +207,7 @@ def finish_blocks(values, blocks, moments):
     block = _u32(_u32(cuda.blockIdx.x) // observables)
     i = _u32(_u32(cuda.blockIdx.x) % observables)
     end, at = _u32(blocks[block, TRIALS]), _u32(blocks[block, PLACE])
+    count_at, means, products = _covariance_at(record, i)
     if thread < end:
         defined = YES
         j = U_ZERO
@@ -196,7 +224,7 @@ def finish_blocks(values, blocks, moments):
         count += 1.0 if complete[trial] == YES else 0.0
         trial = _u32(trial + U_ONE)
     if thread == U_ZERO:
-        moments.cov_count[at, i] = count
+        moments[at, count_at] = count
     j = thread
     while j < chosen:
         total = 0.0
@@ -205,13 +233,13 @@ def finish_blocks(values, blocks, moments):
             if complete[trial] == YES:
                 total += values[block, i, trial, j]
             trial = _u32(trial + U_ONE)
-        moments.cov_mean[at, i, j] = mean_of(count, total)
+        moments[at, _u32(means + j)] = mean_of(count, total)
         j = _u32(j + U_THREADS)
     cuda.syncthreads()
     own = thread
     while own < chosen * chosen:
         j, k = _u32(own // chosen), _u32(own % chosen)
-        mean_j, mean_k = moments.cov_mean[at, i, j], moments.cov_mean[at, i, k]
+        mean_j, mean_k = moments[at, _u32(means + j)], moments[at, _u32(means + k)]
         m2 = 0.0
         trial = U_ZERO
         while trial < end:
@@ -219,23 +247,22 @@ def finish_blocks(values, blocks, moments):
                 dj = values[block, i, trial, j] - mean_j
                 m2 = add_product(m2, dj, values[block, i, trial, k] - mean_k)
             trial = _u32(trial + U_ONE)
-        moments.cov_m2[at, i, j, k] = m2
+        moments[at, _u32(products + own)] = m2
         own = _u32(own + U_THREADS)
 
 
 @kernel(lto=False, cache=True)
-def join_moments(parts, moments):
+def join_moments(parts, record, moments):
     """Fold the blocks of each part by the tree of `moments.join_blocks`.
 
     A thread for each column of a layer of each part takes all levels. `parts` has the number of
     blocks of each, a power of two, and the place in `moments` before that of its block 1.
     """
-    columns = _u32(moments.count.shape[2])
-    numbers = _u32(_u32(moments.count.shape[1]) * columns)
+    numbers = _u32(record.numbers)
     part, own = _own(_u32(cuda.blockIdx.x), _u32(cuda.threadIdx.x), numbers)
     if own >= numbers:
         return
-    layer, column = _u32(own // columns), _u32(own % columns)
+    mean_at, m2_at = _u32(own + numbers), _u32(own + U_TWO * numbers)
     blocks, rest = _u32(parts[part, BLOCKS]), _u32(parts[part, REST])
     step = U_ONE
     while step < blocks:
@@ -244,28 +271,28 @@ def join_moments(parts, moments):
             a = _block_at(part, number, rest)
             b = _u32(rest + number + step)
             count, mean, m2 = joined(
-                moments.count[a, layer, column],
-                moments.mean[a, layer, column],
-                moments.m2[a, layer, column],
-                moments.count[b, layer, column],
-                moments.mean[b, layer, column],
-                moments.m2[b, layer, column],
+                moments[a, own],
+                moments[a, mean_at],
+                moments[a, m2_at],
+                moments[b, own],
+                moments[b, mean_at],
+                moments[b, m2_at],
             )
-            moments.count[a, layer, column] = count
-            moments.mean[a, layer, column] = mean
-            moments.m2[a, layer, column] = m2
+            moments[a, own] = count
+            moments[a, mean_at] = mean
+            moments[a, m2_at] = m2
             number = _u32(number + U_TWO * step)
         step = _u32(U_TWO * step)
 
 
 @kernel(lto=False, cache=True)
-def join_covariances(parts, pairs, step, moments):
+def join_covariances(parts, pairs, step, record, moments):
     """Join co-moments likewise, one level: blocks at odd multiples of `step` with those before.
 
     A thread block for each observable of each of `pairs` places of each part, some of which have
     none.
     """
-    observables, chosen = _u32(moments.cov_mean.shape[1]), _u32(moments.cov_mean.shape[2])
+    observables, chosen = _u32(record.observables), _u32(record.chosen)
     thread, unit = _u32(cuda.threadIdx.x), _u32(_u32(cuda.blockIdx.x) // observables)
     part, pair = _u32(unit // _u32(pairs)), _u32(unit % _u32(pairs))
     i = _u32(_u32(cuda.blockIdx.x) % observables)
@@ -274,26 +301,28 @@ def join_covariances(parts, pairs, step, moments):
         return
     rest = _u32(parts[part, REST])
     a, b = _block_at(part, number, rest), _u32(rest + number + _u32(step))
-    na, nb = moments.cov_count[a, i], moments.cov_count[b, i]
+    count_at, means, products = _covariance_at(record, i)
+    na, nb = moments[a, count_at], moments[b, count_at]
     if nb == 0.0:
         return
     n, weight, share = join_weights(na, nb)
     own = thread
     while own < chosen * chosen:
-        j, k = _u32(own // chosen), _u32(own % chosen)
-        moments.cov_m2[a, i, j, k] = joined_product(
-            moments.cov_m2[a, i, j, k],
-            moments.cov_m2[b, i, j, k],
-            moments.cov_mean[b, i, j] - moments.cov_mean[a, i, j],
-            moments.cov_mean[b, i, k] - moments.cov_mean[a, i, k],
+        j, k = _u32(means + own // chosen), _u32(means + own % chosen)
+        at = _u32(products + own)
+        moments[a, at] = joined_product(
+            moments[a, at],
+            moments[b, at],
+            moments[b, j] - moments[a, j],
+            moments[b, k] - moments[a, k],
             weight,
         )
         own = _u32(own + U_THREADS)
     cuda.syncthreads()
     j = thread
     while j < chosen:
-        mean = joined_mean(moments.cov_mean[a, i, j], moments.cov_mean[b, i, j], share)
-        moments.cov_mean[a, i, j] = mean
+        at = _u32(means + j)
+        moments[a, at] = joined_mean(moments[a, at], moments[b, at], share)
         j = _u32(j + U_THREADS)
     if thread == U_ZERO:
-        moments.cov_count[a, i] = n
+        moments[a, count_at] = n

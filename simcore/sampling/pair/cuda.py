@@ -7,7 +7,6 @@ few for that to fill the device and a layer is wide, many blocks sum the layer o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,8 +16,9 @@ from simcore.numerics.lanes import LANES
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
 from simcore.sampling.control.way_back import GradientControls
-from simcore.sampling.cuda.driver import CudaBlockSampler, Device, Stretch
-from simcore.sampling.cuda.statistics import Piece
+from simcore.sampling.cuda.device import put_all
+from simcore.sampling.cuda.driver import CudaBlockSampler, Device
+from simcore.sampling.cuda.pieces import Piece, table_of
 from simcore.sampling.driver import activations
 from simcore.statistics.blocks import BLOCK, Task
 
@@ -26,7 +26,7 @@ from . import physics as of_pairs
 from .sums import CHUNK, SLOTS, SUMS, TOTALS
 from .way_back import TRACE
 
-WIDE = 2**16
+WIDE = 2**18
 """From this width on, several blocks may share a trial's layer: its three launches then pay."""
 
 FILL = 4
@@ -50,7 +50,7 @@ class PairCudaSampler(CudaBlockSampler):
     Raises DeviceError if the run is of another kind.
     """
 
-    node_seconds, layer_seconds = 1e-11, 2e-9
+    node_seconds, layer_seconds = 4.3e-12, 2.5e-9
     held = (*CudaBlockSampler.held, "_points")
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
@@ -80,12 +80,8 @@ class PairCudaSampler(CudaBlockSampler):
 
     def start(self, point: int, first_trial: int, trials: int) -> Any:
         """Return the states of trials before their first layer, on the device."""
-        return self._start([Stretch(point, first_trial, trials, 0)])
-
-    def _start(self, stretches: Sequence[Stretch]) -> Any:
-        states = np.empty((sum(s.trials for s in stretches), of_pairs.STATE))
-        for s in stretches:
-            of_pairs.start(self.physics[s.point], states[s.row : s.row + s.trials])
+        states = np.empty((trials, of_pairs.STATE))
+        of_pairs.start(self.physics[point], states)
         return self.device.put(states)
 
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
@@ -94,23 +90,24 @@ class PairCudaSampler(CudaBlockSampler):
         widths = self.widths[point][layer0 : layer0 + layers]
         shared = self._shared(point, layer0, rows)
         room = self._room(int(widths[shared].max()), rows.shape[0]) if shared else None
-        stretches, at = [Stretch(point, first_trial, rows.shape[0], 0)], 0
+        blocks, at = self.device.put(table_of(point, first_trial, rows.shape[0])), 0
         for j in [*shared, layers]:
             if j > at:
-                self._advance(stretches, (layer0, at, j), carried, rows)
+                self._advance(point, blocks, (layer0, at, j), carried, rows)
             if room is not None and j < layers:
                 self._share(point, (first_trial, layer0, j), carried, rows, room)
             at = j + 1
 
-    def _launch(self, piece: Piece, stretches: Sequence[Stretch], carried: Any, rows: Any) -> Any:
+    def _launch(self, piece: Piece, blocks: Any, carried: Any, rows: Any) -> Any:
         """Launch one kernel for all trials, where they need no turns and share no layers."""
-        kinds = {len(self.physics[s.point].slopes) for s in stretches}
-        apart = piece.places < piece.trials or len(stretches) == 1 or len(kinds) > 1
-        if apart or any(self._shared(s.point, piece.layer0, rows) for s in stretches):
-            return super()._launch(piece, stretches, carried, rows)
-        carried = self._start(stretches)
-        self._advance(stretches, (0, 0, piece.layers), carried, rows)
-        return carried
+        points = {part.point for part in piece.parts}
+        kinds = {len(self.physics[point].slopes) for point in points}
+        turns = piece.layers < self.run_plan.depth or piece.places < piece.rows
+        if turns or len(kinds) > 1 or any(self._shared(p, 0, rows) for p in points):
+            return super()._launch(piece, blocks, carried, rows)
+        states = self.rooms.get("states", (piece.rows, of_pairs.STATE))
+        self._advance(piece.parts[0].point, blocks, (0, 0, piece.layers), states, rows)
+        return states
 
     def _shared(self, point: int, layer0: int, rows: Any) -> list[int]:
         """Return which layers of rows many thread blocks share."""
@@ -119,33 +116,28 @@ class PairCudaSampler(CudaBlockSampler):
         return [j for j in range(rows.shape[1]) if self.widths[point][layer0 + j] >= WIDE]
 
     @cached_property
-    def _points(self) -> tuple[Any, Any, Any]:
-        """Scalars and keys of all points on the device, and their widths."""
+    def _points(self) -> dict[str, Any]:
+        """Scalars, keys, first states and widths of all points on the device."""
         scalars = np.zeros((len(self.physics), 7))
-        for own, physics in zip(scalars, self.physics, strict=True):
-            own[:5], own[5 : 5 + len(physics.slopes)] = physics[:5], physics.slopes
+        starts = np.empty((len(self.physics), of_pairs.STATE))
+        for i, physics in enumerate(self.physics):
+            scalars[i, :5], scalars[i, 5 : 5 + len(physics.slopes)] = physics[:5], physics.slopes
+            of_pairs.start(physics, starts[i : i + 1])
         keys = np.array([physics[5:7] for physics in self.physics], dtype=np.uint64)
-        put = self.device.put
-        return put(scalars), put(keys), put(np.stack(self.widths))
+        widths = np.stack(self.widths)
+        return put_all(self.device, scalars=scalars, keys=keys, starts=starts, widths=widths)
 
     def _advance(
-        self,
-        stretches: Sequence[Stretch],
-        layers: tuple[int, int, int],
-        carried: Any,
-        rows: Any,
+        self, point: int, blocks: Any, layers: tuple[int, int, int], states: Any, rows: Any
     ) -> None:
-        """Launch a thread block for each trial of stretches."""
-        from . import cuda_kernels as pair_kernels
+        """Launch a thread block for each trial of a table, of points that are like this one."""
+        from . import cuda_kernels as kernels
 
-        trials = np.empty((rows.shape[0], 2), dtype=np.int64)
-        for s in stretches:
-            own = trials[s.row : s.row + s.trials]
-            own[:, 0], own[:, 1] = s.point, s.first_trial + np.arange(s.trials)
-        scalars, keys, widths = self._points
-        points = pair_kernels.Points(scalars, keys, self.physics[stretches[0].point].slopes)
-        given = (points, widths, self.device.put(trials), *layers, carried, rows)
-        self.device.launch(pair_kernels.advance, rows.shape[0], pair_kernels.THREADS, *given)
+        there = self._points
+        scalars, keys, starts = (there[name] for name in ("scalars", "keys", "starts"))
+        points = kernels.Points(scalars, keys, starts, self.physics[point].slopes)
+        given = (points, there["widths"], blocks, *layers, states, rows)
+        self.device.launch(kernels.advance, rows.shape[0], kernels.THREADS, *given)
 
     def _room(self, width: int, trials: int) -> Room:
         """Return room for the sums of a layer, of as many trials at a time as there are to be."""
@@ -214,9 +206,9 @@ class PairGradientCudaSampler(PairCudaSampler):
         """Return the size of a state, and of what is kept of each layer."""
         return 8 * (of_pairs.STATE + self.run_plan.depth * TRACE)
 
-    def _launch(self, piece: Piece, stretches: Sequence[Stretch], carried: Any, rows: Any) -> Any:
+    def _launch(self, piece: Piece, blocks: Any, carried: Any, rows: Any) -> Any:
         """Launch the kernels of each point."""
-        return CudaBlockSampler._launch(self, piece, stretches, carried, rows)
+        return CudaBlockSampler._launch(self, piece, blocks, carried, rows)
 
     def make_rows(self, point: int, first_trial: int, layer0: int, carried: Any, rows: Any) -> None:
         """Launch a thread block for each trial, forward and then back."""

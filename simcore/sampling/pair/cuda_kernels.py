@@ -19,7 +19,9 @@ from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.physics.activation import in_single
 from simcore.sampling.cuda.kernels import kernel
+from simcore.sampling.cuda.pieces import FIRST, POINT, TRIALS
 from simcore.sampling.row import LOG_SINE, LOGS, finish_angle, finish_log, finish_row_log
+from simcore.statistics.blocks import BLOCK
 
 from . import physics as pair_physics
 from .physics import STATE
@@ -64,7 +66,7 @@ U_ONE, U_WARP, U_WARPS, U_LANES, U_THREADS = (
 )
 U_SLOTS, U_SUMS, U_TOTALS, U_STATE = (_u32(SLOTS), _u32(SUMS), _u32(TOTALS), _u32(STATE))
 U_CHUNK, U_GROUPS, U_ROUND = _u32(CHUNK), _u32(GROUPS), _u32(GROUP_NODES * LANES)
-U_SMALL, U_ZERO = _u32(SMALL), _u32(0)
+U_SMALL, U_ZERO, U_BLOCK = _u32(SMALL), _u32(0), _u32(BLOCK)
 U_LOGS = _u32(LOGS - 1)  # the last one waits for the angle between the activations
 ANGLE_THREAD, STATE_THREAD = _u32(32), _u32(64)
 """Threads of warps of their own, so that they work beside those that take logarithms."""
@@ -272,11 +274,13 @@ def finish_layer(physics, thread, width, totals, state, row):
 class Points(NamedTuple):
     """Physics of the points of a run: scalars of `physics.Physics`, (point, scalar), and keys.
 
-    `slopes` is as long as those of all points that a launch takes.
+    `starts` has the states before the first layer, (point, STATE); `slopes` is as long as those of
+    all points that a launch takes.
     """
 
     scalars: Any
     keys: Any
+    starts: Any
     slopes: tuple[float, ...] = ()
 
 
@@ -298,25 +302,34 @@ def _physics(scalars, keys, slopes):
 
 
 @kernel(launch_bounds=(THREADS, BLOCKS_PER_MULTIPROCESSOR), lto=False, cache=True)
-def advance(points, widths, trials, layer0, begin, end, states, rows):
+def advance(points, widths, blocks, layer0, begin, end, states, rows):
     """Take trials through consecutive layers, one block of `THREADS` for each trial.
 
     As `cpu_kernels.advance`, for the layers rows[:, begin] … rows[:, end − 1] after `layer0`, of
-    the trials whose point and number `trials` has, (trial, 2). `widths` has shape (point, layer).
+    the trials that `blocks` has, 64 in each row of the table (`sampling.cuda.pieces`). `widths` has
+    shape (point, layer). States are read from the second layer on.
     """
     thread, block = _u32(cuda.threadIdx.x), _u32(cuda.blockIdx.x)
+    if _u32(block % U_BLOCK) >= _u32(blocks[_u32(block // U_BLOCK), TRIALS]):
+        return
     state = cuda.shared.array(STATE, types.float64)
     aim = cuda.shared.array(AIM, types.float64)
     totals = cuda.shared.array(TOTALS, types.float64)
     parts = cuda.shared.array(PARTS, types.float64)
     counts = cuda.shared.array(WARP_COUNTS, types.int32)
     if thread < U_STATE:
-        state[thread] = states[block, thread]
+        if layer0 + begin == 0:
+            point = _u32(blocks[_u32(block // U_BLOCK), POINT])
+            state[thread] = points.starts[point, thread]
+        else:
+            state[thread] = states[block, thread]
     cuda.syncthreads()
     j = _u32(begin)
     while j < _u32(end):
         # All is read again at each layer: what waits from one to the next costs registers.
-        point, trial = _u32(trials[block, 0]), _u64(trials[block, 1])
+        row = _u32(block // U_BLOCK)
+        point = _u32(blocks[row, POINT])
+        trial = _u64(_u64(blocks[row, FIRST]) + _u64(block % U_BLOCK))
         layer = _u32(layer0 + j)
         width = _u32(widths[point, layer])
         slopes = _slopes(points.slopes, points.scalars[point])
@@ -332,7 +345,7 @@ def advance(points, widths, trials, layer0, begin, end, states, rows):
         if thread == U_ZERO:
             pair_physics.observe_layer(keys, width, totals, state, rows[block, j])
         cuda.syncthreads()
-        point = _u32(trials[block, 0])
+        point = _u32(blocks[_u32(block // U_BLOCK), POINT])
         scalars = points.scalars[point]
         slopes = _slopes(points.slopes, scalars)
         physics = _physics(scalars, points.keys[point], slopes)
