@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simcore.errors import FileFormatError, InputError
 from simcore.file_types import RUN, TRAINING, FileType, file_type
-from simcore.physics.observables import GRADIENT_NAMES
+from simcore.physics.observables import GRADIENT_NAMES, HAZARDS
 from simcore.results.open_run import open_run
 from simcore.training.store import open_training
 
@@ -193,6 +193,10 @@ def _observables(
         raise InputError("observable", observable, f"has no {kind}", remedy)
     else:
         names = (observable,)
+    names = tuple(name for name in names if name in dataset) or names
+    if names[0] not in dataset and names[0] in HAZARDS:
+        rule = "needs signals that can die, and none does where s- is not 0"
+        raise InputError("kind", kind, rule, "Take inactive.")
     if names[0] not in dataset and names[0] in GRADIENT_NAMES:
         rule = "needs gradients, which this run did not follow"
         raise InputError("kind", kind, rule, "Simulate with --gradients.")

@@ -221,6 +221,17 @@ def test_figures_refuse_what_they_do_not_know(
         plots.plot(folder / f"{name}.h5", kind, tmp_path / "f.png", **options)
 
 
+def test_networks_that_can_not_die_have_no_figure_of_deaths(folder: Path) -> None:
+    """As with slopes that leak: nodes that are inactive for all inputs there are."""
+    whole = simcore.open_run(folder / "shared.h5")
+    kept = whole.drop_vars(
+        [name for name in map(str, whole) if name.startswith(("dead_network", "dead_inputs"))]
+    )
+    simcore.plot(kept, "dead-inputs")
+    with pytest.raises(simcore.InputError, match="none does where s- is not 0"):
+        simcore.plot(kept, "dead")
+
+
 def test_a_figure_that_can_not_be_written(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(simcore.InputError, match="ending"):
         plots.plot(folder / "grid.h5", "q", tmp_path / "f.xyz")

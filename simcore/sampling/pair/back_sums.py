@@ -114,6 +114,8 @@ def gradients_of(z1, z2, n1, n2, aim, c):
     first = sent_back(slopes, off1, g1)
     second = sent_back(slopes, off2, type(z1)(g1 - ge))
     apart = type(z1)(first - second)
+    if len(slopes) == 0:
+        return first, (apart if off1 or off2 else ge), second
     return first, (apart if off1 != off2 else sent_back(slopes, off1, ge)), second
 
 
