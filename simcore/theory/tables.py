@@ -344,7 +344,7 @@ def growth_rates(
             rule = f"must be at least {MIN_ASYMMETRIC_SIGMA_W} for {ensemble}"
             remedy = "Below it the growth needs too many layers to settle."
             raise InputError("sigma_w", value, rule, remedy)
-    law = {"asymmetric": asymmetric, "scales": scales, "slopes": phi}
+    law: dict[str, Any] = {"asymmetric": asymmetric, "scales": scales, "slopes": phi}
     variables = grid.tabulate(functools.partial(rows.growth_row, **law), look=look)
     variables |= Grid.of(k=k).tabulate(rows.preserving(asymmetric, phi), look=look)
     coordinates = grid.coordinates() | scales.coordinates()

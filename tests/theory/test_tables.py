@@ -205,7 +205,8 @@ def test_maps_at_known_points() -> None:
 
 
 def test_a_map_crosses_the_diagonal_at_its_fixed_point() -> None:
-    for law in ({"k": 1.0}, {"k": 3.0, "sigma_w": 1.5, "sigma_b": 0.2}):
+    laws: list[dict[str, Any]] = [{"k": 1.0}, {"k": 3.0, "sigma_w": 1.5, "sigma_b": 0.2}]
+    for law in laws:
         c = float(tables.maps(**law).fixed_correlation)
         assert 0.0 < c < 1.0
         assert tables.maps(correlation=c, **law).mapped_correlation.item() == pytest.approx(c)
