@@ -181,7 +181,8 @@ def raw_moments(angle: Angle, phi: Phi = RELU) -> Moments:
 def _mirrored(phi: Phi, i: int, j: int) -> FloatArray | float:
     """Return s₊ⁱ s₋ʲ + (−1)^{i+j} s₋ⁱ s₊ʲ, what a sector and its mirror image have together."""
     above, below = phi
-    return above**i * below**j + (-1) ** (i + j) * below**i * above**j
+    found: FloatArray | float = above**i * below**j + (-1) ** (i + j) * below**i * above**j
+    return found
 
 
 def _mixed(angle: Angle, p: int, q: int, phi: Phi) -> tuple[FloatArray, FloatArray]:

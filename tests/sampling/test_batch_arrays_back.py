@@ -62,6 +62,14 @@ def test_gradients_are_the_cpus(sampler: str, ensemble: str, k: float, sigma_b: 
             assert a.tobytes() == b.tobytes()
 
 
+@pytest.mark.parametrize("sampler", ["gram", "dense"])
+def test_gradients_with_slopes_are_the_cpus(sampler: str) -> None:
+    run = back_of(sampler, "correlated", 0.5, (0.2,), slopes="1,-0.3")
+    expected = cpu_rows(run, 3)
+    assert off_by(run, array_rows(run, 3, dtype=np.float64), expected) < 1e-11
+    assert (expected[..., run.columns.of("gradient_correlation")] < 0.0).any()
+
+
 @pytest.mark.parametrize("weights", ["rademacher", "student:5", "bernoulli:0.3"])
 def test_explicit_weights_of_few_nodes(weights: str) -> None:
     """Deaths, ties, more signals than nodes, a pair of its own."""

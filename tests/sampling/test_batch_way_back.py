@@ -76,6 +76,7 @@ def agreement(run: Run, trials: int, sampled: Callable[[Run, int], Sample] = sam
         point.sigma_b,
         asymmetric=asymmetric,
         weights=run.weights,
+        slopes=point.slopes,
     )
     inputs: oracle.Inputs = oracle.RandomPairs(OVERLAPS[: run.pairs or 1])
     if run.inputs is not None:
@@ -95,6 +96,9 @@ CASES = (
     {"k": math.inf, "sigma_b": 0.3, "sampler": "dense", "file": True},
     {"k": 1.0, "sigma_b": None, "ensemble": "raai"},
     {"ensemble": "rai", "sigma_b": 0.3, "shared_network": False},
+    {"k": 1.0, "sigma_b": 0.3, "slopes": "1,-0.5"},
+    {"k": -0.5, "width": 5, "file": True, "slopes": "1,0.2"},
+    {"k": 1.0, "sampler": "dense", "weights": "rademacher", "width": 5, "slopes": "0.7,-0.3"},
 )
 
 

@@ -18,8 +18,9 @@ TRIALS = 8000
 CASES = [(w, k, b) for k in (-0.5, 0.5, 1.0, math.inf) for w, b in ((16, 0.3), (32, 0.0))]
 
 
-def one(width: int, k: float, sigma_b: float, seed: int = 1) -> Run:
-    return Run(depth=6, width=(width,), k=(k,), sigma_b=(sigma_b,), gradients=True, seed=seed)
+def one(width: int, k: float, sigma_b: float, seed: int = 1, slopes: str = "1,0") -> Run:
+    law = {"k": (k,), "sigma_b": (sigma_b,), "slopes": slopes}
+    return Run(depth=6, width=(width,), gradients=True, seed=seed, **law)  # type: ignore[arg-type]
 
 
 def seen(run: Run, first_trial: int = 0, trials: int = TRIALS) -> dict[str, Floats]:
@@ -57,6 +58,14 @@ def test_the_mean_is_that_of_plain_values(width: int, k: float, sigma_b: float) 
     """
     run = one(width, k, sigma_b)
     assert mean_score(seen(run), seen(run, first_trial=TRIALS)) < 4.8
+
+
+def test_the_mean_is_that_of_plain_values_with_slopes() -> None:
+    """Some of the variance goes, too; a false alarm in 2e-5 of all seeds."""
+    run = one(16, 1.0, 0.3, slopes="1,-0.5")
+    own = seen(run)
+    assert mean_score(own, seen(run, first_trial=TRIALS)) < 4.8
+    assert factor(own) > 2.0
 
 
 @pytest.mark.parametrize(

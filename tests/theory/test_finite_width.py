@@ -214,7 +214,8 @@ def test_third_cumulants_are_carried_by_the_slope() -> None:
         cube[..., None],
         np.zeros(1),
     )
-    law = Laws(*(np.array([x]) for x in (g, 2 * math.log(sigma_w), 2 * math.log(sigma_b))))
+    weight, bias = 2.0 * math.log(sigma_w), 2.0 * math.log(sigma_b)
+    law = Laws(np.array([g]), np.array([weight]), np.array([bias]))
     after = advance(before, Nodes.of(before, np.array([math.inf])), law)
     with mp.workdps(60):
         exact = slopes(Oracle(g, sigma_w, sigma_b).at, [mpf(x) for x in state])
@@ -244,7 +245,10 @@ def grid(
         q1=np.ones(len(cases)),
         q2=[case["q2"] for case in cases],
         distance=[case["distance"] for case in cases],
-        slopes=tuple(zip(*(case.get("slopes", RELU) for case in cases), strict=True)),
+        slopes=(
+            [case.get("slopes", RELU)[0] for case in cases],
+            [case.get("slopes", RELU)[1] for case in cases],
+        ),
     )
 
 
