@@ -1,6 +1,7 @@
 """Claim: control variates divide the variance of means by up to ten million, at 2 to 27 % of time.
 
     python bench/control.py cut         # variance of the plain mean over that of the controlled one
+    python bench/control.py slopes      # the same for other activations than ReLU
     python bench/control.py cost        # time with and without, interleaved
     python bench/control.py unbiased    # against plain means of up to 10⁷ networks
     python bench/control.py coverage    # of ±1 and ±2 standard errors, 1,000 short runs each
@@ -52,6 +53,14 @@ TABLE = (
 )
 """Width, layers, k."""
 
+SLOPED = (
+    ("shaped:0,-1", 256, 13),
+    ("shaped:0,-1", 1024, 51),
+    ("leaky:0.2", 256, 13),
+    ("abs", 256, 13),
+)
+"""Slopes, width, layers: L/N = 0.05."""
+
 LAWS = tuple((k, b) for k in (-0.5, 0.0, 1.0, math.inf) for b in (0.0, 0.3))
 """k and σ_b."""
 
@@ -77,13 +86,29 @@ def cut() -> Cases:
     def case(width: int, depth: int, k: float) -> dict[str, Any]:
         networks = 4000 if width <= 1024 else 2000 if width * depth < 10**6 else 1000
         last = simulate(_law(k), width=width, depth=depth, trials=networks, seed=1).isel(layer=-1)
-        ratios = {
-            name: float(last[f"{name}_stderr"] / last[f"{name}_controlled_stderr"]) ** 2
-            for name in SHOWN
-        }
-        return {"networks": networks, **ratios}
+        return {"networks": networks, **_ratios(last)}
 
     return {f"{width}, {depth}, {k:g}": partial(case, width, depth, k) for width, depth, k in TABLE}
+
+
+def slopes() -> Cases:
+    """Measure it for other activations than ReLU, k = 0."""
+
+    def case(phi: str, width: int, depth: int) -> dict[str, Any]:
+        networks = 4000
+        run = simulate(_law(0.0), width=width, depth=depth, trials=networks, seed=1, slopes=phi)
+        return {"networks": networks, **_ratios(run.isel(layer=-1))}
+
+    return {
+        f"{phi}, {width}, {depth}": partial(case, phi, width, depth) for phi, width, depth in SLOPED
+    }
+
+
+def _ratios(last: Any) -> dict[str, float]:
+    return {
+        name: float(last[f"{name}_stderr"] / last[f"{name}_controlled_stderr"]) ** 2
+        for name in SHOWN
+    }
 
 
 def cost() -> Cases:
@@ -255,13 +280,14 @@ PARTS: dict[str, Callable[[], Cases]] = {
     "coverage": coverage,
     "hazards": hazards,
     "second": second,
+    "slopes": slopes,
 }
 
 
 def table(results: dict[str, Any]) -> Iterator[str]:
     """Yield the measured numbers as Markdown."""
     yield "| N, layers, k | c | ln q1 | ln(1 − c) |\n|---|---|---|---|"
-    for case, ratios in results.get("cut", {}).items():
+    for case, ratios in [*results.get("cut", {}).items(), *results.get("slopes", {}).items()]:
         yield f"| {case} | " + " | ".join(f"{ratios[name]:,.3g}" for name in SHOWN) + " |"
     yield "\n| k, observable | " + " | ".join(f"L = {d}" for d in DEPTHS) + " | a tenth at L/N |"
     yield "|" + "---|" * (len(DEPTHS) + 2)

@@ -29,7 +29,7 @@ from simcore.doctor import examine
 print(json.dumps([dataclasses.asdict(check) for check in examine()]))
 """
 
-WIDTHS = (1, 5, 63, 64, 511, 512, 4096, 70_000)
+WIDTHS = (1, 5, 63, 64, 511, 512, 4096, 270_000)
 KS = (-0.5, 0.0, 1.0, float("inf"))
 
 LEAST_P = 1e-4

@@ -152,7 +152,7 @@ PARTS = {
     "common-rate": [few(10, rates=rates(-11, -11)), few(20, rates=rates(-14, -14))],
     "k": [
         *(students(depth, CHAOTIC) for depth in (10, 20)),
-        students(10, CHAOTIC, clip=1.0, rates=rates(-10, -4)),
+        *(students(depth, CHAOTIC, clip=1.0, rates=rates(-10, -4)) for depth in (10, 20)),
     ],
     "teacher": [few(5, teacher=x, teacher_depth=5) for x in ("correlated:inf", "rai")],
     "deep": [

@@ -43,6 +43,8 @@ simcore theory phase-diagram -o phases.pdf
 
 simcore theory phase-diagram --show depth-scale -o scales.pdf
 
+simcore theory fixed-point --slopes leaky:0.1 --k 0,1,inf
+
 simcore theory map --k 0,1,inf -o map.csv
 
 simcore theory growth --ensemble raai --k 0,1,inf --sigma-w critical
@@ -99,6 +101,15 @@ Bias = Annotated[
         text="Standard deviation of the biases. Default: 0.",
     ),
 ]
+Slopes = Annotated[
+    Text,
+    _option(
+        "--slopes",
+        metavar="NAME",
+        text="Slopes of the activation above and below 0: S+,S-, or relu (1,0), leaky:A (1,A), abs "
+        "(1,-1), linear (1,1). Not for rai and raai. Default: relu.",
+    ),
+]
 Gradients = Annotated[
     bool,
     typer.Option(
@@ -134,7 +145,8 @@ AxisScale = Annotated[
     Text,
     _option(
         "--sigma-w",
-        text="Axis of the weight scale. Default: 1 to 2, 121 values at even steps of sigma_w^2.",
+        text="Axis of the weight scale. Default: 1 to 2, 121 values at even steps of sigma_w^2; "
+        "slopes scale it.",
     ),
 ]
 OneBias = Annotated[
@@ -150,7 +162,7 @@ GrowthScale = Annotated[
     _option(
         "--sigma-w",
         text="Weight scale; critical is the value that preserves the norm. Default: 0.8:2.2:15; "
-        "0.5:1.2:15 for rai and raai.",
+        "0.5:1.2:15 for rai and raai; slopes scale it.",
     ),
 ]
 ShowObservable = Annotated[
@@ -212,6 +224,7 @@ def trajectory(
     correlation: options.Correlation = None,
     distance: options.Distance = None,
     q0: options.Q0 = None,
+    slopes: Slopes = None,
     gradients: Gradients = False,
     show: ShowObservable = None,
     output: Output = None,
@@ -227,6 +240,7 @@ def fixed_point(
     k: GaussianK = None,
     sigma_w: GaussianScale = None,
     sigma_b: Bias = None,
+    slopes: Slopes = None,
     output: Output = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -240,6 +254,7 @@ def correlation_map(
     k: GaussianK = None,
     sigma_w: GaussianScale = None,
     sigma_b: Bias = None,
+    slopes: Slopes = None,
     correlation: MapCorrelation = None,
     distance: MapDistance = None,
     output: Output = None,
@@ -255,6 +270,7 @@ def phase_diagram(
     k: AxisK = None,
     sigma_w: AxisScale = None,
     sigma_b: OneBias = None,
+    slopes: Slopes = None,
     show: ShowColour = None,
     output: Output = None,
     overwrite: options.Overwrite = False,
@@ -269,6 +285,7 @@ def growth(
     ensemble: options.Ensemble = None,
     k: options.K = None,
     sigma_w: GrowthScale = None,
+    slopes: Slopes = None,
     output: Output = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -332,6 +349,8 @@ def _values(given: Given) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if "width" in texts:
         values["width"] = parse_integers("width", texts["width"])
+    if "slopes" in texts:
+        values["slopes"] = texts["slopes"]
     if "sigma_w" in texts:
         values["sigma_w"] = parse_weight_scale("sigma_w", texts["sigma_w"])
     for name in ("k", "sigma_b", "correlation", "distance", "q0"):

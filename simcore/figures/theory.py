@@ -13,6 +13,7 @@ from simcore.errors import InputError
 from simcore.numerics.spacing import evenly
 from simcore.physics.observables import BY_NAME
 from simcore.physics.parameters import PARAMETERS, correlation_strength
+from simcore.physics.slopes import RELU, Slopes, mean_square, unevenness
 
 from .looks import hue
 from .place import legend_above
@@ -249,34 +250,52 @@ def _draw_phases(figure: Any, table: xr.Dataset, quantity: _Quantity) -> None:
     axes.set(xlabel=r"$\sigma_w^2$", xlim=variance[[0, -1]], ylim=g[[0, -1]])
     _label_axis(axes.yaxis, table, "k")
     if float(table["sigma_b"]) > 0.0:
-        _draw_borders(axes, variance, g)
+        _draw_borders(axes, table, g)
     else:
         _line(axes, variance, np.zeros(variance.size))
         _name(axes, (float(variance.mean()), 0.5 * float(g[-1])), "chaotic")
         _name(axes, (float(variance.mean()), 0.5 * float(g[0])), "ordered")
 
 
-def _draw_borders(axes: Any, variance: Any, g: Any) -> None:
+def _draw_borders(axes: Any, table: xr.Dataset, g: Any) -> None:
     """Draw and name the boundaries and phases of networks with bias, theory.md 4."""
+    variance, slopes = table["weight_variance"].to_numpy(), _slopes(table)
     low, high = float(variance[0]), float(variance[-1])
     fine = np.linspace(g[0], g[-1], 200)
     positive = np.linspace(0.0, max(0.0, float(g[-1])), 50)
-    border = 2.0 * math.pi / (math.pi - fine)
-    _line(axes, np.full(50, 2.0), positive)
+    critical, eta = 1.0 / mean_square(slopes), unevenness(slopes)
+    border = critical * math.pi / (math.pi - eta * fine)
+    _line(axes, np.full(50, critical), positive)
     _line(axes, border, fine)
-    _line(axes, np.linspace(2.0, max(high, 2.0), 50), np.zeros(50))
-    for x, text in ((2.0, r"$\sigma_w^2 = 2$"), (border[-1], r"$\sigma_w^2 = 2\pi/(\pi - g)$")):
-        if low <= x <= high and g[-1] > 0.0:
+    _line(axes, np.linspace(critical, max(high, critical), 50), np.zeros(50))
+    texts = (r"$\sigma_w^2 = 2$", r"$\sigma_w^2 = 2\pi/(\pi - g)$")
+    if slopes != RELU:
+        texts = (rf"$\sigma_w^2 = {critical:.3g}$", r"$\sigma_w^2 = \pi/[A(\pi - \eta g)]$")
+    for x, text in zip((critical, border[-1]), texts, strict=True):
+        if low <= x <= high and g[-1] > 0.0 and (x == critical or border[-1] > 1.2 * critical):
             axes.annotate(
                 text, (x, g[-1]), (0, 4), textcoords="offset points", ha="center", fontsize=8
             )
-    inside = low < 2.0 < high and float(g[-1]) > 0.5 and float(g[0]) < -0.5
-    if not inside or high < 3.2:
+    inside = low < critical < high and float(g[-1]) > 0.5 and float(g[0]) < -0.5
+    if not inside or high < 1.6 * critical:
         return
-    _name(axes, (0.5 * (low + 1.75), 0.0), "ordered,\nbounded $q$")
-    _name(axes, (0.5 * (2.0 + high) + 0.3, 0.5 * float(g[0])), "ordered,\nunbounded $q$")
-    _name(axes, (2.29, 0.84 * float(g[-1])), "chaotic,\nbounded $q$")
-    _name(axes, (0.5 * (2.7 + high) + 0.1, 0.4 * float(g[-1])), "chaotic,\nunbounded $q$")
+    unit = 0.5 * critical
+    _name(axes, (0.5 * (low + 1.75 * unit), 0.0), "ordered,\nbounded $q$")
+    _name(
+        axes, (0.5 * (critical + high) + 0.3 * unit, 0.5 * float(g[0])), "ordered,\nunbounded $q$"
+    )
+    if border[-1] > 1.3 * critical:
+        middle = critical + 0.31 * (border[-1] - critical)
+        _name(axes, (middle, 0.84 * float(g[-1])), "chaotic,\nbounded $q$")
+    late = 0.5 * (0.9 * border[-1] + high) + 0.13 * unit
+    _name(axes, (late, 0.4 * float(g[-1])), "chaotic,\nunbounded $q$")
+
+
+def _slopes(table: xr.Dataset) -> Slopes:
+    """Return s₊ and s₋, which a table has where they are not those of ReLU."""
+    if "positive_slope" not in table.coords:
+        return RELU
+    return float(table["positive_slope"]), float(table["negative_slope"])
 
 
 def _line(axes: Any, x: Any, y: Any) -> None:

@@ -375,11 +375,14 @@ def _slopes(dataset: xr.Dataset, one: xr.DataArray) -> dict[str, xr.DataArray]:
     It is what first order adds to mean field at a width that is nearly infinite, times the width.
     Where `one` is 1, c is c - 1 (`shifted`).
     """
+    from simcore.physics.slopes import RELU
     from simcore.theory.finite_width import first_order_grid
 
     names = [str(n).removesuffix("_theory_1n") for n in dataset if str(n).endswith("_theory_1n")]
     if not names or "q0" not in dataset.coords:
         return {}
+    if "width" in dataset["sigma_w"].dims + dataset.get("negative_slope", one).dims:
+        return {}  # shaped networks: the law itself follows the width
     like = dataset["correlation_theory"].isel(width=0, drop=True)
     swept = [dim for dim in like.dims if dim != "layer"]
     like = like.transpose(*swept, "layer")
@@ -389,7 +392,7 @@ def _slopes(dataset: xr.Dataset, one: xr.DataArray) -> dict[str, xr.DataArray]:
         own = dataset[name].broadcast_like(like.isel(layer=0, drop=True)).transpose(*swept)
         return own.to_numpy().astype(np.float64).ravel()
 
-    depth = dataset.sizes["layer"]
+    depth, sloped = dataset.sizes["layer"], "negative_slope" in dataset.coords
     mean, _ = first_order_grid(
         depth,
         widths=np.full((math.prod(shape), depth), float(_NEARLY_INFINITE)),
@@ -399,6 +402,7 @@ def _slopes(dataset: xr.Dataset, one: xr.DataArray) -> dict[str, xr.DataArray]:
         q1=values("q0"),
         q2=values("q0"),
         distance=values("initial_distance"),
+        slopes=(values("positive_slope"), values("negative_slope")) if sloped else RELU,
     )
     found: dict[str, xr.DataArray] = {}
     for name in names:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import CONTROLLED, EXACT, GRADIENT_CONTROLLED, HAZARDS
+from simcore.physics.slopes import Slopes, silent
 
 from . import limits
-from .grid import has_slopes, never_dies
+from .grid import never_dies, slopes_of
 
 if TYPE_CHECKING:
     from .run import Run
@@ -28,15 +29,17 @@ def no_controls(run: Run) -> str:
         return f"the node averages of {run.ensemble} have no closed law"
     if run.weights != "normal":
         return f"the node averages of {run.weights} weights have no closed law"
-    if has_slopes(run):
-        return "the controls know only ReLU, the slopes 1,0"
     profiles = [run.layer_widths] if run.layer_widths else [(width,) for width in run.width]
-    if not any(rarely_dies(widths, run.depth) for widths in profiles):
-        return (
-            f"a network of this width dies with a probability above {limits.MOST_DEATHS:g} within "
-            f"{run.depth} layers, and means over the others are not those of all"
-        )
-    return ""
+    negative = run.negative_slope or (None,)
+    laws = [(widths, slopes_of(run, widths[0], a)) for widths in profiles for a in negative]
+    if any(has_controls(widths, run.depth, slopes) for widths, slopes in laws):
+        return ""
+    if never_dies(run):
+        return f"they need layers of at least {limits.LEAST_CONTROLLED} nodes"
+    return (
+        f"a network of this width dies with a probability above {limits.MOST_DEATHS:g} within "
+        f"{run.depth} layers, and means over the others are not those of all"
+    )
 
 
 def no_gradient_controls(run: Run) -> str:
@@ -52,13 +55,15 @@ def no_gradient_controls(run: Run) -> str:
     return ""
 
 
-def rarely_dies(widths: Sequence[int], depth: int) -> bool:
-    """Return whether a network dies rarely enough for its controls to have mean 0.
+def has_controls(widths: Sequence[int], depth: int, slopes: Slopes) -> bool:
+    """Return whether the controls of networks with normal weights have mean 0.
 
-    `widths` are those of its layers, or one of all. The bias that this leaves is of the order of
-    the probability, times a standard deviation of one network: less than a thousandth of a standard
-    error for up to 10⁸ networks.
+    `widths` are those of the layers, or one of all. A network must die rarely, if it may die: the
+    bias that this leaves is of the order of the probability, times a standard deviation of one
+    network: less than a thousandth of a standard error for up to 10⁸ networks.
     """
+    if not silent(slopes):
+        return min(widths) >= limits.LEAST_CONTROLLED
     layers = widths if len(widths) > 1 else (*widths,) * depth
     return sum(2.0 ** (1 - min(width, 1000)) for width in layers) <= limits.MOST_DEATHS
 
@@ -92,8 +97,9 @@ def in_words(run: Run) -> str:
     elif run.gradients and no_gradient_controls(run):
         parts.append(f"none of gradients: {no_gradient_controls(run)}")
     parts += _counted(run)
+    exact = tuple(x for x in EXACT if not (x in HAZARDS and never_dies(run)))
     if run.ensemble not in ASYMMETRIC:
-        exact = HAZARDS[:2] if no_controls(run) else EXACT
+        exact = HAZARDS[:2] if no_controls(run) else exact
         parts.append(f"exact at any width: the theory of {', '.join(exact)}")
     back = () if no_controls(run) else exact_first_order(run)
     if back:
@@ -102,5 +108,7 @@ def in_words(run: Run) -> str:
 
 
 def _counted(run: Run) -> list[str]:
-    """Say which shares of dead networks are only counted, and why."""
+    """Say which shares of dead networks are only counted or absent, and why."""
+    if never_dies(run):
+        return [f"dead networks are absent: {no_hazards(run)}"]
     return ["dead_network_all is counted: that of many inputs has no closed law"] * run.shared

@@ -62,6 +62,9 @@ CONTROLS = ("auto", "on", "off")
 MOST_DEATHS = 1e-7
 """Largest probability that a network dies, at which control variates apply."""
 
+LEAST_CONTROLLED = 20
+"""Least nodes of a layer for them where no network dies: means of its own sampling are series."""
+
 
 @dataclass(frozen=True)
 class Defaults:

@@ -12,7 +12,7 @@ from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import FIRST_ORDER, GRADIENT_FIRST_ORDER
 from simcore.physics.slopes import silent
 
-from .grid import Point, has_slopes
+from .grid import Point
 from .run import Run
 
 Floats = npt.NDArray[np.float64]
@@ -65,8 +65,8 @@ def _place(point: int, points: int, pair: int, pairs: int) -> str:
 
 
 def has_first_order(run: Run) -> bool:
-    """Tell whether theory.md (8) covers the run: ReLU, Gaussian weights, none of them replaced."""
-    return run.ensemble not in ASYMMETRIC and run.weights == "normal" and not has_slopes(run)
+    """Tell whether theory.md (8) covers the run: Gaussian weights, none of them replaced."""
+    return run.ensemble not in ASYMMETRIC and run.weights == "normal"
 
 
 def exact_first_order(run: Run) -> tuple[str, ...]:
@@ -107,6 +107,7 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
             point.sigma_b or 0.0,
             *signal,
             *read,
+            *point.slopes,
         )
         for point, pairs in zip(run.points, given, strict=True)
         for signal, read in zip(pairs, _read(run, point), strict=True)
@@ -117,12 +118,13 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
         return found  # a signal that the weights do not see
     columns["widths"] = known[:, : run.depth]
     read = {name: columns.pop(name) for name in ("read1", "read2")}
-    mean, std = first_order_grid(run.depth, **columns)
+    slopes = columns.pop("above"), columns.pop("below")
+    mean, std = first_order_grid(run.depth, slopes=slopes, **columns)
     if run.gradients:
         from simcore.theory.gradient_widths import gradient_law
 
         del columns["distance"]
-        back = gradient_law(run.depth, **columns, **read)
+        back = gradient_law(run.depth, slopes=slopes, **columns, **read)
         mean, std = mean | back[0], std | back[1]
     shape = (len(run.points), run.columns.pairs, run.depth)
     for name in FIRST_ORDER + GRADIENT_FIRST_ORDER * run.gradients:
@@ -132,7 +134,7 @@ def first_order_predictions(run: Run) -> dict[str, dict[str, Floats]]:
     return found
 
 
-_OF_PAIR = ("g", "sigma_w", "sigma_b", "q1", "q2", "distance", "read1", "read2")
+_OF_PAIR = ("g", "sigma_w", "sigma_b", "q1", "q2", "distance", "read1", "read2", "above", "below")
 
 
 def _read(run: Run, point: Point) -> list[tuple[float, float]]:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simcore.physics.slopes import RELU, Slopes
+
 from .jets import Jet
 from .law import FloatArray
 from .meanfield import trajectory
-from .node_moments import FEATURES, Angle, mean_curves, node_covariance
+from .node_moments import FEATURES, Angle, Phi, mean_curves, node_covariance
 from .width_step import SIZE, Directions, Laws, Nodes, State, expand, rescaled, update
 
 VARIABLES = SIZE + FEATURES
@@ -72,6 +74,7 @@ class Start:
     q1: float
     q2: float
     distance: float
+    slopes: Slopes = RELU
 
 
 def expansion(starts: list[Start], widths: npt.NDArray[np.int64]) -> Expansion:
@@ -97,9 +100,10 @@ def expansion(starts: list[Start], widths: npt.NDArray[np.int64]) -> Expansion:
     weight = 2.0 * np.log([start.sigma_w for start in starts])
     with np.errstate(divide="ignore"):
         bias = 2.0 * np.log([start.sigma_b for start in starts])
-    laws = [np.repeat(array, depth) for array in (g, weight, bias)]
+    phi = np.array([start.slopes for start in starts]).T
+    laws = [np.repeat(array, depth) for array in (g, weight, bias, *phi)]
     limit = _about(log_k, ratio, t, laws)
-    shift = SHARE * _mean_deviation(limit, widths)
+    shift = SHARE * _mean_deviation(limit, widths, (laws[3], laws[4]))
     shift = np.nan_to_num(np.clip(shift, -_MOST_SHIFT, _MOST_SHIFT))
     near = np.clip(t + shift[..., 2], -_MOST_T, _MOST_T)
     return _about(log_k + shift[..., 0], ratio + limit.unit * shift[..., 1], near, laws)
@@ -118,7 +122,8 @@ def _about(
     with np.errstate(all="ignore"):
         for first in range(0, t.size, _BLOCK):
             part = slice(first, first + _BLOCK)
-            law = Laws(*(array[part] for array in laws))
+            g, weight, bias, above, below = (array[part] for array in laws)
+            law = Laws(g, weight, bias, (above, below))
             state = _state(*(column[part] for column in columns))
             found.append(_expanded(state, law, np.exp(unit[part] - unit[later[part]])))
     gradient, hessian, value, slope, bend = (
@@ -138,14 +143,14 @@ def _about(
     )
 
 
-def _mean_deviation(path: Expansion, widths: npt.NDArray[np.int64]) -> FloatArray:
+def _mean_deviation(path: Expansion, widths: npt.NDArray[np.int64], phi: Phi) -> FloatArray:
     """Return the mean deviation of s from a path, to first order in 1/N, shape (P, L, 3).
 
     The mean of (10), were Σ not subtracted there.
     """
     angle = Angle.of(path.t.ravel())
-    means, slopes, _ = mean_curves(angle)
-    covariance, _ = node_covariance(angle, means, slopes)
+    means, slopes, _ = mean_curves(angle, phi)
+    covariance, _ = node_covariance(angle, means, slopes, phi)
     nodes = np.moveaxis(covariance, -1, 0).reshape(*path.t.shape, FEATURES, FEATURES)
     both = np.zeros((len(path.t), VARIABLES, VARIABLES))
     mean = np.zeros((len(path.t), SIZE))
@@ -171,6 +176,7 @@ def _path(start: Start, depth: int) -> tuple[FloatArray, FloatArray, FloatArray]
         q1=start.q1,
         q2=start.q2,
         distance=start.distance,
+        slopes=start.slopes,
     )
     half = np.exp(path.log_distance) / 2.0  # sin²(θ/2)
     with np.errstate(divide="ignore"):
@@ -192,16 +198,14 @@ def _expanded(state: State, law: Laws, change: FloatArray) -> tuple[FloatArray, 
     `change` is h/h' of each layer.
     """
     points = change.size
-    values, slopes, bends = mean_curves(state.angle)
+    values, slopes, bends = mean_curves(state.angle, law.phi)
     none = np.zeros((FEATURES, FEATURES, points))
     nodes = Nodes(values, slopes, bends, none, none)
-    zero = np.zeros(points)
-    plain = Laws(zero, zero, np.full(points, -np.inf))
 
     def after(directions: Directions) -> tuple[Jet, ...]:
         given = expand(state, nodes, directions, own=True)
         log_k, ratio, t = update(given, law, state.log_unit)
-        return log_k, ratio.times(change), t, update(given, plain, state.log_unit)[2]
+        return log_k, ratio.times(change), t, update(given, law.plain, state.log_unit)[2]
 
     value, slope, bend = _derivatives(after, points)
     next_one = slice(0, SIZE)

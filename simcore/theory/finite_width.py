@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.polynomial.hermite_e import hermegauss
 from simcore.errors import InputError
 from simcore.physics.observables import FIRST_ORDER
 from simcore.physics.parameters import check_scale, several
+from simcore.physics.slopes import RELU, Slopes, check_slopes
 
 from .checks import array_of, layers, lengths, overlaps
 from .law import FloatArray, law_of
+from .node_moments import Phi
 from .width_step import Laws, Nodes, State, advance, log_half_tangent, rescaled, spread
 
 __all__ = ["FIRST_ORDER", "FirstOrder", "first_order", "first_order_grid"]
@@ -193,37 +196,43 @@ def _observables(
     return found
 
 
-def length_bend(g: FloatArray) -> FloatArray:
+def length_bend(g: FloatArray, phi: Phi = RELU) -> FloatArray:
     """Return the coefficient of 1/N² in the mean growth of ln K₁₁ from layer to layer, shape (P,).
 
     Without bias the growth is ln(σ_w² a), a = ⟨x²⟩ − g⟨x⟩² of N independent nodes whatever the
     state. With a = ā(1 + u/√N − v/N), v = gε²/ā and ε, u the deviations of √N⟨x⟩ and of what is
-    linear in a, the logarithm has the terms of order 1/N², theory.md 5. For g = 0 it is −49/12.
+    linear in a, the logarithm has the terms of order 1/N², theory.md 5. For ReLU and g = 0 it is
+    −49/12. `phi` has the slopes of the activation.
     """
-    level = 0.5 - g * _X**2
-    of_x, of_x2 = -2.0 * g * _X / level, 1.0 / level
+    above, below = np.broadcast_arrays(*phi)
+    each = [
+        _central_moments(*map(float, own)) for own in np.stack([above.ravel(), below.ravel()]).T
+    ]
+    central = {power: np.array([own[power] for own in each]) for power in each[0]}
+    mean = (above - below) * _X
+    level = 0.5 * (above**2 + below**2) - g * mean**2
+    of_x, of_x2 = -2.0 * g * mean / level, 1.0 / level
 
     def moment(power: int, more: int = 0) -> FloatArray:
         """Return E u^power ε^more of one node."""
         terms = [
-            math.comb(power, i) * of_x ** (power - i) * of_x2**i * _CENTRAL[power - i + more, i]
+            math.comb(power, i) * of_x ** (power - i) * of_x2**i * central[power - i + more, i]
             for i in range(power + 1)
         ]
         return np.asarray(sum(terms))
 
-    share, square, own = g / level, moment(2), _CENTRAL[2, 0]
+    share, square, own = g / level, moment(2), central[2, 0]
     third = moment(3) / 3.0 + share * moment(1, 2)
     fourth = 0.75 * square**2 + share * (square * own + 2.0 * moment(1, 1) ** 2)
     return np.asarray(third - fourth - 1.5 * (share * own) ** 2)
 
 
-def _central_moments() -> dict[tuple[int, int], float]:
-    """Return E (x − E x)^i (x² − E x²)^j, i + j ≤ 3, of a rectified normal number x."""
+@lru_cache(maxsize=1024)
+def _central_moments(above: float, below: float) -> dict[tuple[int, int], float]:
+    """Return E (x − E x)^i (x² − E x²)^j, i + j ≤ 3, of x = φ(z) with slopes, z a normal number."""
     powers = range(7)
-    raw = [
-        1.0,
-        *(2.0 ** (p / 2 - 1) * math.gamma((p + 1) / 2) / math.sqrt(math.pi) for p in powers[1:]),
-    ]
+    half = [2.0 ** (p / 2 - 1) * math.gamma((p + 1) / 2) / math.sqrt(math.pi) for p in powers[1:]]
+    raw = [1.0, *(h * (above**p + (-below) ** p) for p, h in enumerate(half, start=1))]
     first, second = Polynomial([-raw[1], 1.0]), Polynomial([-raw[2], 0.0, 1.0])
     return {
         (i, j): float(np.dot((first**i * second**j).coef, raw[: i + 2 * j + 1]))
@@ -235,16 +244,13 @@ def _central_moments() -> dict[tuple[int, int], float]:
 _X = 1.0 / math.sqrt(2.0 * math.pi)
 """E x of a rectified normal number."""
 
-_CENTRAL = _central_moments()
-
 
 def _follow(law: Laws, biases: FloatArray, state: State, widths: FloatArray) -> _Path:
     """Take the states through the layers, each with its σ_b, collecting what observables need."""
     columns = []
-    none = np.zeros_like(law.g)
-    plain = Laws(none, none, np.full_like(none, -np.inf))
+    none, plain = np.zeros_like(law.g), law.plain
     for layer, width in enumerate(widths.T):
-        nodes = Nodes.of(state, width)
+        nodes = Nodes.of(state, width, law.phi)
         h, c = np.exp(state.log_unit), state.covariance
         seen = spread(state, nodes, plain, (2,))
         second = c[0, 0] + 2.0 * h * c[0, 1] + h * h * c[1, 1]
@@ -273,6 +279,7 @@ def first_order_grid(
     q1: npt.ArrayLike,
     q2: npt.ArrayLike,
     distance: npt.ArrayLike,
+    slopes: tuple[npt.ArrayLike, npt.ArrayLike] = RELU,
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Return mean and standard deviation for P points at once, theory.md (8).
 
@@ -286,6 +293,8 @@ def first_order_grid(
         The ensembles, g = k/(1 + k), each of shape (P,); `sigma_b` also (P, depth).
     q1, q2, distance
         Mean squares and 1 − c₀ of the inputs, each of shape (P,). They are not checked here.
+    slopes
+        s₊ and s₋ of the activation, each a number or of shape (P,). They are not checked here.
 
     Returns
     -------
@@ -300,13 +309,16 @@ def first_order_grid(
         np.broadcast_to(np.asarray(value, dtype=np.float64), nodes.shape[:1])
         for value in (g, sigma_w, q1, q2, distance)
     )
+    above, below = (
+        np.broadcast_to(np.asarray(value, dtype=np.float64), nodes.shape[:1]) for value in slopes
+    )
     given = np.asarray(sigma_b, dtype=np.float64)
     biases = np.broadcast_to(given if given.ndim > 1 else given.reshape(-1, 1), nodes.shape)
     with np.errstate(all="ignore"):
-        law = Laws(strength, 2.0 * np.log(scale), 2.0 * np.log(biases[:, 0]))
+        law = Laws(strength, 2.0 * np.log(scale), 2.0 * np.log(biases[:, 0]), (above, below))
         state = _start(law, first, second, gap)
         plain = (biases == 0.0).all(axis=1, keepdims=True)
-        bends = np.where(plain, length_bend(strength)[:, None], 0.0)
+        bends = np.where(plain, length_bend(strength, law.phi)[:, None], 0.0)
         found = _observables(_follow(law, biases, state, nodes), nodes, bends)
     parallel = (gap == 0.0) & ((biases == 0.0).all(axis=1) | (first == second))
     for name, constants in _PARALLEL.items():
@@ -332,6 +344,7 @@ def first_order(
     q2: float | None = None,
     distance: float | None = None,
     correlation: float | None = None,
+    slopes: Slopes = RELU,
 ) -> FirstOrder:
     """Follow a pair of signals through networks of finite width, theory.md (8).
 
@@ -344,7 +357,7 @@ def first_order(
         Number of layers, at least 1.
     width
         Nodes per layer, one number or one per layer.
-    k, sigma_w, sigma_b, q1, q2, distance, correlation
+    k, sigma_w, sigma_b, q1, q2, distance, correlation, slopes
         As for `trajectory`.
 
     Returns
@@ -362,7 +375,7 @@ def first_order(
     if bias.size not in (1, count):
         rule = f"must be one number, or one for each of the {count} layers"
         raise InputError("sigma_b", f"{bias.size} numbers", rule, "Change it, or the depth.")
-    law, (gap, _) = law_of(k, sigma_w, 0.0), overlaps(distance, correlation)
+    law, (gap, _) = law_of(k, sigma_w, 0.0, slopes), overlaps(distance, correlation)
     start1, start2 = lengths(q1, q2)
     means, stds = first_order_grid(
         count,
@@ -373,6 +386,7 @@ def first_order(
         q1=[start1],
         q2=[start2],
         distance=[gap],
+        slopes=check_slopes(slopes),
     )
     return FirstOrder(
         {name: array[0] for name, array in means.items()},

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simcore.errors import InputError
-from simcore.physics.ensembles import CRITICAL, ENSEMBLES, check_ensemble
+from simcore.physics.ensembles import ASYMMETRIC, CRITICAL, ENSEMBLES, check_ensemble
 from simcore.physics.observables import BY_NAME, GRADIENTS, OBSERVABLES
 from simcore.physics.parameters import (
     PARAMETERS,
@@ -21,6 +21,7 @@ from simcore.physics.parameters import (
     sorted_grid,
     whole,
 )
+from simcore.physics.slopes import RELU, SHAPED, Slopes, parse_slopes, slopes_at
 
 from .checks import MEAN_SQUARES, within
 from .scales import default_sigma_w
@@ -175,10 +176,18 @@ def check_size(grid: Grid, size: int) -> None:
 
 
 class Scales:
-    """σ_w as an axis, or following k; InputError unless ensemble, k and σ_w are possible."""
+    """σ_w as an axis, or following k and the slopes.
 
-    def __init__(self, ensemble: str, k: Values, sigma_w: Values | str | None) -> None:
+    InputError unless ensemble, k, σ_w and slopes are possible.
+    """
+
+    def __init__(
+        self, ensemble: str, k: Values, sigma_w: Values | str | None, slopes: Slopes = RELU
+    ) -> None:
         check_choice("ensemble", ensemble, ENSEMBLES)
+        if slopes != RELU and ensemble in ASYMMETRIC:
+            text = parse_slopes(slopes)
+            raise InputError("slopes", text, f"are not for {ensemble}", "Take he or correlated.")
         if isinstance(sigma_w, str):
             check_choice("sigma_w", sigma_w, (CRITICAL,))
         self.swept = None if isinstance(sigma_w, str) else sigma_w
@@ -189,7 +198,9 @@ class Scales:
         self._of_k: dict[float, float] = {}
         if self.swept is None:
             critical = sigma_w == CRITICAL
-            self._of_k = {x: default_sigma_w(ensemble, x, critical=critical) for x in strengths}
+            self._of_k = {
+                x: default_sigma_w(ensemble, x, critical=critical, slopes=slopes) for x in strengths
+            }
 
     def of(self, k: float) -> float:
         """Return the σ_w that follows k."""
@@ -203,6 +214,18 @@ class Scales:
         several = values.size > 1
         data = values if several else values[0]
         return {"sigma_w": (("k",) if several else (), data, described("sigma_w"))}
+
+
+def fixed_slopes(given: Slopes | str | None) -> Slopes:
+    """Return s₊ and s₋ of slopes as `parse_slopes` takes them; None is ReLU.
+
+    InputError if they are unknown, or those of shaped ReLU, which follow a width.
+    """
+    text = None if given is None else parse_slopes(given)
+    if text is not None and text.startswith(SHAPED):
+        rule = "follow the width, which this theory does not have"
+        raise InputError("slopes", text, rule, "Give 1 + c/sqrt(N) as two numbers: 1,0.9.")
+    return slopes_at(text, 1)
 
 
 def exclusive() -> InputError:

@@ -10,6 +10,10 @@ times a trigonometric function of φ:
 
 The integral over R is a factor 2^{m/2} Γ(m/2 + 1), m the total power; that over φ is a
 trigonometric polynomial, for which Gauss–Legendre quadrature is exact to rounding at any θ.
+
+With slopes s₊, s₋ the moments are those of ReLU times s₊^m + (−s₋)^m, and where one signal alone is
+active there are terms in s₊s₋ besides (theory.md 5, 'Slopes'): r̄ is s₊ (cos θ/S) sin α +
+s₋ sin(θ − α)/S there, and its mirror image has the slopes swapped.
 """
 
 from __future__ import annotations
@@ -17,11 +21,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 
+from simcore.physics.slopes import RELU
+
 from .law import FloatArray, bend
+
+Phi: TypeAlias = tuple[FloatArray | float, FloatArray | float]
+"""s₊ and s₋ of the activation: numbers, or arrays of shape (P,)."""
 
 _ORDER = 24
 """Quadrature points of a sector."""
@@ -75,12 +85,15 @@ class Angle:
         )
 
 
-def mean_curves(angle: Angle) -> tuple[FloatArray, FloatArray, FloatArray]:
+def mean_curves(angle: Angle, phi: Phi = RELU) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the five means M of theory.md (4), expanded in t = ln tan(θ/2), S held fixed.
 
     Values, first derivatives and halves of second derivatives of (⟨x⟩, ⟨x²⟩, ⟨r̄⟩, ⟨r̄x⟩, ⟨r̄²⟩),
-    each of shape (5, P).
+    each of shape (5, P). `phi` has the slopes of the activation.
     """
+    above, below = phi
+    step, cross = above - below, above * below
+    fall = step * step
     theta, s, c, w = angle.theta, angle.sin, angle.cos, angle.relative_sin
     drop = angle.relative_drop
     # h = sin θ − θ cos θ = G (1 − cos θ), and h' = θ sin θ; d/dt = sin θ d/dθ.
@@ -89,23 +102,29 @@ def mean_curves(angle: Angle) -> tuple[FloatArray, FloatArray, FloatArray]:
     zero = np.zeros_like(theta)
     first_r2 = c + (s - 2.0 * theta * c) / math.pi
     double = (c * c - s * s) * (1.0 - 2.0 * theta / math.pi)
-    below = angle.t < 0.0
+    acute = angle.t < 0.0
     # 1 − cos θ over sin²θ is 1/(1 + cos θ) where S = sin θ, and S = 1 elsewhere.
-    scaled_drop = np.where(below, 1.0 / (1.0 + np.where(below, c, 0.0)), drop)
+    scaled_drop = np.where(acute, 1.0 / (1.0 + np.where(acute, c, 0.0)), drop)
     values = (
-        np.full_like(theta, 1.0 / root),
-        np.full_like(theta, 0.5),
-        -drop / root,
-        -turn * drop / (2.0 * math.pi),
-        0.5 * w * w - c * turn * scaled_drop / math.pi,
+        zero + step / root,
+        zero + 0.5 * (above * above + below * below),
+        -step * drop / root,
+        -fall * turn * drop / (2.0 * math.pi),
+        cross * w * w + fall * (0.5 * w * w - c * turn * scaled_drop / math.pi),
     )
-    slopes = (zero, zero, -s * w / root, -theta * s * w / (2.0 * math.pi), w * w * first_r2)
+    slopes = (
+        zero,
+        zero,
+        -step * s * w / root,
+        -fall * theta * s * w / (2.0 * math.pi),
+        2.0 * cross * c * w * w + fall * w * w * first_r2,
+    )
     bends = (
         zero,
         zero,
-        -s * c * w / root,
-        -s * w * (s + 2.0 * theta * c) / (4.0 * math.pi),
-        0.5 * w * w * (double + c * first_r2),
+        -step * s * c * w / root,
+        -fall * s * w * (s + 2.0 * theta * c) / (4.0 * math.pi),
+        cross * w * w * (2.0 * c * c - s * s) + fall * 0.5 * w * w * (double + c * first_r2),
     )
     return np.stack(values), np.stack(slopes), np.stack(bends)
 
@@ -126,15 +145,15 @@ class Moments:
     """Derivative with respect to t = ln tan(θ/2), S held fixed."""
 
 
-def raw_moments(angle: Angle) -> Moments:
-    """Return the moments of one node up to the fourth.
+def raw_moments(angle: Angle, phi: Phi = RELU) -> Moments:
+    """Return the moments of one node up to the fourth; `phi` has the slopes of the activation.
 
     The residual is continuous where sectors meet, so that d/dθ acts on it alone.
     """
     nodes, weights = _rule()
     both = math.pi - angle.theta
-    phi = -0.5 * math.pi + both[:, None] * nodes
-    cosines, sines = _powers(np.cos(phi)), _powers(np.sin(phi))
+    turned = -0.5 * math.pi + both[:, None] * nodes
+    cosines, sines = _powers(np.cos(turned)), _powers(np.sin(turned))
     unit = np.exp(np.maximum(angle.log_unit, _LEAST_T))
     powers = _powers(np.sin(angle.theta[:, None] * nodes) / unit[:, None])
     single = [angle.theta * (power @ weights) for power in powers]
@@ -152,8 +171,46 @@ def raw_moments(angle: Angle) -> Moments:
         if not p:
             value = value + (-1) ** q * alone
             slope = slope + (-1) ** q * s * w**q
-        found.value[p, q], found.slope[p, q] = radial * value, radial * slope
+        more, change = _mixed(angle, p, q, phi)
+        scale = radial * _mirrored(phi, total, 0)
+        found.value[p, q] = scale * value + radial * more
+        found.slope[p, q] = scale * slope + radial * change
     return found
+
+
+def _mirrored(phi: Phi, i: int, j: int) -> FloatArray | float:
+    """Return s₊ⁱ s₋ʲ + (−1)^{i+j} s₋ⁱ s₊ʲ, what a sector and its mirror image have together."""
+    above, below = phi
+    found: FloatArray | float = above**i * below**j + (-1) ** (i + j) * below**i * above**j
+    return found
+
+
+def _mixed(angle: Angle, p: int, q: int, phi: Phi) -> tuple[FloatArray, FloatArray]:
+    """Return the terms in s₊s₋ of a moment over its radial factor, and d/dt of them.
+
+    They are ∫₀^θ sinⁱα sinʲ(θ − α) dα, i and j above 0, times powers of cos θ.
+    """
+    value, slope = np.zeros_like(angle.theta), np.zeros_like(angle.theta)
+    if not np.any(phi[1]):
+        return value, slope
+    nodes, weights = _rule()
+    s, c, theta = angle.sin, angle.cos, angle.theta[:, None]
+    unit = np.exp(np.maximum(angle.log_unit, _LEAST_T))
+    rising = _powers(np.sin(theta * nodes) / unit[:, None])
+    falling = _powers(np.sin(theta * (1.0 - nodes)) / unit[:, None])
+    follows = np.cos(theta * (1.0 - nodes)) * (s / unit)[:, None]
+    for n in range(q):
+        i, j = p + n, q - n
+        if i == 0:
+            continue
+        factor = math.comb(q, n) * _mirrored(phi, i, j) * unit**p * angle.theta
+        own = (rising[i] * falling[j]) @ weights
+        moved = (rising[i] * falling[j - 1] * follows) @ weights
+        value = value + factor * c**n * own
+        slope = slope + factor * j * c**n * moved
+        if n:
+            slope = slope - factor * n * c ** (n - 1) * s * s * own
+    return value, slope
 
 
 def _powers(base: FloatArray) -> list[FloatArray]:
@@ -163,13 +220,13 @@ def _powers(base: FloatArray) -> list[FloatArray]:
 
 
 def node_covariance(
-    angle: Angle, means: FloatArray, slopes: FloatArray
+    angle: Angle, means: FloatArray, slopes: FloatArray, phi: Phi = RELU
 ) -> tuple[FloatArray, FloatArray]:
     """Return Σ, the covariance of (x, x², r̄, r̄x, r̄²) of one node, and dΣ/dt, S held fixed.
 
     `means` and `slopes` are the five means and d/dt of them, shape (5, P); Σ has shape (5, 5, P).
     """
-    moments = raw_moments(angle)
+    moments = raw_moments(angle, phi)
     covariance = np.empty((FEATURES, FEATURES, angle.theta.size))
     change = np.empty_like(covariance)
     for i, (p1, q1) in enumerate(_POWERS):

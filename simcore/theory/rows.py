@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from simcore.physics.parameters import correlation_strength, norm_preserving_sigma_w
+from simcore.physics.parameters import correlation_strength
+from simcore.physics.slopes import RELU, Slopes, norm_preserving_sigma_w
 
 from . import fixed_points, meanfield
 from .gradients import GradientTrajectory, gradient_trajectory
@@ -31,9 +32,11 @@ def _start(point: dict[str, float]) -> dict[str, float]:
     return {"distance": point.pop("initial_distance")}
 
 
-def mean_field(*, depth: int, gradients: bool, q0: float, **point: Any) -> dict[str, Any]:
+def mean_field(
+    *, depth: int, gradients: bool, q0: float, slopes: Slopes, **point: Any
+) -> dict[str, Any]:
     """Follow a pair at infinite width, theory.md (5), (6), and its gradients, (13)."""
-    start: dict[str, Any] = _start(point)
+    start: dict[str, Any] = _start(point) | {"slopes": slopes}
     path = meanfield.trajectory(depth, q1=q0, **point, **start)
     found = {name: path.observable(name) for name in _OBSERVABLES}
     if gradients:
@@ -42,7 +45,9 @@ def mean_field(*, depth: int, gradients: bool, q0: float, **point: Any) -> dict[
     return found
 
 
-def first_orders(grid: Grid, depth: int, scales: Scales, *, gradients: bool) -> dict[str, Any]:
+def first_orders(
+    grid: Grid, depth: int, scales: Scales, slopes: Slopes, *, gradients: bool
+) -> dict[str, Any]:
     """Compute many points at once, a fiftieth of the time of one after the other."""
     from .finite_width import first_order_grid
     from .gradient_widths import gradient_law
@@ -66,7 +71,7 @@ def first_orders(grid: Grid, depth: int, scales: Scales, *, gradients: bool) -> 
             "q2": points["q0"][part],
         }
         found = [first_order_grid(depth, distance=distance[part], **law)]
-        found += [gradient_law(depth, **law)] if gradients else []
+        found += [gradient_law(depth, **law, slopes=slopes)] if gradients else []
         for mean, std in found:
             for name in mean:
                 parts.setdefault(f"{name}_1n", []).append(mean[name])
@@ -112,7 +117,12 @@ def fixed_point_row(**law: Any) -> dict[str, Any]:
 
 
 def growth_row(
-    *, asymmetric: bool, scales: Scales, k: float, sigma_w: float | None = None
+    *,
+    asymmetric: bool,
+    scales: Scales,
+    k: float,
+    sigma_w: float | None = None,
+    slopes: Slopes = RELU,
 ) -> dict[str, Any]:
     """Return how q grows per layer under one law."""
     if asymmetric:
@@ -121,16 +131,16 @@ def growth_row(
         growth = late_growth(scales.of(k) if sigma_w is None else sigma_w, k)
         log_growth = math.log(growth)
     else:
-        law = law_of(k, sigma_w, 0.0)
+        law = law_of(k, sigma_w, 0.0, slopes)
         growth, log_growth = law.growth, law.log_growth
     scale = 1.0 / abs(log_growth) if log_growth else math.inf
     return {"growth": growth, "log_growth": log_growth, "depth_scale_q": scale}
 
 
-def preserving(asymmetric: bool) -> Callable[..., dict[str, Any]]:
+def preserving(asymmetric: bool, slopes: Slopes) -> Callable[..., dict[str, Any]]:
     """Return a function of k that finds the norm-preserving σ_w."""
     if not asymmetric:
-        return lambda k: {"norm_preserving_sigma_w": norm_preserving_sigma_w(k)}
+        return lambda k: {"norm_preserving_sigma_w": norm_preserving_sigma_w(k, slopes)}
     from .asymmetric import norm_preserving_sigma_w as found
 
     return lambda k: {"norm_preserving_sigma_w": found(k)}

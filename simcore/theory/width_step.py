@@ -18,9 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simcore.physics.slopes import RELU
+
 from .jets import Jet
 from .law import FloatArray
-from .node_moments import FEATURES, Angle, factor, mean_curves, node_covariance
+from .node_moments import FEATURES, Angle, Phi, factor, mean_curves, node_covariance
 
 SIZE = 3
 """Components of s."""
@@ -44,6 +46,14 @@ class Laws:
     """ln σ_w²."""
     log_bias: FloatArray
     """ln σ_b², −inf without bias."""
+    phi: Phi = RELU
+    """Slopes of the activation."""
+
+    @property
+    def plain(self) -> Laws:
+        """The same without bias and correlations: the angle is then that of the activations."""
+        none = np.zeros_like(self.g)
+        return Laws(none, none, np.full_like(none, -np.inf), self.phi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +123,10 @@ class Nodes:
     """(dΣ/dt)/N, shape (5, 5, P)."""
 
     @classmethod
-    def of(cls, state: State, width: FloatArray) -> Nodes:
-        """Return the nodes of a layer of `width` nodes, shape (P,)."""
-        values, slopes, bends = mean_curves(state.angle)
-        covariance, change = node_covariance(state.angle, values, slopes)
+    def of(cls, state: State, width: FloatArray, phi: Phi = RELU) -> Nodes:
+        """Return the nodes of a layer of `width` nodes, shape (P,); `phi` has their slopes."""
+        values, slopes, bends = mean_curves(state.angle, phi)
+        covariance, change = node_covariance(state.angle, values, slopes, phi)
         return cls(values, slopes, bends, factor(covariance) / np.sqrt(width), change / width)
 
 

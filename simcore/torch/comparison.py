@@ -198,13 +198,7 @@ def compare(
     followed = [inputs[[a, b]] for a, b in chosen]
     broken = tuple(_broken(traced, layers, law.fan_ins, inputs.shape[1]))
     found = _mean_field(law, followed) if law.is_known else {}
-    if (
-        found
-        and not broken
-        and law.slopes == {RELU}
-        and ensemble.name not in ASYMMETRIC
-        and ensemble.weights == "normal"
-    ):
+    if found and not broken and ensemble.name not in ASYMMETRIC and ensemble.weights == "normal":
         found |= _first_order(law, traced.width.values, followed)
     others = tuple(traced.not_seen.split(", ")) if traced.not_seen else ()
     strange = () if law.is_known else (f"activations of the slopes {_listed(slopes)}",)
@@ -320,6 +314,7 @@ def _first_order(
         q1=q1,
         q2=q2,
         distance=distance,
+        slopes=next(iter(law.slopes)),
     )
     return {f"{name}_theory_1n": mean[name] for name in FIRST_ORDER} | {
         f"{name}_theory_1n_std": std[name] for name in FIRST_ORDER

@@ -81,6 +81,16 @@ def test_fixed_points_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[4][7:] == ["1.46694", "2.60974"]
 
 
+def test_fixed_points_of_slopes_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "fixed-point --slopes abs --k 0,inf")
+    assert [line[:4] for line in lines[1:3]] == [
+        ["0", "1", "critical", "1"],
+        ["inf", "1.6589", "chaotic", "0"],
+    ]
+    border = next(x for x in printed(capsys, "growth --slopes abs") if "preserving" in x[0])
+    assert border[2] == "1"
+
+
 def test_long_tables_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "fixed-point --k 0:1:30")
     assert " ".join(lines[21]) == "... and 10 more points; -o table.csv has all of them"
@@ -266,6 +276,9 @@ MISTAKES = [
     ("phase-diagram --k 1", "--k 1: must have several values"),
     ("phase-diagram --sigma-b 0,1", "--sigma-b 1: must be one value"),
     ("phase-diagram --sigma-w critical", "--sigma-w critical: must be numbers"),
+    ("growth --ensemble rai --slopes abs", "--slopes abs: are not for rai"),
+    ("fixed-point --slopes leaky", "--slopes leaky: is not known"),
+    ("map --slopes shaped:0,-1", "--slopes shaped:0,-1: follow the width"),
     ("growth --ensemble rai --sigma-w 0.1", "--sigma-w 0.1: must be at least 0.4"),
     ("growth --sigma-w 1.2 -o f.pdf", "has one value"),
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -22,11 +20,9 @@ pytestmark = pytest.mark.xdist_group("gpu")
 
 
 @pytest.fixture(scope="session")
-def kernels(
-    asymmetric_programs: Compiled, libraries: Callable[[tuple[int, int]], Compiled]
-) -> Compiled:
+def kernels(asymmetric_programs: Compiled, compiled: Compiled) -> Compiled:
     """The kernels of `rai` and `raai`, and those of the statistics."""
-    return {**libraries((9, 0)), **asymmetric_programs}
+    return {**compiled, **asymmetric_programs}
 
 
 def samplers_launches(device: Emulated) -> list[str]:

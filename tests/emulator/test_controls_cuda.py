@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from simcore.sampling.pair.cpu import PairSampler
 from simcore.sampling.pair.cuda import PairCudaSampler
 from simcore.sampling.row import FEATURES
 from simcore.statistics.blocks import BLOCK, Task
-from tests.emulator.conftest import AllPtx
+from tests.emulator.conftest import CAPABILITIES, AllPtx
 from tests.emulator.emulated import Compiled, Emulated, FromSource, equal, signals
+from tests.emulator.kernels import SLOPED_POINTS, SLOPES, kernel, signature
 from tests.emulator.launches import one_point
-from tests.emulator.ptx_program import Program
+from tests.emulator.ptx_program import Program, compile_ptx, programs
 
 pytestmark = pytest.mark.xdist_group("gpu")
 
@@ -137,6 +139,21 @@ def both(run: Run, device: Emulated, blocks: int = 1) -> bool:
 def test_tasks_have_the_bytes_of_the_cpu(compiled: Compiled, which: str) -> None:
     device = Emulated(compiled)
     assert both(RUNS[which], device)
+    assert device.names.count("follow") == 1
+
+
+def test_other_activations_than_relu_have_the_bytes_of_the_cpu(
+    libraries: Callable[[tuple[int, int]], Compiled], tmp_path: Path
+) -> None:
+    capability = CAPABILITIES[-1]
+    types = {
+        "advance": (SLOPED_POINTS, *signature("advance")[1:]),
+        "follow": (*signature("follow")[:-1], SLOPES),
+    }
+    sloped = {name: compile_ptx(kernel(name), own, capability) for name, own in types.items()}
+    device = Emulated(libraries(capability) | programs(sloped, tmp_path))
+    run = one_point(40, 1.0, depth=4, trials=64, slopes="0.7,-0.3", controls=True)
+    assert both(run, device)
     assert device.names.count("follow") == 1
 
 

@@ -213,7 +213,6 @@ def test_a_fused_product_is_found(which: str, tmp_path: Path) -> None:
     assert not agree(FromSource(instead=module), CASES["four blocks"])
 
 
-@pytest.mark.parametrize("compiled", [(9, 0)], ids=["cc90"], indirect=True)
 @pytest.mark.parametrize("name", ["finish_blocks", "join_covariances"])
 def test_each_barrier_is_needed(
     name: str, compiled: Compiled, all_ptx: AllPtx, tmp_path: Path

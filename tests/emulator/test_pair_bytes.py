@@ -15,7 +15,7 @@ from simcore.runs.run import Run
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from tests.emulator import probes
 from tests.emulator.conftest import CAPABILITIES, AllPtx
-from tests.emulator.kernels import SLOPED_POINTS, kernel, signature
+from tests.emulator.kernels import KERNELS, SLOPED_POINTS, kernel, signature
 from tests.emulator.launches import device_walk, from_ptx, from_source, given_of, one_point, same
 from tests.emulator.ptx_program import Program, compile_ptx, instructions
 from tests.support.pair_driver import walk
@@ -46,6 +46,13 @@ def test_the_compiled_kernel(program: Program, width: int, reverse: bool) -> Non
     for k in STRENGTHS:
         for sigma_b in BIASES:
             assert same(launched, one_point(width, k, sigma_b=(sigma_b,))), (k, sigma_b)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_capability_has_the_same_ptx(name: str, all_ptx: AllPtx) -> None:
+    """But for names; so that what runs here is what runs on each of them."""
+    first, *others = (instructions(ptx[name]) for ptx in all_ptx.values())
+    assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("name", ["advance", "sum_chunks", "collect"])
@@ -118,11 +125,10 @@ def test_launches_go_on_where_others_ended(program: Program) -> None:
     assert states.tobytes() == whole.states.tobytes()
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("row", [0, 2**32 - 1])
-def test_words_of_philox(capability: tuple[int, int], row: int, tmp_path: Path) -> None:
+def test_words_of_philox(row: int, tmp_path: Path) -> None:
     u64, u32 = types.uint64, types.uint32
-    ptx = compile_ptx(probes.words, (u64, u64, u64, u64, u64, u32[:, ::1]), capability)
+    ptx = compile_ptx(probes.words, (u64, u64, u64, u64, u64, u32[:, ::1]), CAPABILITIES[-1])
     out, expected = np.zeros((2, 4, 300), dtype=np.uint32)
     trial, layer = np.uint64(2**39 + 5), np.uint64(2**24 - 1)
     Program.of(ptx, tmp_path).launch(3, 128, trial, layer, np.uint64(row), *KEY, out)
@@ -131,10 +137,9 @@ def test_words_of_philox(capability: tuple[int, int], row: int, tmp_path: Path) 
     assert np.unique(out).size > 1190
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
-def test_normals(capability: tuple[int, int], tmp_path: Path) -> None:
+def test_normals(tmp_path: Path) -> None:
     u64 = types.uint64
-    ptx = compile_ptx(probes.normals, (u64, u64, u64, u64, types.float32[:, ::1]), capability)
+    ptx = compile_ptx(probes.normals, (u64, u64, u64, u64, types.float32[:, ::1]), CAPABILITIES[-1])
     program = Program.of(ptx, tmp_path)
     for layer in range(1, 40):
         out, words = np.zeros((4, ROOM), dtype=np.float32), np.zeros((4, ROOM), dtype=np.uint32)

@@ -15,6 +15,7 @@ from simcore.sampling.control.places import CARRIED, COEFFICIENTS
 from simcore.sampling.cuda import controls_kernels
 from simcore.sampling.cuda import driver as cuda_blocks
 from simcore.sampling.cuda import statistics_kernels as moment_kernels
+from simcore.sampling.pair import cuda as pair_cuda
 from simcore.sampling.pair import cuda_kernels as pair_kernels
 from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
 from simcore.sampling.pair.cpu import PairSampler
@@ -129,10 +130,14 @@ def test_tasks_are_powers_of_two_within_the_room() -> None:
         assert blocks == 1 or blocks * 64 * depth * 120 <= cuda_blocks.ROWS_BYTES
 
 
-def test_prepare_compiles_what_a_task_needs(compiled: Compiled) -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_prepare_compiles_what_a_task_needs(
+    compiled: Compiled, monkeypatch: pytest.MonkeyPatch, wide: bool
+) -> None:
+    monkeypatch.setattr(pair_cuda, "WIDE", 70 if wide else 71)
     device = Emulated(compiled)
     PairCudaSampler(one_point(70, 1.0), device).prepare()
-    modules = (pair_kernels, pair_wide_kernels, controls_kernels, moment_kernels)
+    modules = [pair_kernels, controls_kernels, moment_kernels] + [pair_wide_kernels] * wide
     known = {name for name in KERNELS if sys.modules[kernel(name).__module__] in modules}
     assert set(device.names) == known
 

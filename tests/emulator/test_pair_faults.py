@@ -136,7 +136,7 @@ def test_waiting_at_different_barriers_is_an_error() -> None:
 
 def test_shared_memory_is_not_zero_at_first(tmp_path: Path) -> None:
     """A kernel that does not load its states gives NaN, not the right bytes by chance."""
-    found, put = "state[thread] = states[block, thread]\n    cuda", "pass\n    cuda"
+    found, put = "state[thread] = points.starts[point, thread]\n", "pass\n"
     module = kernel_with(found, put, tmp_path)
     made = device_walk(from_source(module.advance), RUNS[0], 1)
     assert not passes(from_source(module.advance), RUNS[0])

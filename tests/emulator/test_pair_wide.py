@@ -176,7 +176,6 @@ def test_other_nodes_are_found(found: str, put: str, tmp_path: Path) -> None:
     assert not same(device, one_point(1030, 1.0, depth=1))
 
 
-@pytest.mark.parametrize("compiled", [(9, 0)], ids=["cc90"], indirect=True)
 @pytest.mark.parametrize("name", ["sum_chunks", "fold_chunks", "finish_wide"])
 def test_each_barrier_is_needed(
     name: str, compiled: Compiled, all_ptx: AllPtx, tmp_path: Path

@@ -8,13 +8,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.evidence import angles, death, depth_width, lengths, phases, priors, pytorch, scales
+from tests.evidence import (
+    angles,
+    death,
+    depth_width,
+    lengths,
+    phases,
+    priors,
+    pytorch,
+    scales,
+    slopes,
+)
 from tests.evidence.row import FULL, SMALL, Effort, Found, Row
 from tests.evidence.writing import PICTURE, draw_spread, markdown, plot
 from tests.support.table_command import chosen, measured
 from tests.support.table_command import options as options_of
 
-FAMILIES = (angles, lengths, scales, death, priors, phases, depth_width, pytorch)
+FAMILIES = (angles, lengths, scales, death, priors, phases, slopes, depth_width, pytorch)
 ROWS: dict[str, Row] = {row.name: row for family in FAMILIES for row in family.ROWS}
 WRONG: dict[str, Row] = {row.name: row for family in FAMILIES for row in family.WRONG}
 

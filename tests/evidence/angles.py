@@ -142,7 +142,7 @@ def jakub() -> list[Row]:
 # --- the decay of 1 − c ---------------------------------------------------------------------------
 
 OF_DECAY = "simulate --width 1024,4096 --depth 512 --correlation 0 --trials 1000"
-EARLY, LATE = 128, 512
+EARLY, LATE, FAR = 128, 512, 40_000
 
 
 def decay(effort: Effort, published: float) -> Found:
@@ -153,8 +153,8 @@ def decay(effort: Effort, published: float) -> Found:
     )
     # The correction at these depths is that of infinite width, whose recursion has no error.
     exact = _slope(trajectory(LATE, distance=1.0).distance, np.zeros(LATE))[0]
-    far = trajectory(200_000, distance=1.0).distance
-    limit = (far[-1] ** -0.5 - far[99_999] ** -0.5) / 100_000
+    far = trajectory(FAR, distance=1.0).distance
+    limit = (far[-1] ** -0.5 - far[FAR // 2 - 1] ** -0.5) / (FAR // 2)
     return compared(_square(value * limit / exact), _square(value) * 2.0 * error / value, published)
 
 
@@ -183,7 +183,7 @@ HAYOU = Row(
     "9π²/2 = 44.41",
     partial(decay, published=4.5 * math.pi**2),
     why="slope of 1/√(1 − c) from layer 128 to 512, extrapolated to N = ∞, times the ratio of "
-    "slopes up to layer 2·10⁵ and up to 512 in mean field",
+    "slopes up to layer 40,000 and up to 512 in mean field",
 )
 
 

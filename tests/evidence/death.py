@@ -132,11 +132,11 @@ def dead_units(effort: Effort, count: int) -> Found:
     ds = simulated(DEAD_COMMAND.format(trials=trials), Effort(1, effort.seed), make)
     at = ds.isel(layer=-1)
     value, error = 256 * float(at.dead), 256 * float(at.dead_stderr)
-    shown = count if effort.divisor == 1 else 300
+    shown = count if effort.divisor == 1 else 50
     theory = 256 * float(dead_of_pairs(32, k=0.0, distances=[1.0] * (shown // 2))[-1])
     if effort.divisor > 1:
         spread = abs(value - theory) <= 0.5 * theory + 4.0 * error
-        return Found(f"{value:.0f} of 300 directions", REPRODUCED if spread else CONTRADICTED)
+        return Found(f"{value:.0f} of 50 directions", REPRODUCED if spread else CONTRADICTED)
     mean = float(np.mean(theirs))
     own = float(np.std(theirs, ddof=1)) / math.sqrt(3)
     found = compared(value, math.hypot(error, own), mean)
@@ -145,7 +145,7 @@ def dead_units(effort: Effort, count: int) -> Found:
 
 
 def few_directions() -> Floats:
-    return inputs_of(300, 256)
+    return inputs_of(50, 256)
 
 
 def rows() -> list[Row]:

@@ -1,4 +1,4 @@
-"""Depth in proportion to width: Li, Nica and Roy's diffusion of shaped ReLU; leaky gains."""
+"""Depth in proportion to width: Li, Nica and Roy's diffusion of shaped ReLU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import partial
 
 from scipy import stats
 
-from simcore.physics.slopes import norm_preserving_sigma_w
 from simcore.theory import sde
 from tests.evidence.row import (
     CONTRADICTED,
@@ -24,7 +23,6 @@ from tests.evidence.row import (
 __all__ = ["ROWS", "WRONG"]
 
 LI = "Li, Nica & Roy, arXiv 2206.02768, theorem 3.2"
-HE = "He et al., arXiv 1502.01852, equation 15"
 SHAPE, START = (0.0, -1.0), 0.3
 TRIALS = {64: 20_000, 256: 5_000, 1024: 1_000}
 APPROACH = 0.6
@@ -61,12 +59,6 @@ def whole_law(effort: Effort, width: int) -> Found:
     return Found(f"KS p = {p:.2g} of {c.size}", verdict)
 
 
-def gain(effort: Effort) -> Found:
-    """Compare the variance of the weights that keeps the mean square of a leaky ReLU."""
-    assert effort
-    return compared(norm_preserving_sigma_w(0.0, (1.0, 0.25)) ** 2, 0.0, 2.0 / 1.0625, 1e-12)
-
-
 def rows() -> list[Row]:
     law = sde(1.0, shape=SHAPE, correlation=START)
     found = []
@@ -91,16 +83,7 @@ def rows() -> list[Row]:
                 partial(whole_law, width=width),
             )
         )
-    return [
-        *found,
-        Row(
-            "he/gain of a leaky ReLU, a = 0.25",
-            HE,
-            "simulate --slopes leaky:0.25",
-            "2/(1 + a²) = 1.882",
-            gain,
-        ),
-    ]
+    return found
 
 
 ROWS = rows()

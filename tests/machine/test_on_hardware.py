@@ -27,10 +27,10 @@ pytestmark = pytest.mark.gpu
 RUNS: dict[str, dict[str, Any]] = {
     "narrow": {"width": (1, 5, 63), "depth": 20, "trials": 500},
     "chunks": {"width": (511, 512, 4096), "depth": 10, "trials": 130},
-    "wide, few trials": {"width": (70_000,), "depth": 3, "trials": 70},
+    "wide, few trials": {"width": (270_000,), "depth": 3, "trials": 70},
     "wide, many trials": {"width": (70_000,), "depth": 2, "trials": 1024},
     "wide and narrow, few trials": {
-        "layer_widths": (70_000, 63, 1000, 100_000),
+        "layer_widths": (270_000, 63, 1000, 300_000),
         "depth": 4,
         "trials": 5,
     },

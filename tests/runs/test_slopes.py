@@ -85,15 +85,31 @@ def test_coordinates() -> None:
 def test_dead_networks_are_absent_where_no_signal_dies() -> None:
     leaky = run(slopes="leaky:0.2")
     assert not set(HAZARDS) & {o.name for o in observables_of(leaky)}
-    assert "dead networks are absent: no signal dies" in in_words(leaky)
+    assert in_words(leaky).endswith(
+        "inactive_both; dead networks are absent: no signal dies where s- is not 0; "
+        "exact at any width: the theory of inactive1, inactive2"
+    )
+    narrow = in_words(run(slopes="leaky:0.2", width=(16,)))
+    assert narrow.startswith(
+        "none: they need layers of at least 20 nodes; dead networks are absent"
+    )
     for dying in (run(slopes="0.5,0"), run(negative_slope=(0.0, 1.0))):
         assert set(HAZARDS) <= {o.name for o in observables_of(dying)}
     dataset = simcore.simulate(width=8, depth=2, slopes="leaky:0.2", trials=64)
     assert "dead_network1" not in dataset
     assert dataset.attrs["slopes"] == "1,0.2"
     assert dataset.mean1.shape == (2,)
-    assert "correlation_theory_1n" not in dataset
+    assert "correlation_controlled" not in dataset
+    assert dataset.correlation_theory_1n.shape == (2,)
     np.testing.assert_array_equal(dataset.inactive1_theory, 0.5)
+
+
+def test_points_of_a_sweep_that_has_controls() -> None:
+    """ReLU dies too often at this width; the others do not."""
+    given: dict[str, Any] = {"width": 20, "depth": 2, "trials": 64, "negative_slope": (0.0, 0.2)}
+    dataset = simcore.simulate(**given)
+    known = np.isfinite(dataset.correlation_controlled).all("layer")
+    assert known.values.tolist() == [False, True]
 
 
 def test_inputs_of_one_network() -> None:
@@ -116,7 +132,7 @@ def test_inputs_of_one_network() -> None:
     ("options", "words"),
     [
         ({"ensemble": "rai"}, "rai and raai"),
-        ({"controls": "on"}, "only ReLU"),
+        ({"controls": "on", "width": (16,)}, "at least 20 nodes"),
         ({"until_stderr": "dead_network1=0.1"}, "no signal dies"),
         ({"until_stderr": "dead_inputs=0.1", "shared_network": True}, "no signal dies"),
     ],

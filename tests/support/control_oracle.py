@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from simcore.physics.slopes import RELU, Slopes
 from simcore.theory.expansion import Expansion
 from simcore.theory.node_moments import Angle, mean_curves, node_covariance
 
@@ -21,21 +22,25 @@ MANY = 1000
 """Networks from which on the law is interpolated between as many angles, to 1e-6."""
 
 
-def law(theta: Floats) -> tuple[Floats, Floats]:
+def law(theta: Floats, phi: Slopes = RELU) -> tuple[Floats, Floats]:
     """Return μ, shape (5, n), and Σ, (5, 5, n), of one node of n networks, by quadrature."""
     if theta.size > MANY:
         grid = np.linspace(theta.min(), theta.max(), MANY)
         parts = [
-            np.interp(theta, grid, row) for part in law(grid) for row in part.reshape(-1, MANY)
+            np.interp(theta, grid, row) for part in law(grid, phi) for row in part.reshape(-1, MANY)
         ]
         return np.array(parts[:5]), np.array(parts[5:]).reshape(5, 5, theta.size)
     angle = Angle.of(np.log(np.tan(theta / 2.0)))
-    means, slopes, _ = mean_curves(angle)
-    return means, node_covariance(angle, means, slopes)[0]
+    means, slopes, _ = mean_curves(angle, phi)
+    return means, node_covariance(angle, means, slopes, phi)[0]
 
 
 def controls(
-    seen: Floats, widths: Sequence[int] | npt.NDArray[np.int64], path: Expansion, fault: str = ""
+    seen: Floats,
+    widths: Sequence[int] | npt.NDArray[np.int64],
+    path: Expansion,
+    fault: str = "",
+    phi: Slopes = RELU,
 ) -> dict[str, list[tuple[Floats, Floats, Floats]]]:
     """Return the controls, first order, second order, quadratic: of ln K₁₁, of t without and with
     the layer's own sampling, and of t of the activations.
@@ -54,7 +59,7 @@ def controls(
     for layer in range(layers):
         cosine, sine, *rest = seen[:, layer].T
         theta = np.arctan2(sine, cosine)
-        means, covariance = law(theta)
+        means, covariance = law(theta, phi)
         if fault == "covariance":
             covariance = covariance.copy()
             covariance[1, 1] *= 1.05

@@ -1,6 +1,6 @@
 """Moments of a pair of nodes in closed form, in multiple-precision arithmetic; nothing is scaled.
 
-With a, b standard normals at an angle θ, x = max(a, 0), y = max(b, 0), theory.md 5, 'Yardsticks'.
+With a, b standard normals at an angle θ, x = φ(a), y = φ(b), φ with the slopes (s₊, s₋).
 """
 
 from __future__ import annotations
@@ -11,9 +11,21 @@ from mpmath import mp, mpf
 
 Number = Any
 
+RELU = (1, 0)
 
-def joint(p: int, q: int, theta: Number) -> Number:
-    """E x^p y^q for p + q ≤ 4."""
+
+def joint(p: int, q: int, theta: Number, slopes: tuple[Number, Number] = RELU) -> Number:
+    """E x^p y^q for p + q ≤ 4: quadrants in which a and b have one sign, then the two others."""
+    above, below = mpf(slopes[0]), -mpf(slopes[1])
+    same = (above ** (p + q) + below ** (p + q)) * both_active(p, q, theta)
+    if not p or not q:
+        return same
+    others = above**p * below**q + below**p * above**q
+    return same + others * both_active(p, q, mp.pi - theta)
+
+
+def both_active(p: int, q: int, theta: Number) -> Number:
+    """E x^p y^q of ReLU."""
     if p < q:
         p, q = q, p
     s, c, psi, pi = mp.sin(theta), mp.cos(theta), mp.pi - theta, mp.pi
@@ -28,11 +40,13 @@ def joint(p: int, q: int, theta: Number) -> Number:
     }[p, q]
 
 
-def residual(p: int, q: int, theta: Number, unit: Number) -> Number:
+def residual(
+    p: int, q: int, theta: Number, unit: Number, slopes: tuple[Number, Number] = RELU
+) -> Number:
     """E x^p r̄^q, r̄ = (x cos θ − y)/unit."""
     c = mp.cos(theta)
     terms = (
-        mp.binomial(q, j) * c ** (q - j) * (-1) ** j * joint(p + q - j, j, theta)
+        mp.binomial(q, j) * c ** (q - j) * (-1) ** j * joint(p + q - j, j, theta, slopes)
         for j in range(q + 1)
     )
     return sum(terms) / unit**q
@@ -42,15 +56,18 @@ POWERS = ((1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
 """The five node averages of the oracle: x, y, x², xy, y²."""
 
 
-def averages(theta: Number) -> list[Number]:
-    return [joint(p, q, theta) for p, q in POWERS]
+def averages(theta: Number, slopes: tuple[Number, Number] = RELU) -> list[Number]:
+    return [joint(p, q, theta, slopes) for p, q in POWERS]
 
 
-def covariance(theta: Number) -> Any:
-    mean = averages(theta)
+def covariance(theta: Number, slopes: tuple[Number, Number] = RELU) -> Any:
+    mean = averages(theta, slopes)
     return mp.matrix(
         [
-            [joint(p + r, q + s, theta) - mean[i] * mean[j] for j, (r, s) in enumerate(POWERS)]
+            [
+                joint(p + r, q + s, theta, slopes) - mean[i] * mean[j]
+                for j, (r, s) in enumerate(POWERS)
+            ]
             for i, (p, q) in enumerate(POWERS)
         ]
     )

@@ -147,6 +147,50 @@ def test_the_phase_diagram_has_all_phases_and_infinite_k() -> None:
         assert np.abs(np.diff(table.fixed_correlation.to_numpy(), axis=axis)).max() < 2.0 * size
 
 
+@pytest.mark.parametrize("slopes", ["leaky:0.2", "abs", (0.7, -0.3)])
+def test_slopes_move_the_phases(slopes: Any) -> None:
+    """σ_w² = 1/A is the line between order and chaos, 1/[A(1 − ηg/π)] that of bounded q."""
+    above, below = {"leaky:0.2": (1.0, 0.2), "abs": (1.0, -1.0)}.get(slopes, slopes)
+    square, step = 0.5 * (above**2 + below**2), 0.5 * (above - below) ** 2 / math.pi
+    table = tables.phase_diagram(k=[-0.5, 0.0, 1.0, INF], slopes=slopes)
+    border = 1.0 / (square - step * table.g.to_numpy())
+    np.testing.assert_allclose(table.unbounded_from, border, rtol=1e-14)
+    variance = table.weight_variance.to_numpy()
+    assert variance[0] == pytest.approx(0.5 / square)
+    assert variance[-1] > 1.2 * border[-1]
+    np.testing.assert_array_equal(table.bounded, variance < border[:, None] * (1.0 - 1e-9))
+    chaotic = (table.phase == "chaotic").to_numpy()
+    parted = np.abs(variance * square - 1.0) > 1e-9
+    np.testing.assert_array_equal(chaotic[2:, parted], [(variance > 1.0 / square)[parted]] * 2)
+    assert not chaotic[:2].any()
+    assert (float(table.positive_slope), float(table.negative_slope)) == (above, below)
+
+
+def test_tables_of_slopes_are_those_of_one_point() -> None:
+    """And σ_w follows them; a table of ReLU names no slopes."""
+    phi = (1.0, -0.5)
+    point = theory.fixed_point(k=1.0, slopes=phi)
+    table = tables.fixed_points(k=[0.0, 1.0], slopes="1,-0.5")
+    assert float(table.depth_scale_correlation.sel(k=1.0)) == point.depth_scale_correlation
+    assert float(table.chi_pair.sel(k=1.0)) == point.chi_pair
+    preserving = 1.0 / math.sqrt(0.625 - 0.5 * 2.25 / (2.0 * math.pi))
+    assert float(table.sigma_w.sel(k=1.0)) == pytest.approx(preserving, rel=1e-15)
+    mapped = tables.maps(k=1.0, correlation=[0.3, 0.5], slopes=phi)
+    exact = theory.correlation_map(np.array([0.3, 0.5]), k=1.0, slopes=phi)
+    np.testing.assert_array_equal(mapped.mapped_correlation, exact)
+    assert float(mapped.fixed_correlation) == point.correlation
+    grown = tables.growth_rates(k=1.0, slopes=phi)
+    assert float(grown.norm_preserving_sigma_w) == pytest.approx(preserving, rel=1e-15)
+    np.testing.assert_allclose(grown.growth, (grown.sigma_w / preserving) ** 2, rtol=1e-14)
+    path = tables.trajectories(5, k=1.0, slopes=phi, gradients=True)
+    back = theory.gradient_trajectory(5, k=1.0, correlation=0.5, slopes=phi)
+    np.testing.assert_array_equal(path.tangent12, back.tangent12)
+    np.testing.assert_array_equal(
+        path.correlation, theory.trajectory(5, k=1.0, correlation=0.5, slopes=phi).correlation
+    )
+    assert "positive_slope" not in tables.fixed_points(slopes="relu").coords
+
+
 # --- maps and growth ----------------------------------------------------------------------------
 
 
@@ -161,7 +205,8 @@ def test_maps_at_known_points() -> None:
 
 
 def test_a_map_crosses_the_diagonal_at_its_fixed_point() -> None:
-    for law in ({"k": 1.0}, {"k": 3.0, "sigma_w": 1.5, "sigma_b": 0.2}):
+    laws: list[dict[str, Any]] = [{"k": 1.0}, {"k": 3.0, "sigma_w": 1.5, "sigma_b": 0.2}]
+    for law in laws:
         c = float(tables.maps(**law).fixed_correlation)
         assert 0.0 < c < 1.0
         assert tables.maps(correlation=c, **law).mapped_correlation.item() == pytest.approx(c)
@@ -282,6 +327,9 @@ def test_asymmetric_ensembles_are_followed_at_their_fan_in() -> None:
         (lambda: tables.phase_diagram(sigma_w="critical"), "sigma_w"),
         (lambda: tables.phase_diagram(sigma_b=[0.1, 0.2]), "sigma_b"),
         (lambda: tables.growth_rates(ensemble="raai", sigma_w=0.01), "sigma_w"),
+        (lambda: tables.growth_rates(ensemble="raai", k=1.0, slopes="abs"), "slopes"),
+        (lambda: tables.trajectories(3, slopes="shaped:0,-1"), "slopes"),
+        (lambda: tables.trajectories(3, slopes="abs", width=8), "width"),
     ],
 )
 def test_mistakes_name_their_field(make: Any, field: str) -> None:
@@ -327,6 +375,7 @@ def test_every_choice_of_a_figure_is_drawn(kind: str, tmp_path: Path) -> None:
         lambda: tables.growth_rates(k=[0.0, 1.0, INF], sigma_w="critical"),
         lambda: tables.phase_diagram(k=[-0.5, 1.0], sigma_w=[1.0, 2.0], sigma_b=0.0),
         lambda: tables.phase_diagram(k=[0.2, 0.5], sigma_w=[1.45, 1.5]),
+        lambda: tables.phase_diagram(k=[-0.6, 1.0, INF], slopes="abs"),
         lambda: tables.fixed_points(k=[-0.5, 0.0, 0.5, 1.0, 2.0, 3.0, INF]),
         lambda: tables.fixed_points(k=[0.0, 1.0], sigma_b=list(np.linspace(0.1, 1.0, 10))),
         lambda: tables.trajectories(1, k=[float(k) for k in range(20)]),

@@ -161,7 +161,8 @@ def expected_fold(before: State, after: State, oracle: Oracle) -> float:
 @pytest.mark.parametrize("k", [-0.5, 1.0])
 def test_the_recursion_of_the_fold(k: float, fold: float, t: float) -> None:
     g, sigma_w, sigma_b = correlation_strength(k), 1.3, 0.7
-    law = Laws(*(np.array([x]) for x in (g, 2.0 * math.log(sigma_w), 2.0 * math.log(sigma_b))))
+    weight, bias = 2.0 * math.log(sigma_w), 2.0 * math.log(sigma_b)
+    law = Laws(np.array([g]), np.array([weight]), np.array([bias]))
     before = state(t, fold)
     after = advance(before, Nodes.of(before, np.array([50.0])), law)
     with mp.workdps(60):

@@ -23,7 +23,7 @@ from simcore.physics.observables import CONTROLLED
 from simcore.sampling import row as shown
 from simcore.statistics.blocks import BLOCK
 
-from .node_law import MEAN_X, MEAN_X2, X2_X, X2_X2, X_X, node_law
+from .node_law import node_law, x_law
 from .own_law import log_shift, mean_correlation
 from .places import (
     AFTER,
@@ -67,18 +67,23 @@ class Controls(NamedTuple):
     program: Steps
     columns: int
     """Columns of a pair in a row."""
+    slopes: tuple[float, ...] = ()
+    """As in `activation.sent`; their number is part of the type."""
 
 
-def controls_of(k: Floats, program: Steps, columns: int) -> Controls:
+def controls_of(
+    k: Floats, program: Steps, columns: int, slopes: tuple[float, ...] = ()
+) -> Controls:
     """Return the controls of a block, before `start`, from coefficients and passes of its pairs."""
-    return Controls(k, np.zeros((len(k), CARRIED, BLOCK)), np.zeros(ROWS * BLOCK), program, columns)
+    carried, rows = np.zeros((len(k), CARRIED, BLOCK)), np.zeros(ROWS * BLOCK)
+    return Controls(k, carried, rows, program, columns, slopes)
 
 
 # --- one layer ------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True, forceinline=True, error_model="numpy")
-def _find_law(w, lanes):
+def _find_law(slopes, w, lanes):
     """Write θ, μ(θ) and Σ(θ) of a node, but what never changes.
 
     Where `lanes` is a constant, and no division is checked, this becomes a vector loop.
@@ -101,20 +106,21 @@ def _find_law(w, lanes):
             w[(SIGMA + 12) * lanes + t],
             w[(SIGMA + 13) * lanes + t],
             w[(SIGMA + 14) * lanes + t],
-        ) = node_law(w[COS * lanes + t], w[SIN * lanes + t])
+        ) = node_law(slopes, w[COS * lanes + t], w[SIN * lanes + t])
 
 
 @njit(inline="always")
-def _write_constants(w, lanes):
+def _write_constants(slopes, w, lanes):
     """Write what never changes; rows to which no pass adds are 0."""
+    mean1, mean2, x_x, x2_x, x2_x2 = x_law(slopes)
     for i in range(ROWS * lanes):
         w[i] = 0.0
     for t in range(lanes):
-        w[MEAN * lanes + t] = MEAN_X
-        w[(MEAN + 1) * lanes + t] = MEAN_X2
-        w[SIGMA * lanes + t] = X_X
-        w[(SIGMA + 1) * lanes + t] = X2_X
-        w[(SIGMA + 2) * lanes + t] = X2_X2
+        w[MEAN * lanes + t] = mean1
+        w[(MEAN + 1) * lanes + t] = mean2
+        w[SIGMA * lanes + t] = x_x
+        w[(SIGMA + 1) * lanes + t] = x2_x
+        w[(SIGMA + 2) * lanes + t] = x2_x2
         w[ONES * lanes + t] = 1.0
 
 
@@ -217,15 +223,18 @@ def follow(controls, widths, layer0, rows):
     """
     for pair in range(controls.k.shape[0]):
         own = rows[:, :, pair * controls.columns : (pair + 1) * controls.columns]
-        k, carried = controls.k[pair], controls.carried[pair]
-        follow_pair(controls.program, k, widths, layer0, carried, own, controls.rows, BLOCK)
+        carried, given = controls.carried[pair], (controls.program, controls.k[pair])
+        follow_pair(controls.slopes, given, widths, layer0, carried, own, controls.rows, BLOCK)
 
 
 @njit(inline="always")
-def follow_pair(program, k, widths, layer0, carried, rows, w, lanes):
-    """Do so for the trials of one pair, of which the scratch `w` has as many lanes, or more."""
-    begin = shown.FEATURES
-    _write_constants(w, lanes)
+def follow_pair(slopes, given, widths, layer0, carried, rows, w, lanes):
+    """Do so for the trials of one pair, of which the scratch `w` has as many lanes, or more.
+
+    `given` has the passes of a layer, and the coefficients of the pair.
+    """
+    begin, (program, k) = shown.FEATURES, given
+    _write_constants(slopes, w, lanes)
     for i in range(CARRIED):
         for t in range(lanes):
             w[(DELTA + i) * lanes + t] = carried[i, t]
@@ -233,7 +242,7 @@ def follow_pair(program, k, widths, layer0, carried, rows, w, lanes):
         for t in range(rows.shape[0]):
             for i in range(SEEN):
                 w[i * lanes + t] = rows[t, j, begin + i]
-        _find_law(w, lanes)
+        _find_law(slopes, w, lanes)
         _take_passes(program, k[layer0 + j], w, lanes)
         _own_lengths(log_shift(widths[layer0 + j]), w, lanes)
         for t in range(rows.shape[0]):

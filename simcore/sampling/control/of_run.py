@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from simcore.runs.controls import rarely_dies
+from simcore.runs.controls import has_controls
 from simcore.runs.predictions import signals
 from simcore.runs.run import Run
 from simcore.sampling.pair.physics import Physics
@@ -44,13 +44,17 @@ class RunControls:
         with self._lock:
             if self._program is None or self._program[0] is not k:
                 self._program = k, program_of(k)
-            return controls_of(*self._program, len(self._run.columns.of_pair))
+            return controls_of(*self._program, len(self._run.columns.of_pair), self.slopes(point))
+
+    def slopes(self, point: int) -> tuple[float, ...]:
+        """Return the slopes of a point, as kernels take them."""
+        return Physics.of(self._run.points[point]).slopes
 
     def coefficients(self, point: int) -> Floats:
         """Return the coefficients of a point, shape (pair, depth, COEFFICIENTS).
 
-        NaN where there are no controls: where a network may die, and for a signal that the weights
-        do not see.
+        NaN where there are no controls (`has_controls`), and for a signal that the weights do not
+        see.
         """
         if not self.pairs:
             return np.empty((0, self._run.depth, COEFFICIENTS))
@@ -68,11 +72,11 @@ class RunControls:
         for number in numbers:
             point = run.points[number]
             profile = tuple(point.layer_widths(run.depth).tolist())
-            if rarely_dies(point.widths[: run.depth], run.depth):
+            if has_controls(point.widths[: run.depth], run.depth, point.slopes):
                 for pair, (q1, q2, distance) in enumerate(signals(run, point)):
                     if q1 > 0.0 and q2 > 0.0:
                         law = point.k, point.sigma_w, point.sigma_b or 0.0
-                        start = Start(*law, q1, q2, distance), profile
+                        start = Start(*law, q1, q2, distance, point.slopes), profile
                         places[number, pair] = starts.setdefault(start, len(starts))
         shape = self.pairs, run.depth, COEFFICIENTS
         found = {number: np.full(shape, np.nan) for number in numbers}

@@ -23,7 +23,7 @@ from simcore.sampling.pair.sums import SUMS, TOTALS
 from simcore.statistics.blocks import BLOCK
 
 from . import follow, places
-from .node_law import MEAN_X, MEAN_X2, X2_X, X2_X2, X_X, node_law
+from .node_law import node_law, x_law
 from .own_law import mean_correlation
 from .program import program_of
 
@@ -52,13 +52,13 @@ OBSERVED = slice(places.OBSERVED, places.ONE)
 
 
 @njit(nogil=True, cache=True)
-def _draw(width, state, normals, totals, room):
+def _draw(slopes, width, state, normals, totals, room):
     """Write the sums of a layer to `totals`, as if `width` nodes had been drawn."""
     cosine, sine, _, _, _, _ = of_pairs.direction(state)
-    law = node_law(cosine, sine)
+    law = node_law(slopes, cosine, sine)
     mean, root = room[places.AVERAGES], room[: places.AVERAGES]
-    mean[0], mean[1], mean[2], mean[3], mean[4] = MEAN_X, MEAN_X2, law[1], law[2], law[3]
-    root[0, 0], root[1, 0], root[1, 1] = X_X, X2_X, X2_X2
+    mean[0], mean[1], root[0, 0], root[1, 0], root[1, 1] = x_law(slopes)
+    mean[2], mean[3], mean[4] = law[1], law[2], law[3]
     root[2, 0], root[2, 1], root[2, 2] = law[4], law[5], law[6]
     root[3, 0], root[3, 1], root[3, 2], root[3, 3] = law[7], law[8], law[9], law[10]
     for j in range(places.AVERAGES):
@@ -83,7 +83,7 @@ def _draw(width, state, normals, totals, room):
     totals[6] = width * spread * w[1]
     totals[7] = width * max(LEAST, 1.0 + math.sqrt(2.0) * spread * w[2])
     for i in range(SUMS, TOTALS):
-        totals[i] = 0.0
+        totals[i] = 0.5  # neither none nor all of the nodes are inactive
 
 
 @njit(nogil=True, cache=True)
@@ -93,7 +93,7 @@ def run_surrogates(physics, widths, states, normals, rows):
     room = np.empty((places.AVERAGES + 1, places.AVERAGES))
     for t in range(states.shape[0]):
         for layer in range(widths.size):
-            _draw(widths[layer], states[t], normals[t, layer], totals, room)
+            _draw(physics.slopes, widths[layer], states[t], normals[t, layer], totals, room)
             of_pairs.finish_layer(physics, widths[layer], totals, states[t], rows[t, layer])
 
 
@@ -137,7 +137,7 @@ def fitted(
     observed = k[:, OBSERVED].reshape(depth, len(CONTROLLED), 3)
     both = [_with_observed(k, observed * np.array(kept)) for kept in ((1, 0, 0), (0, 1, 1))]
     program = program_of(k)
-    controls = [follow.controls_of(part[None], program, COLUMNS) for part in both]
+    controls = [follow.controls_of(part[None], program, COLUMNS, physics.slopes) for part in both]
     layers = np.unique(np.linspace(0, depth - 1, FITTED).astype(int))
     parts: list[list[Floats]] = [[], [], []]
     for layer0 in range(0, depth, SEGMENT):
@@ -188,9 +188,10 @@ def _values(rows: Floats, k: Floats) -> Floats:
     values[:, :, places.INACTIVE] = (math.pi - np.arctan2(sine, cosine)) * places.PER_TURN
     w1, w2, w3 = np.moveaxis(rows[:, :, shown.FEATURES + places.FIRST_OWN :][:, :, :3], -1, 0)
     second = 1.0 + cosine**2 * w1 - 2.0 * cosine * sine * w2 + sine**2 * w3
-    for i, own in enumerate((1.0 + w1, second)):
-        values[:, :, i] /= own
-        values[:, :, i + 2] -= np.log(own)
+    with np.errstate(invalid="ignore", divide="ignore"):  # normal w may leave no ⟨h²⟩ > 0
+        for i, own in enumerate((1.0 + w1, second)):
+            values[:, :, i] /= own
+            values[:, :, i + 2] -= np.log(own)
     return values
 
 

@@ -31,6 +31,8 @@ class DeviceControls:
         Nodes of every layer, shape (depth,).
     columns
         Columns of a pair in a row.
+    slopes
+        As in `activation.sent`.
     """
 
     def __init__(
@@ -39,9 +41,11 @@ class DeviceControls:
         coefficients: npt.NDArray[np.float64],
         widths: npt.NDArray[np.int64],
         columns: int,
+        slopes: tuple[float, ...] = (),
     ) -> None:
         self._device, self._pairs, self._columns = device, len(coefficients), columns
         self._carried: Any = None
+        self._slopes = slopes
         if self._pairs:
             self._k, self._widths = device.put(coefficients), device.put(widths)
             self._program = device.put(program_of(coefficients))
@@ -56,9 +60,9 @@ class DeviceControls:
         if layer0 == 0:
             self._carried = self._device.room((self._pairs, trials, CARRIED))
         blocks = -(-self._pairs * trials // kernels.THREADS)
-        numbers = layer0, self._columns
-        given = (self._program, self._k, self._widths, *numbers, self._carried, rows)
-        self._device.launch(kernels.follow, blocks, kernels.THREADS, *given)
+        given = self._program, self._k, self._widths, layer0, self._columns
+        launched = kernels.follow, blocks, kernels.THREADS
+        self._device.launch(*launched, *given, self._carried, rows, self._slopes)
 
 
 def coefficient_bytes(pairs: int, depth: int) -> int:

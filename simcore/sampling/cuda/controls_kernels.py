@@ -19,12 +19,13 @@ _u32 = np.uint32
 
 
 @kernel(lto=False, cache=True)
-def follow(program, k, widths, layer0, columns, carried, rows):
+def follow(program, k, widths, layer0, columns, carried, rows, slopes):
     """Replace what samplers see of pairs by controlled values, in consecutive layers.
 
     As `control.follow.follow`, for the trials of a launch. `program` has the passes of a layer, `k`
-    the shape (pair, depth, COEFFICIENTS); `columns` are those of a pair in a row. δ, ε and Z move
-    on in `carried`, (pair, trial, CARRIED), which need not be initialised in the first layer.
+    the shape (pair, depth, COEFFICIENTS); `columns` are those of a pair in a row, `slopes` as in
+    `activation.sent`. δ, ε and Z move on in `carried`, (pair, trial, CARRIED), which need not be
+    initialised in the first layer.
     """
     trials, pairs = _u32(rows.shape[0]), _u32(k.shape[0])
     number = _u32(_u32(cuda.blockIdx.x) * _u32(THREADS) + _u32(cuda.threadIdx.x))
@@ -36,6 +37,6 @@ def follow(program, k, widths, layer0, columns, carried, rows):
     for i in range(CARRIED):
         moving[i, 0] = carried[pair, trial, i] if layer0 > 0 else 0.0
     own = rows[trial : trial + 1, :, pair * columns : (pair + 1) * columns]
-    follow_pair(program, k[pair], widths, layer0, moving, own, scratch, 1)
+    follow_pair(slopes, (program, k[pair]), widths, layer0, moving, own, scratch, 1)
     for i in range(CARRIED):
         carried[pair, trial, i] = moving[i, 0]

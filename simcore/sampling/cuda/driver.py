@@ -188,7 +188,8 @@ class CudaBlockSampler(TaskSampler):
         for s in stretches:
             if s.point not in self._controls:
                 given = self.controls.coefficients(s.point), self.widths[s.point], pair
-                self._controls[s.point] = DeviceControls(self.device, *given)
+                slopes = self.controls.slopes(s.point)
+                self._controls[s.point] = DeviceControls(self.device, *given, slopes)
             self._controls[s.point].take(piece.layer0, rows[s.row : s.row + s.trials])
 
     @cached_property

@@ -59,9 +59,11 @@ class PairCudaSampler(CudaBlockSampler):
         self.physics = [of_pairs.Physics.of(point) for point in run.points]
 
     def prepare(self) -> None:
-        """Compile the kernels by running a wide layer of one trial, and two blocks of one node."""
+        """Compile the kernels by running two blocks of 64 nodes, and a wide layer if one is."""
         signals = Signals.sharing()
-        tasks = (Task(0, 0, 1, 1), WIDE), (Task(0, 0, 2, 2 * BLOCK), 1)
+        tasks = [(Task(0, 0, 2, 2 * BLOCK), 64)]
+        if max(int(widths.max()) for widths in self.widths) >= WIDE:
+            tasks.append((Task(0, 0, 1, 1), WIDE))
         for slopes, (task, width) in itertools.product(activations(self.run_plan), tasks):
             run = Run(
                 depth=1,
@@ -71,6 +73,7 @@ class PairCudaSampler(CudaBlockSampler):
                 bins=1,
                 device="cuda",
                 slopes=slopes,
+                controls=self.controls.pairs > 0,
             )
             PairCudaSampler(run, self.device).run(task, None, signals)
 
