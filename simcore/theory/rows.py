@@ -70,7 +70,7 @@ def first_orders(
             "q1": points["q0"][part],
             "q2": points["q0"][part],
         }
-        found = [first_order_grid(depth, distance=distance[part], **law)]
+        found = [first_order_grid(depth, distance=distance[part], slopes=slopes, **law)]
         found += [gradient_law(depth, **law, slopes=slopes)] if gradients else []
         for mean, std in found:
             for name in mean:

@@ -101,9 +101,6 @@ def trajectories(
     phi = grids.fixed_slopes(slopes)
     scales, inputs = Scales(ensemble, k, sigma_w, phi), grids.inputs_of(correlation, distance, q0)
     widths = None if width is None else grids.checked_widths(width)
-    if widths is not None and phi != RELU:
-        rule = "is of ReLU alone: first order in 1/N knows no slopes"
-        raise InputError("width", widths[0], rule, "Leave out one of the two.")
     if ensemble not in ASYMMETRIC:
         bias = 0.0 if sigma_b is None else sigma_b
         limit = Grid.of(k=k, sigma_w=scales.swept, sigma_b=bias, **inputs)

@@ -188,6 +188,10 @@ def test_tables_of_slopes_are_those_of_one_point() -> None:
     np.testing.assert_array_equal(
         path.correlation, theory.trajectory(5, k=1.0, correlation=0.5, slopes=phi).correlation
     )
+    wide = tables.trajectories(3, k=1.0, slopes=phi, width=64)
+    first = first_order(3, width=64, k=1.0, correlation=0.5, slopes=phi)
+    np.testing.assert_allclose(wide.log_distance_1n, first.mean["log_distance"], rtol=1e-12)
+    assert "dead_network1" not in wide
     assert "positive_slope" not in tables.fixed_points(slopes="relu").coords
 
 
@@ -329,7 +333,6 @@ def test_asymmetric_ensembles_are_followed_at_their_fan_in() -> None:
         (lambda: tables.growth_rates(ensemble="raai", sigma_w=0.01), "sigma_w"),
         (lambda: tables.growth_rates(ensemble="raai", k=1.0, slopes="abs"), "slopes"),
         (lambda: tables.trajectories(3, slopes="shaped:0,-1"), "slopes"),
-        (lambda: tables.trajectories(3, slopes="abs", width=8), "width"),
     ],
 )
 def test_mistakes_name_their_field(make: Any, field: str) -> None:
