@@ -381,8 +381,11 @@ def _slopes(dataset: xr.Dataset, one: xr.DataArray) -> dict[str, xr.DataArray]:
     names = [str(n).removesuffix("_theory_1n") for n in dataset if str(n).endswith("_theory_1n")]
     if not names or "q0" not in dataset.coords:
         return {}
-    if "width" in dataset["sigma_w"].dims + dataset.get("negative_slope", one).dims:
+    first = dataset.isel(width=0)
+    law = [n for n in ("sigma_w", "positive_slope", "negative_slope") if n in dataset.coords]
+    if any((dataset[n] != first[n].variable).any() for n in law):
         return {}  # shaped networks: the law itself follows the width
+    dataset = dataset.drop_vars(law).assign_coords({n: first[n].variable for n in law})
     like = dataset["correlation_theory"].isel(width=0, drop=True)
     swept = [dim for dim in like.dims if dim != "layer"]
     like = like.transpose(*swept, "layer")

@@ -218,3 +218,21 @@ def test_mistakes(runs: xr.Dataset) -> None:
         scaling(runs, observables=["colour"])
     with pytest.raises(simcore.InputError, match="unfinished"):
         scaling(runs.drop_vars([n for n in runs if "theory" in str(n)]))
+
+
+def test_widths_of_shaped_networks_have_no_slope_of_first_order() -> None:
+    """Their law follows the width, so there is no limit with a series in 1/N around it."""
+    run = Run(depth=3, width=(32, 64), slopes="shaped:0,-1", trials=64)
+    dataset = simcore.simulate(run)
+    assert "correlation_theory_1n" in dataset
+    assert "correlation_slope_theory" not in scaling(dataset).fits
+    assert "ln q" in str(simcore.compare(dataset))
+
+
+def test_slopes_of_first_order_are_those_of_the_activation() -> None:
+    given: dict[str, Any] = {"depth": 3, "width": (1024, 2048), "slopes": "1,0.2", "trials": 64}
+    dataset = simcore.simulate(Run(**given))
+    shift = dataset["log_q1_theory_1n"] - dataset["log_q1_theory"]
+    expected = float((dataset["width"] * shift).isel(width=-1, layer=-1))
+    found = float(scaling(dataset).fits["log_q1_slope_theory"].isel(layer=-1))
+    assert found == pytest.approx(expected, rel=0.01)
