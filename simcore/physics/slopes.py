@@ -56,10 +56,20 @@ def slopes_at(text: str | None, width: int) -> Slopes:
     """Return the slopes that a text of `parse_slopes` has in layers of a width; None is ReLU."""
     if text is None:
         return RELU
-    first, second = (float(x) for x in text.removeprefix(SHAPED).split(","))
-    if not text.startswith(SHAPED):
-        return first, second
-    return _checked((1.0 + first / math.sqrt(width), 1.0 + second / math.sqrt(width)))
+    shape = shape_of(text)
+    if shape is None:
+        return _two(text)
+    return _checked((1.0 + shape[0] / math.sqrt(width), 1.0 + shape[1] / math.sqrt(width)))
+
+
+def shape_of(text: str) -> tuple[float, float] | None:
+    """Return c₊ and c₋ of a text of `parse_slopes`; None if it is not that of shaped ReLU."""
+    return _two(text.removeprefix(SHAPED)) if text.startswith(SHAPED) else None
+
+
+def _two(text: str) -> tuple[float, float]:
+    first, second = (float(x) for x in text.split(","))
+    return first, second
 
 
 def check_slopes(given: Any) -> Slopes:

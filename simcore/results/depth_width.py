@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from simcore.physics.slopes import SHAPED
+from simcore.physics.slopes import shape_of
 from simcore.runs.predictions import REACH
 
 from .points import points
@@ -31,6 +31,9 @@ Floats = npt.NDArray[np.float64]
 
 LEAST_TRIALS = 64
 """Networks below which a histogram says little about a law."""
+
+MOST_LAWS = 12
+"""Different limits that are computed for one Dataset, some 0.2 s each; a larger grid has none."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def whole_laws(dataset: xr.Dataset, false_alarm: float) -> Iterator[WholeLaw]:
     """Yield the laws of all points that have a limit of depth with width.
 
     They are those of `he` (k = 0) without bias, whose layers have one width, with normal weights,
-    from `LEAST_TRIALS` networks on.
+    from `LEAST_TRIALS` networks on; none of a grid that needs more than `MOST_LAWS` limits.
 
     Parameters
     ----------
@@ -101,7 +104,7 @@ def whole_laws(dataset: xr.Dataset, false_alarm: float) -> Iterator[WholeLaw]:
         Probability that two equal laws are said to differ.
     """
     slopes = str(dataset.attrs.get("slopes", ""))
-    shape = _shape_of(slopes)
+    shape = shape_of(slopes)
     named = "correlation" if shape else "log_distance"
     if (slopes and shape is None) or dataset.attrs.get("weights", "normal") != "normal":
         return
@@ -109,18 +112,22 @@ def whole_laws(dataset: xr.Dataset, false_alarm: float) -> Iterator[WholeLaw]:
         return
     if "layer" in dataset["width"].dims:
         return
+    wanted = []
     for point, place in points(dataset):
-        own = dataset.isel(place)
-        layer, width = int(own["layer"][-1]), int(own["width"])
-        biased = "sigma_b" in own.variables and bool((own["sigma_b"] != 0.0).any())
+        own = dataset.isel({**place, "layer": -1})
+        layer, width = int(own["layer"]), int(own["width"])
+        biased = "sigma_b" in own.variables and float(own["sigma_b"]) != 0.0
         if float(own["g"]) == 0.0 and not biased and (shape or layer > REACH * width):
-            correlation = 1.0 - float(own["initial_distance"])
-            if shape is None or abs(correlation) < 1.0:
-                law = _law(layer / width, shape, correlation if shape else None)
-                found = _compared(own.isel(layer=-1), named, law, layer)
-                if found is not None:
-                    agrees = found["p_value"] >= false_alarm
-                    yield WholeLaw(point, named, layer, layer / width, agrees=agrees, **found)
+            start = 1.0 - float(own["initial_distance"]) if shape else None
+            if start is None or abs(start) < 1.0:
+                wanted.append((point, own, layer, (layer / width, shape, start)))
+    if len({limit for *_, limit in wanted}) > MOST_LAWS:
+        return
+    for point, own, layer, limit in wanted:
+        found = _compared(own, named, _law(*limit), layer)
+        if found is not None:
+            agrees = found["p_value"] >= false_alarm
+            yield WholeLaw(point, named, layer, limit[0], agrees=agrees, **found)
 
 
 def summary(laws: Sequence[WholeLaw]) -> Iterator[str]:
@@ -136,14 +143,6 @@ def summary(laws: Sequence[WholeLaw]) -> Iterator[str]:
         )
         for law in sorted(away, key=lambda law: law.p_value)[:MAX_LISTED]:
             yield f"  {point_words(law.point)}: {law.words}"
-
-
-def _shape_of(slopes: str) -> tuple[float, float] | None:
-    """Return c₊ and c₋ of the slopes of a run; None if they are not those of shaped ReLU."""
-    if not slopes.startswith(SHAPED):
-        return None
-    first, second = slopes.removeprefix(SHAPED).split(",")
-    return float(first), float(second)
 
 
 @lru_cache(maxsize=64)

@@ -195,9 +195,8 @@ def _predict(run: Run, point: Point, pair: int, inputs: Floats | None) -> tuple[
     from simcore.theory.gradients import follow_back, products
 
     read = (q1, q2, (1.0 - distance) * q1) if chosen is None else products(*chosen)
-    return _stacked(run, path, follow_back(path, read, slopes=point.slopes, **law)), _stacked(
-        run, None
-    )
+    back = follow_back(path, read, slopes=point.slopes, **law)
+    return _stacked(run, path, back), _stacked(run, None)
 
 
 def seen(pair: Floats, g: float) -> tuple[float, float, float]:

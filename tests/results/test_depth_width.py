@@ -10,6 +10,7 @@ import xarray as xr
 
 import simcore
 from simcore.results.compare import compare
+from simcore.results.depth_width import whole_laws
 from simcore.runs.run import Run
 from simcore.theory import sde
 
@@ -83,6 +84,18 @@ def test_others_have_no_such_limit(changed: dict[str, Any]) -> None:
     given = {**SHAPED, "trials": 64, "keep": 0, "width": 64, **changed}
     run = Run(**{name: value for name, value in given.items() if value is not None})
     assert not compare(simcore.simulate(run)).laws
+
+
+def test_a_grid_of_many_limits_has_none(
+    shaped: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes some 0.2 s; points with one limit count once."""
+    monkeypatch.setattr("simcore.results.depth_width.MOST_LAWS", 1)
+    pair = xr.concat([shaped, shaped], "seed_of_run").assign_coords(seed_of_run=[1, 2])
+    assert len(list(whole_laws(pair, 0.01))) == 2
+    other = shaped.assign_coords(initial_distance=0.4)
+    pair = xr.concat([shaped, other], "seed_of_run").assign_coords(seed_of_run=[1, 2])
+    assert not list(whole_laws(pair, 0.01))
 
 
 def test_a_grid_says_how_many_points_differ() -> None:
