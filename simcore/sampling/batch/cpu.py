@@ -173,7 +173,7 @@ class BatchSampler(BatchFacts, BlockSampler):
     ) -> None:
         """Take a trial through layers, with BLAS between the kernels."""
         for k in range(rows.shape[0]):
-            layer = kernels.open_layer(trial, layer0 + k)
+            layer = kernels.opened(trial, layer0 + k)
             kernels.layer_factor(layer)
             self.step(layer, signals)
             if signals.stop[0]:
@@ -213,7 +213,7 @@ class BatchGradientSampler(BatchSampler):
         forward = np.empty((len(rows), self.forward.size))
         reads = np.ones((self.pairing.inputs, trial.fan_ins[0]), np.bool_)
         for k in range(len(rows)):
-            layer = kernels.open_layer(trial, k)
+            layer = kernels.opened(trial, k)
             lengths = way_back.lengths(layer, slopes, self.second, reads)
             kernels.layer_factor(layer)
             factors = self.step(layer, signals)
