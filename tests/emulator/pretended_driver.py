@@ -112,8 +112,8 @@ def counts() -> dict[str, int]:
 
 def main() -> None:
     """Run everything in this process, and print what was found."""
-    from simcore.doctor import digest
     from simcore.errors import DeviceError
+    from simcore.execution.known_answer import digest
     from simcore.machine import gpu
     from simcore.machine.gpu import look, obstacle
     from simcore.runs.run import Run

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simcore.doctor import KNOWN_ANSWER
+from simcore.execution.known_answer import KNOWN_ANSWER
 from tests.emulator.pretended_driver import ROOT, build, environment
 
 Done = subprocess.CompletedProcess[str]
