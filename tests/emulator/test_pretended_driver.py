@@ -48,6 +48,11 @@ def test_the_benchmark_counts_launches_as_the_driver_does(found: dict[str, Any],
     assert seen == launched > 0
 
 
+def test_auto_tries_a_gpu_once_for_each_driver(found: dict[str, Any]) -> None:
+    bytes_of_cpu = found["correlated"][0]
+    assert found["auto"] == [["cuda", tries, bytes_of_cpu] for tries in (1, 1, 2)]
+
+
 def test_too_little_memory_is_one_line(found: dict[str, Any]) -> None:
     assert "ran out of memory on the GPU" in found["memory"]
     assert "simcore resume" in found["memory"]
