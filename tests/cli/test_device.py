@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -64,8 +65,10 @@ def test_auto_is_the_cpu_and_looks_at_no_gpu(
         raise AssertionError("the driver was opened")
 
     monkeypatch.setattr(gpu, "look", look)
+    monkeypatch.delitem(sys.modules, known_answer.__name__)
     assert main([*BASIC, *words]) == 0
     assert fake.run.device == "cpu"
+    assert known_answer.__name__ not in sys.modules
     out, err = capsys.readouterr()
     assert "device" not in err
     assert " threads)" in out or " thread)" in out
@@ -226,13 +229,14 @@ COMMAND = "simulate --width 64 --depth 5"
     ],
 )
 def test_a_job_names_its_device(
+    proven: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     words: str,
     shown: str,
 ) -> None:
-    """Whatever the machine has on which the script is printed."""
+    """Whatever the machine has on which the script is printed: a GPU that `auto` would take."""
     monkeypatch.chdir(tmp_path)
     assert simcore(["slurm", *shlex.split(words)]) == 0
     out = capsys.readouterr().out
