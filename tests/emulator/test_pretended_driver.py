@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simcore.doctor import KNOWN_ANSWER
+from simcore.execution.known_answer import KNOWN_ANSWER
 from tests.emulator.pretended_driver import ROOT, build, environment
 
 Done = subprocess.CompletedProcess[str]
@@ -46,6 +46,11 @@ def test_a_run_has_the_bytes_of_the_cpu(found: dict[str, Any], name: str) -> Non
 def test_the_benchmark_counts_launches_as_the_driver_does(found: dict[str, Any], name: str) -> None:
     seen, launched = found[f"{name}, launches"]
     assert seen == launched > 0
+
+
+def test_auto_tries_a_gpu_once_for_each_driver(found: dict[str, Any]) -> None:
+    bytes_of_cpu = found["correlated"][0]
+    assert found["auto"] == [["cuda", tries, bytes_of_cpu] for tries in (1, 1, 2)]
 
 
 def test_too_little_memory_is_one_line(found: dict[str, Any]) -> None:
