@@ -178,6 +178,7 @@ def main() -> None:
         return ""
 
     found["memory"] = message("PRETENDED_MEMORY", RESERVED + 1024)
+    found["full"] = message("PRETENDED_FULL", 1)
     found["again"] = digest(on_gpu)
     found["failure"] = message("PRETENDED_FAILURE", 1)
     packages = {"nvidia-nvvm": "13.5.37", "nvidia-nvjitlink": "13.0.88"}

@@ -54,9 +54,10 @@ def test_auto_tries_a_gpu_once_for_each_driver(found: dict[str, Any]) -> None:
 
 
 def test_too_little_memory_is_one_line(found: dict[str, Any]) -> None:
-    assert "ran out of memory on the GPU" in found["memory"]
-    assert "simcore resume" in found["memory"]
-    assert "\n" not in found["memory"]
+    assert "MiB of memory free, too little for one layer of a block" in found["memory"]
+    assert "ran out of memory on the GPU" in found["full"]
+    assert "simcore resume" in found["full"]
+    assert "\n" not in found["memory"] + found["full"]
     assert found["again"] == found["correlated"][0]  # the process goes on
 
 
