@@ -161,7 +161,7 @@ def _show_stopped(request: Request, outcome: Outcome) -> None:
     total = f"{most}{outcome.run.trials * len(outcome.run.points)}"
     if not request.quiet:
         typer.echo(
-            f"stopped: {outcome.output} holds {done} of {counted(total, 'trial')}, unfinished. "
+            f"stopped: {outcome.output} holds {done} of {total} trials, unfinished. "
             f"{GO_ON} {as_typed(str(outcome.output))}",
             err=True,
         )
