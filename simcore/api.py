@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .numerics.spacing import evenly as evenly
     from .numerics.spacing import logarithmically as logarithmically
     from .numerics.text import NOTHING as NOTHING
+    from .numerics.text import counted as counted
     from .numerics.text import plain as plain
     from .numerics.text import with_error as with_error
     from .physics.observables import BY_NAME as BY_NAME
@@ -64,7 +65,7 @@ BELOW = {
     "files.run_results": {"RunResults"},
     "machine.memory": {"check_memory"},
     "numerics.spacing": {"evenly", "logarithmically"},
-    "numerics.text": {"NOTHING", "plain", "with_error"},
+    "numerics.text": {"NOTHING", "counted", "plain", "with_error"},
     "physics.observables": {"BY_NAME", "CONTROL", "NEAR_ONE"},
 }
 """Names of rooms below that this module passes on, each imported on its first use."""

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from simcore.errors import folder_is_gone
 from simcore.machine.gpu import Findings
 from simcore.numerics.compiling import cache_folder
 from simcore.runs.run import Run
@@ -60,7 +61,9 @@ def tried(found: Findings | None = None) -> tuple[str, str]:
     answer = failure = ""
     try:
         answer = digest(run)
-    except Exception as error:  # noqa: BLE001 - whatever a driver or a compiler raises
+    except Exception as error:  # whatever a driver or a compiler raises
+        if folder_is_gone():
+            raise
         failure = " ".join(f"{type(error).__name__}: {error}".split())
     if found is not None:
         _keep(found, known=answer == KNOWN_ANSWER)
