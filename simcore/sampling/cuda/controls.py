@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from simcore.sampling.control.of_run import RunControls
 from simcore.sampling.control.places import CARRIED, COEFFICIENTS
-from simcore.sampling.control.program import program_of
+from simcore.sampling.control.program import Steps, program_of
 
 from .device import Device, Pack, Rooms
 
-Floats, Integers = npt.NDArray[np.float64], npt.NDArray[np.int64]
+Integers = npt.NDArray[np.int64]
+OfPoint = tuple[npt.NDArray[np.float64], Steps]
+"""Coefficients of a point, and its passes."""
 
 
 class DeviceControls:
@@ -54,7 +56,7 @@ class DeviceControls:
         self._kernels: Any = controls_kernels
         self._device, self._rooms, self._controls = device, rooms, controls
         self._widths, self._columns = widths, columns
-        self._known: dict[int, tuple[Floats, npt.NDArray[np.int32]]] = {}
+        self._known: dict[int, OfPoint] = {}
         self._there: Any = None
 
     def take(self, points: Collection[int], blocks: Any, layer0: int, rows: Any) -> None:
@@ -72,7 +74,7 @@ class DeviceControls:
         launched = -(-numbers // kernels.THREADS), kernels.THREADS
         self._device.launch(kernels.follow, *launched, *given)
 
-    def _of(self, point: int) -> tuple[Floats, npt.NDArray[np.int32]]:
+    def _of(self, point: int) -> OfPoint:
         """Return the coefficients of a point, and its passes."""
         coefficients = self._controls.coefficients(point)
         return coefficients, program_of(coefficients)

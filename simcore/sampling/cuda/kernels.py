@@ -36,7 +36,7 @@ def kernel(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., An
 
 
 @njit(forceinline=True)
-def own_slopes(kind, slopes):
+def own_slopes(kind: Any, slopes: Any) -> Any:
     """Return the slopes of a point, of which there are as many as in `kind`: none or two."""
     if len(kind) == 0:
         return kind
