@@ -141,7 +141,7 @@ def runs(most: float) -> Iterator[Run]:
 
 def compare(most: float) -> dict[str, Any]:
     """Compare the GPU with the CPU: a line for each run, and whether all agree in law."""
-    from simcore.doctor import digest
+    from simcore.execution.known_answer import digest
 
     lines: list[dict[str, Any]] = []
     for run in runs(most):

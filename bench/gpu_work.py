@@ -76,21 +76,19 @@ class Launches:
 def watched() -> Iterator[Launches]:
     """Note all launches meanwhile."""
     from numba import cuda
-    from numba.cuda import dispatcher
 
-    seen, launch = Launches(), dispatcher._Kernel.launch
+    from simcore.sampling.cuda.device import Device
 
-    def noted(
-        kernel: Any, args: Any, grid: Any, block: Any, stream: Any = 0, shared: Any = 0
-    ) -> Any:
+    seen, start = Launches(), Device.start
+
+    def noted(device: Device, *given: Any) -> None:
         before, after = cuda.event(), cuda.event()
-        before.record(stream)
-        found = launch(kernel, args, grid, block, stream, shared)
-        after.record(stream)
+        before.record()
+        start(device, *given)
+        after.record()
         seen.events.append((before, after))
-        return found
 
-    with patch.object(dispatcher._Kernel, "launch", noted):
+    with patch.object(Device, "start", noted):
         yield seen
 
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import typer
 
-from simcore.errors import InputError, SimcoreError
+from simcore.errors import InputError, SimcoreError, folder_is_gone
 
 INTERRUPTED = 130
 """Exit code after SIGINT, as a shell has it."""
+
+FOLDER_GONE = "the current folder is gone: change to another one, and try again"
 
 LONGEST_VALUE = 80
 
@@ -50,6 +52,10 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
         return fail(f"{text.rstrip('.')}. See {command} --help.", InputError.exit_code)
     except typer.Abort:
         return INTERRUPTED
+    except FileNotFoundError:
+        if not folder_is_gone():
+            raise
+        return fail("stopped", 1)  # by Numba, which compiles in no such folder
     except MemoryError:
         return fail("not enough memory; take fewer points, layers or --keep", 1)
     return code if isinstance(code, int) else 0
@@ -68,6 +74,7 @@ def _command(app: typer.Typer, program: str, arguments: Sequence[str]) -> str:
 
 
 def fail(text: str, code: int) -> int:
-    """Print one line on stderr; return the exit code."""
-    typer.echo(" ".join(text.split()), err=True)
+    """Print one line on stderr, also if the current folder is gone; return the exit code."""
+    told = f"{text.rstrip('.')} ({FOLDER_GONE})" if folder_is_gone() else text
+    typer.echo(" ".join(told.split()), err=True)
     return code

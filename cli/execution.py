@@ -19,7 +19,7 @@ from simcore import api
 from simcore.errors import SimcoreWarning, as_typed
 
 from .live import choose_report
-from .numbers import bytes_text, duration, rate_text
+from .numbers import bytes_text, counted, duration, rate_text
 from .output import GO_ON, claim, resolve_destination
 from .request import Request
 from .result_table import show_rows
@@ -203,7 +203,8 @@ def _size(outcome: Outcome) -> str:
     trials = " to ".join(str(n) for n in sorted({min(done), max(done)}))
     points = len(outcome.points)
     grid = f" at each of {points} points" if points > 1 else ""
-    return f"{trials} trials{grid}, {outcome.run.depth} layers"
+    noun = "trial" if max(done) == 1 else "trials"
+    return f"{trials} {noun}{grid}, {counted(outcome.run.depth, 'layer')}"
 
 
 def _unmet(outcome: Outcome) -> list[str]:

@@ -12,7 +12,7 @@ import typer
 
 from simcore.api import Progress, Report
 
-from .numbers import duration, rate_text
+from .numbers import counted, duration, rate_text
 
 FIRST_INTERVAL = 5.0
 LONGEST_INTERVAL = 60.0
@@ -36,7 +36,7 @@ def describe(progress: Progress) -> str:
     """Return the progress of a run in words: trials, rate and time left, each once it is known."""
     if progress.phase in (*PREPARING, "theory"):
         return progress.detail
-    parts = [f"{_trials(progress)} of {progress.total_trials} trials"]
+    parts = [f"{_trials(progress)} of {counted(progress.total_trials, 'trial')}"]
     if progress.rate > 0.0:
         parts.append(rate_text(progress.rate))
     if progress.target is not None and progress.error is not None:

@@ -15,6 +15,7 @@ from simcore.errors import InputError
 from .config import Given, named
 from .errors import CommandError
 from .files import existing
+from .numbers import counted
 from .output import GO_ON
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _state(dataset: xr.Dataset, least: int, most: int, path: Path) -> Iterator[s
     done = f"{least}" if least == most else f"{least} to {most}, by point"
     asked = int(dataset.attrs["trials"])
     if not dataset.attrs["complete"]:
-        yield f"{path} is unfinished: {done} of {asked} trials, and no theory yet."
+        yield f"{path} is unfinished: {done} of {counted(asked, 'trial')}, and no theory yet."
         yield f"{GO_ON} {shlex.quote(str(path))}"
     if dataset.attrs.get("gaps"):
         yield f"The file lacks the trials {dataset.attrs['gaps']}."

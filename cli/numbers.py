@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from simcore.api import NOTHING, plain, with_error
+from simcore.api import NOTHING, counted, plain, with_error
 
-__all__ = ["NOTHING", "bytes_text", "duration", "plain", "rate_text", "with_error"]
+__all__ = ["NOTHING", "bytes_text", "counted", "duration", "plain", "rate_text", "with_error"]
 
 
 def duration(seconds: float) -> str:

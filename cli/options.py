@@ -161,8 +161,8 @@ Computing
     weight drawn) or auto, the cheaper one. Default: auto.
   weights NAME: Distribution of the weights: normal, uniform, rademacher, laplace, student:NU with
     NU > 4, or bernoulli:P (normal ones, all but a share P of them zero). Default: normal.
-  device NAME: cpu, cuda (a GPU; needs numba-cuda and CuPy, see simcore doctor) or auto: cpu,
-    until the samplers of GPUs have run on hardware. Default: auto.
+  device NAME: cpu, cuda (a GPU; needs numba-cuda and CuPy, see simcore doctor) or auto: a GPU for
+    large runs, where its kind has passed the tests, else cpu. Default: auto.
   threads N: Threads. Default: what the affinity mask, the cgroup and Slurm grant.
   scheduler ADDRESS: Dask cluster that simulates: tcp://HOST:PORT, the file that dask scheduler
     wrote, or local:N for N processes of this machine. Needs the package distributed.

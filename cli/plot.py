@@ -14,6 +14,7 @@ from .config import Given, named
 from .errors import CommandError
 from .files import existing, expanded
 from .options import Overwrite
+from .table import wrapped
 
 File = Annotated[
     str,
@@ -26,7 +27,7 @@ Kind = Annotated[
     typer.Argument(
         metavar="KIND",
         help=f"What to plot: {', '.join(OF_RUNS)}; of training: {', '.join(OF_TRAINING)}. "
-        "Left out, those of the file are listed with a line each.",
+        "Left out, they are listed with a line each.",
         show_default=False,
     ),
 ]
@@ -98,6 +99,9 @@ def _plot(
         if error.field == "kind":
             text = f"KIND {kind}: {error.rule}. {error.remedy}"
             raise CommandError(text, error.exit_code) from error
+        if error.field == "dataset":
+            text = f"{path}: {error.rule}. {error.remedy}"
+            raise CommandError(text, error.exit_code) from error
         raise named(error, Given(given), set(given)) from error
     typer.echo(f"written to {picture}", err=caption)
     if caption:
@@ -115,7 +119,8 @@ def _list_kinds(path: Path) -> int:
         raise named(error, Given({}), ()) from error
     kinds = OF_TRAINING if training else OF_RUNS
     width = max(map(len, kinds))
+    lines = (f"  {name:<{width}}  {words}" for name, words in kinds.items())
     typer.echo("Missing argument KIND: what to plot, one of", err=True)
-    for name, words in kinds.items():
-        typer.echo(f"  {name:<{width}}  {words}", err=True)
+    for line in wrapped(lines, indent=" " * (width + 2)):
+        typer.echo(line, err=True)
     return InputError.exit_code

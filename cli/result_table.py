@@ -12,7 +12,7 @@ import typer
 from simcore.api import BY_NAME
 from simcore.results.intervals import FEW, LEVEL, of_share
 
-from .numbers import NOTHING, plain, with_error
+from .numbers import NOTHING, counted, plain, with_error
 from .summary import COUNTED, GRADIENTS, NETWORK, Row
 from .table import Column, show_table, show_text
 
@@ -60,8 +60,9 @@ def show_rows(result: Sequence[Row], networks: int) -> None:
 
     `networks` is the least number of networks behind a row.
     """
-    shown = show_table(columns(result), LEAVING)
-    show_text(notes(result, shown, networks))
+    last = [row for row in result if row.layer == result[-1].layer] if result[0].point else result
+    shown = show_table(columns(last), LEAVING)
+    show_text(notes(last, shown, networks))
     if GRADIENTS[0] in result[0].values:
         typer.echo()
         shown = show_table(gradient_columns(result), GRADIENTS_LEAVING)
@@ -71,12 +72,7 @@ def show_rows(result: Sequence[Row], networks: int) -> None:
 def columns(result: Sequence[Row]) -> list[Column]:
     """Return all columns of rows, for a line of any length."""
     rows = result[:MOST_ROWS]
-    swept = list(rows[0].point)
-    found = [
-        Column(name.replace("_", "-"), [plain(row.point[name], 12) for row in rows])
-        for name in swept
-    ]
-    found.append(Column("layer", [str(row.layer) for row in rows]))
+    found = _places(rows)
     main, other = "correlation", "log_distance"
     if any(_is_one(row) for row in rows):
         main, other = other, main
@@ -90,10 +86,19 @@ def columns(result: Sequence[Row]) -> list[Column]:
     return found + _dead(result, rows) + _of_network(rows)
 
 
+def _places(rows: Sequence[Row]) -> list[Column]:
+    """Return the columns of the swept parameters and of the layer."""
+    swept = [
+        Column(name.replace("_", "-"), [plain(row.point[name], 12) for row in rows])
+        for name in rows[0].point
+    ]
+    return [*swept, Column("layer", [str(row.layer) for row in rows])]
+
+
 def gradient_columns(result: Sequence[Row]) -> list[Column]:
     """Return the columns of the way back, each mean with its z against the best theory."""
-    rows = result[:MOST_ROWS]
-    found = columns(rows)[: len(rows[0].point) + 1]
+    rows = result[: 2 * MOST_ROWS]
+    found = _places(rows)
     for name, note in zip(GRADIENTS, GRADIENT_NOTES, strict=True):
         measured, *scores = _beside(name, rows, name) or [_measured(name, rows, name)]
         with_controls = any(row.has_controlled(name) for row in rows)
@@ -113,8 +118,8 @@ def _compared(name: str, rows: Sequence[Row]) -> list[Column]:
     """Return a mean, and both theories of it with their z."""
     heading = BY_NAME[name].column
     means = [_with_error(name, row) for row in rows]
-    note = "(12): one standard error in the last digits"
-    if any(row.has_controlled(name) for row in rows):
+    note = "(12): one standard error in the last digits" * any("(" in text for text in means)
+    if note and any(row.has_controlled(name) for row in rows):
         note += ", of means with control variates"
     found = [Column(heading, means, note=note)]
     for theory, key, word, alone, note in (
@@ -227,14 +232,14 @@ def column_notes(shown: Sequence[Column]) -> str:
 def notes(result: Sequence[Row], shown: Sequence[Column], networks: int) -> Iterator[str]:
     """Yield paragraphs: how many points are left out, the columns, deaths, too few networks."""
     if len(result) > MOST_ROWS:
-        yield f"... and {len(result) - MOST_ROWS} more points, all in the file"
+        yield f"... and {counted(len(result) - MOST_ROWS, 'more point')}, all in the file"
     yield column_notes(shown)
     if not any(
         "theory" in name and math.isfinite(x) for r in result for name, x in r.values.items()
     ):
         yield "There is no theory for these points."
     yield from _no_deaths(result)
-    if 0 < networks < FEW:
+    if 1 < networks < FEW:
         yield FEW_NOTE
 
 
@@ -244,7 +249,7 @@ def _no_deaths(result: Sequence[Row]) -> Iterator[str]:
         return
     counts = [row.values.get(f"{COUNTED}_count", math.nan) for row in result]
     least = min((n for n in counts if n > 0.0), default=0.0)
-    if least and not any(row.values[COUNTED] > 0.0 for row in result):
+    if least > 1.0 and not any(row.values[COUNTED] > 0.0 for row in result):
         _, high = of_share(0.0, least)
         where = " at any point" if result[0].point else ""
         bound = f"below {_percent(100.0 * float(high))} % at {100.0 * LEVEL:.0f} %"

@@ -211,7 +211,7 @@ def _work(parsed: _Parsed, job: Job) -> Work:
 def _device(parsed: _Parsed, job: Job) -> str:
     """Return the device of the job, which its commands name.
 
-    Shards may not choose it on their own; with a scheduler `simulate` takes the CPU by default.
+    Shards may not choose it on their own; with a scheduler `auto` is the CPU.
     """
     run = parsed.request.run
     if parsed.given.texts.get("device", "auto") != "auto" or not job.gpus_per_node:

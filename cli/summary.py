@@ -1,4 +1,7 @@
-"""Rows of a result: chosen layers of one point, or the last layer of every point."""
+"""Rows of a result: chosen layers of one point, or the last layer of every point.
+
+With gradients every point of a grid has its first layer, too, where they end.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +122,9 @@ def _variables(run: Run) -> tuple[str, ...]:
 
 
 def _layers(run: Run) -> list[int]:
-    return [run.depth] if run.dimensions else chosen_layers(run.depth)
+    if not run.dimensions:
+        return chosen_layers(run.depth)
+    return sorted({1, run.depth}) if run.gradients else [run.depth]
 
 
 def _rows(run: Run, columns: Mapping[str, Any], layers: list[int]) -> list[Row]:

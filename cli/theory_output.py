@@ -17,8 +17,8 @@ from simcore.errors import InputError
 
 from .config import Given
 from .files import expanded
-from .numbers import plain
-from .result_table import MOST_ROWS
+from .numbers import counted, plain
+from .result_table import MOST_ROWS, column_notes
 from .show import show_json
 from .summary import chosen_layers
 from .table import Column, line_width, show_table, show_text, table_width
@@ -68,20 +68,31 @@ _FIXED_POINT = {
     "chi_pair": "chi c*",
     "depth_scale_gradient": "xi_grad",
 }
+_GRADIENT = "grad: of a random read-out with respect to the pre-activations"
+_TANGENT = "tangent: the tangent kernel, its sum over the layers so far"
+_XI = "xi: depth scales in layers"
+_NOTES = {
+    "correlation": "c: correlation",
+    "cosine": "cosine: of the activations",
+    "inactive_both": "both: share of nodes inactive for both signals",
+    "log_gradient1": _GRADIENT,
+    "gradient_correlation": _GRADIENT,
+    **dict.fromkeys(("tangent11", "tangent12", "tangent22"), _TANGENT),
+    "slope": "slope: of c' against c at c*",
+    "slope_at_one": "at c=1: the slope there",
+    "growth": "growth: factor of q per layer",
+    "chi": "chi: of squared gradients",
+    "chi_pair": "chi c*: of the product of two at c*",
+    **dict.fromkeys(("depth_scale_correlation", "depth_scale_q", "depth_scale_gradient"), _XI),
+}
+"""Explanations of columns."""
+
 _LEGENDS = {
-    "trajectory": "c: correlation; cosine: of the activations; both: share of nodes inactive for "
-    "both signals",
-    "fixed-point": "slope: of c' against c, at c* and at c = 1; growth: factor of q per layer; "
-    "chi: of squared gradients, and of the product of two at c*; xi: depth scales in layers",
     "map": "the correlation one layer on",
     "phase-diagram": "c* at s = sigma-w squared (o ordered, | critical, c chaotic; capitals: q is "
     "unbounded)",
     "growth": "factor by which q changes per layer",
 }
-_BACK_LEGEND = (
-    "c: correlation; grad: of a random read-out with respect to the pre-activations; tangent: the "
-    "tangent kernel, its sum over the layers so far"
-)
 _MARKS = {"ordered": "o", "critical": "|", "chaotic": "c"}
 
 
@@ -156,9 +167,8 @@ def _show(table: xr.Dataset) -> None:
     kind = table.attrs["table"]
     make = {"trajectory": _trajectory, "fixed-point": _records}.get(kind, _matrix)
     columns, below = make(table)
-    show_table(columns, _LEAVING)
-    legend = _BACK_LEGEND if _of_back(table) else _LEGENDS[kind]
-    show_text([*below, legend])
+    shown = show_table(columns, _LEAVING)
+    show_text([*below, _LEGENDS.get(kind) or column_notes(shown)])
 
 
 def _of_back(table: xr.Dataset) -> bool:
@@ -186,7 +196,7 @@ def _columns(
     """Return columns that stay, and those of variables by their name, from rows of cells."""
     headings = [(word, "") for word in fixed] + [(word, key) for key, word in words.items()]
     return [
-        Column(heading, own, key)
+        Column(heading, own, key, note=_NOTES.get(key, ""))
         for (heading, key), own in zip(headings, zip(*cells, strict=True), strict=True)
     ]
 
@@ -194,6 +204,10 @@ def _columns(
 def _trajectory(table: xr.Dataset) -> Shown:
     last = table.isel(layer=-1)
     every = _BACK if _of_back(table) else _TRAJECTORY
+    if last.sizes and _of_back(table):  # gradients end in the first layer
+        ends = sorted({0, table.sizes["layer"] - 1})
+        columns, below = _records(table.isel(layer=ends), every)
+        return columns, below + _reach(table)
     if last.sizes:
         columns, below = _records(last, every, [("layer", str(int(last["layer"])))])
         return columns, below + _reach(table)
@@ -231,7 +245,8 @@ def _records(
         cells.append(values + [_number(point[name].item()) for name in words])
     headings = [_word(name) for name in swept] + [name for name, _ in fixed]
     more = math.prod(shape) - MOST_ROWS
-    below = [f"... and {more} more points; -o table.csv has all of them"] if more > 0 else []
+    noun = "more row" if "layer" in dims else "more point"
+    below = [f"... and {counted(more, noun)}; -o table.csv has all of them"] if more > 0 else []
     return _columns(headings, words, cells), below
 
 

@@ -41,10 +41,12 @@ if TYPE_CHECKING:
     from .files.destination import written as written
     from .files.run_file import info as info
     from .files.run_results import RunResults as RunResults
+    from .machine.gpu import Findings
     from .machine.memory import check_memory as check_memory
     from .numerics.spacing import evenly as evenly
     from .numerics.spacing import logarithmically as logarithmically
     from .numerics.text import NOTHING as NOTHING
+    from .numerics.text import counted as counted
     from .numerics.text import plain as plain
     from .numerics.text import with_error as with_error
     from .physics.observables import BY_NAME as BY_NAME
@@ -63,7 +65,7 @@ BELOW = {
     "files.run_results": {"RunResults"},
     "machine.memory": {"check_memory"},
     "numerics.spacing": {"evenly", "logarithmically"},
-    "numerics.text": {"NOTHING", "plain", "with_error"},
+    "numerics.text": {"NOTHING", "counted", "plain", "with_error"},
     "physics.observables": {"BY_NAME", "CONTROL", "NEAR_ONE"},
 }
 """Names of rooms below that this module passes on, each imported on its first use."""
@@ -89,10 +91,13 @@ class Plan:
         The run.
     chosen
         Whether the sampler was chosen and not named.
+    warning
+        A fault of the device that would have been chosen; "" is none.
     """
 
     run: Run
     chosen: bool
+    warning: str = ""
 
     def notes(self) -> list[str]:
         """Return notes for the user, to be read before the results.
@@ -101,7 +106,7 @@ class Plan:
         """
         from .runs.notes import notes
 
-        return notes(self.run, chosen=self.chosen)
+        return [*notes(self.run, chosen=self.chosen), *filter(None, [self.warning])]
 
 
 def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> Plan:
@@ -110,13 +115,13 @@ def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> P
     Parameters
     ----------
     spec
-        The description; its device may be ``"auto"``, which is the CPU until the samplers of GPUs
-        have run on hardware.
+        The description; its device may be ``"auto"`` (`simcore.machine.auto`).
     scheduler
-        The Dask cluster that will simulate. Its machines may have other devices than this one; a
-        worker that can't use its GPU says so.
+        The Dask cluster that will simulate. Its machines may have other devices than this one, so
+        ``"auto"`` is the CPU; a worker that can't use its GPU says so.
     here
-        Whether the run is for this machine, whose GPU is then looked at if it is asked for.
+        Whether the run is for this machine, whose GPU is then looked at if it is asked for;
+        elsewhere ``"auto"`` is the CPU.
 
     Raises
     ------
@@ -126,17 +131,30 @@ def plan(spec: RunSpec, *, scheduler: str | None = None, here: bool = True) -> P
         If the GPU that was asked for can't be used.
     """
     from .execution.dask.address import check_scheduler
-    from .machine.gpu import local_gpus, require_cuda
+    from .machine.auto import choose
+    from .machine.gpu import local_gpus, look, require_cuda
     from .runs.run import resolve
 
-    run = resolve(replace(spec, device="cpu") if spec.device == "auto" else spec)
-    if here and run.device == "cuda":
+    run, warning = resolve(replace(spec, device="cpu") if spec.device == "auto" else spec), ""
+    if spec.device == "auto" and here and scheduler is None:
+        choice = choose(run, look, _has_known_answer)
+        if choice.fault:
+            warning = f"`device` auto is the CPU: {choice.reason}; simcore doctor says more"
+        elif choice.device == "cuda":
+            run = replace(run, device="cuda")
+    elif here and run.device == "cuda":
         processes = None if scheduler is None else check_scheduler(scheduler)
         if scheduler is None:
             require_cuda(run)
         elif processes is not None:
             local_gpus(processes, run)
-    return Plan(run, chosen=spec.sampler == "auto")
+    return Plan(run, spec.sampler == "auto", warning)
+
+
+def _has_known_answer(found: Findings) -> bool:
+    from .execution.known_answer import has_known_answer
+
+    return has_known_answer(found)
 
 
 class Settings(TypedDict):

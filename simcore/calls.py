@@ -6,13 +6,14 @@ Importing this module loads nothing heavy.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .api import Report, RunSpec, plan, settings
-from .errors import InputError, one_line
+from .errors import InputError, SimcoreWarning, one_line, spelled
 from .physics.parameters import number, several
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ gradients, seed, sampler, weights, slopes, negative_slope
         `inputs` is a file, or a matrix in memory whose rows are inputs: an array, a tensor or a
         table of any library.
     device
-        ``"cpu"``, ``"cuda"``, or ``"auto"``, the default, which is the CPU until the samplers of
-        GPUs have run on hardware.
+        ``"cpu"``, ``"cuda"``, or ``"auto"``, the default: a GPU for large runs, where one of its
+        kind has passed the tests; else the CPU (docs/devices.md).
     threads
         Threads to use; None is what the machine grants this process.
     scheduler
@@ -165,7 +166,10 @@ def _run_of(ensemble: object, options: dict[str, Any], scheduler: str | None) ->
         remedy = f'Give the name of the ensemble with them: "{law["ensemble"]}".'
         _refuse(own, "the Ensemble", remedy)
     spec = RunSpec(**{**law, "device": "auto", **options, **_floats(options)})
-    return plan(spec, scheduler=scheduler).run
+    planned = plan(spec, scheduler=scheduler)
+    if planned.warning:
+        warnings.warn(spelled(planned.warning), SimcoreWarning, stacklevel=3)
+    return planned.run
 
 
 def _floats(options: Mapping[str, Any]) -> dict[str, Any]:

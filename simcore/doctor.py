@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from .execution import known_answer
+from .execution.known_answer import KNOWN_ANSWER
 from .machine import gpu as devices
+from .machine.auto import FAST_FLOAT64, LEAST_UPDATES, NO_ANSWER, passed_by
 from .machine.cgroups import cpu_limit
 from .machine.cpus import default_threads
 from .machine.cuda_driver import Gpu
 from .machine.gpu import Findings, Obstacle
 from .machine.provenance import version
 from .numerics.compiling import CACHE_VARIABLE, FEATURES_VARIABLE, cache_folder, is_temporary
-from .runs.run import Run
-
-KNOWN_ANSWER = "50f3c6515a70ac84"
-"""`digest` of `known_run`, on every device."""
 
 LONGEST = 300
 """Characters of an error's text that are shown."""
@@ -50,14 +48,16 @@ def _checks() -> Iterator[Check]:
     yield _threads()
     yield _numba()
     yield _cache()
-    answer, check = _known_answer("cpu")
+    answer, check = _known_answer()
     yield check
     found = devices.look()
     yield _driver(found)
     yield _gpu(found)
     yield _packages(found)
     yield _cupy(found)
-    yield _known_answer_of_gpu(found, answer)
+    check = _known_answer_of_gpu(found, answer)
+    yield check
+    yield _auto(found, check)
 
 
 # --- the CPU ------------------------------------------------------------------------------------
@@ -183,48 +183,18 @@ def _cupy(found: Findings) -> Check:
 # --- known answers ------------------------------------------------------------------------------
 
 
-def known_run() -> Run:
-    """Return a run that takes no time and goes through every step of the pair sampler."""
-    return Run(
-        depth=4,
-        width=(37, 700),
-        ensemble="correlated",
-        k=(1.0,),
-        sigma_b=(0.1,),
-        trials=70,
-        keep=0,
-        bins=1,
-        controls="off",
-    )
-
-
-def digest(run: Run) -> str:
-    """Simulate a run and return a digest of its statistics."""
-    from .execution.execute import execute
-
-    found = hashlib.sha256()
-    for point in execute(run, threads=1).points:
-        moments = point.published()
-        assert moments is not None
-        for array in moments:
-            found.update(array.astype("<f8").tobytes())
-    return found.hexdigest()[:16]
-
-
-def _known_answer(device: str) -> tuple[str, Check]:
-    """Simulate the known run on a device."""
-    name = f"known answer, {device}"
+def _known_answer(found: Findings | None = None) -> tuple[str, Check]:
+    """Simulate the known run on the CPU, or on the first GPU that was found."""
+    name = f"known answer, {'cpu' if found is None else 'cuda'}"
     before = time.perf_counter()
-    try:
-        answer = digest(replace(known_run(), device=device))
-    except Exception as error:  # noqa: BLE001 - whatever a driver or a compiler raises
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        return "", Check(name, "wrong", told[:LONGEST], f"{REPORT}.")
+    answer, failure = known_answer.tried(found)
+    if failure:
+        return "", Check(name, "wrong", failure[:LONGEST], f"{REPORT}.")
     took = f"{time.perf_counter() - before:.1f} s"
     if answer != KNOWN_ANSWER:
-        found = f"{answer} instead of {KNOWN_ANSWER}"
+        told = f"{answer} instead of {KNOWN_ANSWER}"
         remedy = f"Empty the folder of the cache and try again. {REPORT}."
-        return answer, Check(name, "wrong", found, remedy)
+        return answer, Check(name, "wrong", told, remedy)
     return answer, Check(name, "ok", f"{answer} in {took}")
 
 
@@ -232,8 +202,18 @@ def _known_answer_of_gpu(found: Findings, on_cpu: str) -> Check:
     name = "known answer, cuda"
     if devices.obstacle(found) is not None:
         return Check(name, "absent", "not tried: no GPU can be used")
-    answer, check = _known_answer("cuda")
+    answer, check = _known_answer(found)
     if check.state == "wrong":
         return replace(check, remedy=f"Use --device cpu. {REPORT}.")
     same = "the CPU's bytes" if answer == on_cpu else "but not the CPU's"
     return replace(check, found=f"{check.found}, {same}")
+
+
+def _auto(found: Findings, known: Check) -> Check:
+    """Say what `--device auto` takes, and why."""
+    reason = passed_by(lambda: found) or (NO_ANSWER if known.state == "wrong" else "")
+    if reason:
+        return Check("device auto", "ok", f"the CPU: {reason}")
+    slow = found.gpus[0].capability not in FAST_FLOAT64
+    told = f"cuda, from {LEAST_UPDATES:.0e} node updates on{', not for rai and raai' * slow}"
+    return Check("device auto", "ok", told)

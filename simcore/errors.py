@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 __all__ = [
     "ClusterError",
@@ -16,6 +17,7 @@ __all__ = [
     "SimcoreError",
     "SimcoreWarning",
     "as_typed",
+    "folder_is_gone",
     "one_line",
     "spelled",
 ]
@@ -38,6 +40,15 @@ def one_line(value: object) -> str:
     except ValueError:  # Python writes no number of more than some thousand digits
         text = "a number of very many digits"
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+
+
+def folder_is_gone() -> bool:
+    """Return whether the current folder was removed: nothing compiles there, no name is found."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def as_typed(path: str | os.PathLike[str]) -> str:

@@ -23,7 +23,7 @@ class Estimates(TypedDict):
 def estimates(run: Run, threads: int) -> Estimates:
     """Return what a run takes on threads of this machine."""
     return {
-        "node_updates": run.trials * sum(point.nodes(run.depth) for point in run.points),
+        "node_updates": run.node_updates,
         "seconds": _seconds(run, threads) if run.device == "cpu" else None,
         "file_bytes": estimate_bytes(run),
         "memory_bytes": memory_bytes(run, threads),

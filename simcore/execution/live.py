@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from simcore.numerics.text import counted
+
 from .progress import Progress, Report
 
 WIDTH = 80
@@ -50,7 +52,7 @@ def _bar() -> Iterator[Report]:
             description=progress.phase,
             total=float(progress.total_node_updates) if started else None,
             completed=float(progress.node_updates),
-            trials=f"{progress.trials} of {progress.total_trials} trials",
+            trials=f"{progress.trials} of {counted(progress.total_trials, 'trial')}",
         )
         if notebook is not None:
             notebook.show(bar)

@@ -112,7 +112,7 @@ def _networks(dataset: xr.Dataset, names: tuple[str, ...]) -> str:
     least, most = (int(f(dataset[f"{names[0]}_count"])) for f in (np.min, np.max))
     number = f"{most:,}" if least == most else f"up to {most:,}"
     config = json.loads(dataset.attrs.get("config_json", "{}"))
-    told = f"{number} networks{' at each point' if swept_of(dataset) else ''}"
+    told = f"{number} network{'s' * (most != 1)}{' at each point' if swept_of(dataset) else ''}"
     told += f" ({config['ensemble']})" if "ensemble" in config else ""
     facts = [_value(dataset, name) for name in PARAMETERS if name not in UNTOLD]
     facts.append(f"L = {int(dataset['layer'][-1])}")

@@ -31,8 +31,8 @@ class StoredFile:
 
     def __init__(self, path: str, identity: tuple[int, ...] | None = None) -> None:
         self.path = path
-        self._place = str(Path(path).absolute())
         self.identity = identity or _stamp(path)
+        self._place = str(Path(path).absolute())
         try:
             self._bytes = _Bytes(path)
         except OSError as error:

@@ -16,6 +16,11 @@ def plain(value: float, digits: int = 6) -> str:
     return NOTHING if math.isnan(value) else f"{value:.{digits}g}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, whose plural has an s: 1 trial, 2 trials."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def with_error(value: float, error: float) -> str:
     """Return a value with its standard error in parentheses, in units of the last two digits.
 

@@ -368,7 +368,8 @@ def _missing(evidence: _Evidence, number: int) -> str:
         return "theory has no value"
     trials = int(evidence.trials[number])
     if trials < 3:
-        return f"an error needs 3 trials with a value at every layer, and {trials} have one"
+        have = "has" if trials == 1 else "have"
+        return f"an error needs 3 trials with a value at every layer, and {trials} {have} one"
     if not len(_usable(evidence, number)):
         return "all trials have the same value"
     return ""

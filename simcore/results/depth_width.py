@@ -139,7 +139,7 @@ def summary(laws: Sequence[WholeLaw]) -> Iterator[str]:
         symbol = SYMBOLS[laws[0].observable]
         yield (
             f"The law of {symbol} at the last layer, in the limit of depth with width (L = tN): "
-            f"{len(away)} of {len(laws)} points differ."
+            f"{len(away)} of {len(laws)} points differ{'s' * (len(away) == 1)}."
         )
         for law in sorted(away, key=lambda law: law.p_value)[:MAX_LISTED]:
             yield f"  {point_words(law.point)}: {law.words}"

@@ -22,6 +22,7 @@ from simcore.files.lock import only_writer
 from simcore.files.run_file import WriteStopped, write_run
 from simcore.files.run_results import RunResults
 from simcore.machine.provenance import collect_provenance
+from simcore.numerics.text import counted
 from simcore.runs.run import Run
 
 from .open_run import to_dataset
@@ -46,7 +47,7 @@ def in_memory(run: Run, **options: Unpack[Options]) -> xr.Dataset:
     dataset.encoding[HELD] = results
     if not results.complete:
         done = sum(point.trials() for point in results.points)
-        text = f"the run was interrupted: its Dataset is incomplete, with {done} trials"
+        text = f"the run was interrupted: its Dataset is incomplete, with {counted(done, 'trial')}"
         hint = "simcore.save keeps it in a file, which simcore.resume completes"
         warnings.warn(f"{text}; {hint}", SimcoreWarning, stacklevel=3)
     return dataset

@@ -26,6 +26,9 @@ ENOUGH = 0.1
 SURE = 3.0
 """… or what it leaves is within so many standard errors."""
 
+SLOPES = ("positive_slope", "negative_slope")
+"""Coordinates of the activation; those of shaped ReLU, 1 + c/√N, follow the width."""
+
 _WORST_CONDITION = 1e6
 """Condition number of a fit beyond which one width has all the weight, and there is no fit."""
 
@@ -137,7 +140,8 @@ def scaling(
     Raises
     ------
     InputError
-        If there are too few widths, no theory (unfinished), or an observable is unknown.
+        If there are too few widths, no theory (unfinished), slopes that follow the width, or an
+        observable is unknown.
 
     Examples
     --------
@@ -224,6 +228,10 @@ def _check(dataset: xr.Dataset, observables: Sequence[str], terms: int | None) -
     if "width" not in dataset["correlation"].dims:
         rule = "has one width, and a fit needs two or more"
         raise InputError("dataset", "the run", rule, "Simulate --width 256,512,1024, say.")
+    slopes = [dataset[name] for name in SLOPES if name in dataset.coords]
+    if any((s != s.isel(width=0).variable).any() for s in slopes if "width" in s.dims):
+        rule = "has slopes that follow the width, and means with no series in 1/N"
+        raise InputError("dataset", "the run", rule, "Compare with theory at each width.")
     check_results(dataset, observables, NAMES, "is not known")
     widths = dataset["width"].to_numpy().astype(np.float64)
     if terms not in (None, 2, 3) or (terms or 2) > len(widths):
@@ -382,9 +390,9 @@ def _slopes(dataset: xr.Dataset, one: xr.DataArray) -> dict[str, xr.DataArray]:
     if not names or "q0" not in dataset.coords:
         return {}
     first = dataset.isel(width=0)
-    law = [n for n in ("sigma_w", "positive_slope", "negative_slope") if n in dataset.coords]
+    law = [n for n in ("sigma_w", *SLOPES) if n in dataset.coords]
     if any((dataset[n] != first[n].variable).any() for n in law):
-        return {}  # shaped networks: the law itself follows the width
+        return {}  # the law itself follows the width
     dataset = dataset.drop_vars(law).assign_coords({n: first[n].variable for n in law})
     like = dataset["correlation_theory"].isel(width=0, drop=True)
     swept = [dim for dim in like.dims if dim != "layer"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
+from simcore.numerics.text import counted
 from simcore.physics.observables import BY_NAME, COVARIANCE, GRADIENTS, OBSERVABLES
 from simcore.physics.parameters import plain_text
 
@@ -147,8 +148,8 @@ def summary(verdicts: Sequence[Verdict], false_alarm: float) -> Iterator[str]:
         chance = false_alarm * len(judged)
         symbol = SYMBOLS.get(observable, observable)
         yield (
-            f"{symbol} against {against}: {len(away)} of {len(judged)} points deviate "
-            f"({chance:.2g} would by chance)."
+            f"{symbol} against {against}: {len(away)} of {len(judged)} points "
+            f"deviate{'s' * (len(away) == 1)} ({chance:.2g} would by chance)."
         )
         for verdict in away[:MAX_LISTED]:
             yield f"  {point_words(verdict.point)}: {verdict.words}"
@@ -156,7 +157,7 @@ def summary(verdicts: Sequence[Verdict], false_alarm: float) -> Iterator[str]:
             yield f"  and {len(away) - MAX_LISTED} more."
         missing = [v for v in own if v.agrees is None and v.missing != ABSENT]
         if missing:
-            yield f"  no verdict on {len(missing)} points: {missing[0].missing}."
+            yield f"  no verdict on {counted(len(missing), 'point')}: {missing[0].missing}."
     yield _caveat(verdicts, false_alarm)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simcore.errors import InputError
@@ -32,12 +31,6 @@ def activation(spec: RunSpec) -> dict[str, Any]:
     return {"slopes": slopes, "negative_slope": negative}
 
 
-_REFUSED: tuple[tuple[str, Callable[[Run], bool], str], ...] = (
-    ("the ensembles rai and raai", lambda run: run.ensemble in ASYMMETRIC, "`ensemble` he"),
-)
-"""What knows only ReLU, and the remedy."""
-
-
 def check_slopes(run: Run) -> None:
     """Refuse slopes where only ReLU is known, and what would lose digits."""
     if not has_slopes(run):
@@ -45,9 +38,9 @@ def check_slopes(run: Run) -> None:
     name, value = "slopes", str(run.slopes)
     if run.slopes is None:
         name, value = "negative_slope", shown(run.negative_slope or ())
-    for what, holds, remedy in _REFUSED:
-        if holds(run):
-            raise InputError(name, value, f"are not for {what}", f"Take {remedy}, or slopes 1,0.")
+    if run.ensemble in ASYMMETRIC:
+        remedy = f"Take `ensemble` he, or leave `{name}` out."
+        raise InputError(name, value, "are not for the ensembles rai and raai", remedy)
     if run.layer_widths is not None and str(run.slopes).startswith(SHAPED):
         rule = "follow one width, not a width for each layer"
         raise InputError(name, value, rule, "Give two numbers, or one `width`.")

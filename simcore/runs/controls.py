@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from simcore.numerics.text import counted
 from simcore.physics.ensembles import ASYMMETRIC
 from simcore.physics.observables import CONTROLLED, EXACT, GRADIENT_CONTROLLED, HAZARDS
 from simcore.physics.slopes import Slopes, silent
@@ -38,7 +39,7 @@ def no_controls(run: Run) -> str:
         return f"they need layers of at least {limits.LEAST_CONTROLLED} nodes"
     return (
         f"a network of this width dies with a probability above {limits.MOST_DEATHS:g} within "
-        f"{run.depth} layers, and means over the others are not those of all"
+        f"{counted(run.depth, 'layer')}, and means over the others are not those of all"
     )
 
 

@@ -205,6 +205,11 @@ class Run(RunSpec):
         return self.first_trial + self.trials
 
     @property
+    def node_updates(self) -> int:
+        """Node updates of all trials, of which a run to a standard error may need few."""
+        return self.trials * sum(point.nodes(self.depth) for point in self.points)
+
+    @property
     def kept(self) -> int:
         """Number of trials that keep their trajectory: trials 0 … keep − 1 that this run holds.
 

@@ -84,12 +84,18 @@ class Bins(NamedTuple):
     width: Floats
 
 
+def moment_shapes(
+    layers: int, columns: int, observables: int, covariance_layers: int
+) -> list[tuple[int, ...]]:
+    """Return the shapes of `Moments`, of so many observables that have a covariance."""
+    o, c = observables, covariance_layers
+    return [*3 * [(layers, columns)], (o,), (o, c), (o, c, c)]
+
+
 def empty_moments(layers: int, covariance_layers: int, columns: Columns = SINGLE) -> Moments:
     """Return moments of no trials, which `take_statistics` fills in."""
-    o, c = columns.count, covariance_layers
-    p = len(columns.covariance) * columns.pairs
-    shapes: tuple[tuple[int, ...], ...]
-    shapes = ((layers, o), (layers, o), (layers, o), (p,), (p, c), (p, c, c))
+    observables = len(columns.covariance) * columns.pairs
+    shapes = moment_shapes(layers, columns.count, observables, covariance_layers)
     return Moments(*(np.zeros(shape) for shape in shapes))
 
 

@@ -216,16 +216,17 @@ class Scales:
         return {"sigma_w": (("k",) if several else (), data, described("sigma_w"))}
 
 
-def fixed_slopes(given: Slopes | str | None) -> Slopes:
+def fixed_slopes(given: Slopes | str | None, widths: Sequence[int] = ()) -> Slopes:
     """Return s₊ and s₋ of slopes as `parse_slopes` takes them; None is ReLU.
 
-    InputError if they are unknown, or those of shaped ReLU, which follow a width.
+    InputError if they are unknown, or those of shaped ReLU, which follow a width, without one.
     """
     text = None if given is None else parse_slopes(given)
-    if text is not None and text.startswith(SHAPED):
-        rule = "follow the width, which this theory does not have"
-        raise InputError("slopes", text, rule, "Give 1 + c/sqrt(N) as two numbers: 1,0.9.")
-    return slopes_at(text, 1)
+    if text is not None and text.startswith(SHAPED) and len(widths) != 1:
+        rule = f"follow the width, and this theory has {'several' if widths else 'none'}"
+        remedy = "Give 1 + c/sqrt(N) as two numbers: 1,0.9375 for shaped:0,-1 at N = 256."
+        raise InputError("slopes", text, rule, remedy)
+    return slopes_at(text, widths[0] if widths else 1)
 
 
 def exclusive() -> InputError:

@@ -76,8 +76,8 @@ def trajectories(
     width
         Nodes of a layer; None is infinite width alone.
     slopes
-        s₊ and s₋ of the activation, or a text like ``"leaky:0.01"``; None is ReLU, `rai` and
-        `raai` have no other.
+        s₊ and s₋ of the activation, or a text like ``"leaky:0.01"``, of one width also
+        ``"shaped:0,-1"``; None is ReLU, `rai` and `raai` have no other.
     gradients
         Whether to add the observables of the way back, theory.md 7; not for `rai` and `raai`.
     look
@@ -98,9 +98,9 @@ def trajectories(
         If a parameter is out of range or missing, or two exclude each other.
     """
     depth = whole("depth", depth, 1, grids.MAX_VALUES)
-    phi = grids.fixed_slopes(slopes)
-    scales, inputs = Scales(ensemble, k, sigma_w, phi), grids.inputs_of(correlation, distance, q0)
     widths = None if width is None else grids.checked_widths(width)
+    phi = grids.fixed_slopes(slopes, widths or ())
+    scales, inputs = Scales(ensemble, k, sigma_w, phi), grids.inputs_of(correlation, distance, q0)
     if ensemble not in ASYMMETRIC:
         bias = 0.0 if sigma_b is None else sigma_b
         limit = Grid.of(k=k, sigma_w=scales.swept, sigma_b=bias, **inputs)

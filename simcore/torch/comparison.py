@@ -92,14 +92,16 @@ class Comparison:
         """Return means over the pairs at some layers."""
         mean = self.data.mean("pair", skipna=True)
         places = sorted({round(x) for x in np.linspace(0, len(mean.layer) - 1, ROWS)})
-        head = "layer  nodes        c  mean field     1/N      ln q  mean field     1/N  module"
-        lines = [head]
+        close = bool((mean.distance.isel(layer=places) < 5e-5).any())  # c is 1 at these digits
+        first, heading = ("log_distance", "ln(1-c)") if close else ("correlation", "c")
+        theories = "  mean field      1/N "
+        lines = [f"layer  nodes {heading:>9}{theories}      ln q{theories} module"]
         for i in places:
             at = mean.isel(layer=i)
             texts = [
                 f"{float(at[name + kind]):{width}.4f}"
-                for name in ("correlation", "log_q1")
-                for kind, width in (("", 8), ("_theory", 11), ("_theory_1n", 7))
+                for name in (first, "log_q1")
+                for kind, width in (("", 9), ("_theory", 11), ("_theory_1n", 8))
             ]
             lines.append(
                 f"{int(at.layer):5d} {int(at.width):6d} {' '.join(texts)}  {at.module.item()}"

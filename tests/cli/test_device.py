@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 from simcore.cli.main import main as simcore
 from simcore.cli.simulate import main
 
+from simcore.execution import known_answer
 from simcore.execution.execute import execute
-from simcore.machine import gpu
+from simcore.machine import auto, gpu
 from simcore.machine.gpu import Findings
 from simcore.runs.run import Run
 from tests.cli.fakes import BASIC, FakeRun
@@ -63,11 +65,65 @@ def test_auto_is_the_cpu_and_looks_at_no_gpu(
         raise AssertionError("the driver was opened")
 
     monkeypatch.setattr(gpu, "look", look)
+    monkeypatch.delitem(sys.modules, known_answer.__name__)
     assert main([*BASIC, *words]) == 0
     assert fake.run.device == "cpu"
+    assert known_answer.__name__ not in sys.modules
     out, err = capsys.readouterr()
     assert "device" not in err
     assert " threads)" in out or " thread)" in out
+
+
+@pytest.fixture
+def proven(
+    monkeypatch: pytest.MonkeyPatch, pretend: Pretend, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """A machine whose GPU `auto` takes for `BASIC`; and the answer of the GPU."""
+    monkeypatch.setattr(auto, "PROVEN", ((9, 0),))
+    monkeypatch.setattr(auto, "LEAST_UPDATES", 64 * 5 * 1000)
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr(known_answer, "cache_folder", lambda: folder)
+    answers = {"cuda": known_answer.KNOWN_ANSWER}
+    monkeypatch.setattr(known_answer, "digest", lambda run: answers[run.device])
+    pretend(READY)
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("words", "device"),
+    [
+        (["--device", "auto"], "cuda"),
+        (["--device", "cpu"], "cpu"),
+        (["--trials", "999"], "cpu"),
+        (["--scheduler", "tcp://127.0.0.1:9"], "cpu"),
+        (["--ensemble", "rai"], "cuda"),
+        (["--sampler", "dense"], "cuda"),
+    ],
+)
+def test_auto_takes_a_gpu_that_is_proven(
+    fake: FakeRun,
+    proven: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    device: str,
+) -> None:
+    assert main([*BASIC, *words]) == 0
+    assert fake.run.device == device
+    out, err = capsys.readouterr()
+    assert ("node updates/s, cuda)" in out) == (device == "cuda")
+    assert "note" not in err
+    assert main([*BASIC, *words, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["configuration"]["device"] == device
+
+
+def test_auto_warns_in_one_line_of_a_gpu_that_fails(
+    fake: FakeRun, proven: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    proven["cuda"] = "0" * 16
+    assert main(BASIC) == 0
+    assert fake.run.device == "cpu"
+    told = "--device auto is the CPU: the GPU did not give the known answer; simcore doctor says"
+    assert capsys.readouterr().err.splitlines()[0] == f"note: {told} more"
 
 
 def test_a_dry_run_tells_the_device(
@@ -173,13 +229,14 @@ COMMAND = "simulate --width 64 --depth 5"
     ],
 )
 def test_a_job_names_its_device(
+    proven: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     words: str,
     shown: str,
 ) -> None:
-    """Whatever the machine has on which the script is printed."""
+    """Whatever the machine has on which the script is printed: a GPU that `auto` would take."""
     monkeypatch.chdir(tmp_path)
     assert simcore(["slurm", *shlex.split(words)]) == 0
     out = capsys.readouterr().out

@@ -17,7 +17,10 @@ import pytest
 from simcore.cli.main import main
 
 from simcore import doctor
-from simcore.doctor import KNOWN_ANSWER, Check
+from simcore.doctor import Check
+from simcore.execution import known_answer
+from simcore.execution.known_answer import KNOWN_ANSWER
+from simcore.machine import auto
 from simcore.machine.gpu import Findings
 from tests.support.devices import CASES, READY
 
@@ -35,14 +38,16 @@ NAMES = [
     "CUDA packages",
     "CuPy",
     "known answer, cuda",
+    "device auto",
 ]
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the known run gives on each device, without running it."""
+def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """What the known run gives on each device, without running it, and nothing kept of it."""
     given = {"cpu": KNOWN_ANSWER, "cuda": KNOWN_ANSWER}
-    monkeypatch.setattr(doctor, "digest", lambda run: given[run.device])
+    monkeypatch.setattr(known_answer, "digest", lambda run: given[run.device])
+    monkeypatch.setattr(known_answer, "cache_folder", lambda: tmp_path)
     return given
 
 
@@ -55,12 +60,12 @@ def examined(answers: dict[str, str]) -> Examined:
 
 
 def test_the_known_answer_is_found() -> None:
-    assert doctor.digest(doctor.known_run()) == KNOWN_ANSWER
+    assert known_answer.digest(known_answer.known_run()) == KNOWN_ANSWER
 
 
 @pytest.mark.parametrize("more", [{"seed": 1}, {"trials": 69}, {"k": (2.0,)}, {"width": (37, 701)}])
 def test_another_run_has_another_answer(more: dict[str, Any]) -> None:
-    assert doctor.digest(replace(doctor.known_run(), **more)) != KNOWN_ANSWER
+    assert known_answer.digest(replace(known_answer.known_run(), **more)) != KNOWN_ANSWER
 
 
 @pytest.mark.slow
@@ -207,6 +212,32 @@ def test_a_gpu_is_compared_with_the_cpu(
     assert (check.state, check.remedy[:20]) == ("wrong", "Use --device cpu. Re")
 
 
+def test_it_is_told_what_auto_takes(
+    examined: Examined,
+    pretend: Pretend,
+    answers: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told() -> str:
+        check = examined()["device auto"]
+        assert (check.state, check.remedy) == ("ok", "")
+        return check.found
+
+    pretend(READY)
+    monkeypatch.setattr(auto, "PROVEN", ())
+    assert told() == "the CPU: no GPU is proven yet"
+    monkeypatch.setattr(auto, "PROVEN", ((8, 0),))
+    assert told() == "the CPU: no GPU of compute capability 9.0 is proven yet"
+    monkeypatch.setattr(auto, "PROVEN", ((9, 0),))
+    assert told() == "cuda, from 1e+09 node updates on"
+    monkeypatch.setattr(doctor, "FAST_FLOAT64", ((8, 0),))
+    assert told() == "cuda, from 1e+09 node updates on, not for rai and raai"
+    answers["cuda"] = "0" * 16
+    assert told() == "the CPU: the GPU did not give the known answer"
+    pretend(Findings())
+    assert told() == "the CPU: cuda finds no NVIDIA driver on this machine"
+
+
 def test_a_gpu_that_fails_is_wrong(
     examined: Examined, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,7 +247,7 @@ def test_a_gpu_that_fails_is_wrong(
         return KNOWN_ANSWER
 
     pretend(READY)
-    monkeypatch.setattr(doctor, "digest", digest)
+    monkeypatch.setattr(known_answer, "digest", digest)
     check = examined()["known answer, cuda"]
     assert check.state == "wrong"
     assert check.found == "RuntimeError: [700] illegal address was read"

@@ -11,6 +11,8 @@ import pytest
 from simcore.cli import main as commands
 from simcore.cli import simulate as simulating
 
+from simcore import open_run
+from simcore.errors import FileFormatError
 from simcore.execution.execute import execute
 from simcore.figures import runs, training
 from simcore.figures.kinds import OF_RUNS, OF_TRAINING
@@ -65,6 +67,74 @@ def test_python_m_in_a_folder_with_stray_modules(tmp_path: Path) -> None:
     done = python("-m", "simcore", *f"simulate {SMALL} --dry-run --json".split(), folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["dry_run"] is True
+
+
+# --- a current folder that is gone ---------------------------------------------------------------
+
+GONE = "the current folder is gone: change to another one, and try again"
+
+
+@pytest.fixture
+def gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the current one was in, which is removed."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "work"),
+    [
+        (f"simulate {SMALL} -o", "simcore.execution.execute.execute"),
+        ("doctor", "simcore.execution.known_answer.digest"),
+        ("theory fixed-point", "simcore.theory.tables.fixed_points"),
+    ],
+)
+def test_where_numba_compiles_in_no_folder_one_line_says_so(
+    gone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    work: str,
+) -> None:
+    """Numba asks for the current folder while it compiles, as this work does."""
+    monkeypatch.setattr(work, lambda *_, **__: Path.cwd())
+    words += f" {gone}/a.h5" * words.endswith(" -o")
+    assert commands.main(words.split()) == 1
+    assert capsys.readouterr().err.splitlines() == [f"stopped ({GONE})"]
+
+
+@pytest.mark.usefixtures("gone")
+def test_a_name_in_a_folder_that_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["show", "a.h5"], ["resume", "a.h5"], ["theory", "phase-diagram", "-o", "b.png"]):
+        assert commands.main(words) == 2
+        assert capsys.readouterr().err.endswith(f" ({GONE})\n")
+    with pytest.raises(FileFormatError, match="does not exist"):
+        open_run("a.h5")
+
+
+def test_a_run_goes_on_where_nothing_compiles(
+    gone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = gone / "a.h5"
+    execute(Run(depth=2, width=(8,), trials=64, controls="off"), output=path)
+    before = path.read_bytes()
+    words = ["resume", str(path), "--trials", "128", "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr("simcore.execution.execute.resume", lambda *_, **__: Path.cwd())
+        assert commands.main(words) == 1
+    assert capsys.readouterr().err == f"stopped ({GONE})\n"
+    assert path.read_bytes() == before
+    assert commands.main(words) == 0
+
+
+@pytest.mark.usefixtures("gone")
+def test_python_m_needs_no_current_folder() -> None:
+    command = [sys.executable, "-m", "simcore", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- help -----------------------------------------------------------------------------------------
@@ -165,8 +235,8 @@ def test_plot_without_a_kind_lists_them(
         assert not told.out
         first, *lines = told.err.splitlines()
         assert first.startswith("Missing argument KIND")
-        assert [line.split()[0] for line in lines] == list(OF_RUNS)
-        assert all(len(line) <= 100 for line in lines)
+        assert [line.split()[0] for line in lines if line[2] != " "] == list(OF_RUNS)
+        assert all(len(line) <= 80 for line in lines)
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["x.h5"]
 
 

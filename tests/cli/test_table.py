@@ -125,6 +125,25 @@ def test_the_longest_rows_fit(
     assert all(any(word in cell.split() for cell in whole) for word in numbers)
 
 
+def test_what_is_not_there_is_not_explained(capsys: Told) -> None:
+    """One network has no error, no share of deaths, and no z that could be too large."""
+    values = {"correlation": 0.5, "correlation_theory": 0.4, "dead_network1": 0.0}
+    show_rows([Row({}, 1, values | {"dead_network1_count": 1.0})], 1)
+    assert "z: (c - theory)/error" in (out := capsys.readouterr().out)
+    assert not any(words in out for words in ("(12)", "No network", "too small"))
+
+
+def test_gradients_of_a_grid_have_the_first_layer_and_the_last(capsys: Told) -> None:
+    values = {"correlation": 0.5, "log_gradient1": 1.0}
+    names = ("gradient_correlation", "tangent11", "tangent12")
+    values |= dict.fromkeys(names, 0.25)
+    show_rows([Row({"k": k}, layer, values) for k in (0.0, 1.0) for layer in (1, 9)], 100)
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert [line.split()[:2] for line in first.splitlines()[1:3]] == [["0", "9"], ["1", "9"]]
+    ends = [["0", "1"], ["0", "9"], ["1", "1"], ["1", "9"]]
+    assert [line.split()[:2] for line in second.splitlines()[1:5]] == ends
+
+
 def test_columns_leave_in_a_fixed_order(monkeypatch: pytest.MonkeyPatch, capsys: Told) -> None:
     shown = []
     for width in (300, *WIDTHS[::-1]):

@@ -73,6 +73,23 @@ def test_a_trajectory_is_shown_with_its_way_back(capsys: pytest.CaptureFixture[s
     assert [line[4] for line in lines[1:4]] == ["1", "2", "3"]
 
 
+def test_gradients_of_a_grid_are_shown_where_they_end(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "trajectory --depth 5 --k 0,1 --gradients")
+    assert [line[2] for line in lines[1:5]] == ["1", "5", "1", "5"]
+    assert float(lines[3][4]) > float(lines[4][4])  # they grow towards the input for k > 0
+
+
+def test_shaped_slopes_are_those_of_the_width(capsys: pytest.CaptureFixture[str]) -> None:
+    shaped = printed(capsys, "trajectory --depth 3 --slopes shaped:0,-1 --width 256")
+    assert shaped == printed(capsys, "trajectory --depth 3 --slopes 1,0.9375 --width 256")
+
+
+def test_only_columns_that_are_shown_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(" ".join(line) for line in printed(capsys, "fixed-point --k 0,1"))
+    assert "growth" not in text
+    assert "xi: depth scales in layers" in text
+
+
 def test_fixed_points_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "fixed-point --k -0.5,0,1,inf")
     assert [line[2] for line in lines[1:5]] == ["ordered", "critical", "chaotic", "chaotic"]
@@ -279,6 +296,7 @@ MISTAKES = [
     ("growth --ensemble rai --slopes abs", "--slopes abs: are not for rai"),
     ("fixed-point --slopes leaky", "--slopes leaky: is not known"),
     ("map --slopes shaped:0,-1", "--slopes shaped:0,-1: follow the width"),
+    ("trajectory --slopes shaped:0,-1 --width 8,9", "--slopes shaped:0,-1: follow the width"),
     ("growth --ensemble rai --sigma-w 0.1", "--sigma-w 0.1: must be at least 0.4"),
     ("growth --sigma-w 1.2 -o f.pdf", "has one value"),
 ]

@@ -1,9 +1,10 @@
 // A pretended libcuda.so.1: device memory is the host's, launches go to a callback.
 //
 // Contexts are tracked per thread, and calls without one fail as on a GPU. The environment changes
-// it while it runs: PRETENDED_MEMORY, bytes of the GPU; PRETENDED_FAILURE, every launch fails;
-// PRETENDED_VERSION, the driver's version (13000); PRETENDED_GPUS, their number (1); PRETENDED_INIT
-// and PRETENDED_CONTEXT, what cuInit and opening a GPU return. Built by pretended_driver.py.
+// it while it runs: PRETENDED_MEMORY, bytes of the GPU; PRETENDED_FULL, none are given, although
+// some are free; PRETENDED_FAILURE, every launch fails; PRETENDED_VERSION, the driver's version
+// (13000); PRETENDED_GPUS, their number (1); PRETENDED_INIT and PRETENDED_CONTEXT, what cuInit and
+// opening a GPU return. Built by pretended_driver.py.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -106,6 +107,7 @@ enum { MARK = 0x51C0 };
 int cuMemAlloc_v2(U64 *found, size_t size) {
   NEEDS_CONTEXT;
   if (!size) return INVALID;
+  if (number("PRETENDED_FULL", 0)) return OUT_OF_MEMORY;
   if (pretended_bytes + size + RESERVED > total()) return OUT_OF_MEMORY;
   struct block *block = malloc(sizeof *block + size + 4096);
   if (!block) return OUT_OF_MEMORY;
@@ -129,7 +131,8 @@ int cuMemFree_v2(U64 place) {
 }
 int cuMemGetInfo_v2(size_t *free_bytes, size_t *all) {
   NEEDS_CONTEXT;
-  *all = total(), *free_bytes = total() - RESERVED - pretended_bytes;
+  U64 taken = RESERVED + pretended_bytes;
+  *all = total(), *free_bytes = taken < total() ? total() - taken : 0;
   return OK;
 }
 static int copy(void *to, const void *from, size_t size) {

@@ -2,8 +2,9 @@
 
 `build` compiles the library into a folder, with a `sitecustomize` that lets launches run. A process
 with the variables of `environment`, and all that it starts, has a GPU. One of them runs
-``python -m tests.emulator.pretended_driver``: small runs on the CPU and on the pretended GPU, too
-little memory, a failing launch, old drivers, packages that do not fit. It prints a JSON object.
+``python -m tests.emulator.pretended_driver``: small runs on the CPU and on the pretended GPU, a
+choice of `auto`, too little memory, a failing launch, old drivers, packages that do not fit. It
+prints a JSON object.
 """
 
 from __future__ import annotations
@@ -110,10 +111,43 @@ def counts() -> dict[str, int]:
     return {name: number.value for name, number in zip(COUNTS, found, strict=True)}
 
 
+def automatic() -> list[list[Any]]:
+    """Let `auto` choose twice, and once with another driver; return what a run then has.
+
+    Its device, how often the GPU was tried so far, and the digest of the run.
+    """
+    from unittest.mock import patch
+
+    from simcore import api
+    from simcore.execution import known_answer
+    from simcore.machine import auto
+    from simcore.machine.gpu import look
+
+    found = []
+    folder = Path(os.environ[FOLDER])
+    spec = api.RunSpec(depth=4, width=(70,), trials=200, k=(0.0, 1.0), device="auto")
+    digest = known_answer.digest
+    with (
+        patch.dict(os.environ),
+        patch.object(auto, "PROVEN", ((9, 0),)),
+        patch.object(auto, "LEAST_UPDATES", 2 * 4 * 70 * 200),
+        patch.object(known_answer, "cache_folder", lambda: folder),
+        patch.object(known_answer, "digest", wraps=digest) as tried,
+    ):
+        for version in (13000, 13000, 13010):
+            os.environ["PRETENDED_VERSION"] = str(version)
+            look.cache_clear()
+            run = api.plan(spec).run
+            found.append([run.device, tried.call_count, digest(run)])
+    look.cache_clear()
+    look()  # before memory is taken away
+    return found
+
+
 def main() -> None:
     """Run everything in this process, and print what was found."""
-    from simcore.doctor import digest
     from simcore.errors import DeviceError
+    from simcore.execution.known_answer import digest
     from simcore.machine import gpu
     from simcore.machine.gpu import look, obstacle
     from simcore.runs.run import Run
@@ -131,6 +165,7 @@ def main() -> None:
         with gpu_work.watched() as seen:
             found[name] = [digest(run), digest(replace(run, device="cuda"))]
         found[f"{name}, launches"] = [len(seen.events), counts()["launches"] - before]
+    found["auto"] = automatic()
     on_gpu = replace(runs["correlated"], device="cuda")
 
     def message(variable: str, value: object) -> str:
@@ -144,6 +179,7 @@ def main() -> None:
         return ""
 
     found["memory"] = message("PRETENDED_MEMORY", RESERVED + 1024)
+    found["full"] = message("PRETENDED_FULL", 1)
     found["again"] = digest(on_gpu)
     found["failure"] = message("PRETENDED_FAILURE", 1)
     packages = {"nvidia-nvvm": "13.5.37", "nvidia-nvjitlink": "13.0.88"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simcore.doctor import KNOWN_ANSWER
+from simcore.execution.known_answer import KNOWN_ANSWER
 from tests.emulator.pretended_driver import ROOT, build, environment
 
 Done = subprocess.CompletedProcess[str]
@@ -48,10 +48,16 @@ def test_the_benchmark_counts_launches_as_the_driver_does(found: dict[str, Any],
     assert seen == launched > 0
 
 
+def test_auto_tries_a_gpu_once_for_each_driver(found: dict[str, Any]) -> None:
+    bytes_of_cpu = found["correlated"][0]
+    assert found["auto"] == [["cuda", tries, bytes_of_cpu] for tries in (1, 1, 2)]
+
+
 def test_too_little_memory_is_one_line(found: dict[str, Any]) -> None:
-    assert "ran out of memory on the GPU" in found["memory"]
-    assert "simcore resume" in found["memory"]
-    assert "\n" not in found["memory"]
+    assert "MiB of memory free, too little for one layer of a block" in found["memory"]
+    assert "ran out of memory on the GPU" in found["full"]
+    assert "simcore resume" in found["full"]
+    assert "\n" not in found["memory"] + found["full"]
     assert found["again"] == found["correlated"][0]  # the process goes on
 
 

@@ -410,13 +410,15 @@ def test_few_trials_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> No
     from simcore.sampling.pair import cuda_kernels as pair_kernels
 
     started: list[tuple[object, ...]] = []
-    compiled = SimpleNamespace(launch=lambda given, *_: started.append(given))
+    kernel = SimpleNamespace(kernel="loaded")
+    library = SimpleNamespace(get_cufunc=lambda: kernel)
+    compiled = SimpleNamespace(_codelibrary=library)
     monkeypatch.setattr(pair_kernels.advance, "compile", lambda _: compiled)
     device = Device()
-    device._stream = 0
+    monkeypatch.setattr(device, "start", lambda *given: started.append(given))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         device.launch(pair_kernels.advance, 1, 128, 5)
         with pytest.raises(Warning, match="Grid size 2"):
             pair_kernels.advance[2, 128]
-    assert started == [(5,)]
+    assert started == [("loaded", 1, 128, [5])]

@@ -17,6 +17,7 @@ from scipy.stats import ks_2samp
 from simcore import doctor, open_run
 from simcore.errors import DeviceError
 from simcore.execution.execute import execute, resume
+from simcore.execution.known_answer import digest
 from simcore.runs.run import Run
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import Signals
@@ -68,7 +69,7 @@ RUNS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", RUNS)
 def test_the_bytes_are_those_of_the_cpu(name: str) -> None:
     run = Run(**RUNS[name])
-    assert doctor.digest(replace(run, device="cuda")) == doctor.digest(run)
+    assert digest(replace(run, device="cuda")) == digest(run)
 
 
 BATCHES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simcore.numerics.text import plain, with_error
+from simcore.numerics.text import counted, plain, with_error
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,7 @@ def test_a_printed_value_is_right_within_its_error(value: float, error: float) -
 
 def test_undefined_is_a_dash() -> None:
     assert plain(math.nan) == "-"
+
+
+def test_one_is_singular() -> None:
+    assert [counted(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]

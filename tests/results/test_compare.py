@@ -231,7 +231,7 @@ def test_the_error_of_theory_counts(tmp_path: Path) -> None:
 def test_what_can_not_be_judged_says_why() -> None:
     single = simcore.simulate(simcore.Ensemble.he(), width=32, depth=3, trials=1)
     assert all(v.agrees is None for v in compare(single).verdicts)
-    assert "needs 3 trials with a value at every layer, and 1 have one" in str(compare(single))
+    assert "needs 3 trials with a value at every layer, and 1 has one" in str(compare(single))
     equal = simcore.simulate(simcore.Ensemble.he(), width=32, depth=3, distance=0.0, trials=64)
     words = {v.observable: v.words for v in compare(equal).verdicts}
     assert "no trial has a value" in words["log_distance"]

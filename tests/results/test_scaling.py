@@ -220,12 +220,13 @@ def test_mistakes(runs: xr.Dataset) -> None:
         scaling(runs.drop_vars([n for n in runs if "theory" in str(n)]))
 
 
-def test_widths_of_shaped_networks_have_no_slope_of_first_order() -> None:
-    """Their law follows the width, so there is no limit with a series in 1/N around it."""
+def test_widths_of_shaped_networks_have_no_fit() -> None:
+    """Their slopes follow the width, and ln q = 1/sqrt(N) + ... is no series in 1/N."""
     run = Run(depth=3, width=(32, 64), slopes="shaped:0,-1", trials=64)
     dataset = simcore.simulate(run)
     assert "correlation_theory_1n" in dataset
-    assert "correlation_slope_theory" not in scaling(dataset).fits
+    with pytest.raises(simcore.InputError, match="slopes that follow the width"):
+        scaling(dataset)
     assert "ln q" in str(simcore.compare(dataset))
 
 

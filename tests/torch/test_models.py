@@ -329,3 +329,14 @@ def test_the_picture_has_theory_and_the_model() -> None:
     assert [axes.get_ylabel() for axes in figure.axes] == ["$c$", r"$\ln q_1$"]
     assert len(figure.axes[0].lines) == 3
     figure.draw_without_rendering()
+
+
+def test_where_c_rounds_to_one_the_table_has_its_logarithm() -> None:
+    linear, relu = nn.Linear(64, 64), nn.ReLU()
+    nn.init.kaiming_normal_(linear.weight, generator=torch.Generator().manual_seed(0))
+    near = torch.randn(64, generator=torch.Generator().manual_seed(1))
+    for gap, heading in ((1e-3, "ln(1-c)"), (1.0, "c")):
+        inputs = torch.stack([near, near + gap * near.flip(0)])
+        found = str(compare(nn.Sequential(linear, relu), Ensemble.he(), inputs))
+        head = next(line for line in found.splitlines() if line.startswith("layer"))
+        assert head.split()[2] == heading

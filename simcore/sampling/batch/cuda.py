@@ -21,6 +21,7 @@ from simcore.numerics.rng import Stream
 from simcore.runs.costs import BACK_COSTS
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
+from simcore.sampling.cuda.device import DeviceArray
 from simcore.sampling.cuda.driver import CudaBlockSampler, Device
 from simcore.statistics.blocks import BLOCK, Task
 
@@ -72,15 +73,15 @@ class ArrayDevice(Device):
         self.xp: Any = cupy
 
     def as_array(self, array: Any) -> Array:
-        """Return the CuPy array in the memory of a Numba array."""
+        """Return the CuPy array in the memory of an array for kernels."""
         return self.xp.asarray(array)
 
     def for_kernel(self, array: Array) -> Any:
-        """Return the Numba array in the memory of a CuPy array, for a kernel.
+        """Return the array in the memory of a contiguous CuPy array, for a kernel.
 
         There is no need to wait: both launch on one stream, which keeps the order.
         """
-        return self._cuda.as_cuda_array(array, sync=False)
+        return DeviceArray(array, array.data.ptr, array.shape, array.dtype)
 
     @contextmanager
     def multiplying(self) -> Iterator[None]:

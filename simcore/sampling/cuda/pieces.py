@@ -154,23 +154,30 @@ class Piece(NamedTuple):
 
     def tables(self) -> tuple[Integers, Integers]:
         """Return what kernels read of the blocks and of the parts, a row for each."""
-        table = np.zeros((self.blocks, BLOCK_NUMBERS), dtype=np.int64)
-        joins = np.zeros((len(self.parts), PART_NUMBERS), dtype=np.int64)
-        at = kept = 0
-        rest = len(self.parts) - 1
-        for i, part in enumerate(self.parts):
-            own, first = table[at : at + part.blocks], BLOCK * np.arange(part.blocks)
-            own[:, POINT], own[:, PART], own[:, FIRST] = part.point, i, part.first * BLOCK + first
-            own[:, TRIALS] = np.minimum(BLOCK, part.trials - first)
-            own[:, PLACE] = rest + first // BLOCK
-            own[:, FIRST_KEPT] = kept + first
-            own[:, KEEPS] = np.clip(part.keeps - first, 0, own[:, TRIALS])
-            own[:, LAYS] = part.lays_bins
-            own[0, OPENS], own[0, PLACE] = 1, i
-            joins[i] = part.blocks, rest
-            at, kept = at + part.blocks, kept + part.keeps
-            rest += part.blocks - 1
-        return table, joins
+        of_parts = [(p.point, p.first, p.trials, p.lays_bins, p.keeps) for p in self.parts]
+        blocks = np.array([part.blocks for part in self.parts])
+        part = np.repeat(np.arange(blocks.size), blocks)
+        number = np.arange(part.size) - _before(blocks)[part]
+        point, first, trials, lays, keeps = np.array(of_parts)[part].T
+        rest, kept = blocks.size - 1 + _before(blocks - 1), _before(keeps[number == 0])
+        here = np.minimum(BLOCK, trials - BLOCK * number)
+        table = {
+            POINT: point,
+            FIRST: BLOCK * (first + number),
+            TRIALS: here,
+            PART: part,
+            OPENS: number == 0,
+            LAYS: lays,
+            PLACE: np.where(number == 0, part, rest[part] + number),
+            FIRST_KEPT: kept[part] + BLOCK * number,
+            KEEPS: np.clip(keeps - BLOCK * number, 0, here),
+        }
+        return np.stack([*table.values()], axis=1), np.stack([blocks, rest], axis=1)
+
+
+def _before(numbers: Integers) -> Integers:
+    """Return for each number the sum of those before it."""
+    return np.cumsum(numbers) - numbers
 
 
 def table_of(point: int, first_trial: int, trials: int) -> Integers:

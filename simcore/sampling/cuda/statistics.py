@@ -7,6 +7,7 @@ layers; the values behind covariances wait on the device for the last layer.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from simcore.sampling.contract import TaskResult
 from simcore.statistics.blocks import BLOCK
-from simcore.statistics.moments import Bins, Chosen, Moments
+from simcore.statistics.moments import Bins, Chosen, Moments, moment_shapes
 
 from .device import Device, Pack, Rooms, put_all
 from .pieces import BLOCK_NUMBERS, PART_NUMBERS, Part, Piece
@@ -171,7 +172,7 @@ class DeviceStatistics:
         for i, part in enumerate(piece.parts):
             gathered, kept = part.gathered, here["kept"][at : at + part.keeps]
             at += part.keeps
-            moments, histogram = self._moments(records[i]), here["histogram"][i]
+            moments, histogram = self._moments(records[i], piece.layers), here["histogram"][i]
             bins = gathered.bins
             if part.lays_bins:
                 bins = Bins(here["lower"][i].copy(), here["width"][i].copy())
@@ -207,21 +208,15 @@ class DeviceStatistics:
         begin = part.block * BLOCK
         collector.kept[begin : begin + len(kept), layers] = kept
 
-    def _moments(self, record: npt.NDArray[np.float64]) -> Moments:
-        """Return copies of the moments of a part."""
+    def _moments(self, record: npt.NDArray[np.float64], layers: int) -> Moments:
+        """Return a copy of the moments of a part."""
         observables, chosen = self._chosen.covariance.size, self._layers.size
-        found = record[record.size - observables * (1 + chosen + chosen**2) :]
-        of_layers = record[: record.size - found.size].reshape(3, -1, self._columns).copy()
-        found = found.reshape(observables, -1)
-        count, mean, m2 = of_layers
-        return Moments(
-            count,
-            mean,
-            m2,
-            found[:, 0].copy(),
-            found[:, 1 : 1 + chosen].copy(),
-            found[:, 1 + chosen :].reshape(observables, chosen, chosen).copy(),
-        )
+        record, found, at = record.copy(), [], 0
+        for shape in moment_shapes(layers, self._columns, observables, chosen):
+            size = math.prod(shape)
+            found.append(record[at : at + size].reshape(shape))
+            at += size
+        return Moments(*found)
 
     def _tiles(self, numbers: int) -> int:
         """Return the number of thread blocks for the numbers of a block of trials."""

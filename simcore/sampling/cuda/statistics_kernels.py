@@ -64,8 +64,8 @@ class Places(NamedTuple):
 class Record(NamedTuple):
     """The moments of a block in one row of numbers.
 
-    They are count, mean and m2 of each of `numbers` columns of layers, then of each of
-    `observables` the count, the means and the sums of products of `chosen` layers.
+    They are count, mean and m2 of each of `numbers` columns of layers, then the counts of all
+    `observables`, their means and their sums of products of `chosen` layers.
     """
 
     numbers: int
@@ -80,11 +80,11 @@ class Record(NamedTuple):
 
 @njit(forceinline=True)
 def _covariance_at(record, i):
-    """Return where the numbers of a covariance begin, of its means, and of its products."""
-    chosen = _u32(record.chosen)
-    size = _u32(U_ONE + chosen + chosen * chosen)
-    begin = _u32(_u32(3) * _u32(record.numbers) + _u32(i) * size)
-    return begin, _u32(begin + U_ONE), _u32(begin + U_ONE + chosen)
+    """Return where the count of a covariance is, where its means begin, and its products."""
+    many, chosen = _u32(record.observables), _u32(record.chosen)
+    count_at = _u32(_u32(3) * _u32(record.numbers) + i)
+    means = _u32(count_at - i + many + i * chosen)
+    return count_at, means, _u32(count_at - i + many * (U_ONE + chosen) + i * chosen * chosen)
 
 
 @njit(forceinline=True)
