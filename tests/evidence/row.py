@@ -14,10 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy import stats
-from simcore.cli.simulate import main as simulate
+from simcore.cli.config import Given
+from simcore.cli.request import build_request
+from simcore.cli.simulate import app
+from typer.main import get_command
 
+from simcore.execution.execute import execute
+from simcore.files.layout import fields
 from simcore.numerics.text import with_error
-from simcore.results.open_run import open_run
+from simcore.results.open_run import to_dataset
 
 __all__ = [
     "CONTRADICTED",
@@ -142,7 +147,8 @@ def simulated(
 ) -> xr.Dataset:
     """Return the Dataset of a `simulate` command, with the networks and the seed of an effort.
 
-    `inputs` makes the array of the file INPUTS.npy that the command names.
+    `inputs` makes the array of the file INPUTS.npy that the command names. No file of results is
+    written, and nothing is predicted, which take longer than the simulation.
     """
     words = shlex.split(command)
     assert words[0] == "simulate"
@@ -151,14 +157,17 @@ def simulated(
             at = words.index(option) + 1
             words[at] = str(effort.of(int(words[at])))
     with TemporaryDirectory() as folder:
-        path, given = Path(folder) / "run.h5", Path(folder) / "INPUTS.npy"
         if inputs is not None:
+            given = Path(folder) / "INPUTS.npy"
             np.save(given, inputs())
             words[words.index("INPUTS.npy")] = str(given)
-        code = simulate([*words[1:], "--seed", str(effort.seed), "-o", str(path), "--quiet"])
-        assert code == 0, command
-        with open_run(path) as ds:
-            return ds.load()
+        context = get_command(app).make_context(
+            "simulate", [*words[1:], "--seed", str(effort.seed)]
+        )
+        run = build_request(Given.typed(context.params)).run
+        results = execute(run).results
+        measured = [f.variable for f in fields(run, complete=True) if "_theory" not in f.variable]
+        return to_dataset(results, measured)
 
 
 # --- verdicts -------------------------------------------------------------------------------------

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
 from tests.verify.__main__ import CHECKS, WRONG, main
 from tests.verify.check import Effort, Outcome
 
+SHARED = ("width", "first order", "population")
+"""Families in which wrong laws have the networks of a check: one worker simulates them."""
 
-@pytest.mark.parametrize("name", CHECKS)
+
+def by_family(names: Iterable[str]) -> list[Any]:
+    families = ((name, name.partition("/")[0]) for name in names)
+    return [
+        pytest.param(name, marks=[pytest.mark.xdist_group(f"verify {of}")] * (of in SHARED))
+        for name, of in families
+    ]
+
+
+@pytest.mark.parametrize("name", by_family(CHECKS))
 def test_the_check_holds(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--small", name]) == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", by_family(WRONG))
 def test_the_check_fails_for_a_wrong_law(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--small", "--wrong", name]) == 1, capsys.readouterr().out
     assert "FAILS" in capsys.readouterr().out

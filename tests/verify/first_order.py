@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simcore.execution.execute import execute
 from simcore.physics.observables import column
 from simcore.runs.run import Run
 from simcore.theory import FIRST_ORDER, first_order, trajectory
 from tests.verify.check import Check, Effort, Outcome
-from tests.verify.width import chance
+from tests.verify.width import chance, moments_of
 
 __all__ = ["CHECKS", "WRONG"]
 
@@ -60,8 +59,7 @@ def measured(effort: Effort, **ensemble: Any) -> tuple[Floats, Floats, Floats]:
         seed=effort.seed - 1,
         **options,
     )
-    moments = execute(run, threads=2).points[0].published()
-    assert moments is not None
+    moments = moments_of(run)
     return moments.mean, np.sqrt(moments.m2 / (moments.count - 1.0)), moments.count
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
+import xarray as xr
 
 from simcore.calls import simulate
 from simcore.runs.ensemble import Ensemble
@@ -24,15 +25,16 @@ OBSERVED = ("q1", "correlation", "inactive1", "inactive_both")
 DEPTH = 60
 
 
+@cache
+def simulated(width: int, trials: int, seed: int) -> xr.Dataset:
+    """Return networks with their theory."""
+    ensemble = Ensemble.rai(sigma_w=0.6007)
+    return simulate(ensemble, width=width, depth=DEPTH, trials=trials, seed=seed)
+
+
 def population(effort: Effort, *, width: int, trials: int, factor: float) -> Outcome:
     """Largest deviation from theory times a factor, as a share of its tolerance."""
-    ds = simulate(
-        Ensemble.rai(sigma_w=0.6007),
-        width=width,
-        depth=DEPTH,
-        trials=effort.of(trials),
-        seed=effort.seed - 1,
-    )
+    ds = simulated(width, effort.of(trials), effort.seed - 1)
     layers = np.unique(np.geomspace(1, DEPTH, 12).astype(int)) - 1
     shares: dict[str, float] = {}
     for name in OBSERVED:

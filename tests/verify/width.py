@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from simcore.execution.execute import execute
 from simcore.physics.observables import column
 from simcore.physics.parameters import correlation_strength
 from simcore.runs.run import Run
+from simcore.statistics.moments import Moments
 from simcore.theory import trajectory
 from tests.verify.check import Check, Effort, Outcome
 
@@ -31,10 +32,17 @@ def chance(sigmas: float, comparisons: int = 1) -> float:
     return float(comparisons * 2.0 * stats.norm.sf(sigmas))
 
 
-def means_and_errors(run: Run, *names: str) -> Iterator[tuple[Floats, Floats]]:
-    """Yield mean and standard error of observables of the first point, per layer."""
+@cache
+def moments_of(run: Run) -> Moments:
+    """Return the moments of the first point; wrong laws share them with what is right."""
     moments = execute(run, threads=2).points[0].published()
     assert moments is not None
+    return moments
+
+
+def means_and_errors(run: Run, *names: str) -> Iterator[tuple[Floats, Floats]]:
+    """Yield mean and standard error of observables of the first point, per layer."""
+    moments = moments_of(run)
     for i in map(column, names):
         n = moments.count[:, i]
         yield moments.mean[:, i], np.sqrt(moments.m2[:, i] / (n - 1.0) / n)
@@ -154,8 +162,7 @@ def death(effort: Effort, *, k: float, sigma_b: float, layers: int) -> Outcome:
         keep=0,
         seed=effort.seed - 1,
     )
-    moments = execute(run, threads=2).points[0].published()
-    assert moments is not None
+    moments = moments_of(run)
     expected = 1.0 - (1.0 - 2.0**-3) ** layers
     error = math.sqrt(expected * (1.0 - expected) / trials)
     means = [moments.mean[-1, column(name)] for name in ("dead_network1", "dead_network2")]
