@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -13,7 +14,10 @@ from simcore.runs.grid import Point
 mp = mpmath.mp.clone()
 mp.dps = 60
 
+POINTS, WEIGHTS = np.polynomial.legendre.leggauss(10)
 
+
+@cache
 def exact_tail(a: Any) -> Any:
     """Return E Φ(−βa) in many digits: the closed form, with room for its cancellation."""
     if a < 0:
@@ -55,12 +59,11 @@ def exact_tail_of_both(a: float, b: float, theta: float) -> float:
     opposite = max(mp.mpf(0), exact_tail(mp.mpf(a)) + exact_tail(mp.mpf(b)) - 1)
     first = max(math.log(math.tan(theta / 2.0)), -45.0) if theta > 0.0 else -45.0
     ends = np.linspace(first, max(first, 0.0) + 45.0, 200)
-    points, weights = np.polynomial.legendre.leggauss(10)
-    s = ends[:-1, None] + 0.5 * (points + 1.0) * (ends[1] - ends[0])
+    s = ends[:-1, None] + 0.5 * (POINTS + 1.0) * (ends[1] - ends[0])
     v = np.exp(s)
     y = (((a - b) / v) ** 2 + ((a + b) * v) ** 2 + 2.0 * (a * a + b * b)) / 8.0
     h = np.where(y > 1e-12, -np.expm1(-y) / np.where(y > 0.0, y, 1.0), 1.0)
-    whole = np.sum(0.5 * (ends[1] - ends[0]) * weights * h / np.cosh(s))
+    whole = np.sum(0.5 * (ends[1] - ends[0]) * WEIGHTS * h / np.cosh(s))
     return float(opposite) + float(whole) / (2.0 * math.pi)
 
 
