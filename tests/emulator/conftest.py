@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.emulator.kernels import KERNELS, PHYSICS, kernel, signature
-from tests.emulator.ptx_program import Program, compile_ptx, programs
+from tests.emulator.ptx_program import Program, compile_ptx
 
 CAPABILITIES = [(8, 0), (9, 0)]
 Capability = tuple[int, int]
@@ -35,7 +35,7 @@ def compiled(all_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
     What is compiled for another is the same (`test_every_capability_has_the_same_ptx`).
     """
-    return programs(all_ptx[9, 0], tmp_path_factory.mktemp("ptx"))
+    return {name: Program.of(ptx) for name, ptx in all_ptx[9, 0].items()}
 
 
 @pytest.fixture(scope="session")
@@ -74,4 +74,4 @@ def asymmetric_programs(
     asymmetric_ptx: dict[tuple[int, int], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Program]:
     """The compiled kernels, to be run on the CPU; those of the other capability are the same."""
-    return programs(asymmetric_ptx[9, 0], tmp_path_factory.mktemp("asymmetric"))
+    return {name: Program.of(ptx) for name, ptx in asymmetric_ptx[9, 0].items()}
