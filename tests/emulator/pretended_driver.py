@@ -59,8 +59,9 @@ def start() -> None:
 
     prefer_wide_vectors()
     from numba.cuda import codegen
+    from numba.cuda.dispatcher import CUDADispatcher
 
-    from tests.emulator.ptx_program import Program
+    from tests.emulator.ptx_program import Program, kept_ptx
 
     texts: dict[str, str] = {}
     programs: dict[str, Program] = {}
@@ -92,6 +93,15 @@ def start() -> None:
         return function_of(self)
 
     codegen.CUDACodeLibrary.get_cufunc = get_cufunc
+    compile_kernel = CUDADispatcher.compile
+
+    def compiled(self: Any, types: tuple[Any, ...]) -> Any:
+        kernel, kept = compile_kernel(self, types), kept_ptx(self, types)
+        if not kept.exists():
+            kept.write_text(kernel._codelibrary.get_asm_str())
+        return kernel
+
+    CUDADispatcher.compile = compiled
 
 
 def library() -> ctypes.CDLL:

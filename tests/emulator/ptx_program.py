@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -31,6 +32,9 @@ __all__ = [
     "tool",
 ]
 
+OF_DRIVER = (9, 0)
+"""Compute capability of the pretended driver's GPU."""
+
 THREADS = Path(__file__).with_name("threads.h")
 
 FLAGS = ("-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-w", "-fPIC", "-shared")
@@ -42,11 +46,15 @@ def compile_ptx(
     """Return the PTX that Numba makes of a kernel for a compute capability.
 
     Numba asks the device for its capability where a kernel calls functions of the CPU, even though
-    it is told; so a device is pretended.
+    it is told; so a device is pretended. What the pretended driver has compiled is not compiled
+    again.
     """
     from numba import cuda
     from numba.cuda import dispatcher
 
+    kept = kept_ptx(kernel, tuple(signature))
+    if capability == OF_DRIVER and not fastmath and kept.exists():
+        return kept.read_text()
     device = SimpleNamespace(compute_capability=capability)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dispatcher, "get_current_device", lambda: device)
@@ -61,6 +69,20 @@ def compile_ptx(
             launch_bounds=kernel.targetoptions.get("launch_bounds"),
         )
     return str(code)
+
+
+def kept_ptx(kernel: Any, types: tuple[Any, ...]) -> Path:
+    """Return where the pretended driver keeps the PTX of a kernel for types of its arguments."""
+    versions = (metadata.version(name) for name in ("numba-cuda", "nvidia-nvvm"))
+    named = (kernel.py_func.__module__, kernel.py_func.__name__, *map(str, types), *versions)
+    return _store() / f"{hashlib.sha256(' '.join(named).encode()).hexdigest()}.ptx"
+
+
+def _store() -> Path:
+    """Return the folder of what is kept, among the compiled kernels."""
+    folder = cache_folder() / "emulated"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def instructions(ptx: str) -> str:
@@ -93,12 +115,12 @@ class Resources:
     shared: int
 
 
-def assemble(ptx: str, capability: tuple[int, int], folder: Path) -> tuple[Resources, Path]:
+def assemble(ptx: str, folder: Path) -> tuple[Resources, Path]:
     """Make machine code of PTX; return what it takes and the file."""
     source, target = folder / "kernel.ptx", folder / "kernel.cubin"
     source.write_text(ptx)
-    architecture = f"-arch=sm_{capability[0]}{capability[1]}"
-    command = [tool("ptxas"), "-v", architecture, str(source), "-o", str(target)]
+    architecture = re.findall(r"\.target (\w+)", ptx)[0]
+    command = [tool("ptxas"), "-v", f"-arch={architecture}", str(source), "-o", str(target)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
     def largest(pattern: str) -> int:
@@ -176,9 +198,8 @@ def programs(ptx: Mapping[str, str]) -> dict[str, Program]:
 def _library(source: str) -> Path:
     """Return the library of a source, compiled unless it has been before."""
     key = hashlib.sha256(" ".join([*FLAGS, source]).encode()).hexdigest()
-    library = cache_folder() / "emulated" / f"{key}.so"
+    library = _store() / f"{key}.so"
     if not library.exists():
-        library.parent.mkdir(exist_ok=True)
         with TemporaryDirectory(dir=library.parent) as folder:
             made = Path(folder) / "kernels.so"
             command = ["g++", *FLAGS, "-x", "c++", "-", "-o", str(made)]

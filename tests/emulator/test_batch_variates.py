@@ -130,7 +130,7 @@ def test_ten_blocks_fit_a_multiprocessor(
     all_ptx: AllPtx, capability: Capability, name: str, tmp_path: Path
 ) -> None:
     """Beside what `test_pair_budget` asks of every kernel."""
-    taken, _ = assemble(all_ptx[capability][name], capability, tmp_path)
+    taken, _ = assemble(all_ptx[capability][name], tmp_path)
     assert taken.registers <= 48
     assert taken.shared == 0
 
