@@ -39,6 +39,9 @@ GRACE_SECONDS = 1.0
 CHECKPOINT_COST = 50.0
 """The next checkpoint comes no sooner than this many times the last one's duration."""
 
+AGAIN_SECONDS = 0.5
+"""Trials of less time are not saved before theory is computed: a file takes about 0.1 s."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -147,6 +150,7 @@ class Loop:
         self.told = ("", 0.0)
         self.started = 0.0
         self.next_checkpoint = 0.0
+        self.written = 0.0
 
     def _engine(self, scheduler: str | None) -> Engine:
         if scheduler is None and self.run.device == "cuda":
@@ -207,8 +211,10 @@ class Loop:
         results = RunResults(self.run, self.points, complete=True)
         if self.output is not None:
             self._tell("writing")
-            # Theory and the last write may take long, and may fail: no trial is to be lost by it.
-            self._save()
+            # Theory and the last write may take long, and may be killed: no work is to be lost by
+            # it, but for what takes no longer than a file.
+            if time.monotonic() - self.written > AGAIN_SECONDS:
+                self._save()
             try:
                 results.predict(self._look)
                 self._tell("writing")
@@ -378,7 +384,7 @@ class Loop:
             stopping=None if results is None else self.control.stop.is_set,
         )
         self.unsaved = False
-        now = time.monotonic()
+        now = self.written = time.monotonic()
         self.next_checkpoint = now + max(self.checkpoint, CHECKPOINT_COST * (now - before))
         self.log("checkpoint", complete=results is not None, seconds=round(now - before, 6))
 

@@ -118,11 +118,15 @@ def _write_plots(writer: Writer, results: RunResults) -> None:
     """Write the published arrays: a group for each plot, with the theory that goes over it."""
     run, complete = results.run, results.complete
     shared = coordinates(run)
+    used: dict[str, set[str]] = {}
+    for field in fields(run, complete=complete):
+        used.setdefault(field.path.split("/")[0], set()).update(field.dims)
     for folder, members in groupby(results.arrays(), lambda item: item[0].path.split("/")[0]):
         names: list[str] = []
         for field, array in members:
             if not names:
-                _open_group(writer, run, folder, field, shared, complete=complete)
+                own = {k: v for k, v in shared.items() if set(v.dims) <= used[folder]}
+                _open_group(writer, folder, field, own)
             names.append(field.path.split("/")[1])
             shown = {"interpretation": "spectrum"} if field.is_curve else {}
             writer.array(
@@ -132,19 +136,8 @@ def _write_plots(writer: Writer, results: RunResults) -> None:
             writer.attributes(f"/entry/{folder}", {"auxiliary_signals": over})
 
 
-def _open_group(
-    writer: Writer,
-    run: Run,
-    folder: str,
-    signal: Field,
-    shared: Mapping[str, Array],
-    *,
-    complete: bool,
-) -> None:
+def _open_group(writer: Writer, folder: str, signal: Field, coords: Mapping[str, Array]) -> None:
     """Create the NXdata group of a plot with the coordinates of its arrays."""
-    members = [f for f in fields(run, complete=complete) if f.path.split("/")[0] == folder]
-    used = {dim for member in members for dim in member.dims}
-    coords = {name: array for name, array in shared.items() if set(array.dims) <= used}
     attributes: dict[str, object] = {
         "NX_class": "NXdata",
         "signal": signal.path.split("/")[1],

@@ -7,6 +7,7 @@ is made of.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import product
 from typing import Any, Protocol
 
@@ -183,17 +184,25 @@ def _chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 def _set_attributes(target: Any, attributes: Mapping[str, object]) -> None:
     for name, value in attributes.items():
         array = np.asarray(value)
-        dtype = array.dtype
-        if dtype.kind == "U":
-            # Of fixed length: HDF5 checksums object headers, but not its heap of other strings.
+        if array.dtype.kind == "U":
             texts = [item.encode(errors="backslashreplace") for item in array.ravel().tolist()]
-            dtype = h5py.string_dtype("utf-8", max(1, *map(len, texts)) if texts else 1)
+            dtype, kind = _text_type(max(1, *map(len, texts)) if texts else 1)
             array = np.array(texts, dtype).reshape(array.shape)
-        elif dtype.kind == "b":
-            array = array.astype(np.uint8)
+        else:
+            array = array.astype(np.uint8) if array.dtype.kind == "b" else array
+            kind = h5py.h5t.py_create(array.dtype, logical=True)
         space = h5py.h5s.create_simple(array.shape) if array.ndim else _SCALAR
-        kind = h5py.h5t.py_create(array.dtype if dtype.kind == "b" else dtype, logical=True)
         h5py.h5a.create(target, name.encode(), kind, space).write(array)
+
+
+@cache
+def _text_type(length: int) -> tuple[np.dtype[Any], Any]:
+    """Return the types of NumPy and HDF5 of texts of a length in bytes.
+
+    It is fixed, since HDF5 checksums object headers, but not its heap of other strings.
+    """
+    dtype = h5py.string_dtype("utf-8", length)
+    return dtype, h5py.h5t.py_create(dtype, logical=True)
 
 
 _SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)

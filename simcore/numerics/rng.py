@@ -84,6 +84,10 @@ WEYL_0, WEYL_1 = _u64(0x9E3779B9), _u64(0xBB67AE85)
 LOW, HALF_WORD, STREAM_BITS = _u64(0xFFFFFFFF), _u64(32), _u64(8)
 HIGH_TRIAL = _u64(0xFF)
 
+ONLY_ROW, ONCE = np.int64(0), np.int64(1)
+"""Row of what has a single one, and 1. A literal is a type of its own, for which Numba compiles a
+function again."""
+
 
 def split_key(key: int) -> tuple[np.uint64, np.uint64]:
     """Return the two key words (low, high) of a 64-bit key, each in a uint64."""

@@ -17,6 +17,7 @@ from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import ROOM, Stream, as_normal, fill_normals
 
 INPUT_STREAM = np.uint64(Stream.INPUT)
+INPUT_LAYER = np.int64(0)
 WORDS = 4
 COLUMNS = LANES * WORDS
 """Components that sixteen groups serve."""
@@ -30,7 +31,7 @@ def _draw(out, n0, row, trial, key0, key1, words):
         n = min(WORDS * ROOM, n0 - start)
         rounds = (n + COLUMNS - 1) // COLUMNS
         first_group = start // WORDS
-        fill_normals(words, first_group, rounds, INPUT_STREAM, row, trial, 0, key0, key1)
+        fill_normals(words, first_group, rounds, INPUT_STREAM, row, trial, INPUT_LAYER, key0, key1)
         for i in range(n):
             place = i % COLUMNS // LANES * ROOM + i // COLUMNS * LANES + i % LANES
             out[start + i] = as_normal(flat[place])

@@ -24,6 +24,7 @@ from simcore.numerics.arithmetic import float_from_bits, float_to_bits, fma32, t
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import (
+    ONLY_ROW,
     ROOM,
     _make_normals,
     _squared_radius,
@@ -302,7 +303,7 @@ def fill_choices(index, beta, n, stream, trial, layer, k0, k1, words):
         nodes = min(index.size - start, room)
         rounds = (nodes + PAIRS - 1) // PAIRS
         first_group = start // PAIRS * LANES
-        fill_words(words, first_group, rounds * LANES, stream, 0, trial, layer, k0, k1)
+        fill_words(words, first_group, rounds * LANES, stream, ONLY_ROW, trial, layer, k0, k1)
         for i in range(nodes):
             group = i // PAIRS * LANES + i % LANES
             v = i % PAIRS // LANES

@@ -40,15 +40,15 @@ class Emulated(Device):
         What was launched.
     launches
         Trials, first trial and layer of the launches of the pair sampler's kernel.
-    brought
-        Bytes that were copied to the host.
+    brought, sent
+        Bytes that were copied to the host, and packed ones that were copied from it.
     """
 
     def __init__(self, compiled: Compiled, free: int = 2**33, *, reverse: bool = False) -> None:
         self.compiled, self.free, self.reverse = compiled, free, reverse
         self.names: list[str] = []
         self.launches: list[tuple[int, int, int]] = []
-        self.brought = 0
+        self.brought = self.sent = 0
 
     def put(self, array: npt.NDArray[Any]) -> Any:
         return array.copy()
@@ -68,6 +68,7 @@ class Emulated(Device):
 
     def send(self, array: npt.NDArray[np.uint8], to: Any, begin: int = 0) -> None:
         to[begin : begin + array.size] = array
+        self.sent += array.size
 
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         self.names.append(kernel.py_func.__name__)

@@ -15,7 +15,15 @@ from simcore.sampling.pair import cuda_wide_kernels as pair_wide_kernels
 from simcore.sampling.pair.physics import Physics
 from simcore.statistics.moments import Bins
 
-__all__ = ["KERNELS", "PHYSICS", "SLOPED", "SLOPED_POINTS", "SLOPES", "kernel", "signature"]
+__all__ = [
+    "KERNELS",
+    "PHYSICS",
+    "SLOPED",
+    "SLOPED_FOLLOWED",
+    "SLOPED_POINTS",
+    "kernel",
+    "signature",
+]
 
 f32, f64, i32, i64 = types.float32, types.float64, types.int32, types.int64
 u32, u64 = types.uint32, types.uint64
@@ -33,8 +41,10 @@ POINTS, SLOPED_POINTS = (
     _named((STATES, u64[:, ::1], STATES, slopes), pair_kernels.Points)
     for slopes in (_tuple(()), _uniform(f64, 2))
 )
-SLOPES = _uniform(f64, 2)
-STEPS = i32[:, ::1]
+FOLLOWED, SLOPED_FOLLOWED = (
+    _named((TABLE, i32[:, ::1], VALUES, TABLE, STATES, slopes), controls_kernels.Followed)
+    for slopes in (_tuple(()), _uniform(f64, 2))
+)
 DRAW = _named((i32, f32, f32, f32, u32, u64, u64, u64, u64), variates_kernels.Draw)
 
 KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -67,7 +77,7 @@ KERNELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "finish_blocks": (moment_kernels.finish_blocks, (VALUES, TABLE, RECORD, MOMENTS)),
     "join_moments": (moment_kernels.join_moments, (TABLE, RECORD, MOMENTS)),
     "join_covariances": (moment_kernels.join_covariances, (TABLE, i64, i64, RECORD, MOMENTS)),
-    "follow": (controls_kernels.follow, (STEPS, ROWS, INTEGERS, i64, i64, ROWS, ROWS, _tuple(()))),
+    "follow": (controls_kernels.follow, (FOLLOWED, TABLE, i64, i64, ROWS, ROWS)),
     "fill": (variates_kernels.fill, (DRAW, i64, i64, f32[:, :, ::1])),
     "choose": (variates_kernels.choose, (DRAW, i64, i64, i64[:, ::1], f64[:, ::1])),
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,18 @@ from simcore.sampling.control import follow
 from simcore.sampling.control.of_run import RunControls
 from simcore.sampling.control.places import CARRIED, SEEN
 from simcore.sampling.cuda import driver as cuda_blocks
-from simcore.sampling.cuda.controls import DeviceControls
+from simcore.sampling.cuda.controls import DeviceControls, coefficient_bytes
+from simcore.sampling.cuda.device import Rooms
+from simcore.sampling.cuda.pieces import table_of
 from simcore.sampling.pair.cpu import PairSampler
 from simcore.sampling.pair.cuda import PairCudaSampler
 from simcore.sampling.row import FEATURES
 from simcore.statistics.blocks import BLOCK, Task
 from tests.emulator.conftest import AllPtx
 from tests.emulator.emulated import Compiled, Emulated, FromSource, equal, signals
-from tests.emulator.kernels import SLOPED_POINTS, SLOPES, kernel, signature
+from tests.emulator.kernels import SLOPED_FOLLOWED, SLOPED_POINTS, kernel, signature
 from tests.emulator.launches import one_point
-from tests.emulator.ptx_program import Program, compile_ptx, programs
+from tests.emulator.ptx_program import Program, compile_ptx
 
 pytestmark = pytest.mark.xdist_group("gpu")
 
@@ -71,11 +73,11 @@ def on_the_cpu(run: Run, rows: Floats) -> Floats:
 def on_a_device(device: Emulated, run: Run, rows: Floats, layers: int) -> Floats:
     """Return rows after launches of so many layers."""
     widths, found = run.points[0].layer_widths(run.depth), []
-    coefficients, pair = RunControls(run).coefficients(0), len(run.columns.of_pair)
-    controls = DeviceControls(device, coefficients, widths, pair)
+    given = RunControls(run), [widths], len(run.columns.of_pair)
+    controls = DeviceControls(device, Rooms(device), *given)
     for layer0 in range(0, run.depth, layers):
         part = rows[:, layer0 : layer0 + layers].copy()
-        controls.take(layer0, part)
+        controls.take([0], table_of(0, 0, len(rows)), layer0, part)
         found.append(part)
     return np.concatenate(found, axis=1)
 
@@ -127,6 +129,20 @@ RUNS: dict[str, Run] = {
 }
 
 
+class ByKind(Emulated):
+    """A device that has kernels of two kinds of points."""
+
+    def __init__(self, compiled: Compiled, sloped: Compiled) -> None:
+        super().__init__(compiled)
+        self.sloped = sloped
+
+    def execute(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
+        name = kernel.py_func.__name__
+        own = name in self.sloped and bool(arguments[0][-1])
+        program = (self.sloped if own else self.compiled)[name]
+        program.launch(blocks, threads, *arguments)
+
+
 def both(run: Run, device: Emulated, blocks: int = 1) -> bool:
     task = Task(0, 0, blocks, 64 * blocks)
     expected = PairSampler(run).run(task, None, signals())
@@ -141,18 +157,38 @@ def test_tasks_have_the_bytes_of_the_cpu(compiled: Compiled, which: str) -> None
     assert device.names.count("follow") == 1
 
 
-def test_other_activations_than_relu_have_the_bytes_of_the_cpu(
-    compiled: Compiled, tmp_path: Path
-) -> None:
+def test_many_points_go_into_one_launch(compiled: Compiled) -> None:
+    """Each with the passes of its own coefficients; rows of partial blocks are left alone."""
+    law: dict[str, Any] = {"ensemble": "correlated", "k": (-0.5, 0.0, float("inf"))}
+    run = uneven(**law, sigma_b=(0.0, 0.3))
+    assert len({len(RunControls(run).of(point).program) for point in range(6)}) > 1
+    tasks = [(Task(point, 0, 1, 64 - point), None) for point in range(6)]
+    expected, device = PairSampler(run).run_tasks(tasks, signals()), Emulated(compiled)
+    sampler = PairCudaSampler(run, device)
+    made = sampler.run_tasks(tasks, signals())
+    assert all(equal(*each) for each in zip(expected, made, strict=True))
+    assert device.names.count("follow") == 1
+    # Coefficients stay on the device while launches are of the same points.
+    sent = device.sent
+    made = sampler.run_tasks(tasks, signals())
+    assert all(equal(*each) for each in zip(expected, made, strict=True))
+    assert device.sent - sent < coefficient_bytes(1, run.depth)
+
+
+def test_other_activations_than_relu_have_the_bytes_of_the_cpu(compiled: Compiled) -> None:
+    """ReLU itself goes into a launch of its own, with other types."""
     types = {
         "advance": (SLOPED_POINTS, *signature("advance")[1:]),
-        "follow": (*signature("follow")[:-1], SLOPES),
+        "follow": (SLOPED_FOLLOWED, *signature("follow")[1:]),
     }
     sloped = {name: compile_ptx(kernel(name), own, (9, 0)) for name, own in types.items()}
-    device = Emulated(compiled | programs(sloped, tmp_path))
-    run = one_point(40, 1.0, depth=4, trials=64, slopes="0.7,-0.3", controls=True)
-    assert both(run, device)
-    assert device.names.count("follow") == 1
+    device = ByKind(compiled, {name: Program.of(text) for name, text in sloped.items()})
+    run = one_point(40, 1.0, depth=4, trials=64, negative_slope=(0.0, 0.1, 0.2), controls=True)
+    tasks = [(Task(point, 0, 1, 64), None) for point in range(3)]
+    expected = PairSampler(run).run_tasks(tasks, signals())
+    made = PairCudaSampler(run, device).run_tasks(tasks, signals())
+    assert all(equal(*each) for each in zip(expected, made, strict=True))
+    assert device.names.count("follow") == 2
 
 
 @pytest.mark.parametrize("layers", [12, 6, 4, 1])
@@ -187,6 +223,20 @@ def test_what_controls_take_counts_as_memory(compiled: Compiled) -> None:
         PairCudaSampler(run, Emulated(compiled, 2**20))._cut(0, 64)
 
 
+def test_coefficients_of_further_points_count_as_memory(compiled: Compiled) -> None:
+    run = uneven(ensemble="correlated", k=(0.0, 1.0))
+    tasks = [(Task(point, 0, 1, 64), None) for point in range(2)]
+    row, state = 8 * run.columns.count, PairCudaSampler(run).carried_bytes(0)
+    launches = {}
+    for coefficients in (1.5, 2.0):
+        room = 2 * 64 * (run.depth * row + state + 8 * CARRIED)
+        free = math.ceil(4 * (room + coefficients * coefficient_bytes(1, run.depth)))
+        device = Emulated(compiled, free)
+        PairCudaSampler(run, device).run_tasks(tasks, signals())
+        launches[coefficients] = device.names.count("follow")
+    assert launches == {1.5: 2, 2.0: 1}
+
+
 # --- faults ---------------------------------------------------------------------------------------
 
 
@@ -202,10 +252,10 @@ def fused(ptx: str, which: int) -> str:
 
 
 @pytest.mark.parametrize("which", [0, 9, -1])
-def test_a_fused_product_is_found(all_ptx: AllPtx, tmp_path: Path, which: int) -> None:
+def test_a_fused_product_is_found(all_ptx: AllPtx, which: int) -> None:
     run = shared_run()
     rows = rows_of(run, 64)
-    worse = Program.of(fused(all_ptx[9, 0]["follow"], which), tmp_path)
+    worse = Program.of(fused(all_ptx[9, 0]["follow"], which))
     made = on_a_device(Emulated({"follow": worse}), run, rows, 6)
     assert made.tobytes() != on_the_cpu(run, rows).tobytes()
 
@@ -222,7 +272,7 @@ def test_states_that_do_not_move_on_are_found(compiled: Compiled) -> None:
     class Forgets(Emulated):
         def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
             super().launch(kernel, blocks, threads, *arguments)
-            arguments[5][:] = 0.0
+            arguments[4][:] = 0.0
 
     made = on_a_device(Forgets(compiled), run, rows, 4)
     assert made.tobytes() != on_the_cpu(run, rows).tobytes()

@@ -176,6 +176,7 @@ def test_checkpoint_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         original(self, results)
 
     monkeypatch.setattr(simcore.execution.loop.Loop, "write", count)
+    monkeypatch.setattr(simcore.execution.loop, "AGAIN_SECONDS", 0.0)
     control = Control()
 
     def ask_once(progress: Progress) -> None:
@@ -233,6 +234,7 @@ def test_a_kill_in_theory_keeps_all_trials(tmp_path: Path, monkeypatch: pytest.M
         seen.append(info(path)["trials_done"])
 
     monkeypatch.setattr(RunResults, "predict", look)
+    monkeypatch.setattr(simcore.execution.loop, "AGAIN_SECONDS", 0.0)
     execute(run(trials=640), threads=1, output=path)
     assert seen == [[640, 640]]
 

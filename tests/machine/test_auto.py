@@ -42,7 +42,9 @@ def chosen(found: Findings, run: Run, *, answers: bool = True) -> Choice:
 # --- the rules ----------------------------------------------------------------------------------
 
 
-def test_while_no_gpu_is_proven_none_is_looked_at() -> None:
+def test_while_no_gpu_is_proven_none_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto, "PROVEN", ())
+
     def look() -> Findings:
         raise AssertionError("the driver was opened")
 

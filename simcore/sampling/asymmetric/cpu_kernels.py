@@ -38,7 +38,7 @@ import numpy.typing as npt
 from simcore.numerics.arithmetic import float_to_bits, fma64
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
-from simcore.numerics.rng import ROOM, _make_normals, as_normal, fill_words
+from simcore.numerics.rng import ONLY_ROW, ROOM, _make_normals, as_normal, fill_words
 from simcore.sampling.random_inputs import draw_pair
 from simcore.sampling.row import (
     FEATURES,
@@ -214,7 +214,7 @@ def _draw_nodes(physics, trial, layer, first, nodes, n, x, r, room):
         first,
         rounds * LANES,
         node_laws.ASYMMETRIC_STREAM,
-        0,
+        ONLY_ROW,
         trial,
         layer,
         physics.key0,
@@ -368,7 +368,7 @@ def _move(physics, n, state, x, r, room):
 @njit(nogil=True, cache=True)
 def _start(physics, n, trial, state, x, r, room):
     """Draw the inputs and make the law of the first layer."""
-    draw_pair(n, physics.q0, 0, trial, physics.key0, physics.key1, room.words, x, r)
+    draw_pair(n, physics.q0, ONLY_ROW, trial, physics.key0, physics.key1, room.words, x, r)
     moves.begin_state(physics.distance, state)
     totals, across = room.totals, moves.input_across(physics.distance)
     totals[:] = 0.0

@@ -25,6 +25,7 @@ import numpy as np
 from simcore.numerics.arithmetic import at_least_0, exp_below_0, fma64, scaled, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, fold
+from simcore.numerics.rng import ONCE
 from simcore.physics.rounding import VARIANCE
 
 from . import nodes as at
@@ -213,7 +214,7 @@ def all_chances(n, x, r, s, work):
     rest = n - full * LANES
     if rest > 0:  # as one more vector, on copies: half the time for few nodes
         last_x[:rest], last_r[:rest] = x[n - rest : n], r[n - rest : n]
-        _add_blocks(1, last_x, last_r, s, last)
+        _add_blocks(ONCE, last_x, last_r, s, last)
         for lane in range(rest):
             lanes[lane] += last[lane]
     return fold(lanes)

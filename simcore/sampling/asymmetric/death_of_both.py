@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from simcore.numerics.arithmetic import at_least_0, fma64, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, fold
+from simcore.numerics.rng import ONCE
 from simcore.physics.rounding import VARIANCE
 from simcore.sampling.row import chance_of_all
 
@@ -273,7 +274,7 @@ def all_chances(n, x, r, s, work):
     rest = n - full * LANES
     if rest > 0:  # as one more vector, on copies: half the time for few nodes
         last_x[:rest], last_r[:rest] = x[n - rest : n], r[n - rest : n]
-        _add_blocks(1, last_x, last_r, s, last.reshape(3 * LANES))
+        _add_blocks(ONCE, last_x, last_r, s, last.reshape(3 * LANES))
         for i in range(3):
             for lane in range(rest):
                 lanes[i, lane] += last[i, lane]

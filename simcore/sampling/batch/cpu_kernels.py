@@ -122,6 +122,15 @@ def open_layer(trial, layer):
     )
 
 
+def opened(trial: Trial, layer: int) -> Layer:
+    """Return `open_layer` for kernels that Python calls.
+
+    Numba gives an unsigned integer back as a plain one, so the words of the key would have another
+    type than in a trial, and everything would be compiled again for it.
+    """
+    return open_layer(trial, layer)._replace(law=trial.law)  # type: ignore[no-any-return]
+
+
 # --- the first layer ------------------------------------------------------------------------------
 
 

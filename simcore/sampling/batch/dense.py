@@ -12,7 +12,7 @@ import numpy as np
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, mean, product
-from simcore.numerics.rng import Stream
+from simcore.numerics.rng import ONLY_ROW, Stream
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.contract import Signals
 from simcore.sampling.variates import fill_choices, fill_variates
@@ -41,7 +41,7 @@ def draw_biases(layer, index, new, old, bias):
     """
     law, n, words = layer.law, layer.x.shape[1], layer.words
     trial, number = layer.trial, layer.number
-    fill_variates(bias, NORMAL, 0.0, words, BIAS, 0, trial, number, law.key0, law.key1)
+    fill_variates(bias, NORMAL, 0.0, words, BIAS, ONLY_ROW, trial, number, law.key0, law.key1)
     if law.asymmetric:
         fill_choices(index, new, n, REPLACEMENT, trial, number, law.key0, law.key1, words)
     else:

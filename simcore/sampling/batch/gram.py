@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba.extending import get_cython_function_address
 
 from simcore.numerics.kernels import njit
-from simcore.numerics.rng import Stream
+from simcore.numerics.rng import ONLY_ROW, Stream
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.contract import Signals
 from simcore.sampling.variates import fill_choices, fill_variates
@@ -149,7 +149,7 @@ def _draw_replacements(layer, index, new, spare):
     law, trial, number, words = layer.law, layer.trial, layer.number, layer.words
     key0, key1 = law.key0, law.key1
     fill_choices(index, new, layer.x.shape[1], REPLACEMENT, trial, number, key0, key1, words)
-    fill_variates(spare, NORMAL, 0.0, words, REPLACED, 0, trial, number, key0, key1)
+    fill_variates(spare, NORMAL, 0.0, words, REPLACED, ONLY_ROW, trial, number, key0, key1)
 
 
 def tile_nodes(rank: int, width: int) -> int:

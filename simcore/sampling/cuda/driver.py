@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simcore.errors import DeviceError
+from simcore.physics.slopes import RELU
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.driver import TaskSampler
@@ -44,13 +45,15 @@ SHARE = 0.25
 class Cut(NamedTuple):
     """Launches of a point: of so many blocks (a power of two), layers and places of trials.
 
-    `most`: how many blocks would fit, 0 where not all layers of one do.
+    `most`: how many blocks would fit, 0 where not all layers of one do. `share`: that of what
+    belongs to a further point.
     """
 
     blocks: int
     layers: int
     places: int
-    most: int
+    most: float
+    share: float = 0.0
 
 
 class CudaBlockSampler(TaskSampler):
@@ -63,13 +66,12 @@ class CudaBlockSampler(TaskSampler):
     whole = False
     """Whether trials have to go through all layers in one launch."""
 
-    held: tuple[str, ...] = ("rooms", "_statistics")
+    held: tuple[str, ...] = ("rooms", "_statistics", "_controls")
     """Cached properties that have arrays on the device."""
 
     def __init__(self, run: Run, device: Device | None = None) -> None:
         super().__init__(run)
         self._given = device
-        self._controls: dict[int, DeviceControls] = {}
         self._alone = Lock()  # threads of a worker would write to the same arrays
 
     @property
@@ -143,7 +145,6 @@ class CudaBlockSampler(TaskSampler):
 
     def release(self) -> None:
         """Free all arrays on the device, for which CUDA needs the thread that has its context."""
-        self._controls.clear()
         for name in self.held:
             self.__dict__.pop(name, None)
 
@@ -159,9 +160,11 @@ class CudaBlockSampler(TaskSampler):
         `carried` has the states after the piece before, where it is of the same trials.
         """
         sent = self._statistics.send(piece)
-        rows = sent.there["rows"]
-        carried = self._launch(piece, sent.there["blocks"], carried, rows)
-        self._control(piece, rows)
+        blocks, rows = sent.there["blocks"], sent.there["rows"]
+        carried = self._launch(piece, blocks, carried, rows)
+        if self.controls.pairs:
+            points = {part.point for part in piece.parts}
+            self._controls.take(points, blocks, piece.layer0, rows)
         self._statistics.take(piece, sent)
         return carried
 
@@ -178,24 +181,15 @@ class CudaBlockSampler(TaskSampler):
                 self.make_rows(s.point, s.first_trial + t, piece.layer0, carried, part)
         return carried
 
-    def _control(self, piece: Piece, rows: Any) -> None:
-        """Put controlled values into the rows of a piece."""
-        if not self.controls.pairs:
-            return
-        stretches, pair = piece.stretches(), len(self.run_plan.columns.of_pair)
-        here = {s.point for s in stretches}
-        self._controls = {p: c for p, c in self._controls.items() if p in here}
-        for s in stretches:
-            if s.point not in self._controls:
-                given = self.controls.coefficients(s.point), self.widths[s.point], pair
-                slopes = self.controls.slopes(s.point)
-                self._controls[s.point] = DeviceControls(self.device, *given, slopes)
-            self._controls[s.point].take(piece.layer0, rows[s.row : s.row + s.trials])
-
     @cached_property
     def rooms(self) -> Rooms:
         """Arrays on the device that launches use again."""
         return Rooms(self.device)
+
+    @cached_property
+    def _controls(self) -> DeviceControls:
+        of_pair = len(self.run_plan.columns.of_pair)
+        return DeviceControls(self.device, self.rooms, self.controls, self.widths, of_pair)
 
     @cached_property
     def _statistics(self) -> DeviceStatistics:
@@ -219,17 +213,23 @@ class CudaBlockSampler(TaskSampler):
                 trials = min(cut.blocks * BLOCK, task.trials - block * BLOCK)
                 part = Part(gathered, node, task.first_block + block, block, trials)
                 own = part.blocks / cut.most if cut.most else 1.0
-                if together and share + own > 1.0:
+                others = [part.point for part in together]
+                further = cut.share if others and part.point not in others else 0.0
+                if together and (share + own + further > 1.0 or not self._alike(part, together[0])):
                     yield Piece.of(together, depth)
-                    together, share = [], 0.0
+                    together, share, further = [], 0.0, 0.0
                 if cut.most:
-                    together, share = [*together, part], share + own
+                    together, share = [*together, part], share + own + further
                     continue
                 for layer0 in range(0, depth, cut.layers):
                     layers = min(cut.layers, depth - layer0)
                     yield Piece([part], layer0, layers, cut.places)
         if together:
             yield Piece.of(together, depth)
+
+    def _alike(self, *parts: Part) -> bool:
+        """Return whether the points of parts have the same types of kernels: all ReLU, or none."""
+        return len({self.run_plan.points[part.point].slopes == RELU for part in parts}) == 1
 
     def _cut(self, point: int, trials: int) -> Cut:
         """Return the launches of a point.
@@ -241,11 +241,11 @@ class CudaBlockSampler(TaskSampler):
         carried, row, pairs = self.carried_bytes(point), self._row_bytes, self.controls.pairs
         room, controls = int(SHARE * free) - coefficient_bytes(pairs, depth), carried_bytes(pairs)
         trial = depth * row + controls
-        most = min(ROWS_BYTES // (BLOCK * depth * row), room // (BLOCK * (trial + carried)))
+        most = min(ROWS_BYTES / (BLOCK * depth * row), room / (BLOCK * (trial + carried)))
         in_time = max(1, int(depth * TASK_SECONDS / self.seconds_per_block(point)))
-        if most > 0 and (self.whole or in_time >= depth):
-            blocks = 1 << (most.bit_length() - 1)
-            return Cut(blocks, depth, blocks * BLOCK, most)
+        if most >= 1.0 and (self.whole or in_time >= depth):
+            blocks = 1 << (int(most).bit_length() - 1)
+            return Cut(blocks, depth, blocks * BLOCK, most, coefficient_bytes(pairs, depth) / room)
         layers = min(ROWS_BYTES, room - trials * (carried + controls)) // (trials * row)
         if layers > 0 and not self.whole:
             return Cut(1, min(layers, depth, in_time), trials, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import cuda
+from numba import cuda, njit
 from numba.cuda.core.caching import _CacheLocator, dumps
 from numba.cuda.dispatcher import CUDACache, CUDACacheImpl
 
@@ -33,6 +33,14 @@ def kernel(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., An
         return compiled
 
     return decorate
+
+
+@njit(forceinline=True)
+def own_slopes(kind: Any, slopes: Any) -> Any:
+    """Return the slopes of a point, of which there are as many as in `kind`: none or two."""
+    if len(kind) == 0:
+        return kind
+    return slopes[0], slopes[1]
 
 
 class _Locator(_CacheLocator):  # type: ignore[misc]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from simcore.numerics.arithmetic import fma32, fma64, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
-from simcore.numerics.rng import Stream, as_normal, fill_normals
+from simcore.numerics.rng import ONCE, ONLY_ROW, Stream, as_normal, fill_normals
 from simcore.physics.activation import inactive, second_inactive, sent, sent_back
 
 from .sums import CHUNK, F_ZERO, GROUPS, PAIR_STREAM, SLOTS, SUMS, ZERO, fold_chunk, fold_lanes
@@ -53,15 +53,24 @@ def draw_nodes(physics, trial, layer, width, nodes):
             (nodes.fresh[chunk], GRADIENT_STREAM),
         ):
             fill_normals(
-                words, chunk * GROUPS, rounds, stream, 0, trial, layer, physics.key0, physics.key1
+                words,
+                chunk * GROUPS,
+                rounds,
+                stream,
+                ONLY_ROW,
+                trial,
+                layer,
+                physics.key0,
+                physics.key1,
             )
 
 
 @njit(nogil=True, cache=True)
 def draw_bias(physics, trial, layer, words, normals):
     """Draw the two fresh normals of the bias of a layer."""
-    zero = np.int64(0)
-    fill_normals(words, zero, 1, BIAS_STREAM, 0, trial, layer, physics.key0, physics.key1)
+    fill_normals(
+        words, ONLY_ROW, ONCE, BIAS_STREAM, ONLY_ROW, trial, layer, physics.key0, physics.key1
+    )
     normals[0], normals[1] = as_normal(words[0, 0]), as_normal(words[1, 0])
 
 

@@ -104,9 +104,8 @@ class PairCudaSampler(CudaBlockSampler):
     def _launch(self, piece: Piece, blocks: Any, carried: Any, rows: Any) -> Any:
         """Launch one kernel for all trials, where they need no turns and share no layers."""
         points = {part.point for part in piece.parts}
-        kinds = {len(self.physics[point].slopes) for point in points}
         turns = piece.layers < self.run_plan.depth or piece.places < piece.rows
-        if turns or len(kinds) > 1 or any(self._shared(p, 0, rows) for p in points):
+        if turns or any(self._shared(p, 0, rows) for p in points):
             return super()._launch(piece, blocks, carried, rows)
         states = self.rooms.get("states", (piece.rows, of_pairs.STATE))
         self._advance(piece.parts[0].point, blocks, (0, 0, piece.layers), states, rows)

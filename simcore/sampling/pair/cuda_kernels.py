@@ -18,7 +18,7 @@ from numba import cuda, njit, types
 from simcore.numerics.lanes import LANES
 from simcore.numerics.rng import GROUP_NODES, LOW, counter_word0, counter_word3, normal_pair, philox
 from simcore.physics.activation import in_single
-from simcore.sampling.cuda.kernels import kernel
+from simcore.sampling.cuda.kernels import kernel, own_slopes
 from simcore.sampling.cuda.pieces import FIRST, POINT, TRIALS
 from simcore.sampling.row import LOG_SINE, LOGS, finish_angle, finish_log, finish_row_log
 from simcore.statistics.blocks import BLOCK
@@ -288,13 +288,6 @@ ABSENT = (0.0,) * 5
 
 
 @njit(forceinline=True)
-def _slopes(slopes, scalars):
-    if len(slopes) == 0:
-        return slopes
-    return scalars[5], scalars[6]
-
-
-@njit(forceinline=True)
 def _physics(scalars, keys, slopes):
     return pair_physics.Physics(
         scalars[0], scalars[1], scalars[2], scalars[3], scalars[4], keys[0], keys[1], slopes
@@ -332,7 +325,7 @@ def advance(points, widths, blocks, layer0, begin, end, states, rows):
         trial = _u64(_u64(blocks[row, FIRST]) + _u64(block % U_BLOCK))
         layer = _u32(layer0 + j)
         width = _u32(widths[point, layer])
-        slopes = _slopes(points.slopes, points.scalars[point])
+        slopes = own_slopes(points.slopes, points.scalars[point, 5:])
         keys = _physics(ABSENT, points.keys[point], slopes)
         trial_word = _u64(trial & LOW)
         layer_word = counter_word3(_u64(layer) + _u64(U_ONE), trial)
@@ -347,7 +340,7 @@ def advance(points, widths, blocks, layer0, begin, end, states, rows):
         cuda.syncthreads()
         point = _u32(blocks[_u32(block // U_BLOCK), POINT])
         scalars = points.scalars[point]
-        slopes = _slopes(points.slopes, scalars)
+        slopes = own_slopes(points.slopes, scalars[5:])
         physics = _physics(scalars, points.keys[point], slopes)
         end_layer(physics, thread, width, totals, state, rows[block, j])
         j = _u32(j + U_ONE)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from simcore.numerics.arithmetic import fma32, fma64, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, load, store
-from simcore.numerics.rng import GROUP_NODES, Stream, as_normal, fill_normals
+from simcore.numerics.rng import GROUP_NODES, ONLY_ROW, Stream, as_normal, fill_normals
 from simcore.physics.activation import in_single, inactive, second_inactive, sent
 
 AIM = 2
@@ -113,7 +113,15 @@ def chunk_sums(physics, trial, layer, chunk, nodes, aim, words, sums, flags):
     """
     rounds = (nodes + 2 * LANES - 1) // (2 * LANES)
     fill_normals(
-        words, chunk * GROUPS, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1
+        words,
+        chunk * GROUPS,
+        rounds,
+        PAIR_STREAM,
+        ONLY_ROW,
+        trial,
+        layer,
+        physics.key0,
+        physics.key1,
     )
     sums[:] = F_ZERO
     flags[:] = ZERO
@@ -231,9 +239,8 @@ def add_small_node(s, z1, z2, aim):
 def small_layer(physics, trial, layer, width, aim, words, totals):
     """Draw and sum a layer below 64 nodes in float64: nodes by lanes, then lanes, in order."""
     rounds = (width + 2 * LANES - 1) // (2 * LANES)
-    first_group = np.int64(0)  # a literal 0 is a type of its own, compiled apart
     fill_normals(
-        words, first_group, rounds, PAIR_STREAM, 0, trial, layer, physics.key0, physics.key1
+        words, ONLY_ROW, rounds, PAIR_STREAM, ONLY_ROW, trial, layer, physics.key0, physics.key1
     )
     aimed = (aim[0], aim[1], physics.slopes)
     totals[:] = 0.0
