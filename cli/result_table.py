@@ -13,7 +13,7 @@ from simcore.api import BY_NAME
 from simcore.results.intervals import FEW, LEVEL, of_share
 
 from .numbers import NOTHING, counted, plain, with_error
-from .summary import COUNTED, GRADIENTS, NETWORK, Row
+from .summary import COMPARED, COUNTED, GRADIENTS, NETWORK, Row
 from .table import Column, show_table, show_text
 
 MOST_ROWS = 20
@@ -118,7 +118,8 @@ def _compared(name: str, rows: Sequence[Row]) -> list[Column]:
     """Return a mean, and both theories of it with their z."""
     heading = BY_NAME[name].column
     means = [_with_error(name, row) for row in rows]
-    note = "(12): one standard error in the last digits" * any("(" in text for text in means)
+    errors = any(row.best(other)[1] > 0.0 for row in rows for other in COMPARED)
+    note = "(12): one standard error in the last digits" * errors
     if note and any(row.has_controlled(name) for row in rows):
         note += ", of means with control variates"
     found = [Column(heading, means, note=note)]

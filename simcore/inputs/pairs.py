@@ -166,7 +166,9 @@ def _overlap_and_distance(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         length = np.sqrt(along * along + across)
         overlap = along / length
         distance = np.where(along > 0.0, across / (length * (length + along)), 1.0 - overlap)
-    return overlap, distance
+    # 0/0 has a sign bit that a NaN read from a file lacks; the bytes of a run are to be the same.
+    one, other = (np.where(np.isnan(part), np.nan, part) for part in (overlap, distance))
+    return one, other
 
 
 def _exact_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:

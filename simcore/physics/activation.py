@@ -17,6 +17,9 @@ from simcore.numerics.kernels import njit
 
 _f32 = np.float32
 
+Sent = tuple[float, ...]
+"""Slopes as `sent` takes them: none for ReLU, else s₋ and s₊ − s₋."""
+
 
 @njit(inline="always")
 def inactive(u):
@@ -115,9 +118,7 @@ def even(slopes):
     return slopes[1] + slopes[0] + slopes[0] == 0.0
 
 
-def xp_nodes(
-    xp: Any, slopes: tuple[float, ...], u: Any, p: Any, s: Any
-) -> tuple[Any, Any, Any, Any]:
+def xp_nodes(xp: Any, slopes: Sent, u: Any, p: Any, s: Any) -> tuple[Any, Any, Any, Any]:
     """Return φ(u), the residual, and both kinds of inactivity, for arrays of one shape.
 
     `xp` is the arrays' namespace, NumPy's or CuPy's; `slopes` as for `sent`.
@@ -129,7 +130,7 @@ def xp_nodes(
     return xp_transformed(xp, slopes, u), r, off1, off2
 
 
-def xp_transformed(xp: Any, slopes: tuple[float, ...], u: Any) -> Any:
+def xp_transformed(xp: Any, slopes: Sent, u: Any) -> Any:
     """Return φ of an array."""
     x = xp.where(u > 0.0, u, 0.0)
     return slopes[0] * u + slopes[1] * x if slopes else x

@@ -416,7 +416,7 @@ def _slopes(dataset: xr.Dataset, one: xr.DataArray) -> dict[str, xr.DataArray]:
         slopes=(values("positive_slope"), values("negative_slope")) if sloped else RELU,
     )
     found: dict[str, xr.DataArray] = {}
-    for name in names:
+    for name in (n for n in names if n in mean):  # not those of gradients
         theory = limit_of(dataset[f"{name}_theory"]).transpose(*swept, "layer")
         nearly = theory.copy(data=mean[name].reshape(*shape, depth))
         if name == "correlation":

@@ -210,7 +210,8 @@ def population_trajectory(
     Returns
     -------
     PopulationTrajectory
-        Arrays of shape (depth,), with standard errors from independent replicas.
+        Arrays of shape (depth,), with standard errors from independent replicas; all NaN where
+        scales are so far apart that their products leave float64.
 
     Raises
     ------
@@ -220,17 +221,23 @@ def population_trajectory(
     checked = whole_numbers("fan_ins", fan_ins, "fan-in").tolist()
     law = asymmetric_law(k, sigma_w, sigma_b)
     rng = np.random.default_rng(whole("seed", seed, 0, 2**64 - 1))
-    if inputs is None:
-        measure = normal_inputs(mean_square("q0", q0))
-        pairs = random_pairs(measure, single("distance", distance, 0.0, 2.0), rng)
-        first = second = _layers(measure, law, checked)
-    else:
-        given = _checked_inputs(inputs)
-        measures = [given_inputs(column) for column in given.T]
-        pairs = given_pairs(measures[0], given)
-        first, second = (_layers(measure, law, checked) for measure in measures)
-    angles = list(_follow(pairs, law, first, inputs is None, rng))
+    names = [field.name for field in fields(Trajectory)]
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            if inputs is None:
+                measure = normal_inputs(mean_square("q0", q0))
+                pairs = random_pairs(measure, single("distance", distance, 0.0, 2.0), rng)
+                first = second = _layers(measure, law, checked)
+            else:
+                given = _checked_inputs(inputs)
+                measures = [given_inputs(column) for column in given.T]
+                pairs = given_pairs(measures[0], given)
+                first, second = (_layers(measure, law, checked) for measure in measures)
+            angles = list(_follow(pairs, law, first, inputs is None, rng))
+    except ArithmeticError:  # scales whose products leave float64
+        none = dict.fromkeys(names, np.full(len(checked), np.nan))
+        return PopulationTrajectory(**none, errors=Trajectory(**none))
     values = _observables(first, second, angles)
     errors = {name: _standard_error(value) for name, value in values.items()}
-    means = {name: _mean(values[name]) for name in (f.name for f in fields(Trajectory))}
+    means = {name: _mean(values[name]) for name in names}
     return PopulationTrajectory(**means, errors=Trajectory(**errors))

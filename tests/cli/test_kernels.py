@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
-import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from llvmlite.binding import get_host_cpu_features
 
 import simcore
-from simcore.numerics.kernels import DIGEST_BYTES
+from simcore.numerics.compiling import cache_folder
 
 SMALL = "--width 8 --depth 2 --trials 64 --device cpu --threads 1 --quiet"
 COMMAND = "from simcore.cli.{} import main; assert main({}) == 0"
@@ -49,15 +50,6 @@ def run(program: str, folder: Path, *, beginning: str = WIDE) -> subprocess.Comp
         text=True,
         check=False,
     )
-
-
-def targets(cache: Path) -> set[object]:
-    """Return the CPUs, with their features, that the kernels in a folder were compiled for."""
-    found = set()
-    for path in cache.rglob("simcore.*"):
-        (_, target), _ = pickle.loads(path.read_bytes()[DIGEST_BYTES:])
-        found.add(target)
-    return found
 
 
 VECTORS = "; import numba; print(numba.config.CPU_FEATURES)"
@@ -100,8 +92,18 @@ def test_there_is_one_door_to_the_compiler() -> None:
 
 @pytest.mark.slow
 def test_all_programs_share_one_set_of_kernels(tmp_path: Path) -> None:
+    """On a CPU with AVX-512 with the kernels that other tests have compiled."""
+    beginning = WIDE
+    if get_host_cpu_features().get("avx512f", False):
+        beginning, cache = "", tmp_path / "cache" / "simcore" / cache_folder().name
+        cache.mkdir(parents=True)
+        for kernel in cache_folder().glob("simcore.*"):
+            if "-" in kernel.suffix:  # not one that another test is writing
+                shutil.copy(kernel, cache)
+    kernels: set[Path] = set()
     for program in PROGRAMS:
-        done = run(program, tmp_path)
+        done = run(program, tmp_path, beginning=beginning)
         assert done.returncode == 0, done.stderr
-    kept = targets(tmp_path / "cache")
-    assert len(kept) == 1, kept
+        found = set((tmp_path / "cache").rglob("simcore.*"))
+        assert not kernels or found == kernels, program
+        kernels = found

@@ -131,6 +131,9 @@ def test_what_is_not_there_is_not_explained(capsys: Told) -> None:
     show_rows([Row({}, 1, values | {"dead_network1_count": 1.0})], 1)
     assert "z: (c - theory)/error" in (out := capsys.readouterr().out)
     assert not any(words in out for words in ("(12)", "No network", "too small"))
+    exact = {"correlation": 1.0, "log_q1": 0.5, "log_q1_stderr": 0.1}  # an error of ln q alone
+    show_rows([Row({}, 1, values | exact)], 64)
+    assert "(12): one standard error" in capsys.readouterr().out
 
 
 def test_gradients_of_a_grid_have_the_first_layer_and_the_last(capsys: Told) -> None:

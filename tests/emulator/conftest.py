@@ -7,11 +7,16 @@ from typing import Any
 import pytest
 
 from tests.emulator.kernels import KERNELS, PHYSICS, kernel, signature
-from tests.emulator.ptx_program import Program, compile_ptx, programs
+from tests.emulator.ptx_program import Program, compile_ptx
 
 CAPABILITIES = [(8, 0), (9, 0)]
 Capability = tuple[int, int]
 AllPtx = dict[Capability, dict[str, str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the pretended driver first: what it compiles the other tests need not."""
+    items.sort(key=lambda item: item.path.stem != "test_pretended_driver")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +40,7 @@ def compiled(all_ptx: AllPtx, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
     What is compiled for another is the same (`test_every_capability_has_the_same_ptx`).
     """
-    return programs(all_ptx[9, 0], tmp_path_factory.mktemp("ptx"))
+    return {name: Program.of(ptx) for name, ptx in all_ptx[9, 0].items()}
 
 
 @pytest.fixture(scope="session")
@@ -74,4 +79,4 @@ def asymmetric_programs(
     asymmetric_ptx: dict[tuple[int, int], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Program]:
     """The compiled kernels, to be run on the CPU; those of the other capability are the same."""
-    return programs(asymmetric_ptx[9, 0], tmp_path_factory.mktemp("asymmetric"))
+    return {name: Program.of(ptx) for name, ptx in asymmetric_ptx[9, 0].items()}

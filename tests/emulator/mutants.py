@@ -52,11 +52,11 @@ def sums_with(found: str, put: str, folder: Path, others: Collection[str] = ()) 
     return module
 
 
-def without_each_barrier(ptx: str, folder: Path) -> list[Program]:
+def without_each_barrier(ptx: str) -> list[Program]:
     """Return compiled kernels that lack one barrier each, in the order of the barriers."""
     barriers = re.finditer(r"\bbar\.sync[^;]*;", ptx)
     lacking = {f"without_{i}": ptx[: b.start()] + ptx[b.end() :] for i, b in enumerate(barriers)}
-    return list(programs(lacking, folder).values())
+    return list(programs(lacking).values())
 
 
 def _loaded(original: ModuleType, found: str, put: str, folder: Path) -> Any:

@@ -10,7 +10,6 @@ prints a JSON object.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import importlib
 import json
 import os
@@ -31,7 +30,7 @@ UNKNOWN = 999
 """Code of a launch that Python could not run."""
 
 FOLDER = "PRETENDED_FOLDER"
-"""Where the kernels are that were translated, so that each is compiled once for all processes."""
+"""Folder of the driver, and of what is kept of a GPU."""
 
 KEPT: list[Any] = []
 """What the library calls on a launch: it must live as long."""
@@ -60,8 +59,9 @@ def start() -> None:
 
     prefer_wide_vectors()
     from numba.cuda import codegen
+    from numba.cuda.dispatcher import CUDADispatcher
 
-    from tests.emulator.ptx_program import Program
+    from tests.emulator.ptx_program import Program, kept_ptx
 
     texts: dict[str, str] = {}
     programs: dict[str, Program] = {}
@@ -70,16 +70,11 @@ def start() -> None:
         ctypes.c_int, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint, words_at
     )
 
-    def program_of(text: str) -> Program:
-        return Program.of(
-            text, Path(os.environ[FOLDER]) / hashlib.sha256(text.encode()).hexdigest()
-        )
-
     def launched(name: bytes, grid: int, block: int, given: Any) -> int:
         try:
             entry = name.decode()
             if entry not in programs:
-                programs[entry] = program_of(texts[entry])
+                programs[entry] = Program.of(texts[entry])
             program = programs[entry]
             count = len(program.parameters)
             words = [ctypes.c_uint64.from_address(given[i]).value for i in range(count)]
@@ -98,6 +93,15 @@ def start() -> None:
         return function_of(self)
 
     codegen.CUDACodeLibrary.get_cufunc = get_cufunc
+    compile_kernel = CUDADispatcher.compile
+
+    def compiled(self: Any, types: tuple[Any, ...]) -> Any:
+        kernel, kept = compile_kernel(self, types), kept_ptx(self, types)
+        if not kept.exists():
+            kept.write_text(kernel._codelibrary.get_asm_str())
+        return kernel
+
+    CUDADispatcher.compile = compiled
 
 
 def library() -> ctypes.CDLL:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from simcore.numerics.compiling import cache_folder
 from tests.emulator.ptx_translation import translate
 
 __all__ = [
@@ -28,7 +32,12 @@ __all__ = [
     "tool",
 ]
 
-HERE = Path(__file__).parent
+OF_DRIVER = (9, 0)
+"""Compute capability of the pretended driver's GPU."""
+
+THREADS = Path(__file__).with_name("threads.h")
+
+FLAGS = ("-std=c++17", "-O1", "-U_FORTIFY_SOURCE", "-ffp-contract=off", "-w", "-fPIC", "-shared")
 
 
 def compile_ptx(
@@ -37,11 +46,15 @@ def compile_ptx(
     """Return the PTX that Numba makes of a kernel for a compute capability.
 
     Numba asks the device for its capability where a kernel calls functions of the CPU, even though
-    it is told; so a device is pretended.
+    it is told; so a device is pretended. What the pretended driver has compiled is not compiled
+    again.
     """
     from numba import cuda
     from numba.cuda import dispatcher
 
+    kept = kept_ptx(kernel, tuple(signature))
+    if capability == OF_DRIVER and not fastmath and kept.exists():
+        return kept.read_text()
     device = SimpleNamespace(compute_capability=capability)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dispatcher, "get_current_device", lambda: device)
@@ -56,6 +69,20 @@ def compile_ptx(
             launch_bounds=kernel.targetoptions.get("launch_bounds"),
         )
     return str(code)
+
+
+def kept_ptx(kernel: Any, types: tuple[Any, ...]) -> Path:
+    """Return where the pretended driver keeps the PTX of a kernel for types of its arguments."""
+    versions = (metadata.version(name) for name in ("numba-cuda", "nvidia-nvvm"))
+    named = (kernel.py_func.__module__, kernel.py_func.__name__, *map(str, types), *versions)
+    return _store() / f"{hashlib.sha256(' '.join(named).encode()).hexdigest()}.ptx"
+
+
+def _store() -> Path:
+    """Return the folder of what is kept, among the compiled kernels."""
+    folder = cache_folder() / "emulated"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def instructions(ptx: str) -> str:
@@ -88,12 +115,12 @@ class Resources:
     shared: int
 
 
-def assemble(ptx: str, capability: tuple[int, int], folder: Path) -> tuple[Resources, Path]:
+def assemble(ptx: str, folder: Path) -> tuple[Resources, Path]:
     """Make machine code of PTX; return what it takes and the file."""
     source, target = folder / "kernel.ptx", folder / "kernel.cubin"
     source.write_text(ptx)
-    architecture = f"-arch=sm_{capability[0]}{capability[1]}"
-    command = [tool("ptxas"), "-v", architecture, str(source), "-o", str(target)]
+    architecture = re.findall(r"\.target (\w+)", ptx)[0]
+    command = [tool("ptxas"), "-v", f"-arch={architecture}", str(source), "-o", str(target)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
     def largest(pattern: str) -> int:
@@ -123,9 +150,9 @@ class Program:
         self._run, self.parameters = run, parameters
 
     @classmethod
-    def of(cls, ptx: str, folder: Path) -> Program:
-        """Translate and compile one kernel alone."""
-        return programs({"kernel": ptx}, folder)["kernel"]
+    def of(cls, ptx: str) -> Program:
+        """Translate and compile one kernel alone, so that all tests of it share one library."""
+        return programs({"kernel": ptx})["kernel"]
 
     def launch(self, grid: int, block: int, *arguments: Any, reverse: bool = False) -> None:
         """Run the kernel; arguments as Numba passes them."""
@@ -143,10 +170,11 @@ class Program:
         assert not divergent, "threads of a warp waited at different barriers"
 
 
-def programs(ptx: Mapping[str, str], folder: Path) -> dict[str, Program]:
-    """Translate kernels and compile them for this CPU, all at once, in a folder of theirs.
+def programs(ptx: Mapping[str, str]) -> dict[str, Program]:
+    """Translate kernels and compile them for this CPU, all at once.
 
-    A folder that has been compiled into before must be that of the same kernels.
+    Libraries are kept among the compiled kernels, by what they are compiled of: the PTX of a kernel
+    is the same in all tests, also on the pretended driver.
 
     Parameters
     ----------
@@ -154,39 +182,33 @@ def programs(ptx: Mapping[str, str], folder: Path) -> dict[str, Program]:
         A module for each name.
     """
     translations = {name: translate(text) for name, text in ptx.items()}
-    library = folder / "kernels.so"
-    if not library.exists():
-        _compile(translations, folder, library)
-    compiled = ctypes.CDLL(str(library))
+    functions = [
+        f"static void kernel_{name}(const uint64_t *parameters) {{\n{translation.source}\n}}\n"
+        f'extern "C" int {name}(unsigned grid, unsigned block, int reverse, const uint64_t *p) {{\n'
+        f"  return threads::launch(grid, block, reverse, kernel_{name}, p);\n}}\n"
+        for name, translation in translations.items()
+    ]
+    compiled = ctypes.CDLL(str(_library(THREADS.read_text() + "".join(functions))))
     return {
         name: Program(getattr(compiled, name), translation.parameters)
         for name, translation in translations.items()
     }
 
 
-def _compile(translations: Mapping[str, Any], folder: Path, library: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    source = folder / "kernels.cpp"
-    functions = [
-        f"static void kernel_{name}(const uint64_t *parameters) {{\n{translation.source}\n}}\n"
-        f'extern "C" int {name}(unsigned grid, unsigned block, int reverse, const uint64_t *p) {{\n'
-        f"  return threads::launch(grid, block, reverse, [p] {{ kernel_{name}(p); }});\n}}\n"
-        for name, translation in translations.items()
-    ]
-    headers = '#include "threads.h"\n'
-    source.write_text(headers + "".join(functions))
-    flags = [
-        "-std=c++17",
-        "-O1",
-        "-U_FORTIFY_SOURCE",
-        "-ffp-contract=off",
-        "-w",
-        "-fPIC",
-        "-shared",
-    ]
-    command = ["g++", *flags, f"-I{HERE}", str(source), "-o", str(library)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[:2000]
+def _library(source: str) -> Path:
+    """Return the library of a source, compiled unless it has been before."""
+    key = hashlib.sha256(" ".join([*FLAGS, source]).encode()).hexdigest()
+    library = _store() / f"{key}.so"
+    if not library.exists():
+        with TemporaryDirectory(dir=library.parent) as folder:
+            made = Path(folder) / "kernels.so"
+            command = ["g++", *FLAGS, "-x", "c++", "-", "-o", str(made)]
+            done = subprocess.run(
+                command, input=source, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr[:2000]
+            made.replace(library)  # at once: other processes may do the same
+    return library
 
 
 def numba_arguments(*arguments: Any) -> tuple[list[int], list[Any]]:

@@ -86,7 +86,7 @@ def test_what_the_kernels_take(
     asymmetric_ptx: dict[tuple[int, int], dict[str, str]],
     tmp_path: Path,
 ) -> None:
-    taken, _ = assemble(asymmetric_ptx[capability][name], capability, tmp_path)
+    taken, _ = assemble(asymmetric_ptx[capability][name], tmp_path)
     assert taken.spills == 0
     assert taken.stack == 0
     assert taken.registers <= REGISTERS[name]
@@ -122,7 +122,7 @@ def test_what_runs_is_what_is_tested() -> None:
 
 def test_the_loop_over_nodes(tmp_path: Path) -> None:
     ptx = compile_ptx(usual_nodes, USUAL_NODES, (9, 0))
-    loop = drawing_loop(assemble(ptx, (9, 0), tmp_path)[1])
+    loop = drawing_loop(assemble(ptx, tmp_path)[1])
     assert loop.per_node * NODES <= NODE_BUDGET
     assert loop.float64 <= FLOAT64_BUDGET
     assert loop.wide_products >= 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,14 +115,13 @@ def test_the_kernels_without_a_fault_pass() -> None:
 def test_a_barrier_left_out_of_the_compiled_kernel_is_found(
     asymmetric_ptx: dict[tuple[int, int], dict[str, str]],
     asymmetric_programs: dict[str, Program],
-    tmp_path: Path,
 ) -> None:
     """As an example that between rounds of chunks, once the slots are added."""
     number = 7
     found = list(re.finditer(r"\bbar\.sync[^;]*;", asymmetric_ptx[9, 0]["advance"]))
     assert len(found) == 18
     ptx = asymmetric_ptx[9, 0]["advance"]
-    worse = Program.of(ptx[: found[number].start()] + ptx[found[number].end() :], tmp_path)
+    worse = Program.of(ptx[: found[number].start()] + ptx[found[number].end() :])
     programs = {**asymmetric_programs, "advance": worse}
     orders = [from_ptx(programs, reverse=order) for order in (False, True)]
     assert not all(passes(launched, RUNS[2]) for launched in orders)

@@ -23,6 +23,7 @@ from simcore.sampling.batch.cuda import ArrayDevice, BatchCudaSampler, BatchGrad
 from simcore.sampling.choose import sampler_for
 from simcore.sampling.contract import TaskResult
 from simcore.sampling.cuda import driver as cuda_blocks
+from simcore.sampling.cuda.device import DeviceArray
 from simcore.statistics.blocks import Task
 from tests.emulator.emulated import Compiled, Emulated, signals
 from tests.support.array_driver import array_rows
@@ -259,3 +260,15 @@ def test_what_cupy_keeps_is_there_for_large_arrays(monkeypatch: pytest.MonkeyPat
     assert device.room((2**10, 2**7), np.float64).size == 2**17
     assert kept["bytes"] == 0
     assert taken == [160, 2**20]
+
+
+def test_arrays_on_a_device_are_described_as_numpy_describes_its_own() -> None:
+    """For CuPy, which takes them by this interface, and for kernels."""
+    array, like = DeviceArray(None, 2**20, (5, 3, 2), np.dtype(np.float64)), np.empty((5, 3, 2))
+    for ours, theirs in ((array, like), (array[1:4], like[1:4]), (array[2:9], like[2:9])):
+        assert (ours.shape, ours.strides, ours.size) == (theirs.shape, theirs.strides, theirs.size)
+        begin = 2**20 + theirs.ctypes.data - like.ctypes.data
+        data = (begin, False)
+        described = {"shape": theirs.shape, "typestr": "<f8", "data": data, "version": 3}
+        assert ours.__cuda_array_interface__ == described
+    assert str(array._numba_type_) == "array(float64, 3d, C)"

@@ -130,7 +130,7 @@ def test_ten_blocks_fit_a_multiprocessor(
     all_ptx: AllPtx, capability: Capability, name: str, tmp_path: Path
 ) -> None:
     """Beside what `test_pair_budget` asks of every kernel."""
-    taken, _ = assemble(all_ptx[capability][name], capability, tmp_path)
+    taken, _ = assemble(all_ptx[capability][name], tmp_path)
     assert taken.registers <= 48
     assert taken.shared == 0
 
@@ -162,15 +162,13 @@ def test_choices_of_another_row_are_found(tmp_path: Path) -> None:
     assert not choices_agree(launched, 1, 40)
 
 
-def test_exchanged_factors_in_the_compiled_kernel_are_found(
-    all_ptx: AllPtx, tmp_path: Path
-) -> None:
+def test_exchanged_factors_in_the_compiled_kernel_are_found(all_ptx: AllPtx) -> None:
     """The two products of a round of Philox have each other's factor."""
     factors = {"-845247145": "-766435501", "-766435501": "-845247145"}
     text = all_ptx[9, 0]["fill"]
     exchanged = re.sub("|".join(factors), lambda match: factors[match[0]], text)
     assert exchanged != text
-    launched = from_ptx({"fill": Program.of(exchanged, tmp_path)})
+    launched = from_ptx({"fill": Program.of(exchanged)})
     assert drawn(launched, "normal", (1, 2, 65)) != expected("normal", (1, 2, 65))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from tests.emulator.conftest import AllPtx
 from tests.emulator.emulated import Compiled, Emulated, FromSource, equal, signals
 from tests.emulator.kernels import SLOPED_FOLLOWED, SLOPED_POINTS, kernel, signature
 from tests.emulator.launches import one_point
-from tests.emulator.ptx_program import Program, compile_ptx, programs
+from tests.emulator.ptx_program import Program, compile_ptx
 
 pytestmark = pytest.mark.xdist_group("gpu")
 
@@ -176,16 +175,14 @@ def test_many_points_go_into_one_launch(compiled: Compiled) -> None:
     assert device.sent - sent < coefficient_bytes(1, run.depth)
 
 
-def test_other_activations_than_relu_have_the_bytes_of_the_cpu(
-    compiled: Compiled, tmp_path: Path
-) -> None:
+def test_other_activations_than_relu_have_the_bytes_of_the_cpu(compiled: Compiled) -> None:
     """ReLU itself goes into a launch of its own, with other types."""
     types = {
         "advance": (SLOPED_POINTS, *signature("advance")[1:]),
         "follow": (SLOPED_FOLLOWED, *signature("follow")[1:]),
     }
     sloped = {name: compile_ptx(kernel(name), own, (9, 0)) for name, own in types.items()}
-    device = ByKind(compiled, programs(sloped, tmp_path))
+    device = ByKind(compiled, {name: Program.of(text) for name, text in sloped.items()})
     run = one_point(40, 1.0, depth=4, trials=64, negative_slope=(0.0, 0.1, 0.2), controls=True)
     tasks = [(Task(point, 0, 1, 64), None) for point in range(3)]
     expected = PairSampler(run).run_tasks(tasks, signals())
@@ -255,10 +252,10 @@ def fused(ptx: str, which: int) -> str:
 
 
 @pytest.mark.parametrize("which", [0, 9, -1])
-def test_a_fused_product_is_found(all_ptx: AllPtx, tmp_path: Path, which: int) -> None:
+def test_a_fused_product_is_found(all_ptx: AllPtx, which: int) -> None:
     run = shared_run()
     rows = rows_of(run, 64)
-    worse = Program.of(fused(all_ptx[9, 0]["follow"], which), tmp_path)
+    worse = Program.of(fused(all_ptx[9, 0]["follow"], which))
     made = on_a_device(Emulated({"follow": worse}), run, rows, 6)
     assert made.tobytes() != on_the_cpu(run, rows).tobytes()
 

@@ -214,11 +214,9 @@ def test_a_fused_product_is_found(which: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["finish_blocks", "join_covariances"])
-def test_each_barrier_is_needed(
-    name: str, compiled: Compiled, all_ptx: AllPtx, tmp_path: Path
-) -> None:
+def test_each_barrier_is_needed(name: str, compiled: Compiled, all_ptx: AllPtx) -> None:
     """Without any one of them the bytes are wrong, in one order of the threads at least."""
-    faulty = without_each_barrier(all_ptx[9, 0][name], tmp_path)
+    faulty = without_each_barrier(all_ptx[9, 0][name])
     assert len(faulty) == {"finish_blocks": 2, "join_covariances": 1}[name]
     for program in faulty:
         devices = [Emulated(compiled | {name: program}, reverse=order) for order in (False, True)]

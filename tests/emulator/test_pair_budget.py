@@ -44,7 +44,7 @@ def bare_products(ptx: str) -> list[str]:
 
 
 def loop_of(kernel: Any, signature: Any, capability: tuple[int, int], folder: Path) -> Loop:
-    return drawing_loop(assemble(compile_ptx(kernel, signature, capability), capability, folder)[1])
+    return drawing_loop(assemble(compile_ptx(kernel, signature, capability), folder)[1])
 
 
 def loop_is_sound(loop: Loop) -> bool:
@@ -57,7 +57,7 @@ def loop_is_sound(loop: Loop) -> bool:
 def test_what_a_kernel_takes(
     name: str, capability: tuple[int, int], all_ptx: AllPtx, tmp_path: Path
 ) -> None:
-    taken, _ = assemble(all_ptx[capability][name], capability, tmp_path)
+    taken, _ = assemble(all_ptx[capability][name], tmp_path)
     registers, stack = LARGER.get(name, (64, 0))
     assert taken.spills == 0
     assert taken.stack <= stack
@@ -115,7 +115,7 @@ def test_the_loop_within_a_kernel(
     name: str, capability: tuple[int, int], all_ptx: AllPtx, tmp_path: Path
 ) -> None:
     """That of wide layers; narrow ones have another, in float64."""
-    _, code = assemble(all_ptx[capability][name], capability, tmp_path)
+    _, code = assemble(all_ptx[capability][name], tmp_path)
     (loop,) = (loop for loop in drawing_loops(code) if not loop.float64)
     assert loop_is_sound(loop)
     assert loop.per_node <= KERNEL_BUDGET[name]
@@ -131,7 +131,7 @@ def gpu_work(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_static_limit_is_that_of_this_loop(
     gpu_work: Any, all_ptx: AllPtx, tmp_path: Path
 ) -> None:
-    _, code = assemble(all_ptx[9, 0]["advance"], (9, 0), tmp_path)
+    _, code = assemble(all_ptx[9, 0]["advance"], tmp_path)
     (loop,) = (loop for loop in drawing_loops(code) if not loop.float64)
     assert loop.per_node == gpu_work.INSTRUCTIONS
     page = (ROOT / "docs/gpu.md").read_text("utf-8")

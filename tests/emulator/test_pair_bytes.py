@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,12 +82,12 @@ def test_where_layers_are_special(program: Program, which: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def sloped(tmp_path_factory: pytest.TempPathFactory) -> Program:
+def sloped() -> Program:
     """The kernel of other activations than ReLU, compiled."""
     ptx = compile_ptx(
         kernel("advance"), (SLOPED_POINTS, *signature("advance")[1:]), CAPABILITIES[-1]
     )
-    return Program.of(ptx, tmp_path_factory.mktemp("sloped"))
+    return Program.of(ptx)
 
 
 @pytest.mark.parametrize("slopes", ["1,0.2", "1,-1", "0.5,0"])
@@ -126,21 +125,21 @@ def test_launches_go_on_where_others_ended(program: Program) -> None:
 
 
 @pytest.mark.parametrize("row", [0, 2**32 - 1])
-def test_words_of_philox(row: int, tmp_path: Path) -> None:
+def test_words_of_philox(row: int) -> None:
     u64, u32 = types.uint64, types.uint32
     ptx = compile_ptx(probes.words, (u64, u64, u64, u64, u64, u32[:, ::1]), CAPABILITIES[-1])
     out, expected = np.zeros((2, 4, 300), dtype=np.uint32)
     trial, layer = np.uint64(2**39 + 5), np.uint64(2**24 - 1)
-    Program.of(ptx, tmp_path).launch(3, 128, trial, layer, np.uint64(row), *KEY, out)
+    Program.of(ptx).launch(3, 128, trial, layer, np.uint64(row), *KEY, out)
     fill_words(expected, 0, 300, np.uint64(Stream.PAIR), row, trial, layer, *KEY)
     assert out.tobytes() == expected.tobytes()
     assert np.unique(out).size > 1190
 
 
-def test_normals(tmp_path: Path) -> None:
+def test_normals() -> None:
     u64 = types.uint64
     ptx = compile_ptx(probes.normals, (u64, u64, u64, u64, types.float32[:, ::1]), CAPABILITIES[-1])
-    program = Program.of(ptx, tmp_path)
+    program = Program.of(ptx)
     for layer in range(1, 40):
         out, words = np.zeros((4, ROOM), dtype=np.float32), np.zeros((4, ROOM), dtype=np.uint32)
         program.launch(2, 128, np.uint64(7), np.uint64(layer), *KEY, out)

@@ -99,11 +99,11 @@ def test_a_source_without_its_barriers_is_found(which: str) -> None:
 
 
 def test_each_barrier_of_the_compiled_kernel_is_needed(
-    kernel_ptx: dict[tuple[int, int], str], tmp_path: Path
+    kernel_ptx: dict[tuple[int, int], str],
 ) -> None:
     """Without any one of them the bytes are wrong, in one order of the threads at least."""
     needless = []
-    for number, program in enumerate(without_each_barrier(kernel_ptx[9, 0], tmp_path)):
+    for number, program in enumerate(without_each_barrier(kernel_ptx[9, 0])):
         orders = (from_ptx(program), from_ptx(program, reverse=True))
         if all(passes(launched, run) for launched in orders for run in RUNS):
             needless.append(number)
@@ -112,7 +112,7 @@ def test_each_barrier_of_the_compiled_kernel_is_needed(
 
 
 def test_a_counter_word_swapped_in_the_compiled_kernel_is_found(
-    kernel_ptx: dict[tuple[int, int], str], tmp_path: Path
+    kernel_ptx: dict[tuple[int, int], str],
 ) -> None:
     """The two products of a round of Philox have each other's factor."""
     ptx = kernel_ptx[9, 0]
@@ -120,7 +120,7 @@ def test_a_counter_word_swapped_in_the_compiled_kernel_is_found(
     pairs = {"-845247145": "-766435501", "-766435501": "-845247145"}
     swapped = re.sub("|".join(pairs), lambda match: pairs[match[0]], ptx)
     assert swapped != ptx, factors
-    assert not passes(from_ptx(Program.of(swapped, tmp_path)), RUNS[1])
+    assert not passes(from_ptx(Program.of(swapped)), RUNS[1])
 
 
 def test_waiting_at_different_barriers_is_an_error() -> None:

@@ -177,11 +177,9 @@ def test_other_nodes_are_found(found: str, put: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["sum_chunks", "fold_chunks", "finish_wide"])
-def test_each_barrier_is_needed(
-    name: str, compiled: Compiled, all_ptx: AllPtx, tmp_path: Path
-) -> None:
+def test_each_barrier_is_needed(name: str, compiled: Compiled, all_ptx: AllPtx) -> None:
     """Without any one of them the bytes are wrong, in one order of the threads at least."""
-    faulty = without_each_barrier(all_ptx[9, 0][name], tmp_path)
+    faulty = without_each_barrier(all_ptx[9, 0][name])
     assert len(faulty) == {"sum_chunks": 1, "fold_chunks": 2, "finish_wide": 3}[name]
     for program in faulty:
         devices = [Emulated(compiled | {name: program}, reverse=order) for order in (False, True)]

@@ -13,6 +13,8 @@ import pytest
 from simcore.execution.known_answer import KNOWN_ANSWER
 from tests.emulator.pretended_driver import ROOT, build, environment
 
+pytestmark = pytest.mark.xdist_group("gpu")
+
 Done = subprocess.CompletedProcess[str]
 Bench = Callable[..., tuple[Done, dict[str, Any]]]
 
@@ -87,7 +89,7 @@ def bench(given: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Be
 
     def run(*options: str) -> tuple[Done, dict[str, Any]]:
         path = tmp_path_factory.mktemp("bench") / "gpu.json"
-        small = ["--widths", "64", "--nodes", "7e4", "--rounds", "1", "--output", str(path)]
+        small = ["--widths", "64", "--nodes", "3.3e4", "--rounds", "1", "--output", str(path)]
         command = [sys.executable, "bench/gpu.py", *small, *options]
         # Of the tests on hardware one that takes no time here.
         env = given | {"PYTEST_ADDOPTS": "-k files_differ"}

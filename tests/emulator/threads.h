@@ -4,29 +4,32 @@
 #pragma once
 #include <setjmp.h>
 #include <ucontext.h>
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <vector>
+
+template <class T> static inline T least(T a, T b) { return b < a ? b : a; }
+template <class T> static inline T largest(T a, T b) { return a < b ? b : a; }
 
 namespace threads {
 
-constexpr int WARP = 32, STACK = 65536, SHARED = 49152;
+constexpr int WARP = 32, MOST = 1024, STACK = 65536, SHARED = 49152;
 enum State { RUNS, AT_BLOCK_BARRIER, AT_WARP_BARRIER, ENDED };
 
 struct Fibre {
   jmp_buf context;  // where it waits; jumps cost no system call, as swapcontext does
-  bool begun = false;
+  bool begun;
   State state;
   uint32_t posted;
-  std::vector<char> stack = std::vector<char>(STACK);
+  char *stack;
 };
+typedef void (*Kernel)(const uint64_t *parameters);
 
 static jmp_buf scheduler;
-static std::vector<Fibre> fibres;
-static std::function<void()> body;
+static Fibre fibres[MOST];
+static Kernel body;
+static const uint64_t *given;
 static unsigned current, block_number, block_size, blocks;
 static uint32_t posted[64][WARP];
 static bool present[64][WARP];
@@ -48,7 +51,7 @@ inline uint32_t shuffle_down(uint32_t value, unsigned distance) {
 // A fibre serves one block after the other.
 static void enter() {
   for (;;) {
-    body();
+    body(given);
     wait(ENDED);
   }
 }
@@ -61,7 +64,8 @@ static void resume() {
   fibre.begun = true;
   ucontext_t start;
   getcontext(&start);
-  start.uc_stack.ss_sp = fibre.stack.data();
+  if (!fibre.stack) fibre.stack = (char *)malloc(STACK);
+  start.uc_stack.ss_sp = fibre.stack;
   start.uc_stack.ss_size = STACK;
   start.uc_link = nullptr;
   makecontext(&start, enter, 0);
@@ -70,12 +74,12 @@ static void resume() {
 
 static void begin() {
   std::memset(shared, 0xFF, SHARED);  // NaN and -1: reading before writing shows
-  for (Fibre &fibre : fibres) fibre.state = RUNS;
+  for (unsigned i = 0; i < block_size; i++) fibres[i].state = RUNS;
 }
 
 // Lets a warp go on whose threads all wait at a warp barrier; -1 for a warp at two kinds of barriers.
 static int release_warp(unsigned warp) {
-  unsigned first = warp * WARP, end = std::min(first + WARP, block_size);
+  unsigned first = warp * WARP, end = least(first + WARP, block_size);
   int at_block = 0, at_warp = 0;
   for (unsigned i = first; i < end; i++) {
     at_block += fibres[i].state == AT_BLOCK_BARRIER;
@@ -91,7 +95,7 @@ static int release_warp(unsigned warp) {
 
 // Runs a warp until all its threads wait for the block or have ended; 1 as above.
 static int run_warp(unsigned warp, bool reverse) {
-  unsigned first = warp * WARP, size = std::min(first + WARP, block_size) - first;
+  unsigned first = warp * WARP, size = least(first + WARP, block_size) - first;
   for (int released = 1; released > 0;) {
     for (unsigned i = 0; i < size; i++) {
       current = first + (reverse ? size - 1 - i : i);
@@ -110,22 +114,21 @@ static int run_block(bool reverse) {
     for (unsigned i = 0; i < warps; i++)
       if (run_warp(reverse ? warps - 1 - i : i, reverse)) return 1;
     waiting = false;
-    for (Fibre &fibre : fibres) {
-      if (fibre.state == ENDED) continue;
+    for (unsigned i = 0; i < block_size; i++) {
+      if (fibres[i].state == ENDED) continue;
       waiting = true;
-      fibre.state = RUNS;
+      fibres[i].state = RUNS;
     }
   }
   return 0;
 }
 
 // Runs a kernel block by block; 1 if threads of a warp waited at different barriers.
-inline int launch(unsigned grid, unsigned block, bool reverse, std::function<void()> kernel) {
-  body = kernel, blocks = grid, block_size = block;
-  fibres.resize(block);
+inline int launch(unsigned grid, unsigned block, bool reverse, Kernel kernel, const uint64_t *words) {
+  body = kernel, given = words, blocks = grid, block_size = block;
   for (block_number = 0; block_number < grid; block_number++)
     if (run_block(reverse)) {
-      fibres.clear();  // they stopped half-way
+      for (unsigned i = 0; i < block; i++) fibres[i].begun = false;  // they stopped half-way
       return 1;
     }
   return 0;
@@ -142,7 +145,7 @@ template <class To, class From> static inline To as(From bits) {
 
 template <class Register, class Value> static inline void put(Register &target, Value value) {
   target = 0;
-  std::memcpy(&target, &value, std::min(sizeof target, sizeof value));
+  std::memcpy(&target, &value, least(sizeof target, sizeof value));
 }
 
 template <class T> static inline T load(const void *at) {

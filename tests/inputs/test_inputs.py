@@ -693,3 +693,10 @@ def test_the_sets_are_small_and_described() -> None:
         assert (DATA / name).stat().st_size < 150_000
         assert f"## {name}" in (DATA / "README.md").read_text(encoding="utf-8")
         assert {"title", "source", "licence"} <= set(attributes(name))
+
+
+def test_a_pair_without_an_overlap_has_the_bytes_of_a_nan_from_a_file() -> None:
+    """0/0 has a sign, a NaN that was stored may not: shards and their merge would differ."""
+    found = pair_geometry(np.array([[0.0, 0.0], [1.0, 2.0]]), [(0, 1)])
+    for values in (found.overlap, found.distance):
+        assert values.tobytes() == np.array([np.nan]).tobytes()

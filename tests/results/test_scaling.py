@@ -230,6 +230,13 @@ def test_widths_of_shaped_networks_have_no_fit() -> None:
     assert "ln q" in str(simcore.compare(dataset))
 
 
+def test_widths_of_a_run_with_gradients_have_fits() -> None:
+    run = Run(depth=2, width=(16, 32), k=(1.0,), ensemble="correlated", trials=64, gradients=True)
+    dataset = simcore.simulate(run)
+    assert "log_gradient1_theory_1n" in dataset
+    assert "log_q1_slope_theory" in scaling(dataset).fits
+
+
 def test_slopes_of_first_order_are_those_of_the_activation() -> None:
     given: dict[str, Any] = {"depth": 3, "width": (1024, 2048), "slopes": "1,0.2", "trials": 64}
     dataset = simcore.simulate(Run(**given))

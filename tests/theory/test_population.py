@@ -139,6 +139,14 @@ def test_lengths_beyond_the_range_of_float64() -> None:
     assert np.all(np.isfinite(theory.log_distance))
 
 
+@pytest.mark.parametrize(("sigma_w", "sigma_b"), [(1e-80, None), (1e80, None), (1e-80, 1e90)])
+def test_scales_too_far_apart_have_no_prediction(sigma_w: float, sigma_b: float | None) -> None:
+    """Products of their moments leave float64: neither a warning nor a wrong number."""
+    found = population_trajectory([1, 4, 4], sigma_w=sigma_w, sigma_b=sigma_b, distance=0.5)
+    for values in (found.log_q1, found.correlation, found.errors.correlation):
+        assert np.isnan(values).all()
+
+
 def test_late_growth_and_where_it_is_one() -> None:
     assert late_growth(0.6007) == pytest.approx(0.76455609, abs=1e-8)
     for k in (-0.99, 0.0, 1.0, math.inf):

@@ -6,11 +6,12 @@ import math
 from typing import Any, NamedTuple
 
 from simcore.physics import activation
+from simcore.physics.activation import Sent
 from simcore.physics.observables import RATE_BINS, Columns
 from simcore.physics.rounding import DIFFERENCE
 from simcore.sampling.row import DISTANCE_FLOOR, LN4, Q_RANGE, SMALLEST_NORMAL
 
-from .arrays import Array, Group, Pairs, Slopes, cotangents, derivatives, leaks, scaled
+from .arrays import Array, Group, Pairs, cotangents, derivatives, leaks, scaled
 
 
 def _sum(xp: Any, a: Array) -> Array:
@@ -42,7 +43,7 @@ class Sums(NamedTuple):
 
 
 def finish_layer(
-    xp: Any, slopes: Slopes, pairs: Pairs, group: Group, h: Array, of_run: Columns
+    xp: Any, slopes: Sent, pairs: Pairs, group: Group, h: Array, of_run: Columns
 ) -> tuple[Group, Array]:
     """Return the group with its activations, and the observables of a layer, (B, column).
 
@@ -87,7 +88,7 @@ def finish_layer(
     return group, row
 
 
-def _pair_sums(xp: Any, slopes: Slopes, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
+def _pair_sums(xp: Any, slopes: Sent, u: Array, p: Array, s: Array) -> tuple[Array, Sums]:
     """Return the residuals κφ(u) − φ(v) of pairs, with p = κu and s = κu − v, and all sums.
 
     Nodes send something where they are active; `_sending` is about others.
@@ -184,7 +185,7 @@ def _mean(xp: Any, signed: bool, value: Array, power: Array) -> Array:
 
 
 def _shown(
-    xp: Any, slopes: Slopes, pairs: Pairs, group: Group, width: int, sums: Sums
+    xp: Any, slopes: Sent, pairs: Pairs, group: Group, width: int, sums: Sums
 ) -> list[Array]:
     """Return what control variates read, each (B, P): cos θ, sin θ, M, w (`cpu_observe._show`)."""
     above, below = derivatives(slopes)

@@ -36,9 +36,6 @@ leaks: Any = activation.leaks.py_func
 derivatives: Any = activation.derivatives.py_func
 """φ′ of an active and of an inactive unit."""
 
-Slopes = tuple[float, ...]
-"""As in `activation.sent`."""
-
 
 class Source(Protocol):
     """Draws for consecutive trials, B of them, under the key of a point."""

@@ -11,6 +11,7 @@ import math
 from typing import Any, NamedTuple
 
 from simcore.numerics.rng import Stream
+from simcore.physics.activation import Sent
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.pair.way_back import TOO_SMALL
 from simcore.sampling.row import LN4, Q_RANGE
@@ -19,7 +20,6 @@ from .arrays import (
     Array,
     Group,
     Pairs,
-    Slopes,
     Source,
     centred,
     cotangents,
@@ -60,7 +60,7 @@ def active_nodes(xp: Any, pairs: Pairs, group: Group, h: Array) -> Array:
 
 
 def lengths(
-    xp: Any, slopes: Slopes, pairs: Pairs, second: Array, group: Group, active: Array | None
+    xp: Any, slopes: Sent, pairs: Pairs, second: Array, group: Group, active: Array | None
 ) -> tuple[Array, ...]:
     """Return ⟨x²⟩, ⟨xy⟩, ⟨y²⟩ of what a layer reads of each pair, and their exponents, (B, P) each.
 
@@ -87,7 +87,7 @@ def lengths(
 def go_back(
     xp: Any,
     law: Law,
-    slopes: Slopes,
+    slopes: Sent,
     pairs: Pairs,
     source: Source,
     kept: list[Kept],

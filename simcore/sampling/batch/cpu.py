@@ -18,6 +18,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import ROOM
+from simcore.physics.activation import Sent
 from simcore.runs.costs import BACK_COSTS, sampler_costs
 from simcore.runs.run import Run
 from simcore.sampling.contract import Signals
@@ -30,9 +31,6 @@ from . import dense, gram, way_back
 from .common import BatchFacts
 from .cpu_kernels import Batch, Floats, Trial
 from .cpu_observe import finish_layer
-
-Slopes = tuple[float, ...]
-"""As in `activation.sent`."""
 
 LAYER_SECONDS = 3e-5
 """Rough overhead of a layer."""
@@ -169,7 +167,7 @@ class BatchSampler(BatchFacts, BlockSampler):
         kernels.start_pairs(law, p.inputs_n, p.q0, distances, trial, batch, words)
 
     def _layers(
-        self, trial: Trial, slopes: Slopes, layer0: int, rows: Floats, signals: Signals
+        self, trial: Trial, slopes: Sent, layer0: int, rows: Floats, signals: Signals
     ) -> None:
         """Take a trial through layers, with BLAS between the kernels."""
         for k in range(rows.shape[0]):
@@ -206,7 +204,7 @@ class BatchGradientSampler(BatchSampler):
         return self.run_plan.depth
 
     def _layers(
-        self, trial: Trial, slopes: Slopes, layer0: int, rows: Floats, signals: Signals
+        self, trial: Trial, slopes: Sent, layer0: int, rows: Floats, signals: Signals
     ) -> None:
         """Take a trial through all layers and back."""
         kept: list[way_back.Kept] = []

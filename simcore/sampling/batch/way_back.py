@@ -23,7 +23,7 @@ import numpy.typing as npt
 from simcore.numerics.kernels import njit
 from simcore.numerics.lanes import LANES, product
 from simcore.numerics.rng import Stream
-from simcore.physics.activation import derivatives, inactive, leaks, second_inactive
+from simcore.physics.activation import Sent, derivatives, inactive, leaks, second_inactive
 from simcore.physics.weight_laws import NORMAL
 from simcore.sampling.contract import Signals
 from simcore.sampling.pair.way_back import write_gradients
@@ -105,9 +105,7 @@ def lengths(layer, slopes, second, active):
 # --- back -----------------------------------------------------------------------------------------
 
 
-def go_back(
-    kept: list[Kept], slopes: tuple[float, ...], second: Places, rows: Floats, signals: Signals
-) -> None:
+def go_back(kept: list[Kept], slopes: Sent, second: Places, rows: Floats, signals: Signals) -> None:
     """Take the gradients of a trial from the last layer to the first.
 
     `slopes` are those of `activation.sent`. `rows`, (layer, pair, GRADIENTS), is written; of the

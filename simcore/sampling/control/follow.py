@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from simcore.numerics.arithmetic import log, times
 from simcore.numerics.kernels import njit
+from simcore.physics.activation import Sent
 from simcore.physics.observables import CONTROLLED
 from simcore.sampling import row as shown
 from simcore.statistics.blocks import BLOCK
@@ -67,13 +68,11 @@ class Controls(NamedTuple):
     program: Steps
     columns: int
     """Columns of a pair in a row."""
-    slopes: tuple[float, ...] = ()
+    slopes: Sent = ()
     """As in `activation.sent`; their number is part of the type."""
 
 
-def controls_of(
-    k: Floats, program: Steps, columns: int, slopes: tuple[float, ...] = ()
-) -> Controls:
+def controls_of(k: Floats, program: Steps, columns: int, slopes: Sent = ()) -> Controls:
     """Return the controls of a block, before `start`, from coefficients and passes of its pairs."""
     carried, rows = np.zeros((len(k), CARRIED, BLOCK)), np.zeros(ROWS * BLOCK)
     return Controls(k, carried, rows, program, columns, slopes)

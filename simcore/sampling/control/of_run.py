@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
+from simcore.physics.activation import Sent
 from simcore.runs.controls import has_controls
 from simcore.runs.predictions import signals
 from simcore.runs.run import Run
@@ -46,7 +47,7 @@ class RunControls:
                 self._program = k, program_of(k)
             return controls_of(*self._program, len(self._run.columns.of_pair), self.slopes(point))
 
-    def slopes(self, point: int) -> tuple[float, ...]:
+    def slopes(self, point: int) -> Sent:
         """Return the slopes of a point, as kernels take them."""
         return Physics.of(self._run.points[point]).slopes
 

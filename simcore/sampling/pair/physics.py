@@ -14,7 +14,7 @@ import numpy as np
 from simcore.numerics.arithmetic import arctan2, at_least_0, binary_exponent, scaled_briefly, times
 from simcore.numerics.kernels import njit
 from simcore.numerics.rng import split_key
-from simcore.physics.activation import even, leaks
+from simcore.physics.activation import Sent, even, leaks
 from simcore.physics.slopes import RELU
 from simcore.physics.update import next_kappa, next_rho
 from simcore.runs.grid import Point
@@ -54,7 +54,7 @@ class Physics(NamedTuple):
     distance: float
     key0: np.uint64
     key1: np.uint64
-    slopes: tuple[float, ...] = ()
+    slopes: Sent = ()
 
     @classmethod
     def of(cls, point: Point) -> Physics:
@@ -73,7 +73,7 @@ class Physics(NamedTuple):
         )
 
 
-def compiled_slopes(point: Point) -> tuple[float, ...]:
+def compiled_slopes(point: Point) -> Sent:
     """Return the slopes of a point as `activation.sent` takes them."""
     above, below = point.slopes
     return () if point.slopes == RELU else (float(below), float(above - below))

@@ -17,10 +17,10 @@ from tests.promises.slurm.cluster import Cluster, environment, wait_until
 from tests.support.same_results import differences
 
 RUN = (
-    "simulate --width 2048 --depth 50 --trials 20000 "
+    "simulate --width 2048 --depth 50 --trials 12000 "
     "--checkpoint 0.5 --log-json run.jsonl -o run.h5"
 )
-TRIALS = 20_000
+TRIALS = 12_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
