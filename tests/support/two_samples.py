@@ -179,7 +179,8 @@ def counts(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> Iterator[tuple
 @cache
 def fisher(here: int, of: int, there: int, of_there: int) -> float:
     """Return Fisher's p-value; observables of a layer are undefined in the same networks."""
-    return float(stats.fisher_exact([[here, of - here], [there, of_there - there]]).pvalue)
+    cells = np.array([[here, of - here], [there, of_there - there]])
+    return float(stats.fisher_exact(cells).pvalue)
 
 
 def table(both: Integers) -> Iterator[tuple[str, float]]:
