@@ -19,10 +19,8 @@ from simcore.cli.request import build_request
 from simcore.cli.simulate import app
 from typer.main import get_command
 
-from simcore.execution.execute import execute
-from simcore.files.layout import fields
 from simcore.numerics.text import with_error
-from simcore.results.open_run import to_dataset
+from tests.support.measured import measured
 
 __all__ = [
     "CONTRADICTED",
@@ -164,10 +162,7 @@ def simulated(
         context = get_command(app).make_context(
             "simulate", [*words[1:], "--seed", str(effort.seed)]
         )
-        run = build_request(Given.typed(context.params)).run
-        results = execute(run).results
-        measured = [f.variable for f in fields(run, complete=True) if "_theory" not in f.variable]
-        return to_dataset(results, measured)
+        return measured(build_request(Given.typed(context.params)).run)
 
 
 # --- verdicts -------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ import pytest
 
 import simcore
 from simcore import Ensemble, Run
+from simcore.calls import _run_of
 from simcore.physics.observables import CONTROLLED, HAZARDS, NAMES, Columns
 from simcore.sampling import row as shown
 from simcore.sampling.contract import Signals
 from simcore.sampling.pair.cpu import PairSampler
+from tests.support.measured import measured
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,11 +52,10 @@ def z_scores(
     """
     settings: dict[str, Any] = {"depth": DEEP, "trials": 40_000} | options
     counts = settings["trials"]
-    many: Any = simcore.simulate(
-        ensemble, width=width, seed=seed + 1000, controls="off", **settings
-    )
-    settings["trials"] = 2000
-    few: Any = simcore.simulate(ensemble, width=width, seed=seed, **settings)
+    settings["width"] = width
+    others = settings | {"seed": seed + 1000, "controls": "off"}
+    many: Any = measured(_run_of(ensemble, others, None))
+    few: Any = measured(_run_of(ensemble, settings | {"seed": seed, "trials": 2000}, None))
     found = []
     for name in HAZARDS:
         if f"{name}_controlled" not in few:
