@@ -188,11 +188,26 @@ class ThreadEngine:
         self._pool.shutdown(cancel_futures=True)
 
 
-class DeviceEngine:
-    """A GPU, driven by one thread: the tasks that wait go into one launch, as far as it has room.
+class Driver:
+    """A thread that drives a GPU, with a sampler of its own."""
 
-    A second launch waits while the first runs, so that the host's part of one, and what the loop
-    does with results, takes place beside the device's part of another.
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="thread")
+        self.flying: dict[Future[list[Done]], Signals] = {}
+
+    def close(self) -> None:
+        """End the thread, which has nothing in flight."""
+        self.pool.submit(self.sampler.release).result()
+        self.pool.shutdown()
+
+
+class DeviceEngine:
+    """A GPU: the tasks that wait go into one launch, as far as it has room.
+
+    Two threads drive it, so that the host's part of one launch, and what the loop does with
+    results, takes place beside the device's part of another. Batches have one thread, in which a
+    second launch waits while the first runs.
 
     Raises
     ------
@@ -205,11 +220,11 @@ class DeviceEngine:
     def __init__(self, run: Run) -> None:
         require_cuda(run)
         self._sampler: Sampler = sampler_for(run)
+        twin = self._sampler.twin()
+        self._drivers = [Driver(sampler) for sampler in (self._sampler, twin) if sampler]
         self._waiting: list[tuple[Task, Bins | None]] = []
         self._stop = np.zeros(16, dtype=np.int64)[8:9]
-        self._flying: dict[Future[list[Done]], Signals] = {}
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="thread")
-        self._blocks = 1
+        self._blocks, self._ended = 1, 0.0
 
     def prepare(self, stopping: Callable[[], bool]) -> None:
         """Compile the kernels, or load them.
@@ -249,11 +264,15 @@ class DeviceEngine:
         """Let a task wait for the next launch."""
         self._waiting.append((task, bins))
 
-    def _run(self, tasks: list[tuple[Task, Bins | None]], signals: Signals) -> list[Done]:
+    def _run(
+        self, sampler: Sampler, tasks: list[tuple[Task, Bins | None]], signals: Signals
+    ) -> list[Done]:
         before = time.perf_counter()
         with gpu_watched():
-            results = self._sampler.run_tasks(tasks, signals)
-        took, costs = time.perf_counter() - before, [self._seconds(task) for task, _ in tasks]
+            results = sampler.run_tasks(tasks, signals)
+        # The GPU is shared with the launch of the other thread, as long as that has not ended.
+        before, self._ended = max(before, self._ended), time.perf_counter()
+        took, costs = self._ended - before, [self._seconds(task) for task, _ in tasks]
         return [
             Done(result, "the GPU", took * cost / sum(costs))
             for result, cost in zip(results, costs, strict=True)
@@ -264,15 +283,21 @@ class DeviceEngine:
         """True if any task is in flight."""
         return bool(self._flying or self._waiting)
 
+    @property
+    def _flying(self) -> dict[Future[list[Done]], Signals]:
+        """Launches in flight, with what they tell."""
+        return {future: it for driver in self._drivers for future, it in driver.flying.items()}
+
     def poll(self, seconds: float) -> list[Done]:
         """Launch the tasks that wait; return finished ones."""
         if self._waiting and len(self._flying) < 2:
+            driver = min(self._drivers, key=lambda driver: len(driver.flying))
             signals = Signals.sharing(self._stop)
-            self._flying[self._pool.submit(self._run, self._waiting, signals)] = signals
-            self._waiting = []
+            launch = driver.pool.submit(self._run, driver.sampler, self._waiting, signals)
+            driver.flying[launch], self._waiting = signals, []
         done, _ = wait(self._flying, timeout=seconds, return_when=FIRST_COMPLETED)
-        for future in done:
-            del self._flying[future]
+        for driver in self._drivers:
+            driver.flying = {f: it for f, it in driver.flying.items() if f not in done}
         return [each for future in done for each in future.result()]
 
     def updates_in_flight(self) -> int:
@@ -280,9 +305,9 @@ class DeviceEngine:
         return sum(int(signals.progress[0]) for signals in self._flying.values())
 
     def close(self) -> None:
-        """Stop the tasks in flight, which takes a launch's time, and end the thread."""
+        """Stop the tasks in flight, which takes a launch's time, and end the threads."""
         self._stop[0] = 1
         wait(self._flying)
-        self._flying.clear()
-        self._pool.submit(self._sampler.release).result()
-        self._pool.shutdown()
+        for driver in self._drivers:
+            driver.flying.clear()
+            driver.close()

@@ -102,6 +102,10 @@ class TaskSampler(abc.ABC):
         """Free what tasks have left for the next ones; in the thread that ran them."""
         return
 
+    def twin(self) -> Any:
+        """Return a sampler with room of its own, for a second thread of a GPU; None if in vain."""
+        return None
+
     def run_tasks(
         self, tasks: Sequence[tuple[Task, Bins | None]], signals: Signals
     ) -> list[TaskResult]:

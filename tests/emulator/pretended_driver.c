@@ -16,6 +16,8 @@
 typedef void *P;
 typedef unsigned long long U64;
 
+#define OF_THREAD ((P)2)
+
 enum { OK = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 101, NO_CONTEXT = 201,
        ILLEGAL_ADDRESS = 700, ABSENT = 801, UNKNOWN = 999 };
 enum { RESERVED = 600 << 20 }; // bytes that a GPU keeps for itself
@@ -25,6 +27,7 @@ enum { RESERVED = 600 << 20 }; // bytes that a GPU keeps for itself
 #define GIVES(name, parameters, pointer, value) int name parameters { *(pointer) = (value); return OK; }
 
 long pretended_launches, pretended_allocations, pretended_copies, pretended_bytes;
+long pretended_elsewhere; // launches and copies that are not in the stream of their thread
 
 static __thread P contexts[64];
 static __thread int depth;
@@ -135,20 +138,22 @@ int cuMemGetInfo_v2(size_t *free_bytes, size_t *all) {
   *all = total(), *free_bytes = taken < total() ? total() - taken : 0;
   return OK;
 }
-static int copy(void *to, const void *from, size_t size) {
+static int copy(void *to, const void *from, size_t size, P stream) {
   NEEDS_CONTEXT;
-  pretended_copies++;
+  pthread_mutex_lock(&lock);
+  pretended_copies++, pretended_elsewhere += stream != OF_THREAD;
+  pthread_mutex_unlock(&lock);
   memcpy(to, from, size);
   return OK;
 }
-int cuMemcpyHtoD_v2(U64 to, const void *from, size_t size) { return copy((P)to, from, size); }
-int cuMemcpyDtoH_v2(void *to, U64 from, size_t size) { return copy(to, (P)from, size); }
-int cuMemcpyDtoD_v2(U64 to, U64 from, size_t size) { return copy((P)to, (P)from, size); }
+int cuMemcpyHtoD_v2(U64 to, const void *from, size_t size) { return copy((P)to, from, size, 0); }
+int cuMemcpyDtoH_v2(void *to, U64 from, size_t size) { return copy(to, (P)from, size, 0); }
+int cuMemcpyDtoD_v2(U64 to, U64 from, size_t size) { return copy((P)to, (P)from, size, 0); }
 int cuMemcpyHtoDAsync_v2(U64 to, const void *from, size_t size, P stream) {
-  return copy((P)to, from, size);
+  return copy((P)to, from, size, stream);
 }
 int cuMemcpyDtoHAsync_v2(void *to, U64 from, size_t size, P stream) {
-  return copy(to, (P)from, size);
+  return copy(to, (P)from, size, stream);
 }
 int cuMemAllocAsync(U64 *found, size_t size, P stream) { return cuMemAlloc_v2(found, size); }
 int cuMemAllocFromPoolAsync(U64 *found, size_t size, P from, P stream) {
@@ -227,20 +232,22 @@ typedef int (*callback)(const char *name, unsigned grid, unsigned block, void **
 static callback on_launch;
 void pretended_on_launch(callback given) { on_launch = given; }
 
-static int launch(P kernel, unsigned grid, unsigned block, void **parameters) {
+static int launch(P kernel, unsigned grid, unsigned block, P stream, void **parameters) {
   NEEDS_CONTEXT;
-  pretended_launches++;
+  pthread_mutex_lock(&lock);
+  pretended_launches++, pretended_elsewhere += stream != OF_THREAD;
+  pthread_mutex_unlock(&lock);
   if (!grid || !block) return INVALID;
   if (number("PRETENDED_FAILURE", 0)) return ILLEGAL_ADDRESS;
   return on_launch ? on_launch(((struct kernel *)kernel)->name, grid, block, parameters) : OK;
 }
 int cuLaunchKernel(P kernel, unsigned grid, unsigned gy, unsigned gz, unsigned block, unsigned by,
                    unsigned bz, unsigned shared, P stream, void **parameters, void **extra) {
-  return launch(kernel, grid, block, parameters);
+  return launch(kernel, grid, block, stream, parameters);
 }
 struct configuration { unsigned grid, gy, gz, block, by, bz, shared; P stream, attributes; unsigned n; };
 int cuLaunchKernelEx(struct configuration *given, P kernel, void **parameters, void **extra) {
-  return launch(kernel, given->grid, given->block, parameters);
+  return launch(kernel, given->grid, given->block, given->stream, parameters);
 }
 
 // --- errors, and the addresses of all of it ---------------------------------------------------

@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESERVED = 600 << 20
 """Bytes that the pretended GPU keeps for itself."""
 
-COUNTS = ("launches", "allocations", "copies", "bytes")
+COUNTS = ("launches", "allocations", "copies", "bytes", "elsewhere")
 
 UNKNOWN = 999
 """Code of a launch that Python could not run."""
@@ -34,6 +35,9 @@ FOLDER = "PRETENDED_FOLDER"
 
 KEPT: list[Any] = []
 """What the library calls on a launch: it must live as long."""
+
+THREADS: set[threading.Thread] = set()
+"""Threads that launched something."""
 
 START = "from tests.emulator.pretended_driver import start\n\nstart()\n"
 
@@ -70,7 +74,14 @@ def start() -> None:
         ctypes.c_int, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint, words_at
     )
 
+    one = threading.Lock()
+
     def launched(name: bytes, grid: int, block: int, given: Any) -> int:
+        THREADS.add(threading.current_thread())
+        with one:
+            return run(name, grid, block, given)
+
+    def run(name: bytes, grid: int, block: int, given: Any) -> int:
         try:
             entry = name.decode()
             if entry not in programs:
@@ -148,6 +159,26 @@ def automatic() -> list[list[Any]]:
     return found
 
 
+def two_threads(run: Any) -> list[Any]:
+    """Let two threads launch a task each; return both digests of a run, and what is asked of them.
+
+    That is how many threads launched, and what was in another stream than that of its thread.
+    """
+    from unittest.mock import patch
+
+    from simcore.execution import engines
+    from simcore.execution.known_answer import digest
+    from tests.emulator.pretended_driver import THREADS  # of `start`; this module is `__main__`
+
+    many = replace(run, trials=64 * 9)
+    on_gpu = replace(many, device="cuda")
+    before = counts()["elsewhere"]
+    THREADS.clear()
+    with patch.object(engines, "LAUNCH_SECONDS", 0.0):
+        answers = [digest(many), digest(on_gpu)]
+    return [answers, len(THREADS), counts()["elsewhere"] - before]
+
+
 def main() -> None:
     """Run everything in this process, and print what was found."""
     from simcore.errors import DeviceError
@@ -170,6 +201,7 @@ def main() -> None:
             found[name] = [digest(run), digest(replace(run, device="cuda"))]
         found[f"{name}, launches"] = [len(seen.events), counts()["launches"] - before]
     found["auto"] = automatic()
+    found["two threads"] = two_threads(runs["correlated"])
     on_gpu = replace(runs["correlated"], device="cuda")
 
     def message(variable: str, value: object) -> str:

@@ -55,6 +55,12 @@ def test_auto_tries_a_gpu_once_for_each_driver(found: dict[str, Any]) -> None:
     assert found["auto"] == [["cuda", tries, bytes_of_cpu] for tries in (1, 1, 2)]
 
 
+def test_two_threads_drive_the_gpu_each_in_its_stream(found: dict[str, Any]) -> None:
+    (ours, theirs), threads, elsewhere = found["two threads"]
+    assert ours == theirs
+    assert (threads, elsewhere) == (3, 0)  # one compiles
+
+
 def test_too_little_memory_is_one_line(found: dict[str, Any]) -> None:
     assert "MiB of memory free, too little for one layer of a block" in found["memory"]
     assert "ran out of memory on the GPU" in found["full"]

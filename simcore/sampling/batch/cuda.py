@@ -196,6 +196,9 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         signals = Signals.sharing()
         BatchCudaSampler(small, self.device).run(Task(0, 0, 1, 1), None, signals)
 
+    def twin(self) -> None:
+        """Return None: all work of CuPy is in one stream."""
+
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time for a block of 64 trials, with many others."""
         n, width = self.fan_ins[point].astype(float), self.widths[point].astype(float)

@@ -16,6 +16,9 @@ ALIGNED = 256
 """Bytes; every array that shares memory with others begins at a multiple of them."""
 
 
+OF_THREAD = 2
+"""Handle of the stream of the calling thread. It and the default stream wait for each other."""
+
 _COMPILED: dict[Any, Any] = {}
 """Kernels by their functions and the types of their arguments."""
 
@@ -70,7 +73,7 @@ class DeviceArray:
 
 
 class Device:
-    """The current CUDA device, through Numba.
+    """The current CUDA device, through Numba: work of each thread is in a stream of its own.
 
     Tests have a device whose memory is the host's, with NumPy's arrays.
     """
@@ -84,10 +87,10 @@ class Device:
 
     @cached_property
     def _stream(self) -> Any:
-        """The default stream."""
+        """The stream of the thread that launches."""
         from cuda.core import Stream
 
-        return Stream.from_handle(0)
+        return Stream.from_handle(OF_THREAD)
 
     def put(self, array: npt.NDArray[Any]) -> Any:
         """Return a copy of an array on the device."""
@@ -105,7 +108,9 @@ class Device:
     def get(self, array: Any, into: npt.NDArray[Any]) -> None:
         """Copy from the device to a contiguous array, after all launches before."""
         if into.nbytes:
-            self._driver.cuMemcpyDtoH(into.ctypes.data, array.address, into.nbytes)
+            given = into.ctypes.data, array.address, into.nbytes
+            self._driver.cuMemcpyDtoHAsync(*given, OF_THREAD)
+            self._driver.cuStreamSynchronize(OF_THREAD)
 
     def view(
         self, memory: Any, offset: int, shape: tuple[int, ...], kind: npt.DTypeLike = np.float64
@@ -114,9 +119,10 @@ class Device:
         return DeviceArray(memory.memory, memory.address + offset, shape, np.dtype(kind))
 
     def send(self, array: npt.NDArray[np.uint8], to: Any, begin: int = 0) -> None:
-        """Copy bytes to memory on the device, from a byte of it on."""
+        """Copy bytes to memory on the device, from a byte of it on; they may change afterwards."""
         if array.size:
-            self._driver.cuMemcpyHtoD(to.address + begin, array.ctypes.data, array.size)
+            given = to.address + begin, array.ctypes.data, array.size
+            self._driver.cuMemcpyHtoDAsync(*given, OF_THREAD)
 
     def launch(self, kernel: Any, blocks: int, threads: int, *arguments: Any) -> None:
         """Start a kernel of `cuda.jit` after those before; may return before it ends."""

@@ -107,6 +107,12 @@ class CudaBlockSampler(TaskSampler):
         and `rows`, written, shape (trial, layer, column), NaN where undefined.
         """
 
+    def twin(self) -> CudaBlockSampler | None:
+        """Return a sampler of the run with room of its own on the device, for a second thread."""
+        other = type(self)(self.run_plan, self._given)
+        other.controls = self.controls
+        return other
+
     # --- tasks -----------------------------------------------------------------------------------
 
     def blocks_per_task(self, point: int) -> int:
