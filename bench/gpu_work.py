@@ -82,10 +82,10 @@ def watched() -> Iterator[Launches]:
     seen, start = Launches(), Device.start
 
     def noted(device: Device, *given: Any) -> None:
-        before, after = cuda.event(), cuda.event()
-        before.record()
+        before, after, stream = cuda.event(), cuda.event(), cuda.per_thread_default_stream()
+        before.record(stream)
         start(device, *given)
-        after.record()
+        after.record(stream)
         seen.events.append((before, after))
 
     with patch.object(Device, "start", noted):

@@ -61,11 +61,13 @@ def _controls(run: Run) -> int:
     """Return the bytes of the coefficients of control variates, and of what makes them."""
     if not run.columns.variates:
         return 0
-    from simcore.sampling.control.of_run import TOGETHER
+    from simcore.sampling.control.of_run import HELD, TOGETHER
     from simcore.sampling.control.places import COEFFICIENTS
 
     layers = run.depth * run.columns.pairs
-    return COPIES * 8 * COEFFICIENTS * max(layers, min(TOGETHER, len(run.points) * layers))
+    all_layers = len(run.points) * layers
+    made = COPIES * max(layers, min(TOGETHER, all_layers))
+    return 8 * COEFFICIENTS * (made + min(HELD * TOGETHER, all_layers))
 
 
 def _rows(run: Run) -> int:

@@ -23,7 +23,10 @@ from .surrogate import fitted
 Floats = npt.NDArray[np.float64]
 
 TOGETHER = 2**12
-"""Layers of pairs whose coefficients are found at a time, and held (9 MB): one by one is slow."""
+"""Layers of pairs whose coefficients are found at a time (9 MB): one by one is slow."""
+
+HELD = 4
+"""Times TOGETHER layers that are held, or one point: threads may be at different points."""
 
 
 class RunControls:
@@ -36,7 +39,7 @@ class RunControls:
         self._run = run
         self.pairs = run.columns.pairs if run.columns.variates else 0
         self._lock = threading.Lock()
-        self._held: dict[int, Floats] = {}
+        self._held: dict[int, dict[int, Floats]] = {}  # by first point; what was used last is last
         self._program: tuple[Floats, Steps] | None = None
 
     def of(self, point: int) -> Controls:
@@ -60,11 +63,16 @@ class RunControls:
         if not self.pairs:
             return np.empty((0, self._run.depth, COEFFICIENTS))
         with self._lock:
-            if point not in self._held:
-                step = max(1, TOGETHER // (self._run.depth * self.pairs))
-                first = point // step * step
-                self._held = self._found(range(first, min(first + step, len(self._run.points))))
-            return self._held[point]
+            layers = self._run.depth * self.pairs
+            step = max(1, TOGETHER // layers)
+            first = point // step * step
+            found = self._held.pop(first, None)
+            if found is None:
+                found = self._found(range(first, min(first + step, len(self._run.points))))
+            self._held[first] = found
+            if len(self._held) > max(1, HELD * TOGETHER // (step * layers)):
+                del self._held[next(iter(self._held))]
+            return found[point]
 
     def _found(self, numbers: range) -> dict[int, Floats]:
         run = self._run
