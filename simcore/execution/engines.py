@@ -188,7 +188,7 @@ class ThreadEngine:
         self._pool.shutdown(cancel_futures=True)
 
 
-class Driver:
+class DeviceThread:
     """A thread that drives a GPU, with a sampler of its own."""
 
     def __init__(self, sampler: Sampler) -> None:
@@ -221,7 +221,7 @@ class DeviceEngine:
         require_cuda(run)
         self._sampler: Sampler = sampler_for(run)
         twin = self._sampler.twin()
-        self._drivers = [Driver(sampler) for sampler in (self._sampler, twin) if sampler]
+        self._threads = [DeviceThread(sampler) for sampler in (self._sampler, twin) if sampler]
         self._waiting: list[tuple[Task, Bins | None]] = []
         self._stop = np.zeros(16, dtype=np.int64)[8:9]
         self._blocks, self._ended = 1, 0.0
@@ -286,18 +286,18 @@ class DeviceEngine:
     @property
     def _flying(self) -> dict[Future[list[Done]], Signals]:
         """Launches in flight, with what they tell."""
-        return {future: it for driver in self._drivers for future, it in driver.flying.items()}
+        return {future: it for thread in self._threads for future, it in thread.flying.items()}
 
     def poll(self, seconds: float) -> list[Done]:
         """Launch the tasks that wait; return finished ones."""
         if self._waiting and len(self._flying) < 2:
-            driver = min(self._drivers, key=lambda driver: len(driver.flying))
+            thread = min(self._threads, key=lambda thread: len(thread.flying))
             signals = Signals.sharing(self._stop)
-            launch = driver.pool.submit(self._run, driver.sampler, self._waiting, signals)
-            driver.flying[launch], self._waiting = signals, []
+            launch = thread.pool.submit(self._run, thread.sampler, self._waiting, signals)
+            thread.flying[launch], self._waiting = signals, []
         done, _ = wait(self._flying, timeout=seconds, return_when=FIRST_COMPLETED)
-        for driver in self._drivers:
-            driver.flying = {f: it for f, it in driver.flying.items() if f not in done}
+        for thread in self._threads:
+            thread.flying = {f: it for f, it in thread.flying.items() if f not in done}
         return [each for future in done for each in future.result()]
 
     def updates_in_flight(self) -> int:
@@ -308,6 +308,6 @@ class DeviceEngine:
         """Stop the tasks in flight, which takes a launch's time, and end the threads."""
         self._stop[0] = 1
         wait(self._flying)
-        for driver in self._drivers:
-            driver.flying.clear()
-            driver.close()
+        for thread in self._threads:
+            thread.flying.clear()
+            thread.close()

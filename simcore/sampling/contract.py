@@ -80,7 +80,7 @@ class Sampler(Protocol):
         """Free what tasks have left for the next ones; in the thread that ran them."""
 
     def twin(self) -> Sampler | None:
-        """Return a sampler with room of its own, for a second thread of a GPU; None if in vain."""
+        """Return a sampler with room of its own, for a second thread of a GPU; None if useless."""
 
     def run_shared(
         self, task: Task, bins: Bins | None, signals: Signals, pool: Executor, threads: int

@@ -103,7 +103,7 @@ class TaskSampler(abc.ABC):
         return
 
     def twin(self) -> Any:
-        """Return a sampler with room of its own, for a second thread of a GPU; None if in vain."""
+        """Return a sampler with room of its own, for a second thread of a GPU; None if useless."""
         return None
 
     def run_tasks(

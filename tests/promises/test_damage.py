@@ -20,7 +20,7 @@ from simcore.results.open_run import open_run
 from simcore.runs.run import Run
 from tests.support.results import statistics
 
-FLIPS = 100
+FLIPS = 150
 """Bits flipped in a file of each kind, half of them anywhere and half where numbers are not."""
 
 RUN = Run(depth=3, width=(8, 16), trials=104, keep=2, bins=6)

@@ -18,7 +18,7 @@ from tests.promises.interrupted import PHASES
 from tests.support.same_results import differences
 
 ROOT = Path(__file__).parents[2]
-KILLS = 12
+KILLS = 20
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:

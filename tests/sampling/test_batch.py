@@ -27,7 +27,7 @@ from simcore.runs.run import Run
 from simcore.sampling import driver as blocks
 from simcore.sampling.batch import dense, gram
 from simcore.sampling.batch.cpu import BatchSampler, _SingleThreadedBlas
-from simcore.sampling.batch.cpu_kernels import Batch, Layer
+from simcore.sampling.batch.cpu_kernels import Batch, Layer, Trial, open_layer, opened
 from simcore.sampling.batch.physics import Law
 from simcore.sampling.contract import Signals, TaskResult
 from simcore.sampling.variates import fill_choices, fill_variates
@@ -573,3 +573,13 @@ def test_blas_has_one_thread_whichever_thread_asked_before() -> None:
             found = pool.submit(threads).result()
             assert found == [1] * len(found)
             assert found
+
+
+def test_a_layer_for_python_has_the_types_of_its_trial() -> None:
+    """Numba gives the words of the key back as signed: kernels would be compiled again."""
+    sampler = BatchSampler(Run(depth=1, width=(8,), shared_network=True, pairs=2, trials=1))
+    room = np.empty(sampler.columns * (sampler.nodes(0) + 1)), np.empty((4, ROOM), np.uint32)
+    sizes = sampler.fan_ins[0], sampler.widths[0]
+    trial = Trial(sampler.laws[0], sampler.pairing, sampler.carry(0, 1)[0], *sizes, 0, *room)
+    assert isinstance(opened(trial, 0).law.key0, np.uint64)
+    assert not isinstance(open_layer(trial, 0).law.key0, np.uint64)

@@ -19,7 +19,7 @@ from simcore.physics.observables import CONTROLLED, NAMES
 from simcore.runs.run import Run
 from simcore.sampling import row as shown
 from simcore.sampling.contract import Signals
-from simcore.sampling.control import follow
+from simcore.sampling.control import follow, of_run
 from simcore.sampling.control.node_law import node_law, x_law
 from simcore.sampling.control.own_law import lost_terms, mean_correlation
 from simcore.sampling.control.path import at_widths, coefficients
@@ -431,3 +431,25 @@ def test_a_path_nearer_to_the_mean_removes_more(monkeypatch: pytest.MonkeyPatch)
         found = simcore.simulate(law, width=256, depth=20, trials=1000, seed=3).isel(layer=-1)
         left.append(float(found["log_distance_controlled_stderr"]) ** 2)
     assert left[0] < 0.85 * left[1]
+
+
+def test_coefficients_are_found_once_for_threads_at_different_points(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run(depth=4, width=(64,), ensemble="correlated", k=tuple(np.linspace(0.0, 1.0, 10)))
+    monkeypatch.setattr(of_run, "TOGETHER", 2 * run.depth)  # two points at a time
+    controls = of_run.RunControls(run)
+    found: list[range] = []
+    make = controls._found
+
+    def noted(numbers: range) -> dict[int, Floats]:
+        found.append(numbers)
+        return make(numbers)
+
+    monkeypatch.setattr(controls, "_found", noted)
+    for point in (0, 7, 1, 6, 3, 4, 0, 7, 2, 5):  # four groups, in turn
+        controls.coefficients(point)
+    assert found == [range(2), range(6, 8), range(2, 4), range(4, 6)]
+    for point in (8, 7, 2, 4, 0):  # a fifth one takes the place of what was not used for longest
+        controls.coefficients(point)
+    assert found[4:] == [range(8, 10), range(2)]

@@ -79,7 +79,7 @@ class ArrayDevice(Device):
     def for_kernel(self, array: Array) -> Any:
         """Return the array in the memory of a contiguous CuPy array, for a kernel.
 
-        There is no need to wait: both launch on one stream, which keeps the order.
+        There is no need to wait: CuPy's stream and that of the thread wait for each other.
         """
         return DeviceArray(array, array.data.ptr, array.shape, array.dtype)
 
@@ -197,7 +197,7 @@ class BatchCudaSampler(BatchFacts, CudaBlockSampler):
         BatchCudaSampler(small, self.device).run(Task(0, 0, 1, 1), None, signals)
 
     def twin(self) -> None:
-        """Return None: all work of CuPy is in one stream."""
+        """Return None: all work of CuPy is in the default stream, for which all others wait."""
 
     def seconds_per_block(self, point: int) -> float:
         """Return a rough estimate of the time for a block of 64 trials, with many others."""
